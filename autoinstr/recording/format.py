@@ -1,0 +1,47 @@
+"""The numbers of the recording format, version 1 (docs/recording-format.md).
+
+A recording is a header page followed by blocks. All words are unsigned 64-bit in the writer's byte order; the byte-order mark tells which.
+"""
+
+from __future__ import annotations
+
+MAGIC = int.from_bytes(b"AIREC\x00\r\n", "little")
+BYTE_ORDER_MARK = 0x0102030405060708
+VERSION = 1
+SUFFIX = ".airec"
+CONTROL_FILE = "control"
+
+HEADER_BYTES = 4096
+# Header words, by index.
+H_MAGIC, H_BYTE_ORDER, H_VERSION, H_HEADER_BYTES, H_PID = 0, 1, 2, 3, 4
+H_START_WALL, H_START_CLOCK, H_STATE, H_DROPPED, H_END_WALL, H_END_CLOCK, H_USED = 5, 6, 7, 8, 9, 10, 11
+# Three words that nobody reads: where a call stores when its range is not wanted.
+H_NOWHERE = 256
+
+STATE_OFF, STATE_ON, STATE_CLOSED = 0, 1, 2
+
+BLOCK_HEADER_BYTES = 64
+BLOCK_MARK = int.from_bytes(b"AIBLOK\x00\x00", "little")  # the two top bytes hold the kind
+BLOCK_KIND_SHIFT = 48
+KIND_RANGES, KIND_DEFINITIONS = 1, 2
+# Block words, by index.
+B_MARK, B_BYTES, B_THREAD, B_SEQUENCE = 0, 1, 2, 3
+
+RECORD_WORDS = 3  # name, start, end
+RECORD_BYTES = 8 * RECORD_WORDS
+
+# A thread's blocks grow: many threads make few calls, few threads make many.
+RANGE_BLOCK_BYTES = (1024, 8192, 65536)
+DEFINITION_BLOCK_BYTES = 65536
+SEGMENT_BYTES = 4 << 20  # the file grows by at most this
+FIRST_SEGMENT_BYTES = 256 << 10
+
+
+def block_mark(kind: int) -> int:
+    """First word of a block of this kind."""
+    return BLOCK_MARK | kind << BLOCK_KIND_SHIFT
+
+
+def records_in(block_bytes: int) -> int:
+    """How many records fit a range block of this length."""
+    return (block_bytes - BLOCK_HEADER_BYTES) // RECORD_BYTES

@@ -1,0 +1,83 @@
+"""A growing shared mapping of one file at one fixed address.
+
+Address space for the largest size is reserved once; the file is then allocated (posix_fallocate) and mapped into it piece by piece, so that one
+memoryview serves for the whole life of the recording and no store can meet an unallocated page: a store into a hole of a full disk kills the process with SIGBUS.
+The mapping is never unmapped: a call that is still running may end, and store its end, at any later moment.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+
+_PROT_NONE = 0
+_PROT_RW = mmap.PROT_READ | mmap.PROT_WRITE
+_MAP_FIXED = 0x10  # the same value on Linux and macOS
+_MAP_NORESERVE = 0x4000 if os.uname().sysname == "Linux" else 0x40
+_ANONYMOUS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
+_FAILED = ctypes.c_void_p(-1).value
+_NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+_ZEROS = bytes(1 << 16)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_mmap = _libc.mmap
+_mmap.restype = ctypes.c_void_p
+_mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64]
+
+
+def _map(address: int | None, length: int, protection: int, flags: int, fd: int, offset: int) -> int:
+    result = _mmap(address, length, protection, flags, fd, offset)
+    if result == _FAILED or result is None:
+        number = ctypes.get_errno()
+        raise OSError(number, "mmap: " + os.strerror(number))
+    return int(result)
+
+
+class Mapping:
+    """`words` is the file as a memoryview of unsigned 64-bit words; only the first `allocated` bytes may be touched."""
+
+    def __init__(self, fd: int, max_bytes: int) -> None:
+        """Reserve up to `max_bytes` of address space (less where the process may not have so much). OSError if none can be had."""
+        self.fd = fd
+        self.allocated = 0
+        size = -(-max_bytes // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
+        while True:
+            try:
+                self._base = _map(None, size, _PROT_NONE, _ANONYMOUS, -1, 0)
+                break
+            except OSError:
+                if size <= 1 << 20:
+                    raise
+                size >>= 1
+        self.size = size
+        self.words = memoryview((ctypes.c_uint64 * (size // 8)).from_address(self._base)).cast("B").cast("Q")
+
+    def extend(self, length: int) -> None:
+        """Allocate and map `length` more bytes (rounded up to pages, bounded by `size`). OSError when the disk is full or the size is reached."""
+        length = min(-(-length // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY, self.size - self.allocated)
+        if length <= 0:
+            raise OSError(errno.EFBIG, "the recording has reached its largest size")
+        _allocate(self.fd, self.allocated, length)
+        _map(self._base + self.allocated, length, _PROT_RW, mmap.MAP_SHARED | _MAP_FIXED, self.fd, self.allocated)
+        self.allocated += length
+
+    def replace_with_private_memory(self) -> None:
+        """In a forked child: the same addresses, but memory of its own, so that a call begun before the fork ends without touching the parent's file."""
+        _map(self._base, self.size, _PROT_RW, _ANONYMOUS | _MAP_FIXED, -1, 0)
+
+
+def _allocate(fd: int, offset: int, length: int) -> None:
+    """Give the file blocks on disk. Where the file system cannot promise them, zeros are written."""
+    fallocate = getattr(os, "posix_fallocate", None)
+    if fallocate is not None:
+        try:
+            fallocate(fd, offset, length)
+            return
+        except OSError as error:
+            if error.errno not in _NOT_SUPPORTED:
+                raise
+    end = offset + length
+    while offset < end:
+        offset += os.pwrite(fd, _ZEROS[: end - offset], offset)

@@ -1,0 +1,224 @@
+"""Writes one process's recording. Everything here is off the hot path: a module call stores into the block that `slots()` gave its thread.
+
+The writer takes no part in a call; it hands a thread an iterator over the free records of a block and the block's memoryview, and the caller stores
+name, start and end there. What is stored is in the page cache at once and survives SIGKILL.
+"""
+
+from __future__ import annotations
+
+import json
+import operator
+import os
+import threading
+import time
+import zlib
+from itertools import repeat
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from autoinstr.recording import format as f
+from autoinstr.recording.mapping import Mapping
+
+Slot = Tuple[int, int, int]
+Slots = Tuple[Callable[[], Slot], "memoryview[int]"]
+
+_BODY = f.BLOCK_HEADER_BYTES // 8
+_MOST = f.records_in(f.RANGE_BLOCK_BYTES[-1])
+# Where name, start and end of the n-th record of a block lie: made once, so that a call neither adds nor allocates.
+_TRIPLES: List[Slot] = [(3 * n, 3 * n + 1, 3 * n + 2) for n in range(_MOST)]
+_TRIPLES_BY_BYTES = {size: _TRIPLES[: f.records_in(size)] for size in f.RANGE_BLOCK_BYTES}
+_DROPPED_AT_ONCE = 4096
+
+
+class RecordingFull(Exception):
+    """The recording has reached `max_mb` and may not reuse blocks."""
+
+
+class RecordingWriter:
+    """One open recording. `on_full` is called once, when the first record is dropped."""
+
+    def __init__(self, path: str, header: Dict[str, Any], *, max_bytes: int, full: str = "stop", mode: int = 0o600) -> None:
+        """Create `path` (it must not exist) and write `header` as its first definition.
+
+        `max_bytes` bounds the file, `full` is "stop" or "ring", `mode` the file mode. Raises OSError; then no file is left behind.
+        """
+        self.path = path
+        self.full = full
+        self.on_full: Optional[Callable[[], None]] = None
+        self._lock = threading.RLock()
+        self._used = f.HEADER_BYTES
+        self._sequence = 0
+        self._threads = 0
+        self._definitions_at = self._definitions_end = 0
+        self._dropped = 0
+        self._dropping: List[Any] = []
+        self._said_full = False
+        self._range_blocks: List[Tuple[int, int]] = []  # (offset, bytes), oldest first: what a ring reuses
+        self._current: Dict[int, int] = {}  # thread index -> offset of the block it writes into
+        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC, mode)
+        try:
+            os.fchmod(self.fd, mode)  # the umask is the host's; the mode is what the user asked of us
+            self._mapping = Mapping(self.fd, max(max_bytes, 1 << 20))
+            self._max = min(max(max_bytes, 1 << 20), self._mapping.size)
+            self._mapping.extend(f.FIRST_SEGMENT_BYTES)
+            self.words = self._mapping.words
+            self.nowhere = self.words[f.H_NOWHERE : f.H_NOWHERE + 3]
+            for index, value in (
+                (f.H_BYTE_ORDER, f.BYTE_ORDER_MARK),
+                (f.H_VERSION, f.VERSION),
+                (f.H_HEADER_BYTES, f.HEADER_BYTES),
+                (f.H_PID, os.getpid()),
+                (f.H_START_WALL, time.time_ns()),
+                (f.H_START_CLOCK, time.perf_counter_ns()),
+                (f.H_USED, self._used),
+                (f.H_MAGIC, f.MAGIC),
+            ):
+                self.words[index] = value
+            self.clock_pair()
+            self.define({"t": "header", **header})
+        except BaseException:
+            os.close(self.fd)
+            os.unlink(path)
+            raise
+
+    # -- definitions ----------------------------------------------------------------------------------------------------------------------
+
+    def define(self, definition: Dict[str, Any]) -> None:
+        """Append one definition. Its length is stored last: a definition cut off by a kill is not there. Raises OSError or RecordingFull."""
+        payload = json.dumps(definition, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "surrogatepass")
+        need = 8 + -(-len(payload) // 8) * 8
+        with self._lock:
+            if self._definitions_at + need > self._definitions_end:
+                size = max(f.DEFINITION_BLOCK_BYTES, -(-(need + f.BLOCK_HEADER_BYTES) // 64) * 64)
+                offset = self._carve(size)
+                self._write_block_header(offset, size, f.KIND_DEFINITIONS, 0)
+                self._definitions_at, self._definitions_end = offset + f.BLOCK_HEADER_BYTES, offset + size
+            at = self._definitions_at
+            self._definitions_at = at + need
+        word = at // 8
+        padded = payload.ljust(need - 8, b"\0")
+        self.words[word + 1 : word + need // 8] = memoryview(padded).cast("Q")
+        self.words[word] = zlib.crc32(payload) << 32 | len(payload)
+
+    # -- ranges ---------------------------------------------------------------------------------------------------------------------------
+
+    def new_thread(self, tid: int, name: str) -> int:
+        """Number a thread (from 0) and define it; `tid` is the operating system's number."""
+        with self._lock:
+            index = self._threads
+            self._threads += 1
+        self.define({"t": "thread", "index": index, "tid": tid, "name": name})
+        return index
+
+    def slots(self, thread: int, generation: int) -> Slots:
+        """The next block of a thread: (next free record as indices of name, start and end; the block's words).
+
+        `generation` counts the thread's blocks from 0: later ones are larger. Once the recording is full, records go nowhere and are counted as dropped.
+        """
+        size = f.RANGE_BLOCK_BYTES[min(generation, len(f.RANGE_BLOCK_BYTES) - 1)]
+        with self._lock:
+            try:
+                offset, size = self._range_block(size)
+            except RecordingFull:
+                self._current.pop(thread, None)
+                return self._drop()
+            self._write_block_header(offset, size, f.KIND_RANGES, thread)
+            self._current[thread] = offset
+            self._range_blocks.append((offset, size))
+        start = offset // 8 + _BODY
+        triples = _TRIPLES_BY_BYTES[size]
+        return iter(triples).__next__, self.words[start : start + 3 * len(triples)]
+
+    def set_state(self, state: int) -> None:
+        """One of the STATE_ constants, for `autoinstr ctl status` and the reader."""
+        self.words[f.H_STATE] = state
+
+    def clock_pair(self) -> None:
+        """Store the wall clock beside the recording's clock, so that recordings of several hosts can be laid on one axis."""
+        self.words[f.H_END_WALL], self.words[f.H_END_CLOCK] = time.time_ns(), time.perf_counter_ns()
+
+    def count_dropped(self) -> int:
+        """Records dropped so far; stored in the header as well."""
+        with self._lock:
+            count = self._dropped + sum(_DROPPED_AT_ONCE - operator.length_hint(left) for left in self._dropping)
+            self.words[f.H_DROPPED] = count
+        return count
+
+    def close(self) -> None:
+        """Say that the process ended in order, and give back the unused end of the file. The mapping stays: a running call may still end."""
+        with self._lock:
+            self.count_dropped()
+            self.clock_pair()
+            self.set_state(f.STATE_CLOSED)
+            self._max, self.full, self._said_full = 0, "stop", True
+            try:
+                os.ftruncate(self.fd, min(-(-self._used // 65536) * 65536, self._mapping.allocated))  # 65,536: the largest page there is
+            except OSError:
+                pass  # a larger file than needed is no loss
+            os.close(self.fd)
+
+    def abandon_in_child(self) -> None:
+        """After fork, in the child: from here on nothing that this process stores reaches the parent's file."""
+        self._mapping.replace_with_private_memory()
+        self._max, self.full, self._said_full = 0, "stop", True
+        os.close(self.fd)
+
+    # -- blocks ---------------------------------------------------------------------------------------------------------------------------
+
+    def _write_block_header(self, offset: int, size: int, kind: int, thread: int) -> None:
+        word = offset // 8
+        self._sequence += 1
+        self.words[word + f.B_THREAD] = thread
+        self.words[word + f.B_SEQUENCE] = self._sequence
+        self.words[word + f.B_BYTES] = size
+        self.words[word + f.B_MARK] = f.block_mark(kind)
+        self.words[f.H_USED] = self._used
+
+    def _carve(self, size: int) -> int:
+        """Offset of `size` fresh bytes (a multiple of 64)."""
+        end = self._used + size
+        if end > self._max:
+            raise RecordingFull
+        if end > self._mapping.allocated:
+            grow = min(max(self._mapping.allocated, size, f.FIRST_SEGMENT_BYTES), max(f.SEGMENT_BYTES, size))
+            self._mapping.extend(grow)
+            if end > self._mapping.allocated:
+                raise RecordingFull
+        offset, self._used = self._used, end
+        return offset
+
+    def _range_block(self, size: int) -> Tuple[int, int]:
+        try:
+            return self._carve(size), size
+        except RecordingFull:
+            if self.full != "ring":
+                raise
+        return self._recycle()
+
+    def _recycle(self) -> Tuple[int, int]:
+        """The oldest block that nobody writes into and in which no range is open, emptied."""
+        busy = set(self._current.values())
+        for position, (offset, size) in enumerate(self._range_blocks):
+            if offset in busy:
+                continue
+            start = offset // 8 + _BODY
+            body = self.words[start : start + 3 * f.records_in(size)]
+            flat = body.tolist()
+            if any(name and not end for name, end in zip(flat[::3], flat[2::3])):
+                continue
+            del self._range_blocks[position]
+            self.words[offset // 8 + f.B_THREAD] = (1 << 64) - 1  # no thread's, until it is empty
+            body[:] = memoryview(bytes(8 * len(flat))).cast("Q")
+            self._dropped += sum(1 for name in flat[::3] if name)
+            return offset, size
+        raise RecordingFull
+
+    def _drop(self) -> Slots:
+        left = repeat((0, 1, 2), _DROPPED_AT_ONCE)  # what is left of it tells what was dropped, at no cost to the call
+        running = [old for old in self._dropping if operator.length_hint(old)]
+        self._dropped += _DROPPED_AT_ONCE * (len(self._dropping) - len(running))
+        self._dropping = [*running, left]
+        self.count_dropped()
+        said, self._said_full = self._said_full, True
+        if not said and self.on_full is not None:
+            self.on_full()
+        return left.__next__, self.nowhere

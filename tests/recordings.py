@@ -1,0 +1,59 @@
+"""Recordings made without torch, for tests of the reader and the reports."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Dict, Iterable, List, Optional, Tuple
+
+from autoinstr.recording import format as f
+from autoinstr.recording.writer import RecordingWriter
+
+# (thread number, path, class, start, end); end None: still open
+Call = Tuple[int, str, str, int, Optional[int]]
+
+
+def make_recording(
+    directory: str,
+    calls: Iterable[Call],
+    *,
+    pid: int = 1000,
+    root: str = "Model#1",
+    header: Optional[Dict[str, Any]] = None,
+    domain: str = "Module",
+    close: bool = True,
+    max_bytes: int = 64 << 20,
+    full: str = "stop",
+) -> str:
+    """Write one recording with these calls (each thread's in order of start) and return its file."""
+    os.makedirs(directory, exist_ok=True)
+    file = os.path.join(directory, f"host-{pid}-{len(os.listdir(directory)):08x}{f.SUFFIX}")
+    fields: Dict[str, Any] = {"host": "host", "roles": ["MainProcess"], "emitter": "recorder", "argv": ["program"], "versions": {}}
+    writer = RecordingWriter(file, {**fields, **(header or {})}, max_bytes=max_bytes, full=full)
+    writer.words[f.H_PID] = pid
+    names: Dict[Tuple[str, str], int] = {}
+    threads: Dict[int, List[Any]] = {}
+    for thread, path, cls, start, end in calls:
+        key = (path, cls)
+        if key not in names:
+            names[key] = len(names) + 1
+            message = f"{path}:{cls}" if path else cls
+            writer.define(
+                {"t": "name", "id": names[key], "kind": "range", "domain": domain, "message": message, "root": root, "path": path, "cls": cls, "module": len(names)}
+            )
+        if thread not in threads:
+            threads[thread] = [writer.new_thread(4000 + thread, f"thread-{thread}"), 0, None, None]
+        state = threads[thread]
+        try:
+            i, j, k = state[2]() if state[2] else (None, None, None)
+        except StopIteration:
+            i = None
+        if i is None:
+            state[2], state[3] = writer.slots(state[0], state[1])
+            state[1] += 1
+            i, j, k = state[2]()
+        words = state[3]
+        words[i], words[j], words[k] = names[key], start, end or 0
+    writer.set_state(f.STATE_ON)
+    if close:
+        writer.close()
+    return file
