@@ -1,0 +1,10 @@
+"""`python -m autoinstr` is the command `autoinstr`."""
+
+from __future__ import annotations
+
+import sys
+
+from autoinstr.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""The one table of options.
+
+From it come the environment names, the keys of TOML files, the flags of `autoinstr run`, docs/configuration.md and the near-miss suggestions.
+What is not in it is not an option.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from autoinstr.kinds import BadValue, Choice, Flag, Kind, List, Megabytes, Mode, Pairs, Path, Text, Window, nearest
+
+__all__ = ["BY_NAME", "EMITTERS", "OPTIONS", "PER_EMITTER", "BadValue", "Option", "nearest"]
+
+EMITTERS = ("auto", "mstx", "nvtx", "torch", "recorder", "none")
+
+
+class Option(NamedTuple):
+    """One option. `default` None with a `shown` text means: not set, decided where it is used, as `shown` says."""
+
+    name: str
+    kind: Kind
+    default: Any
+    shown: str
+    help: str
+    in_toml: bool = True
+
+    @property
+    def environment(self) -> str:
+        """Its environment name."""
+        return f"AUTOINSTR_{self.name.upper()}"
+
+    @property
+    def flag(self) -> str:
+        """Its flag of `autoinstr run`."""
+        return f"--{self.name.replace('_', '-')}"
+
+
+OPTIONS = (
+    Option(
+        "out",
+        Path(),
+        None,
+        "./autoinstr-runs/<UTC seconds>-<host>-<pid>-<8 hex>",
+        "the run directory: one folder for all processes of a run; made absolute and exported by the first process, created 0700 at the first"
+        " recording; where it cannot be written, $TMPDIR is used and one log line says so",
+    ),
+    Option(
+        "emitter",
+        List("auto, mstx, nvtx, torch, recorder, none, or a comma list", EMITTERS, alone=("none",)),
+        ("auto",),
+        "auto",
+        "where ranges go; auto is mstx where torch_npu is loaded, nvtx under nsys, else the recorder",
+    ),
+    Option(
+        "when",
+        Choice("always", "profiling", "manual"),
+        None,
+        "profiling for mstx, nvtx and torch, always for recorder",
+        "when ranges are written: always, only while a profiler runs, or between `autoinstr ctl on` and `off`",
+    ),
+    Option(
+        "window",
+        Window(),
+        None,
+        "all",
+        "which steps, counted from each activation: `10:5` leaves out ten steps and takes five; `10:` takes all from the eleventh."
+        " A step is a model-runner step with scheduled tokens, else an Optimizer.step, else an outermost call; dummy runs never count",
+    ),
+    Option(
+        "name",
+        Choice("class", "path", "path:class"),
+        None,
+        "class for mstx, nvtx and torch, path:class for recorder",
+        "what a module's range is called: its class, its dotted path, or both",
+    ),
+    Option(
+        "include",
+        List("comma-separated globs"),
+        (),
+        "all",
+        "the modules to keep: `*` and `?` span dots too; with a dot a whole path, bare a whole path or a class; `class:`, `path:`, `re:` (searched in"
+        " the path), `depth:N` (the root is 0), `depth:A-B`, `depth:A-`",
+    ),
+    Option("exclude", List("comma-separated globs"), (), "nothing", "the modules to leave out, written as for include; exclude wins"),
+    Option(
+        "targets",
+        List("default, all, none, or globs of target names", alone=("all", "none")),
+        ("default",),
+        "default",
+        "which functions get ranges of their own, beside modules; own rows are TOML tables `[[autoinstr.custom_target]]`",
+    ),
+    Option(
+        "streams",
+        Choice("off", "steps", "on"),
+        None,
+        "steps for mstx, off for the others",
+        "which ranges carry a device stream: none, step-level targets, or modules too (domain `ModuleDevice`)",
+    ),
+    Option("domain", Text(), "Module", "Module", "the domain of module ranges; module_statistic looks for `Module`"),
+    Option("attributes", Flag(), False, "off", "append attributes to mstx and nvtx messages"),
+    Option(
+        "profiler",
+        Pairs(),
+        {},
+        "what the program sets, with mstx on and db exported where mstx is the emitter",
+        "profiler parameters to set over the program's own: level, aic_metrics, l2_cache, export_type, record_shapes, with_stack, with_modules, …",
+    ),
+    Option("capture", Choice("off", "only", "through"), "off", "off", "profile graph capture: not, in a session of its own, or through to the end"),
+    Option("mspti", Flag(), True, "on", "off keeps ranges out of MSPTI, the kill switch for a profiler that reads them"),
+    Option(
+        "durability",
+        Choice("step", "range"),
+        "step",
+        "step",
+        "what survives a SIGKILL: everything up to the last outermost call, or every range",
+    ),
+    Option("max_mb", Megabytes(), 512, "512", "the size that the recording of one process never exceeds, in MB of 2^20 bytes"),
+    Option("full", Choice("stop", "ring"), "stop", "stop", "what a full recording does: keep the first ranges, or the last"),
+    Option("mode", Mode(), 0o600, "0600", "the file mode of recordings"),
+    Option("log", Choice("debug", "info", "warning", "error"), "warning", "warning", "the least serious log line that is written"),
+    Option("log_format", Choice("console", "json"), "console", "console", "the shape of log lines: one readable line, or one JSON object a line"),
+    Option("log_file", Path(), None, "stderr", "the file to append log lines to; created 0600; a symbolic link is refused"),
+    Option("config", Path(), None, "none", "a TOML file with the options under `[autoinstr]`", in_toml=False),
+)
+
+BY_NAME = {option.name: option for option in OPTIONS}
+
+_QUIET = {"when": "profiling", "name": "class", "streams": "off"}
+# What `when`, `name` and `streams` are for an emitter as long as the user has not said.
+PER_EMITTER: dict[str, dict[str, str]] = {
+    "mstx": {**_QUIET, "streams": "steps"},
+    "nvtx": _QUIET,
+    "torch": _QUIET,
+    "recorder": {"when": "always", "name": "path:class", "streams": "off"},
+}
