@@ -9,59 +9,25 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.texts import BadValue, join_list, nearest, split_list
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 ON_WORDS = ("on", "1", "yes", "true")
 OFF_WORDS = ("off", "0", "no", "false")
 
 
-class BadValue(ValueError):
-    """A text that this kind of option cannot be; `near` is the nearest text that it can be."""
-
-    def __init__(self, problem: str, near: str | None = None) -> None:
-        self.problem = problem
-        self.near = near
-        super().__init__(problem)
-
-
-def nearest(word: str, words: Iterable[str]) -> str | None:
-    """The word that was probably meant, or None when nothing is near."""
-    from difflib import get_close_matches  # only a mistake pays for it
-
-    known = list(words)
-    by_lower = {name.lower(): name for name in known}
-    found = get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else None
-
-
-def split_list(text: str) -> list[str]:
-    r"""Split at commas that no backslash precedes; `\,` becomes a comma; blanks around a piece and empty pieces are dropped."""
-    pieces, current = [], ""
-    rest = text
-    while rest:
-        head, comma, rest = rest.partition(",")
-        current += head
-        if comma and head.endswith("\\"):
-            current = current[:-1] + ","
-            continue
-        pieces.append(current.strip())
-        current = ""
-    if current:
-        pieces.append(current.strip())
-    return [piece for piece in pieces if piece]
-
-
-def join_list(pieces: Iterable[str]) -> str:
-    """The inverse of `split_list`."""
-    return ",".join(piece.replace(",", "\\,") for piece in pieces)
-
-
 class Kind:
-    """A kind of option value. `values` is what the documentation says it may be; `is_list` makes repeated texts add up instead of replace."""
+    """A kind of option value.
+
+    `values` is what the documentation says it may be; with `is_list` repeated texts add up instead of replacing each other; `has_commas` says that
+    a comma can be part of a valid text.
+    """
 
     values = "text"
     is_list = False
+    has_commas = False
 
     def parse(self, text: str) -> Any:
         """The value of a text; raises BadValue."""
@@ -83,6 +49,8 @@ class Kind:
 class Text(Kind):
     """Any printable text that is not empty."""
 
+    has_commas = True
+
     def parse(self, text: str) -> Any:
         if not text.strip():
             raise BadValue("must not be empty")
@@ -95,6 +63,7 @@ class Path(Kind):
     """A path of the file system; `~` is the home directory, relative means relative to the working directory."""
 
     values = "path"
+    has_commas = True
 
     def parse(self, text: str) -> Any:
         if not text.strip() or "\0" in text:
@@ -140,6 +109,7 @@ class List(Kind):
     """Comma-separated texts; with `words`, only those, and `alone` names those that stand alone."""
 
     is_list = True
+    has_commas = True
 
     def __init__(self, values: str, words: Sequence[str] = (), alone: Sequence[str] = ()) -> None:
         self.values = values
@@ -235,6 +205,7 @@ class Pairs(Kind):
     """`key=value;key=value` as a dict of texts."""
 
     values = "key=value;key=value"
+    has_commas = True
 
     def parse(self, text: str) -> Any:
         pairs = {}
@@ -243,7 +214,9 @@ class Pairs(Kind):
             if not piece.strip():
                 continue
             if not equals or not key.isidentifier():
-                raise BadValue(f"{piece.strip()!a} is not key=value", None)
+                raise BadValue(f"{piece.strip()!a} is not key=value")
+            if "=" in value:  # two pairs joined by a comma would otherwise be one odd value
+                raise BadValue(f"{piece.strip()!a} holds two pairs; semicolons part them", text.replace(",", ";"))
             pairs[key] = value
         if not pairs:
             raise BadValue("must not be empty")

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from autoinstr.kinds import BadValue, Choice, Flag, Kind, List, Megabytes, Mode, Pairs, Path, Text, Window, nearest
-
-__all__ = ["BY_NAME", "EMITTERS", "OPTIONS", "PER_EMITTER", "BadValue", "Option", "nearest"]
+from autoinstr.kinds import Choice, Flag, Kind, List, Megabytes, Mode, Pairs, Path, Text, Window
 
 EMITTERS = ("auto", "mstx", "nvtx", "torch", "recorder", "none")
 

@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from autoinstr.errors import AutoinstrError, UsageError
-from autoinstr.options import nearest
+from autoinstr.texts import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
