@@ -1,0 +1,215 @@
+# Decides whether this process is wanted, and if so puts the import hook in place. Loaded by sitecustomize.py or by the .pth, in processes
+# that asked for autoinstr in one way or another. Same rules as there: os and sys only, parses on Python 2.7, prints nothing on stdout.
+import os
+import sys
+
+OFF = ("", "0", "off", "no", "false")
+TOOLS = ("pip", "ensurepip", "venv", "virtualenv", "uv", "compileall", "py_compile")
+MODULES = (
+    "multiprocessing.resource_tracker",
+    "torch._inductor.compile_worker",
+    "torch._inductor.__autotune_main__",
+    "vllm.model_executor.models.registry",
+)
+FILES = (
+    "/torch/_inductor/compile_worker/__main__.py",
+    "/torch/_inductor/__autotune_main__.py",
+    "/pip/__pip-runner__.py",
+    "/pip/__main__.py",
+    "/pyproject_hooks/_in_process/_in_process.py",
+)
+CODE = ("from multiprocessing.resource_tracker import main", 'runpy.run_module("pip"')  # the second is ensurepip's child
+NEWEST = (3, 14)
+OLDEST = (3, 9)
+
+
+# -- Is this process wanted? ----------------------------------------------------------------------------------------------------
+
+
+def enabled(value):
+    """Whether a value of AUTOINSTR or -X autoinstr means on. True is the bare -X."""
+    return value is not None and (value is True or value.split(",", 1)[0].strip().lower() not in OFF)
+
+
+def command(argv):
+    """What the interpreter was told to run, as ("-c", code), ("-m", module), ("file", path) or ("", "")."""
+    rest = iter(argv[1:])
+    for word in rest:
+        if word == "-" or not word.startswith("-"):
+            return ("file", word) if word != "-" else ("", "")
+        if word.startswith("--"):
+            if word == "--check-hash-based-pycs":
+                next(rest, "")
+            continue
+        for at, letter in enumerate(word[1:], 2):
+            if letter in "cmWX":  # the only letters that take a value: the rest of this word, or else the next word
+                value = word[at:] or next(rest, "")
+                if letter in "cm":
+                    return "-" + letter, value
+                break
+    return "", ""
+
+
+def irrelevant(argv):
+    """Why a process with this command line is left alone, or "" if it is wanted.
+
+    A forkserver is wanted although it runs no user code itself: its forked children do, and no sitecustomize runs in them.
+    """
+    kind, value = command(argv)
+    if kind == "-m":
+        found = value.split(".", 1)[0] in TOOLS or value in MODULES or value.endswith(".__main__") and value[:-9] in MODULES
+    elif kind == "-c":
+        found = any(piece in value for piece in CODE)
+    else:
+        name = os.path.basename(value)
+        found = name.rstrip("0123456789.") in TOOLS or value.endswith(FILES)
+    return "%s %s is no program of the user's" % (kind, value.strip()[:80]) if found else ""
+
+
+def command_line():
+    if hasattr(sys, "orig_argv"):
+        return sys.orig_argv
+    try:  # Python 3.9, where sys.argv does not hold the interpreter's own options yet; elsewhere than on Linux all are wanted
+        fd = os.open("/proc/self/cmdline", os.O_RDONLY)
+        try:
+            return [os.fsdecode(word) for word in os.read(fd, 1 << 16).split(b"\0")]
+        finally:
+            os.close(fd)
+    except OSError:
+        return []
+
+
+def verdict(value):
+    """Why autoinstr stays off in this process, or "" if it is to be on."""
+    if not enabled(value):
+        return "not asked for" if value is None else "switched off by %r" % value
+    if not OLDEST <= sys.version_info[:2] <= NEWEST or sys.implementation.name != "cpython":
+        return "needs CPython %d.%d to %d.%d" % (OLDEST + NEWEST)
+    if "t" in sys.abiflags:
+        return "free-threaded builds are not supported"
+    return irrelevant(command_line())
+
+
+# -- What children must agree on ------------------------------------------------------------------------------------------------
+
+
+def export(value, from_x):
+    """Writes into the environment what this process was told, so that children with another directory or without -X agree."""
+    if value is True:
+        value = "1"
+    if "out=" in value or ".toml" in value:
+        value = absolute_pieces(value)
+    if from_x:
+        sys._xoptions["autoinstr"] = value
+    os.environ["AUTOINSTR"] = value
+    for name in ("AUTOINSTR_OUT", "AUTOINSTR_CONFIG"):
+        if os.environ.get(name):
+            os.environ[name] = absolute(os.environ[name])
+    time = sys.modules.get("time")  # the interpreter itself imports it before site; without it config.py finds a default
+    if "_AUTOINSTR_DEFAULT_OUT" not in os.environ and time is not None:
+        host = "".join(c if c.isalnum() and c < "\x7f" or c in "._" else "-" for c in os.uname()[1])[:64].lstrip(".") or "host"
+        name = "%d-%s-%d-%s" % (time.time(), host, os.getpid(), os.urandom(4).hex())
+        os.environ["_AUTOINSTR_DEFAULT_OUT"] = os.path.join(os.getcwd(), "autoinstr-runs", name)
+
+
+def absolute(path):
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def absolute_pieces(value):
+    """Makes `out=` and TOML files among the comma-separated pieces absolute, and an `out=` the value of AUTOINSTR_OUT."""
+    pieces = []
+    for part in value.replace("\\,", "\0").split(","):
+        if pieces and not part.split("=", 1)[0].isidentifier() and not part.endswith(".toml") or pieces and "=" not in part:
+            pieces[-1] += "," + part  # a piece that starts no option continues the value before it
+        else:
+            pieces.append(part)
+    for i, piece in enumerate(pieces):
+        piece = piece.replace("\0", ",")
+        if piece.startswith("out="):
+            os.environ["AUTOINSTR_OUT"] = absolute(piece[4:])
+            pieces[i] = "out=" + os.environ["AUTOINSTR_OUT"].replace(",", "\\,")
+        elif piece.endswith(".toml") and "=" not in piece:
+            pieces[i] = absolute(piece).replace(",", "\\,")
+    return ",".join(pieces).replace("\0", "\\,")
+
+
+def report_verdict(reason):
+    """One line for `autoinstr doctor -- command`, which names the file in _AUTOINSTR_VERDICTS."""
+    line = "%d\t%d\t%s\t%s\t%s\n" % (os.getpid(), os.getppid(), "off" if reason else "on", reason, "\x1f".join(command_line()))
+    fd = os.open(os.environ["_AUTOINSTR_VERDICTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(fd, line.replace("\n", " ").encode("utf-8", "replace") + b"\n")
+    finally:
+        os.close(fd)
+
+
+# -- On -------------------------------------------------------------------------------------------------------------------------
+
+
+def boot(folder):
+    """Installs the import hook if this process is wanted. Safe to call again: from the .pth, then from sitecustomize, then reloaded.
+
+    folder: where this file lies.  Returns whether autoinstr is on. Never raises.
+    """
+    try:
+        from_x = "autoinstr" in getattr(sys, "_xoptions", ())
+        value = sys._xoptions["autoinstr"] if from_x else os.environ.get("AUTOINSTR")
+        reason = verdict(value)
+        if not reason or from_x and not enabled(value):
+            export(value, from_x)
+        if "autoinstr.instrument.importhook" not in sys.modules:
+            if "_AUTOINSTR_VERDICTS" in os.environ:
+                report_verdict(reason)
+            if not reason:
+                load_package(folder)
+                import autoinstr.instrument.importhook as importhook
+
+                importhook.register("torch", activate)
+                importhook.install()
+        return not reason
+    except Exception as error:
+        complain(error)
+        return False
+
+
+def package_folder(folder):
+    """Where the package lies: beside this folder in a checkout, around it in a wheel."""
+    above = os.path.dirname(os.path.realpath(folder))
+    for candidate in (os.path.join(above, "autoinstr"), above):
+        if os.path.isfile(os.path.join(candidate, "__init__.py")):
+            return candidate
+    raise ImportError("no package autoinstr beside or above %s" % folder)
+
+
+def load_package(folder):
+    """Imports the package autoinstr that belongs to this gate, without a change to sys.path."""
+    if "autoinstr" in sys.modules:
+        return
+    package = package_folder(folder)
+    external = sys.modules["_frozen_importlib_external"]
+    spec = external.spec_from_file_location("autoinstr", os.path.join(package, "__init__.py"), submodule_search_locations=[package])
+    module = sys.modules["autoinstr"] = sys.modules["_frozen_importlib"].module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules["autoinstr"]
+        raise
+
+
+def activate(torch):
+    """Called by the import hook with torch, complete; again if torch is reloaded."""
+    try:
+        from autoinstr import bootstrap
+
+        bootstrap.activate()
+    except Exception as error:
+        complain(error)
+
+
+def complain(error):
+    try:
+        text = " ".join(str(error).split())
+        sys.stderr.write("autoinstr: off in process %d: %s: %s\n" % (os.getpid(), type(error).__name__, text))
+    except Exception:  # stderr may be None, closed or full; there is nobody left to tell
+        pass

@@ -1,0 +1,121 @@
+# Runs at the start of every Python process that inherits our PYTHONPATH: boots autoinstr where it was asked for, then runs the next
+# sitecustomize as if this one were not there. Imports nothing but os and sys, parses on Python 2.7, never writes to stdout.
+import os
+import sys
+
+
+def boot(folder):
+    """Loads the gate, which decides, if autoinstr was asked for or a `doctor` wants to know why not. Returns whether it is on."""
+    asked = "autoinstr" in getattr(sys, "_xoptions", ()) or os.environ.get("AUTOINSTR") or "_AUTOINSTR_VERDICTS" in os.environ
+    if not asked or sys.version_info < (3, 9):
+        return False
+    there = folder in sys.path
+    if not there:
+        sys.path.insert(0, folder)
+    try:
+        import _autoinstr_gate
+
+        return _autoinstr_gate.boot(folder)
+    except Exception:  # the gate contains its own failures; this one is a damaged installation, and the program goes on without us
+        return False
+    finally:
+        if not there:
+            sys.path.remove(folder)
+
+
+def run(spec, entry, package=False):
+    """Boots, then imports the next sitecustomize on sys.path.
+
+    spec: of the module being imported (None on Python 2). entry: the folder whose presence on sys.path led here, or, for the package,
+    the folder `sitecustomize/` within it: then sys.path must keep its entry, because the user wants other things from it.
+    """
+    on = boot(entry)
+    if package:
+        entry = os.path.dirname(entry)
+    was_first = on and first_in_pythonpath(entry)
+    ours = sys.modules.pop("sitecustomize", None)
+    before = sys.path[:]
+    sys.path[:] = [path for path in before if path.rstrip("/") != entry]
+    try:
+        __import__("sitecustomize", {}, {}, [], 0)
+    except BaseException as error:
+        if "sitecustomize" not in sys.modules and not imported_by_site():
+            sys.modules["sitecustomize"] = ours  # another agent chained to us, and expects to find what it imported
+            if getattr(error, "name", None) == "sitecustomize" and isinstance(error, ImportError):
+                return
+        if spec is not None and sys.version_info >= (3, 7):
+            leave_no_frame(spec, os.path.dirname(run.__code__.co_filename))
+        raise
+    finally:
+        if package:
+            put_back(entry, before)
+        if was_first and not first_in_pythonpath(entry):
+            pin(entry)
+
+
+def imported_by_site():
+    """Whether site itself imports us: only then does "nothing next" look natively like an ImportError."""
+    frame = sys._getframe(1)
+    here = frame.f_code.co_filename
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if os.path.dirname(name) != os.path.dirname(here) and not name.startswith("<frozen importlib"):
+            return frame.f_globals.get("__name__") == "site"
+        frame = frame.f_back
+    return False
+
+
+def leave_no_frame(spec, folder):
+    """Takes our frames out of the traceback of what the next sitecustomize raised.
+
+    A frame joins the traceback only when the exception leaves it, so nothing in this file runs late enough. The import system's last
+    act on a failed module does: it assigns spec._initializing.
+    """
+    plain = type(spec)
+
+    class Closing(plain):
+        @property
+        def _initializing(self):
+            return True
+
+        @_initializing.setter
+        def _initializing(self, value):
+            self.__class__ = plain
+            self._initializing = value
+            entry = sys.exc_info()[2]
+            while entry is not None:
+                after = entry.tb_next
+                while after is not None and os.path.dirname(after.tb_frame.f_code.co_filename) == folder:
+                    after = after.tb_next
+                if after is not entry.tb_next:
+                    entry.tb_next = after
+                entry = after
+
+    spec.__class__ = Closing
+
+
+def put_back(entry, before):
+    """Puts the entry of a package back into sys.path, before the first survivor of what stood behind it."""
+    behind = before[before.index(entry) + 1 :] if entry in before else []
+    at = min([sys.path.index(path) for path in behind if path in sys.path] or [len(sys.path)])
+    sys.path.insert(at, entry)
+
+
+def entries_of_pythonpath():
+    value = os.environ.get("PYTHONPATH")
+    return value.split(os.pathsep) if value else []
+
+
+def first_in_pythonpath(entry):
+    entries = entries_of_pythonpath()
+    return bool(entries) and os.path.abspath(entries[0]) == entry
+
+
+def pin(entry):
+    """Puts our entry first again for children: OpenTelemetry moves its own ahead, and does not run the next sitecustomize."""
+    others = [path for path in entries_of_pythonpath() if os.path.abspath(path) != entry]
+    os.environ["PYTHONPATH"] = os.pathsep.join([entry] + others)
+
+
+if __name__ == "sitecustomize":
+    run(globals().get("__spec__"), os.path.dirname(os.path.abspath(__file__)))
