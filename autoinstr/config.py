@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.errors import ConfigError
-from autoinstr.kinds import OFF_WORDS, ON_WORDS, Choice
+from autoinstr.kinds import OFF_WORDS, ON_WORDS
 from autoinstr.options import BY_NAME, OPTIONS, PER_EMITTER
 from autoinstr.texts import BadValue, nearest
 
@@ -97,7 +97,7 @@ def activation(environ: Mapping[str, str], xvalue: str | bool | None = None) -> 
 
 
 def _is_off(value: str) -> bool:
-    return value.strip().lower() in ("", *OFF_WORDS)
+    return value.split(",", 1)[0].strip().lower() in ("", *OFF_WORDS)
 
 
 def load(environ: Mapping[str, str], xvalue: str | bool | None = None) -> Config:
@@ -143,10 +143,11 @@ def default_out(environ: Mapping[str, str]) -> str:
     inherited = environ.get("_AUTOINSTR_DEFAULT_OUT")
     if inherited and os.path.isabs(inherited):
         return inherited
-    from time import gmtime, strftime
+    from time import time
 
-    host = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in os.uname().nodename) or "host"
-    folder = f"{strftime('%Y%m%dT%H%M%SZ', gmtime())}-{host}-{os.getpid()}-{os.urandom(4).hex()}"
+    # The same shape as the gate's, which chooses the name wherever it runs first.
+    host = "".join(letter if letter.isalnum() and letter.isascii() or letter in "._" else "-" for letter in os.uname().nodename)[:64].lstrip(".")
+    folder = f"{int(time())}-{host or 'host'}-{os.getpid()}-{os.urandom(4).hex()}"
     try:
         here = os.getcwd()
     except OSError:  # the working directory was removed; recordings still need a place
