@@ -1,8 +1,9 @@
 """Log lines of the agent, in somebody else's process.
 
-One line is one write on stderr (or to `log_file`), so that the lines of several processes do not mix; never stdout. structlog is imported at the
-first line that is really written, through `wrap_logger`: the host's structlog configuration is neither read nor changed. Without structlog the same
-line is made by hand. Nothing here raises, takes a lock or keeps a file open, so a fork at any moment is safe.
+One line is one write on stderr (or to `log_file`), so that the lines of several processes do not mix; never stdout. structlog is
+imported at the first line that is really written, through `wrap_logger`: the host's structlog configuration is neither read nor
+changed. Without structlog the same line is made by hand. Nothing here raises, takes a lock or keeps a file open, so a fork at any
+moment is safe.
 
 The shape on the console: `autoinstr: <event> key=value … level=warning pid=1234`.
 """
@@ -11,7 +12,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 LONGEST = 4096  # bytes of one line: POSIX lets writes of at most this much to a pipe not mix (PIPE_BUF on Linux)
@@ -21,7 +25,7 @@ MOST_KEYS = 1000  # of `once`; beyond that, repeats are the smaller evil
 _threshold = LEVELS["warning"]
 _format = "console"
 _path: str | None = None
-_said: dict[str, bool] = {}
+_said: dict[str, object] = {}
 _bound: Any = None  # the structlog logger, once one was made; False where structlog cannot be used
 
 
@@ -67,9 +71,13 @@ def get_logger() -> Logger:
 
 def once(key: str, level: str, event: str, **fields: object) -> None:
     """Log an event the first time that `key` is seen in this process, or in the one it was forked from."""
-    if LEVELS.get(level, 0) >= _threshold and len(_said) < MOST_KEYS and _said.setdefault(key, False) is False:
-        _said[key] = True
+    if LEVELS.get(level, 0) >= _threshold and _first_time(key):
         _log(level, event, fields)
+
+
+def _first_time(key: str) -> bool:
+    mine = object()  # of several threads that come at once, the one whose object stays is the first
+    return len(_said) < MOST_KEYS and _said.setdefault(key, mine) is mine
 
 
 def _log(level: str, event: str, fields: dict[str, object]) -> None:
@@ -82,10 +90,10 @@ def _log(level: str, event: str, fields: dict[str, object]) -> None:
             try:
                 getattr(logger, level)(**line)
                 return
-            except Exception:  # noqa: BLE001, S110 - a structlog that we do not know; the line is still worth writing
+            except Exception:  # a structlog that we do not know; the line is still worth writing
                 pass
         Sink().msg(render(None, level, line))
-    except Exception:  # noqa: BLE001, S110 - a line that cannot be written is lost; the user's program goes on
+    except Exception:  # a line that cannot be written is lost; the user's program goes on
         pass
 
 
@@ -104,12 +112,12 @@ def _structlog_logger() -> Any:
             _bound = wrap_logger(
                 Sink(), processors=[render], wrapper_class=BoundLogger, context_class=dict, cache_logger_on_first_use=True
             ).bind()
-        except Exception:  # noqa: BLE001 - missing, too old, or a module of the user's that is called structlog
+        except Exception:  # missing, too old, or a module of the user's that is called structlog
             _bound = False
     return _bound
 
 
-def render(logger: object, method: str, line: dict[str, Any]) -> str:
+def render(logger: object, method: str, line: MutableMapping[str, Any]) -> str:
     """The text of a line, without its end; a processor for structlog, and all there is without it."""
     shown = {key: _short(value) for key, value in line.items()}
     text = _as_json(shown) if _format == "json" else _as_console(shown)
@@ -129,7 +137,7 @@ def _as_json(line: dict[str, Any]) -> str:
     import json
     from time import gmtime, strftime
 
-    head = {"logger": "autoinstr", "timestamp": strftime("%Y-%m-%dT%H:%M:%SZ", gmtime())}
+    head = {"timestamp": strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()), "logger": "autoinstr", "event": line["event"]}
     return json.dumps({**head, **line}, default=str)
 
 
@@ -138,7 +146,7 @@ def _short(value: object) -> object:
         return value
     try:
         text = f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else str(value)
-    except Exception:  # noqa: BLE001 - the user's own __str__
+    except Exception:  # the user's own __str__
         text = f"<{type(value).__name__}>"
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
@@ -167,8 +175,7 @@ def _append(path: str, data: bytes) -> bool:
     try:
         descriptor = os.open(path, flags, 0o600)
     except OSError as error:
-        if _said.setdefault("log_file", False) is False:
-            _said["log_file"] = True
+        if _first_time("log_file"):
             _to_stderr(f"autoinstr: cannot write log_file {path!a}: {error.strerror}; logging to stderr\n".encode())
         return False
     try:
@@ -180,7 +187,7 @@ def _append(path: str, data: bytes) -> bool:
 
 
 def _to_stderr(data: bytes) -> None:
-    stream = sys.stderr
+    stream: Any = sys.stderr
     if stream is None or getattr(stream, "closed", False):
         return
     if stream is sys.__stderr__:

@@ -1,7 +1,8 @@
 """Secrets are taken out of command lines before anything stores or shows them.
 
-The rule is by name (`--api-key x`, `HF_TOKEN=x`, `"password": "x"`, `Authorization: Bearer x`) and by the look of the value (hf_…, sk-…, a URL with a
-password). It takes out too much rather than too little: what a run needs to be recognised is the program and its shape, not every value.
+The rule is by name (`--api-key x`, `HF_TOKEN=x`, `"password": "x"`, `Authorization: Bearer x`) and by the look of the value (hf_…,
+sk-…, a URL with a password). It takes out too much rather than too little: what a run needs to be recognised is the program and its
+shape, not every value.
 """
 
 from __future__ import annotations
