@@ -1,0 +1,42 @@
+# `make` alone lists the targets.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3 python3.12 python3.13 python3.10 python3.9,$(shell command -v $(name))))
+RUN := .venv/bin/python
+STAMP := .venv/.installed
+PYTEST := $(RUN) -m pytest
+
+.PHONY: help setup test test-unit test-long demo lint types bench clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv with the package and all that tests and demo need (minutes the first time, nothing afterwards)
+
+$(STAMP): requirements/torch.txt requirements/vllm.txt requirements/peers.txt requirements/install.sh pyproject.toml
+	@requirements/install.sh "$(PYTHON)"
+	@touch $@
+
+test: setup ## the whole suite but what is marked long (at most 20 minutes)
+	$(PYTEST) -m "not long"
+
+test-unit: setup ## the fast tests, without torch
+	$(PYTEST) tests/unit
+
+test-long: setup ## what takes longer: soak, scale, fuzz, every Python version
+	$(PYTEST) -m long
+
+demo: setup ## an unedited vLLM script under the agent: its module table, and where the timeline lies
+	@$(RUN) examples/demo.py
+
+lint: setup ## ruff
+	$(RUN) -m ruff check .
+
+types: setup ## mypy --strict on the package
+	$(RUN) -m mypy
+
+bench: setup ## start-up cost, and what a module call costs beside its rivals
+	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN) $$file || exit 1; done
+
+clean: ## remove what was built, but not .venv
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache autoinstr-runs
+	find autoinstr sitecustomize tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
