@@ -1,10 +1,11 @@
 r"""The configuration of this process: every option, typed, with the source of its value.
 
-Precedence, highest first: the value of -X autoinstr or AUTOINSTR, then AUTOINSTR_<NAME>, then the TOML file, then the default. This is the only
-module that reads AUTOINSTR_* (the gate reads AUTOINSTR alone).
+Precedence, highest first: the value of -X autoinstr or AUTOINSTR, then AUTOINSTR_<NAME>, then the TOML file, then the default. This
+is the only module that reads AUTOINSTR_* (the gate reads AUTOINSTR alone).
 
-The grammar of the value of -X autoinstr and AUTOINSTR: `1`, `on`, `yes`, `true` and nothing at all are plain on; what ends in `.toml` and has no `=`
-is a file; else pieces are split at commas, and a piece that does not start with `<option>=` continues the value before it; `\,` is a literal comma.
+The grammar of the value of -X autoinstr and AUTOINSTR: `1`, `on`, `yes`, `true` and nothing at all are plain on; what ends in
+`.toml` and has no `=` is a file; else pieces are split at commas, and a piece that does not start with `<option>=` continues the
+value before it; `\,` is a literal comma.
 """
 
 from __future__ import annotations
@@ -146,7 +147,8 @@ def default_out(environ: Mapping[str, str]) -> str:
     from time import time
 
     # The same shape as the gate's, which chooses the name wherever it runs first.
-    host = "".join(letter if letter.isalnum() and letter.isascii() or letter in "._" else "-" for letter in os.uname().nodename)[:64].lstrip(".")
+    allowed = "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._") else "-" for letter in os.uname().nodename)
+    host = allowed[:64].lstrip(".")
     folder = f"{int(time())}-{host or 'host'}-{os.getpid()}-{os.urandom(4).hex()}"
     try:
         here = os.getcwd()

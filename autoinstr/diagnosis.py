@@ -1,7 +1,7 @@
 """What `autoinstr doctor -- command` learns from each process of the command.
 
-While the environment names a folder in `_AUTOINSTR_DOCTOR`, every process that the gate runs in says there whether the agent is on and why. Without
-that variable `report` costs one look-up. Standard library only, so that the gate can call it where it leaves a process alone.
+While the environment names a folder in `_AUTOINSTR_DOCTOR`, every process that the session lives in says there whether the agent is on
+and why, and what it saw. Without that variable `report` costs one look-up.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ VARIABLE = "_AUTOINSTR_DOCTOR"
 
 
 def report(active: bool, reason: str, details: dict[str, object] | None = None) -> None:
-    """Write `<folder>/<pid>.json`: pid, ppid, argv, active, reason, details. A later call of the same process replaces the file. Never raises."""
+    """Write `<folder>/<pid>.json`: pid, ppid, argv, active, reason, details. A later call replaces the file. Never raises."""
     folder = os.environ.get(VARIABLE)
     if not folder:
         return
     try:
         _write(folder, active, reason, details or {})
-    except Exception:  # noqa: BLE001, S110 - the folder went with the doctor that made it: nobody is left to tell
+    except Exception:  # the folder went with the doctor that made it: nobody is left to tell
         pass
 
 

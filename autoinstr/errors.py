@@ -26,8 +26,8 @@ class UsageError(AutoinstrError):
 class ConfigError(UsageError):
     """An option whose value cannot be used.
 
-    `option` is its name in the table of options, or the name that was given when there is no such option. `value` is the text as it was given,
-    `source` where it came from ("environment AUTOINSTR_WHEN"), `suggestion` the nearest valid text, or None when nothing is near.
+    `option` is its name in the table of options, or the name that was given when there is no such option. `value` is the text as it
+    was given, `source` where it came from ("environment AUTOINSTR_WHEN"), `suggestion` the nearest valid text, or None.
     """
 
     def __init__(self, problem: str, *, option: str, value: str = "", source: str = "", suggestion: str | None = None) -> None:

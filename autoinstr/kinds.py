@@ -1,7 +1,8 @@
-"""What an option's text may look like: one small class a kind, with `parse` (text to value) and `dump` (value to text that parses to the same).
+"""What an option's text may look like: one small class a kind, with `parse` (text to value) and `dump` (value to text that parses
+to the same).
 
-`parse` raises `BadValue`, which knows nothing of option names or sources: `autoinstr.config` adds them. Imported in the user's process, right after
-torch: no imports at the top but what every interpreter has loaded.
+`parse` raises `BadValue`, which knows nothing of option names or sources: `autoinstr.config` adds them. Imported in the user's
+process, right after torch: no imports at the top but what every interpreter has loaded.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ OFF_WORDS = ("off", "0", "no", "false")
 class Kind:
     """A kind of option value.
 
-    `values` is what the documentation says it may be; with `is_list` repeated texts add up instead of replacing each other; `has_commas` says that
-    a comma can be part of a valid text.
+    `values` is what the documentation says it may be; with `is_list` repeated texts add up instead of replacing each other;
+    `has_commas` says that a comma can be part of a valid text.
     """
 
     values = "text"

@@ -190,7 +190,8 @@ def _to_stderr(data: bytes) -> None:
     stream: Any = sys.stderr
     if stream is None or getattr(stream, "closed", False):
         return
-    if stream is sys.__stderr__:
+    native: Any = sys.__stderr__
+    if stream is native:
         stream.flush()
         os.write(stream.fileno(), data)
     else:  # the program has put something of its own there, a notebook's for example

@@ -1,7 +1,7 @@
 """The one table of options.
 
-From it come the environment names, the keys of TOML files, the flags of `autoinstr run`, docs/configuration.md and the near-miss suggestions.
-What is not in it is not an option.
+From it come the environment names, the keys of TOML files, the flags of `autoinstr run`, docs/configuration.md and the near-miss
+suggestions. What is not in it is not an option.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ OPTIONS = (
         Path(),
         None,
         "./autoinstr-runs/<UTC seconds>-<host>-<pid>-<8 hex>",
-        "the run directory: one folder for all processes of a run; made absolute and exported by the first process, created 0700 at the first"
-        " recording; where it cannot be written, $TMPDIR is used and one log line says so",
+        "the run directory: one folder for all processes of a run; made absolute and exported by the first process, created 0700 at the"
+        " first recording; where it cannot be written, $TMPDIR is used and one log line says so",
     ),
     Option(
         "emitter",
@@ -77,8 +77,8 @@ OPTIONS = (
         List("comma-separated globs"),
         (),
         "all",
-        "the modules to keep: `*` and `?` span dots too; with a dot a whole path, bare a whole path or a class; `class:`, `path:`, `re:` (searched in"
-        " the path), `depth:N` (the root is 0), `depth:A-B`, `depth:A-`",
+        "the modules to keep: with a dot a whole path, bare a whole path or a class; `class:`, `path:`, `re:` (a regular expression, sought"
+        " in the path), `depth:N` (at most N; the root is 0), `depth:A-B`, `depth:A-`; `*` spans dots too",
     ),
     Option("exclude", List("comma-separated globs"), (), "nothing", "the modules to leave out, written as for include; exclude wins"),
     Option(
@@ -102,9 +102,16 @@ OPTIONS = (
         Pairs(),
         {},
         "what the program sets, with mstx on and db exported where mstx is the emitter",
-        "profiler parameters to set over the program's own: level, aic_metrics, l2_cache, export_type, record_shapes, with_stack, with_modules, …",
+        "profiler parameters to set over the program's own: level, aic_metrics, l2_cache, export_type, record_shapes, with_stack,"
+        " with_modules, …",
     ),
-    Option("capture", Choice("off", "only", "through"), "off", "off", "profile graph capture: not, in a session of its own, or through to the end"),
+    Option(
+        "capture",
+        Choice("off", "only", "through"),
+        "off",
+        "off",
+        "profile graph capture: not at all, in a session of its own, or in one session that stays open until the profiler stops",
+    ),
     Option("mspti", Flag(), True, "on", "off keeps ranges out of MSPTI, the kill switch for a profiler that reads them"),
     Option(
         "durability",
@@ -117,7 +124,7 @@ OPTIONS = (
     Option("full", Choice("stop", "ring"), "stop", "stop", "what a full recording does: keep the first ranges, or the last"),
     Option("mode", Mode(), 0o600, "0600", "the file mode of recordings"),
     Option("log", Choice("debug", "info", "warning", "error"), "warning", "warning", "the least serious log line that is written"),
-    Option("log_format", Choice("console", "json"), "console", "console", "the shape of log lines: one readable line, or one JSON object a line"),
+    Option("log_format", Choice("console", "json"), "console", "console", "the shape of log lines: readable, or one JSON object a line"),
     Option("log_file", Path(), None, "stderr", "the file to append log lines to; created 0600; a symbolic link is refused"),
     Option("config", Path(), None, "none", "a TOML file with the options under `[autoinstr]`", in_toml=False),
 )

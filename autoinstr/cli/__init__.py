@@ -1,9 +1,9 @@
 """The command line: `autoinstr <subcommand> …`.
 
-A subcommand is one module here with two functions: `add_parser(subparsers)` declares its arguments and sets `run` as the default, `run(args)` does
-the work and returns the exit status. It prints results on stdout and raises `AutoinstrError` for everything that goes wrong: `main` is the only
-place that prints an error, as one line on stderr, and the only place that chooses an exit status for one. Whatever is slow to import is imported
-in `run`, so that `autoinstr path` stays instant.
+A subcommand is one module here with two functions: `add_parser(subparsers)` declares its arguments and sets `run` as the default,
+`run(args)` does the work and returns the exit status. It prints results on stdout and raises `AutoinstrError` for everything that
+goes wrong: `main` is the only place that prints an error, as one line on stderr, and the only place that chooses an exit status for
+one. Whatever is slow to import is imported in `run`, so that `autoinstr path` stays instant.
 """
 
 from __future__ import annotations
