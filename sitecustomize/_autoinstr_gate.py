@@ -19,6 +19,7 @@ FILES = (
     "/pyproject_hooks/_in_process/_in_process.py",
 )
 CODE = ("from multiprocessing.resource_tracker import main", 'runpy.run_module("pip"')  # the second is ensurepip's child
+PATHS = ("out", "config", "log_file")  # options that a child with another working directory would read differently
 NEWEST = (3, 14)
 OLDEST = (3, 9)
 
@@ -57,7 +58,7 @@ def irrelevant(argv):
     """
     kind, value = command(argv)
     if kind == "-m":
-        found = value.split(".", 1)[0] in TOOLS or value in MODULES or value.endswith(".__main__") and value[:-9] in MODULES
+        found = value.split(".", 1)[0] in TOOLS or value in MODULES or (value.endswith(".__main__") and value[:-9] in MODULES)
     elif kind == "-c":
         found = any(piece in value for piece in CODE)
     else:
@@ -97,41 +98,51 @@ def export(value, from_x):
     """Writes into the environment what this process was told, so that children with another directory or without -X agree."""
     if value is True:
         value = "1"
-    if "out=" in value or ".toml" in value:
-        value = absolute_pieces(value)
+    value = absolute_pieces(value.strip())
     if from_x:
         sys._xoptions["autoinstr"] = value
     os.environ["AUTOINSTR"] = value
-    for name in ("AUTOINSTR_OUT", "AUTOINSTR_CONFIG"):
+    for name in PATHS:
+        name = "AUTOINSTR_" + name.upper()
         if os.environ.get(name):
             os.environ[name] = absolute(os.environ[name])
-    time = sys.modules.get("time")  # the interpreter itself imports it before site; without it config.py finds a default
-    if "_AUTOINSTR_DEFAULT_OUT" not in os.environ and time is not None:
-        host = "".join(c if c.isalnum() and c < "\x7f" or c in "._" else "-" for c in os.uname()[1])[:64].lstrip(".") or "host"
+    if "_AUTOINSTR_DEFAULT_OUT" not in os.environ:
+        export_default_out()
+
+
+def export_default_out():
+    time = sys.modules.get("time")  # the interpreter itself imports it before site; without it config.py finds a name
+    try:
+        cwd = os.getcwd()
+    except OSError:  # the directory was removed: config.py finds another place
+        cwd = None
+    if cwd is not None and time is not None:
+        host = "".join(c if (c.isalnum() and c < "\x7f") or c in "._" else "-" for c in os.uname()[1])[:64].lstrip(".") or "host"
         name = "%d-%s-%d-%s" % (time.time(), host, os.getpid(), os.urandom(4).hex())
-        os.environ["_AUTOINSTR_DEFAULT_OUT"] = os.path.join(os.getcwd(), "autoinstr-runs", name)
+        os.environ["_AUTOINSTR_DEFAULT_OUT"] = os.path.join(cwd, "autoinstr-runs", name)
 
 
 def absolute(path):
-    return os.path.abspath(os.path.expanduser(path))
+    try:
+        return os.path.abspath(os.path.expanduser(path))
+    except OSError:  # the working directory was removed
+        return path
 
 
 def absolute_pieces(value):
-    """Makes `out=` and TOML files among the comma-separated pieces absolute, and an `out=` the value of AUTOINSTR_OUT."""
+    """Makes the paths among the comma-separated pieces absolute, and an `out=` the value of AUTOINSTR_OUT as well."""
+    if value.endswith(".toml") and "=" not in value:
+        return absolute(value)
     pieces = []
-    for part in value.replace("\\,", "\0").split(","):
-        if pieces and not part.split("=", 1)[0].isidentifier() and not part.endswith(".toml") or pieces and "=" not in part:
-            pieces[-1] += "," + part  # a piece that starts no option continues the value before it
-        else:
-            pieces.append(part)
-    for i, piece in enumerate(pieces):
-        piece = piece.replace("\0", ",")
-        if piece.startswith("out="):
-            os.environ["AUTOINSTR_OUT"] = absolute(piece[4:])
-            pieces[i] = "out=" + os.environ["AUTOINSTR_OUT"].replace(",", "\\,")
-        elif piece.endswith(".toml") and "=" not in piece:
-            pieces[i] = absolute(piece).replace(",", "\\,")
-    return ",".join(pieces).replace("\0", "\\,")
+    for piece in value.replace("\\,", "\0").split(","):
+        name, _, path = (part.strip() for part in piece.replace("\0", ",").partition("="))
+        if name in PATHS and path:
+            path = absolute(path)
+            piece = "%s=%s" % (name, path.replace(",", "\\,"))
+            if name == "out":
+                os.environ["AUTOINSTR_OUT"] = path
+        pieces.append(piece.replace("\0", "\\,"))
+    return ",".join(pieces)
 
 
 def report_verdict(reason):
@@ -156,8 +167,10 @@ def boot(folder):
         from_x = "autoinstr" in getattr(sys, "_xoptions", ())
         value = sys._xoptions["autoinstr"] if from_x else os.environ.get("AUTOINSTR")
         reason = verdict(value)
-        if not reason or from_x and not enabled(value):
+        if not reason:
             export(value, from_x)
+        elif from_x and not enabled(value):
+            os.environ["AUTOINSTR"] = value  # -X autoinstr=off is meant for the children too
         if "autoinstr.instrument.importhook" not in sys.modules:
             if "_AUTOINSTR_VERDICTS" in os.environ:
                 report_verdict(reason)

@@ -3,7 +3,7 @@
 Everything is contained: whatever goes wrong in here or in a callback, the host's import gives the result and the traceback it would
 have given anyway. A callback is called with the finished module:
 
-- after each execution of it: the first import, a reload, an import after `del sys.modules[name]`, an import that succeeds after one that raised;
+- after each execution of it: the first import, a reload, an import after `del sys.modules[name]`, one that succeeds after one that raised;
 - when a module loaded through `importlib.util.LazyLoader` is first used;
 - at once by `register`, if the module is imported already;
 - after the next execution of any other module, if it was only half imported when `register` was called, if it is a namespace package
