@@ -1,1 +1,1 @@
-"""See docs/architecture.md."""
+"""Everything derived from a recording after the run. See docs/reports.md."""

@@ -1,0 +1,107 @@
+"""`--format chrome`: Chrome's trace event JSON, exact to the nanosecond.
+
+Times are microseconds with three decimals since Kineto's base (clock.py): viewers read them as doubles, and since 1970 a double of
+microseconds holds only every 200th nanosecond. A range is one "X" event; one that never ended is a "B" without "E". Each lane (lanes.py)
+is a thread row of its own with a number no operating system gives out, so that nothing of ours is dropped or bent where a Kineto trace of
+the same process is opened beside it; the process keeps its number, so both stand together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from autoinstr.report.clock import Axis
+from autoinstr.report.identity import FIRST_FREE_NUMBER, distinct_pids, host_count, native_tid, process_label, thread_label
+from autoinstr.report.lanes import MARKS, lane_label, lay
+from autoinstr.report.streams import FOREVER, Tick, no_tick, title
+
+if TYPE_CHECKING:
+    from autoinstr.recording.reader import Recording, Run
+
+FIRST_ROW = FIRST_FREE_NUMBER + (1 << 29)  # a row must not have a process's number: viewers take it for the main thread
+
+
+def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
+    """Write the object form, because only it can hold the base. Memory: the names, and one block of ranges at a time."""
+    recordings = run.recordings
+    axis = Axis(recordings)
+    hosts = host_count(recordings)
+    head = {"schemaVersion": 1, "displayTimeUnit": "ns", "baseTimeNanoseconds": axis.base_ns}
+    stream.write(json.dumps(head)[:-1].encode() + b', "traceEvents": [')
+    rows: list[int] = []
+    for at, (recording, offset, pid) in enumerate(zip(recordings, axis.offsets, distinct_pids(recordings))):
+        label = f"{process_label(recording, hosts)}, pid {recording.pid}"
+        first = _meta("process_name", pid, 0, {"name": label})
+        stream.write(("," if at else "").encode() + b"\n" + first + b",\n" + _meta("process_sort_index", pid, 0, {"sort_index": at}))
+        known: dict[tuple[int, str, int], int] = {}
+
+        def make(
+            thread: int,
+            domain: str,
+            lane: int,
+            recording: Recording = recording,
+            offset: int = offset,
+            pid: int = pid,
+            known: dict[tuple[int, str, int], int] = known,
+        ) -> _Lane:
+            if lane == MARKS:
+                return _Lane(stream, recording, offset, pid, known[thread, domain, 0], domain)
+            row = known[thread, domain, lane] = FIRST_ROW + len(rows)
+            rows.append(row)
+            name = f"{thread_label(recording, thread)}, {lane_label(domain, lane)}"
+            stream.write(b",\n" + _meta("thread_name", pid, row, {"name": name, "tid": native_tid(recording, thread)}))
+            stream.write(b",\n" + _meta("thread_sort_index", pid, row, {"sort_index": len(rows)}))
+            return _Lane(stream, recording, offset, pid, row, domain)
+
+        lay(recording, make, tick)
+    stream.write(b"\n]}\n")
+
+
+class _Lane:
+    """One row. See lanes.Lane."""
+
+    def __init__(self, stream: BinaryIO, recording: Recording, offset_ns: int, pid: int, row: int, domain: str) -> None:
+        self._stream = stream
+        self._names = recording.names
+        self._offset_ns = offset_ns
+        self._where = f'"pid":{pid},"tid":{row},"cat":{json.dumps(domain)}'
+        self._ends = [FOREVER]
+        self._heads: dict[int, str] = {}
+
+    def feed(self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int, int]]:
+        """Write every range that nests in those before it."""
+        rest: list[tuple[int, int, int]] = []
+        out: list[str] = []
+        open_ends, heads, offset = self._ends, self._heads, self._offset_ns
+        for number in set(names).difference(heads):
+            heads[number] = f',\n{{"ph":"X","name":{json.dumps(title(self._names[number]))},{self._where},"ts":'
+        for name, start, end in zip(names, starts, ends):
+            while open_ends[-1] <= start:
+                open_ends.pop()
+            if end > open_ends[-1]:
+                rest.append((name, start, end))
+                continue
+            open_ends.append(end)
+            at, lasted = start + offset, end - start
+            if end == FOREVER:
+                out.append(f'{heads[name].replace("X", "B", 1)}{at // 1000}.{at % 1000:03d}}}')
+            else:
+                out.append(f'{heads[name]}{at // 1000}.{at % 1000:03d},"dur":{lasted // 1000}.{lasted % 1000:03d}}}')
+        self._stream.write("".join(out).encode())
+        return rest
+
+    def mark(self, names: Sequence[int], times: Sequence[int]) -> None:
+        """An instant of the thread."""
+        for name, time in zip(names, times):
+            at = time + self._offset_ns
+            shown = json.dumps(title(self._names[name]))
+            self._stream.write(f',\n{{"ph":"i","s":"t","name":{shown},{self._where},"ts":{at // 1000}.{at % 1000:03d}}}'.encode())
+
+    def finish(self) -> None:
+        """A range is written whole when it begins: nothing is left to end."""
+
+
+def _meta(kind: str, pid: int, row: int, args: dict[str, Any]) -> bytes:
+    return json.dumps({"ph": "M", "name": kind, "pid": pid, "tid": row, "args": args}).encode()

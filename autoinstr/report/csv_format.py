@@ -1,0 +1,37 @@
+"""`--format csv`: a line per row of the JSON report (RFC 4180)."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING, Any, TextIO
+
+from autoinstr.report.json_format import row_entries
+from autoinstr.report.stats import collect
+from autoinstr.report.streams import Tick, no_tick
+
+if TYPE_CHECKING:
+    from autoinstr.recording.reader import Run
+
+COLUMNS = (
+    "process", "pid", "role", "rank", "host", "tid", "thread", "domain", "root", "path", "class", "message",
+    "calls", "total_ns", "self_ns", "min_ns", "p50_ns", "p99_ns", "max_ns", "phase",
+)  # fmt: skip
+
+
+def write(run: Run, stream: TextIO, tick: Tick = no_tick) -> None:
+    """Write a heading and one line per row; lines end in CR LF, missing values are empty."""
+    writer = csv.writer(stream, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    for at, recording in enumerate(run.recordings):
+        for entry in row_entries(at, recording, collect(recording, tick=tick)):
+            thread = entry.pop("thread")
+            process = {"pid": recording.pid, "role": recording.role, "rank": recording.rank, "host": recording.host}
+            cells = {**entry, **process, "tid": thread["tid"], "thread": thread["name"]}
+            writer.writerow([guarded(cells[column]) for column in COLUMNS])
+
+
+def guarded(cell: Any) -> Any:
+    """A spreadsheet runs a cell that begins like a formula, and names are what the program chose: an apostrophe makes it text."""
+    if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + cell
+    return cell

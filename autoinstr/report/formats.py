@@ -1,0 +1,59 @@
+"""The formats of `autoinstr report`: name, whether it is text that a person reads, file to write where none is named, writer."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, BinaryIO, Callable, NamedTuple, TextIO
+
+from autoinstr.report import chrome, csv_format, json_format, pftrace, table
+from autoinstr.report.streams import Tick, no_tick
+
+if TYPE_CHECKING:
+    from autoinstr.recording.reader import Run
+
+
+class Format(NamedTuple):
+    """`default_file` is the name inside the run directory, or "" for standard output; `hint` what to do with the file."""
+
+    write: Callable[[Run, BinaryIO, table.Look, Tick], None]
+    default_file: str = ""
+    binary: bool = False
+    hint: str = ""
+
+
+def _as_text(write: Callable[[TextIO], None], stream: BinaryIO, encoding: str) -> None:
+    """Run a writer of text over a stream of bytes, which stays open. Line ends are the writer's own."""
+    out = io.TextIOWrapper(stream, encoding=encoding, errors="backslashreplace", newline="")
+    try:
+        write(out)
+    finally:
+        out.detach()
+
+
+def _table(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> None:
+    _as_text(lambda out: table.write(run, out, look, tick), stream, look.encoding)
+
+
+def _json(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> None:
+    _as_text(lambda out: json_format.write(run, out, tick), stream, "ascii")
+
+
+def _csv(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> None:
+    _as_text(lambda out: csv_format.write(run, out, tick), stream, "utf-8")
+
+
+def _pftrace(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> None:
+    pftrace.write(run, stream, tick)
+
+
+def _chrome(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> None:
+    chrome.write(run, stream, tick)
+
+
+FORMATS = {
+    "table": Format(_table),
+    "json": Format(_json),
+    "csv": Format(_csv),
+    "pftrace": Format(_pftrace, "report.pftrace", True, "open it at https://ui.perfetto.dev"),
+    "chrome": Format(_chrome, "report.chrome.json", False, "open it at https://ui.perfetto.dev or in chrome://tracing"),
+}

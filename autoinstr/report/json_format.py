@@ -1,0 +1,87 @@
+"""`--format json`: the contract `autoinstr.stats/1`, written one recording at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TextIO
+
+from autoinstr.report.clock import Axis
+from autoinstr.report.identity import native_tid, thread_label
+from autoinstr.report.stats import collect
+from autoinstr.report.streams import Tick, no_tick
+
+if TYPE_CHECKING:
+    from autoinstr.recording.reader import RangeName, Recording, Run
+    from autoinstr.report.stats import Row, Stats
+
+SCHEMA = "autoinstr.stats/1"
+
+
+def write(run: Run, stream: TextIO, tick: Tick = no_tick) -> None:
+    """Write the whole object. Rows of a recording that breaks off are those up to there, with the reason in "problems"."""
+    recordings = run.recordings
+    axis = Axis(recordings)
+    marks: list[dict[str, Any]] = []
+    still_open: list[dict[str, Any]] = []
+    problems = list(run.problems)
+    stream.write(f'{{"schema": "{SCHEMA}", "rows": [')
+    separator = "\n"
+    for at, recording in enumerate(recordings):
+        stats = collect(recording, tick=tick)
+        for entry in row_entries(at, recording, stats):
+            stream.write(separator + json.dumps(entry))
+            separator = ",\n"
+        for row in stats.marks:
+            marks.append({**_who(at, recording, row.thread), **_what(row.name), "count": row.calls})
+        still_open.extend(open_entries(at, recording, stats, axis.base_ns + axis.offsets[at]))
+        problems.extend(recording.problems)
+    # After the rows, because reading them is what finds out whether a recording is whole.
+    stream.write('\n], "dropped": ' + str(sum(recording.dropped for recording in recordings)))
+    stream.write(', "processes": ' + json.dumps([process_entry(recording) for recording in recordings]))
+    stream.write(f', "marks": {json.dumps(marks)}, "open": {json.dumps(still_open)}, "problems": {json.dumps(problems)}}}\n')
+
+
+def process_entry(recording: Recording) -> dict[str, Any]:
+    """What is known of a process before any of its ranges."""
+    return {
+        "pid": recording.pid,
+        "roles": recording.roles,
+        "role": recording.role,
+        "rank": recording.rank,
+        "world_size": recording.world_size,
+        "host": recording.host,
+        "emitter": recording.emitter,
+        "complete": recording.complete,
+        "dropped": recording.dropped,
+        "file": recording.file,
+    }
+
+
+def row_entries(process: int, recording: Recording, stats: Stats) -> Iterator[dict[str, Any]]:
+    """The rows of one recording, as design section 10 has them."""
+    for row in stats.rows:
+        yield {**_who(process, recording, row.thread), **_what(row.name), **_figures(row)}
+
+
+def open_entries(process: int, recording: Recording, stats: Stats, offset_ns: int) -> Iterator[dict[str, Any]]:
+    """Ranges without an end. `start_ns` is wall-clock time since 1970; `at_least_ns` how long they lasted up to the last thing recorded."""
+    found = recording.open_ranges()
+    for one in found:
+        last = max(stats.last_ns or 0, max(other.start_ns for other in found))
+        entry = {**_who(process, recording, one.thread), **_what(recording.names[one.name])}
+        yield {**entry, "start_ns": one.start_ns + offset_ns, "at_least_ns": last - one.start_ns}
+
+
+def _who(process: int, recording: Recording, thread: int) -> dict[str, Any]:
+    return {"process": process, "thread": {"tid": native_tid(recording, thread), "name": thread_label(recording, thread)}}
+
+
+def _what(name: RangeName) -> dict[str, Any]:
+    return {"domain": name.domain, "root": name.root, "path": name.path, "class": name.cls, "message": name.message}
+
+
+def _figures(row: Row) -> dict[str, Any]:
+    low, p50, p99, high = row.percentiles()
+    figures = {"calls": row.calls, "total_ns": row.total_ns, "self_ns": row.self_ns}
+    return {**figures, "min_ns": low, "p50_ns": p50, "p99_ns": p99, "max_ns": high, "phase": None}

@@ -1,0 +1,51 @@
+"""Where a report goes: standard output, or a file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import sys
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+from autoinstr.errors import AutoinstrError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def opened(target: str, *, binary: bool) -> Iterator[BinaryIO]:
+    """A stream of bytes to `target`; "-" is standard output. What ends in .gz is compressed. A file is written beside its place and moved
+    there at the end; a device or a pipe is written directly."""
+    if target == "-":
+        if binary and sys.stdout.isatty():
+            raise UsageError("this format is not text: it would garble the terminal; give a file with -o, or pipe the output")
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    if os.path.isdir(target):
+        raise UsageError(f"-o {target}: is a directory; give a file name")
+    direct = os.path.exists(target) and not os.path.isfile(target)
+    path = target if direct else f"{target}.part-{os.getpid()}"
+    try:
+        with open(path, "wb") as raw:
+            stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1, mtime=0)) if target.endswith(".gz") else raw
+            try:
+                yield cast("BinaryIO", stream)
+            finally:
+                if stream is not raw:
+                    stream.close()
+        if not direct:
+            os.replace(path, target)
+    except OSError as error:
+        _discard(path, direct)
+        raise AutoinstrError(f"{target}: cannot be written: {error.strerror or error}") from error
+    except BaseException:
+        _discard(path, direct)
+        raise
+
+
+def _discard(path: str, direct: bool) -> None:
+    if not direct and os.path.exists(path):
+        os.unlink(path)

@@ -1,0 +1,45 @@
+"""Says on stderr how far a report is, once it takes long enough to wonder."""
+
+from __future__ import annotations
+
+import time
+from typing import TextIO
+
+TERMINAL_AFTER_S = 0.5
+LOG_AFTER_S = 2.0
+TERMINAL_EVERY_S = 0.1
+LOG_EVERY_S = 10.0
+
+
+class Progress:
+    """Counts records; use `tick` as the callback of a report and `done` after it. A terminal gets one line that is rewritten, anything
+    else a line now and then."""
+
+    def __init__(self, stream: TextIO | None, what: str) -> None:
+        self._stream = stream
+        self._what = what
+        self._terminal = stream is not None and stream.isatty()
+        self._started = time.monotonic()
+        self._next = self._started + (TERMINAL_AFTER_S if self._terminal else LOG_AFTER_S)
+        self._shown = False
+        self.count = 0
+
+    def tick(self, count: int) -> None:
+        """So many more records were read."""
+        self.count += count
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + (TERMINAL_EVERY_S if self._terminal else LOG_EVERY_S)
+            self._say(f"autoinstr: {self._what}: {self.count:,} ranges, {now - self._started:.0f} s")
+
+    def done(self) -> None:
+        """Leave no line behind on a terminal."""
+        if self._terminal and self._shown and self._stream is not None:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+    def _say(self, line: str) -> None:
+        self._shown = True
+        if self._stream is not None:
+            self._stream.write(f"\r{line}\x1b[K" if self._terminal else line + "\n")
+            self._stream.flush()

@@ -1,0 +1,30 @@
+"""The few lines of protobuf encoding that a Perfetto trace needs (the perfetto package conflicts with the protobuf that vLLM pins)."""
+
+from __future__ import annotations
+
+
+def varint(number: int) -> bytes:
+    """A number, seven bits a byte, the lowest first; negative ones as 64-bit two's complement."""
+    if number < 0:
+        number &= (1 << 64) - 1
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def number(field: int, value: int) -> bytes:
+    """A field of type int32, int64, uint32, uint64, bool or enum (none negative)."""
+    return varint(field << 3) + varint(value)
+
+
+def data(field: int, value: bytes) -> bytes:
+    """A field of type bytes, or an embedded message."""
+    return varint(field << 3 | 2) + varint(len(value)) + value
+
+
+def text(field: int, value: str) -> bytes:
+    """A field of type string: UTF-8, and what UTF-8 cannot hold is escaped."""
+    return data(field, value.encode("utf-8", "backslashreplace"))

@@ -1,0 +1,71 @@
+"""Which run, and which of its processes, a command line means."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from autoinstr.errors import RecordingError, UsageError
+from autoinstr.recording.format import SUFFIX
+from autoinstr.recording.reader import Run, open_run
+
+if TYPE_CHECKING:
+    from autoinstr.recording.reader import Recording
+
+
+def find(path: str, *, latest: bool = False) -> Run:
+    """Open the run directory at `path`, or the only (with `latest` the newest) one directly below it.
+
+    Processes are ordered: those without a rank by their start, then ranks. UsageError names the runs where there is a choice,
+    RecordingError says why nothing there can be read."""
+    if os.path.isfile(path) and path.endswith(SUFFIX):
+        folder = os.path.dirname(path) or "."
+        raise UsageError(f"{path}: is one process's recording; give the run directory: autoinstr report {shlex.quote(folder)}")
+    below = [] if _recordings(path) else runs_below(path)
+    if len(below) > 1 and not latest:
+        raise UsageError(f"{path}: holds {len(below)} runs; the newest: autoinstr report {shlex.quote(below[0])} (or add --latest)")
+    run = open_run(below[0] if below else path)
+    if run.problems and not run.recordings:
+        more = f" (and {len(run.problems) - 1} more files like it)" if len(run.problems) > 1 else ""
+        raise RecordingError(f"nothing can be read: {run.problems[0]}{more}")
+    return Run(run.path, sorted(run.recordings, key=_order), run.problems)
+
+
+def runs_below(path: str) -> list[str]:
+    """Run directories directly below a directory, the newest first."""
+    try:
+        folders = [os.path.join(path, name) for name in os.listdir(path)]
+    except OSError:
+        return []
+    runs = [(max(map(os.path.getmtime, files)), folder) for folder in folders for files in [_recordings(folder)] if files]
+    return [folder for _, folder in sorted(runs, reverse=True)]
+
+
+def only(run: Run, wanted: str) -> Run:
+    """The run with the processes of one pid, one role ("Worker") or one rank ("rank 3"). UsageError says which there are."""
+    word = wanted.strip().lower()
+    kept = [one for one in run.recordings if word in _names(one)]
+    if not kept:
+        there = ", ".join(f"{one.role} {one.pid}" for one in run.recordings[:20]) or "none"
+        raise UsageError(f"--process {wanted}: no such process in {run.path}; give a pid, a role or \"rank N\" (there are: {there})")
+    return Run(run.path, kept, run.problems)
+
+
+def _names(recording: Recording) -> set[str]:
+    names = {str(recording.pid), *(role.lower() for role in recording.roles)}
+    if recording.rank is not None:
+        names |= {f"rank {recording.rank}", f"rank{recording.rank}"}
+    return names
+
+
+def _recordings(path: str) -> list[str]:
+    try:
+        return [os.path.join(path, name) for name in os.listdir(path) if name.endswith(SUFFIX)]
+    except OSError:
+        return []
+
+
+def _order(recording: Recording) -> tuple[int, int, str]:
+    start = recording.clock_pairs[0][0] if recording.clock_pairs else 0
+    return (-1 if recording.rank is None else recording.rank, start, recording.file)

@@ -1,0 +1,194 @@
+"""Calls, total and self time, and exact percentiles per (thread, name), from one sweep over a recording.
+
+Definitions, for the ranges of one domain on one thread, in order of start:
+
+* A range is nested in the latest started earlier range that contains it entirely and had not ended when it started.
+* `self_ns` of a range is its duration minus the union of the ranges nested directly in it. Ranges that overlap without one containing the
+  other (async start and end) are siblings: where two siblings overlap, their parent's time is taken away once, so no self time is negative.
+* `total_ns` is inclusive per call: where a module calls itself, the inner call is counted in its own row entry and in the outer call's,
+so the
+  totals of recursive paths can exceed the elapsed time. Self times never do.
+* Percentiles are nearest-rank over all calls, not estimates.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from autoinstr.report.streams import FOREVER, Tick, no_tick, pieces
+
+if TYPE_CHECKING:
+    from autoinstr.recording.reader import RangeName, Recording
+
+
+class Row:
+    """One name on one thread. All times in nanoseconds; `durations` holds every call's, or is empty if they were not asked for."""
+
+    __slots__ = ("calls", "durations", "mark", "name", "nested_ns", "thread", "total_ns")
+
+    def __init__(self, thread: int, name: RangeName, mark: bool = False) -> None:
+        self.thread = thread
+        self.name = name
+        self.mark = mark
+        self.calls = 0
+        self.total_ns = 0
+        self.nested_ns = 0
+        self.durations = array("Q")
+
+    @property
+    def self_ns(self) -> int:
+        """Time in these calls outside the ranges nested in them."""
+        return self.total_ns - self.nested_ns
+
+    def percentiles(self) -> tuple[int, int, int, int]:
+        """(min, p50, p99, max) in nanoseconds; needs the durations."""
+        ordered = sorted(self.durations)
+        return ordered[0], nearest_rank(ordered, 50), nearest_rank(ordered, 99), ordered[-1]
+
+
+class Stats:
+    """What one recording adds up to. `rows` and `marks` are in order of first appearance."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.marks: list[Row] = []  # only calls is meaningful
+        self.first_ns: int | None = None
+        self.last_ns: int | None = None
+
+    @property
+    def ranges(self) -> int:
+        return sum(row.calls for row in self.rows)
+
+    @property
+    def busy_ns(self) -> int:
+        """Time inside ranges, each thread and domain on its own: the sum of the self times."""
+        return sum(row.self_ns for row in self.rows)
+
+
+def nearest_rank(ordered: list[int], percent: int) -> int:
+    """The smallest value with at least `percent` percent of the sorted values at or below it."""
+    return ordered[(len(ordered) * percent + 99) // 100 - 1]
+
+
+class _Open:
+    """The ranges of one thread and domain that had not ended at the start of the latest one. The bottom entry contains everything."""
+
+    __slots__ = ("ends", "owners")
+
+    def __init__(self) -> None:
+        self.ends: list[int] = [FOREVER]
+        self.owners: list[int] = [-1]
+
+    def overlap(self, start: int, end: int) -> tuple[int, int]:
+        """Find the parent of a range that outlives the latest one: (its name, the part of this range no sibling covers yet).
+
+        Rare, so it may look at every open range; it also forgets those that ended, or a chain of overlapping ranges would grow for ever."""
+        alive = [at for at, other in enumerate(self.ends) if other > start]
+        self.ends[:] = [self.ends[at] for at in alive]
+        self.owners[:] = [self.owners[at] for at in alive]
+        at, covered = len(self.ends) - 1, start
+        while self.ends[at] < end:
+            covered = max(covered, self.ends[at])
+            at -= 1
+        return self.owners[at], end - covered
+
+
+class _Thread:
+    """What the sweep keeps for one thread, by the number of the name."""
+
+    __slots__ = ("adders", "nested", "open_ranges", "rows")
+
+    def __init__(self) -> None:
+        self.rows: dict[int, Row] = {}
+        self.nested: dict[int, int] = {-1: 0}
+        self.adders: dict[int, Callable[[int], None]] = {}
+        self.open_ranges: dict[str, _Open] = {}
+
+    def add(self, number: int, row: Row) -> None:
+        self.rows[number] = row
+        self.nested[number] = 0
+        self.adders[number] = row.durations.append
+
+    def forget_durations(self) -> None:
+        for row in self.rows.values():
+            if row.durations:
+                row.calls += len(row.durations)
+                row.total_ns += sum(row.durations)
+                del row.durations[:]
+
+    def finish(self) -> None:
+        for number, row in self.rows.items():
+            row.calls += len(row.durations)
+            row.total_ns += sum(row.durations)
+            row.nested_ns = self.nested[number]
+
+
+def collect(recording: Recording, *, durations: bool = True, tick: Tick = no_tick) -> Stats:
+    """Sweep one recording. Memory: eight bytes a range with `durations`, else only the rows. What cannot be read ends the sweep and is
+    named in the recording's problems."""
+    stats = Stats()
+    threads: dict[int, _Thread] = {}
+    for piece in pieces(recording, tick):
+        first, last = piece.starts[0], max(piece.ends)
+        stats.first_ns = first if stats.first_ns is None else min(first, stats.first_ns)
+        stats.last_ns = last if stats.last_ns is None else max(last, stats.last_ns)
+        thread = threads.get(piece.thread)
+        if thread is None:
+            thread = threads[piece.thread] = _Thread()
+        fresh = [number for number in dict.fromkeys(piece.names) if number not in thread.rows]
+        for number in fresh:
+            thread.add(number, Row(piece.thread, recording.names[number], piece.mark))
+        open_ranges = thread.open_ranges.setdefault(piece.domain, _Open())
+        if piece.mark:
+            for number in piece.names:
+                thread.rows[number].durations.append(0)
+        else:
+            _sweep(piece.names, piece.starts, piece.ends, open_ranges, thread.nested, thread.adders)
+        if not durations:
+            thread.forget_durations()
+    for thread in threads.values():
+        thread.finish()
+    rows = _merged([row for thread in threads.values() for row in thread.rows.values()])
+    stats.rows = [row for row in rows if not row.mark]
+    stats.marks = [row for row in rows if row.mark]
+    return stats
+
+
+def _sweep(
+    names: Sequence[int],
+    starts: Sequence[int],
+    ends: Sequence[int],
+    state: _Open,
+    nested: dict[int, int],
+    adders: dict[int, Callable[[int], None]],
+) -> None:
+    """Add every duration to its name, and to what its parent's name has nested."""
+    open_ends, owners = state.ends, state.owners
+    for name, start, end in zip(names, starts, ends):
+        while open_ends[-1] <= start:
+            open_ends.pop()
+            owners.pop()
+        duration = end - start
+        if end <= open_ends[-1]:
+            nested[owners[-1]] += duration
+        else:
+            parent, uncovered = state.overlap(start, end)
+            nested[parent] += uncovered
+        open_ends.append(end)
+        owners.append(name)
+        adders[name](duration)
+
+
+def _merged(rows: list[Row]) -> list[Row]:
+    """A name that was defined twice alike on a thread (once per instance of a module, say) is one row."""
+    merged: dict[tuple[object, ...], Row] = {}
+    for row in rows:
+        same = merged.setdefault((row.thread, *row.name[1:]), row)
+        if same is not row:
+            same.calls += row.calls
+            same.total_ns += row.total_ns
+            same.nested_ns += row.nested_ns
+            same.durations.extend(row.durations)
+    return list(merged.values())

@@ -1,0 +1,103 @@
+"""The blocks of a recording, split so that every consumer sees one thread, one domain and one kind at a time.
+
+Nesting is defined inside one domain of one thread (design section 10), so all sweeps start here: a block is cut by slicing, which is done
+in C, and only a block that really mixes domains pays for a second pass.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
+from typing import TYPE_CHECKING, NamedTuple
+
+from autoinstr.errors import RecordingError
+
+if TYPE_CHECKING:
+    from array import array
+
+    from autoinstr.recording.reader import RangeName, Recording
+
+FOREVER = 1 << 64  # later than every time a recording can hold
+
+Tick = Callable[[int], None]
+
+
+class Piece(NamedTuple):
+    """Consecutive ranges (or marks) of one thread and one domain in order of start; times in nanoseconds of the process's perf_counter."""
+
+    thread: int
+    domain: str
+    mark: bool
+    names: Sequence[int]
+    starts: Sequence[int]
+    ends: Sequence[int]
+
+
+def no_tick(count: int) -> None:
+    """The progress callback of who wants none."""
+
+
+def title(name: RangeName) -> str:
+    """What a timeline calls a range: the message the user asked for, or path:class where a recording holds none."""
+    if name.message:
+        return name.message
+    return f"{name.path}:{name.cls}" if name.path and name.cls else name.path or name.cls or "?"
+
+
+def pieces(recording: Recording, tick: Tick = no_tick) -> Iterator[Piece]:
+    """Yield the closed ranges and the marks of a recording; `tick` is called with the number of records after each block.
+
+    What breaks off ends the pieces and is named in the recording's problems: what was read before stays good."""
+    names = recording.names
+    keys: dict[int, tuple[str, bool]] = {}
+    for thread, words in _readable(recording):
+        numbers, starts, ends = words[0::3], words[1::3], words[2::3]
+        used = set(numbers)
+        for number in used.difference(keys):
+            name = names[number]
+            keys[number] = (name.domain, name.kind == "mark")
+        groups: list[tuple[str, bool]] = []
+        for number in sorted(used):
+            if keys[number] not in groups:
+                groups.append(keys[number])
+        if len(groups) == 1:
+            yield Piece(thread, groups[0][0], groups[0][1], numbers, starts, ends)
+        else:
+            for group in groups:
+                mine = [keys[number] == group for number in numbers]
+                yield Piece(thread, group[0], group[1], *(list(compress(column, mine)) for column in (numbers, starts, ends)))
+        tick(len(numbers))
+
+
+def _readable(recording: Recording) -> Iterator[tuple[int, array[int]]]:
+    try:
+        yield from recording.blocks()
+    except (RecordingError, OSError) as problem:
+        recording.problems.append(str(problem))
+
+
+def pieces_with_open(recording: Recording, tick: Tick = no_tick) -> Iterator[Piece]:
+    """As `pieces`, with the ranges that never ended in their places; such a range's end is FOREVER."""
+    names = recording.names
+    waiting: dict[tuple[int, str], list[tuple[int, int]]] = {}
+    for one in recording.open_ranges():
+        waiting.setdefault((one.thread, names[one.name].domain), []).append((one.start_ns, one.name))
+    for entries in waiting.values():
+        entries.sort()
+    for piece in pieces(recording, tick):
+        entries = waiting.get((piece.thread, piece.domain), [])
+        if piece.mark or not entries or entries[0][0] > piece.starts[-1]:
+            yield piece
+            continue
+        numbers, starts, ends = list(piece.names), list(piece.starts), list(piece.ends)
+        while entries and entries[0][0] <= starts[-1]:
+            start, number = entries.pop(0)
+            at = bisect_left(starts, start)
+            numbers.insert(at, number)
+            starts.insert(at, start)
+            ends.insert(at, FOREVER)
+        yield Piece(piece.thread, piece.domain, False, numbers, starts, ends)
+    for (thread, domain), entries in waiting.items():
+        if entries:
+            yield Piece(thread, domain, False, [number for _, number in entries], [start for start, _ in entries], [FOREVER] * len(entries))

@@ -1,0 +1,46 @@
+"""Words and figures for a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+
+ASCII = str.maketrans({"µ": "u", "·": "|", "…": "~", "█": "#", "─": "-", "–": "-"})
+
+
+def printable(text: str, encoding: str = "utf-8") -> str:
+    """A name as a terminal may show it: control characters and what turns the direction of writing are escaped, and so is what the
+    terminal's encoding lacks."""
+    if text.isascii() and text.isprintable():
+        return text
+    shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def width(text: str) -> int:
+    """Columns a text takes: wide characters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
+
+
+def fitted(text: str, columns: int) -> str:
+    """The text in exactly so many columns: filled up with blanks, or cut with an ellipsis."""
+    if width(text) > columns:
+        while text and width(text) > columns - 1:
+            text = text[:-1]
+        text += "…"
+    return text + " " * (columns - width(text))
+
+
+def duration(ns: float) -> str:
+    """Four significant digits at most: "1.234 s", "56.7 ms", "8.9 µs", "120 ns"."""
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if ns >= size:
+            figure = ns / size
+            return f"{figure:.3f} {unit}" if figure < 10 else f"{figure:.2f} {unit}" if figure < 100 else f"{figure:.1f} {unit}"
+    return f"{ns:.0f} ns"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """"1 process", "12,345 ranges"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
