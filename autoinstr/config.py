@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Texts = dict[str, tuple[str, str]]  # option name -> (text, source)
 
+INHERITED_OUT = "_AUTOINSTR_DEFAULT_OUT"  # the run directory that the first process of a run chose
+
 __all__ = ["Config", "activation", "default_out", "load", "log_settings"]
 
 
@@ -78,7 +80,9 @@ class Config:
 
     def to_environ(self) -> dict[str, str]:
         """The environment that gives every child this configuration, wherever it runs: flat, with absolute paths."""
-        flat = {"AUTOINSTR": "1", BY_NAME["out"].environment: self.out}
+        flat = {"AUTOINSTR": "1"}
+        if self.sources["out"] == "default":
+            flat[INHERITED_OUT] = self.out
         for option in OPTIONS:
             if self.sources[option.name] != "default":
                 flat[option.environment] = option.kind.dump(getattr(self, option.name))
@@ -101,20 +105,21 @@ def _is_off(value: str) -> bool:
     return value.split(",", 1)[0].strip().lower() in ("", *OFF_WORDS)
 
 
-def load(environ: Mapping[str, str], xvalue: str | bool | None = None) -> Config:
-    """The configuration that `environ` and the value of -X autoinstr ask for. Raises ConfigError."""
+def load(environ: Mapping[str, str], xvalue: str | bool | None = None, flags: Mapping[str, str] | None = None) -> Config:
+    """What `environ`, the value of -X autoinstr and, above both, the flags of `autoinstr run` ask for. Raises ConfigError."""
+    flagged = {name: (text, BY_NAME[name].flag) for name, text in (flags or {}).items()}
     warnings: list[str] = []
     value, source = activation(environ, xvalue)
     pieces = _read_value(value or "", source, warnings)
     named = _read_names(environ, warnings)
     in_file: Texts = {}
     custom_targets: list[dict[str, Any]] = []
-    chosen = pieces.get("config") or named.get("config")
+    chosen = flagged.get("config") or pieces.get("config") or named.get("config")
     if chosen:
         from autoinstr.configfile import read_file
 
         in_file, custom_targets = read_file(_parse("config", *chosen), chosen[1])
-    texts = {**in_file, **named, **pieces}
+    texts = {**in_file, **named, **pieces, **flagged}
     values = {option.name: _parse(option.name, *texts[option.name]) if option.name in texts else option.default for option in OPTIONS}
     if "out" not in texts:
         values["out"] = default_out(environ)
@@ -141,7 +146,7 @@ def log_settings(environ: Mapping[str, str], xvalue: str | bool | None = None) -
 
 def default_out(environ: Mapping[str, str]) -> str:
     """The run directory of a run that names none: the one that the first process chose, or a new name under the working directory."""
-    inherited = environ.get("_AUTOINSTR_DEFAULT_OUT")
+    inherited = environ.get(INHERITED_OUT)
     if inherited and os.path.isabs(inherited):
         return inherited
     from time import time

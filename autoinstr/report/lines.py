@@ -32,7 +32,7 @@ def lines_of(tree: Node) -> list[Line]:
             label = root.name if "[" in root.name else root.name.rpartition("#")[0]
         if root.calls or len(roots) > 1:
             lines.append(Line(0, printable(label), printable(label), -1, root))
-            _below(root, lines, 1, "", label, len(lines) - 1)
+            _below(root, lines, 1, "", label if len(roots) > 1 else "", len(lines) - 1)
         else:
             _below(root, lines, 0, "", "", -1)
     return lines

@@ -126,7 +126,9 @@ def _process_table(process: _Process, look: Look) -> Iterator[str]:
         lines, hidden = chosen(lines_of(tree), look.limit, look.sort)
         label = "module" if domain == "Module" else domain
         yield from _columns(label, lines, everything, look)
-        if hidden:
+        if hidden and look.sort != "tree":
+            yield f"… {text.count(len(hidden), 'more line')} (--limit 0 shows all)"
+        elif hidden:
             most = max(line.node.total_ns for line in hidden)
             yield f"… {text.count(len(hidden), 'more line')}, each at most {_share(most, everything)} (--limit 0 shows all)"
 
@@ -144,7 +146,7 @@ def _columns(heading: str, lines: list[Line], everything: int, look: Look) -> It
     cls_room = max(4, min(wanted_cls, room - name_room - 2))
     for at, (name, cls, row) in enumerate(zip(names, classes, figures)):
         cells = "  ".join(cell.rjust(size) for cell, size in zip(row, widths))
-        line = f"{text.fitted(name, name_room)}  {text.fitted(cls, cls_room)}  {cells}"
+        line = f"{text.fitted(name, name_room, keep_end=look.sort != "tree")}  {text.fitted(cls, cls_room)}  {cells}"
         if bar and at and everything:
             line += "  " + "█" * min(bar, round(bar * lines[at - 1].node.total_ns / everything))
         yield line

@@ -23,12 +23,13 @@ def width(text: str) -> int:
     return sum(0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
 
 
-def fitted(text: str, columns: int) -> str:
-    """The text in exactly so many columns: filled up with blanks, or cut with an ellipsis."""
+def fitted(text: str, columns: int, *, keep_end: bool = False) -> str:
+    """The text in exactly so many columns: filled up with blanks, or cut with an ellipsis (in front, where the end says most)."""
     if width(text) > columns:
+        text = text[-columns:] if keep_end else text[:columns]
         while text and width(text) > columns - 1:
-            text = text[:-1]
-        text += "…"
+            text = text[1:] if keep_end else text[:-1]
+        text = "…" + text if keep_end else text + "…"
     return text + " " * (columns - width(text))
 
 

@@ -1,0 +1,107 @@
+"""What happens once torch has been imported: read the configuration, start the one session, connect it to the events that it follows."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from types import ModuleType
+from typing import Dict, Optional
+
+from autoinstr import config as configuration
+from autoinstr import diagnosis, log
+from autoinstr.containment import contained
+from autoinstr.control import ControlWatcher
+from autoinstr.errors import ConfigError
+from autoinstr.instrument import dynamo, importhook
+from autoinstr.instrument.roles import RolePatches
+from autoinstr.instrument.tracers import ProfilerPatches
+from autoinstr.session import Session
+
+_DYNAMO = ("torch._dynamo.utils", "torch._dynamo.variables.nn_module", "torch._dynamo")
+_session: Optional[Session] = None
+
+
+@contained("starting")
+def activate() -> None:
+    """Start the session of this process, once. Called by the import hook when `import torch` has finished."""
+    global _session
+    if _session is not None:
+        return
+    given = getattr(sys, "_xoptions", {}).get("autoinstr")
+    log.configure(*configuration.log_settings(os.environ, given))
+    try:
+        config = configuration.load(os.environ, given)
+        for warning in config.warnings:
+            log.once(warning, "warning", warning)
+        emitters = tuple("recorder" if name == "auto" else name for name in config.emitter)
+        missing = [name for name in emitters if name not in ("recorder", "none")]
+        if missing:
+            return _stay_off(f"emitter {', '.join(missing)} is not in this version yet; recorder is")
+        if "recorder" not in emitters:
+            return _stay_off("the emitter is none")
+        session = Session(config, sys.modules["torch.nn.modules.module"])
+    except ConfigError as error:
+        return _stay_off(str(error))
+    _session = session
+    os.environ["AUTOINSTR_OUT"] = config.out
+    _connect(session)
+    _switch(session)
+
+
+def session() -> Optional[Session]:
+    """The session of this process, if there is one."""
+    return _session
+
+
+def _stay_off(reason: str) -> None:
+    log.once(reason, "error" if "emitter is none" not in reason else "info", f"off in this process: {reason}")
+    diagnosis.report(False, reason)
+
+
+def _connect(session: Session) -> None:
+    patches = ProfilerPatches(session)
+    importhook.register("torch.autograd.profiler", patches.apply)
+    roles = RolePatches(session.take_role)
+    roles.apply()
+    for name in _DYNAMO:
+        importhook.register(name, _dynamo_imported)
+    if session.window is not None:
+        importhook.register("torch.optim.optimizer", lambda module: module.register_optimizer_step_post_hook(session.optimizer_stepped))
+    os.register_at_fork(after_in_child=session.reset_in_child)
+    atexit.register(session.close)
+
+
+def _dynamo_imported(_: ModuleType) -> None:
+    if _session is not None:
+        _session.swap.synchronise_copies()
+        if dynamo.loaded():
+            dynamo.tell()
+
+
+def _switch(session: Session) -> None:
+    when = session.config.when_for("recorder")
+    if when == "always":
+        session.on("when=always")
+    elif when == "profiling":
+        session.reason = "when=profiling, and no profiler runs"
+    else:
+        _follow_control(session)
+    session.diagnose()
+
+
+def _follow_control(session: Session) -> None:
+    session.reason = "when=manual: autoinstr ctl on has not been given"
+    writer = session.recorder.open()
+    if writer is None:
+        return
+
+    @contained("switching by autoinstr ctl")
+    def switch(on: bool) -> None:
+        (session.on if on else session.off)(f"autoinstr ctl {'on' if on else 'off'}")
+
+    folder = os.path.dirname(writer.path)
+    watcher = ControlWatcher(folder, switch)
+    watcher.look()
+    watcher.start()
+    os.register_at_fork(before=watcher.stop, after_in_parent=watcher.restart_later, after_in_child=watcher.restart_in_child)

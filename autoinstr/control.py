@@ -1,0 +1,81 @@
+"""Switches a run on and off from outside: a thread that looks at the run directory's control file. Only with when=manual.
+
+The thread is started below `threading`, so that the host's own thread counts stay as they are, and is stopped before a fork (CPython 3.12 and later
+warn of a fork with several threads, after the fork; it is started again only when the main thread next runs Python code).
+"""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+import os
+from typing import Callable, Optional
+
+from autoinstr.recording.format import CONTROL_FILE
+
+INTERVAL = 0.2  # seconds between two looks: `autoinstr ctl` promises a second
+
+
+class ControlWatcher:
+    """Calls `switch(on)` whenever the control file of `directory` changes its mind."""
+
+    def __init__(self, directory: str, switch: Callable[[bool], None]) -> None:
+        self._file = os.path.join(directory, CONTROL_FILE)
+        self._switch = switch
+        self._stop: Optional[_thread.LockType] = None
+        self._stopped: Optional[_thread.LockType] = None
+        self._seen: object = None
+        self._restart = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self._restarted)
+
+    def look(self) -> None:
+        """Read the control file once and switch if it has changed."""
+        try:
+            status = os.stat(self._file)
+            seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if seen == self._seen:
+                return
+            with open(self._file, encoding="ascii", errors="replace") as stream:
+                text = stream.read(16).strip()
+        except OSError:
+            return
+        self._seen = seen
+        self._switch(text == "on")
+
+    def start(self) -> None:
+        """Start the thread, unless it runs."""
+        if self._stop is None:
+            self._stop, self._stopped = _thread.allocate_lock(), _thread.allocate_lock()
+            self._stop.acquire()
+            self._stopped.acquire()
+            _thread.start_new_thread(self._run, (self._stop, self._stopped))
+
+    def stop(self) -> None:
+        """Stop the thread and wait until it is gone."""
+        stop, stopped = self._stop, self._stopped
+        self._stop = self._stopped = None
+        if stop is not None and stopped is not None:
+            stop.release()
+            stopped.acquire(timeout=2.0)
+
+    def restart_later(self) -> None:
+        """Start the thread again once the main thread runs Python code: not yet, a fork is being finished."""
+        ctypes.pythonapi.Py_AddPendingCall(self._restart, None)
+
+    def restart_in_child(self) -> None:
+        """In a forked child, where the thread does not exist."""
+        self._stop = self._stopped = None
+        self.restart_later()
+
+    def _restarted(self, _: object) -> int:
+        try:
+            self.start()
+        except Exception:  # no thread could be started: the switch stays as it is; a pending call must not raise
+            return 0
+        return 0
+
+    def _run(self, stop: "_thread.LockType", stopped: "_thread.LockType") -> None:
+        try:
+            while not stop.acquire(timeout=INTERVAL):
+                self.look()
+        finally:
+            stopped.release()

@@ -1,0 +1,149 @@
+"""The recorder: the embedded emitter, which writes a recording that reports are made from."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+import threading
+from array import array
+from typing import Any, Callable, Dict, Optional, Tuple
+
+from autoinstr.names import ModuleName
+from autoinstr.recording import format as f
+from autoinstr.recording.writer import RecordingFull, RecordingWriter
+
+# Where stores go that nobody wants: name, words, and the indices of name, start and end.
+_NOWHERE = (0, memoryview(array("Q", (0, 0, 0))), 0, 1, 2)
+
+
+class Recorder:
+    """Opens the recording at the first range and gives threads their blocks. After a failure it stays off: `next_record` gives records that nobody reads."""
+
+    nowhere = _NOWHERE
+
+    def __init__(self, open_writer: Callable[[], RecordingWriter], failed: Callable[[BaseException], None], domain: str = "Module") -> None:
+        """`open_writer` creates the recording (OSError where it cannot); `failed` is told once why the recorder is off."""
+        self.local = _thread._local()
+        self.domain = domain
+        self.writer: Optional[RecordingWriter] = None
+        self._open_writer = open_writer
+        self._failed = failed
+        self._off = False
+        self._state = f.STATE_OFF
+        self._names: Dict[Tuple[str, ModuleName], int] = {}
+        self._lock = threading.RLock()
+
+    def open(self) -> Optional[RecordingWriter]:
+        """The recording, created if there is none yet; None once the recorder is off."""
+        writer = self.writer
+        if writer is None and not self._off:
+            with self._lock:
+                if self.writer is None and not self._off:
+                    try:
+                        self.writer = self._open_writer()
+                        self.writer.set_state(self._state)
+                    except Exception as error:
+                        self._switch_off(error)
+                writer = self.writer
+        return None if self._off else writer
+
+    def next_record(self) -> Tuple["memoryview[int]", int, int, int]:
+        """The calling thread's next free record: its words and the indices of name, start and end."""
+        local = self.local
+        try:
+            next_record, words = local.slots
+            return (words, *next_record())
+        except (AttributeError, StopIteration):
+            pass
+        writer = self.open()
+        if writer is None:
+            return _NOWHERE[1:]
+        try:
+            if not hasattr(local, "thread"):
+                local.thread, local.blocks = writer.new_thread(*_this_thread()), 0
+            local.slots = next_record, words = writer.slots(local.thread, local.blocks)
+            local.blocks += 1
+            return (words, *next_record())
+        except RecordingFull:
+            return _NOWHERE[1:]
+        except OSError as error:
+            self._switch_off(error)
+            return _NOWHERE[1:]
+
+    def define_module(self, name: ModuleName, message: str) -> int:
+        """Number of a module's name in this recording; 0 where it cannot be recorded."""
+        key = (message, name)
+        number = self._names.get(key)
+        if number is None:
+            writer = self.open()
+            if writer is None:
+                return 0
+            with self._lock:
+                number = len(self._names) + 1
+                self._names[key] = number
+            fields = {"root": name.root, "path": name.path, "cls": name.cls, "module": name.module}
+            try:
+                writer.define({"t": "name", "id": number, "kind": "range", "domain": self.domain, "message": message, **fields})
+            except RecordingFull:
+                self._names[key] = number = 0
+            except OSError as error:
+                self._switch_off(error)
+                return 0
+        return number
+
+    def update_header(self, **fields: Any) -> None:
+        """Add to the recording's header (roles, rank), if there is a recording."""
+        if self.writer is not None and not self._off:
+            try:
+                self.writer.define({"t": "meta", **fields})
+            except (OSError, RecordingFull):
+                pass  # the recording's end is near; its own failure is said elsewhere
+
+    def set_active(self, active: bool) -> None:
+        """Shown by `autoinstr ctl status`."""
+        self._state = f.STATE_ON if active else f.STATE_OFF
+        if self.writer is not None:
+            self.writer.set_state(self._state)
+            self.writer.clock_pair()
+
+    def reset_in_child(self) -> None:
+        """After fork: the parent's recording is left alone, this process starts its own at its first range."""
+        writer, self.writer = self.writer, None
+        self.local.__dict__.clear()
+        self._names.clear()
+        self._lock = threading.RLock()
+        if writer is not None:
+            writer.abandon_in_child()
+
+    def close(self) -> None:
+        """The process ends in order."""
+        if self.writer is not None and not self._off:
+            self.writer.close()
+        self._off = True
+
+    def _switch_off(self, error: BaseException) -> None:
+        self._off = True
+        self._failed(error)
+
+
+def _this_thread() -> Tuple[int, str]:
+    """The operating system's number and the name of the calling thread; asks nothing that would register a foreign thread with `threading`."""
+    thread = threading._active.get(_thread.get_ident())  # type: ignore[attr-defined]
+    return _thread.get_native_id(), thread.name if thread is not None else "foreign"
+
+
+def open_in(folder: str, header: Dict[str, Any], **options: Any) -> RecordingWriter:
+    """Create this process's recording in a run directory. OSError where that fails; `options` are RecordingWriter's."""
+    name = f"{os.uname().nodename.split('.')[0]}-{os.getpid()}-{os.urandom(4).hex()}{f.SUFFIX}"
+    return RecordingWriter(os.path.join(folder, name), header, **options)
+
+
+def loaded_versions() -> Dict[str, str]:
+    """Versions of what this process has loaded, read from the modules alone."""
+    versions = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in ("torch", "torch_npu", "vllm", "vllm_ascend", "transformers"):
+        version = getattr(sys.modules.get(name), "__version__", None)
+        if isinstance(version, str):
+            versions[name] = version
+    return versions

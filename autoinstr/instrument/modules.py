@@ -1,0 +1,135 @@
+"""The hot path: the function that takes the place of `torch.nn.Module.__call__`.
+
+A range is three stores into the recording: name and start when the call begins, end when it returns (recording/format.py). The functions below run with
+torch's module as globals (`frames.as_frame_of`); everything of ours that they use is in their closure. Costs: docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import time
+from types import FunctionType, ModuleType
+from typing import Any, Callable, Dict, Tuple
+
+from autoinstr.instrument.frames import as_frame_of
+
+Plan = Tuple[int, Any]  # (number of the name, 0 where the filter drops the module; the class that the plan was made for)
+Begun = Tuple[int, "memoryview[int]", int, int, int]  # name, words, indices of name, start and end
+
+# torch.nn.modules.module's own tables: globals of the functions below.
+_global_backward_pre_hooks: Dict[int, Any]
+_global_backward_hooks: Dict[int, Any]
+_global_forward_hooks: Dict[int, Any]
+_global_forward_pre_hooks: Dict[int, Any]
+
+_NO_PLAN: Plan = (0, None)
+
+
+def short_call(
+    torch_module: ModuleType, tracing: ModuleType, line: int, plans: Dict[int, Plan], local: Any, begin: Callable[[Any], Begun], nowhere: Begun
+) -> FunctionType:
+    """The wrapper for a torch whose calling code is known: inlines `_wrapped_call_impl`, and goes straight to `forward` where nothing lies between.
+
+    `tracing` is torch.jit._trace, `plans` maps id(module) to the plan of modules of plain classes, `local.slots` holds the thread's next record and
+    words (RecordingWriter.slots); whatever is missing, `begin` supplies. A dropped module's stores go `nowhere`. While the agent is off, `plans` is empty and `begin` records nothing.
+    """
+    plan_of = plans.get
+    clock = time.perf_counter_ns
+    absent = object()
+    no_plan = _NO_PLAN
+
+    def call(self: Any, x: Any = absent, /, *args: Any, **kwargs: Any) -> Any:
+        short = False
+        try:
+            name, cls = plan_of(id(self), no_plan)
+            own = self.__dict__
+            if not (
+                type(self) is not cls
+                or own["_backward_hooks"]
+                or own["_backward_pre_hooks"]
+                or own["_forward_hooks"]
+                or own["_forward_pre_hooks"]
+                or _global_backward_pre_hooks
+                or _global_backward_hooks
+                or _global_forward_hooks
+                or _global_forward_pre_hooks
+                or "_compiled_call_impl" in own
+                or "_call_impl" in own
+                or tracing._trace_module_map is not None
+            ):
+                if name:
+                    next_record, words = local.slots
+                    i, j, k = next_record()
+                else:
+                    _, words, i, j, k = nowhere
+                short = True
+        except Exception:  # no slots yet, a full block, a module without __init__: begin() knows
+            pass
+        if not short:
+            name, words, i, j, k = begin(self)
+        try:
+            words[i] = name
+            words[j] = clock()
+            if short:
+                if x is absent:
+                    return self.forward(*args, **kwargs)
+                if args or kwargs:
+                    return self.forward(x, *args, **kwargs)
+                return self.forward(x)
+            if x is not absent:
+                args = (x, *args)
+            if self._compiled_call_impl is not None:
+                return self._compiled_call_impl(*args, **kwargs)
+            return self._call_impl(*args, **kwargs)
+        finally:
+            words[k] = clock()
+
+    return dress(as_frame_of(call, torch_module, "_call_impl", line), torch_module.Module._wrapped_call_impl)
+
+
+def long_call(original: FunctionType, begin: Callable[[Any], Begun]) -> FunctionType:
+    """A wrapper around torch's own function: for a torch that is not known, and for a running Python tracer, which looks for torch's own frame."""
+    clock = time.perf_counter_ns
+
+    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        name, words, i, j, k = begin(self)
+        try:
+            words[i] = name
+            words[j] = clock()
+            return original(self, *args, **kwargs)
+        finally:
+            words[k] = clock()
+
+    return dress(call, original)
+
+
+def own_call(original: FunctionType, local: Any, begin: Callable[[Any], Begun]) -> FunctionType:
+    """A wrapper around the `__call__` of a class that defines its own. That may go on to `Module.__call__`, and the range must not come twice:
+    `local.own_calls` holds the modules, by id, whose own call is running in this thread and has not come there yet."""
+    clock = time.perf_counter_ns
+
+    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        name, words, i, j, k = begin(self)
+        if not name:
+            return original(self, *args, **kwargs)
+        own_calls = local.__dict__.setdefault("own_calls", [])
+        own_calls.append(id(self))
+        try:
+            words[i] = name
+            words[j] = clock()
+            return original(self, *args, **kwargs)
+        finally:
+            words[k] = clock()
+            own_calls.pop()
+
+    return dress(call, original)
+
+
+def dress(function: FunctionType, original: Any) -> FunctionType:
+    """Name, documentation and signature are those of the original: torch._dynamo and pickle of bound methods go by the name."""
+    function.__module__ = original.__module__
+    function.__name__ = original.__name__
+    function.__qualname__ = "Module.__call__" if original.__name__ == "_wrapped_call_impl" else original.__qualname__
+    function.__doc__ = original.__doc__
+    function.__dict__.update(original.__dict__)
+    function.__dict__["__wrapped__"] = original  # inspect.signature() follows it
+    return function

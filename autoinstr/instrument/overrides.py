@@ -1,0 +1,46 @@
+"""Classes that define a `__call__` of their own (vLLM's @support_torch_compile does) never come to `Module.__call__`: they are wrapped one by one.
+
+Such a class stays wrapped: programs bind methods early. While the agent is off, its wrapper records nothing.
+"""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import Any, Callable, List, Tuple
+
+from autoinstr.instrument import dynamo
+from autoinstr.instrument.modules import Begun, own_call
+
+
+class Overrides:
+    """Wraps overriding classes as they are met, and unwraps them at the end."""
+
+    def __init__(self, module_class: type, local: Any, begin: Callable[[Any], Begun], on_code: Callable[[Any], None]) -> None:
+        """`on_code` is told of the code object of each wrapper, so that its frames can be recognised."""
+        self._module_class = module_class
+        self._local = local
+        self._begin = begin
+        self._on_code = on_code
+        self._done: List[Tuple[type, FunctionType, FunctionType]] = []
+
+    def wrap(self, cls: type) -> None:
+        """Wrap the class in `cls`'s ancestry that defines `__call__`, unless that is torch's own business."""
+        for base in cls.__mro__:
+            call = base.__dict__.get("__call__")
+            if call is None:
+                continue
+            torchs = base is self._module_class or base.__module__.split(".")[0] == "torch" or not isinstance(call, FunctionType)
+            if not torchs and not any(call is ours for _, ours, _ in self._done):
+                ours = own_call(call, self._local, self._begin)
+                dynamo.stands_for(ours, call)
+                self._on_code(ours.__code__)
+                self._done.append((base, ours, call))
+                base.__call__ = ours  # type: ignore[operator]
+            return
+
+    def unwrap_all(self) -> None:
+        """Give every class its own function back, if ours is still there."""
+        while self._done:
+            base, ours, call = self._done.pop()
+            if base.__dict__.get("__call__") is ours:
+                base.__call__ = call  # type: ignore[operator]

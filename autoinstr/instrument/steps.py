@@ -1,0 +1,70 @@
+"""Steps, counted for `window`: an Optimizer.step where the program has an optimizer, else an outermost module call."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from types import FunctionType
+from typing import Any, Callable, Optional
+
+from autoinstr.instrument.modules import Begun, dress
+
+
+class Window:
+    """`skip` steps without ranges, then `count` with (None: for ever). `changed(on)` is told when that begins and ends."""
+
+    def __init__(self, skip: int, count: Optional[int], changed: Callable[[bool], None]) -> None:
+        self._skip = skip
+        self._end = None if count is None else skip + count
+        self._changed = changed
+        self.steps = 0
+
+    def restart(self) -> None:
+        """A new activation: count from zero."""
+        self.steps = 0
+        self._changed(self.wanted)
+
+    @property
+    def wanted(self) -> bool:
+        """The step that is running, or comes next, is inside the window."""
+        return self._skip <= self.steps and (self._end is None or self.steps < self._end)
+
+    @property
+    def over(self) -> bool:
+        """No later step can be inside."""
+        return self._end is not None and self.steps >= self._end
+
+    def step(self) -> None:
+        """A step has ended."""
+        before = self.wanted
+        self.steps += 1
+        if self.wanted != before:
+            self._changed(self.wanted)
+
+
+def optimizer_exists() -> bool:
+    """The program holds an optimizer: then its steps are the steps."""
+    module = sys.modules.get("torch.optim.optimizer")
+    return module is not None and any(isinstance(one, module.Optimizer) for one in gc.get_objects())
+
+
+def counting_call(original: FunctionType, local: Any, begin: Callable[[Any], Begun], outermost_ended: Callable[[], None]) -> FunctionType:
+    """A wrapper around torch's own function that also tells when an outermost call has ended; used only while a window is open or to come."""
+    clock = time.perf_counter_ns
+
+    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        depth = getattr(local, "depth", 0)
+        local.depth = depth + 1
+        name, words, i, j, k = begin(self)
+        try:
+            words[i] = name
+            words[j] = clock()
+            return original(self, *args, **kwargs)
+        finally:
+            words[k] = clock()
+            local.depth = depth
+            if not depth:
+                outermost_ended()
+
+    return dress(call, original)

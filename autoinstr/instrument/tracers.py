@@ -1,0 +1,91 @@
+"""Watches torch's profilers: when one starts and stops, and whether it runs a Python tracer.
+
+torch's Python tracer (with_stack, with_modules) reports a module call when it sees the code object that `Module.__call__` had when the first tracer
+started. So torch's own function must be in place at that moment, and must be called, under a wrapper, for as long as a tracer runs.
+"""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import Any, Callable, List, Protocol, Tuple
+
+
+class ProfilerWatcher(Protocol):
+    """What is told of profilers."""
+
+    def profiler_starts(self, python_tracer: bool) -> None:
+        """A profiler is about to be enabled by this thread."""
+
+    def profiler_started(self, python_tracer: bool, running: bool) -> None:
+        """It is enabled (`running`), or failed to be."""
+
+    def profiler_stopped(self, python_tracer: bool) -> None:
+        """It is disabled."""
+
+
+# (class in torch.autograd.profiler, the method that enables, the method that disables)
+_PROFILERS = (("profile", "_start_trace", "__exit__"), ("emit_nvtx", "__enter__", "__exit__"), ("emit_itt", "__enter__", "__exit__"))
+
+
+class ProfilerPatches:
+    """Wraps the start and stop of torch.autograd.profiler's classes in place; torch.profiler.profile goes through them."""
+
+    def __init__(self, watcher: ProfilerWatcher) -> None:
+        self._watcher = watcher
+        self._done: List[Tuple[type, str, Any, Any]] = []
+
+    def apply(self, profiler: ModuleType) -> None:
+        """`profiler` is the module torch.autograd.profiler."""
+        for name, start, stop in _PROFILERS:
+            cls = getattr(profiler, name, None)
+            if isinstance(cls, type):
+                self._wrap(cls, start, self._start)
+                self._wrap(cls, stop, self._stop)
+
+    def remove(self) -> None:
+        """Give every class its own methods back."""
+        while self._done:
+            cls, name, original, ours = self._done.pop()
+            if cls.__dict__.get(name) is ours:
+                setattr(cls, name, original)
+
+    def _wrap(self, cls: type, name: str, make: Callable[[Any], Any]) -> None:
+        original = cls.__dict__.get(name)
+        if original is None or any(original is ours for _, _, _, ours in self._done):
+            return
+        ours = functools.wraps(original)(make(original))
+        setattr(cls, name, ours)
+        self._done.append((cls, name, original, ours))
+
+    def _start(self, original: Any) -> Any:
+        watcher = self._watcher
+
+        def start(self: Any, *args: Any, **kwargs: Any) -> Any:
+            tracer = _runs_python_tracer(self)
+            running = False
+            watcher.profiler_starts(tracer)
+            try:
+                result = original(self, *args, **kwargs)
+                running = bool(getattr(self, "enabled", True))
+                return result
+            finally:
+                watcher.profiler_started(tracer, running)
+
+        return start
+
+    def _stop(self, original: Any) -> Any:
+        watcher = self._watcher
+
+        def stop(self: Any, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return original(self, *args, **kwargs)
+            finally:
+                if getattr(self, "enabled", True):
+                    watcher.profiler_stopped(_runs_python_tracer(self))
+
+        return stop
+
+
+def _runs_python_tracer(profiler: Any) -> bool:
+    return bool(getattr(profiler, "with_stack", False) or getattr(profiler, "with_modules", False))

@@ -1,0 +1,52 @@
+"""What this process is: its host, its name among multiprocessing's, its rank. Nothing is imported that the program has not imported itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+# multiprocessing's names of vLLM's processes, as its executors give them (EngineCore_DP0, VllmWorker-0, ApiServer_0)
+_NAMED = (("EngineCore", "EngineCore"), ("VllmWorker", "Worker"), ("ApiServer", "APIServer"), ("APIServer", "APIServer"))
+
+
+def describe() -> Dict[str, Any]:
+    """Host, parent, working directory, roles, rank and world size."""
+    number, size = rank()
+    uname = os.uname()
+    return {
+        "host": uname.nodename,
+        "platform": f"{uname.sysname} {uname.machine}",
+        "ppid": os.getppid(),
+        "roles": _roles(),
+        "rank": number,
+        "world_size": size,
+    }
+
+
+def rank() -> Tuple[Optional[int], Optional[int]]:
+    """Rank and world size: torch.distributed's where it is initialised, else what torchrun put into the environment."""
+    distributed = sys.modules.get("torch.distributed")
+    try:
+        if distributed is not None and distributed.is_available() and distributed.is_initialized():
+            return distributed.get_rank(), distributed.get_world_size()
+        return int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    except (KeyError, ValueError, AttributeError):
+        return None, None
+
+
+def _roles() -> List[str]:
+    module = sys.modules.get("multiprocessing.process")
+    name = str(module.current_process().name) if module is not None else "MainProcess"
+    for prefix, role in _NAMED:
+        if name.startswith(prefix):
+            return [role]
+    return [name]
+
+
+def at_exit(function: Callable[[], object]) -> None:
+    """A multiprocessing child leaves by os._exit (before CPython 3.13 without atexit): what must run at its end is told to multiprocessing."""
+    module = sys.modules.get("multiprocessing.process")
+    util = sys.modules.get("multiprocessing.util")
+    if module is not None and util is not None and module.parent_process() is not None:
+        util.Finalize(None, function, exitpriority=-100)

@@ -1,0 +1,237 @@
+"""The session: the one live activation in a process. It owns the recorder, the plans and the swap, and switches them together."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import ModuleType
+from typing import Any, Dict, List, Optional
+
+from autoinstr import diagnosis, log, process, rundir
+from autoinstr.config import Config
+from autoinstr.containment import contained, failed
+from autoinstr.emitters.recorder import Recorder, loaded_versions, open_in
+from autoinstr.filters import compile_filter
+from autoinstr.instrument import dynamo, eligible, modules, steps
+from autoinstr.instrument.callers import Callers
+from autoinstr.instrument.overrides import Overrides
+from autoinstr.instrument.plans import Plans
+from autoinstr.instrument.swap import Swap
+from autoinstr.names import wording
+from autoinstr.recording.writer import RecordingWriter
+from autoinstr.redaction import redact_argv
+
+
+class Session:
+    """Module ranges of this process, on or off. `on()` and `off()` may be called from any thread."""
+
+    def __init__(self, config: Config, torch_module: ModuleType) -> None:
+        """`torch_module` is torch.nn.modules.module. ConfigError for a filter that cannot be compiled."""
+        self.config = config
+        self.reason = "not switched on yet"
+        self.roles: List[str] = []
+        self.rank: Optional[int] = None
+        self.world_size: Optional[int] = None
+        self._lock = threading.RLock()
+        self._wanted = False
+        self._follows_profilers = config.when_for("recorder") == "profiling"
+        self._profilers = 0
+        self._tracers = 0
+        self._tracer_has_started = False
+        self.filter = compile_filter(config.include, config.exclude, config.sources)
+        module_class = torch_module.Module
+        self.swap = Swap(module_class)
+        self.recorder = Recorder(self._open_writer, self._recorder_failed, config.domain)
+        callers = Callers(module_class)
+        self.plans = Plans(
+            self.recorder,
+            self.filter,
+            wording(config.name_for("recorder")),
+            lambda cls: known and eligible.class_is_plain(cls, module_class),
+            callers,
+            lambda cls: self.overrides.wrap(cls),
+            lambda error: failed("a module range", error),
+        )
+        local, begin, original = self.recorder.local, self.plans.begin, self.swap.original
+        self.overrides = Overrides(module_class, local, self.plans.begin_own, callers.codes.add)
+        self._long = modules.long_call(original, begin)
+        self._usual = self._long
+        known = eligible.torch_is_known(torch_module)
+        if known:
+            line = eligible.forward_line(torch_module)
+            tracing = sys.modules["torch.jit._trace"]
+            self._usual = modules.short_call(torch_module, tracing, line, self.plans.plans, local, begin, self.recorder.nowhere)
+        self.window: Optional[steps.Window] = None
+        if config.window is not None:
+            self.window = steps.Window(*config.window, self._window_changed)
+            self._counting = steps.counting_call(original, local, begin, self._outermost_ended)
+            self._steps_by_optimizer: Optional[bool] = None
+        for function in {self._long, self._usual, getattr(self, "_counting", self._long)}:
+            callers.codes.add(function.__code__)
+            dynamo.stands_for(function, original)
+
+    # -- the switch ---------------------------------------------------------------------------------------------------------------------
+
+    def on(self, reason: str) -> None:
+        """Record from now on."""
+        with self._lock:
+            if self._wanted:
+                return
+            self._wanted, self.reason = True, reason
+            if self.window is not None:
+                self._steps_by_optimizer = None
+                self.window.restart()
+            else:
+                self.plans.on()
+            self.recorder.set_active(True)
+            self._put()
+        self.diagnose()
+
+    def off(self, reason: str) -> None:
+        """Record nothing from now on; torch's own function is back unless somebody has patched over ours."""
+        with self._lock:
+            if not self._wanted:
+                return
+            self._wanted, self.reason = False, reason
+            self.swap.take_out()
+            self.plans.off()
+            self.recorder.set_active(False)
+        self.diagnose()
+
+    def _put(self) -> None:
+        counting = self.window is not None and not self.window.over
+        state = self.swap.put(self._counting if counting else self._long if self._tracers else self._usual)
+        if state == "blocked":
+            self.reason = f"torch.nn.Module.__call__ is patched by {self.swap.foreign()}"
+            log.once("blocked", "warning", "module ranges stay off: torch.nn.Module.__call__ is patched", by=self.swap.foreign())
+        elif state == "beneath":
+            log.once("beneath", "info", "torch.nn.Module.__call__ is patched over ours; ranges are written beneath", by=self.swap.foreign())
+
+    # -- windows ------------------------------------------------------------------------------------------------------------------------
+
+    def _window_changed(self, on: bool) -> None:
+        (self.plans.on if on else self.plans.off)()
+
+    @contained("counting steps")
+    def _outermost_ended(self) -> None:
+        if self._steps_by_optimizer is None:
+            self._steps_by_optimizer = steps.optimizer_exists()
+        if not self._steps_by_optimizer:
+            self._step()
+
+    @contained("counting steps")
+    def optimizer_stepped(self, *_: Any) -> None:
+        """Told by torch's own hook after each Optimizer.step."""
+        if self.window is not None and self._wanted:
+            self._steps_by_optimizer = True
+            self._step()
+
+    def _step(self) -> None:
+        with self._lock:
+            if self.window is not None and self._wanted:
+                self.window.step()
+                if self.window.over:
+                    self.swap.take_out()
+
+    # -- profilers (instrument/tracers.py) ----------------------------------------------------------------------------------------------
+
+    @contained("watching a profiler")
+    def profiler_starts(self, python_tracer: bool) -> None:
+        """torch's Python tracer takes down, when it starts for the first time, which code object Module.__call__ has: it must be torch's."""
+        if python_tracer and not self._tracer_has_started:
+            with self._lock:
+                self.swap.take_out()
+
+    @contained("watching a profiler")
+    def profiler_started(self, python_tracer: bool, running: bool) -> None:
+        """A profiler runs, or could not be started."""
+        with self._lock:
+            if running:
+                self._profilers += 1
+                if python_tracer:
+                    self._tracer_has_started = True
+                    self._tracers += 1
+            if self._wanted:
+                self._put()
+            elif running and self._follows_profilers:
+                self.on("a profiler runs")
+
+    @contained("watching a profiler")
+    def profiler_stopped(self, python_tracer: bool) -> None:
+        """A profiler no longer runs."""
+        with self._lock:
+            self._profilers = max(0, self._profilers - 1)
+            if python_tracer:
+                self._tracers = max(0, self._tracers - 1)
+            if self._follows_profilers and not self._profilers:
+                self.off("no profiler runs")
+            elif self._wanted:
+                self._put()
+
+    # -- the recording ------------------------------------------------------------------------------------------------------------------
+
+    @contained("telling the role of the process")
+    def take_role(self, role: str, rank: Optional[int], world_size: Optional[int]) -> None:
+        """The process has instantiated something that gives it a role."""
+        if role not in self.roles:
+            self.roles.append(role)
+        if rank is not None:
+            self.rank, self.world_size = rank, world_size
+        self.recorder.open()
+        self.recorder.update_header(roles=self.roles, rank=self.rank, world_size=self.world_size)
+
+    def _open_writer(self) -> RecordingWriter:
+        config = self.config
+        folder = rundir.make(config.out)
+        writer = open_in(folder, self._header(), max_bytes=config.max_mb << 20, full=config.full, mode=config.mode)
+        writer.on_full = self._recording_full
+        process.at_exit(self.close)
+        return writer
+
+    def _header(self) -> Dict[str, Any]:
+        said = process.describe()
+        self.roles = self.roles or said["roles"]
+        if self.rank is None:
+            self.rank, self.world_size = said["rank"], said["world_size"]
+        argv = redact_argv(list(getattr(sys, "orig_argv", None) or [sys.executable, *sys.argv]))
+        own = {"roles": self.roles, "rank": self.rank, "world_size": self.world_size, "argv": argv, "versions": loaded_versions()}
+        return {**said, **own, "emitter": "recorder", "name": self.config.name_for("recorder"), "domain": self.config.domain}
+
+    def _recording_full(self) -> None:
+        log.once("full", "warning", "the recording is full; later ranges are counted and dropped", max_mb=self.config.max_mb, full=self.config.full)
+
+    def _recorder_failed(self, error: BaseException) -> None:
+        log.once("recorder", "error", "recording is off", out=self.config.out, error=str(error) or type(error).__name__)
+
+    # -- process life -------------------------------------------------------------------------------------------------------------------
+
+    @contained("resetting after a fork")
+    def reset_in_child(self) -> None:
+        """In a forked child: locks, numbers and the recording are the parent's. This process starts its own at its first range."""
+        self._lock = threading.RLock()
+        self.plans.reset_in_child()
+        self.recorder.reset_in_child()
+        self.roles, self.rank, self.world_size = [], None, None
+        self.diagnose()
+
+    @contained("ending the recording")
+    def close(self) -> None:
+        """The process ends in order."""
+        rank, world_size = process.rank()
+        if self.rank is None and rank is not None:
+            self.rank, self.world_size = rank, world_size
+            self.recorder.update_header(rank=rank, world_size=world_size)
+        self.recorder.close()
+        self.diagnose()
+
+    def remove(self) -> None:
+        """Leave no patch behind. For tests; a session lives as long as its process."""
+        self.off("removed")
+        self.overrides.unwrap_all()
+
+    def diagnose(self) -> None:
+        """For `autoinstr doctor -- command`."""
+        decisions = [{"path": p, "class": c, "keep": keep, "reason": why} for (p, c), (keep, why) in self.plans.decisions().items()]
+        writer = self.recorder.writer
+        details: Dict[str, object] = {"emitter": "recorder", "wrapped": self.swap.state() == "in", "roles": self.roles, "out": self.config.out}
+        diagnosis.report(self._wanted, self.reason, {**details, "recording": writer.path if writer else None, "modules": decisions})
