@@ -39,8 +39,8 @@ def run(spec, entry, package=False):
     try:
         __import__("sitecustomize", {}, {}, [], 0)
     except BaseException as error:
-        if "sitecustomize" not in sys.modules and not imported_by_site():
-            sys.modules["sitecustomize"] = ours  # another agent chained to us, and expects to find what it imported
+        if "sitecustomize" not in sys.modules and imported_by_an_agent():
+            sys.modules["sitecustomize"] = ours  # it expects to find what it imported
             if getattr(error, "name", None) == "sitecustomize" and isinstance(error, ImportError):
                 return
         if spec is not None and sys.version_info >= (3, 7):
@@ -53,16 +53,17 @@ def run(spec, entry, package=False):
             pin(entry)
 
 
-def imported_by_site():
-    """Whether site itself imports us: only then does "nothing next" look natively like an ImportError."""
+def imported_by_an_agent():
+    """Whether another sitecustomize runs us. For site itself, and for a program, "nothing next" has to be the ImportError it is natively."""
+    here = os.path.dirname(run.__code__.co_filename)
+    callers = []
     frame = sys._getframe(1)
-    here = frame.f_code.co_filename
     while frame is not None:
         name = frame.f_code.co_filename
-        if os.path.dirname(name) != os.path.dirname(here) and not name.startswith("<frozen importlib"):
-            return frame.f_globals.get("__name__") == "site"
+        if os.path.dirname(name) != here and not name.startswith("<frozen importlib"):
+            callers.append(frame.f_globals.get("__name__"))
         frame = frame.f_back
-    return False
+    return "site" in callers[1:] and callers[0] != "site"
 
 
 def leave_no_frame(spec, folder):
@@ -82,16 +83,32 @@ def leave_no_frame(spec, folder):
         def _initializing(self, value):
             self.__class__ = plain
             self._initializing = value
-            entry = sys.exc_info()[2]
-            while entry is not None:
-                after = entry.tb_next
-                while after is not None and os.path.dirname(after.tb_frame.f_code.co_filename) == folder:
-                    after = after.tb_next
-                if after is not entry.tb_next:
-                    entry.tb_next = after
-                entry = after
+            unlink_our_frames(sys.exc_info()[2], folder)
 
     spec.__class__ = Closing
+
+
+def unlink_our_frames(load, folder):
+    """load: the traceback entry of the import system's _load_unlocked. Takes out our entries behind it and, where it is shown (python -v),
+    one of the two rounds through the import system that they lie between."""
+    before = load
+    while before is not None and not is_in(folder, before.tb_next):
+        before = before.tb_next
+    if before is None:
+        return
+    after = before.tb_next
+    while is_in(folder, after):
+        after = after.tb_next
+    before.tb_next = after
+    while after is not None and after.tb_frame.f_code.co_filename.startswith("<frozen importlib"):
+        if after.tb_frame.f_code.co_name == "_load_unlocked":
+            load.tb_next = after.tb_next
+            break
+        after = after.tb_next
+
+
+def is_in(folder, entry):
+    return entry is not None and os.path.dirname(entry.tb_frame.f_code.co_filename) == folder
 
 
 def put_back(entry, before):
@@ -118,4 +135,4 @@ def pin(entry):
 
 
 if __name__ == "sitecustomize":
-    run(globals().get("__spec__"), os.path.dirname(os.path.abspath(__file__)))
+    run(globals().get("__spec__"), os.path.dirname(os.path.abspath(run.__code__.co_filename)))  # __file__ may be that of whoever loads us

@@ -1,0 +1,86 @@
+"""Fixtures for all tests: nothing may stay patched, and real interpreters with the gate on PYTHONPATH."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+GATE = REPO / "sitecustomize"
+
+
+def _state() -> dict[str, Any]:
+    torch = sys.modules.get("torch")
+    return {
+        "sys.meta_path": list(sys.meta_path),
+        "sys.modules['sitecustomize']": sys.modules.get("sitecustomize"),
+        "torch.nn.Module.__call__": torch.nn.Module.__dict__.get("__call__") if hasattr(torch, "nn") else None,
+    }
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_patched() -> Iterator[None]:
+    """Fails the test that leaves a finder, a sitecustomize or a patched Module.__call__ behind."""
+    before = _state()
+    torch_was_there = hasattr(sys.modules.get("torch"), "nn")
+    yield
+    after = _state()
+    if not torch_was_there and after["torch.nn.Module.__call__"] is not None:
+        module = sys.modules["torch"].nn.Module
+        before["torch.nn.Module.__call__"] = module._wrapped_call_impl  # what torch's own class body puts there
+    ours = [finder for finder in after["sys.meta_path"] if type(finder).__module__.startswith("autoinstr")]
+    assert not ours or ours == [f for f in before["sys.meta_path"] if f in ours], f"left on sys.meta_path: {ours}"
+    for name in ("sys.modules['sitecustomize']", "torch.nn.Module.__call__"):
+        assert after[name] is before[name], f"{name} stayed patched: {after[name]!r}, not {before[name]!r}"
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    """This process's environment without anything that would switch autoinstr on, or change where Python looks."""
+    environ = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith(("AUTOINSTR", "PYTHON", "COVERAGE_", "PYTEST"))}
+    environ.update(extra)
+    return environ
+
+
+class Python:
+    """Runs one interpreter in subprocesses. `run` gives what subprocess.run gives, as text."""
+
+    def __init__(self, executable: str | os.PathLike[str], cwd: Path) -> None:
+        self.executable = str(executable)
+        self.cwd = cwd
+
+    def run(
+        self,
+        *args: str | os.PathLike[str],
+        path: tuple[str | os.PathLike[str], ...] = (GATE,),
+        on: str | None = "1",
+        env: dict[str, str] | None = None,
+        cwd: Path | None = None,
+        timeout: float = 120,
+        **more: Any,
+    ) -> subprocess.CompletedProcess[str]:
+        """path: the entries of PYTHONPATH (none: not set). on: the value of AUTOINSTR (None: not set). env: beyond the clean environment."""
+        environ = clean_environment(**(env or {}))
+        if path:
+            environ["PYTHONPATH"] = os.pathsep.join(map(str, path))
+        if on is not None:
+            environ["AUTOINSTR"] = on
+        if "stdin" not in more and "input" not in more:
+            more["stdin"] = subprocess.DEVNULL
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+        return subprocess.run(
+            [self.executable, *map(str, args)], env=environ, cwd=cwd or self.cwd, timeout=timeout, encoding="utf-8", errors="replace", **streams
+        )
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Python:
+    """The interpreter that runs the tests, in an empty folder, with the gate on PYTHONPATH and AUTOINSTR=1 unless told otherwise."""
+    cwd = tmp_path / "cwd"
+    cwd.mkdir()
+    return Python(sys.executable, cwd)
