@@ -5,8 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from types import ModuleType
-from typing import Dict, Optional
+from typing import TYPE_CHECKING
 
 from autoinstr import config as configuration
 from autoinstr import diagnosis, log
@@ -18,8 +17,11 @@ from autoinstr.instrument.roles import RolePatches
 from autoinstr.instrument.tracers import ProfilerPatches
 from autoinstr.session import Session
 
+if TYPE_CHECKING:
+    from types import ModuleType
+
 _DYNAMO = ("torch._dynamo.utils", "torch._dynamo.variables.nn_module", "torch._dynamo")
-_session: Optional[Session] = None
+_session: Session | None = None
 
 
 @contained("starting")
@@ -49,7 +51,7 @@ def activate() -> None:
     _switch(session)
 
 
-def session() -> Optional[Session]:
+def session() -> Session | None:
     """The session of this process, if there is one."""
     return _session
 

@@ -15,7 +15,12 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def failed(where: str, error: BaseException) -> None:
     """Say once that `where` failed."""
-    log.once(f"{where}:{type(error).__name__}", "error", f"{where} failed; the program goes on without it", error=f"{type(error).__name__}: {error}")
+    log.once(
+        f"{where}:{type(error).__name__}",
+        "error",
+        f"{where} failed; the program goes on without it",
+        error=f"{type(error).__name__}: {error}",
+    )
 
 
 def contained(where: str) -> Callable[[_F], _F]:

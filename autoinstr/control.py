@@ -1,6 +1,7 @@
 """Switches a run on and off from outside: a thread that looks at the run directory's control file. Only with when=manual.
 
-The thread is started below `threading`, so that the host's own thread counts stay as they are, and is stopped before a fork (CPython 3.12 and later
+The thread is started below `threading`, so that the host's own thread counts stay as they are, and is stopped before a fork (CPython 3.12
+and later
 warn of a fork with several threads, after the fork; it is started again only when the main thread next runs Python code).
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import _thread
 import ctypes
 import os
-from typing import Callable, Optional
+from typing import Callable
 
 from autoinstr.recording.format import CONTROL_FILE
 
@@ -22,8 +23,8 @@ class ControlWatcher:
     def __init__(self, directory: str, switch: Callable[[bool], None]) -> None:
         self._file = os.path.join(directory, CONTROL_FILE)
         self._switch = switch
-        self._stop: Optional[_thread.LockType] = None
-        self._stopped: Optional[_thread.LockType] = None
+        self._stop: _thread.LockType | None = None
+        self._stopped: _thread.LockType | None = None
         self._seen: object = None
         self._restart = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self._restarted)
 
@@ -73,7 +74,7 @@ class ControlWatcher:
             return 0
         return 0
 
-    def _run(self, stop: "_thread.LockType", stopped: "_thread.LockType") -> None:
+    def _run(self, stop: _thread.LockType, stopped: _thread.LockType) -> None:
         try:
             while not stop.acquire(timeout=INTERVAL):
                 self.look()

@@ -1,12 +1,16 @@
 """What a module is called: its dotted path in the largest tree seen so far that contains it.
 
-Knows nothing of torch: a module is any object with `named_modules()`. The namer keeps weak references only, beside the modules, never on them.
+Knows nothing of torch: a module is any object with `named_modules()`. The namer keeps weak references only, beside the modules, never on
+them.
 """
 
 from __future__ import annotations
 
 import weakref
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class ModuleName(NamedTuple):
@@ -31,7 +35,7 @@ def wording(how: str) -> Callable[[ModuleName], str]:
 class _Known:
     __slots__ = ("cls", "name", "reference", "size", "tree")
 
-    def __init__(self, reference: "weakref.ref[Any]", name: ModuleName, size: int, cls: type, tree: int) -> None:
+    def __init__(self, reference: weakref.ref[Any], name: ModuleName, size: int, cls: type, tree: int) -> None:
         self.reference = reference
         self.name = name
         self.size = size  # number of modules in the tree that gave the name
@@ -45,23 +49,24 @@ class Namer:
     def __init__(self, forget: Callable[[int], None]) -> None:
         """`forget(id(module))` is called when a named module dies, before its id can be used again."""
         self._forget = forget
-        self._known: Dict[int, _Known] = {}
-        self._numbers: Dict[str, int] = {}
+        self._known: dict[int, _Known] = {}
+        self._numbers: dict[str, int] = {}
         self._modules = 0
         # A program may make a module anew at each step: such ones share one name, or the names would grow for ever.
-        self._unreachable: Dict[Tuple[int, str], int] = {}
-        self._free: Dict[str, List[Tuple[int, str]]] = {}
+        self._unreachable: dict[tuple[int, str], int] = {}
+        self._free: dict[str, list[tuple[int, str]]] = {}
 
-    def name(self, module: Any, callers: List[Any]) -> Tuple[ModuleName, List[Tuple[Any, ModuleName]]]:
+    def name(self, module: Any, callers: list[Any]) -> tuple[ModuleName, list[tuple[Any, ModuleName]]]:
         """The module's name, and every other module whose name came or changed on the way.
 
-        `callers` are the modules whose calls are running in this thread, innermost first; the last is the outermost call. TypeError when the
+        `callers` are the modules whose calls are running in this thread, innermost first; the last is the outermost call. TypeError when
+        the
         module cannot be referred to weakly.
         """
         known = self._lookup(module)
         if known is not None:
             return known.name, []
-        changed: List[Tuple[Any, ModuleName]] = []
+        changed: list[tuple[Any, ModuleName]] = []
         outermost = callers[-1] if callers else module
         if outermost is not module:
             if not self._was_unreachable(module, callers[0]):
@@ -77,11 +82,11 @@ class Namer:
             known = self._known[id(module)]
         return known.name, [(one, name) for one, name in changed if one is not module]
 
-    def _lookup(self, module: Any) -> Optional[_Known]:
+    def _lookup(self, module: Any) -> _Known | None:
         known = self._known.get(id(module))
         return known if known is not None and known.cls is type(module) else None
 
-    def _name_tree(self, root: Any) -> List[Tuple[Any, ModuleName]]:
+    def _name_tree(self, root: Any) -> list[tuple[Any, ModuleName]]:
         tree = list(_named_modules(root))
         size = len(tree)
         old = self._known.get(id(root))
@@ -92,10 +97,14 @@ class Namer:
         label, prefix, tree_number = (old.name.root, old.name.path, old.tree) if old is not None else (self._root(root), "", 0)
         if old is not None and prefix:
             size = max(size, old.size)
-        changed: List[Tuple[Any, ModuleName]] = []
+        changed: list[tuple[Any, ModuleName]] = []
         for path, module in tree:
             known = self._known.get(id(module))
-            if known is not None and known.cls is type(module) and (known.size >= size or known.name.path == _join(prefix, path) and known.name.root == label):
+            if (
+                known is not None
+                and known.cls is type(module)
+                and (known.size >= size or (known.name.path == _join(prefix, path) and known.name.root == label))
+            ):
                 known.size = max(known.size, size) if known.name.root == label else known.size
                 continue
             self._add(module, label, _join(prefix, path), size, tree_number)
@@ -127,7 +136,7 @@ class Namer:
         else:
             self._add(module, root, "", 1, 0, number)
 
-    def _add(self, module: Any, root: str, path: str, size: int, tree: int, number: Optional[int] = None) -> None:
+    def _add(self, module: Any, root: str, path: str, size: int, tree: int, number: int | None = None) -> None:
         key = id(module)
         old = self._known.get(key)
         if old is not None and old.reference() is module:
@@ -164,7 +173,7 @@ def _class_name(module: Any) -> str:
     return becomes.__name__ if isinstance(becomes, type) else cls.__name__
 
 
-def _named_modules(root: Any) -> Iterator[Tuple[str, Any]]:
+def _named_modules(root: Any) -> Iterator[tuple[str, Any]]:
     seen = set()
     for path, module in root.named_modules():
         if id(module) not in seen:  # a class may override named_modules(); the first name counts

@@ -1,16 +1,17 @@
-"""What this process is: its host, its name among multiprocessing's, its rank. Nothing is imported that the program has not imported itself."""
+"""What this process is: its host, its name among multiprocessing's, its rank. Nothing is imported that the program has not imported
+itself."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable
 
 # multiprocessing's names of vLLM's processes, as its executors give them (EngineCore_DP0, VllmWorker-0, ApiServer_0)
 _NAMED = (("EngineCore", "EngineCore"), ("VllmWorker", "Worker"), ("ApiServer", "APIServer"), ("APIServer", "APIServer"))
 
 
-def describe() -> Dict[str, Any]:
+def describe() -> dict[str, Any]:
     """Host, parent, working directory, roles, rank and world size."""
     number, size = rank()
     uname = os.uname()
@@ -24,7 +25,7 @@ def describe() -> Dict[str, Any]:
     }
 
 
-def rank() -> Tuple[Optional[int], Optional[int]]:
+def rank() -> tuple[int | None, int | None]:
     """Rank and world size: torch.distributed's where it is initialised, else what torchrun put into the environment."""
     distributed = sys.modules.get("torch.distributed")
     try:
@@ -35,7 +36,7 @@ def rank() -> Tuple[Optional[int], Optional[int]]:
         return None, None
 
 
-def _roles() -> List[str]:
+def _roles() -> list[str]:
     module = sys.modules.get("multiprocessing.process")
     name = str(module.current_process().name) if module is not None else "MainProcess"
     for prefix, role in _NAMED:
@@ -45,7 +46,8 @@ def _roles() -> List[str]:
 
 
 def at_exit(function: Callable[[], object]) -> None:
-    """A multiprocessing child leaves by os._exit (before CPython 3.13 without atexit): what must run at its end is told to multiprocessing."""
+    """A multiprocessing child leaves by os._exit (before CPython 3.13 without atexit): what must run at its end is told to
+    multiprocessing."""
     module = sys.modules.get("multiprocessing.process")
     util = sys.modules.get("multiprocessing.util")
     if module is not None and util is not None and module.parent_process() is not None:

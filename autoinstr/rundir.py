@@ -31,5 +31,12 @@ def make(out: str) -> str:
     except OSError as error:
         folder = tempfile.mkdtemp(prefix="autoinstr-")
         os.environ["AUTOINSTR_OUT"] = folder
-        log.once("out", "warning", "the run directory cannot be written; using another", out=out, instead=folder, error=error.strerror or str(error))
+        log.once(
+            "out",
+            "warning",
+            "the run directory cannot be written; using another",
+            out=out,
+            instead=folder,
+            error=error.strerror or str(error),
+        )
         return folder

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from types import ModuleType
-from typing import Any, Dict, List, Optional
+from typing import TYPE_CHECKING, Any
 
 from autoinstr import diagnosis, log, process, rundir
-from autoinstr.config import Config
 from autoinstr.containment import contained, failed
 from autoinstr.emitters.recorder import Recorder, loaded_versions, open_in
 from autoinstr.filters import compile_filter
@@ -18,8 +16,13 @@ from autoinstr.instrument.overrides import Overrides
 from autoinstr.instrument.plans import Plans
 from autoinstr.instrument.swap import Swap
 from autoinstr.names import wording
-from autoinstr.recording.writer import RecordingWriter
 from autoinstr.redaction import redact_argv
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from autoinstr.config import Config
+    from autoinstr.recording.writer import RecordingWriter
 
 
 class Session:
@@ -29,9 +32,9 @@ class Session:
         """`torch_module` is torch.nn.modules.module. ConfigError for a filter that cannot be compiled."""
         self.config = config
         self.reason = "not switched on yet"
-        self.roles: List[str] = []
-        self.rank: Optional[int] = None
-        self.world_size: Optional[int] = None
+        self.roles: list[str] = []
+        self.rank: int | None = None
+        self.world_size: int | None = None
         self._lock = threading.RLock()
         self._wanted = False
         self._follows_profilers = config.when_for("recorder") == "profiling"
@@ -61,11 +64,11 @@ class Session:
             line = eligible.forward_line(torch_module)
             tracing = sys.modules["torch.jit._trace"]
             self._usual = modules.short_call(torch_module, tracing, line, self.plans.plans, local, begin, self.recorder.nowhere)
-        self.window: Optional[steps.Window] = None
+        self.window: steps.Window | None = None
         if config.window is not None:
             self.window = steps.Window(*config.window, self._window_changed)
             self._counting = steps.counting_call(original, local, begin, self._outermost_ended)
-            self._steps_by_optimizer: Optional[bool] = None
+            self._steps_by_optimizer: bool | None = None
         for function in {self._long, self._usual, getattr(self, "_counting", self._long)}:
             callers.codes.add(function.__code__)
             dynamo.stands_for(function, original)
@@ -137,7 +140,8 @@ class Session:
 
     @contained("watching a profiler")
     def profiler_starts(self, python_tracer: bool) -> None:
-        """torch's Python tracer takes down, when it starts for the first time, which code object Module.__call__ has: it must be torch's."""
+        """torch's Python tracer takes down, when it starts for the first time, which code object Module.__call__ has: it must be
+        torch's."""
         if python_tracer and not self._tracer_has_started:
             with self._lock:
                 self.swap.take_out()
@@ -171,7 +175,7 @@ class Session:
     # -- the recording ------------------------------------------------------------------------------------------------------------------
 
     @contained("telling the role of the process")
-    def take_role(self, role: str, rank: Optional[int], world_size: Optional[int]) -> None:
+    def take_role(self, role: str, rank: int | None, world_size: int | None) -> None:
         """The process has instantiated something that gives it a role."""
         if role not in self.roles:
             self.roles.append(role)
@@ -188,7 +192,7 @@ class Session:
         process.at_exit(self.close)
         return writer
 
-    def _header(self) -> Dict[str, Any]:
+    def _header(self) -> dict[str, Any]:
         said = process.describe()
         self.roles = self.roles or said["roles"]
         if self.rank is None:
@@ -198,7 +202,13 @@ class Session:
         return {**said, **own, "emitter": "recorder", "name": self.config.name_for("recorder"), "domain": self.config.domain}
 
     def _recording_full(self) -> None:
-        log.once("full", "warning", "the recording is full; later ranges are counted and dropped", max_mb=self.config.max_mb, full=self.config.full)
+        log.once(
+            "full",
+            "warning",
+            "the recording is full; later ranges are counted and dropped",
+            max_mb=self.config.max_mb,
+            full=self.config.full,
+        )
 
     def _recorder_failed(self, error: BaseException) -> None:
         log.once("recorder", "error", "recording is off", out=self.config.out, error=str(error) or type(error).__name__)
@@ -233,5 +243,10 @@ class Session:
         """For `autoinstr doctor -- command`."""
         decisions = [{"path": p, "class": c, "keep": keep, "reason": why} for (p, c), (keep, why) in self.plans.decisions().items()]
         writer = self.recorder.writer
-        details: Dict[str, object] = {"emitter": "recorder", "wrapped": self.swap.state() == "in", "roles": self.roles, "out": self.config.out}
+        details: dict[str, object] = {
+            "emitter": "recorder",
+            "wrapped": self.swap.state() == "in",
+            "roles": self.roles,
+            "out": self.config.out,
+        }
         diagnosis.report(self._wanted, self.reason, {**details, "recording": writer.path if writer else None, "modules": decisions})

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Optional
 
 from autoinstr.recording import format as f
 from autoinstr.recording.writer import RecordingWriter
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 # (thread number, path, class, start, end); end None: still open
-Call = Tuple[int, str, str, int, Optional[int]]
+Call = tuple[int, str, str, int, Optional[int]]
 
 
 def make_recording(
@@ -18,7 +21,7 @@ def make_recording(
     *,
     pid: int = 1000,
     root: str = "Model#1",
-    header: Optional[Dict[str, Any]] = None,
+    header: dict[str, Any] | None = None,
     domain: str = "Module",
     close: bool = True,
     max_bytes: int = 64 << 20,
@@ -27,18 +30,28 @@ def make_recording(
     """Write one recording with these calls (each thread's in order of start) and return its file."""
     os.makedirs(directory, exist_ok=True)
     file = os.path.join(directory, f"host-{pid}-{len(os.listdir(directory)):08x}{f.SUFFIX}")
-    fields: Dict[str, Any] = {"host": "host", "roles": ["MainProcess"], "emitter": "recorder", "argv": ["program"], "versions": {}}
+    fields: dict[str, Any] = {"host": "host", "roles": ["MainProcess"], "emitter": "recorder", "argv": ["program"], "versions": {}}
     writer = RecordingWriter(file, {**fields, **(header or {})}, max_bytes=max_bytes, full=full)
     writer.words[f.H_PID] = pid
-    names: Dict[Tuple[str, str], int] = {}
-    threads: Dict[int, List[Any]] = {}
+    names: dict[tuple[str, str], int] = {}
+    threads: dict[int, list[Any]] = {}
     for thread, path, cls, start, end in calls:
         key = (path, cls)
         if key not in names:
             names[key] = len(names) + 1
             message = f"{path}:{cls}" if path else cls
             writer.define(
-                {"t": "name", "id": names[key], "kind": "range", "domain": domain, "message": message, "root": root, "path": path, "cls": cls, "module": len(names)}
+                {
+                    "t": "name",
+                    "id": names[key],
+                    "kind": "range",
+                    "domain": domain,
+                    "message": message,
+                    "root": root,
+                    "path": path,
+                    "cls": cls,
+                    "module": len(names),
+                }
             )
         if thread not in threads:
             threads[thread] = [writer.new_thread(4000 + thread, f"thread-{thread}"), 0, None, None]

@@ -7,18 +7,21 @@ import os
 import sys
 import threading
 from array import array
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable
 
-from autoinstr.names import ModuleName
 from autoinstr.recording import format as f
 from autoinstr.recording.writer import RecordingFull, RecordingWriter
+
+if TYPE_CHECKING:
+    from autoinstr.names import ModuleName
 
 # Where stores go that nobody wants: name, words, and the indices of name, start and end.
 _NOWHERE = (0, memoryview(array("Q", (0, 0, 0))), 0, 1, 2)
 
 
 class Recorder:
-    """Opens the recording at the first range and gives threads their blocks. After a failure it stays off: `next_record` gives records that nobody reads."""
+    """Opens the recording at the first range and gives threads their blocks. After a failure it stays off: `next_record` gives records
+    that nobody reads."""
 
     nowhere = _NOWHERE
 
@@ -26,15 +29,15 @@ class Recorder:
         """`open_writer` creates the recording (OSError where it cannot); `failed` is told once why the recorder is off."""
         self.local = _thread._local()
         self.domain = domain
-        self.writer: Optional[RecordingWriter] = None
+        self.writer: RecordingWriter | None = None
         self._open_writer = open_writer
         self._failed = failed
         self._off = False
         self._state = f.STATE_OFF
-        self._names: Dict[Tuple[str, ModuleName], int] = {}
+        self._names: dict[tuple[str, ModuleName], int] = {}
         self._lock = threading.RLock()
 
-    def open(self) -> Optional[RecordingWriter]:
+    def open(self) -> RecordingWriter | None:
         """The recording, created if there is none yet; None once the recorder is off."""
         writer = self.writer
         if writer is None and not self._off:
@@ -48,7 +51,7 @@ class Recorder:
                 writer = self.writer
         return None if self._off else writer
 
-    def next_record(self) -> Tuple["memoryview[int]", int, int, int]:
+    def next_record(self) -> tuple[memoryview[int], int, int, int]:
         """The calling thread's next free record: its words and the indices of name, start and end."""
         local = self.local
         try:
@@ -127,19 +130,20 @@ class Recorder:
         self._failed(error)
 
 
-def _this_thread() -> Tuple[int, str]:
-    """The operating system's number and the name of the calling thread; asks nothing that would register a foreign thread with `threading`."""
+def _this_thread() -> tuple[int, str]:
+    """The operating system's number and the name of the calling thread; asks nothing that would register a foreign thread with
+    `threading`."""
     thread = threading._active.get(_thread.get_ident())  # type: ignore[attr-defined]
     return _thread.get_native_id(), thread.name if thread is not None else "foreign"
 
 
-def open_in(folder: str, header: Dict[str, Any], **options: Any) -> RecordingWriter:
+def open_in(folder: str, header: dict[str, Any], **options: Any) -> RecordingWriter:
     """Create this process's recording in a run directory. OSError where that fails; `options` are RecordingWriter's."""
     name = f"{os.uname().nodename.split('.')[0]}-{os.getpid()}-{os.urandom(4).hex()}{f.SUFFIX}"
     return RecordingWriter(os.path.join(folder, name), header, **options)
 
 
-def loaded_versions() -> Dict[str, str]:
+def loaded_versions() -> dict[str, str]:
     """Versions of what this process has loaded, read from the modules alone."""
     versions = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in ("torch", "torch_npu", "vllm", "vllm_ascend", "transformers"):

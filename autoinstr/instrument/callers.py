@@ -1,23 +1,27 @@
-"""Which modules are being called in this thread, read from the frames: needed once per unknown module, so that known ones need no bookkeeping."""
+"""Which modules are being called in this thread, read from the frames: needed once per unknown module, so that known ones need no
+bookkeeping."""
 
 from __future__ import annotations
 
 import sys
-from types import CodeType, FrameType
-from typing import Any, List, Optional, Set
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
 
 
 class Callers:
-    """Looks for frames of the given code objects, and of `__call__` methods that modules define themselves (such a module may be the root)."""
+    """Looks for frames of the given code objects, and of `__call__` methods that modules define themselves (such a module may be the
+    root)."""
 
     def __init__(self, module_class: type) -> None:
         self._module_class = module_class
-        self.codes: Set[CodeType] = set()
+        self.codes: set[CodeType] = set()
 
-    def __call__(self, module: Any) -> List[Any]:
+    def __call__(self, module: Any) -> list[Any]:
         """Modules whose calls are running, innermost first, without `module`'s own call."""
-        found: List[Any] = []
-        frame: Optional[FrameType] = sys._getframe(1)
+        found: list[Any] = []
+        frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             code = frame.f_code
             if code in self.codes or code.co_name == "__call__":

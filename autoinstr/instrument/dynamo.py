@@ -1,16 +1,19 @@
 """What torch.compile is told of our functions: when it meets one in traced code, it traces the original instead.
 
-Without this a wrapper inlined into a graph breaks it (clock reads), or silently poisons the compile cache. Frames of ours that run under a compiling
+Without this a wrapper inlined into a graph breaks it (clock reads), or silently poisons the compile cache. Frames of ours that run under a
+compiling
 thread are skipped as torch's own are, because they carry torch's file (frames.py).
 """
 
 from __future__ import annotations
 
 import sys
-from types import FunctionType
-from typing import Callable, List, Tuple
+from typing import TYPE_CHECKING, Callable
 
-_pending: List[Tuple[FunctionType, FunctionType]] = []
+if TYPE_CHECKING:
+    from types import FunctionType
+
+_pending: list[tuple[FunctionType, FunctionType]] = []
 
 
 def stands_for(ours: FunctionType, original: FunctionType) -> None:
@@ -27,7 +30,8 @@ def loaded() -> bool:
 
 
 def tell() -> None:
-    """Register what is pending. A torch that has no substitute_in_graph (before 2.5) keeps the equality that swap.py maintains, and no more."""
+    """Register what is pending. A torch that has no substitute_in_graph (before 2.5) keeps the equality that swap.py maintains, and no
+    more."""
     substitute: Callable[..., Callable[[FunctionType], FunctionType]]
     substitute = getattr(sys.modules.get("torch._dynamo.decorators"), "substitute_in_graph", None)  # type: ignore[assignment]
     while _pending and substitute is not None:

@@ -1,14 +1,16 @@
 """Where the short path of the module wrapper is provably the same as torch's own way to `forward`.
 
-torch's `_call_impl`, without any hook, only calls `forward`. The wrapper may do that itself when torch's code is code that was read and compared
-(`KNOWN`), and when the module's class changes none of the steps. What can change from call to call is checked at each call, in `modules.py`.
+torch's `_call_impl`, without any hook, only calls `forward`. The wrapper may do that itself when torch's code is code that was read and
+compared
+(`KNOWN`), and when the module's class changes none of the steps. What can change from call to call is checked at each call, in
+`modules.py`.
 """
 
 from __future__ import annotations
 
 import zlib
 from types import FunctionType, ModuleType
-from typing import Any, Optional
+from typing import Any
 
 # crc32 of the text of torch/nn/modules/module.py from `def _slow_forward` to the line that sets `__call__` -> the version it was read in.
 KNOWN = {
@@ -18,7 +20,7 @@ KNOWN = {
 _HOOK_TABLES = ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
 
 
-def call_code(module: ModuleType) -> Optional[str]:
+def call_code(module: ModuleType) -> str | None:
     """The text of torch's calling code, or None where the source is not at hand."""
     try:
         with open(module.__file__ or "", encoding="utf-8") as stream:
@@ -55,8 +57,9 @@ def forward_line(module: ModuleType) -> int:
 
 
 def class_is_plain(cls: type, module_class: Any) -> bool:
-    """The class leaves every step between `__call__` and `forward` as torch's Module defines it (whose `__call__` may be ours at the moment)."""
-    if cls.__getattribute__ is not object.__getattribute__ or _owner(cls, "__call__") is not module_class:
+    """The class leaves every step between `__call__` and `forward` as torch's Module defines it (whose `__call__` may be ours at the
+    moment)."""
+    if _owner(cls, "__getattribute__") is not object or _owner(cls, "__call__") is not module_class:
         return False
     for name in ("_call_impl", "_slow_forward", "__getattr__", "_compiled_call_impl"):
         if _lookup(cls, name) is not module_class.__dict__.get(name):

@@ -1,7 +1,8 @@
 """Makes a function of ours look, in frames, like the line of torch that it stands for.
 
 Our function takes the place of torch's `_call_impl`. A warning raised in a user's `forward` with stacklevel=2, a warning filter on
-`torch.nn.modules.module`, torch._dynamo's rule that skips frames of torch's files, and a traceback must find what they find without us: so the
+`torch.nn.modules.module`, torch._dynamo's rule that skips frames of torch's files, and a traceback must find what they find without us: so
+the
 code object carries torch's file and line, and the globals are torch's module (which also makes torch's global hook tables plain globals).
 """
 
@@ -13,7 +14,8 @@ from typing import Any, Callable
 
 
 def as_frame_of(function: Callable[..., Any], module: ModuleType, name: str, line: int) -> FunctionType:
-    """A copy of `function` whose globals are `module`'s and whose every instruction lies on `line` of the module's file, in a function `name`."""
+    """A copy of `function` whose globals are `module`'s and whose every instruction lies on `line` of the module's file, in a function
+    `name`."""
     assert isinstance(function, FunctionType)
     code = function.__code__
     fields: dict[str, Any] = {"co_filename": module.__file__ or code.co_filename, "co_name": name, "co_firstlineno": line}

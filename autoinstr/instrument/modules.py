@@ -1,36 +1,48 @@
 """The hot path: the function that takes the place of `torch.nn.Module.__call__`.
 
-A range is three stores into the recording: name and start when the call begins, end when it returns (recording/format.py). The functions below run with
+A range is three stores into the recording: name and start when the call begins, end when it returns (recording/format.py). The functions
+below run with
 torch's module as globals (`frames.as_frame_of`); everything of ours that they use is in their closure. Costs: docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
 import time
-from types import FunctionType, ModuleType
-from typing import Any, Callable, Dict, Tuple
+from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.instrument.frames import as_frame_of
 
-Plan = Tuple[int, Any]  # (number of the name, 0 where the filter drops the module; the class that the plan was made for)
-Begun = Tuple[int, "memoryview[int]", int, int, int]  # name, words, indices of name, start and end
+if TYPE_CHECKING:
+    from types import FunctionType, ModuleType
 
-# torch.nn.modules.module's own tables: globals of the functions below.
-_global_backward_pre_hooks: Dict[int, Any]
-_global_backward_hooks: Dict[int, Any]
-_global_forward_hooks: Dict[int, Any]
-_global_forward_pre_hooks: Dict[int, Any]
+Plan = tuple[int, Any]  # (number of the name, 0 where the filter drops the module; the class that the plan was made for)
+Begun = tuple[int, "memoryview[int]", int, int, int]  # name, words, indices of name, start and end
+
+# Stand-ins: as globals of torch's module, which the functions below get, these are torch's own tables.
+_global_backward_pre_hooks: dict[int, Any] = {}
+_global_backward_hooks: dict[int, Any] = {}
+_global_forward_hooks: dict[int, Any] = {}
+_global_forward_pre_hooks: dict[int, Any] = {}
 
 _NO_PLAN: Plan = (0, None)
 
 
 def short_call(
-    torch_module: ModuleType, tracing: ModuleType, line: int, plans: Dict[int, Plan], local: Any, begin: Callable[[Any], Begun], nowhere: Begun
+    torch_module: ModuleType,
+    tracing: ModuleType,
+    line: int,
+    plans: dict[int, Plan],
+    local: Any,
+    begin: Callable[[Any], Begun],
+    nowhere: Begun,
 ) -> FunctionType:
-    """The wrapper for a torch whose calling code is known: inlines `_wrapped_call_impl`, and goes straight to `forward` where nothing lies between.
+    """The wrapper for a torch whose calling code is known: inlines `_wrapped_call_impl`, and goes straight to `forward` where nothing lies
+    between.
 
-    `tracing` is torch.jit._trace, `plans` maps id(module) to the plan of modules of plain classes, `local.slots` holds the thread's next record and
-    words (RecordingWriter.slots); whatever is missing, `begin` supplies. A dropped module's stores go `nowhere`. While the agent is off, `plans` is empty and `begin` records nothing.
+    `tracing` is torch.jit._trace, `plans` maps id(module) to the plan of modules of plain classes, `local.slots` holds the thread's next
+    record and
+    words (RecordingWriter.slots); whatever is missing, `begin` supplies. A dropped module's stores go `nowhere`. While the agent is off,
+    `plans` is empty and `begin` records nothing.
     """
     plan_of = plans.get
     clock = time.perf_counter_ns
@@ -87,7 +99,8 @@ def short_call(
 
 
 def long_call(original: FunctionType, begin: Callable[[Any], Begun]) -> FunctionType:
-    """A wrapper around torch's own function: for a torch that is not known, and for a running Python tracer, which looks for torch's own frame."""
+    """A wrapper around torch's own function: for a torch that is not known, and for a running Python tracer, which looks for torch's own
+    frame."""
     clock = time.perf_counter_ns
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -103,7 +116,8 @@ def long_call(original: FunctionType, begin: Callable[[Any], Begun]) -> Function
 
 
 def own_call(original: FunctionType, local: Any, begin: Callable[[Any], Begun]) -> FunctionType:
-    """A wrapper around the `__call__` of a class that defines its own. That may go on to `Module.__call__`, and the range must not come twice:
+    """A wrapper around the `__call__` of a class that defines its own. That may go on to `Module.__call__`, and the range must not come
+    twice:
     `local.own_calls` holds the modules, by id, whose own call is running in this thread and has not come there yet."""
     clock = time.perf_counter_ns
 
@@ -124,8 +138,9 @@ def own_call(original: FunctionType, local: Any, begin: Callable[[Any], Begun]) 
     return dress(call, original)
 
 
-def dress(function: FunctionType, original: Any) -> FunctionType:
+def dress(function: Callable[..., Any], original: Any) -> FunctionType:
     """Name, documentation and signature are those of the original: torch._dynamo and pickle of bound methods go by the name."""
+    assert isinstance(function, FunctionType)
     function.__module__ = original.__module__
     function.__name__ = original.__name__
     function.__qualname__ = "Module.__call__" if original.__name__ == "_wrapped_call_impl" else original.__qualname__

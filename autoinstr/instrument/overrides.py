@@ -1,4 +1,5 @@
-"""Classes that define a `__call__` of their own (vLLM's @support_torch_compile does) never come to `Module.__call__`: they are wrapped one by one.
+"""Classes that define a `__call__` of their own (vLLM's @support_torch_compile does) never come to `Module.__call__`: they are wrapped one
+by one.
 
 Such a class stays wrapped: programs bind methods early. While the agent is off, its wrapper records nothing.
 """
@@ -6,7 +7,7 @@ Such a class stays wrapped: programs bind methods early. While the agent is off,
 from __future__ import annotations
 
 from types import FunctionType
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable
 
 from autoinstr.instrument import dynamo
 from autoinstr.instrument.modules import Begun, own_call
@@ -21,7 +22,7 @@ class Overrides:
         self._local = local
         self._begin = begin
         self._on_code = on_code
-        self._done: List[Tuple[type, FunctionType, FunctionType]] = []
+        self._done: list[tuple[type, FunctionType, FunctionType]] = []
 
     def wrap(self, cls: type) -> None:
         """Wrap the class in `cls`'s ancestry that defines `__call__`, unless that is torch's own business."""
@@ -35,7 +36,7 @@ class Overrides:
                 dynamo.stands_for(ours, call)
                 self._on_code(ours.__code__)
                 self._done.append((base, ours, call))
-                base.__call__ = ours  # type: ignore[operator]
+                base.__call__ = ours  # type: ignore[method-assign]
             return
 
     def unwrap_all(self) -> None:
@@ -43,4 +44,4 @@ class Overrides:
         while self._done:
             base, ours, call = self._done.pop()
             if base.__dict__.get("__call__") is ours:
-                base.__call__ = call  # type: ignore[operator]
+                base.__call__ = call  # type: ignore[method-assign]

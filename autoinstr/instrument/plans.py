@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Dict, List, Protocol, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Protocol
 
-from autoinstr.filters import Filter
-from autoinstr.instrument.modules import Begun, Plan
 from autoinstr.names import ModuleName, Namer
+
+if TYPE_CHECKING:
+    from autoinstr.filters import Filter
+    from autoinstr.instrument.modules import Begun, Plan
 
 
 class Recorder(Protocol):
@@ -19,7 +21,7 @@ class Recorder(Protocol):
     local: Any
     nowhere: Begun
 
-    def next_record(self) -> Tuple["memoryview[int]", int, int, int]:
+    def next_record(self) -> tuple[memoryview[int], int, int, int]:
         """The calling thread's next free record."""
 
     def define_module(self, name: ModuleName, message: str) -> int:
@@ -35,14 +37,16 @@ class Plans:
         filter_: Filter,
         message: Callable[[ModuleName], str],
         is_plain: Callable[[type], bool],
-        callers: Callable[[Any], List[Any]],
+        callers: Callable[[Any], list[Any]],
         on_class: Callable[[type], None],
         failed: Callable[[BaseException], None],
     ) -> None:
-        """`message` words a range, `is_plain` tells classes that may take the short path, `callers(module)` the modules whose calls are running,
-        innermost first, `on_class` is told of every class of a named module once, `failed` of an error of ours (it never reaches the call)."""
-        self.plans: Dict[int, Plan] = {}
-        self._others: Dict[int, Plan] = {}  # modules that may not take the short path
+        """`message` words a range, `is_plain` tells classes that may take the short path, `callers(module)` the modules whose calls are
+        running,
+        innermost first, `on_class` is told of every class of a named module once, `failed` of an error of ours (it never reaches the
+        call)."""
+        self.plans: dict[int, Plan] = {}
+        self._others: dict[int, Plan] = {}  # modules that may not take the short path
         self._recorder = recorder
         self._filter = filter_
         self._message = message
@@ -50,8 +54,8 @@ class Plans:
         self._callers = callers
         self._on_class = on_class
         self._failed = failed
-        self._plain: Dict[type, bool] = {}
-        self._decisions: Dict[Tuple[str, str], Tuple[bool, str]] = {}
+        self._plain: dict[type, bool] = {}
+        self._decisions: dict[tuple[str, str], tuple[bool, str]] = {}
         self._reset()
 
     def _reset(self) -> None:
@@ -79,7 +83,7 @@ class Plans:
         self._reset()
         self._active = active
 
-    def decisions(self) -> Dict[Tuple[str, str], Tuple[bool, str]]:
+    def decisions(self) -> dict[tuple[str, str], tuple[bool, str]]:
         """Path and class of every named module -> (kept, reason), for `autoinstr doctor`."""
         return dict(self._decisions)
 

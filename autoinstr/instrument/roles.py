@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from types import ModuleType
-from typing import Any, Callable, List, Tuple
+from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.instrument import importhook
 from autoinstr.targets.roles import ROLES, RoleRow
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 
 class RolePatches:
@@ -16,7 +18,7 @@ class RolePatches:
     def __init__(self, told: Callable[[str, Any, Any], None]) -> None:
         """`told(role, rank or None, world size or None)` is called when an instance was made; it never raises."""
         self._told = told
-        self._done: List[Tuple[type, Any, Any]] = []
+        self._done: list[tuple[type, Any, Any]] = []
 
     def apply(self) -> None:
         """Register every row with the import hook."""
@@ -44,7 +46,7 @@ class RolePatches:
             if row.rank:
                 told(row.role, _read(self, row.rank), _read(self, row.world_size))
 
-        cls.__init__ = init  # type: ignore[union-attr,misc]
+        cls.__init__ = init  # type: ignore[misc]
         self._done.append((cls, original, init))  # type: ignore[arg-type]
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from types import FunctionType
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.instrument.modules import Begun, dress
+
+if TYPE_CHECKING:
+    from types import FunctionType
 
 
 class Window:
     """`skip` steps without ranges, then `count` with (None: for ever). `changed(on)` is told when that begins and ends."""
 
-    def __init__(self, skip: int, count: Optional[int], changed: Callable[[bool], None]) -> None:
+    def __init__(self, skip: int, count: int | None, changed: Callable[[bool], None]) -> None:
         self._skip = skip
         self._end = None if count is None else skip + count
         self._changed = changed
@@ -50,7 +52,8 @@ def optimizer_exists() -> bool:
 
 
 def counting_call(original: FunctionType, local: Any, begin: Callable[[Any], Begun], outermost_ended: Callable[[], None]) -> FunctionType:
-    """A wrapper around torch's own function that also tells when an outermost call has ended; used only while a window is open or to come."""
+    """A wrapper around torch's own function that also tells when an outermost call has ended; used only while a window is open or to
+    come."""
     clock = time.perf_counter_ns
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:

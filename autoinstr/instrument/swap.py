@@ -1,31 +1,37 @@
 """Puts a wrapper in place of `torch.nn.Module.__call__` and takes it out, with care.
 
-Others patch the same attribute (torch.fx, ao.quantization, torch_npu's fault check, a script's own `custom_call`): theirs is never overwritten. And
-torch._dynamo compares `Module.__call__` with a copy that it took when it was imported; the copies are swapped together with the attribute, in one
+Others patch the same attribute (torch.fx, ao.quantization, torch_npu's fault check, a script's own `custom_call`): theirs is never
+overwritten. And
+torch._dynamo compares `Module.__call__` with a copy that it took when it was imported; the copies are swapped together with the attribute,
+in one
 step that no other thread can see half done.
 """
 
 from __future__ import annotations
 
 import sys
-from types import FunctionType
-from typing import Any, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import FunctionType
 
 # (module, attribute) where torch._dynamo keeps what it believes Module.__call__ to be
 _COPIES = (("torch._dynamo.utils", "unpatched_nn_module_call"), ("torch._dynamo.variables.nn_module", "unpatched_nn_module_call"))
 
 
 class Swap:
-    """The state of one attribute: `out` (torch's own function is there), `in` (ours), `beneath` (somebody patched over ours) or `blocked` (over torch's)."""
+    """The state of one attribute: `out` (torch's own function is there), `in` (ours), `beneath` (somebody patched over ours) or `blocked`
+    (over torch's)."""
 
     def __init__(self, module_class: Any) -> None:
         self._cls = module_class
         self.original: FunctionType = module_class.__dict__["__call__"]
-        self._ours: Set[Any] = set()
+        self._ours: set[Any] = set()
         self._last: Any = self.original  # what we put or found there last
 
     def put(self, function: FunctionType) -> str:
-        """Put `function` in; returns the state it is in after that. "blocked": somebody else's function is there and ours can't be beneath it."""
+        """Put `function` in; returns the state it is in after that. "blocked": somebody else's function is there and ours can't be beneath
+        it."""
         self._ours.add(function)
         state = self.state()
         if state in ("in", "out"):
@@ -49,7 +55,7 @@ class Swap:
             return "out"
         return "beneath" if self._last in self._ours else "blocked"
 
-    def foreign(self) -> Optional[str]:
+    def foreign(self) -> str | None:
         """Who is there if neither we nor torch are: `module.function`."""
         current: Any = self._cls.__dict__.get("__call__")
         if current in self._ours or current is self.original:
@@ -62,7 +68,7 @@ class Swap:
             self._set(self._cls.__dict__["__call__"])
 
     def _set(self, function: FunctionType) -> None:
-        stores: List[Tuple[Any, str]] = []
+        stores: list[tuple[Any, str]] = []
         for name, attribute in _COPIES:
             module = sys.modules.get(name)
             copy = getattr(module, attribute, None)

@@ -1,14 +1,17 @@
 """Watches torch's profilers: when one starts and stops, and whether it runs a Python tracer.
 
-torch's Python tracer (with_stack, with_modules) reports a module call when it sees the code object that `Module.__call__` had when the first tracer
+torch's Python tracer (with_stack, with_modules) reports a module call when it sees the code object that `Module.__call__` had when the
+first tracer
 started. So torch's own function must be in place at that moment, and must be called, under a wrapper, for as long as a tracer runs.
 """
 
 from __future__ import annotations
 
 import functools
-from types import ModuleType
-from typing import Any, Callable, List, Protocol, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Protocol
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 
 class ProfilerWatcher(Protocol):
@@ -33,7 +36,7 @@ class ProfilerPatches:
 
     def __init__(self, watcher: ProfilerWatcher) -> None:
         self._watcher = watcher
-        self._done: List[Tuple[type, str, Any, Any]] = []
+        self._done: list[tuple[type, str, Any, Any]] = []
 
     def apply(self, profiler: ModuleType) -> None:
         """`profiler` is the module torch.autograd.profiler."""

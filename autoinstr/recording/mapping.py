@@ -1,7 +1,9 @@
 """A growing shared mapping of one file at one fixed address.
 
-Address space for the largest size is reserved once; the file is then allocated (posix_fallocate) and mapped into it piece by piece, so that one
-memoryview serves for the whole life of the recording and no store can meet an unallocated page: a store into a hole of a full disk kills the process with SIGBUS.
+Address space for the largest size is reserved once; the file is then allocated (posix_fallocate) and mapped into it piece by piece, so
+that one
+memoryview serves for the whole life of the recording and no store can meet an unallocated page: a store into a hole of a full disk kills
+the process with SIGBUS.
 The mapping is never unmapped: a call that is still running may end, and store its end, at any later moment.
 """
 
@@ -55,7 +57,8 @@ class Mapping:
         self.words = memoryview((ctypes.c_uint64 * (size // 8)).from_address(self._base)).cast("B").cast("Q")
 
     def extend(self, length: int) -> None:
-        """Allocate and map `length` more bytes (rounded up to pages, bounded by `size`). OSError when the disk is full or the size is reached."""
+        """Allocate and map `length` more bytes (rounded up to pages, bounded by `size`). OSError when the disk is full or the size is
+        reached."""
         length = min(-(-length // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY, self.size - self.allocated)
         if length <= 0:
             raise OSError(errno.EFBIG, "the recording has reached its largest size")
@@ -64,7 +67,8 @@ class Mapping:
         self.allocated += length
 
     def replace_with_private_memory(self) -> None:
-        """In a forked child: the same addresses, but memory of its own, so that a call begun before the fork ends without touching the parent's file."""
+        """In a forked child: the same addresses, but memory of its own, so that a call begun before the fork ends without touching the
+        parent's file."""
         _map(self._base, self.size, _PROT_RW, _ANONYMOUS | _MAP_FIXED, -1, 0)
 
 

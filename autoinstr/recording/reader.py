@@ -8,10 +8,13 @@ import os
 import sys
 import zlib
 from array import array
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoinstr.errors import RecordingError
 from autoinstr.recording import format as f
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class RangeName(NamedTuple):
@@ -29,7 +32,7 @@ class RangeName(NamedTuple):
 class ThreadInfo(NamedTuple):
     """A thread that recorded; `tid` is the operating system's number."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     tid: int
     name: str
 
@@ -55,11 +58,11 @@ class Recording:
     def __init__(self, file: str) -> None:
         """Read the header and all definitions. RecordingError when the file is not a recording that this version can read."""
         self.file = file
-        self.problems: List[str] = []
-        self.header: Dict[str, Any] = {}
-        self.names: Dict[int, RangeName] = {}
-        self.threads: Dict[int, ThreadInfo] = {}
-        self._blocks: List[_Block] = []
+        self.problems: list[str] = []
+        self.header: dict[str, Any] = {}
+        self.names: dict[int, RangeName] = {}
+        self.threads: dict[int, ThreadInfo] = {}
+        self._blocks: list[_Block] = []
         self._words = self._map(file)
         words = self._words
         if len(words) < f.HEADER_BYTES // 8 or words[f.H_MAGIC] not in (f.MAGIC, _swap(f.MAGIC)):
@@ -69,7 +72,9 @@ class Recording:
             swapped.byteswap()
             words = self._words = memoryview(swapped)
         if words[f.H_VERSION] > f.VERSION:
-            raise RecordingError(f"{file}: format version {words[f.H_VERSION]} is newer than this autoinstr reads ({f.VERSION}); use a newer autoinstr")
+            raise RecordingError(
+                f"{file}: format version {words[f.H_VERSION]} is newer than this autoinstr reads ({f.VERSION}); use a newer autoinstr"
+            )
         self.pid = words[f.H_PID]
         self.state = words[f.H_STATE]
         self.dropped = words[f.H_DROPPED]
@@ -100,7 +105,7 @@ class Recording:
         return self.state == f.STATE_CLOSED and not self.problems
 
     @property
-    def roles(self) -> List[str]:
+    def roles(self) -> list[str]:
         """What the process did: MainProcess, APIServer, EngineCore, Worker, or its multiprocessing name."""
         return list(self.header.get("roles") or ["MainProcess"])
 
@@ -110,12 +115,12 @@ class Recording:
         return self.roles[0]
 
     @property
-    def rank(self) -> Optional[int]:
+    def rank(self) -> int | None:
         """Rank in torch.distributed, where there is one."""
         return self.header.get("rank")
 
     @property
-    def world_size(self) -> Optional[int]:
+    def world_size(self) -> int | None:
         """Number of ranks, where there are any."""
         return self.header.get("world_size")
 
@@ -130,35 +135,35 @@ class Recording:
         return str(self.header.get("emitter", "recorder"))
 
     @property
-    def versions(self) -> Dict[str, str]:
+    def versions(self) -> dict[str, str]:
         """Versions of Python, torch and what else was loaded."""
         return dict(self.header.get("versions", {}))
 
     @property
-    def argv(self) -> List[str]:
+    def argv(self) -> list[str]:
         """Command line, secrets removed."""
         return list(self.header.get("argv", []))
 
     # -- ranges -------------------------------------------------------------------------------------------------------------------------
 
-    def blocks(self) -> Iterator[Tuple[int, "array[int]"]]:
+    def blocks(self) -> Iterator[tuple[int, array[int]]]:
         """(thread index, words) in the order of the file's blocks; words are name, start and end of closed ranges, in order of start."""
         for block, words, _ in self._range_blocks():
             if words:
                 yield block.thread, words
 
-    def open_ranges(self) -> List[OpenRange]:
+    def open_ranges(self) -> list[OpenRange]:
         """Ranges without an end, outermost first within a thread: where a killed or hung process was."""
         return sorted(entry for _, _, still_open in self._range_blocks() for entry in still_open)
 
-    def _range_blocks(self) -> Iterator[Tuple[_Block, "array[int]", List[OpenRange]]]:
-        last_start: Dict[int, int] = {}
+    def _range_blocks(self) -> Iterator[tuple[_Block, array[int], list[OpenRange]]]:
+        last_start: dict[int, int] = {}
         for block in self._blocks:
             first = (block.offset + f.BLOCK_HEADER_BYTES) // 8
             raw = self._words[first : first + f.RECORD_WORDS * f.records_in(block.size)]
             flat = raw.tolist()
             closed = array("Q")
-            still_open: List[OpenRange] = []
+            still_open: list[OpenRange] = []
             earliest = last_start.get(block.thread, 0)
             for position in range(0, len(flat) - 2, 3):
                 name, start, end = flat[position : position + 3]
@@ -186,7 +191,7 @@ class Recording:
         words, total = self._words, len(self._words) * 8
         used = words[f.H_USED]
         offset = words[f.H_HEADER_BYTES]
-        definitions: List[Dict[str, Any]] = []
+        definitions: list[dict[str, Any]] = []
         while offset + f.BLOCK_HEADER_BYTES <= min(total, used):
             at = offset // 8
             mark, size = words[at + f.B_MARK], words[at + f.B_BYTES]
@@ -208,7 +213,7 @@ class Recording:
         self._take(definitions)
         self._blocks = [block for block in self._blocks if block.thread in self.threads]
 
-    def _definitions(self, offset: int, size: int) -> Iterator[Dict[str, Any]]:
+    def _definitions(self, offset: int, size: int) -> Iterator[dict[str, Any]]:
         at, end = (offset + f.BLOCK_HEADER_BYTES) // 8, (offset + size) // 8
         raw = self._words
         while at < end and raw[at]:
@@ -234,9 +239,9 @@ class Recording:
             return text.tobytes()
         return chunk.tobytes()
 
-    def _take(self, definitions: List[Dict[str, Any]]) -> None:
-        raw: List[Dict[str, Any]] = []
-        final: Dict[int, Dict[str, Any]] = {}  # module number -> its last definition: a module's path is that of the largest tree
+    def _take(self, definitions: list[dict[str, Any]]) -> None:
+        raw: list[dict[str, Any]] = []
+        final: dict[int, dict[str, Any]] = {}  # module number -> its last definition: a module's path is that of the largest tree
         for entry in definitions:
             kind = entry.get("t")
             if kind in ("header", "meta"):
@@ -250,7 +255,13 @@ class Recording:
         for entry in raw:
             last = final.get(entry.get("module") or 0, entry)
             self.names[entry["id"]] = RangeName(
-                entry["id"], entry.get("kind", "range"), entry["domain"], last["message"], last.get("root", ""), last.get("path", ""), last.get("cls", "")
+                entry["id"],
+                entry.get("kind", "range"),
+                entry["domain"],
+                last["message"],
+                last.get("root", ""),
+                last.get("path", ""),
+                last.get("cls", ""),
             )
 
 
@@ -258,8 +269,8 @@ class Run(NamedTuple):
     """A run directory: the recordings that can be read, and a line for each that can't."""
 
     path: str
-    recordings: List[Recording]
-    problems: List[str]
+    recordings: list[Recording]
+    problems: list[str]
 
 
 def open_run(path: str) -> Run:
@@ -274,8 +285,8 @@ def open_run(path: str) -> Run:
         raise RecordingError(f"{path}: {error.strerror}") from error
     if not files and not os.path.exists(os.path.join(path, f.CONTROL_FILE)):
         raise RecordingError(f"{path}: not a run directory: it holds no *{f.SUFFIX} file")
-    recordings: List[Recording] = []
-    problems: List[str] = []
+    recordings: list[Recording] = []
+    problems: list[str] = []
     for name in files:
         try:
             recordings.append(Recording(os.path.join(path, name)))

@@ -1,6 +1,7 @@
 """Writes one process's recording. Everything here is off the hot path: a module call stores into the block that `slots()` gave its thread.
 
-The writer takes no part in a call; it hands a thread an iterator over the free records of a block and the block's memoryview, and the caller stores
+The writer takes no part in a call; it hands a thread an iterator over the free records of a block and the block's memoryview, and the
+caller stores
 name, start and end there. What is stored is in the page cache at once and survives SIGKILL.
 """
 
@@ -13,18 +14,18 @@ import threading
 import time
 import zlib
 from itertools import repeat
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable
 
 from autoinstr.recording import format as f
 from autoinstr.recording.mapping import Mapping
 
-Slot = Tuple[int, int, int]
-Slots = Tuple[Callable[[], Slot], "memoryview[int]"]
+Slot = tuple[int, int, int]
+Slots = tuple[Callable[[], Slot], "memoryview[int]"]
 
 _BODY = f.BLOCK_HEADER_BYTES // 8
 _MOST = f.records_in(f.RANGE_BLOCK_BYTES[-1])
 # Where name, start and end of the n-th record of a block lie: made once, so that a call neither adds nor allocates.
-_TRIPLES: List[Slot] = [(3 * n, 3 * n + 1, 3 * n + 2) for n in range(_MOST)]
+_TRIPLES: list[Slot] = [(3 * n, 3 * n + 1, 3 * n + 2) for n in range(_MOST)]
 _TRIPLES_BY_BYTES = {size: _TRIPLES[: f.records_in(size)] for size in f.RANGE_BLOCK_BYTES}
 _DROPPED_AT_ONCE = 4096
 
@@ -36,24 +37,24 @@ class RecordingFull(Exception):
 class RecordingWriter:
     """One open recording. `on_full` is called once, when the first record is dropped."""
 
-    def __init__(self, path: str, header: Dict[str, Any], *, max_bytes: int, full: str = "stop", mode: int = 0o600) -> None:
+    def __init__(self, path: str, header: dict[str, Any], *, max_bytes: int, full: str = "stop", mode: int = 0o600) -> None:
         """Create `path` (it must not exist) and write `header` as its first definition.
 
         `max_bytes` bounds the file, `full` is "stop" or "ring", `mode` the file mode. Raises OSError; then no file is left behind.
         """
         self.path = path
         self.full = full
-        self.on_full: Optional[Callable[[], None]] = None
+        self.on_full: Callable[[], None] | None = None
         self._lock = threading.RLock()
         self._used = f.HEADER_BYTES
         self._sequence = 0
         self._threads = 0
         self._definitions_at = self._definitions_end = 0
         self._dropped = 0
-        self._dropping: List[Any] = []
+        self._dropping: list[Any] = []
         self._said_full = False
-        self._range_blocks: List[Tuple[int, int]] = []  # (offset, bytes), oldest first: what a ring reuses
-        self._current: Dict[int, int] = {}  # thread index -> offset of the block it writes into
+        self._range_blocks: list[tuple[int, int]] = []  # (offset, bytes), oldest first: what a ring reuses
+        self._current: dict[int, int] = {}  # thread index -> offset of the block it writes into
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC, mode)
         try:
             os.fchmod(self.fd, mode)  # the umask is the host's; the mode is what the user asked of us
@@ -82,8 +83,9 @@ class RecordingWriter:
 
     # -- definitions ----------------------------------------------------------------------------------------------------------------------
 
-    def define(self, definition: Dict[str, Any]) -> None:
-        """Append one definition. Its length is stored last: a definition cut off by a kill is not there. Raises OSError or RecordingFull."""
+    def define(self, definition: dict[str, Any]) -> None:
+        """Append one definition. Its length is stored last: a definition cut off by a kill is not there. Raises OSError or
+        RecordingFull."""
         payload = json.dumps(definition, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "surrogatepass")
         need = 8 + -(-len(payload) // 8) * 8
         with self._lock:
@@ -112,7 +114,8 @@ class RecordingWriter:
     def slots(self, thread: int, generation: int) -> Slots:
         """The next block of a thread: (next free record as indices of name, start and end; the block's words).
 
-        `generation` counts the thread's blocks from 0: later ones are larger. Once the recording is full, records go nowhere and are counted as dropped.
+        `generation` counts the thread's blocks from 0: later ones are larger. Once the recording is full, records go nowhere and are
+        counted as dropped.
         """
         size = f.RANGE_BLOCK_BYTES[min(generation, len(f.RANGE_BLOCK_BYTES) - 1)]
         with self._lock:
@@ -144,7 +147,8 @@ class RecordingWriter:
         return count
 
     def close(self) -> None:
-        """Say that the process ended in order, and give back the unused end of the file. The mapping stays: a running call may still end."""
+        """Say that the process ended in order, and give back the unused end of the file. The mapping stays: a running call may still
+        end."""
         with self._lock:
             self.count_dropped()
             self.clock_pair()
@@ -186,7 +190,7 @@ class RecordingWriter:
         offset, self._used = self._used, end
         return offset
 
-    def _range_block(self, size: int) -> Tuple[int, int]:
+    def _range_block(self, size: int) -> tuple[int, int]:
         try:
             return self._carve(size), size
         except RecordingFull:
@@ -194,7 +198,7 @@ class RecordingWriter:
                 raise
         return self._recycle()
 
-    def _recycle(self) -> Tuple[int, int]:
+    def _recycle(self) -> tuple[int, int]:
         """The oldest block that nobody writes into and in which no range is open, emptied."""
         busy = set(self._current.values())
         for position, (offset, size) in enumerate(self._range_blocks):

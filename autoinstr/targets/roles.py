@@ -1,12 +1,14 @@
-"""Which class makes a process what: roles are told by what is instantiated, not by process layout (on one card the Worker lives in the EngineCore process)."""
+"""Which class makes a process what: roles are told by what is instantiated, not by process layout (on one card the Worker lives in the
+EngineCore process)."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 
 class RoleRow(NamedTuple):
-    """Instances of `module:cls` give their process `role`; `rank` and `world_size` are attribute paths on the instance, read after __init__."""
+    """Instances of `module:cls` give their process `role`; `rank` and `world_size` are attribute paths on the instance, read after
+    __init__."""
 
     module: str
     cls: str
@@ -16,7 +18,7 @@ class RoleRow(NamedTuple):
 
 
 # vLLM 0.9.2 to 0.33: the names are the same in all of them (vllm_hotpaths study, by AST).
-ROLES: Tuple[RoleRow, ...] = (
+ROLES: tuple[RoleRow, ...] = (
     RoleRow("vllm.v1.engine.llm_engine", "LLMEngine", "MainProcess"),
     RoleRow("vllm.v1.engine.async_llm", "AsyncLLM", "APIServer"),
     RoleRow("vllm.v1.engine.core", "EngineCore", "EngineCore"),
