@@ -1,8 +1,7 @@
 """Switches a run on and off from outside: a thread that looks at the run directory's control file. Only with when=manual.
 
 The thread is started below `threading`, so that the host's own thread counts stay as they are, and is stopped before a fork (CPython 3.12
-and later
-warn of a fork with several threads, after the fork; it is started again only when the main thread next runs Python code).
+and later warn of a fork with several threads, after the fork; it is started again only when the main thread next runs Python code).
 """
 
 from __future__ import annotations

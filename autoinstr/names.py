@@ -60,8 +60,7 @@ class Namer:
         """The module's name, and every other module whose name came or changed on the way.
 
         `callers` are the modules whose calls are running in this thread, innermost first; the last is the outermost call. TypeError when
-        the
-        module cannot be referred to weakly.
+        the module cannot be referred to weakly.
         """
         known = self._lookup(module)
         if known is not None:

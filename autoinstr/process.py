@@ -1,5 +1,6 @@
 """What this process is: its host, its name among multiprocessing's, its rank. Nothing is imported that the program has not imported
-itself."""
+itself.
+"""
 
 from __future__ import annotations
 

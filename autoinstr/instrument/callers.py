@@ -1,5 +1,6 @@
 """Which modules are being called in this thread, read from the frames: needed once per unknown module, so that known ones need no
-bookkeeping."""
+bookkeeping.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """What torch.compile is told of our functions: when it meets one in traced code, it traces the original instead.
 
 Without this a wrapper inlined into a graph breaks it (clock reads), or silently poisons the compile cache. Frames of ours that run under a
-compiling
-thread are skipped as torch's own are, because they carry torch's file (frames.py).
+compiling thread are skipped as torch's own are, because they carry torch's file (frames.py).
 """
 
 from __future__ import annotations

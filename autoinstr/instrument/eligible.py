@@ -1,8 +1,7 @@
 """Where the short path of the module wrapper is provably the same as torch's own way to `forward`.
 
 torch's `_call_impl`, without any hook, only calls `forward`. The wrapper may do that itself when torch's code is code that was read and
-compared
-(`KNOWN`), and when the module's class changes none of the steps. What can change from call to call is checked at each call, in
+compared (`KNOWN`), and when the module's class changes none of the steps. What can change from call to call is checked at each call, in
 `modules.py`.
 """
 

@@ -2,8 +2,8 @@
 
 Our function takes the place of torch's `_call_impl`. A warning raised in a user's `forward` with stacklevel=2, a warning filter on
 `torch.nn.modules.module`, torch._dynamo's rule that skips frames of torch's files, and a traceback must find what they find without us: so
-the
-code object carries torch's file and line, and the globals are torch's module (which also makes torch's global hook tables plain globals).
+the code object carries torch's file and line, and the globals are torch's module (which also makes torch's global hook tables plain
+globals).
 """
 
 from __future__ import annotations

@@ -1,19 +1,20 @@
 """The hot path: the function that takes the place of `torch.nn.Module.__call__`.
 
 A range is three stores into the recording: name and start when the call begins, end when it returns (recording/format.py). The functions
-below run with
-torch's module as globals (`frames.as_frame_of`); everything of ours that they use is in their closure. Costs: docs/benchmarks.md.
+below run with torch's module as globals (`frames.as_frame_of`); everything of ours that they use is in their closure. Costs:
+docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
 import time
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.instrument.frames import as_frame_of
 
 if TYPE_CHECKING:
-    from types import FunctionType, ModuleType
+    from types import ModuleType
 
 Plan = tuple[int, Any]  # (number of the name, 0 where the filter drops the module; the class that the plan was made for)
 Begun = tuple[int, "memoryview[int]", int, int, int]  # name, words, indices of name, start and end
@@ -40,9 +41,8 @@ def short_call(
     between.
 
     `tracing` is torch.jit._trace, `plans` maps id(module) to the plan of modules of plain classes, `local.slots` holds the thread's next
-    record and
-    words (RecordingWriter.slots); whatever is missing, `begin` supplies. A dropped module's stores go `nowhere`. While the agent is off,
-    `plans` is empty and `begin` records nothing.
+    record and words (RecordingWriter.slots); whatever is missing, `begin` supplies. A dropped module's stores go `nowhere`. While the agent
+    is off, `plans` is empty and `begin` records nothing.
     """
     plan_of = plans.get
     clock = time.perf_counter_ns
@@ -99,8 +99,8 @@ def short_call(
 
 
 def long_call(original: FunctionType, begin: Callable[[Any], Begun]) -> FunctionType:
-    """A wrapper around torch's own function: for a torch that is not known, and for a running Python tracer, which looks for torch's own
-    frame."""
+    """A wrapper around torch's own function: for a torch that is not known, and for a running Python tracer, which looks for torch's
+    own frame."""
     clock = time.perf_counter_ns
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -117,8 +117,7 @@ def long_call(original: FunctionType, begin: Callable[[Any], Begun]) -> Function
 
 def own_call(original: FunctionType, local: Any, begin: Callable[[Any], Begun]) -> FunctionType:
     """A wrapper around the `__call__` of a class that defines its own. That may go on to `Module.__call__`, and the range must not come
-    twice:
-    `local.own_calls` holds the modules, by id, whose own call is running in this thread and has not come there yet."""
+    twice: `local.own_calls` holds the modules, by id, whose own call is running in this thread and has not come there yet."""
     clock = time.perf_counter_ns
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:

@@ -42,9 +42,8 @@ class Plans:
         failed: Callable[[BaseException], None],
     ) -> None:
         """`message` words a range, `is_plain` tells classes that may take the short path, `callers(module)` the modules whose calls are
-        running,
-        innermost first, `on_class` is told of every class of a named module once, `failed` of an error of ours (it never reaches the
-        call)."""
+        running, innermost first, `on_class` is told of every class of a named module once, `failed` of an error of ours (it never
+        reaches the call)."""
         self.plans: dict[int, Plan] = {}
         self._others: dict[int, Plan] = {}  # modules that may not take the short path
         self._recorder = recorder

@@ -1,10 +1,8 @@
 """Puts a wrapper in place of `torch.nn.Module.__call__` and takes it out, with care.
 
 Others patch the same attribute (torch.fx, ao.quantization, torch_npu's fault check, a script's own `custom_call`): theirs is never
-overwritten. And
-torch._dynamo compares `Module.__call__` with a copy that it took when it was imported; the copies are swapped together with the attribute,
-in one
-step that no other thread can see half done.
+overwritten. And torch._dynamo compares `Module.__call__` with a copy that it took when it was imported; the copies are swapped together
+with the attribute, in one step that no other thread can see half done.
 """
 
 from __future__ import annotations
@@ -20,8 +18,8 @@ _COPIES = (("torch._dynamo.utils", "unpatched_nn_module_call"), ("torch._dynamo.
 
 
 class Swap:
-    """The state of one attribute: `out` (torch's own function is there), `in` (ours), `beneath` (somebody patched over ours) or `blocked`
-    (over torch's)."""
+    """The state of one attribute: `out` (torch's own function is there), `in` (ours), `beneath` (somebody patched over ours) or
+    `blocked` (over torch's)."""
 
     def __init__(self, module_class: Any) -> None:
         self._cls = module_class
@@ -30,8 +28,8 @@ class Swap:
         self._last: Any = self.original  # what we put or found there last
 
     def put(self, function: FunctionType) -> str:
-        """Put `function` in; returns the state it is in after that. "blocked": somebody else's function is there and ours can't be beneath
-        it."""
+        """Put `function` in; returns the state it is in after that. "blocked": somebody else's function is there and ours can't be
+        beneath it."""
         self._ours.add(function)
         state = self.state()
         if state in ("in", "out"):

@@ -1,8 +1,8 @@
 """Watches torch's profilers: when one starts and stops, and whether it runs a Python tracer.
 
 torch's Python tracer (with_stack, with_modules) reports a module call when it sees the code object that `Module.__call__` had when the
-first tracer
-started. So torch's own function must be in place at that moment, and must be called, under a wrapper, for as long as a tracer runs.
+first tracer started. So torch's own function must be in place at that moment, and must be called, under a wrapper, for as long as a tracer
+runs.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """A growing shared mapping of one file at one fixed address.
 
-Address space for the largest size is reserved once; the file is then allocated (posix_fallocate) and mapped into it piece by piece, so
-that one
-memoryview serves for the whole life of the recording and no store can meet an unallocated page: a store into a hole of a full disk kills
-the process with SIGBUS.
-The mapping is never unmapped: a call that is still running may end, and store its end, at any later moment.
+Address space for the largest size is reserved once; the file is then allocated (posix_fallocate) and mapped into it piece by piece, so that
+one memoryview serves for the whole life of the recording and no store can meet an unallocated page: a store into a hole of a full disk
+kills the process with SIGBUS. The mapping is never unmapped: a call that is still running may end, and store its end, at any later moment.
 """
 
 from __future__ import annotations

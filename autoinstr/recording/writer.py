@@ -1,8 +1,7 @@
 """Writes one process's recording. Everything here is off the hot path: a module call stores into the block that `slots()` gave its thread.
 
 The writer takes no part in a call; it hands a thread an iterator over the free records of a block and the block's memoryview, and the
-caller stores
-name, start and end there. What is stored is in the page cache at once and survives SIGKILL.
+caller stores name, start and end there. What is stored is in the page cache at once and survives SIGKILL.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """Which class makes a process what: roles are told by what is instantiated, not by process layout (on one card the Worker lives in the
-EngineCore process)."""
+EngineCore process).
+"""
 
 from __future__ import annotations
 
