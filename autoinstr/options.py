@@ -17,6 +17,7 @@ class Option(NamedTuple):
     """One option. `default` None with a `shown` text means: not set, decided where it is used, as `shown` says."""
 
     name: str
+    group: str
     kind: Kind
     default: Any
     shown: str
@@ -34,9 +35,16 @@ class Option(NamedTuple):
         return f"--{self.name.replace('_', '-')}"
 
 
+RECORDED = "what is recorded"
+STORED = "where it is stored"
+ASCEND = "profilers and Ascend"
+SAID = "log and configuration file"
+GROUPS = (RECORDED, STORED, ASCEND, SAID)
+
 OPTIONS = (
     Option(
         "out",
+        STORED,
         Path(),
         None,
         "./autoinstr-runs/<UTC seconds>-<host>-<pid>-<8 hex>",
@@ -45,6 +53,7 @@ OPTIONS = (
     ),
     Option(
         "emitter",
+        RECORDED,
         List("auto, mstx, nvtx, torch, recorder, none, or a comma list", EMITTERS, alone=("none",)),
         ("auto",),
         "auto",
@@ -52,6 +61,7 @@ OPTIONS = (
     ),
     Option(
         "when",
+        RECORDED,
         Choice("always", "profiling", "manual"),
         None,
         "profiling for mstx, nvtx and torch, always for recorder",
@@ -59,6 +69,7 @@ OPTIONS = (
     ),
     Option(
         "window",
+        RECORDED,
         Window(),
         None,
         "all",
@@ -67,6 +78,7 @@ OPTIONS = (
     ),
     Option(
         "name",
+        RECORDED,
         Choice("class", "path", "path:class"),
         None,
         "class for mstx, nvtx and torch, path:class for recorder",
@@ -74,15 +86,19 @@ OPTIONS = (
     ),
     Option(
         "include",
+        RECORDED,
         List("comma-separated globs"),
         (),
         "all",
         "the modules to keep: with a dot a whole path, bare a whole path or a class; `class:`, `path:`, `re:` (a regular expression, sought"
         " in the path), `depth:N` (at most N; the root is 0), `depth:A-B`, `depth:A-`; `*` spans dots too",
     ),
-    Option("exclude", List("comma-separated globs"), (), "nothing", "the modules to leave out, written as for include; exclude wins"),
+    Option(
+        "exclude", RECORDED, List("comma-separated globs"), (), "nothing", "the modules to leave out, written as for include; exclude wins"
+    ),
     Option(
         "targets",
+        RECORDED,
         List("default, all, none, or globs of target names", alone=("all", "none")),
         ("default",),
         "default",
@@ -90,15 +106,17 @@ OPTIONS = (
     ),
     Option(
         "streams",
+        ASCEND,
         Choice("off", "steps", "on"),
         None,
         "steps for mstx, off for the others",
         "which ranges carry a device stream: none, step-level targets, or modules too (domain `ModuleDevice`)",
     ),
-    Option("domain", Text(), "Module", "Module", "the domain of module ranges; module_statistic looks for `Module`"),
-    Option("attributes", Flag(), False, "off", "append attributes to mstx and nvtx messages"),
+    Option("domain", ASCEND, Text(), "Module", "Module", "the domain of module ranges; module_statistic looks for `Module`"),
+    Option("attributes", ASCEND, Flag(), False, "off", "append attributes to mstx and nvtx messages"),
     Option(
         "profiler",
+        ASCEND,
         Pairs(),
         {},
         "what the program sets, with mstx on and db exported where mstx is the emitter",
@@ -107,26 +125,30 @@ OPTIONS = (
     ),
     Option(
         "capture",
+        ASCEND,
         Choice("off", "only", "through"),
         "off",
         "off",
         "profile graph capture: not at all, in a session of its own, or in one session that stays open until the profiler stops",
     ),
-    Option("mspti", Flag(), True, "on", "off keeps ranges out of MSPTI, the kill switch for a profiler that reads them"),
+    Option("mspti", ASCEND, Flag(), True, "on", "off keeps ranges out of MSPTI, the kill switch for a profiler that reads them"),
     Option(
         "durability",
+        STORED,
         Choice("step", "range"),
         "step",
         "step",
         "what survives a SIGKILL: everything up to the last outermost call, or every range",
     ),
-    Option("max_mb", Megabytes(), 512, "512", "the size that the recording of one process never exceeds, in MB of 2^20 bytes"),
-    Option("full", Choice("stop", "ring"), "stop", "stop", "what a full recording does: keep the first ranges, or the last"),
-    Option("mode", Mode(), 0o600, "0600", "the file mode of recordings"),
-    Option("log", Choice("debug", "info", "warning", "error"), "warning", "warning", "the least serious log line that is written"),
-    Option("log_format", Choice("console", "json"), "console", "console", "the shape of log lines: readable, or one JSON object a line"),
-    Option("log_file", Path(), None, "stderr", "the file to append log lines to; created 0600; a symbolic link is refused"),
-    Option("config", Path(), None, "none", "a TOML file with the options under `[autoinstr]`", in_toml=False),
+    Option("max_mb", STORED, Megabytes(), 512, "512", "the size that the recording of one process never exceeds, in MB of 2^20 bytes"),
+    Option("full", STORED, Choice("stop", "ring"), "stop", "stop", "what a full recording does: keep the first ranges, or the last"),
+    Option("mode", STORED, Mode(), 0o600, "0600", "the file mode of recordings"),
+    Option("log", SAID, Choice("debug", "info", "warning", "error"), "warning", "warning", "the least serious log line that is written"),
+    Option(
+        "log_format", SAID, Choice("console", "json"), "console", "console", "the shape of log lines: readable, or one JSON object a line"
+    ),
+    Option("log_file", SAID, Path(), None, "stderr", "the file to append log lines to; created 0600; a symbolic link is refused"),
+    Option("config", SAID, Path(), None, "none", "a TOML file with the options under `[autoinstr]`", in_toml=False),
 )
 
 BY_NAME = {option.name: option for option in OPTIONS}

@@ -12,7 +12,7 @@ import argparse
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from autoinstr.errors import AutoinstrError, UsageError
 from autoinstr.texts import nearest
@@ -20,7 +20,7 @@ from autoinstr.texts import nearest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SUBCOMMANDS = ("path",)
+SUBCOMMANDS = ("run", "report", "doctor", "ctl", "path")
 
 EPILOG = """\
 two ways to begin:
@@ -32,10 +32,42 @@ two ways to begin:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but wrong usage is an exception: printing it is `main`'s job."""
+    """argparse, but wrong usage is an exception (printing it is `main`'s job) and an unknown option is answered with the nearest.
+
+    With `takes_command`, what follows `--`, or begins with the first word that is no option, is somebody else's command line: it is
+    left as it is in `args.command`.
+    """
+
+    takes_command = False
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)  # an abbreviation that is clear today is ambiguous with the next option
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (try: {self.prog} --help)")
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        words, command = self._split(list(sys.argv[1:] if args is None else args))
+        found, unknown = super().parse_known_args(words, namespace)
+        if unknown:
+            word = unknown[0].partition("=")[0]
+            near = nearest(word, self._option_string_actions) if word.startswith("-") else None
+            hint = f"; did you mean {near!r}?" if near else f" (see {self.prog} --help)"
+            raise UsageError(f"{word!a} is not an option of {self.prog}{hint}")
+        if self.takes_command:
+            found.command = command
+        return found, []
+
+    def _split(self, words: list[str]) -> tuple[list[str], list[str]]:
+        at = 0
+        while self.takes_command and at < len(words):
+            if words[at] == "--":
+                return words[:at], words[at + 1 :]
+            if not words[at].startswith("-"):
+                return words[:at], words[at:]
+            action = self._option_string_actions.get(words[at])
+            at += 2 if action is not None and action.nargs != 0 else 1
+        return words, []
 
 
 def add_command(subparsers: argparse._SubParsersAction[Parser], name: str, summary: str, description: str, examples: str) -> Parser:

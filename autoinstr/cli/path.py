@@ -23,8 +23,9 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         subparsers,
         "path",
         "print the folder to put first on PYTHONPATH",
-        "Print the folder to put first on PYTHONPATH. With AUTOINSTR=1 beside it, every Python process started from there is looked at;\n"
-        "without AUTOINSTR nothing happens, so the folder may stay on the path for good.",
+        "Print the folder to put first on PYTHONPATH. With AUTOINSTR=1 beside it, the\n"
+        "agent is on in every Python process started from there; without AUTOINSTR\n"
+        "nothing happens, so the folder may stay on the path for good.",
         EXAMPLES,
     )
     parser.set_defaults(run=run)

@@ -1,0 +1,100 @@
+"""`autoinstr run [options] -- command …`: any command, with the agent on in every Python process of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from autoinstr.cli import add_command
+from autoinstr.cli.path import gate_folder
+from autoinstr.config import INHERITED_OUT, load
+from autoinstr.errors import AutoinstrError, UsageError
+from autoinstr.filters import compile_filter
+from autoinstr.options import GROUPS, OPTIONS
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+
+    from autoinstr.cli import Parser
+
+DESCRIPTION = """\
+Run a command with the agent on in every Python process that it starts. The
+program is not edited; its arguments, output, signals and exit status are its
+own. Every option is also an environment variable (--when is AUTOINSTR_WHEN);
+a flag wins over the environment. All of them: docs/configuration.md."""
+
+EXAMPLES = """\
+  autoinstr run -- python train.py --epochs 1
+  autoinstr run --out runs/first -- vllm serve Qwen/Qwen2.5-0.5B-Instruct
+  autoinstr run --exclude 'class:Dropout,depth:4-' -- torchrun train.py
+  autoinstr run --when manual --out runs/serve -- bash serve.sh
+  autoinstr ctl on runs/serve                   from another terminal
+"""
+
+
+class CommandError(AutoinstrError):
+    """A command that could not be started; its exit status is a shell's."""
+
+    def __init__(self, message: str, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
+def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
+    parser = add_command(subparsers, "run", "run a command with the agent on", DESCRIPTION, EXAMPLES)
+    parser.usage = "autoinstr run [options] -- command ..."
+    parser.takes_command = True
+    for title in GROUPS:
+        group = parser.add_argument_group(title)
+        for option in OPTIONS:
+            if option.group == title:
+                text = f"{option.help}. Values: {option.kind.values}. Default: {option.shown}".replace("%", "%%").replace("`", "")
+                group.add_argument(option.flag, dest=f"option_{option.name}", metavar="VALUE", action="append", help=text)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    if not args.command:
+        raise UsageError("no command is given; for example: autoinstr run -- python train.py")
+    flags = {}
+    for option in OPTIONS:
+        texts = getattr(args, f"option_{option.name}")
+        if texts:
+            flags[option.name] = ",".join(texts) if option.kind.is_list else texts[-1]
+    replace_process(args.command, environment(flags))
+
+
+def environment(flags: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with the agent on and `flags` set. All options are checked first: raises ConfigError."""
+    config = load(os.environ, flags=flags)
+    compile_filter(config.include, config.exclude, config.sources)
+    ours = {option.environment for option in OPTIONS} | {INHERITED_OUT}
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    folder = gate_folder()
+    entries = [entry for entry in kept.get("PYTHONPATH", "").split(os.pathsep) if entry != folder]
+    # An empty PYTHONPATH is not an entry; a trailing separator would put the working directory on the path of every child.
+    kept["PYTHONPATH"] = os.pathsep.join([folder, *entries]) if kept.get("PYTHONPATH") else folder
+    return {**kept, **config.to_environ()}
+
+
+def replace_process(command: list[str], environ: dict[str, str]) -> NoReturn:
+    """Become the command, so that its signals, its exit status and its parent are what they are without us. Raises CommandError."""
+    sys.stdout.flush()
+    for name in ("SIGPIPE", "SIGXFSZ"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)  # Python ignores them, and what is ignored stays so across exec
+    try:
+        os.execvpe(command[0], command, environ)
+    except OSError as error:
+        raise refusal(command[0], error) from None
+    except ValueError as error:  # a NUL in an argument
+        raise UsageError(f"{command[0]!a} cannot be run: {error}") from None
+
+
+def refusal(program: str, error: OSError) -> CommandError:
+    """A shell's exit status and one line for a program that could not be started."""
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return CommandError(f"command not found: {program}", 127)
+    return CommandError(f"{program}: {error.strerror}", 126)
