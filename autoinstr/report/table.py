@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from autoinstr.report.stats import Stats
 
 FULL_TABLES = 4  # processes with a table of their own; the others are listed
+NAMES_WIDTH = 20  # module and class get no less
 MAX_NOTES = 8  # lines of one kind of trouble
 HEADINGS = ("total", "share", "calls", "mean", "self")
 
@@ -134,10 +135,18 @@ def _process_table(process: _Process, look: Look) -> Iterator[str]:
 
 
 def _columns(heading: str, lines: list[Line], everything: int, look: Look) -> Iterator[str]:
-    figures = [HEADINGS, *(_figures(line.node, everything) for line in lines)]
-    widths = [max(len(row[at]) for row in figures) for at in range(len(HEADINGS))]
+    everything_there = [HEADINGS, *(_figures(line.node, everything) for line in lines)]
+    flat = look.sort != "tree"
     bar = 10 if look.width >= 110 else 0
-    room = max(20, look.width - sum(widths) - 2 * len(widths) - (bar + 2 if bar else 0))
+    columns = list(range(len(HEADINGS)))
+    for narrow in (3, 1, 2, None):  # a narrow terminal goes without the mean first, then without the share
+        figures = [[row[at] for at in columns] for row in everything_there]
+        widths = [max(map(len, column)) for column in zip(*figures)]
+        room = look.width - sum(widths) - 2 * len(widths) - (bar + 2 if bar else 0)
+        if room >= NAMES_WIDTH or narrow is None:
+            break
+        columns.remove(narrow)
+    room = max(room, NAMES_WIDTH)
     names = [heading, *("  " * line.depth + line.label for line in lines)]
     classes = ["class", *(line.node.cls for line in lines)]
     wanted, wanted_cls = max(map(text.width, names)), max(map(text.width, classes))
@@ -146,7 +155,7 @@ def _columns(heading: str, lines: list[Line], everything: int, look: Look) -> It
     cls_room = max(4, min(wanted_cls, room - name_room - 2))
     for at, (name, cls, row) in enumerate(zip(names, classes, figures)):
         cells = "  ".join(cell.rjust(size) for cell, size in zip(row, widths))
-        line = f"{text.fitted(name, name_room, keep_end=look.sort != "tree")}  {text.fitted(cls, cls_room)}  {cells}"
+        line = f"{text.fitted(name, name_room, keep_end=flat)}  {text.fitted(cls, cls_room)}  {cells}"
         if bar and at and everything:
             line += "  " + "█" * min(bar, round(bar * lines[at - 1].node.total_ns / everything))
         yield line

@@ -1,0 +1,86 @@
+"""Recordings in memory, for tests of the reports: any interleaving of ranges, and more damage than the writer could be made to write."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from autoinstr.recording.reader import OpenRange, RangeName, Run, ThreadInfo
+
+
+class Event(NamedTuple):
+    """One range (end None: never ended) or mark."""
+
+    start: int
+    end: int | None
+    path: str = ""
+    cls: str = "Model"
+    thread: int = 1
+    domain: str = "Module"
+    root: str = "Model#1"
+    kind: str = "range"
+    message: str | None = None
+
+
+class FakeRecording:
+    """Has what the reports use of recording.reader.Recording. `break_after`: an error to raise after so many blocks."""
+
+    def __init__(
+        self, events: Iterable[Event], *, block: int = 5, pid: int = 77, break_after: tuple[int, Exception] | None = None, **fields: Any
+    ) -> None:
+        self.events = sorted(events, key=lambda event: (event.thread, event.start))
+        self.file = f"/runs/one/host-{pid}-00000000.airec"
+        self.pid = pid
+        self.roles = ["MainProcess"]
+        self.rank: int | None = None
+        self.world_size: int | None = None
+        self.host = "host"
+        self.emitter = "recorder"
+        self.complete = True
+        self.dropped = 0
+        self.clock_pairs = [(1_795_389_621_000_000_123, 1_000), (0, 0)]
+        self.problems: list[str] = []
+        self.__dict__.update(fields)
+        self._block = block
+        self._break_after = break_after
+        self.names: dict[int, RangeName] = {}
+        self._numbers: dict[tuple[str, ...], int] = {}
+        self.threads = {event.thread: ThreadInfo(event.thread, 4000 + event.thread, f"T{event.thread}") for event in self.events}
+        for event in self.events:
+            self.number(event)
+
+    @property
+    def role(self) -> str:
+        return self.roles[0]
+
+    def number(self, event: Event) -> int:
+        message = f"{event.path}:{event.cls}" if event.message is None else event.message
+        key = (event.kind, event.domain, message, event.root, event.path, event.cls)
+        if key not in self._numbers:
+            number = self._numbers[key] = 3 * len(self._numbers) + 1
+            self.names[number] = RangeName(number, *key)
+        return self._numbers[key]
+
+    def blocks(self) -> Iterator[tuple[int, array[int]]]:
+        count = 0
+        for thread in sorted(self.threads):
+            mine = [event for event in self.events if event.thread == thread and event.end is not None]
+            for at in range(0, len(mine), self._block):
+                if self._break_after is not None and count == self._break_after[0]:
+                    raise self._break_after[1]
+                count += 1
+                yield (
+                    thread,
+                    array(
+                        "Q", [word for event in mine[at : at + self._block] for word in (self.number(event), event.start, event.end or 0)]
+                    ),
+                )
+
+    def open_ranges(self) -> list[OpenRange]:
+        return [OpenRange(event.thread, self.number(event), event.start) for event in self.events if event.end is None]
+
+
+def run_of(*recordings: FakeRecording, problems: tuple[str, ...] = ()) -> Any:
+    """A run that holds these (typed loosely, because they are fakes)."""
+    return Run("/runs/one", list(recordings), list(problems))  # type: ignore[arg-type]

@@ -1,0 +1,97 @@
+"""Chrome's trace event JSON: exact, nested, joinable."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter, defaultdict
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoinstr.report import chrome
+from tests.report_fakes import Event, FakeRecording, run_of
+
+WALL, PERF = 1_795_389_621_000_000_123, 1_000
+
+
+def load(*recordings: FakeRecording) -> dict[str, Any]:
+    out = io.BytesIO()
+    chrome.write(run_of(*recordings), out)
+    loaded: dict[str, Any] = json.loads(out.getvalue(), parse_float=Decimal)
+    return loaded
+
+
+def ns(microseconds: Decimal) -> int:
+    exact = microseconds * 1000
+    assert exact == int(exact)
+    return int(exact)
+
+
+EVENTS = st.lists(
+    st.builds(
+        lambda start, length, path, thread, domain: Event(start, start + length, path, thread=thread, domain=domain),
+        st.integers(0, 5000),
+        st.one_of(st.integers(0, 2000), st.integers(0, 10**12)),
+        st.text(max_size=6),
+        st.sampled_from([1, 2]),
+        st.sampled_from(["Module", "vllm"]),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(EVENTS, st.integers(1, 6))
+def test_every_range_is_exact_to_the_nanosecond_and_none_pokes_out_of_its_parent(events: list[Event], block: int) -> None:
+    recording = FakeRecording(events, block=block)
+    trace = load(recording)
+    offset = WALL - PERF - trace["baseTimeNanoseconds"]
+    rows = defaultdict(list)
+    for event in trace["traceEvents"]:
+        if event["ph"] == "X":
+            rows[event["tid"]].append((ns(event["ts"]), ns(event["dur"]), event["name"], event["cat"]))
+    tids = {event["tid"]: event["args"]["tid"] for event in trace["traceEvents"] if event["name"] == "thread_name" and event["ph"] == "M"}
+    assert Counter((tids[row], *entry) for row, entries in rows.items() for entry in entries) == Counter(
+        (4000 + e.thread, e.start + offset, e.end - e.start, f"{e.path}:{e.cls}", e.domain) for e in events if e.end is not None
+    )
+    for entries in rows.values():
+        open_ends = [10**30]
+        for start, duration, _, _ in entries:
+            while open_ends[-1] <= start:
+                open_ends.pop()
+            assert start + duration <= open_ends[-1]
+            open_ends.append(start + duration)
+
+
+def test_a_double_of_microseconds_still_holds_the_nanosecond() -> None:
+    events = [Event(t, t + 1, f"n{t}") for t in range(2000, 3000)]
+    out = io.BytesIO()
+    chrome.write(run_of(FakeRecording(events)), out)
+    trace = json.loads(out.getvalue())
+    offset = WALL - PERF - trace["baseTimeNanoseconds"]
+    assert [round(event["ts"] * 1000) - offset for event in trace["traceEvents"] if event["ph"] == "X"] == list(range(2000, 3000))
+
+
+def test_an_open_range_begins_and_does_not_end() -> None:
+    trace = load(FakeRecording([Event(10, None, "hung"), Event(20, 25, "done")]))
+    kinds = [(event["ph"], event["name"]) for event in trace["traceEvents"] if event["ph"] != "M"]
+    assert kinds == [("B", "hung:Model"), ("X", "done:Model")]
+
+
+def test_marks_and_processes_of_two_containers_with_the_same_numbers() -> None:
+    one = FakeRecording([Event(10, 20), Event(15, 15, kind="mark", message='say "hi"\n')])
+    two = FakeRecording([Event(10, 20)], host="other")
+    trace = load(one, two)
+    names = {event["pid"]: event["args"]["name"] for event in trace["traceEvents"] if event["name"] == "process_name"}
+    assert list(names.values()) == ["MainProcess on host, pid 77", "MainProcess on other, pid 77"]
+    assert len({event["tid"] for event in trace["traceEvents"] if event["ph"] == "X"}) == 2
+    mark = next(event for event in trace["traceEvents"] if event["ph"] == "i")
+    assert (mark["name"], mark["s"], mark["pid"]) == ('say "hi"\n', "t", 77)
+
+
+def test_an_empty_run_is_still_a_whole_file() -> None:
+    assert load()["traceEvents"] == []
+    assert [event["ph"] for event in load(FakeRecording([]))["traceEvents"]] == ["M", "M"]
