@@ -61,6 +61,9 @@ class Parser(argparse.ArgumentParser):
     def _split(self, words: list[str]) -> tuple[list[str], list[str]]:
         at = 0
         while self.takes_command and at < len(words):
+            name, equals, value = words[at].partition("=")
+            if name.replace("_", "-") in self._option_string_actions:
+                words[at] = name.replace("_", "-") + equals + value  # --max_mb, as the option is called everywhere else
             if words[at] == "--":
                 return words[:at], words[at + 1 :]
             if not words[at].startswith("-"):

@@ -30,7 +30,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         subparsers,
         "ctl",
         "switch a running program on and off, or show its state",
-        "Switch recording on or off in all processes of a run that was started with\nwhen=manual, or show what each process of any run is doing.",
+        "Switch recording on or off in all processes of a run that was started with\n"
+        "when=manual, or show what each process of any run is doing.",
         EXAMPLES,
     )
     parser.add_argument("verb", metavar="on|off|status", help="what to do")
