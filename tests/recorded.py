@@ -1,0 +1,67 @@
+"""What a run directory holds, in the words of the tests' programs (tests/programs/truth.py)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from autoinstr.recording.reader import Recording, open_run
+
+
+class Range(NamedTuple):
+    thread: int
+    root: str
+    path: str
+    cls: str
+    start: int
+    end: int
+
+
+def recordings(out: Path) -> list[Recording]:
+    """All recordings of a run directory, none of them damaged; none where there is no such directory."""
+    if not out.exists():
+        return []
+    run = open_run(str(out))
+    assert not run.problems, run.problems
+    for one in run.recordings:
+        assert not one.problems, one.problems
+        assert not one.dropped, f"{one.dropped} dropped"
+    return run.recordings
+
+
+def the_recording(out: Path) -> Recording:
+    """The only recording of a run directory."""
+    found = recordings(out)
+    assert len(found) == 1, [one.file for one in found]
+    return found[0]
+
+
+def ranges(recording: Recording) -> list[Range]:
+    """All closed ranges, in order of start within a thread."""
+    found = []
+    for thread, words in recording.blocks():
+        for at in range(0, len(words), 3):
+            name = recording.names[words[at]]
+            found.append(Range(thread, name.root, name.path, name.cls, words[at + 1], words[at + 2]))
+    return found
+
+
+def counts(found: list[Range], window: tuple[int, int] | None = None) -> dict[str, int]:
+    """"root class|path|class" -> calls that started in the window (perf_counter nanoseconds)."""
+    first, last = window or (0, 1 << 64)
+    return dict(Counter(f"{one.root.split('#')[0]}|{one.path}|{one.cls}" for one in found if first <= one.start <= last))
+
+
+def assert_nested(found: list[Range]) -> None:
+    """Within a thread two ranges lie one inside the other or one after the other."""
+    threads: dict[int, list[Range]] = {}
+    for one in found:
+        threads.setdefault(one.thread, []).append(one)
+    for its in threads.values():
+        running: list[Range] = []
+        for one in its:
+            while running and running[-1].end <= one.start:
+                running.pop()
+            assert not running or one.end <= running[-1].end, (running[-1], one)
+            running.append(one)
