@@ -226,8 +226,8 @@ def _read_names(environ: Mapping[str, str], warnings: list[str]) -> Texts:
         if variable in known and environ[variable].strip():
             found[known[variable]] = (environ[variable], f"environment {variable}")
         elif variable.startswith("AUTOINSTR_") and variable not in known and not _is_service_variable(variable):
-            near = nearest(variable, known)
-            unknown.append(variable + (f" (did you mean {near}?)" if near else ""))
+            near = nearest(variable[len("AUTOINSTR_") :], BY_NAME)  # without the prefix, in which all are alike
+            unknown.append(variable + (f" (did you mean {BY_NAME[near].environment}?)" if near else ""))
     if unknown:
         warnings.append(f"ignored, because there is no such option: {', '.join(sorted(unknown))}")
     return found

@@ -1,0 +1,256 @@
+"""Where each option's value comes from, and what is said of the ones that cannot be used."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoinstr.config import Config, activation, default_out, load, log_settings
+from autoinstr.errors import ConfigError
+from autoinstr.options import BY_NAME, OPTIONS
+
+ON = {"AUTOINSTR": "1"}
+
+
+def toml(folder: Path, text: str, mode: int = 0o644) -> str:
+    file = folder / "a.toml"
+    file.write_text(text)
+    file.chmod(mode)
+    return str(file)
+
+
+def test_every_option_has_an_annotated_attribute() -> None:
+    """mypy sees the annotations, users the table: they must be the same names."""
+    assert {*BY_NAME, "sources", "warnings", "custom_targets"} == set(Config.__annotations__)
+
+
+def test_defaults() -> None:
+    config = load(ON)
+    for option in OPTIONS:
+        if option.name != "out":
+            assert getattr(config, option.name) == option.default, option.name
+        assert config.sources[option.name] == "default"
+    assert config.warnings == []
+    assert config.custom_targets == []
+
+
+def test_a_config_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        load(ON).when = "manual"
+
+
+@pytest.mark.parametrize(
+    ("emitter", "when", "name", "streams"),
+    [
+        ("mstx", "profiling", "class", "steps"),
+        ("nvtx", "profiling", "class", "off"),
+        ("torch", "profiling", "class", "off"),
+        ("recorder", "always", "path:class", "off"),
+    ],
+)
+def test_what_is_not_set_follows_the_emitter(emitter: str, when: str, name: str, streams: str) -> None:
+    config = load(ON)
+    assert (config.when_for(emitter), config.name_for(emitter), config.streams_for(emitter)) == (when, name, streams)
+    chosen = load({**ON, "AUTOINSTR_WHEN": "manual", "AUTOINSTR_NAME": "path", "AUTOINSTR_STREAMS": "on"})
+    assert (chosen.when_for(emitter), chosen.name_for(emitter), chosen.streams_for(emitter)) == ("manual", "path", "on")
+
+
+def test_precedence_and_sources(tmp_path: Path) -> None:
+    """Flag, then -X or AUTOINSTR, then the variable, then the file, then the default; each with its source."""
+    file = toml(tmp_path, '[autoinstr]\nwhen = "always"\ndomain = "file"\nmax_mb = 7\nfull = "ring"\n')
+    environ = {"AUTOINSTR": "when=manual,domain=piece", "AUTOINSTR_DOMAIN": "variable", "AUTOINSTR_MAX_MB": "8", "AUTOINSTR_CONFIG": file}
+    config = load(environ, flags={"when": "profiling"})
+    assert (config.when, config.domain, config.max_mb, config.full, config.mspti) == ("profiling", "piece", 8, "ring", True)
+    assert [config.sources[name] for name in ("when", "domain", "max_mb", "full", "mspti", "config")] == [
+        "--when",
+        "environment AUTOINSTR",
+        "environment AUTOINSTR_MAX_MB",
+        f"file {file}",
+        "default",
+        "environment AUTOINSTR_CONFIG",
+    ]
+
+
+def test_an_x_value_replaces_the_environment_and_a_bare_one_does_not() -> None:
+    assert load({"AUTOINSTR": "when=manual"}, "domain=a").when is None
+    assert load({"AUTOINSTR": "when=manual"}, "domain=a").sources["domain"] == "-X autoinstr"
+    assert load({"AUTOINSTR": "when=manual"}, True).when == "manual"
+
+
+@pytest.mark.parametrize(
+    ("value", "xvalue", "on"),
+    [
+        (None, None, False),
+        ("", None, False),
+        ("0", None, False),
+        ("Off", None, False),
+        ("no", None, False),
+        ("false", None, False),
+        ("0,when=manual", None, False),
+        ("1", None, True),
+        ("when=manual", None, True),
+        ("1", "0", False),
+        ("0", True, True),
+        (None, True, True),
+        ("0", "when=manual", True),
+    ],
+)
+def test_activation(value: str | None, xvalue: str | bool | None, on: bool) -> None:
+    environ = {} if value is None else {"AUTOINSTR": value}
+    assert (activation(environ, xvalue)[0] is not None) is on
+
+
+@pytest.mark.parametrize("value", ["1", "on", "yes", "true", "True", " 1 ", ""])
+def test_plain_on_sets_nothing(value: str) -> None:
+    assert set(load({"AUTOINSTR": value}).sources.values()) == {"default"}
+
+
+@pytest.mark.parametrize(
+    ("value", "include", "when"),
+    [
+        ("include=a,b,when=manual", ("a", "b"), "manual"),
+        ("when=manual,include=a,b", ("a", "b"), "manual"),
+        (r"include=a\,when=manual", ("a,when=manual",), None),
+        (r"include=re:x{1\,2},b", ("re:x{1,2}", "b"), None),
+        ("include=a,include=b", ("a", "b"), None),
+        ("when=always,when=manual", (), "manual"),
+        ("1,when=manual", (), "manual"),
+        (" when = manual , include = a , b ", ("a", "b"), "manual"),
+    ],
+)
+def test_the_grammar_of_the_value(value: str, include: tuple[str, ...], when: str | None) -> None:
+    config = load({"AUTOINSTR": value})
+    assert (config.include, config.when) == (include, when)
+    assert config.warnings == []
+
+
+def test_a_literal_comma_in_a_path() -> None:
+    assert load({"AUTOINSTR": r"out=/a\,b,c,when=manual"}).out == "/a,b,c"
+
+
+def test_an_option_mistyped_inside_a_list_is_warned_of() -> None:
+    """The grammar takes it for part of the list; that is hardly ever meant."""
+    config = load({"AUTOINSTR": "include=a,emiter=recorder"})
+    assert config.include == ("a", "emiter=recorder")
+    assert len(config.warnings) == 1
+    assert "emitter=" in config.warnings[0]
+
+
+NAMES = ("include", "exclude", "emitter", "when", "domain", "max_mb", "window", "mode", "out", "profiler")
+WORDS = st.text("abcXYZ019.*_", min_size=1, max_size=8)
+VALUES = {
+    "include": st.lists(WORDS, min_size=1, unique=True).map(tuple),
+    "exclude": st.lists(WORDS, min_size=1, unique=True).map(tuple),
+    "emitter": st.lists(st.sampled_from(("mstx", "nvtx", "torch", "recorder")), min_size=1, unique=True).map(tuple),
+    "when": st.sampled_from(("always", "profiling", "manual")),
+    "domain": st.text("ab, c", min_size=1).map(str.strip).filter(bool),
+    "max_mb": st.integers(1, 1 << 20),
+    "window": st.tuples(st.integers(0, 99), st.none() | st.integers(1, 99)),
+    "mode": st.integers(0, 0o777).map(lambda bits: bits | 0o600),
+    "out": st.text("ab,./", max_size=8).map(lambda tail: os.path.abspath("/r" + tail)),
+    "profiler": st.dictionaries(st.sampled_from(("level", "with_stack")), st.text("ab,", max_size=4), min_size=1),
+}
+SETTINGS = st.fixed_dictionaries({}, optional=VALUES)
+
+
+@given(SETTINGS)
+def test_any_settings_survive_the_value_grammar(settings: dict[str, object]) -> None:
+    """What can be set can be written into one value of AUTOINSTR."""
+    pieces = []
+    for name, value in settings.items():
+        kind = BY_NAME[name].kind
+        text = kind.dump(value)
+        pieces.append(f"{name}={text if kind.is_list else text.replace(',', chr(92) + ',')}")
+    config = load({"AUTOINSTR": ",".join(pieces) or "1"})
+    assert {name: getattr(config, name) for name in settings} == settings
+
+
+@given(SETTINGS)
+def test_children_get_the_same_configuration(settings: dict[str, object]) -> None:
+    """to_environ says everything: a child that loads it has the same values, out included."""
+    environ = {"AUTOINSTR": "1", **{BY_NAME[name].environment: BY_NAME[name].kind.dump(value) for name, value in settings.items()}}
+    parent = load(environ)
+    child = load(parent.to_environ())
+    for option in OPTIONS:
+        assert getattr(child, option.name) == getattr(parent, option.name), option.name
+
+
+def test_children_elsewhere_get_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    environ = load({"AUTOINSTR": "out=runs,log_file=a.log"}).to_environ()
+    monkeypatch.chdir("/")
+    child = load(environ)
+    assert (child.out, child.log_file) == (str(tmp_path / "runs"), str(tmp_path / "a.log"))
+
+
+def test_the_default_run_directory_is_the_first_processs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load({**ON, "_AUTOINSTR_DEFAULT_OUT": "/x/y"}).out == "/x/y"
+    monkeypatch.chdir(tmp_path)
+    out = default_out({"_AUTOINSTR_DEFAULT_OUT": "relative"})
+    assert re.fullmatch(rf"{tmp_path}/autoinstr-runs/\d+-[\w.-]+-{os.getpid()}-[0-9a-f]{{8}}", out)
+
+
+@pytest.mark.parametrize(
+    ("environ", "line"),
+    [
+        (
+            {"AUTOINSTR_WHEN": "profilling"},
+            "when='profilling' (environment AUTOINSTR_WHEN): must be one of always, profiling, manual; did you mean 'profiling'?",
+        ),
+        ({"AUTOINSTR": "wehn=manual"}, "wehn='manual' (environment AUTOINSTR): there is no such option; did you mean 'when=manual'?"),
+        ({"AUTOINSTR": "when=manual,ful=ring"}, "ful='ring' (environment AUTOINSTR): there is no such option; did you mean 'full=ring'?"),
+        (
+            {"AUTOINSTR": "manual"},
+            "autoinstr='manual' (environment AUTOINSTR): is not on, off, a .toml file or option=value; did you mean 'when=manual'?",
+        ),
+        (
+            {"AUTOINSTR": "include"},
+            "autoinstr='include' (environment AUTOINSTR): is not on, off, a .toml file or option=value; did you mean 'include='?",
+        ),
+    ],
+)
+def test_errors_name_value_source_and_nearest(environ: dict[str, str], line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load({**ON, **environ})
+    assert str(caught.value) == line
+    assert caught.value.exit_status == 2
+
+
+def test_unknown_variables_are_one_warning() -> None:
+    config = load({**ON, "AUTOINSTR_WEHN": "x", "AUTOINSTR_ZZZZZ": "y"})
+    assert config.warnings == ["ignored, because there is no such option: AUTOINSTR_WEHN (did you mean AUTOINSTR_WHEN?), AUTOINSTR_ZZZZZ"]
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "AUTOINSTR_PORT",
+        "AUTOINSTR_SERVICE_HOST",
+        "AUTOINSTR_SERVICE_PORT",
+        "AUTOINSTR_SERVICE_PORT_HTTP",
+        "AUTOINSTR_PORT_80_TCP",
+        "AUTOINSTR_PORT_80_TCP_ADDR",
+        "AUTOINSTR_PORT_80_TCP_PORT",
+        "AUTOINSTR_PORT_80_TCP_PROTO",
+        "AUTOINSTR_COLLECTOR_SERVICE_HOST",
+        "AUTOINSTR_COLLECTOR_PORT_4317_TCP_ADDR",
+    ],
+)
+def test_variables_of_kubernetes_services_are_silent(variable: str) -> None:
+    assert load({**ON, variable: "tcp://10.0.0.1:80"}).warnings == []
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    assert load({**ON, "AUTOINSTR_WHEN": ""}).sources["when"] == "default"
+
+
+def test_log_settings_survive_a_broken_configuration() -> None:
+    """They say where the error goes, so an error must not take them away."""
+    broken = {"AUTOINSTR": "wehn=x", "AUTOINSTR_LOG": "debug", "AUTOINSTR_LOG_FORMAT": "yaml", "AUTOINSTR_LOG_FILE": "/x"}
+    assert log_settings(broken) == ("debug", "console", "/x")
+    assert log_settings({"AUTOINSTR": "log=info"}) == ("info", "console", None)
