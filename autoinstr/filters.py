@@ -113,10 +113,10 @@ def _compile(text: str, option: str, source: str) -> Piece:
     if not colon:
         return Piece(text, option, _bare(text, refuse))
     if prefix == "class":
-        match = _checked_glob(rest, refuse)
+        match = _checked_glob(text, len(prefix) + 1, refuse)
         return Piece(text, option, lambda path, cls, depth: match(cls) is not None)
     if prefix == "path":
-        match = _checked_glob(rest, refuse)
+        match = _checked_glob(text, len(prefix) + 1, refuse)
         return Piece(text, option, lambda path, cls, depth: match(path) is not None)
     if prefix == "re":
         try:
@@ -132,21 +132,22 @@ def _compile(text: str, option: str, source: str) -> Piece:
 
 
 def _bare(text: str, refuse: Callable[..., ConfigError]) -> Test:
-    match = _checked_glob(text, refuse)
+    match = _checked_glob(text, 0, refuse)
     if "." in text:
         return lambda path, cls, depth: match(path) is not None
     return lambda path, cls, depth: match(path) is not None or match(cls) is not None
 
 
-def _checked_glob(glob: str, refuse: Callable[..., ConfigError]) -> Callable[[str], re.Match[str] | None]:
-    at = glob.find("[")
+def _checked_glob(glob: str, start: int, refuse: Callable[..., ConfigError]) -> Callable[[str], re.Match[str] | None]:
+    """The matcher of the glob that begins at `start`."""
+    at = glob.find("[", start)
     while at >= 0:
         # The first character of a set may be a bracket itself, after the ! too.
         end = glob.find("]", at + (3 if glob.startswith("!", at + 1) else 2))
         if end < 0:
             raise refuse(f"the bracket at character {at + 1} is never closed", f"{glob[:at]}[[]{glob[at + 1 :]}")
         at = glob.find("[", end + 1)
-    return _glob(glob).match
+    return _glob(glob[start:]).match
 
 
 def _glob(glob: str) -> re.Pattern[str]:

@@ -1,0 +1,104 @@
+"""No secret of a command line may reach a recording."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoinstr.redaction import REDACTED, is_secret_name, redact_argv, redact_text
+
+SECRET = "s3cr3t-V4lue"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--api-key", SECRET],
+        [f"--api-key={SECRET}"],
+        ["--api-key", "other", SECRET, "--port", "80"],
+        ["--api-key", f"-{SECRET}"],
+        ["--password", SECRET],
+        ["--passwd", SECRET],
+        ["-token", SECRET],
+        ["--hf-token", SECRET],
+        ["--auth", SECRET],
+        ["--private-key", SECRET],
+        ["--client-secret", SECRET],
+        ["--aws-credentials", SECRET],
+        ["env", f"HF_TOKEN={SECRET}", "python"],
+        [f"MYPASSWORD=two words {SECRET}"],
+        [f"API_KEY=a'b{SECRET}"],
+        [f"MY_TOKEN=a,{SECRET}"],
+        [f"openaiApiKey={SECRET}"],
+        ["bash", "-c", f"export A_SECRET='x {SECRET}'; python train.py"],
+        ["bash", "-c", f"vllm serve m --api-key {SECRET} --port 8"],
+        ["bash", "-c", f'token="{SECRET} unclosed'],
+        ["python", "-c", f"login(token = '{SECRET}')"],
+        ["--config", f'{{"api_key": "{SECRET}", "n": 2}}'],
+        ["-H", f"Authorization: Bearer {SECRET}"],
+        ["-H", f"X-Api-Key: {SECRET}"],
+        [f"--header=Authorization: token {SECRET}"],
+        [f"Bearer {SECRET}"],
+        [f"https://user:{SECRET}@host/x"],
+        [f"redis://:{SECRET}@host"],
+        [f"https://{SECRET}@github.com/x"],
+        [f"https://host/x?a=1&token={SECRET}&b=2"],
+        ["--model", "hf_abcDEF123456"],
+        ["sk-proj-abcDEF123456"],
+        ["ghp_abcDEF123456"],
+        ["AKIAABCDEFGHIJKLMNOP"],
+    ],
+)
+def test_secrets_are_taken_out(argv: list[str]) -> None:
+    clean = redact_argv(argv)
+    assert len(clean) == len(argv)
+    said = " ".join(clean)
+    assert REDACTED in said
+    for secret in (SECRET, "abcDEF123456", "ABCDEFGHIJKLMNOP"):
+        assert secret not in said
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["python", "train.py", "--lr", "0.1", "--model=Qwen/Qwen2.5-0.5B"],
+        ["vllm", "serve", "m", "--tokenizer", "t", "--tokenizer-mode=auto", "--max-num-batched-tokens", "8192", "--max-tokens=3"],
+        ["--author=me", "--monkey", "7", "--eos-token-id", "5"],
+        ["https://host:8000/path?page=2", "http://[::1]:80"],
+        ["-c", "from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=5, pipe_handle=7)", "--multiprocessing-fork"],
+        ["--", "", "-", "a=b=c", "{}", "hf_hub"],
+    ],
+)
+def test_what_says_what_was_run_stays(argv: list[str]) -> None:
+    assert redact_argv(argv) == argv
+
+
+def test_what_follows_the_secret_stays() -> None:
+    assert redact_argv(["--api-key", "a", "b", "--port", "80"]) == ["--api-key", REDACTED, REDACTED, "--port", "80"]
+    assert redact_argv(["--auth", "--port", "80"]) == ["--auth", "--port", "80"]
+    assert redact_text("https://u:p@h/x?token=a&x=1") == f"https://{REDACTED}@h/x?token={REDACTED}&x=1"
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "--api-key", "apikey", "APIKey", "authToken", "DB_PASSWD", "client.secret", "SSH_KEY"])
+def test_secret_names(name: str) -> None:
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize("name", ["tokenizer", "--max-tokens", "author", "keyboard", "monkey", "model", "num_tokens_per_step"])
+def test_harmless_names(name: str) -> None:
+    assert not is_secret_name(name)
+
+
+@given(st.lists(st.text(max_size=30), max_size=6))
+def test_any_command_line_keeps_its_length(argv: list[str]) -> None:
+    assert len(redact_argv(argv)) == len(argv)
+
+
+@given(st.sampled_from(["--api-key", "--hf_token", "--db-password"]), st.text(min_size=1), st.booleans())
+def test_no_value_of_a_secret_option_survives(option: str, value: str, joined: bool) -> None:
+    """Whatever the value is made of, unless it reads as the next option itself."""
+    if not joined and value.startswith("--"):
+        return
+    clean = redact_argv([f"{option}={value}"] if joined else [option, value])
+    assert clean == ([f"{option}={REDACTED}"] if joined else [option, REDACTED])
