@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FIRST_ROW = FIRST_FREE_NUMBER + (1 << 29)  # a row must not have a process's number: viewers take it for the main thread
 
+_DECIMALS = [f".{decimals:03d}" for decimals in range(1000)]
+
 
 def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
     """Write the object form, because only it can hold the base. Memory: the names, and one block of ranges at a time."""
@@ -74,6 +76,7 @@ class _Lane:
         """Write every range that nests in those before it."""
         rest: list[tuple[int, int, int]] = []
         out: list[str] = []
+        add, decimals = out.append, _DECIMALS
         open_ends, heads, offset = self._ends, self._heads, self._offset_ns
         for number in set(names).difference(heads):
             heads[number] = f',\n{{"ph":"X","name":{json.dumps(title(self._names[number]))},{self._where},"ts":'
@@ -86,9 +89,9 @@ class _Lane:
             open_ends.append(end)
             at, lasted = start + offset, end - start
             if end == FOREVER:
-                out.append(f'{heads[name].replace("X", "B", 1)}{at // 1000}.{at % 1000:03d}}}')
+                add(f'{heads[name].replace("X", "B", 1)}{at // 1000}{decimals[at % 1000]}}}')
             else:
-                out.append(f'{heads[name]}{at // 1000}.{at % 1000:03d},"dur":{lasted // 1000}.{lasted % 1000:03d}}}')
+                add(f'{heads[name]}{at // 1000}{decimals[at % 1000]},"dur":{lasted // 1000}{decimals[lasted % 1000]}}}')
         self._stream.write("".join(out).encode())
         return rest
 
@@ -97,7 +100,7 @@ class _Lane:
         for name, time in zip(names, times):
             at = time + self._offset_ns
             shown = json.dumps(title(self._names[name]))
-            self._stream.write(f',\n{{"ph":"i","s":"t","name":{shown},{self._where},"ts":{at // 1000}.{at % 1000:03d}}}'.encode())
+            self._stream.write(f',\n{{"ph":"i","s":"t","name":{shown},{self._where},"ts":{at // 1000}{_DECIMALS[at % 1000]}}}'.encode())
 
     def finish(self) -> None:
         """A range is written whole when it begins: nothing is left to end."""

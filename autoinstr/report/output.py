@@ -19,6 +19,8 @@ def opened(target: str, *, binary: bool) -> Iterator[BinaryIO]:
     """A stream of bytes to `target`; "-" is standard output. What ends in .gz is compressed. A file is written beside its place and moved
     there at the end; a device or a pipe is written directly."""
     if target == "-":
+        if sys.stdout is None:
+            raise AutoinstrError("standard output is closed; give a file with -o")
         if binary and sys.stdout.isatty():
             raise UsageError("this format is not text: it would garble the terminal; give a file with -o, or pipe the output")
         yield sys.stdout.buffer

@@ -53,7 +53,8 @@ def test_the_contract() -> None:
     assert report["processes"][1]["complete"] is True
     assert all(list(row) == ROW for row in report["rows"])
     assert report["rows"][0] == {
-        "process": 1, "thread": {"tid": 4001, "name": "T1"}, "domain": "Module", "root": "Model#1", "path": "", "class": "M", "message": ":M",
+        "process": 1, "thread": {"tid": 4001, "name": "T1"},
+        "domain": "Module", "root": "Model#1", "path": "", "class": "M", "message": ":M",
         "calls": 1, "total_ns": 10, "self_ns": 6, "min_ns": 10, "p50_ns": 10, "p99_ns": 10, "max_ns": 10, "phase": None,
     }  # fmt: skip
     assert report["open"] == report["problems"] == report["marks"] == []

@@ -48,7 +48,8 @@ def slow(events: list[Event]) -> dict[tuple[Any, ...], dict[str, int]]:
         ordered = sorted(all_of_them)
         rank = {p: next(d for d in ordered if sum(x <= d for x in ordered) >= p / 100 * len(ordered) - 1e-9) for p in (50, 99)}
         figures[key] = {
-            "calls": len(ordered), "total": sum(ordered), "self": own[key], "min": ordered[0], "p50": rank[50], "p99": rank[99], "max": ordered[-1],
+            "calls": len(ordered), "total": sum(ordered), "self": own[key],
+            "min": ordered[0], "p50": rank[50], "p99": rank[99], "max": ordered[-1],
         }  # fmt: skip
     return figures
 

@@ -1,0 +1,210 @@
+"""`autoinstr report` in real processes, on recordings that the real writer made."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import REPO, clean_environment
+from tests.recordings import make_recording
+
+CALLS = [
+    (0, "", "Model", 1_000, 9_000),
+    (0, "layers.0", "Layer", 2_000, 4_000),
+    (0, "layers.1", "Layer", 5_000, 8_000),
+    (1, "", "Model", 1_500, 3_500),
+]
+
+
+@pytest.fixture
+def run_directory(tmp_path: Path) -> Path:
+    directory = tmp_path / "runs" / "one"
+    make_recording(str(directory), [], pid=10)
+    make_recording(str(directory), CALLS, pid=11, header={"roles": ["EngineCore", "Worker"], "rank": 0, "world_size": 1})
+    return directory
+
+
+def report(*args: object, **more: Any) -> subprocess.CompletedProcess[bytes]:
+    environ = clean_environment(PYTHONPATH=str(REPO), **more.pop("env", {}))
+    return subprocess.run(
+        [sys.executable, "-m", "autoinstr", "report", *map(str, args)],
+        env=environ,
+        capture_output=True,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+        **more,
+    )
+
+
+def errors(done: subprocess.CompletedProcess[bytes]) -> str:
+    """The one line on stderr of a command that failed."""
+    text = done.stderr.decode()
+    assert text.count("\n") == 1, text
+    assert text.startswith("autoinstr: error: ")
+    assert done.stdout == b""
+    return text
+
+
+def test_the_table_is_the_default_and_fits_80_columns(run_directory: Path) -> None:
+    done = report(run_directory, env={"COLUMNS": "80"})
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.decode().splitlines()
+    table = [line for line in lines if line.startswith(("module", "Model", "  layers"))]
+    assert [line.split()[0] for line in table] == ["module", "Model", "layers.[0-1]"]
+    assert "EngineCore+Worker rank 0 of 1, pid 11: 4 ranges in 2 threads, 10.00 µs inside ranges" in lines
+    assert "recorded nothing: MainProcess, pid 10" in lines
+    assert lines[-1] == f"next: autoinstr report {run_directory} --format pftrace -o trace.pftrace   # a timeline, for ui.perfetto.dev"
+    assert done.stderr == b""
+
+
+def test_a_terminal_without_unicode_gets_ascii(run_directory: Path) -> None:
+    done = report(run_directory, env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "10.00 us inside ranges" in done.stdout.decode("ascii")
+
+
+def test_json_has_the_figures_of_the_recording(run_directory: Path) -> None:
+    loaded = json.loads(report(run_directory, "--format", "json").stdout)
+    assert loaded["schema"] == "autoinstr.stats/1"
+    rows = {(loaded["processes"][row["process"]]["pid"], row["thread"]["tid"], row["path"]): row for row in loaded["rows"]}
+    assert {key: (row["calls"], row["total_ns"], row["self_ns"]) for key, row in rows.items()} == {
+        (11, 4000, ""): (1, 8_000, 3_000),
+        (11, 4000, "layers.0"): (1, 2_000, 2_000),
+        (11, 4000, "layers.1"): (1, 3_000, 3_000),
+        (11, 4001, ""): (1, 2_000, 2_000),
+    }
+
+
+def test_timelines_go_to_a_file_in_the_run_directory_and_its_path_to_stderr(run_directory: Path) -> None:
+    for name, kind in (("report.pftrace", "pftrace"), ("report.chrome.json", "chrome")):
+        done = report(run_directory, "--format", kind)
+        assert (done.returncode, done.stdout) == (0, b"")
+        assert f"autoinstr: wrote {run_directory / name} (4 ranges, " in done.stderr.decode()
+        assert (run_directory / name).stat().st_size > 100
+    events = json.loads((run_directory / "report.chrome.json").read_text())["traceEvents"]
+    assert sum(event["ph"] == "X" for event in events) == 4
+    assert report(run_directory).returncode == 0  # the files beside the recordings disturb nobody
+
+
+def test_output_to_a_file_to_stdout_and_compressed(run_directory: Path, tmp_path: Path) -> None:
+    plain = report(run_directory, "--format", "pftrace", "-o", "-")
+    done = report(run_directory, "--format", "pftrace", "-o", tmp_path / "t.pftrace.gz")
+    assert done.returncode == 0, done.stderr
+    assert gzip.decompress((tmp_path / "t.pftrace.gz").read_bytes()) == plain.stdout != b""
+    report(run_directory, "--format", "csv", "-o", tmp_path / "t.csv")
+    assert len(list(csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text())))) == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs", "t.csv", "t.pftrace.gz"]
+
+
+def test_only_one_process(run_directory: Path) -> None:
+    for which in ("11", "worker", "rank 0"):
+        loaded = json.loads(report(run_directory, "--format", "json", "--process", which).stdout)
+        assert [process["pid"] for process in loaded["processes"]] == [11]
+    done = report(run_directory, "--process", "12")
+    assert done.returncode == 2
+    assert "--process 12: no such process" in errors(done)
+    assert "MainProcess 10, EngineCore 11" in errors(done)
+
+
+def test_a_directory_of_runs(run_directory: Path) -> None:
+    parent = run_directory.parent
+    only = report(parent)
+    assert only.returncode == 0
+    assert f"{run_directory}: 2 processes" in only.stdout.decode()
+    newer = parent / "two"
+    shutil.copytree(run_directory, newer)
+    for path in newer.iterdir():
+        os.utime(path, (4e9, 4e9))
+    done = report(parent)
+    assert done.returncode == 2
+    assert f"holds 2 runs; the newest: autoinstr report {newer} (or add --latest)" in errors(done)
+    assert f"{newer}: 2 processes" in report(parent, "--latest").stdout.decode()
+
+
+def test_one_unreadable_file_among_good_ones_is_named_and_the_rest_shown(run_directory: Path) -> None:
+    (run_directory / "host-12-00000000.airec").write_bytes(b"rubbish" * 1000)
+    done = report(run_directory)
+    assert done.returncode == 0
+    assert "layers.[0-1]" in done.stdout.decode()
+    assert "! " in done.stdout.decode() and "host-12-00000000.airec" in done.stdout.decode()
+    done = report(run_directory, "--format", "json")
+    assert len(json.loads(done.stdout)["rows"]) == 4
+    assert "host-12-00000000.airec" in json.loads(done.stdout)["problems"][0]
+    assert "autoinstr: warning: " in done.stderr.decode()
+
+
+def test_bad_input_is_one_clear_line(run_directory: Path, tmp_path: Path) -> None:
+    missing = report(tmp_path / "nowhere")
+    assert missing.returncode == 1
+    assert "nowhere: no such run directory" in errors(missing)
+    (tmp_path / "empty").mkdir()
+    empty = report(tmp_path / "empty")
+    assert empty.returncode == 1
+    assert "not a run directory" in errors(empty)
+    one = next(run_directory.glob("*.airec"))
+    single = report(one)
+    assert single.returncode == 2
+    assert f"give the run directory: autoinstr report {run_directory}" in errors(single)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "host-1-00000000.airec").write_bytes(b"rubbish" * 1000)
+    nothing = report(tmp_path / "bad")
+    assert nothing.returncode == 1
+    assert "nothing can be read" in errors(nothing)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--format", "pftrce"], "did you mean 'pftrace'?"),
+        (["--sort", "totl"], "did you mean 'total'?"),
+        (["--limit", "-1"], "is not a whole number"),
+        (["-o", "/"], "is a directory"),
+    ],
+)
+def test_wrong_usage_exits_with_2(run_directory: Path, args: list[str], said: str) -> None:
+    done = report(run_directory, *args)
+    assert done.returncode == 2
+    assert said in errors(done)
+
+
+def test_output_that_cannot_be_written_leaves_nothing_behind(run_directory: Path, tmp_path: Path) -> None:
+    done = report(run_directory, "-o", tmp_path / "missing" / "t.txt")
+    assert done.returncode == 1
+    assert "cannot be written" in errors(done)
+    if os.path.exists("/dev/full"):
+        full = report(run_directory, "--format", "json", "-o", "/dev/full")
+        assert full.returncode == 1
+        assert "/dev/full: cannot be written: No space left on device" in errors(full)
+
+
+def test_a_reader_that_goes_away_gets_no_traceback(run_directory: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "autoinstr", "report", str(run_directory), "--format", "json"],
+        env=clean_environment(PYTHONPATH=str(REPO)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        assert child.stdout is not None and child.stderr is not None
+        child.stdout.close()
+        assert child.stderr.read() == b""
+
+
+def test_nothing_heavy_is_imported(run_directory: Path) -> None:
+    code = (
+        "import sys, autoinstr.cli; autoinstr.cli.main(['report', sys.argv[1]]); "
+        "print([m for m in ('numpy', 'torch', 'pandas', 'google.protobuf', 'wrapt') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(run_directory)], env=clean_environment(PYTHONPATH=str(REPO)), capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
