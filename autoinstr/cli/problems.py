@@ -17,10 +17,12 @@ def path_problems(pythonpath: str, folder: str) -> list[str]:
     for entry in entries[:ours]:
         agent = next((name for tail, name in NOT_CHAINING.items() if tail in entry.replace(os.sep, "/")), None)
         package = os.path.join(entry, "sitecustomize")
+        files = (os.path.join(entry, "sitecustomize.py"), os.path.join(package, "__init__.py"))
+        another = any(map(os.path.isfile, files)) and os.path.realpath(package) != os.path.realpath(folder)
         if agent:
             problems.append(f"{agent}'s folder stands {where} and runs no other agent: {entry}")
-        elif ours is not None and os.path.isfile(os.path.join(entry, "sitecustomize.py")):
+        elif ours is not None and another:
             problems.append(f"another sitecustomize stands {where} and may not run it: {entry}")
-        elif os.path.isdir(package) and not os.path.isfile(os.path.join(package, "__init__.py")):
+        elif os.path.isdir(package) and not any(map(os.path.isfile, files)):
             problems.append(f"{package} has no __init__.py, so that it does nothing from {entry}; put that folder itself on PYTHONPATH")
     return problems
