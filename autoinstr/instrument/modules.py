@@ -25,7 +25,7 @@ _global_backward_hooks: dict[int, Any] = {}
 _global_forward_hooks: dict[int, Any] = {}
 _global_forward_pre_hooks: dict[int, Any] = {}
 
-_NO_PLAN: Plan = (0, None)
+NOT_SHORT: Plan = (0, None)  # the plan that sends a module to begin() at each call: its class may not take the short path
 
 
 def short_call(
@@ -44,15 +44,13 @@ def short_call(
     record and words (RecordingWriter.slots); whatever is missing, `begin` supplies. A dropped module's stores go `nowhere`. While the agent
     is off, `plans` is empty and `begin` records nothing.
     """
-    plan_of = plans.get
     clock = time.perf_counter_ns
     absent = object()
-    no_plan = _NO_PLAN
 
     def call(self: Any, x: Any = absent, /, *args: Any, **kwargs: Any) -> Any:
         short = False
         try:
-            name, cls = plan_of(id(self), no_plan)
+            name, cls = plans[id(self)]
             own = self.__dict__
             if not (
                 type(self) is not cls
@@ -74,7 +72,7 @@ def short_call(
                 else:
                     _, words, i, j, k = nowhere
                 short = True
-        except Exception:  # no slots yet, a full block, a module without __init__: begin() knows
+        except Exception:  # no plan yet, no slots yet, a full block, a module without __init__: begin() knows
             pass
         if not short:
             name, words, i, j, k = begin(self)
@@ -82,10 +80,8 @@ def short_call(
             words[i] = name
             words[j] = clock()
             if short:
-                if x is absent:
-                    return self.forward(*args, **kwargs)
-                if args or kwargs:
-                    return self.forward(x, *args, **kwargs)
+                if args or kwargs or x is absent:
+                    return self.forward(*args, **kwargs) if x is absent else self.forward(x, *args, **kwargs)
                 return self.forward(x)
             if x is not absent:
                 args = (x, *args)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
+from autoinstr.instrument.modules import NOT_SHORT
 from autoinstr.names import ModuleName, Namer
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Plans:
         running, innermost first, `on_class` is told of every class of a named module once, `failed` of an error of ours (it never
         reaches the call)."""
         self.plans: dict[int, Plan] = {}
-        self._others: dict[int, Plan] = {}  # modules that may not take the short path
+        self._plans: dict[int, Plan] = {}  # of all modules, where `plans` has NOT_SHORT for some
         self._recorder = recorder
         self._filter = filter_
         self._message = message
@@ -62,7 +63,7 @@ class Plans:
         self._active = False
         self._namer = Namer(self._forget)
         self.plans.clear()
-        self._others.clear()
+        self._plans.clear()
 
     def on(self) -> None:
         """From now on calls are recorded."""
@@ -74,7 +75,7 @@ class Plans:
         with self._lock:
             self._active = False
             self.plans.clear()
-            self._others.clear()
+            self._plans.clear()
 
     def reset_in_child(self) -> None:
         """After fork: nothing of the parent's numbers is valid here, and its lock may be held by a thread that does not exist."""
@@ -97,10 +98,12 @@ class Plans:
     def begin_own(self, module: Any) -> Begun:
         """`begin` for the `__call__` that a class defines itself."""
         try:
-            plan = self._others.get(id(module)) or self.plans.get(id(module))
+            if not self._active:
+                return self._recorder.nowhere
+            plan = self._plans.get(id(module))
             if plan is None or plan[1] is not type(module):
                 plan = self._plan(module)
-            if not plan[0] or not self._active:
+            if not plan[0]:
                 return self._recorder.nowhere
             return (plan[0], *self._recorder.next_record())
         except Exception as error:
@@ -127,10 +130,10 @@ class Plans:
         self._decisions[name.path, name.cls] = (decision.keep, decision.reason)
         number = self._recorder.define_module(name, self._message(name)) if decision.keep else 0
         plan: Plan = (number, cls)
-        (self.plans if plain else self._others)[id(module)] = plan
-        (self._others if plain else self.plans).pop(id(module), None)
+        self._plans[id(module)] = plan
+        self.plans[id(module)] = plan if plain else NOT_SHORT
         return plan
 
     def _forget(self, key: int) -> None:
         self.plans.pop(key, None)
-        self._others.pop(key, None)
+        self._plans.pop(key, None)
