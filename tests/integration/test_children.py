@@ -1,0 +1,171 @@
+"""Every way to make a child: the agent is on in it, and it writes to the run directory of its first ancestor."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import GATE, Python
+
+JOB = """
+import json, multiprocessing, os, subprocess, sys
+from concurrent.futures import ProcessPoolExecutor
+
+def state(_=None):
+    import sys, os
+    hook = sys.modules.get("autoinstr.instrument.importhook")
+    on = hook is not None and any(type(finder).__module__ == hook.__name__ for finder in sys.meta_path)
+    return [on, os.environ.get("AUTOINSTR"), os.environ.get("_AUTOINSTR_DEFAULT_OUT"), os.getpid()]
+
+def in_process(how):
+    if how == "pool":
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(sys.argv[2])) as pool:
+            return pool.submit(state).result()
+    if how == "context":
+        context = multiprocessing.get_context(sys.argv[2])
+        queue = context.Queue()
+        process = context.Process(target=send, args=(queue,))
+        process.start()
+        answer = queue.get()
+        process.join()
+        return answer
+    if how == "fork":
+        read, write = os.pipe()
+        if os.fork() == 0:
+            os.write(write, json.dumps(state()).encode())
+            os._exit(0)
+        os.wait()
+        return json.loads(os.read(read, 4096))
+    program = f"import json, runpy; print(json.dumps(runpy.run_path({__file__!r})['state']()))"
+    if how == "subprocess":
+        return json.loads(subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True).stdout)
+    if how == "shell":
+        return json.loads(subprocess.run(f'cd / && "{sys.executable}" -', shell=True, input=program.encode(), stdout=subprocess.PIPE).stdout)
+    if how == "posix_spawn":
+        read, write = os.pipe()
+        pid = os.posix_spawn(sys.executable, [sys.executable, "-c", program], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, write, 1)])
+        os.waitpid(pid, 0)
+        return json.loads(os.read(read, 4096))
+    if how == "exec":
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, "-c", f"import json, runpy; print(json.dumps([{state()!r}, runpy.run_path({__file__!r})['state']()]))"])
+
+def send(queue):
+    queue.put(state())
+
+if __name__ == "__main__":
+    mine = state()
+    os.chdir("/")
+    answer = in_process(sys.argv[1])
+    print(json.dumps([mine, answer]))
+"""
+
+WAYS = [
+    ("fork",),
+    ("subprocess",),
+    ("shell",),
+    ("posix_spawn",),
+    ("exec",),
+    *((how, method) for how in ("context", "pool") for method in ("fork", "spawn", "forkserver")),
+]
+
+
+@pytest.fixture
+def job(python: Python) -> Path:
+    file = python.cwd / "job.py"
+    file.write_text(JOB)
+    return file
+
+
+@pytest.mark.parametrize("way", WAYS, ids="-".join)
+@pytest.mark.parametrize("by", ["environment", "-X"])
+def test_a_child_is_on_and_agrees(python: Python, job: Path, way: tuple[str, ...], by: str) -> None:
+    run = python.run(*(("-X", "autoinstr") if by == "-X" else ()), job, *way, on=None if by == "-X" else "1")
+    assert run.returncode == 0, run.stderr
+    parent, child = json.loads(run.stdout)
+    assert parent[:2] == child[:2] == [True, "1"]
+    assert parent[2] == child[2] and parent[2].startswith(f"{python.cwd}/autoinstr-runs/")
+    assert (parent[3] == child[3]) == (way == ("exec",))
+    if way != ("fork",) and sys.version_info < (3, 12):
+        assert run.stderr == ""  # 3.12 warns of a fork in a process with threads, which ProcessPoolExecutor has, with or without us
+
+
+@pytest.mark.parametrize("way", WAYS, ids="-".join)
+def test_a_child_of_a_process_that_is_off_is_off(python: Python, job: Path, way: tuple[str, ...]) -> None:
+    run = python.run(job, *way, on=None)
+    assert [state[0] for state in json.loads(run.stdout)] == [False, False]
+
+
+def test_a_forkserver_with_a_preload(python: Python) -> None:
+    """torch preloaded in the forkserver: its children are forked from an instrumented process."""
+    fake_torch(python.cwd)
+    job = python.cwd / "job.py"
+    job.write_text(
+        "import multiprocessing, sys\ndef work(_):\n    import torch\n    return torch.activated\n"
+        "if __name__ == '__main__':\n    context = multiprocessing.get_context('forkserver')\n    context.set_forkserver_preload(['torch'])\n"
+        "    with context.Pool(1) as pool:\n        print(pool.map(work, [1]))\n"
+    )
+    sitecustomize = python.cwd / "next"
+    sitecustomize.mkdir()
+    (sitecustomize / "sitecustomize.py").write_text(STAND_IN)
+    assert python.run(job, path=(GATE, sitecustomize, python.cwd)).stdout == "[1]\n"
+
+
+# The gate's own callback, with a stand-in for what it calls: this is about when, not about what.
+STAND_IN = """
+import sys, types
+bootstrap = types.ModuleType("autoinstr.bootstrap")
+def activate():
+    torch = sys.modules["torch"]
+    torch.activated = getattr(torch, "activated", 0) + 1
+    assert torch.finished
+bootstrap.activate = activate
+if "autoinstr" in sys.modules:
+    sys.modules["autoinstr.bootstrap"] = sys.modules["autoinstr"].bootstrap = bootstrap
+"""
+
+
+def fake_torch(folder: Path, source: str = "finished = True\n") -> None:
+    (folder / "torch").mkdir(exist_ok=True)
+    (folder / "torch" / "__init__.py").write_text(source)
+
+
+def test_activation_is_called_once_with_torch_complete(python: Python) -> None:
+    fake_torch(python.cwd)
+    (python.cwd / "sitecustomize.py").write_text(STAND_IN)
+    run = python.run("-c", "import importlib.util\nassert importlib.util.find_spec('torch')\nimport torch; print(torch.activated)", path=(GATE, python.cwd))
+    assert (run.stdout, run.stderr) == ("1\n", "")
+
+
+def test_torch_imported_by_the_next_sitecustomize(python: Python) -> None:
+    fake_torch(python.cwd)
+    (python.cwd / "sitecustomize.py").write_text(STAND_IN + "import torch\n")
+    assert python.run("-c", "import torch; print(torch.activated)", path=(GATE, python.cwd)).stdout == "1\n"
+
+
+def test_an_activation_that_fails_costs_one_line(python: Python) -> None:
+    fake_torch(python.cwd)
+    (python.cwd / "sitecustomize.py").write_text(STAND_IN.replace("assert torch.finished", "raise OSError('no\\nspace')"))
+    run = python.run("-c", "import torch; print(torch.finished)", path=(GATE, python.cwd))
+    assert (run.returncode, run.stdout) == (0, "True\n")
+    assert run.stderr.startswith("autoinstr: off in process ") and run.stderr.endswith(": OSError: no space\n")
+
+
+def test_real_torch_is_patched_only_once_it_is_imported(python: Python) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    program = (
+        "import sys\nbefore = [m for m in sys.modules if m.startswith('autoinstr')]\nimport torch\n"
+        "own = torch.nn.Module.__dict__['__call__'] is torch.nn.Module.__dict__['_wrapped_call_impl']\n"
+        "print(before, own, torch.nn.Linear(2, 2)(torch.ones(2)).shape)"
+    )
+    run = python.run("-c", program, on="emitter=recorder,when=always", timeout=300)
+    assert run.returncode == 0 and run.stderr == "", run.stderr
+    assert run.stdout == "['autoinstr', 'autoinstr.instrument', 'autoinstr.instrument.importhook'] False torch.Size([2])\n"
+    assert [file.suffix for file in python.cwd.glob("autoinstr-runs/*/*")].count(".airec") == 1
+    native = python.run("-c", program, on=None, timeout=300)
+    assert native.stdout == "[] True torch.Size([2])\n"
+    assert os.path.isdir(python.cwd)

@@ -1,0 +1,102 @@
+"""What a process that never imports torch pays: four modules of ours, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import GATE, REPO, Python
+
+OURS = ["_autoinstr_gate", "autoinstr", "autoinstr.instrument", "autoinstr.instrument.importhook"]
+FORBIDDEN = [
+    "__future__",
+    "abc_not",
+    "asyncio",
+    "collections",
+    "contextlib",
+    "ctypes",
+    "dataclasses",
+    "enum",
+    "functools",
+    "importlib",
+    "importlib.metadata",
+    "importlib.util",
+    "inspect",
+    "json",
+    "logging",
+    "mmap",
+    "re",
+    "socket",
+    "struct",
+    "structlog",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "tomllib",
+    "types",
+    "typing",
+    "warnings",
+    "wrapt",
+]
+LIST = "import sys; modules = sorted(sys.modules); import json; print(json.dumps(modules))"
+
+
+def modules(python: Python, **more: object) -> set[str]:
+    run = python.run("-S" if more.pop("no_site", False) else "-s", "-c", LIST, **more)  # type: ignore[arg-type]
+    assert run.stderr == ""
+    return set(json.loads(run.stdout))
+
+
+def test_on_without_torch_there_are_four_modules_more(python: Python) -> None:
+    native = modules(python, path=(), on=None)
+    assert sorted(modules(python) - native) == OURS
+    assert sorted(modules(python, on="emitter=recorder,out=x") - native) == OURS
+
+
+def test_off_there_are_none(python: Python) -> None:
+    native = modules(python, path=(), on=None)
+    assert modules(python, on=None) == native
+    assert modules(python, on="0") - native <= {"_autoinstr_gate"}
+
+
+@pytest.mark.parametrize("forbidden", FORBIDDEN)
+def test_no_module_is_imported_that_bare_python_does_not_import(python: Python, forbidden: str) -> None:
+    if forbidden in modules(python, path=(), on=None):
+        assert forbidden not in OURS  # this interpreter, or a .pth of its environment, imports it at start-up anyway
+    else:
+        assert forbidden not in modules(python)
+
+
+def test_no_file_and_no_thread_is_made(python: Python) -> None:
+    program = "import os; print(len(os.listdir('/proc/self/task')), sorted(os.listdir('/proc/self/fd')))"
+    run = python.run("-c", program)
+    assert run.stdout == python.run("-c", program, path=(), on=None).stdout
+    assert list(python.cwd.iterdir()) == []
+
+
+def test_nothing_is_opened_for_writing(python: Python) -> None:
+    """An audit hook sees every open of the gate and the import hook: only sources and caches of ours, and only for reading."""
+    watch = python.cwd / "watch"
+    watch.mkdir()
+    (watch / "sitecustomize.py").write_text(
+        "import sys\nopened = []\ndef hook(event, args):\n"
+        "    if event in ('open', 'socket.__new__', '_thread.start_new_thread', 'subprocess.Popen', 'os.fork'):\n"
+        "        opened.append([event, str(args[0]), args[1:] and str(args[1])])\n"
+        "sys.addaudithook(hook)\nsys.opened = opened\nsys.path.remove(__import__('os').path.dirname(__file__))\n"
+        "del sys.modules['sitecustomize']\nimport sitecustomize\n"
+    )
+    program = "import sys; seen = list(sys.opened); import json; print(json.dumps(seen))"
+    run = python.run("-B", "-c", program, path=(watch, GATE))
+    seen = json.loads(run.stdout)
+    assert seen and {event for event, _, _ in seen} == {"open"}
+    ours = (str(GATE), str(REPO / "autoinstr"))
+    assert [row for row in seen if not row[1].startswith(ours) or row[2] not in ("r", "rb", "None")] == []
+
+
+def test_stdout_stays_empty_whatever_is_wrong(python: Python) -> None:
+    for on in ("1", "emitter=nonsense", "nonsense=1", "missing.toml", "\x01", "é", "out=/dev/null/x"):
+        run = python.run("-c", "0", on=on)
+        assert (run.returncode, run.stdout, run.stderr) == (0, "", ""), on
+    assert Path(python.cwd).is_dir()
