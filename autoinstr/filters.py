@@ -45,8 +45,8 @@ class Piece(NamedTuple):
     test: Test
 
 
-_ALL = Decision(True, "kept, no filter is set")
-_REST = Decision(True, "kept, nothing excludes it")
+_ALL = Decision(True, "no filter is set")
+_REST = Decision(True, "nothing excludes it")
 
 
 class Filter:

@@ -53,7 +53,8 @@ class Parser(argparse.ArgumentParser):
             word = unknown[0].partition("=")[0]
             near = nearest(word, self._option_string_actions) if word.startswith("-") else None
             hint = f"; did you mean {near!r}?" if near else f" (see {self.prog} --help)"
-            raise UsageError(f"{word!a} is not an option of {self.prog}{hint}")
+            problem = "is not an option of" if word.startswith("-") else "is one argument too many for"
+            raise UsageError(f"{word!a} {problem} {self.prog}{hint}")
         if self.takes_command:
             found.command = command
         return found, []

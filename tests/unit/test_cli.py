@@ -84,7 +84,7 @@ def test_a_value_is_not_taken_for_the_command() -> None:
         (["doctor", "--jsn", "true"], "'--jsn' is not an option of autoinstr doctor; did you mean '--json'?"),
         (["ctl", "onn", "x"], "'onn' is not one of on, off, status; did you mean 'on'?"),
         (["ctl"], "the following arguments are required: on|off|status, DIR (see autoinstr ctl --help)"),
-        (["path", "x"], "'x' is not an option of autoinstr path (see autoinstr path --help)"),
+        (["path", "x"], "'x' is one argument too many for autoinstr path (see autoinstr path --help)"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(

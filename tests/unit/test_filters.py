@@ -75,8 +75,8 @@ def test_reasons_are_for_people() -> None:
     assert chosen.decide("a.mlp", "MLP", 2) == (True, "included by '*.mlp'")
     assert chosen.decide("a.drop", "Dropout", 2) == (False, "excluded by 'class:Dropout'")
     assert chosen.decide("a.b", "Conv2d", 2) == (False, "no piece of include matches it")
-    assert compile_filter([], ["x"]).decide("a", "A", 1) == (True, "kept, nothing excludes it")
-    assert compile_filter([], []).decide("a", "A", 1) == (True, "kept, no filter is set")
+    assert compile_filter([], ["x"]).decide("a", "A", 1) == (True, "nothing excludes it")
+    assert compile_filter([], []).decide("a", "A", 1) == (True, "no filter is set")
 
 
 def test_the_commonest_slip_is_named() -> None:
