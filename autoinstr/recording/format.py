@@ -23,7 +23,7 @@ STATE_OFF, STATE_ON, STATE_CLOSED = 0, 1, 2
 BLOCK_HEADER_BYTES = 64
 BLOCK_MARK = int.from_bytes(b"AIBLOK\x00\x00", "little")  # the two top bytes hold the kind
 BLOCK_KIND_SHIFT = 48
-KIND_RANGES, KIND_DEFINITIONS = 1, 2
+KIND_RANGES, KIND_DEFINITIONS, KIND_ATTRIBUTES = 1, 2, 3
 # Block words, by index.
 B_MARK, B_BYTES, B_THREAD, B_SEQUENCE = 0, 1, 2, 3
 
@@ -32,7 +32,7 @@ RECORD_BYTES = 8 * RECORD_WORDS
 
 # A thread's blocks grow: many threads make few calls, few threads make many.
 RANGE_BLOCK_BYTES = (1024, 8192, 65536)
-DEFINITION_BLOCK_BYTES = 65536
+TEXT_BLOCK_BYTES = 65536  # of definitions and of attributes
 SEGMENT_BYTES = 4 << 20  # the file grows by at most this
 FIRST_SEGMENT_BYTES = 256 << 10
 

@@ -52,6 +52,9 @@ class _Block(NamedTuple):
     sequence: int
 
 
+_KINDS = {f.block_mark(kind) for kind in (f.KIND_RANGES, f.KIND_DEFINITIONS, f.KIND_ATTRIBUTES)}
+
+
 class Recording:
     """One process's recording. Times are nanoseconds of the process's perf_counter; `clock_pairs` relate them to the wall clock."""
 
@@ -63,6 +66,7 @@ class Recording:
         self.names: dict[int, RangeName] = {}
         self.threads: dict[int, ThreadInfo] = {}
         self._blocks: list[_Block] = []
+        self._attribute_blocks: list[_Block] = []
         self._words = self._map(file)
         words = self._words
         if len(words) < f.HEADER_BYTES // 8 or words[f.H_MAGIC] not in (f.MAGIC, _swap(f.MAGIC)):
@@ -195,7 +199,7 @@ class Recording:
         while offset + f.BLOCK_HEADER_BYTES <= min(total, used):
             at = offset // 8
             mark, size = words[at + f.B_MARK], words[at + f.B_BYTES]
-            if size % 64 or size < f.BLOCK_HEADER_BYTES or mark not in (f.block_mark(f.KIND_RANGES), f.block_mark(f.KIND_DEFINITIONS)):
+            if size % 64 or size < f.BLOCK_HEADER_BYTES or mark not in _KINDS:
                 self.problems.append(f"{self.file}: damaged at byte {offset} of {used}; what follows is left out")
                 break
             if offset + size > total:
@@ -203,8 +207,10 @@ class Recording:
                 size = (total - offset) // 64 * 64
             if mark == f.block_mark(f.KIND_RANGES):
                 self._blocks.append(_Block(offset, size, words[at + f.B_THREAD], words[at + f.B_SEQUENCE]))
+            elif mark == f.block_mark(f.KIND_ATTRIBUTES):
+                self._attribute_blocks.append(_Block(offset, size, 0, words[at + f.B_SEQUENCE]))
             else:
-                definitions.extend(self._definitions(offset, size))
+                definitions.extend(entry for entry in self._texts(offset, size) if isinstance(entry, dict))
             offset += size
         else:
             if total < used and not self.problems:
@@ -213,24 +219,29 @@ class Recording:
         self._take(definitions)
         self._blocks = [block for block in self._blocks if block.thread in self.threads]
 
-    def _definitions(self, offset: int, size: int) -> Iterator[dict[str, Any]]:
+    def attributes(self) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
+        """(thread index, name, start, fields) of each range or mark that has attributes, roughly in order of their end."""
+        for block in sorted(self._attribute_blocks, key=lambda block: block.sequence):
+            for entry in self._texts(block.offset, block.size):
+                if isinstance(entry, list) and len(entry) == 4 and isinstance(entry[3], dict):
+                    yield entry[0], entry[1], entry[2], entry[3]
+
+    def _texts(self, offset: int, size: int) -> Iterator[Any]:
         at, end = (offset + f.BLOCK_HEADER_BYTES) // 8, (offset + size) // 8
         raw = self._words
         while at < end and raw[at]:
             length, checksum = raw[at] & 0xFFFFFFFF, raw[at] >> 32
             need = 1 + -(-length // 8)
             if at + need > end:
-                self.problems.append(f"{self.file}: a definition at byte {8 * at} is cut off")
+                self.problems.append(f"{self.file}: the text at byte {8 * at} is cut off")
                 return
             chunk = raw[at + 1 : at + need]
             payload = self._bytes(chunk)[:length]
             at += need
             if zlib.crc32(payload) != checksum:
-                self.problems.append(f"{self.file}: a definition at byte {8 * (at - need)} is damaged")
+                self.problems.append(f"{self.file}: the text at byte {8 * (at - need)} is damaged")
                 continue
-            entry = json.loads(payload.decode("utf-8", "surrogatepass"))
-            if isinstance(entry, dict):
-                yield entry
+            yield json.loads(payload.decode("utf-8", "surrogatepass"))
 
     def _bytes(self, chunk: memoryview) -> bytes:
         if isinstance(self._words.obj, array):  # a file of the other byte order was swapped word by word: swap the text back

@@ -33,6 +33,16 @@ class RecordingFull(Exception):
     """The recording has reached `max_mb` and may not reuse blocks."""
 
 
+class _Texts:
+    """Where the next entry of one kind of text goes."""
+
+    __slots__ = ("at", "block", "end", "kind")
+
+    def __init__(self, kind: int) -> None:
+        self.kind = kind
+        self.block = self.at = self.end = 0
+
+
 class RecordingWriter:
     """One open recording. `on_full` is called once, when the first record is dropped."""
 
@@ -48,7 +58,8 @@ class RecordingWriter:
         self._used = f.HEADER_BYTES
         self._sequence = 0
         self._threads = 0
-        self._definitions_at = self._definitions_end = 0
+        self._definitions = _Texts(f.KIND_DEFINITIONS)
+        self._attributes = _Texts(f.KIND_ATTRIBUTES)
         self._dropped = 0
         self._dropping: list[Any] = []
         self._said_full = False
@@ -80,21 +91,27 @@ class RecordingWriter:
             os.unlink(path)
             raise
 
-    # -- definitions ----------------------------------------------------------------------------------------------------------------------
+    # -- definitions and attributes -----------------------------------------------------------------------------------------------------
 
     def define(self, definition: dict[str, Any]) -> None:
-        """Append one definition. Its length is stored last: a definition cut off by a kill is not there. Raises OSError or
-        RecordingFull."""
-        payload = json.dumps(definition, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "surrogatepass")
+        """Append one definition. Raises OSError or RecordingFull."""
+        self._append(self._definitions, json.dumps(definition, ensure_ascii=False, separators=(",", ":"), default=str))
+
+    def annotate(self, thread: int, name: int, start_ns: int, fields: dict[str, Any]) -> None:
+        """Append the attributes of one range or mark, which these three numbers identify. Raises OSError or RecordingFull."""
+        self._append(self._attributes, json.dumps((thread, name, start_ns, fields), ensure_ascii=False, separators=(",", ":"), default=str))
+
+    def _append(self, texts: _Texts, text: str) -> None:
+        """The length is stored last: an entry cut off by a kill is not there."""
+        payload = text.encode("utf-8", "surrogatepass")
         need = 8 + -(-len(payload) // 8) * 8
         with self._lock:
-            if self._definitions_at + need > self._definitions_end:
-                size = max(f.DEFINITION_BLOCK_BYTES, -(-(need + f.BLOCK_HEADER_BYTES) // 64) * 64)
-                offset = self._carve(size)
-                self._write_block_header(offset, size, f.KIND_DEFINITIONS, 0)
-                self._definitions_at, self._definitions_end = offset + f.BLOCK_HEADER_BYTES, offset + size
-            at = self._definitions_at
-            self._definitions_at = at + need
+            if texts.at + need > texts.end:
+                offset, size = self._text_block(texts.kind, max(f.TEXT_BLOCK_BYTES, -(-(need + f.BLOCK_HEADER_BYTES) // 64) * 64))
+                self._write_block_header(offset, size, texts.kind, 0)
+                texts.block, texts.at, texts.end = offset, offset + f.BLOCK_HEADER_BYTES, offset + size
+            at = texts.at
+            texts.at = at + need
         word = at // 8
         padded = payload.ljust(need - 8, b"\0")
         self.words[word + 1 : word + need // 8] = memoryview(padded).cast("Q")
@@ -127,7 +144,7 @@ class RecordingWriter:
             self._current[thread] = offset
             self._range_blocks.append((offset, size))
         start = offset // 8 + _BODY
-        triples = _TRIPLES_BY_BYTES[size]
+        triples = _TRIPLES_BY_BYTES.get(size, _TRIPLES)
         return iter(triples).__next__, self.words[start : start + 3 * len(triples)]
 
     def set_state(self, state: int) -> None:
@@ -195,23 +212,35 @@ class RecordingWriter:
         except RecordingFull:
             if self.full != "ring":
                 raise
-        return self._recycle()
+        return self._recycle(0)
 
-    def _recycle(self) -> tuple[int, int]:
-        """The oldest block that nobody writes into and in which no range is open, emptied."""
-        busy = set(self._current.values())
+    def _text_block(self, kind: int, size: int) -> tuple[int, int]:
+        try:
+            offset = self._carve(size)
+        except RecordingFull:
+            if self.full != "ring" or kind != f.KIND_ATTRIBUTES:
+                raise
+            offset, size = self._recycle(size)
+        if kind == f.KIND_ATTRIBUTES:
+            self._range_blocks.append((offset, size))
+        return offset, size
+
+    def _recycle(self, at_least: int) -> tuple[int, int]:
+        """The oldest block, of `at_least` so many bytes, that nobody writes into and in which no range is open, emptied."""
+        busy = {*self._current.values(), self._attributes.block}
         for position, (offset, size) in enumerate(self._range_blocks):
-            if offset in busy:
+            if offset in busy or size < at_least:
                 continue
             start = offset // 8 + _BODY
-            body = self.words[start : start + 3 * f.records_in(size)]
-            flat = body.tolist()
-            if any(name and not end for name, end in zip(flat[::3], flat[2::3])):
-                continue
+            body = self.words[start : (offset + size) // 8]
+            if self.words[offset // 8] == f.block_mark(f.KIND_RANGES):
+                flat = body[: 3 * f.records_in(size)].tolist()
+                if any(name and not end for name, end in zip(flat[::3], flat[2::3])):
+                    continue
+                self._dropped += sum(1 for name in flat[::3] if name)
             del self._range_blocks[position]
             self.words[offset // 8 + f.B_THREAD] = (1 << 64) - 1  # no thread's, until it is empty
-            body[:] = memoryview(bytes(8 * len(flat))).cast("Q")
-            self._dropped += sum(1 for name in flat[::3] if name)
+            body[:] = memoryview(bytes(8 * len(body))).cast("Q")
             return offset, size
         raise RecordingFull
 
