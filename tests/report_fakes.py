@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -84,3 +85,31 @@ class FakeRecording:
 def run_of(*recordings: FakeRecording, problems: tuple[str, ...] = ()) -> Any:
     """A run that holds these (typed loosely, because they are fakes)."""
     return Run("/runs/one", list(recordings), list(problems))  # type: ignore[arg-type]
+
+
+def slow(events: list[Event]) -> dict[tuple[Any, ...], dict[str, int]]:
+    """The definitions of stats.py, one by one and in quadratic time."""
+    threads = defaultdict(list)
+    for event in events:
+        threads[event.thread, event.domain].append(event)
+    durations = defaultdict(list)
+    own: dict[tuple[Any, ...], int] = defaultdict(int)
+    for mine in threads.values():
+        covered: dict[int, set[int]] = defaultdict(set)
+        for at, event in enumerate(mine):
+            around = [i for i in range(at) if mine[i].start <= event.start and event.end <= mine[i].end and event.start < mine[i].end]
+            if around:
+                covered[around[-1]] |= set(range(event.start, event.end))
+        for at, event in enumerate(mine):
+            key = (event.thread, event.domain, event.path, event.cls)
+            durations[key].append(event.end - event.start)
+            own[key] += len(set(range(event.start, event.end)) - covered[at])
+    figures = {}
+    for key, all_of_them in durations.items():
+        ordered = sorted(all_of_them)
+        rank = {p: next(d for d in ordered if sum(x <= d for x in ordered) >= p / 100 * len(ordered) - 1e-9) for p in (50, 99)}
+        figures[key] = {
+            "calls": len(ordered), "total": sum(ordered), "self": own[key],
+            "min": ordered[0], "p50": rank[50], "p99": rank[99], "max": ordered[-1],
+        }  # fmt: skip
+    return figures

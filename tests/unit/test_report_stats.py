@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from typing import Any
 
 from hypothesis import given, settings
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from autoinstr.errors import RecordingError
 from autoinstr.report.stats import collect, nearest_rank
-from tests.report_fakes import Event, FakeRecording
+from tests.report_fakes import Event, FakeRecording, slow
 
 EVENTS = st.lists(
     st.builds(
@@ -24,34 +23,6 @@ EVENTS = st.lists(
     ),
     max_size=30,
 )
-
-
-def slow(events: list[Event]) -> dict[tuple[Any, ...], dict[str, int]]:
-    """The definitions of stats.py, one by one and in quadratic time."""
-    threads = defaultdict(list)
-    for event in events:
-        threads[event.thread, event.domain].append(event)
-    durations = defaultdict(list)
-    own: dict[tuple[Any, ...], int] = defaultdict(int)
-    for mine in threads.values():
-        covered: dict[int, set[int]] = defaultdict(set)
-        for at, event in enumerate(mine):
-            around = [i for i in range(at) if mine[i].start <= event.start and event.end <= mine[i].end and event.start < mine[i].end]
-            if around:
-                covered[around[-1]] |= set(range(event.start, event.end))
-        for at, event in enumerate(mine):
-            key = (event.thread, event.domain, event.path, event.cls)
-            durations[key].append(event.end - event.start)
-            own[key] += len(set(range(event.start, event.end)) - covered[at])
-    figures = {}
-    for key, all_of_them in durations.items():
-        ordered = sorted(all_of_them)
-        rank = {p: next(d for d in ordered if sum(x <= d for x in ordered) >= p / 100 * len(ordered) - 1e-9) for p in (50, 99)}
-        figures[key] = {
-            "calls": len(ordered), "total": sum(ordered), "self": own[key],
-            "min": ordered[0], "p50": rank[50], "p99": rank[99], "max": ordered[-1],
-        }  # fmt: skip
-    return figures
 
 
 def fast(recording: FakeRecording) -> dict[tuple[Any, ...], dict[str, int]]:

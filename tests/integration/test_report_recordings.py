@@ -1,0 +1,78 @@
+"""The reports on files that the real writer made and the real reader reads."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoinstr.report.formats import FORMATS
+from autoinstr.report.runs import find
+from autoinstr.report.table import Look
+from tests.recordings import make_recording
+from tests.report_fakes import Event, slow
+
+PATHS = ("", "a", "a.b", "layers.0", "layers.1")
+CALLS = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(PATHS), st.integers(1, 40), st.integers(0, 40)), max_size=40)
+
+
+def written(directory: str, kind: str) -> bytes:
+    out = BytesIO()
+    FORMATS[kind].write(find(directory), out, Look(), lambda count: None)
+    return out.getvalue()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(CALLS, min_size=1, max_size=3))
+def test_json_equals_the_slow_computation(processes: list[list[tuple[int, str, int, int]]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        truth: dict[Any, dict[str, int]] = {}
+        for pid, calls in enumerate(processes, 1):
+            ordered = sorted(calls, key=lambda call: (call[0], call[2]))
+            make_recording(directory, [(thread, path, "C", start, start + length) for thread, path, start, length in ordered], pid=pid)
+            events = [Event(start, start + length, path, "C", thread) for thread, path, start, length in ordered]
+            truth.update({(pid, *key): figures for key, figures in slow(events).items()})
+        report = json.loads(written(directory, "json"))
+        assert report["problems"] == report["open"] == []
+        found = {}
+        for row in report["rows"]:
+            key = (report["processes"][row["process"]]["pid"], row["thread"]["tid"] - 4000, row["domain"], row["path"], row["class"])
+            found[key] = {"calls": row["calls"], **{name: row[f"{name}_ns"] for name in ("total", "self", "min", "p50", "p99", "max")}}
+        assert found == truth
+
+
+def test_an_open_range_is_named_and_shown_open(tmp_path: Path) -> None:
+    make_recording(str(tmp_path), [(0, "", "M", 1_000, None), (0, "a", "A", 2_000, 3_000), (0, "b", "B", 4_000, None)], close=False)
+    report = json.loads(written(str(tmp_path), "json"))
+    assert report["processes"][0]["complete"] is False
+    assert [(entry["path"], entry["at_least_ns"]) for entry in report["open"]] == [("", 3_000), ("b", 0)]
+    table = written(str(tmp_path), "table").decode()
+    assert "still inside b:B (2 open ranges, the outermost for at least 3.000 µs)" in table
+    events = json.loads(written(str(tmp_path), "chrome"))["traceEvents"]
+    assert [event["ph"] for event in events if event["ph"] != "M"] == ["B", "X", "B"]
+
+
+@pytest.mark.parametrize("kind", sorted(FORMATS))
+@pytest.mark.parametrize("keep", [0, 100, 4096, 5000, 130_000, 190_000])
+def test_a_recording_cut_off_anywhere_gives_a_report_of_what_is_left(tmp_path: Path, kind: str, keep: int) -> None:
+    calls = [(0, f"layers.{n % 7}", "L", 1000 * n, 1000 * n + 500) for n in range(1, 3000)]
+    make_recording(str(tmp_path), calls[:5], pid=1)
+    file = Path(make_recording(str(tmp_path), calls, pid=2))
+    assert file.stat().st_size > 190_000
+    file.write_bytes(file.read_bytes()[:keep])
+    payload = written(str(tmp_path), kind)
+    if kind == "json":
+        report = json.loads(payload)
+        calls_of = dict.fromkeys((1, 2), 0)
+        for row in report["rows"]:
+            calls_of[report["processes"][row["process"]]["pid"]] += row["calls"]
+        assert calls_of[1] == 5
+        assert calls_of[2] == len(calls) or (report["problems"] and calls_of[2] < len(calls))
+    else:
+        assert len(payload) > 200

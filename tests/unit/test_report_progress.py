@@ -1,0 +1,59 @@
+"""Progress is for who waits, and only then."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from autoinstr.report import progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Clock:
+    now = 100.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
+    monkeypatch.setattr(Clock, "now", 100.0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: Clock.now)
+    return Clock
+
+
+def test_a_terminal_gets_one_line_that_is_taken_away_again(clock: type[Clock]) -> None:
+    terminal = Terminal()
+    shown = progress.Progress(terminal, "table of run")
+    shown.tick(1000)
+    assert terminal.getvalue() == ""
+    clock.now += 0.6
+    shown.tick(500)
+    shown.tick(500)
+    assert terminal.getvalue() == "\rautoinstr: table of run: 1,500 ranges, 1 s\x1b[K"
+    shown.done()
+    assert terminal.getvalue().endswith("\r\x1b[K")
+
+
+def test_a_log_gets_a_line_after_two_seconds_and_then_seldom(clock: type[Clock]) -> None:
+    log = io.StringIO()
+    shown = progress.Progress(log, "table of run")
+    clock.now += 1.9
+    shown.tick(1)
+    assert log.getvalue() == ""
+    for _ in range(5):
+        clock.now += 2.5
+        shown.tick(1)
+    shown.done()
+    assert log.getvalue() == "autoinstr: table of run: 2 ranges, 4 s\nautoinstr: table of run: 6 ranges, 14 s\n"
+
+
+def test_without_stderr_nothing_happens(clock: type[Clock]) -> None:
+    shown = progress.Progress(None, "x")
+    clock.now += 60
+    shown.tick(3)
+    shown.done()
+    assert shown.count == 3
