@@ -6,6 +6,7 @@ import _thread
 import os
 import sys
 import threading
+import time
 from array import array
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -34,7 +35,9 @@ class Recorder:
         self._failed = failed
         self._off = False
         self._state = f.STATE_OFF
-        self._names: dict[tuple[str, ModuleName], int] = {}
+        self._names = 0
+        self._modules: dict[tuple[str, ModuleName], int] = {}
+        self._messages: dict[tuple[str, str, str], int] = {}
         self._lock = threading.RLock()
 
     def open(self) -> RecordingWriter | None:
@@ -76,24 +79,53 @@ class Recorder:
 
     def define_module(self, name: ModuleName, message: str) -> int:
         """Number of a module's name in this recording; 0 where it cannot be recorded."""
-        key = (message, name)
-        number = self._names.get(key)
-        if number is None:
-            writer = self.open()
-            if writer is None:
-                return 0
-            with self._lock:
-                number = len(self._names) + 1
-                self._names[key] = number
-            fields = {"root": name.root, "path": name.path, "cls": name.cls, "module": name.module}
-            try:
-                writer.define({"t": "name", "id": number, "kind": "range", "domain": self.domain, "message": message, **fields})
-            except RecordingFull:
-                self._names[key] = number = 0
-            except OSError as error:
-                self._switch_off(error)
-                return 0
+        number = self._modules.get((message, name))
+        if number is not None:
+            return number
+        fields = {"root": name.root, "path": name.path, "cls": name.cls, "module": name.module}
+        number = self._modules[message, name] = self._define(("range", self.domain, message), fields)
         return number
+
+    def _define(self, key: tuple[str, str, str], fields: dict[str, Any]) -> int:
+        writer = self.open()
+        if writer is None:
+            return 0
+        with self._lock:
+            self._names += 1
+            number = self._names
+        kind, domain, message = key
+        try:
+            writer.define({"t": "name", "id": number, "kind": kind, "domain": domain, "message": message, **fields})
+        except RecordingFull:
+            number = 0
+        except OSError as error:
+            self._switch_off(error)
+            return 0
+        if not fields:
+            self._messages[key] = number
+        return number
+
+    def define(self, kind: str, domain: str, message: str) -> int:
+        """Number of the name of a range or mark (`kind`) that is no module's; 0 where it cannot be recorded."""
+        number = self._messages.get((kind, domain, message))
+        return self._define((kind, domain, message), {}) if number is None else number
+
+    def annotate(self, thread: int, name: int, start_ns: int, fields: dict[str, Any]) -> None:
+        """Store fields with one range or mark; dropped without a word where the recording is full."""
+        writer = self.writer
+        if writer is not None and name and not self._off:
+            try:
+                writer.annotate(thread, name, start_ns, fields)
+            except RecordingFull:
+                pass
+
+    def mark(self, name: int, fields: dict[str, Any] | None = None) -> None:
+        """An instant event, now, in this thread."""
+        words, i, j, k = self.next_record()
+        words[i] = name
+        words[j] = words[k] = now = time.perf_counter_ns()
+        if fields:
+            self.annotate(getattr(self.local, "thread", 0), name, now, fields)
 
     def update_header(self, **fields: Any) -> None:
         """Add to the recording's header (roles, rank), if there is a recording."""
@@ -114,7 +146,9 @@ class Recorder:
         """After fork: the parent's recording is left alone, this process starts its own at its first range."""
         writer, self.writer = self.writer, None
         self.local.__dict__.clear()
-        self._names.clear()
+        self._names = 0
+        self._modules.clear()
+        self._messages.clear()
         self._lock = threading.RLock()
         if writer is not None:
             writer.abandon_in_child()

@@ -1,0 +1,137 @@
+"""Function targets: rows of the target table, wrapped where they live, with a range for each call."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+
+from autoinstr import log
+from autoinstr.containment import contained
+from autoinstr.instrument import importhook
+from autoinstr.targets import resolve
+from autoinstr.targets.attributes import GETTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+    from autoinstr.emitters.recorder import Recorder
+    from autoinstr.targets.rows import Target
+
+_clock = time.perf_counter_ns
+
+
+class _Begun(NamedTuple):
+    words: memoryview[int]
+    end: int  # index of the record's last word
+    thread: int
+    name: int
+    start_ns: int
+
+
+class FunctionRanges:
+    """Ranges of function targets in the recording. `active` is what every wrapper tests."""
+
+    def __init__(self, recorder: Recorder, failed: Callable[[BaseException], None]) -> None:
+        self.active = False
+        self._recorder = recorder
+        self._failed = failed
+        self._targets: list[Target] = []
+        self._observers: dict[str, Callable[[Any, Any, Any, Any], None]] = {}
+
+    def add(self, target: Target) -> int:
+        """The number by which wrappers call a target."""
+        self._targets.append(target)
+        return len(self._targets) - 1
+
+    def begin(self, target: int) -> _Begun | None:
+        """A range of the target begins in this thread. Never raises an Exception."""
+        try:
+            row = self._targets[target]
+            name = self._recorder.define("range", row.domain, row.name)
+            words, i, j, k = self._recorder.next_record()
+            start = _clock()
+            words[i] = name
+            words[j] = start
+            return _Begun(words, k, getattr(self._recorder.local, "thread", 0), name, start)
+        except Exception as error:
+            self._failed(error)
+            return None
+
+    def end(self, begun: _Begun | None, target: int, instance: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """It ends; what its getters read is stored with it. Never raises an Exception."""
+        if begun is None:
+            return
+        begun.words[begun.end] = _clock()
+        row = self._targets[target]
+        if not row.attributes:
+            return
+        try:
+            fields: dict[str, Any] = {}
+            for getter in row.attributes:
+                fields.update(GETTERS[getter](instance, args, kwargs, result) or {})
+            if fields:
+                self._recorder.annotate(begun.thread, begun.name, begun.start_ns, fields)
+        except Exception as error:
+            log.once(f"attributes of {row.name}", "debug", "attributes could not be read", target=row.name, error=repr(error))
+
+
+class FunctionPatches:
+    """Wraps each target once its module is imported. Wrapped targets stay wrapped: programs bind methods early."""
+
+    def __init__(self, ranges: FunctionRanges, targets: Sequence[Target]) -> None:
+        self._ranges = ranges
+        self._targets = targets
+        self._done: list[tuple[Any, str, Any, Any]] = []
+        self.missing: list[tuple[Target, str | None]] = []  # with the nearest name there is
+
+    def apply(self) -> None:
+        """Register every target with the import hook."""
+        modules: dict[str, list[Target]] = {}
+        for target in self._targets:
+            modules.setdefault(target.module, []).append(target)
+        for name, targets in modules.items():
+            importhook.register(name, functools.partial(self._wrap_all, targets))
+
+    def remove(self) -> None:
+        """Put back what was wrapped, where ours is still there. For tests."""
+        while self._done:
+            owner, attribute, original, ours = self._done.pop()
+            if vars(owner).get(attribute) is ours:
+                setattr(owner, attribute, original)
+
+    def _wrap_all(self, targets: list[Target], module: ModuleType) -> None:
+        for target in targets:
+            self._wrap(target, module)
+
+    @contained("wrapping a function target")
+    def _wrap(self, target: Target, module: ModuleType) -> None:
+        from autoinstr.instrument import wrappers  # wrapt is imported when the first target is met, not before
+
+        found = resolve.resolve(target, module)
+        if found is None:
+            self._miss(target, module)
+            return
+        owner, attribute, function = found
+        if isinstance(function, wrappers.TargetWrapper):
+            return
+        kind = wrappers.kind_of(function) if target.kind == "auto" else target.kind
+        ours = wrappers.TargetWrapper(function, wrappers.KINDS[kind](self._ranges, self._ranges.add(target)))
+        setattr(owner, attribute, ours)
+        self._done.append((owner, attribute, function, ours))
+
+    def _miss(self, target: Target, module: ModuleType) -> None:
+        near = resolve.nearest_attribute(target, module)
+        self.missing.append((target, near))
+        version = getattr(sys.modules.get(target.package or target.module.partition(".")[0]), "__version__", None)
+        log.once(
+            f"missing {target.name}",
+            "info",
+            "a target is missing here",
+            target=target.name,
+            wanted=target.qualname,
+            nearest=near,
+            version=version,
+        )
