@@ -41,9 +41,9 @@ def make(folder: str) -> None:
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.save(os.path.join(folder, "tokenizer.json"))
-    named = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<1>", "eos_token": "<2>", "unk_token": "<0>", "model_max_length": 512}
+    special = {"bos_token": "<1>", "eos_token": "<2>", "unk_token": "<0>"}
     with open(done + ".new", "w", encoding="utf-8") as stream:
-        json.dump(named, stream)
+        json.dump({"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, **special}, stream)
     os.replace(done + ".new", done)
 
 

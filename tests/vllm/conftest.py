@@ -1,0 +1,73 @@
+"""One start of vLLM serves many tests: each fixture here is a run, made once."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.vllm.engines import EXAMPLES, LIMIT_S, Offline, Place, run_offline
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    missing = importlib.util.find_spec("vllm") is None
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.vllm)
+            # The first test that uses a fixture pays for all of its engines.
+            item.add_marker(pytest.mark.timeout(3 * LIMIT_S))
+            if missing:
+                item.add_marker(pytest.mark.skip(reason="vllm is not installed"))
+
+
+class Pair(NamedTuple):
+    """The same script, without the agent and with it."""
+
+    native: Offline
+    agent: Offline
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random Qwen2 of four layers."""
+    folder = tmp_path_factory.mktemp("model")
+    made = subprocess.run([sys.executable, str(EXAMPLES / "tiny_model.py"), str(folder)], capture_output=True, text=True, timeout=300)
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def eager(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """The unedited script, not compiled, its forward functions counted."""
+    base = tmp_path_factory.mktemp("eager")
+    places = [Place(base / name, agent=name == "agent", plugins=["count"]) for name in ("native", "agent")]
+    return Pair(*run_offline(model, places))
+
+
+@pytest.fixture(scope="session", params=["default", "piecewise"])
+def mode(request: pytest.FixtureRequest) -> str:
+    """default: what the CPU platform makes of compilation, DYNAMO_TRACE_ONCE. piecewise: VLLM_COMPILE, as on accelerators."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def compiled(mode: str, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """The unedited script, compiled, each with an empty cache of its own."""
+    base = tmp_path_factory.mktemp(mode)
+    places = [Place(base / name, agent=name == "agent", plugins=[mode]) for name in ("native", "agent")]
+    return Pair(*run_offline(model, places, "--compile"))
+
+
+@pytest.fixture(scope="session")
+def exchanged(compiled: Pair, mode: str, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """Again, each with the cache that the other has made."""
+    base = tmp_path_factory.mktemp(f"exchanged-{mode}")
+    caches = {"native": compiled.agent.place.cache, "agent": compiled.native.place.cache}
+    places = [Place(base / name, agent=name == "agent", plugins=[mode], cache=cache) for name, cache in caches.items()]
+    return Pair(*run_offline(model, places, "--compile"))

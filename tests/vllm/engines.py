@@ -1,0 +1,125 @@
+"""Starts real vLLM engines, with the agent or without, several at a time; every wait is bounded and no process is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.conftest import REPO, clean_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+EXAMPLES = REPO / "examples"
+LIMIT_S = 600  # one engine takes 30 s on an idle machine; a shared one was seen to take six times as long
+
+
+class Place:
+    """The folder of one run: where its cache, its counts, its log and (with the agent) its recordings lie."""
+
+    def __init__(self, folder: Path, *, agent: bool, plugins: Sequence[str] = (), cache: Path | None = None) -> None:
+        """plugins: names of functions in plugin.py. cache: of another run, to be used by this one too."""
+        self.folder = folder
+        self.agent = agent
+        self.out = folder / "run"
+        self.cache = cache or folder / "cache"
+        self.counts_folder = folder / "counts"
+        self.counts_folder.mkdir(parents=True)
+        self.log_file = folder / "log"
+        packages = folder / "packages"
+        metadata = packages / "tests_plugin-0.dist-info"
+        metadata.mkdir(parents=True)
+        shutil.copy(Path(__file__).with_name("plugin.py"), packages / "tests_plugin.py")
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tests-plugin\nVersion: 0\n")
+        entries = "".join(f"{name} = tests_plugin:{name}\n" for name in ("count", "piecewise"))
+        (metadata / "entry_points.txt").write_text(f"[vllm.general_plugins]\n{entries}")
+        self.environ = clean_environment(
+            PYTHONPATH=str(packages),
+            TESTS_COUNTS=str(self.counts_folder),
+            HF_HUB_OFFLINE="1",
+            VLLM_CACHE_ROOT=str(self.cache),
+            VLLM_NO_USAGE_STATS="1",
+            VLLM_PLUGINS=",".join(plugins) or "none",
+            # Two engines at a time: each would bind itself to the same core.
+            VLLM_CPU_OMP_THREADS_BIND="nobind",
+            OMP_NUM_THREADS="1",
+        )
+
+    def start(self, *arguments: str, pipe: bool = True) -> subprocess.Popen[str]:
+        """`python ARGUMENTS` as a session leader, under `autoinstr run` where the agent is wanted. stderr, and stdout without `pipe`: the log."""
+        command = [sys.executable, *arguments]
+        environ = self.environ
+        if self.agent:
+            command = [sys.executable, "-m", "autoinstr", "run", "--out", str(self.out), "--", *command]
+            # The checkout, in case the package is not installed here: `-m autoinstr` has to find it.
+            environ = {**environ, "PYTHONPATH": os.pathsep.join([environ["PYTHONPATH"], str(REPO)])}
+        with open(self.log_file, "w", encoding="utf-8") as log:
+            return subprocess.Popen(
+                command,
+                env=environ,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if pipe else log,
+                stderr=log,
+                start_new_session=True,
+                encoding="utf-8",
+            )
+
+    def log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    def counts(self) -> dict[str, int]:
+        """Calls of forward in the one Worker, by class."""
+        (file,) = self.counts_folder.iterdir()
+        return dict(zip(("Qwen2ForCausalLM", "Qwen2DecoderLayer"), struct.unpack("QQ", file.read_bytes())))
+
+
+class Offline:
+    """A run of examples/offline_vllm.py that has ended well."""
+
+    def __init__(self, place: Place, stdout: str) -> None:
+        self.place = place
+        said: dict[str, Any] = json.loads(next(line for line in stdout.splitlines() if line.startswith('{"tokens"')))
+        self.stdout = stdout
+        self.tokens: list[list[int]] = said["tokens"]
+
+
+def run_offline(model: Path, places: Sequence[Place], *arguments: str) -> list[Offline]:
+    """Run the example in all `places` at the same time. AssertionError with the log of one that fails."""
+    script = str(EXAMPLES / "offline_vllm.py")
+    started = []
+    with ending_all(started):
+        for place in places:
+            started.append(place.start(script, str(model), "--json", *arguments))
+        deadline = time.monotonic() + LIMIT_S
+        ended = []
+        for place, process in zip(places, started):
+            stdout, _ = process.communicate(timeout=max(1, deadline - time.monotonic()))
+            assert process.returncode == 0, f"exit status {process.returncode}, agent={place.agent}\n{stdout}\n{place.log()}"
+            ended.append(Offline(place, stdout))
+    return ended
+
+
+@contextmanager
+def ending_all(processes: Sequence[subprocess.Popen[str]]) -> Iterator[None]:
+    """Whatever happens, the processes and all that they started are ended: vLLM leaves orphans when its main process is killed."""
+    try:
+        yield
+    finally:
+        for process in processes:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.wait(timeout=30)
+            if process.stdout is not None:
+                process.stdout.close()

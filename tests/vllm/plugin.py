@@ -1,0 +1,53 @@
+"""A vLLM plugin (vllm.general_plugins), so that tests have a truth of their own: how often the model's forward functions ran.
+
+Copied into a folder on PYTHONPATH by engines.py. Knows nothing of autoinstr, and is the same with and without it.
+"""
+
+import functools
+import mmap
+import multiprocessing
+import os
+
+COUNTED = ("Qwen2ForCausalLM", "Qwen2DecoderLayer")
+
+
+def count():
+    """In the Worker: two 8-byte counters in the file $TESTS_COUNTS/<pid>, mapped, so that a SIGKILL loses nothing."""
+    if not multiprocessing.current_process().name.startswith("VllmWorker"):
+        return
+    from vllm.model_executor.models import qwen2
+
+    path = os.path.join(os.environ["TESTS_COUNTS"], str(os.getpid()))
+    with open(path, "wb") as stream:
+        stream.truncate(8 * len(COUNTED))
+    with open(path, "r+b") as stream:
+        words = memoryview(mmap.mmap(stream.fileno(), 8 * len(COUNTED))).cast("Q")
+    for index, name in enumerate(COUNTED):
+        _count(getattr(qwen2, name), words, index)
+
+
+def _count(cls, words, index):
+    original = cls.forward
+
+    @functools.wraps(original)
+    def forward(*args, **kwargs):
+        words[index] += 1
+        return original(*args, **kwargs)
+
+    cls.forward = forward
+
+
+def piecewise():
+    """Everywhere: vLLM's own compilation (VLLM_COMPILE, with its cache), from which the CPU platform falls back to a simpler one."""
+    from vllm.config import CompilationMode
+    from vllm.platforms.cpu import CpuPlatform
+
+    original = CpuPlatform.check_and_update_config.__func__
+
+    def check_and_update_config(cls, vllm_config):
+        wanted = vllm_config.compilation_config.mode
+        original(cls, vllm_config)
+        if wanted == CompilationMode.VLLM_COMPILE:
+            vllm_config.compilation_config.mode = wanted
+
+    CpuPlatform.check_and_update_config = classmethod(check_and_update_config)

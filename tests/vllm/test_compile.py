@@ -1,0 +1,65 @@
+"""vLLM with compilation on: same tokens, same cache key, and a cache that is good for runs without the agent."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from tests import recorded
+from tests.vllm.conftest import Pair
+from tests.vllm.engines import Offline
+
+
+def keys(run: Offline) -> list[str]:
+    """The directories of vLLM's compile cache that are named by a hash: of the configuration, or (ten digits) of the traced sources too."""
+    base = run.place.cache / "torch_compile_cache"
+    return sorted(str(path.relative_to(base)) for path in base.glob("**/*") if re.fullmatch("[0-9a-f]{10}|[0-9a-f]{64}", path.name))
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("**/*") if path.is_file()]
+
+
+def test_the_token_ids_are_the_same(compiled: Pair) -> None:
+    assert compiled.agent.tokens == compiled.native.tokens
+    assert [len(ids) for ids in compiled.agent.tokens] == [32] * 4
+
+
+def test_it_was_compiled(compiled: Pair, mode: str) -> None:
+    """Or the tests below say nothing."""
+    for run in compiled:
+        assert "saved AOT compiled function" in run.place.log() + run.stdout
+        modes = set(re.findall(r"CompilationMode\.(\w+)", run.place.log() + run.stdout))
+        assert modes == {{"default": "DYNAMO_TRACE_ONCE", "piecewise": "VLLM_COMPILE"}[mode]}
+
+
+def test_the_cache_key_is_the_same(compiled: Pair) -> None:
+    assert keys(compiled.native)
+    assert keys(compiled.agent) == keys(compiled.native)
+
+
+def test_nothing_of_ours_is_in_the_cache(compiled: Pair) -> None:
+    ours = re.compile(rb"autoinstr[./](instrument|emitters|recording|session|bootstrap)")
+    found = files(compiled.agent.place.cache)
+    assert len(found) >= 3
+    assert [path for path in found if ours.search(path.read_bytes())] == []
+
+
+def test_a_cache_loads_with_and_without_the_agent(compiled: Pair, exchanged: Pair) -> None:
+    for run in exchanged:
+        log = run.place.log() + run.stdout
+        assert "Directly load AOT compilation" in log
+        assert "Compiling model again" not in log
+        assert "saved AOT compiled function" not in log
+        assert run.tokens == compiled.native.tokens
+    assert keys(exchanged.agent) == keys(exchanged.native) == keys(compiled.native)
+
+
+def test_what_is_outside_the_compiled_model_is_recorded(compiled: Pair, exchanged: Pair) -> None:
+    """Inside it there is no module call any more: the layers are one compiled function."""
+    for run in (compiled.agent, exchanged.agent):
+        (worker,) = [one for one in recorded.recordings(run.place.out) if one.role == "Worker"]
+        calls = Counter((one.path, one.cls) for one in recorded.ranges(worker))
+        assert set(calls) == {("", "Qwen2ForCausalLM"), ("model", "Qwen2Model"), ("logits_processor", "LogitsProcessor"), ("", "Sampler")}
+        assert calls["", "Qwen2ForCausalLM"] == calls["model", "Qwen2Model"] >= 33
