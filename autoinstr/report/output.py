@@ -42,7 +42,7 @@ def opened(target: str, *, binary: bool) -> Iterator[BinaryIO]:
             os.replace(path, target)
     except OSError as error:
         _discard(path, direct)
-        raise AutoinstrError(f"{target}: cannot be written: {error.strerror or error}") from error
+        raise AutoinstrError(f"{target}: cannot be written: {error.strerror or error} (give another file with -o)") from error
     except BaseException:
         _discard(path, direct)
         raise

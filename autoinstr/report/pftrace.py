@@ -28,6 +28,8 @@ CLOCK_SNAPSHOT, TIMESTAMP, SEQUENCE, TRACK_EVENT, INTERNED, FLAGS, DEFAULTS, TRA
 STATE_CLEARED, NEEDS_STATE = 1, 2
 # Clocks
 REALTIME, BOOTTIME, INCREMENTAL = 1, 6, 64
+# TrackDescriptor: Perfetto would lay tracks of one name on one another where a thread number was used twice.
+NOT_MERGED = number(15, 2)
 # TrackEvent
 BEGIN, END, INSTANT = 1, 2, 3
 
@@ -69,7 +71,7 @@ def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
                 stream.write(_packet(data(TRACK, track) + own_sequence))
             uuid = track_uuid(recording, thread, domain, max(lane, 0))
             if lane >= 0:
-                track = number(1, uuid) + text(2, lane_label(domain, lane)) + number(5, thread_uuid)
+                track = number(1, uuid) + text(2, lane_label(domain, lane)) + number(5, thread_uuid) + NOT_MERGED
                 stream.write(_packet(data(TRACK, track) + own_sequence))
             return _Lane(stream, recording, offset, uuid, _sequence(sequences, track_uuid(recording, thread, domain, lane)))
 

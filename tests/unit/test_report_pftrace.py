@@ -161,7 +161,8 @@ def test_tracks_are_named_after_role_rank_pid_thread_and_domain() -> None:
         "EngineCore+Worker rank 1 of 2, pid 99"
     ]
     assert [(track.thread.tid, track.thread.thread_name) for track in decoded.tracks.values() if track.HasField("thread")] == [(4001, "T1")]
-    assert [track.name for track in decoded.tracks.values() if track.name] == ["Module"]
+    lanes = [track for track in decoded.tracks.values() if track.name]
+    assert [(track.name, track.sibling_merge_behavior) for track in lanes] == [("Module", 2)]
 
 
 def test_two_containers_with_the_same_numbers_do_not_mix() -> None:
