@@ -1,11 +1,7 @@
-r"""The configuration of this process: every option, typed, with the source of its value.
+"""The configuration of this process: every option, typed, with the source of its value.
 
 Precedence, highest first: the value of -X autoinstr or AUTOINSTR, then AUTOINSTR_<NAME>, then the TOML file, then the default. This
 is the only module that reads AUTOINSTR_* (the gate reads AUTOINSTR alone).
-
-The grammar of the value of -X autoinstr and AUTOINSTR: `1`, `on`, `yes`, `true` and nothing at all are plain on; what ends in
-`.toml` and has no `=` is a file; else pieces are split at commas, and a piece that does not start with `<option>=` continues the
-value before it; `\,` is a literal comma.
 """
 
 from __future__ import annotations
@@ -14,15 +10,16 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.errors import ConfigError
-from autoinstr.kinds import OFF_WORDS, ON_WORDS
+from autoinstr.grammar import is_off, read_value
 from autoinstr.options import BY_NAME, OPTIONS, PER_EMITTER
 from autoinstr.texts import BadValue, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    Texts = dict[str, tuple[str, str]]  # option name -> (text, source)
+    from autoinstr.grammar import Texts
 
+WARNED = "_AUTOINSTR_WARNED"  # set once the warnings of this environment were logged: its children need not repeat them
 INHERITED_OUT = "_AUTOINSTR_DEFAULT_OUT"  # the run directory that the first process of a run chose
 
 __all__ = ["Config", "activation", "default_out", "load", "log_settings"]
@@ -94,15 +91,11 @@ def activation(environ: Mapping[str, str], xvalue: str | bool | None = None) -> 
     value, source = environ.get("AUTOINSTR"), "environment AUTOINSTR"
     if isinstance(xvalue, str):
         value, source = xvalue, "-X autoinstr"
-    elif xvalue and (value is None or _is_off(value)):
+    elif xvalue and (value is None or is_off(value)):
         value, source = "1", "-X autoinstr"
-    if value is None or _is_off(value):
+    if value is None or is_off(value):
         return None, source
     return value, source
-
-
-def _is_off(value: str) -> bool:
-    return value.split(",", 1)[0].strip().lower() in ("", *OFF_WORDS)
 
 
 def load(environ: Mapping[str, str], xvalue: str | bool | None = None, flags: Mapping[str, str] | None = None) -> Config:
@@ -110,7 +103,7 @@ def load(environ: Mapping[str, str], xvalue: str | bool | None = None, flags: Ma
     flagged = {name: (text, BY_NAME[name].flag) for name, text in (flags or {}).items()}
     warnings: list[str] = []
     value, source = activation(environ, xvalue)
-    pieces = _read_value(value or "", source, warnings)
+    pieces = read_value(value or "", source, warnings)
     named = _read_names(environ, warnings)
     in_file: Texts = {}
     custom_targets: list[dict[str, Any]] = []
@@ -121,8 +114,12 @@ def load(environ: Mapping[str, str], xvalue: str | bool | None = None, flags: Ma
         in_file, custom_targets = read_file(_parse("config", *chosen), chosen[1])
     texts = {**in_file, **named, **pieces, **flagged}
     values = {option.name: _parse(option.name, *texts[option.name]) if option.name in texts else option.default for option in OPTIONS}
-    if "out" not in texts:
+    if "out" in texts:
+        _check_folder(values["out"], *texts["out"])
+    else:
         values["out"] = default_out(environ)
+    if WARNED in environ:
+        warnings.clear()
     sources = {option.name: texts[option.name][1] if option.name in texts else "default" for option in OPTIONS}
     return Config(values, sources=sources, warnings=warnings, custom_targets=custom_targets)
 
@@ -131,7 +128,7 @@ def log_settings(environ: Mapping[str, str], xvalue: str | bool | None = None) -
     """(level, format, file) as far as they can be read without a file. Never raises: with them the errors of `load` are logged."""
     try:
         value, source = activation(environ, xvalue)
-        pieces = _read_value(value or "", source, [])
+        pieces = read_value(value or "", source, [])
     except ConfigError:
         pieces = {}
     texts = {**_read_names(environ, []), **pieces}
@@ -169,52 +166,14 @@ def _parse(name: str, text: str, source: str) -> Any:
         raise ConfigError(bad.problem, option=name, value=text, source=source, suggestion=bad.near) from None
 
 
-def _pieces(text: str) -> list[str]:
-    r"""Split at commas that no backslash precedes, keeping `\,` as it is: an option that is a list splits once more."""
-    pieces: list[str] = []
-    for part in text.split(","):
-        if pieces and pieces[-1].endswith("\\"):
-            pieces[-1] += "," + part
-        else:
-            pieces.append(part)
-    return pieces
-
-
-def _read_value(value: str, source: str, warnings: list[str]) -> Texts:
-    text = value.strip()
-    if text.lower() in ON_WORDS or _is_off(text):
-        return {}
-    if text.endswith(".toml") and "=" not in text:
-        return {"config": (text.replace("\\,", ","), source)}
-    found: dict[str, str] = {}
-    name = ""
-    for piece in _pieces(text):
-        key, equals, rest = (part.strip() for part in piece.partition("="))
-        if equals and key in BY_NAME:
-            repeated = key in found and BY_NAME[key].kind.is_list
-            found[key] = f"{found[key]},{rest}" if repeated else rest
-            name = key
-        elif name and BY_NAME[name].kind.has_commas:
-            found[name] += f",{piece}"
-            meant = nearest(key, BY_NAME) if equals and key.isidentifier() else None
-            if meant:
-                warnings.append(f"{piece.strip()!a} in {source} was taken as part of {name}; for an option of its own write {meant}=")
-        elif key.lower() in ON_WORDS and not found and not equals:
-            continue
-        else:
-            raise _not_an_option(key, rest if equals else None, source)
-    plain = {key: text if BY_NAME[key].kind.is_list else text.replace("\\,", ",") for key, text in found.items()}
-    return {key: (text, source) for key, text in plain.items()}
-
-
-def _not_an_option(key: str, rest: str | None, source: str) -> ConfigError:
-    near = nearest(key, BY_NAME)
-    if rest is not None:
-        return ConfigError("there is no such option", option=key, value=rest, source=source, suggestion=near and f"{near}={rest}")
-    # A lone word is often the value of an option that everybody knows by its values: AUTOINSTR=manual.
-    owner = next((option.name for option in OPTIONS if key.lower() in getattr(option.kind, "words", ())), None)
-    suggestion = f"{owner}={key.lower()}" if owner else near and f"{near}="
-    return ConfigError("is not on, off, a .toml file or option=value", option="autoinstr", value=key, source=source, suggestion=suggestion)
+def _check_folder(path: str, text: str, source: str) -> None:
+    """A run directory that exists as something else, or below something else, is a mistake; one that cannot be written is not."""
+    place = path
+    while not os.path.lexists(place) and place != os.path.dirname(place):
+        place = os.path.dirname(place)
+    if not os.path.isdir(place):
+        problem = "is a file, and must be a directory" if place == path else f"{place!a} is a file, and must be a directory"
+        raise ConfigError(problem, option="out", value=text, source=source, suggestion=f"{place}-runs")
 
 
 def _read_names(environ: Mapping[str, str], warnings: list[str]) -> Texts:

@@ -192,7 +192,7 @@ def _to_stderr(data: bytes) -> None:
         return
     native: Any = sys.__stderr__
     if stream is native:
-        stream.flush()
+        # Not through the stream: its buffer has a lock, which another thread may hold while this process is forked.
         os.write(stream.fileno(), data)
     else:  # the program has put something of its own there, a notebook's for example
         stream.write(data.decode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -26,10 +27,13 @@ def gate_variables(folder: str) -> dict[str, str]:
 
 def diagnose(command: list[str], *, stdout_is_ours: bool) -> dict[str, Any]:
     """Run the command; return {schema, command, exit_status, processes}. Raises ConfigError, or CommandError when it does not start."""
-    with tempfile.TemporaryDirectory(prefix="autoinstr-doctor-") as folder:
-        environ = {**environment({}), **gate_variables(folder)}
-        status = _run(command, environ, stdout_is_ours)
+    environ = environment({})
+    folder = tempfile.mkdtemp(prefix="autoinstr-doctor-")
+    try:
+        status = _run(command, {**environ, **gate_variables(folder)}, stdout_is_ours)
         processes = read_processes(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # a process that outlives the command may be writing there
     return {"schema": "autoinstr.doctor/1", "command": redact_argv(command), "exit_status": status, "processes": processes}
 
 
@@ -52,7 +56,7 @@ def read_processes(folder: str) -> list[dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     for line in _text(os.path.join(folder, "verdicts")).splitlines():
         fields = line.split("\t")
-        if len(fields) < 5:
+        if len(fields) < 5 or not (fields[0] + fields[1]).isdigit():
             continue
         pid, ppid = int(fields[0]), int(fields[1])
         argv = redact_argv(fields[4].strip().split("\x1f"))

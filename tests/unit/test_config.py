@@ -221,9 +221,30 @@ def test_errors_name_value_source_and_nearest(environ: dict[str, str], line: str
     assert caught.value.exit_status == 2
 
 
+def test_a_run_directory_that_is_a_file(tmp_path: Path) -> None:
+    """It is found before anything starts, below a file as well; a directory, or nothing yet, is fine."""
+    file = tmp_path / "file"
+    file.write_text("")
+    for out, said in ((file, "is a file"), (file / "a" / "b", f"{str(file)!r} is a file")):
+        with pytest.raises(ConfigError) as caught:
+            load({**ON, "AUTOINSTR_OUT": str(out)})
+        line = f"out={str(out)!r} (environment AUTOINSTR_OUT): {said}, and must be a directory; did you mean '{file}-runs'?"
+        assert str(caught.value) == line
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ConfigError):
+        load({**ON, "AUTOINSTR_OUT": str(tmp_path / "dangling")})
+    for fine in (tmp_path, tmp_path / "new" / "er"):
+        assert load({**ON, "AUTOINSTR_OUT": str(fine)}).out == str(fine)
+
+
 def test_unknown_variables_are_one_warning() -> None:
     config = load({**ON, "AUTOINSTR_WEHN": "x", "AUTOINSTR_ZZZZZ": "y"})
     assert config.warnings == ["ignored, because there is no such option: AUTOINSTR_WEHN (did you mean AUTOINSTR_WHEN?), AUTOINSTR_ZZZZZ"]
+
+
+def test_children_do_not_repeat_a_warning() -> None:
+    """vLLM starts three processes and more: the one that starts them has said it."""
+    assert load({**ON, "AUTOINSTR_WEHN": "x", "_AUTOINSTR_WARNED": "1"}).warnings == []
 
 
 @pytest.mark.parametrize(

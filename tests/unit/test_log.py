@@ -199,7 +199,7 @@ def test_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_is_printed_on_stdout() -> None:
     """print without a file, or sys.stdout, must not stand in what runs in the user's process."""
-    for name in ("log", "config", "configfile", "filters", "options", "kinds", "texts", "diagnosis", "redaction", "errors"):
+    for name in ("log", "config", "configfile", "grammar", "filters", "options", "kinds", "texts", "diagnosis", "redaction", "errors"):
         for node in ast.walk(ast.parse((ROOT / "autoinstr" / f"{name}.py").read_text())):
             assert not (isinstance(node, ast.Name) and node.id == "print"), name
             assert not (isinstance(node, ast.Attribute) and node.attr == "stdout"), name
