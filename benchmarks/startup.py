@@ -18,13 +18,13 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[1]
 
 
-def once(environ: dict[str, str], *flags: str) -> float:
-    """Milliseconds from the start of an interpreter to its end."""
-    command = [os.path.realpath(sys.executable), *flags, "-c", "pass"]
+def once(environ: dict[str, str]) -> tuple[float, float]:
+    """Milliseconds from the start of an interpreter to its end, and of processor time that it took."""
+    command = [os.path.realpath(sys.executable), "-c", "pass"]
     start = time.perf_counter()
     pid = os.posix_spawn(command[0], command, environ)
-    os.waitpid(pid, 0)
-    return (time.perf_counter() - start) * 1e3
+    _, _, used = os.wait4(pid, 0)
+    return (time.perf_counter() - start) * 1e3, (used.ru_utime + used.ru_stime) * 1e3
 
 
 def main() -> None:
@@ -46,18 +46,22 @@ def main() -> None:
         }
         for environ in cases.values():
             subprocess.run([os.path.realpath(sys.executable), "-c", "pass"], env=environ, check=True)
-        times: dict[str, list[float]] = {name: [] for name in cases}
+        times: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
         for _ in range(runs):
             for name, environ in cases.items():
                 times[name].append(once(environ))
-    floor, middle = min(times["bare"]), statistics.median(times["bare"])
     print(f"Python {sys.version.split()[0]}, {runs} interleaved runs of `python -c pass`, milliseconds over bare")
-    print(f"{'':26}{'min':>8}{'median':>8}")
+    print(f"{'':26}{'min':>8}{'median':>8}{'cpu min':>9}{'cpu median':>12}")
+    floor = figures(times["bare"])
+    print("{:26}{:8.2f}{:8.2f}{:9.2f}{:12.2f}   (absolute)".format("bare", *floor))
     for name, values in times.items():
-        if name == "bare":
-            print(f"{name:26}{floor:8.2f}{middle:8.2f}   (absolute)")
-        else:
-            print(f"{name:26}{min(values) - floor:+8.2f}{statistics.median(values) - middle:+8.2f}")
+        if name != "bare":
+            print("{:26}{:+8.2f}{:+8.2f}{:+9.2f}{:+12.2f}".format(name, *(a - b for a, b in zip(figures(values), floor))))
+
+
+def figures(values: list[tuple[float, float]]) -> tuple[float, float, float, float]:
+    wall, cpu = zip(*values)
+    return min(wall), statistics.median(wall), min(cpu), statistics.median(cpu)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import sys
 
 def boot(folder):
     """Loads the gate, which decides, if autoinstr was asked for or a `doctor` wants to know why not. Returns whether it is on."""
-    asked = "autoinstr" in getattr(sys, "_xoptions", ()) or os.environ.get("AUTOINSTR") or "_AUTOINSTR_VERDICTS" in os.environ
-    if not asked or sys.version_info < (3, 9):
+    asked = os.environ.get("AUTOINSTR", "0") not in ("", "0") or "autoinstr" in getattr(sys, "_xoptions", ())
+    if not (asked or "_AUTOINSTR_VERDICTS" in os.environ) or sys.version_info < (3, 9):
         return False
     there = folder in sys.path
     if not there:

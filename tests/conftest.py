@@ -84,3 +84,11 @@ def python(tmp_path: Path) -> Python:
     cwd = tmp_path / "cwd"
     cwd.mkdir()
     return Python(sys.executable, cwd)
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Python:
+    """As `python`, but the interpreter beneath the virtual environment: no torch, and no autoinstr.pth that would boot before the gate."""
+    cwd = tmp_path / "cwd"
+    cwd.mkdir(exist_ok=True)
+    return Python(os.path.realpath(getattr(sys, "_base_executable", sys.executable)), cwd)

@@ -68,15 +68,15 @@ def write_next(folder: Path, source: str | None, name: str = "sitecustomize.py")
 
 @pytest.mark.parametrize("on", ["1", None], ids=["on", "off"])
 @pytest.mark.parametrize("case", NEXT)
-def test_the_next_sitecustomize_runs_as_natively(python: Python, tmp_path: Path, case: str, on: str | None) -> None:
-    compare(python, write_next(tmp_path / "next", NEXT[case]), on=on)
+def test_the_next_sitecustomize_runs_as_natively(bare: Python, tmp_path: Path, case: str, on: str | None) -> None:
+    compare(bare, write_next(tmp_path / "next", NEXT[case]), on=on)
 
 
 @pytest.mark.parametrize("case", ["value-error", "missing-import", "system-exit", "none"])
-def test_the_traceback_in_verbose_mode_has_no_frame_of_ours(python: Python, tmp_path: Path, case: str) -> None:
+def test_the_traceback_in_verbose_mode_has_no_frame_of_ours(bare: Python, tmp_path: Path, case: str) -> None:
     folder = write_next(tmp_path / "next", NEXT[case])
-    ours = python.run("-v", "-c", PROGRAM, "a", path=(GATE, folder))
-    native = python.run("-v", "-c", PROGRAM, "a", path=(folder,))
+    ours = bare.run("-v", "-c", PROGRAM, "a", path=(GATE, folder))
+    native = bare.run("-v", "-c", PROGRAM, "a", path=(folder,))
 
     def traceback(text: str) -> list[str]:
         lines = text.splitlines()
@@ -88,9 +88,9 @@ def test_the_traceback_in_verbose_mode_has_no_frame_of_ours(python: Python, tmp_
 
 
 @pytest.mark.parametrize("case", ["normal", "value-error", "system-exit", "keyboard-interrupt", "missing-import"])
-def test_usercustomize_runs_as_natively(python: Python, tmp_path: Path, case: str) -> None:
+def test_usercustomize_runs_as_natively(bare: Python, tmp_path: Path, case: str) -> None:
     """A venv has no user site: the base interpreter is asked, so that usercustomize really runs."""
-    base = Python(os.path.realpath(sys.executable), python.cwd)
+    base = Python(os.path.realpath(sys.executable), bare.cwd)
     source = (NEXT[case] or "").replace("next runs", "usercustomize runs")
     folder = write_next(tmp_path / "next", source, "usercustomize.py")
     probe = base.run("-c", "import site; print(site.ENABLE_USER_SITE)", path=())
@@ -102,59 +102,59 @@ def test_usercustomize_runs_as_natively(python: Python, tmp_path: Path, case: st
 
 @pytest.mark.parametrize("case", ["none", "normal", "value-error", "system-exit"])
 @pytest.mark.parametrize("flags", [("-s",), ("-S",), ("-E",), ("-I",), ("-W", "error"), ("-O",), ("-B",), ("-X", "dev")], ids=" ".join)
-def test_under_interpreter_flags(python: Python, tmp_path: Path, case: str, flags: tuple[str, ...]) -> None:
-    compare(python, write_next(tmp_path / "next", NEXT[case]), *flags)
+def test_under_interpreter_flags(bare: Python, tmp_path: Path, case: str, flags: tuple[str, ...]) -> None:
+    compare(bare, write_next(tmp_path / "next", NEXT[case]), *flags)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="-P came with Python 3.11")
-def test_under_safe_path(python: Python, tmp_path: Path) -> None:
-    compare(python, write_next(tmp_path / "next", NEXT["normal"]), "-P")
-    assert "autoinstr" in python.run("-P", "-c", "import sys; print(*sys.modules)").stdout.split()
+def test_under_safe_path(bare: Python, tmp_path: Path) -> None:
+    compare(bare, write_next(tmp_path / "next", NEXT["normal"]), "-P")
+    assert "autoinstr" in bare.run("-P", "-c", "import sys; print(*sys.modules)").stdout.split()
 
 
-def test_a_sitecustomize_in_a_zip_runs(python: Python, tmp_path: Path) -> None:
+def test_a_sitecustomize_in_a_zip_runs(bare: Python, tmp_path: Path) -> None:
     import zipfile
 
     archive = tmp_path / "next.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("sitecustomize.py", "value = 5\nprint('from the zip', __name__)\n")
-    compare(python, archive)
+    compare(bare, archive)
 
 
-def test_the_repository_root_on_the_path_works_as_the_folder_does(python: Python, tmp_path: Path) -> None:
+def test_the_repository_root_on_the_path_works_as_the_folder_does(bare: Python, tmp_path: Path) -> None:
     """Without an __init__.py Python would take the folder for a namespace package, inert, and the user's file would never run."""
     folder = write_next(tmp_path / "next", NEXT["normal"])
     program = "import sys; print('autoinstr.instrument.importhook' in sys.modules, sys.modules['sitecustomize'].__file__, sys.path)"
-    plain = python.run("-c", program, path=(GATE, folder))
-    trap = python.run("-c", program, path=(REPO, folder))
+    plain = bare.run("-c", program, path=(GATE, folder))
+    trap = bare.run("-c", program, path=(REPO, folder))
     assert plain.stdout.startswith("next runs")
     assert trap.stdout == plain.stdout.replace("'/inserted/next', ", f"'/inserted/next', '{REPO}', ")
     assert trap.stderr == plain.stderr == ""
 
 
 @pytest.mark.parametrize("case", NEXT)
-def test_the_repository_root_chains_as_natively(python: Python, tmp_path: Path, case: str) -> None:
+def test_the_repository_root_chains_as_natively(bare: Python, tmp_path: Path, case: str) -> None:
     if case == "none":
-        ours = python.run("-c", "import sys; print('sitecustomize' in sys.modules)", path=(REPO,))
+        ours = bare.run("-c", "import sys; print('sitecustomize' in sys.modules)", path=(REPO,))
         assert (ours.stdout, ours.stderr) == ("False\n", "")
     else:
         program = PROGRAM.split("try:")[0] + "raise SystemExit(7)\n"
         folder = write_next(tmp_path / "next", NEXT[case])
-        native = python.run("-c", program, path=(folder,))
-        ours = python.run("-c", program, path=(REPO, folder))
+        native = bare.run("-c", program, path=(folder,))
+        ours = bare.run("-c", program, path=(REPO, folder))
         assert (ours.returncode, ours.stdout, ours.stderr) == (native.returncode, native.stdout, native.stderr)
 
 
-def test_twice_and_by_another_name_on_the_path(python: Python, tmp_path: Path) -> None:
+def test_twice_and_by_another_name_on_the_path(bare: Python, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(GATE)
     folder = write_next(tmp_path / "next", NEXT["normal"])
-    ours = python.run("-c", PROGRAM, "a", path=(GATE, f"{GATE}/", link, REPO, folder))
-    native = python.run("-c", PROGRAM, "a", path=(folder,))
+    ours = bare.run("-c", PROGRAM, "a", path=(GATE, f"{GATE}/", link, REPO, folder))
+    native = bare.run("-c", PROGRAM, "a", path=(folder,))
     assert (ours.returncode, ours.stdout.splitlines()[:3], ours.stderr) == (native.returncode, native.stdout.splitlines()[:3], native.stderr)
 
 
-def test_behind_another_sitecustomize_that_imports_the_next(python: Python, tmp_path: Path) -> None:
+def test_behind_another_sitecustomize_that_imports_the_next(bare: Python, tmp_path: Path) -> None:
     """ddtrace's way: it puts itself back if the import fails, so with nothing behind us the import must fail."""
     other = write_next(
         tmp_path / "other",
@@ -162,12 +162,12 @@ def test_behind_another_sitecustomize_that_imports_the_next(python: Python, tmp_
         "try:\n    import sitecustomize\nexcept ImportError:\n    sys.modules['sitecustomize'] = me\n    print('nothing behind')\n",
     )
     program = "import sys; print('autoinstr' in sys.modules, sys.modules['sitecustomize'].__file__)"
-    ours = python.run("-c", program, path=(other, GATE))
+    ours = bare.run("-c", program, path=(other, GATE))
     assert (ours.returncode, ours.stderr) == (0, "")
     assert ours.stdout.splitlines()[-1].startswith("True ")
 
 
-def test_behind_another_that_loads_the_next_in_its_own_name(python: Python, tmp_path: Path) -> None:
+def test_behind_another_that_loads_the_next_in_its_own_name(bare: Python, tmp_path: Path) -> None:
     """New Relic's way, which an exception of ours would stop."""
     other = write_next(
         tmp_path / "other",
@@ -175,33 +175,33 @@ def test_behind_another_that_loads_the_next_in_its_own_name(python: Python, tmp_
         "spec = PathFinder.find_spec('sitecustomize', sys.path)\n"
         "if spec is not None:\n    spec.loader.exec_module(sys.modules['sitecustomize'])\nprint('started')\n",
     )
-    ours = python.run("-c", "import sys; print('autoinstr' in sys.modules)", path=(other, GATE))
+    ours = bare.run("-c", "import sys; print('autoinstr' in sys.modules)", path=(other, GATE))
     assert (ours.returncode, ours.stdout, ours.stderr) == (0, "started\nTrue\n", "")
 
 
-def test_stderr_closed_and_stdout_closed(python: Python, tmp_path: Path) -> None:
+def test_stderr_closed_and_stdout_closed(bare: Python, tmp_path: Path) -> None:
     folder = write_next(tmp_path / "next", "open('ran', 'w').close()\n")
     for redirect in ("2>&-", ">&-", "<&- >&- 2>&-"):
-        (python.cwd / "ran").unlink(missing_ok=True)
-        shell = Python("/bin/sh", python.cwd)
-        script = f'"{python.executable}" -c "import sys; sys.exit(\'autoinstr\' in sys.modules and 5)" {redirect}'
+        (bare.cwd / "ran").unlink(missing_ok=True)
+        shell = Python("/bin/sh", bare.cwd)
+        script = f'"{bare.executable}" -c "import sys; sys.exit(\'autoinstr\' in sys.modules and 5)" {redirect}'
         assert shell.run("-c", script, path=(GATE, folder)).returncode == 5
-        assert (python.cwd / "ran").exists()
+        assert (bare.cwd / "ran").exists()
 
 
-def test_a_damaged_package_costs_one_line(python: Python, tmp_path: Path) -> None:
+def test_a_damaged_package_costs_one_line(bare: Python, tmp_path: Path) -> None:
     copy = tmp_path / "copy" / "sitecustomize"
     copy.mkdir(parents=True)
     for file in GATE.glob("*.py"):
         (copy / file.name).write_text(file.read_text())
-    run = python.run("-c", "print('program')", path=(copy,))
+    run = bare.run("-c", "print('program')", path=(copy,))
     assert (run.returncode, run.stdout) == (0, "program\n")
     assert run.stderr.startswith("autoinstr: off in process ") and run.stderr.count("\n") == 1 and "no package autoinstr" in run.stderr
     (copy / "_autoinstr_gate.py").unlink()
-    assert python.run("-c", "print('program')", path=(copy,)).stdout == "program\n"
+    assert bare.run("-c", "print('program')", path=(copy,)).stdout == "program\n"
 
 
-def test_a_read_only_folder(python: Python, tmp_path: Path) -> None:
+def test_a_read_only_folder(bare: Python, tmp_path: Path) -> None:
     if os.geteuid() == 0 and not Path("/usr/bin/setpriv").exists():
         pytest.skip("root writes to read-only folders, and setpriv to become nobody is missing")
     home = tmp_path / "image"

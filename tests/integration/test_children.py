@@ -75,44 +75,44 @@ WAYS = [
 
 
 @pytest.fixture
-def job(python: Python) -> Path:
-    file = python.cwd / "job.py"
+def job(bare: Python) -> Path:
+    file = bare.cwd / "job.py"
     file.write_text(JOB)
     return file
 
 
 @pytest.mark.parametrize("way", WAYS, ids="-".join)
 @pytest.mark.parametrize("by", ["environment", "-X"])
-def test_a_child_is_on_and_agrees(python: Python, job: Path, way: tuple[str, ...], by: str) -> None:
-    run = python.run(*(("-X", "autoinstr") if by == "-X" else ()), job, *way, on=None if by == "-X" else "1")
+def test_a_child_is_on_and_agrees(bare: Python, job: Path, way: tuple[str, ...], by: str) -> None:
+    run = bare.run(*(("-X", "autoinstr") if by == "-X" else ()), job, *way, on=None if by == "-X" else "1")
     assert run.returncode == 0, run.stderr
     parent, child = json.loads(run.stdout)
     assert parent[:2] == child[:2] == [True, "1"]
-    assert parent[2] == child[2] and parent[2].startswith(f"{python.cwd}/autoinstr-runs/")
+    assert parent[2] == child[2] and parent[2].startswith(f"{bare.cwd}/autoinstr-runs/")
     assert (parent[3] == child[3]) == (way == ("exec",))
     if way != ("fork",) and sys.version_info < (3, 12):
         assert run.stderr == ""  # 3.12 warns of a fork in a process with threads, which ProcessPoolExecutor has, with or without us
 
 
 @pytest.mark.parametrize("way", WAYS, ids="-".join)
-def test_a_child_of_a_process_that_is_off_is_off(python: Python, job: Path, way: tuple[str, ...]) -> None:
-    run = python.run(job, *way, on=None)
+def test_a_child_of_a_process_that_is_off_is_off(bare: Python, job: Path, way: tuple[str, ...]) -> None:
+    run = bare.run(job, *way, on=None)
     assert [state[0] for state in json.loads(run.stdout)] == [False, False]
 
 
-def test_a_forkserver_with_a_preload(python: Python) -> None:
+def test_a_forkserver_with_a_preload(bare: Python) -> None:
     """torch preloaded in the forkserver: its children are forked from an instrumented process."""
-    fake_torch(python.cwd)
-    job = python.cwd / "job.py"
+    fake_torch(bare.cwd)
+    job = bare.cwd / "job.py"
     job.write_text(
         "import multiprocessing, sys\ndef work(_):\n    import torch\n    return torch.activated\n"
         "if __name__ == '__main__':\n    context = multiprocessing.get_context('forkserver')\n    context.set_forkserver_preload(['torch'])\n"
         "    with context.Pool(1) as pool:\n        print(pool.map(work, [1]))\n"
     )
-    sitecustomize = python.cwd / "next"
+    sitecustomize = bare.cwd / "next"
     sitecustomize.mkdir()
     (sitecustomize / "sitecustomize.py").write_text(STAND_IN)
-    assert python.run(job, path=(GATE, sitecustomize, python.cwd)).stdout == "[1]\n"
+    assert bare.run(job, path=(GATE, sitecustomize, bare.cwd)).stdout == "[1]\n"
 
 
 # The gate's own callback, with a stand-in for what it calls: this is about when, not about what.
@@ -134,23 +134,23 @@ def fake_torch(folder: Path, source: str = "finished = True\n") -> None:
     (folder / "torch" / "__init__.py").write_text(source)
 
 
-def test_activation_is_called_once_with_torch_complete(python: Python) -> None:
-    fake_torch(python.cwd)
-    (python.cwd / "sitecustomize.py").write_text(STAND_IN)
-    run = python.run("-c", "import importlib.util\nassert importlib.util.find_spec('torch')\nimport torch; print(torch.activated)", path=(GATE, python.cwd))
+def test_activation_is_called_once_with_torch_complete(bare: Python) -> None:
+    fake_torch(bare.cwd)
+    (bare.cwd / "sitecustomize.py").write_text(STAND_IN)
+    run = bare.run("-c", "import importlib.util\nassert importlib.util.find_spec('torch')\nimport torch; print(torch.activated)", path=(GATE, bare.cwd))
     assert (run.stdout, run.stderr) == ("1\n", "")
 
 
-def test_torch_imported_by_the_next_sitecustomize(python: Python) -> None:
-    fake_torch(python.cwd)
-    (python.cwd / "sitecustomize.py").write_text(STAND_IN + "import torch\n")
-    assert python.run("-c", "import torch; print(torch.activated)", path=(GATE, python.cwd)).stdout == "1\n"
+def test_torch_imported_by_the_next_sitecustomize(bare: Python) -> None:
+    fake_torch(bare.cwd)
+    (bare.cwd / "sitecustomize.py").write_text(STAND_IN + "import torch\n")
+    assert bare.run("-c", "import torch; print(torch.activated)", path=(GATE, bare.cwd)).stdout == "1\n"
 
 
-def test_an_activation_that_fails_costs_one_line(python: Python) -> None:
-    fake_torch(python.cwd)
-    (python.cwd / "sitecustomize.py").write_text(STAND_IN.replace("assert torch.finished", "raise OSError('no\\nspace')"))
-    run = python.run("-c", "import torch; print(torch.finished)", path=(GATE, python.cwd))
+def test_an_activation_that_fails_costs_one_line(bare: Python) -> None:
+    fake_torch(bare.cwd)
+    (bare.cwd / "sitecustomize.py").write_text(STAND_IN.replace("assert torch.finished", "raise OSError('no\\nspace')"))
+    run = bare.run("-c", "import torch; print(torch.finished)", path=(GATE, bare.cwd))
     assert (run.returncode, run.stdout) == (0, "True\n")
     assert run.stderr.startswith("autoinstr: off in process ") and run.stderr.endswith(": OSError: no space\n")
 
@@ -158,7 +158,7 @@ def test_an_activation_that_fails_costs_one_line(python: Python) -> None:
 def test_real_torch_is_patched_only_once_it_is_imported(python: Python) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
     program = (
-        "import sys\nbefore = [m for m in sys.modules if m.startswith('autoinstr')]\nimport torch\n"
+        "import sys\nbefore = [m for m in sys.modules if m.startswith('autoinstr') and m != 'autoinstr._pth']\nimport torch\n"
         "own = torch.nn.Module.__dict__['__call__'] is torch.nn.Module.__dict__['_wrapped_call_impl']\n"
         "print(before, own, torch.nn.Linear(2, 2)(torch.ones(2)).shape)"
     )

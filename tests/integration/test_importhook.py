@@ -309,16 +309,16 @@ print([module.__name__ for module in fired], pkg.found)
 """
 
 
-def test_a_package_that_joins_a_thread_importing_its_submodule_does_not_hang(python: Python) -> None:
+def test_a_package_that_joins_a_thread_importing_its_submodule_does_not_hang(bare: Python) -> None:
     """With a finder that imports the parent package, as importlib.util.find_spec does, this hangs for ever."""
-    package = python.cwd / "pkg"
+    package = bare.cwd / "pkg"
     package.mkdir()
     (package / "__init__.py").write_text(
         "import importlib, threading\nfound = []\n"
         "thread = threading.Thread(target=lambda: found.append(importlib.import_module('pkg.sub').value))\nthread.start()\nthread.join()\n"
     )
     (package / "sub.py").write_text("value = 3\n")
-    run = python.run("-c", DEADLOCK, path=(REPO,), on=None, timeout=60)
+    run = bare.run("-c", DEADLOCK, path=(REPO,), on=None, timeout=60)
     assert (run.returncode, run.stdout, run.stderr) == (0, "['pkg.sub', 'pkg'] [3]\n", "")
 
 
@@ -327,11 +327,11 @@ def test_a_package_that_joins_a_thread_importing_its_submodule_does_not_hang(pyt
     ["import missing_module\n", "def f():\n    1 / 0\nf()\n", "def (:\n", "raise SystemExit(4)\n", "from hooked_broken import nothing\n", "x = '\\0'\n\0\n"],
 )
 @pytest.mark.parametrize("verb", ["import hooked_broken", "import importlib; importlib.import_module('hooked_broken')"])
-def test_a_failing_import_shows_the_same_traceback(python: Python, source: str, verb: str) -> None:
-    (python.cwd / "hooked_broken.py").write_bytes(source.encode())
-    native = python.run("-c", verb, path=(REPO,), on=None)
+def test_a_failing_import_shows_the_same_traceback(bare: Python, source: str, verb: str) -> None:
+    (bare.cwd / "hooked_broken.py").write_bytes(source.encode())
+    native = bare.run("-c", verb, path=(REPO,), on=None)
     hook = "from autoinstr.instrument import importhook as h; h.register('hooked_broken', print); h.register('missing_module', print); h.install(); "
-    ours = python.run("-c", hook + verb, path=(REPO,), on=None)
+    ours = bare.run("-c", hook + verb, path=(REPO,), on=None)
     assert (ours.returncode, ours.stdout) == (native.returncode, native.stdout)
     ours_shown, native_shown = ours.stderr.replace(hook, "").splitlines(), native.stderr.splitlines()
     if "import_module" in verb:  # it shows the import system's own frames, and ours is one of them then
@@ -359,11 +359,11 @@ def test_the_finder_behind_other_finders_still_asks_only_those_behind_it(write: 
     assert asked.count("hooked") == 1 and len(seen) == 1
 
 
-def test_register_while_the_environment_is_strange(python: Python) -> None:
+def test_register_while_the_environment_is_strange(bare: Python) -> None:
     program = (
         "import sys; sys.stderr = None\nfrom autoinstr.instrument import importhook as h\n"
         "h.register('wave', lambda module: 1 / 0); h.install(); import wave; print(wave.__name__)"
     )
-    run = python.run("-c", program, path=(REPO,), on=None)
+    run = bare.run("-c", program, path=(REPO,), on=None)
     assert (run.returncode, run.stdout, run.stderr) == (0, "wave\n", "")
     assert os.path.isdir(REPO)
