@@ -40,6 +40,8 @@ def examine() -> dict[str, Any]:
         error = str(bad)
     reached, reason = probe()
     active = reached and not error
+    if reason == "not asked for":
+        reason += ": AUTOINSTR is not set, and there is no -X autoinstr"
     if reached and error:
         reason = "the configuration cannot be used"
     elif active:

@@ -73,11 +73,23 @@ def environment(flags: Mapping[str, str]) -> dict[str, str]:
     compile_filter(config.include, config.exclude, config.sources)
     ours = {option.environment for option in OPTIONS} | {INHERITED_OUT}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
+    if was_added("LC_CTYPE"):
+        del kept["LC_CTYPE"]
     folder = gate_folder()
     entries = [entry for entry in kept.get("PYTHONPATH", "").split(os.pathsep) if entry != folder]
     # An empty PYTHONPATH is not an entry; a trailing separator would put the working directory on the path of every child.
     kept["PYTHONPATH"] = os.pathsep.join([folder, *entries]) if kept.get("PYTHONPATH") else folder
     return {**kept, **config.to_environ()}
+
+
+def was_added(name: str) -> bool:
+    """Whether this interpreter put `name` into its environment itself, as Python does with LC_CTYPE in the C locale (PEP 538)."""
+    try:
+        with open("/proc/self/environ", "rb") as stream:
+            given = stream.read().split(b"\0")
+    except OSError:
+        return False
+    return name in os.environ and not any(entry.startswith(f"{name}=".encode()) for entry in given)
 
 
 def replace_process(command: list[str], environ: dict[str, str]) -> NoReturn:

@@ -61,8 +61,15 @@ def test_arguments_and_environment_arrive_untouched() -> None:
     assert active
     before = environ()
     changed = {name for name in {*before, *seen} if before.get(name) != seen.get(name)}
-    assert changed - {"LC_CTYPE"} == {"PYTHONPATH", "AUTOINSTR", "AUTOINSTR_WHEN", "_AUTOINSTR_DEFAULT_OUT"}
+    assert changed == {"PYTHONPATH", "AUTOINSTR", "AUTOINSTR_WHEN", "_AUTOINSTR_DEFAULT_OUT"}
     assert seen["PYTHONPATH"] == f"{REPO / 'sitecustomize'}:{REPO}"
+
+
+def test_the_locale_is_the_users() -> None:
+    """In the C locale Python sets LC_CTYPE for its children; a shell script under `run` must not see that."""
+    plain = {name: value for name, value in environ().items() if not name.startswith(("LC_", "LANG"))}
+    assert "LC_CTYPE" not in autoinstr("run", "--", "env", env=plain).stdout
+    assert "LC_CTYPE=C.UTF-8\n" in autoinstr("run", "--", "env", env={**plain, "LC_CTYPE": "C.UTF-8"}).stdout
 
 
 def test_without_dashes(tmp_path: Path) -> None:
