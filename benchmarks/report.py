@@ -1,48 +1,72 @@
 """How long each report takes per million ranges, and how much memory: `python benchmarks/report.py [million ranges] [processes]`.
 
 Makes recordings of a model of 24 layers (10 modules each), then runs every format in a process of its own and prints CPU seconds, wall
-seconds, the growth of the resident set, and the size of what was written. The reader's own share is the line "read".
+seconds, the growth of the peak resident set, and the size of what was written. The reader's own share is the line "read".
 """
 
 from __future__ import annotations
 
 import gzip
 import os
-import resource
+import random
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, REPO)
 
+PARENTS = ("self_attn", "mlp")
 ATTENTION = ("self_attn", "self_attn.qkv_proj", "self_attn.attn", "self_attn.o_proj")
 LAYER = ("input_layernorm", *ATTENTION, "mlp", "mlp.gate_up_proj", "mlp.down_proj", "post")
 LAYERS = 24
+
+Call = tuple[int, str, str, int, int]  # thread, path, class, start, end
+
+
+def steps_of(count: int) -> Iterator[Call]:
+    """Calls of so many forward passes. Times are uneven, or the sizes of what is compressed would be too good to be true."""
+    uneven = random.Random(1)
+    now = 1_000_000
+    for _ in range(count):
+        calls: list[Call] = []
+        begun = now
+        for layer in range(LAYERS):
+            start = now = now + uneven.randrange(500, 3_000)
+            inner: list[Call] = []
+            for name in LAYER:
+                begin = now = now + uneven.randrange(500, 3_000)
+                if name not in PARENTS:
+                    now += uneven.randrange(4_000, 80_000)
+                inner.append((0, f"model.layers.{layer}.{name}", name.title(), begin, now))
+            for at, (thread, path, cls, begin, end) in enumerate(inner):
+                inner[at] = (thread, path, cls, begin, max([end, *(other[4] + 300 for other in inner if other[1].startswith(f"{path}."))]))
+            now += 3_000
+            calls.append((0, f"model.layers.{layer}", "DecoderLayer", start, now))
+            calls.extend(inner)
+        now += 5_000
+        yield (0, "", "Model", begun, now)
+        yield from calls
 
 
 def make(directory: str, ranges: int, processes: int) -> int:
     """Write the recordings; return how many ranges they hold."""
     from tests.recordings import make_recording
 
-    step: list[tuple[int, str, str, int, int | None]] = [(0, "", "Model", 0, 10_000_000)]
-    for layer in range(LAYERS):
-        start = 400_000 * layer + 1_000
-        step.append((0, f"model.layers.{layer}", "DecoderLayer", start, start + 390_000))
-        at = start
-        for name in LAYER:
-            parent = name in ("self_attn", "mlp")
-            at += 1_013
-            step.append((0, f"model.layers.{layer}.{name}", name.title(), at, at + (150_000 if parent else 40_017)))
-            at += 0 if parent else 41_000
-    steps = ranges // len(step) // processes
+    per_step = LAYERS * (len(LAYER) + 1) + 1
+    steps = ranges // per_step // processes
     for process in range(processes):
-        starts = range(11_000_000, 11_000_000 * (steps + 1), 11_000_000)
-        calls = ((thread, path, cls, at + begin, at + end) for at in starts for thread, path, cls, begin, end in step)
         header = {"roles": ["Worker"], "rank": process, "world_size": processes}
-        make_recording(directory, calls, pid=1000 + process, header=header, max_bytes=1 << 32)
-    return steps * len(step) * processes
+        make_recording(directory, steps_of(steps), pid=1000 + process, header=header, max_bytes=1 << 32)
+    return steps * per_step * processes
+
+
+def peak_kib() -> int:
+    """Largest resident set so far. Not ru_maxrss: a child process inherits its parent's."""
+    with open("/proc/self/status", encoding="ascii") as stream:
+        return next(int(line.split()[1]) for line in stream if line.startswith("VmHWM:"))
 
 
 def measure(directory: str, what: str) -> None:
@@ -51,7 +75,7 @@ def measure(directory: str, what: str) -> None:
     from autoinstr.report.runs import find
     from autoinstr.report.table import Look
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kib()
     wall, cpu = time.perf_counter(), time.process_time()
     run = find(directory)
     path = os.path.join(directory, f"out.{what}")
@@ -63,7 +87,7 @@ def measure(directory: str, what: str) -> None:
         with open(path, "wb") as stream:
             FORMATS[what].write(run, stream, Look(), lambda count: None)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    grown = (peak_kib() - before) / 1024
     print(cpu, wall, grown, os.path.getsize(path) if what != "read" else 0)
 
 

@@ -91,7 +91,8 @@ def _say_problems(found: Run) -> None:
 
 
 def _say(line: str) -> None:
-    print(f"autoinstr: {line}", file=sys.stderr)
+    if sys.stderr is not None:  # print() would take None for standard output
+        print(f"autoinstr: {line}", file=sys.stderr)
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:

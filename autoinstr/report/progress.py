@@ -34,12 +34,18 @@ class Progress:
 
     def done(self) -> None:
         """Leave no line behind on a terminal."""
-        if self._terminal and self._shown and self._stream is not None:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+        if self._terminal and self._shown:
+            self._write("\r\x1b[K")
 
     def _say(self, line: str) -> None:
         self._shown = True
-        if self._stream is not None:
-            self._stream.write(f"\r{line}\x1b[K" if self._terminal else line + "\n")
+        self._write(f"\r{line}\x1b[K" if self._terminal else line + "\n")
+
+    def _write(self, text: str) -> None:
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(text)
             self._stream.flush()
+        except (OSError, ValueError):
+            self._stream = None  # nobody listens any more: the report goes on

@@ -199,6 +199,13 @@ def test_a_reader_that_goes_away_gets_no_traceback(run_directory: Path) -> None:
         assert child.stderr.read() == b""
 
 
+def test_without_stderr_nothing_of_it_lands_on_stdout(run_directory: Path, tmp_path: Path) -> None:
+    command = f'exec "{sys.executable}" -m autoinstr report "{run_directory}" --format csv -o "{tmp_path}/t.csv" 2>&-'
+    done = subprocess.run(["sh", "-c", command], env=clean_environment(PYTHONPATH=str(REPO)), stdout=subprocess.PIPE, timeout=120)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert (tmp_path / "t.csv").read_text().count("\n") == 5
+
+
 def test_nothing_heavy_is_imported(run_directory: Path) -> None:
     code = (
         "import sys, autoinstr.cli; autoinstr.cli.main(['report', sys.argv[1]]); "

@@ -51,6 +51,17 @@ def test_a_log_gets_a_line_after_two_seconds_and_then_seldom(clock: type[Clock])
     assert log.getvalue() == "autoinstr: table of run: 2 ranges, 4 s\nautoinstr: table of run: 6 ranges, 14 s\n"
 
 
+def test_a_stderr_that_breaks_does_not_stop_the_report(clock: type[Clock]) -> None:
+    broken = Terminal()
+    shown = progress.Progress(broken, "x")
+    broken.close()
+    for _ in range(3):
+        clock.now += 60
+        shown.tick(3)
+    shown.done()
+    assert shown.count == 9
+
+
 def test_without_stderr_nothing_happens(clock: type[Clock]) -> None:
     shown = progress.Progress(None, "x")
     clock.now += 60
