@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Callable
 
 REPO = Path(__file__).resolve().parents[1]
 CACHE = REPO / ".cache"
@@ -73,13 +74,11 @@ def main() -> int:
     timeline = out / "timeline.pftrace"
     if not quietly(autoinstr("report", str(out), "--format", "pftrace", "-o", str(timeline)), {}, lambda line: None):
         return 1
-    print(f"timeline        {timeline}   (https://ui.perfetto.dev, Open trace file; it is read in the browser, not uploaded)")
+    print(f"timeline        {timeline}   (https://ui.perfetto.dev, Open trace file)")
     print(f"run directory   {out}")
-    print()
-    print("next:")
-    print(f"  .venv/bin/autoinstr report {out} --sort self     where the time went, largest first")
-    print("  .venv/bin/autoinstr run -- python your_script.py     the same for a program of yours")
-    print("  .venv/bin/autoinstr report autoinstr-runs --latest")
+    print("\nnext:")
+    print(f"  .venv/bin/autoinstr report {out} --sort self   # the largest first")
+    print("  .venv/bin/autoinstr run -- python your_script.py                   # a program of yours")
     return 0
 
 
@@ -87,7 +86,7 @@ def autoinstr(*words: str) -> list[str]:
     return [sys.executable, "-m", "autoinstr", *words]
 
 
-def quietly(command: list[str], environ: dict[str, str], on_line: object) -> bool:
+def quietly(command: list[str], environ: dict[str, str], on_line: Callable[[str], None]) -> bool:
     """Run `command` and give each line of its output to `on_line`; where it fails, print all of that output. Leaves no process behind."""
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         # A session of its own, so that everything that the command started can be ended together.
@@ -101,25 +100,38 @@ def quietly(command: list[str], environ: dict[str, str], on_line: object) -> boo
             encoding="utf-8",
             errors="replace",
         )
-        late = threading.Timer(LIMIT_S, end_group, (process,))
-        late.start()
+        read, late = threading.Event(), threading.Event()
+        threading.Thread(target=watch, args=(process, read, late), daemon=True).start()
         try:
             assert process.stdout is not None
             for line in process.stdout:
                 log.write(line)
-                on_line(line.rstrip())  # type: ignore[operator]
+                on_line(line.rstrip())
             status = process.wait()
         finally:
-            in_time = not late.finished.is_set()
-            late.cancel()
+            read.set()
             end_group(process)
-        if status == 0:
+            process.wait()
+        if status == 0 and not late.is_set():
             return True
         log.seek(0)
         shutil.copyfileobj(log, sys.stderr)
-        why = f"exit status {status}" if in_time else f"it took longer than {LIMIT_S} s"
+        why = f"it took longer than {LIMIT_S} s" if late.is_set() else f"exit status {status}"
         print(f"demo: this failed ({why}): {' '.join(command)}", file=sys.stderr)
         return False
+
+
+def watch(process: subprocess.Popen[str], read: threading.Event, late: threading.Event) -> None:
+    """End everything that is too slow, or that a process which has ended left behind with our pipe in its hands."""
+    deadline = time.monotonic() + LIMIT_S
+    while process.poll() is None and time.monotonic() < deadline:
+        if read.wait(0.2):
+            return
+    if process.poll() is None:
+        late.set()
+    elif read.wait(10):
+        return
+    end_group(process)
 
 
 def end_group(process: subprocess.Popen[str]) -> None:

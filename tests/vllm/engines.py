@@ -55,7 +55,7 @@ class Place:
         )
 
     def start(self, *arguments: str, pipe: bool = True) -> subprocess.Popen[str]:
-        """`python ARGUMENTS` as a session leader, under `autoinstr run` where the agent is wanted. stderr, and stdout without `pipe`: the log."""
+        """`python ARGUMENTS`, leading a session, under `autoinstr run` where `agent`. stderr goes to the log, and stdout unless `pipe`."""
         command = [sys.executable, *arguments]
         environ = self.environ
         if self.agent:

@@ -105,7 +105,7 @@ def test_each_token_of_the_answers_is_a_forward_pass_of_the_recording(served: Se
 
 
 def test_nothing_is_lost_at_the_kill(served: Served) -> None:
-    """Each call that had begun is there, ended or named as open. The plugin counts after our start, so a kill between the two leaves one more."""
+    """Each call that had begun is there, ended or as open. The plugin counts after our start: a kill between the two leaves one more."""
     worker = served.processes["Worker"]
     calls = Counter(one.cls for one in recorded.ranges(worker))
     still_open = Counter(worker.names[one.name].cls for one in worker.open_ranges())
