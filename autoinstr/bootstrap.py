@@ -20,6 +20,7 @@ from autoinstr.session import Session
 if TYPE_CHECKING:
     from types import ModuleType
 
+
 _DYNAMO = ("torch._dynamo.utils", "torch._dynamo.variables.nn_module", "torch._dynamo")
 _session: Session | None = None
 
@@ -76,7 +77,7 @@ def _connect(session: Session) -> None:
 
 def _dynamo_imported(_: ModuleType) -> None:
     if _session is not None:
-        _session.swap.synchronise_copies()
+        _session.calls.swap.synchronise_copies()
         if dynamo.loaded():
             dynamo.tell()
 

@@ -10,11 +10,9 @@ from autoinstr import diagnosis, log, process, rundir
 from autoinstr.containment import contained, failed
 from autoinstr.emitters.recorder import Recorder, loaded_versions, open_in
 from autoinstr.filters import compile_filter
-from autoinstr.instrument import dynamo, eligible, modules, steps
-from autoinstr.instrument.callers import Callers
-from autoinstr.instrument.overrides import Overrides
-from autoinstr.instrument.plans import Plans
-from autoinstr.instrument.swap import Swap
+from autoinstr.instrument.calls import ModuleCalls
+from autoinstr.instrument.functions import FunctionRanges
+from autoinstr.instrument.steps import Window, optimizer_exists
 from autoinstr.names import wording
 from autoinstr.redaction import redact_argv
 
@@ -42,36 +40,14 @@ class Session:
         self._tracers = 0
         self._tracer_has_started = False
         self.filter = compile_filter(config.include, config.exclude, config.sources)
-        module_class = torch_module.Module
-        self.swap = Swap(module_class)
         self.recorder = Recorder(self._open_writer, self._recorder_failed, config.domain)
-        callers = Callers(module_class)
-        self.plans = Plans(
-            self.recorder,
-            self.filter,
-            wording(config.name_for("recorder")),
-            lambda cls: known and eligible.class_is_plain(cls, module_class),
-            callers,
-            lambda cls: self.overrides.wrap(cls),
-            lambda error: failed("a module range", error),
+        message = wording(config.name_for("recorder"))
+        self.calls = ModuleCalls(
+            torch_module, self.recorder, self.filter, message, lambda error: failed("a module range", error), self._outermost_ended
         )
-        local, begin, original = self.recorder.local, self.plans.begin, self.swap.original
-        self.overrides = Overrides(module_class, local, self.plans.begin_own, callers.codes.add)
-        self._long = modules.long_call(original, begin)
-        self._usual = self._long
-        known = eligible.torch_is_known(torch_module)
-        if known:
-            line = eligible.forward_line(torch_module)
-            tracing = sys.modules["torch.jit._trace"]
-            self._usual = modules.short_call(torch_module, tracing, line, self.plans.plans, local, begin, self.recorder.nowhere)
-        self.window: steps.Window | None = None
-        if config.window is not None:
-            self.window = steps.Window(*config.window, self._window_changed)
-            self._counting = steps.counting_call(original, local, begin, self._outermost_ended)
-            self._steps_by_optimizer: bool | None = None
-        for function in {self._long, self._usual, getattr(self, "_counting", self._long)}:
-            callers.codes.add(function.__code__)
-            dynamo.stands_for(function, original)
+        self.functions = FunctionRanges(self.recorder, lambda error: failed("a function range", error))
+        self.window = None if config.window is None else Window(*config.window, self._record)
+        self._steps_by_optimizer: bool | None = None
 
     # -- the switch ---------------------------------------------------------------------------------------------------------------------
 
@@ -85,7 +61,7 @@ class Session:
                 self._steps_by_optimizer = None
                 self.window.restart()
             else:
-                self.plans.on()
+                self._record(True)
             self.recorder.set_active(True)
             self._put()
         self.diagnose()
@@ -96,29 +72,27 @@ class Session:
             if not self._wanted:
                 return
             self._wanted, self.reason = False, reason
-            self.swap.take_out()
-            self.plans.off()
+            self.calls.take_out()
+            self._record(False)
             self.recorder.set_active(False)
         self.diagnose()
 
     def _put(self) -> None:
         counting = self.window is not None and not self.window.over
-        state = self.swap.put(self._counting if counting else self._long if self._tracers else self._usual)
-        if state == "blocked":
-            self.reason = f"torch.nn.Module.__call__ is patched by {self.swap.foreign()}"
-            log.once("blocked", "warning", "module ranges stay off: torch.nn.Module.__call__ is patched", by=self.swap.foreign())
-        elif state == "beneath":
-            log.once("beneath", "info", "torch.nn.Module.__call__ is patched over ours; ranges are written beneath", by=self.swap.foreign())
+        other = self.calls.put(counting, bool(self._tracers))
+        if other is not None:
+            self.reason = f"torch.nn.Module.__call__ is patched by {other}"
+
+    def _record(self, on: bool) -> None:
+        (self.calls.plans.on if on else self.calls.plans.off)()
+        self.functions.active = on
 
     # -- windows ------------------------------------------------------------------------------------------------------------------------
-
-    def _window_changed(self, on: bool) -> None:
-        (self.plans.on if on else self.plans.off)()
 
     @contained("counting steps")
     def _outermost_ended(self) -> None:
         if self._steps_by_optimizer is None:
-            self._steps_by_optimizer = steps.optimizer_exists()
+            self._steps_by_optimizer = optimizer_exists()
         if not self._steps_by_optimizer:
             self._step()
 
@@ -134,7 +108,7 @@ class Session:
             if self.window is not None and self._wanted:
                 self.window.step()
                 if self.window.over:
-                    self.swap.take_out()
+                    self.calls.take_out()
 
     # -- profilers (instrument/tracers.py) ----------------------------------------------------------------------------------------------
 
@@ -144,7 +118,7 @@ class Session:
         torch's."""
         if python_tracer and not self._tracer_has_started:
             with self._lock:
-                self.swap.take_out()
+                self.calls.take_out()
 
     @contained("watching a profiler")
     def profiler_started(self, python_tracer: bool, running: bool) -> None:
@@ -219,7 +193,7 @@ class Session:
     def reset_in_child(self) -> None:
         """In a forked child: locks, numbers and the recording are the parent's. This process starts its own at its first range."""
         self._lock = threading.RLock()
-        self.plans.reset_in_child()
+        self.calls.plans.reset_in_child()
         self.recorder.reset_in_child()
         self.roles, self.rank, self.world_size = [], None, None
         self.diagnose()
@@ -237,16 +211,17 @@ class Session:
     def remove(self) -> None:
         """Leave no patch behind. For tests; a session lives as long as its process."""
         self.off("removed")
-        self.overrides.unwrap_all()
+        self.calls.overrides.unwrap_all()
 
     def diagnose(self) -> None:
         """For `autoinstr doctor -- command`."""
-        decisions = [{"path": p, "class": c, "keep": keep, "reason": why} for (p, c), (keep, why) in self.plans.decisions().items()]
         writer = self.recorder.writer
         details: dict[str, object] = {
             "emitter": "recorder",
-            "wrapped": self.swap.state() == "in",
+            "wrapped": self.calls.swap.state() == "in",
             "roles": self.roles,
             "out": self.config.out,
+            "recording": writer.path if writer else None,
+            "modules": self.calls.decisions(),
         }
-        diagnosis.report(self._wanted, self.reason, {**details, "recording": writer.path if writer else None, "modules": decisions})
+        diagnosis.report(self._wanted, self.reason, details)
