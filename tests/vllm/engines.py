@@ -14,10 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests import recorded
 from tests.conftest import REPO, clean_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from autoinstr.recording.reader import Recording
 
 EXAMPLES = REPO / "examples"
 LIMIT_S = 600  # one engine takes 30 s on an idle machine; a shared one was seen to take six times as long
@@ -107,6 +110,12 @@ def run_offline(model: Path, places: Sequence[Place], *arguments: str) -> list[O
             assert process.returncode == 0, f"exit status {process.returncode}, agent={place.agent}\n{stdout}\n{place.log()}"
             ended.append(Offline(place, stdout))
     return ended
+
+
+def module_calls(recording: Recording) -> list[recorded.Range]:
+    """The closed ranges of module calls; functions have ranges in other domains."""
+    domains = {(name.root, name.path, name.cls): name.domain for name in recording.names.values()}
+    return [one for one in recorded.ranges(recording) if domains[one.root, one.path, one.cls] == "Module"]
 
 
 @contextmanager

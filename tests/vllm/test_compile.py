@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests import recorded
 from tests.vllm.conftest import Pair
-from tests.vllm.engines import Offline
+from tests.vllm.engines import Offline, module_calls
 
 
 def keys(run: Offline) -> list[str]:
@@ -60,6 +60,6 @@ def test_what_is_outside_the_compiled_model_is_recorded(compiled: Pair, exchange
     """Inside it there is no module call any more: the layers are one compiled function."""
     for run in (compiled.agent, exchanged.agent):
         (worker,) = [one for one in recorded.recordings(run.place.out) if one.role == "Worker"]
-        calls = Counter((one.path, one.cls) for one in recorded.ranges(worker))
+        calls = Counter((one.path, one.cls) for one in module_calls(worker))
         assert set(calls) == {("", "Qwen2ForCausalLM"), ("model", "Qwen2Model"), ("logits_processor", "LogitsProcessor"), ("", "Sampler")}
-        assert calls["", "Qwen2ForCausalLM"] == calls["model", "Qwen2Model"] >= 33
+        assert calls["", "Qwen2ForCausalLM"] == calls["model", "Qwen2Model"] >= 1 + 32  # a warm-up pass compiles it

@@ -13,6 +13,7 @@ from autoinstr.recording.reader import Recording
 from examples.tiny_model import LAYERS
 from tests import recorded
 from tests.vllm.conftest import Pair
+from tests.vllm.engines import module_calls
 
 OF_A_LAYER = {
     "": "Qwen2DecoderLayer",
@@ -40,7 +41,7 @@ def processes(eager: Pair) -> dict[str, Recording]:
 @pytest.fixture(scope="module")
 def worker(processes: dict[str, Recording]) -> list[recorded.Range]:
     assert not processes["Worker"].open_ranges()
-    return recorded.ranges(processes["Worker"])
+    return module_calls(processes["Worker"])
 
 
 def test_the_token_ids_are_the_same(eager: Pair) -> None:
@@ -63,11 +64,11 @@ def test_each_process_knows_what_it_is(processes: dict[str, Recording]) -> None:
 
 
 def test_a_decoder_layer_is_called_layers_times_forward_passes(eager: Pair, worker: list[recorded.Range]) -> None:
-    """Forward passes are counted by a plugin of vLLM in the same run: the profiling pass of the start is one, then one for each step."""
+    """Forward passes are counted in the same run by a plugin of vLLM, which knows nothing of us."""
     truth = eager.agent.place.counts()
     calls = Counter(one.cls for one in worker)
-    # 32 steps give each prompt its 32 tokens if all are scheduled together, and more if they are not; before them comes one profiling pass
-    assert truth["Qwen2ForCausalLM"] >= 33
+    # 32 if vLLM schedules all prompts together from the first step on, 33 if the engine begins before it has all; both were seen
+    assert truth["Qwen2ForCausalLM"] >= 32
     assert calls["Qwen2ForCausalLM"] == truth["Qwen2ForCausalLM"]
     assert calls["Qwen2DecoderLayer"] == truth["Qwen2DecoderLayer"] == LAYERS * truth["Qwen2ForCausalLM"]
 
@@ -110,5 +111,5 @@ def test_the_report_has_the_same_counts(eager: Pair, worker: list[recorded.Range
     assert said.returncode == 0, said.stderr
     report = json.loads(said.stdout)
     assert {one["role"] for one in report["processes"]} == {"MainProcess", "EngineCore", "Worker"}
-    rows = {(row["root"], row["path"], row["class"]): row["calls"] for row in report["rows"]}
+    rows = {(row["root"], row["path"], row["class"]): row["calls"] for row in report["rows"] if row["domain"] == "Module"}
     assert rows == Counter((one.root, one.path, one.cls) for one in worker)

@@ -19,7 +19,7 @@ import pytest
 from autoinstr.recording.reader import Recording
 from examples.tiny_model import LAYERS
 from tests import recorded
-from tests.vllm.engines import LIMIT_S, Place, ending_all
+from tests.vllm.engines import LIMIT_S, Place, ending_all, module_calls
 
 PROMPTS = (("The capital of France is", 5), ("1 2 3", 17), ("To be", 1))
 
@@ -97,17 +97,17 @@ def test_all_three_processes_are_recorded_and_the_worker_was_killed(served: Serv
 
 
 def test_each_token_of_the_answers_is_a_forward_pass_of_the_recording(served: Served) -> None:
-    """The answers say how many tokens there were; one pass more, at the start, is vLLM's profiling."""
+    """The answers say how many tokens there were. Not compiled and on a CPU, vLLM makes no pass of its own at the start."""
     assert served.tokens == sum(count for _, count in PROMPTS)
-    assert served.passes_before == 1 + served.tokens
-    calls = Counter(one.cls for one in recorded.ranges(served.processes["Worker"]))
+    assert served.passes_before == served.tokens
+    calls = Counter(one.cls for one in module_calls(served.processes["Worker"]))
     assert calls["Qwen2ForCausalLM"] > served.passes_before
 
 
 def test_nothing_is_lost_at_the_kill(served: Served) -> None:
     """Each call that had begun is there, ended or as open. The plugin counts after our start: a kill between the two leaves one more."""
     worker = served.processes["Worker"]
-    calls = Counter(one.cls for one in recorded.ranges(worker))
+    calls = Counter(one.cls for one in module_calls(worker))
     still_open = Counter(worker.names[one.name].cls for one in worker.open_ranges())
     truth = served.place.counts()
     for cls in ("Qwen2ForCausalLM", "Qwen2DecoderLayer"):
