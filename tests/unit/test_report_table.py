@@ -77,6 +77,12 @@ def test_the_limit_keeps_the_heaviest_with_the_lines_above_them_and_says_what_is
     assert len(modules(render(FakeRecording(events), limit=0))) == 23
 
 
+def test_a_heavy_module_that_is_mostly_called_on_its_own_keeps_its_light_parent() -> None:
+    events = [Event(0, 10, "light", "L"), Event(1, 2, "light.heavy", "H"), Event(100, 9_000, "light.heavy", "H")]
+    events += [Event(10_000 + 200 * at, 10_000 + 200 * at + 100, f"other{at}", "O") for at in range(5)]
+    assert [line.split()[0] for line in modules(render(FakeRecording(events), limit=2))] == ["light", "heavy"]
+
+
 @pytest.mark.parametrize(("sort", "first"), [("total", "Model"), ("self", "a.b"), ("calls", "c"), ("mean", "Model")])
 def test_other_orders_are_flat_lists(sort: str, first: str) -> None:
     events = [
