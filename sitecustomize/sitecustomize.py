@@ -54,7 +54,7 @@ def run(spec, entry, package=False):
 
 
 def imported_by_an_agent():
-    """Whether another sitecustomize runs us. For site itself, and for a program, "nothing next" has to be the ImportError it is natively."""
+    """Whether another sitecustomize runs us. For site and for a program, "nothing next" has to be the ImportError it is natively."""
     here = os.path.dirname(run.__code__.co_filename)
     callers = []
     frame = sys._getframe(1)

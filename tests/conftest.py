@@ -42,7 +42,9 @@ def nothing_stays_patched() -> Iterator[None]:
 
 def clean_environment(**extra: str) -> dict[str, str]:
     """This process's environment without anything that would switch autoinstr on, or change where Python looks."""
-    environ = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith(("AUTOINSTR", "PYTHON", "COVERAGE_", "PYTEST"))}
+    environ = {
+        name: value for name, value in os.environ.items() if not name.lstrip("_").startswith(("AUTOINSTR", "PYTHON", "COVERAGE_", "PYTEST"))
+    }
     environ.update(extra)
     return environ
 
@@ -64,7 +66,7 @@ class Python:
         timeout: float = 120,
         **more: Any,
     ) -> subprocess.CompletedProcess[str]:
-        """path: the entries of PYTHONPATH (none: not set). on: the value of AUTOINSTR (None: not set). env: beyond the clean environment."""
+        """path: the entries of PYTHONPATH (none: not set). on: the value of AUTOINSTR (None: not set). env: what else."""
         environ = clean_environment(**(env or {}))
         if path:
             environ["PYTHONPATH"] = os.pathsep.join(map(str, path))
@@ -74,7 +76,13 @@ class Python:
             more["stdin"] = subprocess.DEVNULL
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
         return subprocess.run(
-            [self.executable, *map(str, args)], env=environ, cwd=cwd or self.cwd, timeout=timeout, encoding="utf-8", errors="replace", **streams
+            [self.executable, *map(str, args)],
+            env=environ,
+            cwd=cwd or self.cwd,
+            timeout=timeout,
+            encoding="utf-8",
+            errors="replace",
+            **streams,
         )
 
 

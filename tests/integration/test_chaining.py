@@ -151,7 +151,11 @@ def test_twice_and_by_another_name_on_the_path(bare: Python, tmp_path: Path) -> 
     folder = write_next(tmp_path / "next", NEXT["normal"])
     ours = bare.run("-c", PROGRAM, "a", path=(GATE, f"{GATE}/", link, REPO, folder))
     native = bare.run("-c", PROGRAM, "a", path=(folder,))
-    assert (ours.returncode, ours.stdout.splitlines()[:3], ours.stderr) == (native.returncode, native.stdout.splitlines()[:3], native.stderr)
+    assert (ours.returncode, ours.stdout.splitlines()[:3], ours.stderr) == (
+        native.returncode,
+        native.stdout.splitlines()[:3],
+        native.stderr,
+    )
 
 
 def test_behind_another_sitecustomize_that_imports_the_next(bare: Python, tmp_path: Path) -> None:

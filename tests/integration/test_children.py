@@ -44,7 +44,8 @@ def in_process(how):
     if how == "subprocess":
         return json.loads(subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True).stdout)
     if how == "shell":
-        return json.loads(subprocess.run(f'cd / && "{sys.executable}" -', shell=True, input=program.encode(), stdout=subprocess.PIPE).stdout)
+        command = f'cd / && "{sys.executable}" -'
+        return json.loads(subprocess.run(command, shell=True, input=program.encode(), stdout=subprocess.PIPE).stdout)
     if how == "posix_spawn":
         read, write = os.pipe()
         pid = os.posix_spawn(sys.executable, [sys.executable, "-c", program], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, write, 1)])
@@ -52,7 +53,8 @@ def in_process(how):
         return json.loads(os.read(read, 4096))
     if how == "exec":
         sys.stdout.flush()
-        os.execv(sys.executable, [sys.executable, "-c", f"import json, runpy; print(json.dumps([{state()!r}, runpy.run_path({__file__!r})['state']()]))"])
+        program = f"import json, runpy; print(json.dumps([{state()!r}, runpy.run_path({__file__!r})['state']()]))"
+        os.execv(sys.executable, [sys.executable, "-c", program])
 
 def send(queue):
     queue.put(state())
@@ -91,7 +93,7 @@ def test_a_child_is_on_and_agrees(bare: Python, job: Path, way: tuple[str, ...],
     assert parent[2] == child[2] and parent[2].startswith(f"{bare.cwd}/autoinstr-runs/")
     assert (parent[3] == child[3]) == (way == ("exec",))
     if way != ("fork",) and sys.version_info < (3, 12):
-        assert run.stderr == ""  # 3.12 warns of a fork in a process with threads, which ProcessPoolExecutor has, with or without us
+        assert run.stderr == ""  # 3.12 warns of a fork in a process with threads, as ProcessPoolExecutor's, without us too
 
 
 @pytest.mark.parametrize("way", WAYS, ids="-".join)
@@ -137,7 +139,8 @@ def fake_torch(folder: Path, source: str = "finished = True\n") -> None:
 def test_activation_is_called_once_with_torch_complete(bare: Python) -> None:
     fake_torch(bare.cwd)
     (bare.cwd / "sitecustomize.py").write_text(STAND_IN)
-    run = bare.run("-c", "import importlib.util\nassert importlib.util.find_spec('torch')\nimport torch; print(torch.activated)", path=(GATE, bare.cwd))
+    program = "import importlib.util\nassert importlib.util.find_spec('torch')\nimport torch; print(torch.activated)"
+    run = bare.run("-c", program, path=(GATE, bare.cwd))
     assert (run.stdout, run.stderr) == ("1\n", "")
 
 

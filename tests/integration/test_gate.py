@@ -63,7 +63,7 @@ def test_the_default_run_directory(bare: Python) -> None:
 def test_children_in_another_directory_agree_on_every_path(bare: Python, tmp_path: Path) -> None:
     other = tmp_path / "a,b"
     other.mkdir()
-    program = f"import os, subprocess, sys; os.chdir({str(other)!r}); sys.exit(subprocess.run([sys.executable, '-c', {SHOW!r}]).returncode)"
+    program = f"import os, subprocess, sys; os.chdir({str(other)!r}); subprocess.run([sys.executable, '-c', {SHOW!r}])"
     value = r"out=runs/x\,y,include=a.*,b.*,config=own.toml,log_file=log.txt"
     for flags, on in (((), value), (("-X", f"autoinstr={value}"), None)):
         environ = json.loads(bare.run(*flags, "-c", program, on=on).stdout)[1]
@@ -191,7 +191,8 @@ def test_multiprocessing_helpers(bare: Python) -> None:
     script = bare.cwd / "job.py"
     script.write_text(
         "import multiprocessing, sys\ndef work(x):\n    return 'autoinstr' in sys.modules\n"
-        "if __name__ == '__main__':\n    with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:\n        print(pool.map(work, [1]))\n"
+        "if __name__ == '__main__':\n    with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:\n"
+        "        print(pool.map(work, [1]))\n"
     )
     seen = {}
     for method in ("spawn", "forkserver"):
@@ -203,7 +204,11 @@ def test_multiprocessing_helpers(bare: Python) -> None:
 def test_inductor_and_vllm_helpers(bare: Python, tmp_path: Path) -> None:
     """Their files, at their places, started as torch and vLLM start them."""
     site = tmp_path / "site"
-    scripts = ("torch/_inductor/compile_worker/__main__.py", "torch/_inductor/__autotune_main__.py", "vllm/model_executor/models/registry.py")
+    scripts = (
+        "torch/_inductor/compile_worker/__main__.py",
+        "torch/_inductor/__autotune_main__.py",
+        "vllm/model_executor/models/registry.py",
+    )
     for name in scripts:
         (site / name).parent.mkdir(parents=True, exist_ok=True)
         (site / name).write_text("")

@@ -47,16 +47,18 @@ def test_on_where_supported(versioned: tuple[str, Python]) -> None:
     version, python = versioned
     program = "import sys; print('autoinstr.instrument.importhook' in sys.modules)"
     for path in (GATE, REPO):
-        run = python.run("-c", program, path=(path,))
+        run = python.run("-B", "-c", program, path=(path,))
         assert (run.returncode, run.stdout, run.stderr) == (0, f"{version in SUPPORTED}\n", ""), path
-        assert python.run("-c", program, path=(path,), on=None).stdout == "False\n"
+        assert python.run("-B", "-c", program, path=(path,), on=None).stdout == "False\n"
     if version == "2.7":
         return  # it refuses -X
-    run = python.run("-X", "autoinstr", "-c", program, on=None)
+    run = python.run("-B", "-X", "autoinstr", "-c", program, on=None)
     assert run.stdout == f"{version in SUPPORTED}\n"
 
 
-@pytest.mark.parametrize("case", ["none", "normal", "value-error", "missing-import", "import-error-naming-sitecustomize", "system-exit", "keyboard-interrupt"])
+@pytest.mark.parametrize(
+    "case", ["none", "normal", "value-error", "missing-import", "import-error-naming-sitecustomize", "system-exit", "keyboard-interrupt"]
+)
 def test_chaining(versioned: tuple[str, Python], tmp_path: Path, case: str) -> None:
     version, python = versioned
     source = NEXT[case]
@@ -81,7 +83,7 @@ def test_left_alone(versioned: tuple[str, Python]) -> None:
     for args, wanted in ((("-m", "compileall", "-q", "x"), "off"), (("-c", "0"), "on"), (("-Wignore", "-m", "pip", "--version"), "off")):
         verdicts = python.cwd / "verdicts"
         verdicts.unlink(missing_ok=True)
-        python.run(*args, env={"_AUTOINSTR_VERDICTS": str(verdicts)})
+        python.run("-B", *args, env={"_AUTOINSTR_VERDICTS": str(verdicts)})
         assert verdicts.read_text().split("\t")[2] == wanted, args
 
 
@@ -95,12 +97,12 @@ def test_the_import_hook(versioned: tuple[str, Python]) -> None:
         "stand_in.activate = lambda: sys.stdout.write('activated %s\\n' % sys.modules['torch'].last)\n"
         "sys.modules['autoinstr.bootstrap'] = sys.modules['autoinstr'].bootstrap = stand_in\n"
     )
-    run = python.run("-c", "import torch, importlib; importlib.reload(torch)", path=(GATE, python.cwd))
+    run = python.run("-B", "-c", "import torch, importlib; importlib.reload(torch)", path=(GATE, python.cwd))
     assert (run.stdout, run.stderr) == ("activated 1\nactivated 1\n", "")
     (python.cwd / "sitecustomize.py").unlink()
     (python.cwd / "torch.py").write_text("import sys\n1 / 0\n")
-    native = python.run("-c", "import torch", path=(python.cwd,), on=None)
-    ours = python.run("-c", "import torch", path=(GATE, python.cwd))
+    native = python.run("-B", "-c", "import torch", path=(python.cwd,), on=None)
+    ours = python.run("-B", "-c", "import torch", path=(GATE, python.cwd))
     assert (ours.returncode, ours.stdout, ours.stderr) == (native.returncode, native.stdout, native.stderr)
 
 

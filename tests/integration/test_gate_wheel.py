@@ -20,7 +20,13 @@ OURS = "['_autoinstr_gate', 'autoinstr', 'autoinstr._pth', 'autoinstr.instrument
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed (make setup)")
     out = tmp_path_factory.mktemp("dist")
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", out], cwd=REPO, check=True, capture_output=True, env=clean_environment())
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", out],
+        cwd=REPO,
+        check=True,
+        capture_output=True,
+        env=clean_environment(),
+    )
     (built,) = out.glob("*.whl")
     return built
 
@@ -54,7 +60,9 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     assert "autoinstr = autoinstr.cli:main" in zipfile.ZipFile(wheel).read(entry_points).decode()
 
 
-@pytest.mark.parametrize("flags", [(), ("-E",), ("-I",), ("-s",), ("-X", "autoinstr"), ("-X", "autoinstr=emitter=none", "-I")], ids=" ".join)
+@pytest.mark.parametrize(
+    "flags", [(), ("-E",), ("-I",), ("-s",), ("-X", "autoinstr"), ("-X", "autoinstr=emitter=none", "-I")], ids=" ".join
+)
 def test_the_pth_alone_switches_on(venv_python: Python, flags: tuple[str, ...]) -> None:
     run = venv_python.run(*flags, "-c", SHOW, path=(), on=None if "-X" in flags else "1")
     assert (run.returncode, run.stdout, run.stderr) == (0, f"True {OURS}\n", "")
@@ -85,7 +93,9 @@ def test_both_ways_at_once_are_one(venv_python: Python, installed: Path) -> None
     for path, package in (((folder, nxt), installed), ((folder, REPO / "sitecustomize", nxt), installed), ((folder, REPO, nxt), REPO)):
         run = venv_python.run("-c", program, path=path)
         assert (run.stdout, run.stderr) == (f"1 5 {package}/autoinstr/__init__.py\n", "")
-    run = venv_python.run("-I", "-c", "import sys; print(len([f for f in sys.meta_path if type(f).__module__.startswith('autoinstr')]))", path=())
+    run = venv_python.run(
+        "-I", "-c", "import sys; print(len([f for f in sys.meta_path if type(f).__module__.startswith('autoinstr')]))", path=()
+    )
     assert run.stdout == "1\n"
 
 

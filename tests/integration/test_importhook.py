@@ -107,7 +107,10 @@ def test_half_imported_is_deferred_until_finished(write: Write) -> None:
 
 
 def test_raising_midway_then_retried(write: Write) -> None:
-    write(hooked="import hooked_switch\nif hooked_switch.broken:\n    raise RuntimeError('half way')\nlast = 1\n", hooked_switch="broken = True\n")
+    write(
+        hooked="import hooked_switch\nif hooked_switch.broken:\n    raise RuntimeError('half way')\nlast = 1\n",
+        hooked_switch="broken = True\n",
+    )
     seen = Seen()
     importhook.register("hooked", seen)
     with pytest.raises(RuntimeError, match="half way"):
@@ -324,13 +327,23 @@ def test_a_package_that_joins_a_thread_importing_its_submodule_does_not_hang(bar
 
 @pytest.mark.parametrize(
     "source",
-    ["import missing_module\n", "def f():\n    1 / 0\nf()\n", "def (:\n", "raise SystemExit(4)\n", "from hooked_broken import nothing\n", "x = '\\0'\n\0\n"],
+    [
+        "import missing_module\n",
+        "def f():\n    1 / 0\nf()\n",
+        "def (:\n",
+        "raise SystemExit(4)\n",
+        "from hooked_broken import nothing\n",
+        "x = '\\0'\n\0\n",
+    ],
 )
 @pytest.mark.parametrize("verb", ["import hooked_broken", "import importlib; importlib.import_module('hooked_broken')"])
 def test_a_failing_import_shows_the_same_traceback(bare: Python, source: str, verb: str) -> None:
     (bare.cwd / "hooked_broken.py").write_bytes(source.encode())
     native = bare.run("-c", verb, path=(REPO,), on=None)
-    hook = "from autoinstr.instrument import importhook as h; h.register('hooked_broken', print); h.register('missing_module', print); h.install(); "
+    hook = (
+        "from autoinstr.instrument import importhook as h; h.register('hooked_broken', print); "
+        "h.register('missing_module', print); h.install(); "
+    )
     ours = bare.run("-c", hook + verb, path=(REPO,), on=None)
     assert (ours.returncode, ours.stdout) == (native.returncode, native.stdout)
     ours_shown, native_shown = ours.stderr.replace(hook, "").splitlines(), native.stderr.splitlines()

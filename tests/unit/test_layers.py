@@ -42,7 +42,7 @@ def module_name(file: Path) -> str:
 
 
 def imports_of(file: Path) -> list[tuple[int, str]]:
-    """(line, absolute module) of every import in the file, the nested ones included; the names of `from x import y` count if y is a module."""
+    """(line, absolute module) of every import in the file, nested ones too; the y of `from x import y` counts if it is a module."""
     found = []
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
@@ -66,7 +66,11 @@ FILES = sorted([*REPO.glob("autoinstr/**/*.py"), *REPO.glob("sitecustomize/*.py"
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(REPO)))
 def test_imports_go_down(file: Path) -> None:
     own = layer_of(module_name(file))
-    up = [f"line {line} imports {name} ({LAYERS[layer_of(name)][0]})" for line, name in imports_of(file) if name.startswith("autoinstr") and layer_of(name) < own]
+    up = [
+        f"line {line} imports {name} ({LAYERS[layer_of(name)][0]})"
+        for line, name in imports_of(file)
+        if name.startswith("autoinstr") and layer_of(name) < own
+    ]
     assert not up, f"{module_name(file)} ({LAYERS[own][0]}) imports from above: {up}"
 
 
@@ -83,8 +87,16 @@ def test_the_scanner_sees_every_way_to_import(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "autoinstr" / "cli").mkdir()
     (tmp_path / "autoinstr" / "session.py").write_text("")
     file = package / "bad.py"
-    file.write_text("import autoinstr.report.table\nfrom autoinstr import session\ndef f():\n    from ..cli import main\nfrom . import other\nimport os\n")
-    assert [name for _, name in imports_of(file)] == ["autoinstr.report.table", "autoinstr.session", "autoinstr.instrument", "autoinstr.cli"]
+    file.write_text(
+        "import autoinstr.report.table\nfrom autoinstr import session\ndef f():\n    from ..cli import main\n"
+        "from . import other\nimport os\n"
+    )
+    assert [name for _, name in imports_of(file)] == [
+        "autoinstr.report.table",
+        "autoinstr.session",
+        "autoinstr.instrument",
+        "autoinstr.cli",
+    ]
     assert [layer_of(name) for _, name in imports_of(file)] == [2, 4, 5, 1]
 
 
