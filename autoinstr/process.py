@@ -18,12 +18,22 @@ def describe() -> dict[str, Any]:
     uname = os.uname()
     return {
         "host": uname.nodename,
+        "boot": _boot_id(),
         "platform": f"{uname.sysname} {uname.machine}",
         "ppid": os.getppid(),
         "roles": _roles(),
         "rank": number,
         "world_size": size,
     }
+
+
+def _boot_id() -> str:
+    """Which start of the kernel this is: processes that agree on it share one clock. "" where the kernel does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+            return stream.read().strip()
+    except OSError:
+        return ""
 
 
 def rank() -> tuple[int | None, int | None]:
