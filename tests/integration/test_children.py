@@ -108,7 +108,8 @@ def test_a_forkserver_with_a_preload(bare: Python) -> None:
     job = bare.cwd / "job.py"
     job.write_text(
         "import multiprocessing, sys\ndef work(_):\n    import torch\n    return torch.activated\n"
-        "if __name__ == '__main__':\n    context = multiprocessing.get_context('forkserver')\n    context.set_forkserver_preload(['torch'])\n"
+        "if __name__ == '__main__':\n    context = multiprocessing.get_context('forkserver')\n"
+        "    context.set_forkserver_preload(['torch'])\n"
         "    with context.Pool(1) as pool:\n        print(pool.map(work, [1]))\n"
     )
     sitecustomize = bare.cwd / "next"
