@@ -37,6 +37,7 @@ class FakeRecording:
         self.rank: int | None = None
         self.world_size: int | None = None
         self.host = "host"
+        self.header: dict[str, Any] = {}
         self.emitter = "recorder"
         self.complete = True
         self.dropped = 0

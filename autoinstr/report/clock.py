@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
 
 BASE_PERIOD_S = 7_889_238
-# Offsets of one machine's processes differ by the time it takes to read a pair and by what NTP corrects during a run; those of two machines
-# that happen to have one name, by the difference of their boot times.
+# Where the kernel does not say which boot it is: offsets of one machine's processes differ by the time it takes to read a pair and by what
+# NTP corrects during a run; those of two machines that happen to have one name, by the difference of their boot times.
 SAME_MACHINE_NS = 10_000_000
 
 
@@ -38,9 +38,11 @@ class Axis:
                 continue
             firsts.append(pair[0])
             offset = pair[0] - pair[1]
-            known = [other for host, other in machines if host == recording.host and abs(other - offset) < SAME_MACHINE_NS]
+            boot = str(recording.header.get("boot") or "")
+            machine = boot or recording.host
+            known = [other for one, other in machines if one == machine and (boot or abs(other - offset) < SAME_MACHINE_NS)]
             if not known:
-                machines.append((recording.host, offset))
+                machines.append((machine, offset))
             wall.append(known[0] if known else offset)
         self.base_ns = base_ns(min(firsts)) if firsts else 0
         fallback = machines[0][1] if machines else 0

@@ -36,3 +36,16 @@ def test_a_recording_without_a_clock_pair_is_laid_beside_the_others_and_named() 
     assert one.offsets[1] == one.offsets[0]
     assert one.unaligned == [1]
     assert axis(("a", 0, 0)).offsets == [0]
+
+
+def test_one_boot_is_one_clock_whatever_the_wall_clock_did_and_the_containers_are_called() -> None:
+    recordings: Any = [
+        FakeRecording([], host=host, clock_pairs=[pair, (0, 0)])
+        for host, pair in (("pod-a", (WALL, 500)), ("pod-b", (WALL + 3600 * SECOND, 900)))
+    ]
+    for recording in recordings:
+        recording.header = {"boot": "0f1e"}
+    one = Axis(recordings)
+    assert one.offsets[0] == one.offsets[1] == WALL - 500 - one.base_ns
+    recordings[1].header = {"boot": "2d3c"}
+    assert Axis(recordings).offsets[1] + one.base_ns == WALL + 3600 * SECOND - 900
