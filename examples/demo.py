@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Callable
 
 REPO = Path(__file__).resolve().parents[1]
 CACHE = REPO / ".cache"
+LOG = CACHE / "demo.log"  # what the last command said
 LIMIT_S = 900  # for the script; a machine that needs longer is not making progress
 
 # What the engine logs, and what that means.
@@ -30,6 +30,7 @@ STAGES = (
     (re.compile(r"Starting to load model"), "Worker has imported vLLM; it loads the model"),
     (re.compile(r"init engine .* took"), "the engine is ready and generates"),
     (re.compile(r"^\d+ tokens for \d+ prompts"), "the script says: {line}"),
+    (re.compile(r"^autoinstr: "), "{line}"),
     (re.compile(r"send sigterm to process EngineCore"), "vLLM stops its processes (a few seconds)"),
 )
 
@@ -39,6 +40,7 @@ def main() -> int:
     parser.add_argument("--script", choices=("vllm", "transformers"), help="default: vllm where it is installed")
     script = parser.parse_args().script or ("vllm" if importlib.util.find_spec("vllm") else "transformers")
     os.chdir(REPO)
+    CACHE.mkdir(exist_ok=True)
     begun = time.monotonic()
 
     def say(text: str) -> None:
@@ -69,6 +71,7 @@ def main() -> int:
     say(f"autoinstr report {out}")
     print(flush=True)
     if subprocess.run(autoinstr("report", str(out)), check=False).returncode:
+        print(f"demo: the script ended well, but its recording is not as it should be; the script's output is in {LOG}", file=sys.stderr)
         return 1
     print(flush=True)
     timeline = out / "timeline.pftrace"
@@ -87,8 +90,9 @@ def autoinstr(*words: str) -> list[str]:
 
 
 def quietly(command: list[str], environ: dict[str, str], on_line: Callable[[str], None]) -> bool:
-    """Run `command` and give each line of its output to `on_line`; where it fails, print all of that output. Leaves no process behind."""
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+    """Run `command` and give each line of its output to `on_line`; where it fails, print all of that output.
+    Leaves no process behind."""
+    with open(LOG, "w+", encoding="utf-8", errors="replace") as log:
         # A session of its own, so that everything that the command started can be ended together.
         process = subprocess.Popen(
             command,

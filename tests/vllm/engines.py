@@ -80,6 +80,10 @@ class Place:
     def log(self) -> str:
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
+    def end_of_log(self, stdout: str = "") -> str:
+        """For a message: the whole would be thousands of lines."""
+        return "\n".join([*stdout.splitlines()[-40:], *self.log().splitlines()[-40:]])
+
     def counts(self) -> dict[str, int]:
         """Calls of forward in the one Worker, by class."""
         (file,) = self.counts_folder.iterdir()
@@ -107,7 +111,7 @@ def run_offline(model: Path, places: Sequence[Place], *arguments: str) -> list[O
         ended = []
         for place, process in zip(places, started):
             stdout, _ = process.communicate(timeout=max(1, deadline - time.monotonic()))
-            assert process.returncode == 0, f"exit status {process.returncode}, agent={place.agent}\n{stdout}\n{place.log()}"
+            assert process.returncode == 0, f"exit status {process.returncode}, agent={place.agent}\n{place.end_of_log(stdout)}"
             ended.append(Offline(place, stdout))
     return ended
 

@@ -49,5 +49,6 @@ def piecewise():
         original(cls, vllm_config)
         if wanted == CompilationMode.VLLM_COMPILE:
             vllm_config.compilation_config.mode = wanted
+            vllm_config.compilation_config.compile_sizes = []  # that platform leaves it None, which vLLM's own backend does not take
 
     CpuPlatform.check_and_update_config = classmethod(check_and_update_config)

@@ -69,13 +69,13 @@ def free_port() -> int:
 def wait_until_healthy(base: str, server: subprocess.Popen[str], place: Place) -> None:
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
-        assert server.poll() is None, place.log()
+        assert server.poll() is None, place.end_of_log()
         try:
             with urllib.request.urlopen(f"{base}/health", timeout=5):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.5)
-    pytest.fail(f"no answer from the server\n{place.log()}")
+    pytest.fail(f"no answer from the server\n{place.end_of_log()}")
 
 
 def post(base: str, model: Path, prompt: str, count: int, **more: Any) -> Any:
@@ -85,7 +85,7 @@ def post(base: str, model: Path, prompt: str, count: int, **more: Any) -> Any:
 
 
 def test_the_server_ended_as_without_us_and_nothing_of_it_lives(served: Served) -> None:
-    assert served.status == 0, served.place.log()
+    assert served.status == 0, served.place.end_of_log()
     alive = [one.pid for one in served.processes.values() if Path(f"/proc/{one.pid}").exists() and one.pid != os.getpid()]
     assert [pid for pid in alive if " Z " not in Path(f"/proc/{pid}/stat").read_text()] == []
 
