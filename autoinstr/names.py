@@ -174,7 +174,11 @@ def _class_name(module: Any) -> str:
 
 def _named_modules(root: Any) -> Iterator[tuple[str, Any]]:
     seen = set()
-    for path, module in root.named_modules():
+    try:
+        tree = list(root.named_modules())
+    except Exception:  # the program's own affair (Module.__init__ was not called, say): such a tree is a tree of one
+        return
+    for path, module in tree:
         if id(module) not in seen:  # a class may override named_modules(); the first name counts
             seen.add(id(module))
             yield path, module

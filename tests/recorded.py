@@ -48,7 +48,7 @@ def ranges(recording: Recording) -> list[Range]:
 
 
 def counts(found: list[Range], window: tuple[int, int] | None = None) -> dict[str, int]:
-    """"root class|path|class" -> calls that started in the window (perf_counter nanoseconds)."""
+    """ "root class|path|class" -> calls that started in the window (perf_counter nanoseconds)."""
     first, last = window or (0, 1 << 64)
     return dict(Counter(f"{one.root.split('#')[0]}|{one.path}|{one.cls}" for one in found if first <= one.start <= last))
 

@@ -1,4 +1,4 @@
-"""Tiny models of more than 50 transformers architectures: the same bits with and without the agent, and every call counted under its name."""
+"""Tiny models of more than 50 transformers architectures: the same bits with the agent, every call counted under its name."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ Programs import this from the folder they lie in. Per-module hooks would not do:
 from __future__ import annotations
 
 import hashlib
+import io
 import pickle
 import threading
 from collections import Counter
@@ -21,18 +22,21 @@ class Truth:
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, int]] = Counter()
-        self.label = ""
+        self._label = ""
         self._running = threading.local()
         self._names: dict[int, tuple[int, str, str, str]] = {}  # id -> size of the tree, root, path, class
         self._kept: list[Any] = []  # so that no id comes twice
 
-    def install(self) -> None:
+    def start(self, label: str) -> None:
+        """Count under this label from now on."""
+        self._label = label
+        self._running.__dict__.clear()
         self._handles = [
             calls.register_module_forward_pre_hook(self._begin),
             calls.register_module_forward_hook(self._end, always_call=True),
         ]
 
-    def remove(self) -> None:
+    def stop(self) -> None:
         for handle in self._handles:
             handle.remove()
 
@@ -46,7 +50,7 @@ class Truth:
                 _, root, path, _ = self._names[id(running[-1])]
                 self._name(module, 1, root, f"{path}.{type(module).__name__}?" if path else f"{type(module).__name__}?")
         running.append(module)
-        self.counts[self.label, id(module)] += 1
+        self.counts[self._label, id(module)] += 1
 
     def _end(self, module: Any, args: Any, result: Any) -> None:
         running = self._running.modules
@@ -56,14 +60,19 @@ class Truth:
     def _name_tree(self, root: Any) -> None:
         tree = list(root.named_modules())
         old = self._names.get(id(root))
-        label, prefix, size = (old[1], old[2], max(len(tree), old[0])) if old else (type(root).__name__, "", len(tree))
+        label, prefix, size = (
+            (old[1], old[2], max(len(tree), old[0]))
+            if old
+            else ((getattr(type(root), "cls_to_become", None) or type(root)).__name__, "", len(tree))
+        )
         for path, module in tree:
             if id(module) not in self._names or self._names[id(module)][0] < size:
                 self._name(module, size, label, ".".join(part for part in (prefix, path) if part))
 
     def _name(self, module: Any, size: int, root: str, path: str) -> None:
         self._kept.append(module)
-        self._names[id(module)] = (size, root, path, type(module).__name__)
+        becomes = getattr(type(module), "cls_to_become", None)  # of a lazy module, which is called by what it becomes
+        self._names[id(module)] = (size, root, path, (becomes or type(module)).__name__)
 
     def table(self) -> dict[str, dict[str, int]]:
         """label -> "root class|path|class" -> calls."""
@@ -83,7 +92,8 @@ def digest(value: Any) -> str:
 
 def _feed(digester: Any, value: Any) -> None:
     if isinstance(value, torch.Tensor):
-        digester.update(f"{type(value).__name__} {value.dtype} {tuple(value.shape) if not value.is_nested else 'nested'} {value.requires_grad}".encode())
+        shape = "nested" if value.is_nested else tuple(value.shape)
+        digester.update(f"{type(value).__name__} {value.dtype} {shape} {value.requires_grad}".encode())
         if value.is_nested:
             return _feed(digester, list(value.unbind()))
         plain = value.detach().contiguous()
@@ -102,11 +112,23 @@ def _feed(digester: Any, value: Any) -> None:
         digester.update(repr(value).encode())
 
 
+class _Pickler(pickle.Pickler):
+    def persistent_id(self, thing: Any) -> Any:
+        return digest(thing) if isinstance(thing, torch.Tensor) else None  # torch pickles the addresses of storages
+
+
+def pickled(thing: Any) -> str:
+    """A digest of the bytes of a pickle."""
+    stream = io.BytesIO()
+    _Pickler(stream).dump(thing)
+    return hashlib.sha256(stream.getvalue()).hexdigest()[:16]
+
+
 def traces_on(module: torch.nn.Module) -> dict[str, Any]:
     """Everything of a module in which something of ours could have been left."""
     return {
         "vars": {name: sorted(vars(one)) for name, one in module.named_modules()},
         "state": digest(module.state_dict()),
-        "pickle": hashlib.sha256(pickle.dumps(module)).hexdigest()[:16],
-        "class": {name: sorted(name for name in vars(type(one)) if name != "__call__" and "slotnames" not in name) for name, one in module.named_modules()},
+        "pickle": pickled(module),
+        "class": {name: sorted(set(vars(type(one))) - {"__slotnames__"}) for name, one in module.named_modules()},
     }

@@ -1,0 +1,21 @@
+"""What programs do with modules: the same results, exceptions and stderr with the agent, and the right ranges."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.conftest import Python
+from tests.scenarios import Outcome, names
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    folder = tmp_path_factory.mktemp("behaviours")
+    return Outcome(Python(sys.executable, folder), "behaviours.py", folder / "out")
+
+
+@pytest.mark.parametrize("name", names("calling.py", "classes.py", "ways.py"))
+def test_scenario(outcome: Outcome, name: str) -> None:
+    outcome.check(name)

@@ -1,0 +1,23 @@
+"""jit, fx, export and quantization: the same graphs with the agent, nothing of ours in them."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from tests.conftest import Python
+from tests.scenarios import Outcome, names
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    folder = tmp_path_factory.mktemp("tracing")
+    return Outcome(Python(sys.executable, folder), "tracing.py", folder / "out")
+
+
+@pytest.mark.parametrize("name", names("tracing.py"))
+def test_scenario(outcome: Outcome, name: str) -> None:
+    outcome.check(name)
+    assert "autoinstr" not in json.dumps(outcome.agent["results"][name])
