@@ -15,7 +15,7 @@ from autoinstr.cli import SUBCOMMANDS, build_parser, ctl, main
 from autoinstr.cli.diagnose import process_lines, read_processes
 from autoinstr.cli.problems import path_problems
 from autoinstr.cli.run import environment
-from autoinstr.errors import ConfigError, RecordingError
+from autoinstr.errors import AutoinstrError, ConfigError, RecordingError
 from autoinstr.options import OPTIONS
 
 
@@ -182,6 +182,20 @@ def test_control_is_written_in_one_step(tmp_path: Path, monkeypatch: pytest.Monk
     ctl.write_control(str(tmp_path), "on")
     assert victim.read_text() == "untouched"
     assert (tmp_path / "control").read_text() == "on\n"
+
+
+def test_a_prepared_draft_of_the_control_file_is_not_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who may write to the run directory must not be able to aim our write at another file."""
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    monkeypatch.setattr(os, "urandom", lambda count: b"\0" * count)
+    draft = tmp_path / f".control.{os.getpid()}.00000000"
+    for link in (os.symlink, os.link):
+        link(victim, draft)
+        with pytest.raises(AutoinstrError, match="File exists"):
+            ctl.write_control(str(tmp_path), "on")
+        draft.unlink()
+    assert victim.read_text() == "untouched"
 
 
 def test_is_alive() -> None:
