@@ -20,17 +20,18 @@ _WORDS = frozenset({"key", "pwd", "auth", "oauth", "authorization", "authenticat
 # Counts of model tokens, not secrets: --max-num-batched-tokens 8192 says what was run.
 _COUNTING = frozenset({"max", "min", "num", "n", "new", "batched", "per", "count", "budget", "total", "speculative", "id", "ids"})
 
-_NAME = r"[A-Za-z_][\w.-]*"
+# Lengths are bounded so that the time is linear in the text: a program given by -c can be long.
+_NAME = r"[A-Za-z_][\w.-]{0,200}"
 _QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
 # name=value, name: value, "name": "value", ?name=value, and --name value inside one argument, as in bash -c "vllm serve --api-key x"
-_NAMED = re.compile(rf"(?P<name>{_NAME})[\"']?\s*[=:](?!//)\s*|(?P<option>--?{_NAME})\s+(?!-)")
+_NAMED = re.compile(rf"(?<!\w)(?P<name>{_NAME})[\"']?\s*[=:](?!//)\s*|(?P<option>--?{_NAME})\s+(?!-)")
 _VALUE = re.compile(rf"(?:(?:Bearer|Basic|Token|ApiKey)\s+)?(?:{_QUOTED}|[^\s;&\"']+|[\"'].*)", re.IGNORECASE | re.DOTALL)
 _WHOLE = re.compile(rf"(-{{0,2}}{_NAME})=")
 _BEARER = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
 _LOGIN = re.compile(r"(?<=://)[^\s/?#]*@")
 _TELLTALE = re.compile(
     r"\b(?:hf_\w{6,}|sk-[\w-]{6,}|gh[pousr]_\w{6,}|github_pat_\w{6,}|glpat-[\w-]{6,}|xox[abprs]-[\w-]{6,}|A[KS]IA[A-Z0-9]{12,}|AIza[\w-]{20,}"
-    r"|nvapi-[\w-]{6,}|eyJ[\w-]{6,}\.[\w-]+(?:\.[\w-]*)?)"
+    r"|nvapi-[\w-]{6,}|eyJ[\w-]{6,999}\.[\w-]+(?:\.[\w-]*)?)"
 )
 
 

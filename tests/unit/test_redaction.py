@@ -90,6 +90,13 @@ def test_harmless_names(name: str) -> None:
     assert not is_secret_name(name)
 
 
+@pytest.mark.parametrize("piece", ["a", "a-", "a ", "eyJ-", "://", "--a ", "'", "x="])
+def test_the_time_is_linear_in_the_text(piece: str) -> None:
+    """A quadratic pattern would take hours for this, in the user's process."""
+    text = piece * (200_000 // len(piece))
+    assert redact_text(text) == text
+
+
 @given(st.lists(st.text(max_size=30), max_size=6))
 def test_any_command_line_keeps_its_length(argv: list[str]) -> None:
     assert len(redact_argv(argv)) == len(argv)
