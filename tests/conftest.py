@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,30 @@ def bare(tmp_path: Path) -> Python:
     cwd = tmp_path / "cwd"
     cwd.mkdir(exist_ok=True)
     return Python(os.path.realpath(getattr(sys, "_base_executable", sys.executable)), cwd)
+
+
+@pytest.fixture
+def write_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Writes modules into a folder on sys.path, and forgets them and the hook afterwards."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(str(folder))
+
+    def write_files(**files: str) -> None:
+        for name, source in files.items():
+            path = folder.joinpath(*name.split("__")).with_suffix(".py")  # pkg__mod is pkg/mod.py, pkg__init is its __init__.py
+            if path.stem == "init":
+                path = path.with_name("__init__.py")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(source)
+        importlib.invalidate_caches()
+
+    from autoinstr.instrument import importhook
+
+    importhook.install()
+    yield write_files
+    importhook.uninstall()
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(folder)) or name.startswith("hooked"):
+            del sys.modules[name]

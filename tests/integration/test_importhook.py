@@ -4,44 +4,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
 
 from autoinstr.instrument import importhook
-from tests.conftest import REPO, Python
 
 Write = Callable[..., None]
-
-
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
-    """Writes modules into a folder on sys.path, and forgets them and the hook afterwards."""
-    folder = tmp_path / "modules"
-    folder.mkdir()
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(str(folder))
-
-    def write_files(**files: str) -> None:
-        for name, source in files.items():
-            path = folder.joinpath(*name.split("__")).with_suffix(".py")  # pkg__mod is pkg/mod.py, pkg__init is its __init__.py
-            if path.stem == "init":
-                path = path.with_name("__init__.py")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(source)
-        importlib.invalidate_caches()
-
-    importhook.install()
-    yield write_files
-    importhook.uninstall()
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(folder)) or name.startswith("hooked"):
-            del sys.modules[name]
 
 
 class Seen(list):  # type: ignore[type-arg]
@@ -51,9 +22,9 @@ class Seen(list):  # type: ignore[type-arg]
         self.append((module, hasattr(module, "last")))
 
 
-def test_fires_once_with_the_finished_module(write: Write) -> None:
+def test_fires_once_with_the_finished_module(write_modules: Write) -> None:
     seen = Seen()
-    write(hooked="import sys\nlast = 1\n")
+    write_modules(hooked="import sys\nlast = 1\n")
     importhook.register("hooked", seen)
     importhook.register("hooked", seen)
     module = importlib.import_module("hooked")
@@ -61,10 +32,10 @@ def test_fires_once_with_the_finished_module(write: Write) -> None:
     assert seen == [(module, True)]
 
 
-def test_the_module_looks_as_it_would_without_us(write: Write) -> None:
+def test_the_module_looks_as_it_would_without_us(write_modules: Write) -> None:
     from importlib.machinery import SourceFileLoader
 
-    write(hooked="inside = (__spec__.loader, __loader__, type(__loader__))\nlast = 1\n")
+    write_modules(hooked="inside = (__spec__.loader, __loader__, type(__loader__))\nlast = 1\n")
     importhook.register("hooked", Seen())
     module = importlib.import_module("hooked")
     loader = module.__spec__.loader
@@ -72,9 +43,11 @@ def test_the_module_looks_as_it_would_without_us(write: Write) -> None:
     assert module.inside[0] is module.inside[1] is module.__loader__ is loader
 
 
-def test_deep_submodules(write: Write) -> None:
+def test_deep_submodules(write_modules: Write) -> None:
     outer, inner = Seen(), Seen()
-    write(hooked__init="from hooked.sub import last\n", hooked__sub__init="from . import deep\nlast = 1\n", hooked__sub__deep="last = 2\n")
+    write_modules(
+        hooked__init="from hooked.sub import last\n", hooked__sub__init="from . import deep\nlast = 1\n", hooked__sub__deep="last = 2\n"
+    )
     importhook.register("hooked.sub.deep", inner)
     importhook.register("hooked", outer)
     module = importlib.import_module("hooked")
@@ -82,16 +55,16 @@ def test_deep_submodules(write: Write) -> None:
     assert outer == [(module, True)]
 
 
-def test_already_imported_fires_at_once(write: Write) -> None:
-    write(hooked="last = 1\n")
+def test_already_imported_fires_at_once(write_modules: Write) -> None:
+    write_modules(hooked="last = 1\n")
     module = importlib.import_module("hooked")
     seen = Seen()
     importhook.register("hooked", seen)
     assert seen == [(module, True)]
 
 
-def test_half_imported_is_deferred_until_finished(write: Write) -> None:
-    write(
+def test_half_imported_is_deferred_until_finished(write_modules: Write) -> None:
+    write_modules(
         hooked="from autoinstr.instrument import importhook\nimport hooked_seen\nimporthook.register('hooked', hooked_seen.seen)\n"
         "early = list(hooked_seen.seen)\nimport hooked_other\nalso_early = list(hooked_seen.seen)\nlast = 1\n",
         hooked_seen="from tests.integration.test_importhook import Seen\nseen = Seen()\n",
@@ -106,8 +79,8 @@ def test_half_imported_is_deferred_until_finished(write: Write) -> None:
     assert len(sys.modules["hooked_seen"].seen) == 1
 
 
-def test_raising_midway_then_retried(write: Write) -> None:
-    write(
+def test_raising_midway_then_retried(write_modules: Write) -> None:
+    write_modules(
         hooked="import hooked_switch\nif hooked_switch.broken:\n    raise RuntimeError('half way')\nlast = 1\n",
         hooked_switch="broken = True\n",
     )
@@ -121,8 +94,8 @@ def test_raising_midway_then_retried(write: Write) -> None:
     assert seen == [(module, True)]
 
 
-def test_reload_and_reimport_fire_again(write: Write) -> None:
-    write(hooked="last = 1\n")
+def test_reload_and_reimport_fire_again(write_modules: Write) -> None:
+    write_modules(hooked="last = 1\n")
     seen = Seen()
     importhook.register("hooked", seen)
     first = importlib.import_module("hooked")
@@ -133,8 +106,8 @@ def test_reload_and_reimport_fire_again(write: Write) -> None:
 
 
 @pytest.mark.parametrize("ours_first", [True, False])
-def test_lazy_loader_fires_at_the_first_use(write: Write, ours_first: bool) -> None:
-    write(hooked="last = 1\n")
+def test_lazy_loader_fires_at_the_first_use(write_modules: Write, ours_first: bool) -> None:
+    write_modules(hooked="last = 1\n")
     seen = Seen()
     if ours_first:
         importhook.register("hooked", seen)
@@ -149,12 +122,12 @@ def test_lazy_loader_fires_at_the_first_use(write: Write, ours_first: bool) -> N
     assert seen == []
     assert module.last == 1
     if not ours_first:
-        write(hooked_later="")
+        write_modules(hooked_later="")
         importlib.import_module("hooked_later")
     assert seen == [(module, True)]
 
 
-def test_a_finder_that_makes_modules_lazy(write: Write) -> None:
+def test_a_finder_that_makes_modules_lazy(write_modules: Write) -> None:
     class LazyFinder:
         @staticmethod
         def find_spec(name: str, path: object = None, target: object = None) -> object:
@@ -165,7 +138,7 @@ def test_a_finder_that_makes_modules_lazy(write: Write) -> None:
                 spec.loader = importlib.util.LazyLoader(spec.loader)
             return spec
 
-    write(hooked="last = 1\n")
+    write_modules(hooked="last = 1\n")
     seen = Seen()
     importhook.register("hooked", seen)
     sys.meta_path.insert(1, LazyFinder)  # type: ignore[arg-type]
@@ -179,8 +152,8 @@ def test_a_finder_that_makes_modules_lazy(write: Write) -> None:
         sys.meta_path.remove(LazyFinder)  # type: ignore[arg-type]
 
 
-def test_namespace_package_fires_after_the_next_execution(write: Write) -> None:
-    write(hooked__inner="last = 1\n")
+def test_namespace_package_fires_after_the_next_execution(write_modules: Write) -> None:
+    write_modules(hooked__inner="last = 1\n")
     seen = Seen()
     importhook.register("hooked", seen)
     import hooked  # type: ignore[import-not-found]
@@ -188,195 +161,3 @@ def test_namespace_package_fires_after_the_next_execution(write: Write) -> None:
     assert type(hooked.__path__).__name__ == "_NamespacePath"
     importlib.import_module("hooked.inner")
     assert [module for module, _ in seen] == [hooked]
-
-
-def test_find_spec_probes_consume_nothing(write: Write) -> None:
-    from importlib.machinery import SourceFileLoader
-
-    write(hooked="last = 1\n")
-    seen = Seen()
-    importhook.register("hooked", seen)
-    for _ in range(3):
-        spec = importlib.util.find_spec("hooked")
-        assert spec is not None and isinstance(spec.loader, SourceFileLoader)
-        assert spec.loader.get_filename("hooked") == spec.origin
-    assert seen == [] and "hooked" not in sys.modules
-    importlib.import_module("hooked")
-    assert len(seen) == 1
-    assert importlib.util.find_spec("hooked_that_is_not_there") is None
-
-
-def test_a_callback_that_raises_leaves_the_import_alone(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
-    write(hooked="last = 1\n")
-    seen = Seen()
-
-    def broken(module: ModuleType) -> None:
-        raise ValueError("two\nlines")
-
-    importhook.register("hooked", broken)
-    importhook.register("hooked", seen)
-    module = importlib.import_module("hooked")
-    assert seen == [(module, True)]
-    captured = capsys.readouterr()
-    assert captured.out == "" and captured.err == "autoinstr: not active on hooked: ValueError: two lines\n"
-
-
-def test_a_module_that_puts_another_in_its_place(write: Write) -> None:
-    write(hooked="import sys, types\nother = types.ModuleType('other')\nother.last = 1\nsys.modules['hooked'] = other\n")
-    seen = Seen()
-    importhook.register("hooked", seen)
-    module = importlib.import_module("hooked")
-    assert module.__name__ == "other" and seen == [(module, True)]
-
-
-def test_extension_builtin_and_frozen_modules() -> None:
-    importhook.install()
-    names = ["_testmultiphase" if importlib.util.find_spec("_testmultiphase") else "_json", "xxsubtype", "__hello__"]
-    try:
-        for name in names:
-            saved = sys.modules.pop(name, None)
-            seen = Seen()
-            importhook.register(name, seen)
-            module = importlib.import_module(name)
-            assert [m for m, _ in seen] == [module], name
-            if saved is not None:
-                sys.modules[name] = saved
-    finally:
-        importhook.uninstall()
-
-
-def test_a_finder_ahead_that_searches_from_the_start(write: Write) -> None:
-    """wrapt's finder: it calls importlib.util.find_spec from within find_spec."""
-    wrapt = pytest.importorskip("wrapt", reason="wrapt is a dependency; without it there is no finder of its to test beside")
-    write(hooked="last = 1\n")
-    ours, theirs = Seen(), Seen()
-    before = list(sys.meta_path)
-    importhook.register("hooked", ours)
-    wrapt.register_post_import_hook(theirs, "hooked")
-    try:
-        module = importlib.import_module("hooked")
-        assert ours == theirs == [(module, True)]
-        assert type(module.__spec__.loader).__name__ == "SourceFileLoader"
-    finally:
-        sys.meta_path[:] = before
-
-
-def test_a_loader_with_only_load_module(write: Write) -> None:
-    class Loader:
-        def load_module(self, name: str) -> ModuleType:
-            module = sys.modules[name] = ModuleType(name)
-            module.last = 1  # type: ignore[attr-defined]
-            return module
-
-    class Finder:
-        @staticmethod
-        def find_spec(name: str, path: object = None, target: object = None) -> object:
-            return importlib.util.spec_from_loader(name, Loader()) if name == "hooked_old" else None  # type: ignore[arg-type]
-
-    if sys.version_info >= (3, 15):
-        pytest.skip("Python 3.15 no longer has load_module")
-    write(hooked_later="")
-    seen = Seen()
-    importhook.register("hooked_old", seen)
-    sys.meta_path.append(Finder)  # type: ignore[arg-type]
-    try:
-        with pytest.warns(ImportWarning):
-            module = importlib.import_module("hooked_old")
-        importlib.import_module("hooked_later")
-        assert seen == [(module, True)]
-    finally:
-        sys.meta_path.remove(Finder)  # type: ignore[arg-type]
-
-
-def test_threads_importing_the_same_module_fire_once(write: Write) -> None:
-    write(hooked="import time\ntime.sleep(0.05)\nlast = 1\n")
-    seen = Seen()
-    importhook.register("hooked", seen)
-    threads = [threading.Thread(target=importlib.import_module, args=("hooked",)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert seen == [(sys.modules["hooked"], True)]
-
-
-DEADLOCK = """
-import importlib, sys
-from autoinstr.instrument import importhook
-fired = []
-importhook.register("pkg.sub", fired.append)
-importhook.register("pkg", fired.append)
-importhook.install()
-import pkg
-print([module.__name__ for module in fired], pkg.found)
-"""
-
-
-def test_a_package_that_joins_a_thread_importing_its_submodule_does_not_hang(bare: Python) -> None:
-    """With a finder that imports the parent package, as importlib.util.find_spec does, this hangs for ever."""
-    package = bare.cwd / "pkg"
-    package.mkdir()
-    (package / "__init__.py").write_text(
-        "import importlib, threading\nfound = []\n"
-        "thread = threading.Thread(target=lambda: found.append(importlib.import_module('pkg.sub').value))\nthread.start()\nthread.join()\n"
-    )
-    (package / "sub.py").write_text("value = 3\n")
-    run = bare.run("-c", DEADLOCK, path=(REPO,), on=None, timeout=60)
-    assert (run.returncode, run.stdout, run.stderr) == (0, "['pkg.sub', 'pkg'] [3]\n", "")
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "import missing_module\n",
-        "def f():\n    1 / 0\nf()\n",
-        "def (:\n",
-        "raise SystemExit(4)\n",
-        "from hooked_broken import nothing\n",
-        "x = '\\0'\n\0\n",
-    ],
-)
-@pytest.mark.parametrize("verb", ["import hooked_broken", "import importlib; importlib.import_module('hooked_broken')"])
-def test_a_failing_import_shows_the_same_traceback(bare: Python, source: str, verb: str) -> None:
-    (bare.cwd / "hooked_broken.py").write_bytes(source.encode())
-    native = bare.run("-c", verb, path=(REPO,), on=None)
-    hook = (
-        "from autoinstr.instrument import importhook as h; h.register('hooked_broken', print); "
-        "h.register('missing_module', print); h.install(); "
-    )
-    ours = bare.run("-c", hook + verb, path=(REPO,), on=None)
-    assert (ours.returncode, ours.stdout) == (native.returncode, native.stdout)
-    ours_shown, native_shown = ours.stderr.replace(hook, "").splitlines(), native.stderr.splitlines()
-    if "import_module" in verb:  # it shows the import system's own frames, and ours is one of them then
-        ours_shown, native_shown = ([line for line in lines if "<frozen importlib" not in line] for lines in (ours_shown, native_shown))
-    assert ours_shown == native_shown
-    assert native.returncode != 0 and "importhook.py" not in ours.stderr
-
-
-def test_the_finder_behind_other_finders_still_asks_only_those_behind_it(write: Write) -> None:
-    asked: list[str] = []
-
-    class Ahead:
-        @staticmethod
-        def find_spec(name: str, path: object = None, target: object = None) -> None:
-            asked.append(name)
-
-    write(hooked="last = 1\n")
-    seen = Seen()
-    importhook.register("hooked", seen)
-    sys.meta_path.insert(0, Ahead)  # type: ignore[arg-type]
-    try:
-        importlib.import_module("hooked")
-    finally:
-        sys.meta_path.remove(Ahead)  # type: ignore[arg-type]
-    assert asked.count("hooked") == 1 and len(seen) == 1
-
-
-def test_register_while_the_environment_is_strange(bare: Python) -> None:
-    program = (
-        "import sys; sys.stderr = None\nfrom autoinstr.instrument import importhook as h\n"
-        "h.register('wave', lambda module: 1 / 0); h.install(); import wave; print(wave.__name__)"
-    )
-    run = bare.run("-c", program, path=(REPO,), on=None)
-    assert (run.returncode, run.stdout, run.stderr) == (0, "wave\n", "")
-    assert os.path.isdir(REPO)
