@@ -106,6 +106,8 @@ class Tree:
                     return self._class(f"{there}.{original}", inner, depth - 1)
                 if original or inner:
                     return self._class(there, [original or inner.pop(0), *inner], depth - 1)
+            if inner and self._file(f"{module}.{name}"):
+                return self._class(f"{module}.{name}", inner, depth - 1)
             homes = (self._class(star, path, depth - 1) for star in scope.stars)
             return next((home for home in homes if home is not None), None)
         qualname = name

@@ -42,6 +42,12 @@ def _words(text: str) -> list[str]:
     return words
 
 
+def is_known(version: str | None) -> bool:
+    """The version tells what is in the package. setuptools-scm calls a checkout without tags 0.1.devN, which tells nothing."""
+    key = parse(version or "")
+    return key is not None and not (key[0] in ((0,), (0, 1)) and key[1] == _PHASES["dev"])
+
+
 def within(version: str | None, since: str, before: str) -> bool:
     """`since` <= version < `before`, an empty bound is none. A version that is unknown is within all bounds.
 
@@ -49,7 +55,7 @@ def within(version: str | None, since: str, before: str) -> bool:
     cut from, and so does 0.11.1.post1. A bound that names a pre-release itself is compared exactly.
     """
     key = parse(version or "")
-    if key is None or _is_placeholder(key):
+    if key is None or not is_known(version):
         return True
     low, high = parse(since) if since else None, parse(before) if before else None
     return (low is None or _reaches(key, low)) and (high is None or not _reaches(key, high))
@@ -57,8 +63,3 @@ def within(version: str | None, since: str, before: str) -> bool:
 
 def _reaches(key: Key, bound: Key) -> bool:
     return key[0] >= bound[0] if bound[1] == 0 else key >= bound
-
-
-def _is_placeholder(key: Key) -> bool:
-    """setuptools-scm calls a checkout without tags 0.1.devN: that tells nothing about what is in it."""
-    return key[0] in ((0,), (0, 1)) and key[1] == _PHASES["dev"]
