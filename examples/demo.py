@@ -81,7 +81,7 @@ def main() -> int:
     print(f"run directory   {out}")
     print("\nnext:")
     print(f"  .venv/bin/autoinstr report {out} --sort self   # the largest first")
-    print("  .venv/bin/autoinstr run -- python your_script.py                   # a program of yours")
+    print("  .venv/bin/autoinstr run -- python your_script.py   # a program of yours")
     return 0
 
 

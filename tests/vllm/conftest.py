@@ -15,13 +15,18 @@ from tests.vllm.engines import EXAMPLES, LIMIT_S, Offline, Place, run_offline
 HERE = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)  # before `-m "not long"` is applied
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     missing = importlib.util.find_spec("vllm") is None
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.vllm)
             # The first test that uses a fixture pays for all of its engines.
             item.add_marker(pytest.mark.timeout(3 * LIMIT_S))
+            if "exchanged" in item.fixturenames and item.callspec.params["mode"] == "default":
+                item.add_marker(
+                    pytest.mark.long
+                )  # two engines more; the other mode has everything that this one has, and the traced sources
             if missing:
                 item.add_marker(pytest.mark.skip(reason="vllm is not installed"))
 

@@ -29,12 +29,17 @@ LIMIT_S = 600  # one engine takes 30 s on an idle machine; a shared one was seen
 class Place:
     """The folder of one run: where its cache, its counts, its log and (with the agent) its recordings lie."""
 
+    # What vLLM found out about model classes in an earlier run, by a subprocess that takes ten seconds; it is no part of the compile cache.
+    model_infos: Path | None = None
+
     def __init__(self, folder: Path, *, agent: bool, plugins: Sequence[str] = (), cache: Path | None = None) -> None:
         """plugins: names of functions in plugin.py. cache: of another run, to be used by this one too."""
         self.folder = folder
         self.agent = agent
         self.out = folder / "run"
         self.cache = cache or folder / "cache"
+        if cache is None and Place.model_infos is not None:
+            shutil.copytree(Place.model_infos, self.cache / "modelinfos")
         self.counts_folder = folder / "counts"
         self.counts_folder.mkdir(parents=True)
         self.log_file = folder / "log"
@@ -113,6 +118,8 @@ def run_offline(model: Path, places: Sequence[Place], *arguments: str) -> list[O
             stdout, _ = process.communicate(timeout=max(1, deadline - time.monotonic()))
             assert process.returncode == 0, f"exit status {process.returncode}, agent={place.agent}\n{place.end_of_log(stdout)}"
             ended.append(Offline(place, stdout))
+            if (place.cache / "modelinfos").is_dir():
+                Place.model_infos = place.cache / "modelinfos"
     return ended
 
 
