@@ -13,13 +13,16 @@ from autoinstr.containment import contained
 from autoinstr.control import ControlWatcher
 from autoinstr.errors import ConfigError
 from autoinstr.instrument import dynamo, importhook
+from autoinstr.instrument.functions import FunctionPatches
 from autoinstr.instrument.roles import RolePatches
 from autoinstr.instrument.tracers import ProfilerPatches
 from autoinstr.session import Session
+from autoinstr.targets import rows, selection
 
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from autoinstr.targets.rows import Target
 
 _DYNAMO = ("torch._dynamo.utils", "torch._dynamo.variables.nn_module", "torch._dynamo")
 _session: Session | None = None
@@ -67,12 +70,27 @@ def _connect(session: Session) -> None:
     importhook.register("torch.autograd.profiler", patches.apply)
     roles = RolePatches(session.take_role)
     roles.apply()
+    _apply_targets(session)
     for name in _DYNAMO:
         importhook.register(name, _dynamo_imported)
     if session.window is not None:
         importhook.register("torch.optim.optimizer", lambda module: module.register_optimizer_step_post_hook(session.optimizer_stepped))
     os.register_at_fork(after_in_child=session.reset_in_child)
     atexit.register(session.close)
+
+
+@contained("applying function targets")
+def _apply_targets(session: Session) -> None:
+    FunctionPatches(session.functions, targets(session.config)).apply()
+
+
+def targets(config: configuration.Config) -> list[Target]:
+    """The function targets that the configuration selects; what is wrong with a row or a pattern is one log line."""
+    own, problems = rows.custom(config.custom_targets, config.config or "custom_target")
+    chosen, unmatched = selection.select([*rows.builtin(), *own], config.targets)
+    for problem in (*problems, *unmatched):
+        log.once(problem, "warning", problem)
+    return chosen
 
 
 def _dynamo_imported(_: ModuleType) -> None:

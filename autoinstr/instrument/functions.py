@@ -12,6 +12,7 @@ from autoinstr.containment import contained
 from autoinstr.instrument import importhook
 from autoinstr.targets import resolve
 from autoinstr.targets.attributes import GETTERS
+from autoinstr.targets.rows import applies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,6 +111,9 @@ class FunctionPatches:
     def _wrap(self, target: Target, module: ModuleType) -> None:
         from autoinstr.instrument import wrappers  # wrapt is imported when the first target is met, not before
 
+        package = target.package or target.module.partition(".")[0]
+        if not applies(target, getattr(sys.modules.get(package), "__version__", None)):
+            return
         found = resolve.resolve(target, module)
         if found is None:
             self._miss(target, module)
