@@ -24,9 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
             # The first test that uses a fixture pays for all of its engines.
             item.add_marker(pytest.mark.timeout(3 * LIMIT_S))
             if "exchanged" in item.fixturenames and item.callspec.params["mode"] == "default":
-                item.add_marker(
-                    pytest.mark.long
-                )  # two engines more; the other mode has everything that this one has, and the traced sources
+                item.add_marker(pytest.mark.long)  # two engines more, and the other mode has all of it
             if missing:
                 item.add_marker(pytest.mark.skip(reason="vllm is not installed"))
 
