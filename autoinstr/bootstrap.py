@@ -93,10 +93,10 @@ def targets(config: configuration.Config) -> list[Target]:
     return chosen
 
 
-def _dynamo_imported(_: ModuleType) -> None:
+def _dynamo_imported(module: ModuleType) -> None:
     if _session is not None:
         _session.calls.swap.synchronise_copies()
-        if dynamo.loaded():
+        if module.__name__ == "torch._dynamo":  # the whole of it, by now
             dynamo.tell()
 
 

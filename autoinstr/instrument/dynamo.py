@@ -1,18 +1,19 @@
 """What torch.compile is told of our functions: when it meets one in traced code, it traces the original instead.
 
 Without this a wrapper inlined into a graph breaks it (clock reads), or silently poisons the compile cache. Frames of ours that run under a
-compiling thread are skipped as torch's own are, because they carry torch's file (frames.py).
+compiling thread must not be compiled either: torch._dynamo is told to skip our files, and what they call runs unseen.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 if TYPE_CHECKING:
     from types import FunctionType
 
 _pending: list[tuple[FunctionType, FunctionType]] = []
+_skipped: list[str] = []
 
 
 def stands_for(ours: FunctionType, original: FunctionType) -> None:
@@ -29,10 +30,32 @@ def loaded() -> bool:
 
 
 def tell() -> None:
-    """Register what is pending. A torch that has no substitute_in_graph (before 2.5) keeps the equality that swap.py maintains, and no
-    more."""
+    """Register what is pending, and our files as files to skip. A torch that has no substitute_in_graph (before 2.5) keeps the equality
+    that swap.py maintains, and no more."""
+    skip = getattr(sys.modules.get("torch._dynamo.trace_rules"), "add", None)
+    if skip is not None and not _skipped:
+        _skipped.append(__package__)
+        skip("autoinstr")  # frames of ours that run beneath a compiled program's graph breaks are none of the compiler's business
     substitute: Callable[..., Callable[[FunctionType], FunctionType]]
     substitute = getattr(sys.modules.get("torch._dynamo.decorators"), "substitute_in_graph", None)  # type: ignore[assignment]
     while _pending and substitute is not None:
         ours, original = _pending.pop()
         substitute(ours, skip_signature_check=True)(original)
+
+
+def unseen(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`function`, run where torch._dynamo does not look. A compiled module that calls a module calls us under dynamo's frame
+    evaluation, and with fullgraph=True an attempt to compile what we do there (take a lock, read frames, write JSON) is an error in the
+    user's program."""
+    set_callback = getattr(getattr(getattr(sys.modules.get("torch._C"), "_dynamo", None), "eval_frame", None), "set_eval_frame", None)
+    if set_callback is None:
+        return function
+
+    def call(argument: Any) -> Any:
+        callback = set_callback(None)
+        try:
+            return function(argument)
+        finally:
+            set_callback(callback)
+
+    return call
