@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
+from autoinstr.instrument import dynamo
 from autoinstr.instrument.modules import NOT_SHORT
 from autoinstr.names import ModuleName, Namer
 
@@ -56,6 +57,10 @@ class Plans:
         self._failed = failed
         self._plain: dict[type, bool] = {}
         self._decisions: dict[tuple[str, str], tuple[bool, str]] = {}
+        # Everything that a call needs and the hot path does not have; never raises an Exception. `begin_own` is for the `__call__` that a
+        # class defines itself.
+        self.begin: Callable[[Any], Begun] = dynamo.unseen(self._begin)
+        self.begin_own: Callable[[Any], Begun] = dynamo.unseen(self._begin_own)
         self._reset()
 
     def _reset(self) -> None:
@@ -87,16 +92,14 @@ class Plans:
         """Path and class of every named module -> (kept, reason), for `autoinstr doctor`."""
         return dict(self._decisions)
 
-    def begin(self, module: Any) -> Begun:
-        """Everything that a call needs and the hot path does not have. Never raises an Exception."""
+    def _begin(self, module: Any) -> Begun:
         own_calls = getattr(self._recorder.local, "own_calls", None)
         if own_calls and own_calls[-1] == id(module):
             own_calls[-1] = 0  # the class's own __call__ has the range, and has now come to Module.__call__
             return self._recorder.nowhere
-        return self.begin_own(module)
+        return self._begin_own(module)
 
-    def begin_own(self, module: Any) -> Begun:
-        """`begin` for the `__call__` that a class defines itself."""
+    def _begin_own(self, module: Any) -> Begun:
         try:
             if not self._active:
                 return self._recorder.nowhere
