@@ -40,6 +40,7 @@ def activate() -> None:
         config = configuration.load(os.environ, given)
         for warning in config.warnings:
             log.once(warning, "warning", warning)
+        os.environ[configuration.WARNED] = "1"  # one line a run, not one a process
         emitters = tuple("recorder" if name == "auto" else name for name in config.emitter)
         missing = [name for name in emitters if name not in ("recorder", "none")]
         if missing:

@@ -205,6 +205,9 @@ class Session:
         if self.rank is None and rank is not None:
             self.rank, self.world_size = rank, world_size
             self.recorder.update_header(rank=rank, world_size=world_size)
+        named = self.calls.plans.decisions()
+        for piece in self.filter.unmatched() if named else ():
+            log.once(f"unmatched {piece}", "warning", "a filter matched no module", filter=piece)
         self.recorder.close()
         self.diagnose()
 
