@@ -205,9 +205,10 @@ class Session:
         if self.rank is None and rank is not None:
             self.rank, self.world_size = rank, world_size
             self.recorder.update_header(rank=rank, world_size=world_size)
-        named = self.calls.plans.decisions()
-        for piece in self.filter.unmatched() if named else ():
-            log.once(f"unmatched {piece}", "warning", "a filter matched no module", filter=piece)
+        decisions = self.calls.plans.decisions().values()
+        nothing_kept = decisions and not any(keep for keep, _ in decisions)
+        for piece in self.filter.unmatched() if decisions else ():  # a piece may be here because an earlier one matched first
+            log.once(f"unmatched {piece}", "warning" if nothing_kept else "info", "a filter matched no module", filter=piece)
         self.recorder.close()
         self.diagnose()
 
