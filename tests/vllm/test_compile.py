@@ -63,4 +63,3 @@ def test_what_is_outside_the_compiled_model_is_recorded(compiled: Pair) -> None:
     model = {("", "Qwen2ForCausalLM"), ("model", "Qwen2Model"), ("logits_processor", "LogitsProcessor")}
     assert set(calls) == model | {("", "Sampler"), ("topk_topp_sampler", "TopKTopPSampler")}
     assert calls["", "Qwen2ForCausalLM"] == calls["model", "Qwen2Model"] >= 1 + 32  # a warm-up pass compiles it
-    assert calls["topk_topp_sampler", "TopKTopPSampler"] == 1  # only that pass asks for more than the likeliest token
