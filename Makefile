@@ -4,7 +4,7 @@ RUN := .venv/bin/python
 STAMP := .venv/.installed
 PYTEST := $(RUN) -m pytest
 
-.PHONY: help setup test test-unit test-long demo lint types bench clean
+.PHONY: help setup test test-unit test-long demo lint types bench compat clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -36,6 +36,9 @@ types: setup ## mypy --strict on the package
 
 bench: setup ## start-up cost, and what a module call costs beside its rivals
 	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN) $$file || exit 1; done
+
+compat: setup ## resolve every target row in the releases of vLLM, vllm-ascend and torch; writes docs/compatibility.md
+	$(RUN) tools/compat.py
 
 clean: ## remove what was built, but not .venv
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache autoinstr-runs
