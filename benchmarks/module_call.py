@@ -45,8 +45,8 @@ OPTIONS = {
 }
 
 
-def floor(times: int = 5_000) -> float:
-    """Nanoseconds of two clock reads and one packed store."""
+def floor(times: int = 5_000) -> tuple[float, float]:
+    """Nanoseconds of a loop around two clock reads and one packed store, and of the loop alone."""
     target, pack, clock = mmap.mmap(-1, 4096), struct.Struct("<QQII").pack_into, time.perf_counter_ns
     begin = clock()
     for _ in itertools.repeat(None, times):
@@ -55,14 +55,17 @@ def floor(times: int = 5_000) -> float:
     middle = clock()
     for _ in itertools.repeat(None, times):
         pass
-    return (middle - begin - (clock() - middle)) / times
+    return (middle - begin) / times, (clock() - middle) / times
 
 
 def contender(name: str) -> None:
     """A contender's process: answers each line on stdin with nanoseconds per call."""
     if name == "floor":
+        empty = min(floor()[1] for _ in range(20))
         for _ in sys.stdin:
-            print(floor(), flush=True)
+            loop, alone = floor()
+            empty = min(empty, alone)
+            print(loop - empty, flush=True)
         return
     import gc
 
