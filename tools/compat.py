@@ -134,6 +134,7 @@ def page(results: dict[str, list[Result]], rows: list[Target]) -> str:
         "inherited classes, without importing anything. *Apply*: rows whose bounds contain the release. *Resolve*: those whose definition",
         "is there (a difference is an error, and `make compat` fails). *Inherited*: of these, the definition is in a base class of the",
         "row's. *Default*: names of the default set that resolve. *Outside*: rows that are there although their bounds say no (a warning).",
+        "A row that is *gone* has no heir of its name; where its class still is, it inherits the method, and the row of the base sees it.",
     ]
     for package, found in results.items():
         own = [row for row in rows if row.package == package]

@@ -153,7 +153,7 @@ def _values_problem(table: dict[str, Any]) -> str | None:
 
     choices = {"kind": (*KINDS, "auto"), "roles": ROLES, "attributes": tuple(GETTERS)}
     for key, known in choices.items():
-        for word in _listed(table.get(key)):
+        for word in (table.get("kind", "auto"),) if key == "kind" else _listed(table.get(key)):
             if word not in known:
                 return f"{key} has {word!a}{_meant(word, known) or ', known are ' + ', '.join(known)}"
     for key in ("since", "before"):

@@ -12,7 +12,6 @@ import pytest
 
 from autoinstr.targets.attributes import GETTERS
 from autoinstr.targets.rows import COLUMNS, DOMAINS, KINDS, ROLES, Target, applies, builtin
-from autoinstr.targets.sources import Tree
 from autoinstr.targets.survey import MISSING, OK, survey
 from autoinstr.targets.versions import parse
 
@@ -104,16 +103,3 @@ def test_every_row_that_applies_to_what_is_installed_resolves() -> None:
     if not any(one.version for one in found):
         pytest.skip("neither torch nor vllm is installed")
     assert len([one for one in found if one.status == OK]) > 30
-
-
-def test_kinds_are_what_the_sources_say() -> None:
-    found, _ = survey()
-    import autoinstr.targets.survey as module
-
-    trees = {package: Tree([root]) for package in DOMAINS if (root := module._root(package))}
-    if not trees:
-        pytest.skip("neither torch nor vllm is installed")
-    for one in found:
-        if one.status == OK:
-            kind = trees[one.target.package].find(one.target.module, one.target.qualname)
-            assert kind is not None and kind.kind in ("", "sync" if one.target.kind == "future" else one.target.kind), label(one.target)

@@ -1,0 +1,162 @@
+"""`autoinstr targets` in real processes, and its words against what importing the packages gives."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+
+OWN = """
+[autoinstr]
+targets = ["default", "mine.*", "no.such"]
+
+[[autoinstr.custom_target]]
+name = "mine.step"
+target = "trainer.loop:Trainer.step"
+
+[[autoinstr.custom_target]]
+name = "mine.moved"
+target = "trainer.loop:Trainer.setp"
+
+[[autoinstr.custom_target]]
+name = "mine.later"
+target = "json:loads"
+since = "1.0"
+
+[[autoinstr.custom_target]]
+name = "mine.bad"
+target = "trainer.loop:Trainer.step"
+kind = "asynch"
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with a configuration and a package that tells when it is imported."""
+    (tmp_path / "mine.toml").write_text(OWN)
+    (tmp_path / "trainer").mkdir()
+    (tmp_path / "trainer" / "__init__.py").write_text("open(__file__ + '.imported', 'w').close()\n")
+    (tmp_path / "trainer" / "loop.py").write_text("class Trainer:\n    def step(self): pass\n")
+    return tmp_path
+
+
+def targets(*words: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AUTOINSTR", "_AUTOINSTR", "PYTHON"))}
+    command = [sys.executable, "-m", "autoinstr", "targets", *words]
+    environ = {**clean, "PYTHONPATH": str(REPO), **variables}
+    return subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, timeout=200, check=False)
+
+
+def test_json_has_every_row_and_imports_nothing(project: Path) -> None:
+    done = targets("--json", cwd=project, AUTOINSTR_CONFIG="mine.toml")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["schema"] == "autoinstr.targets/1"
+    assert {row["status"] for row in told["rows"]} <= {"ok", "missing", "not-applicable"}
+    assert all({"name", "target", "version", "status"} <= set(row) for row in told["rows"])
+    own: dict[str, dict[str, Any]] = {row["name"]: row for row in told["rows"] if row["custom"]}
+    assert {name: row["status"] for name, row in own.items()} == {"mine.step": "ok", "mine.moved": "missing", "mine.later": "ok"}
+    assert own["mine.moved"]["nearest"] == "trainer.loop:Trainer.step"
+    assert own["mine.step"]["selected"] is True
+    assert [problem for problem in told["problems"] if "'mine.bad'" in problem and "did you mean 'async'?" in problem]
+    assert [problem for problem in told["problems"] if "'no.such'" in problem]
+    assert not (project / "trainer" / "__init__.py.imported").exists()
+
+
+def test_the_flag_is_the_variable(project: Path) -> None:
+    by_flag = targets("--json", "--config", "mine.toml", cwd=project)
+    by_variable = targets("--json", cwd=project, AUTOINSTR_CONFIG="mine.toml")
+    assert by_flag.returncode == 0
+    assert json.loads(by_flag.stdout) == json.loads(by_variable.stdout)
+
+
+def test_text_names_what_is_missing_and_what_is_wrong(project: Path) -> None:
+    done = targets("--config", "mine.toml", cwd=project)
+    assert done.returncode == 0, done.stderr
+    line = next(line for line in done.stdout.splitlines() if "mine.moved" in line)
+    assert "missing: Trainer.setp is not in the source files of trainer; nearest: trainer.loop:Trainer.step" in line
+    assert next(line for line in done.stdout.splitlines() if "mine.step" in line).startswith(" * ")
+    assert [line for line in done.stdout.splitlines() if line.startswith("problem: ") and "mine.bad" in line]
+    assert "npu.worker.execute_model" not in done.stdout, "rows of a package that is not installed are hidden"
+    assert "npu.worker.execute_model" in targets("--all", cwd=project).stdout
+
+
+@pytest.mark.parametrize(("words", "said"), [(("--config", "none.toml"), "there is no such file"), (("--jsn",), "did you mean '--json'?")])
+def test_wrong_usage(project: Path, words: tuple[str, ...], said: str) -> None:
+    done = targets(*words, cwd=project)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+TRUTH = """
+import importlib, inspect, json, os, sys
+from autoinstr.targets.resolve import resolve
+from autoinstr.targets.sources import Tree
+from autoinstr.targets.survey import OK, _root, survey
+
+package = sys.argv[1]
+tree = Tree([_root(package)])
+wrong, absent, agreed = [], [], []
+for one in survey()[0]:
+    row = one.target
+    if one.status != OK or row.package != package:
+        continue
+    try:
+        module = importlib.import_module(row.module)
+    except ImportError as error:
+        absent.append(row.module)
+        continue
+    found, read = resolve(row, module), tree.find(row.module, row.qualname)
+    if found is None:
+        wrong.append([row.name, row.qualname, "is not there when the module is imported"])
+        continue
+    owner = found[0].__name__ if inspect.ismodule(found[0]) else f"{found[0].__module__}:{found[0].__qualname__}"
+    function = getattr(found[2], "__func__", found[2])
+    kind = "async" if inspect.iscoroutinefunction(function) else "async_generator" if inspect.isasyncgenfunction(function) else "sync"
+    if owner != read.owner or kind != (row.kind if row.kind != "future" else "sync"):
+        wrong.append([row.name, owner, read.owner, kind, row.kind])
+    agreed.append(row.name)
+print("RESULT", json.dumps([wrong, absent, agreed]))
+"""
+
+
+def compared(package: str, cwd: Path) -> tuple[list[Any], list[str], list[str]]:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(TRUTH), package],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    assert lines, done.stderr
+    wrong, absent, agreed = json.loads(lines[0].partition(" ")[2])
+    return wrong, absent, agreed
+
+
+def test_torch_as_imported_is_torch_as_read(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    wrong, absent, agreed = compared("torch", tmp_path)
+    assert wrong == []
+    assert absent == []
+    assert {"backward", "data.fetch", "optim.step", "save", "load", "dist.all_reduce"} <= set(agreed)
+
+
+@pytest.mark.vllm
+def test_vllm_as_imported_is_vllm_as_read(tmp_path: Path) -> None:
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vllm is not installed")
+    wrong, absent, agreed = compared("vllm", tmp_path)
+    assert wrong == []
+    assert len(set(agreed)) > 200, f"modules that cannot be imported here: {sorted(set(absent))}"
