@@ -18,6 +18,8 @@ _skipped: list[str] = []
 
 def stands_for(ours: FunctionType, original: FunctionType) -> None:
     """`ours` is to be traced as `original`; at once if torch._dynamo is loaded, else when it is."""
+    # Where torch._dynamo inlines Module.__call__ (a module with hooks), it asks the function itself, not the registered substitutes.
+    ours.__dict__["_torchdynamo_inline"] = original
     _pending.append((ours, original))
     if loaded():
         tell()

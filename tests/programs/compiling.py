@@ -121,7 +121,19 @@ def main() -> dict:
     hooked.blocks[0].register_forward_hook(lambda m, a, r: r * 2)
     hooked.head.register_forward_pre_hook(lambda m, a: seen.append(1))
     compiled = compile_(hooked)
-    found["hooks inside"] = [[digest(compiled(X)), digest(compiled(X)), len(seen)], facts()]
+    results = [digest(compiled(X)), digest(compiled(X))]
+    switch(False)
+    results.append(digest(compiled(X)))
+    switch(True)
+    found["hooks inside"] = [[*results, digest(compiled(X)), len(seen)], facts()]
+    fresh()
+    switch(False)
+    hooked = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    hooked[1].register_forward_hook(lambda m, a, r: r * 2)
+    compiled = compile_(hooked, fullgraph=True)
+    results = [digest(compiled(X))]
+    switch(True)
+    found["hooks compiled while off"] = [[*results, digest(compiled(X)), digest(compiled(X))], facts()]
     fresh()
     in_place = Net()
     in_place.compile(backend=BACKEND, fullgraph=True)

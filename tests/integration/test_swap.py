@@ -1,0 +1,25 @@
+"""Other people's patches of Module.__call__ are never overwritten, and the agent switched in the middle of them loses no end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.conftest import Python
+from tests.programs import PROGRAMS
+from tests.recorded import assert_nested, ranges, the_recording
+
+
+@pytest.mark.parametrize("durability", ["step", "range"])
+def test_swapped_beside_other_patches_and_under_four_threads(python: Python, durability: str) -> None:
+    out = python.cwd / "out"
+    done = python.run(PROGRAMS / "swapping.py", "2", env={"AUTOINSTR_OUT": str(out), "AUTOINSTR_DURABILITY": durability}, timeout=250)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout)["problems"] == []
+    recording = the_recording(out)
+    assert recording.complete
+    assert_nested(ranges(recording))
+    said = [line for line in done.stderr.splitlines() if line.startswith("autoinstr")]
+    assert len(said) == 1, said
+    assert "is patched" in said[0]
