@@ -38,6 +38,7 @@ def activate() -> None:
     log.configure(*configuration.log_settings(os.environ, given))
     try:
         config = configuration.load(os.environ, given)
+        log.configure(config.log, config.log_format, config.log_file)  # a file may say more than the environment
         for warning in config.warnings:
             log.once(warning, "warning", warning)
         os.environ[configuration.WARNED] = "1"  # one line a run, not one a process

@@ -49,7 +49,7 @@ class ModuleCalls:
         local, begin, original = recorder.local, self.plans.begin, self.swap.original
         self.overrides = Overrides(module_class, local, self.plans.begin_own, callers.codes.add)
         self._long = self._usual = modules.long_call(original, begin)
-        self._counting = steps.counting_call(original, local, begin, outermost_ended)
+        self._counting = steps.counting_call(original, local, begin, dynamo.unseen(outermost_ended))
         if known:
             line = eligible.forward_line(torch_module)
             tracing = sys.modules["torch.jit._trace"]

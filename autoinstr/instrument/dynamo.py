@@ -45,7 +45,7 @@ def tell() -> None:
         substitute(ours, skip_signature_check=True)(original)
 
 
-def unseen(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def unseen(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, run where torch._dynamo does not look. A compiled module that calls a module calls us under dynamo's frame
     evaluation, and with fullgraph=True an attempt to compile what we do there (take a lock, read frames, write JSON) is an error in the
     user's program."""
@@ -53,10 +53,10 @@ def unseen(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     if set_callback is None:
         return function
 
-    def call(argument: Any) -> Any:
+    def call(*arguments: Any) -> Any:
         callback = set_callback(None)
         try:
-            return function(argument)
+            return function(*arguments)
         finally:
             set_callback(callback)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from autoinstr import log
 from autoinstr.containment import contained
-from autoinstr.instrument import importhook
+from autoinstr.instrument import dynamo, importhook
 from autoinstr.targets import resolve
 from autoinstr.targets.attributes import GETTERS
 from autoinstr.targets.rows import applies
@@ -30,6 +30,7 @@ class _Begun(NamedTuple):
     thread: int
     name: int
     start_ns: int
+    recording: object  # its writer: after a fork in the middle of a call it is the parent's
 
 
 class FunctionRanges:
@@ -40,14 +41,15 @@ class FunctionRanges:
         self._recorder = recorder
         self._failed = failed
         self._targets: list[Target] = []
-        self._observers: dict[str, Callable[[Any, Any, Any, Any], None]] = {}
+        self.begin = dynamo.unseen(self._begin)
+        self.end = dynamo.unseen(self._end)
 
     def add(self, target: Target) -> int:
         """The number by which wrappers call a target."""
         self._targets.append(target)
         return len(self._targets) - 1
 
-    def begin(self, target: int) -> _Begun | None:
+    def _begin(self, target: int) -> _Begun | None:
         """A range of the target begins in this thread. Never raises an Exception."""
         try:
             row = self._targets[target]
@@ -56,18 +58,18 @@ class FunctionRanges:
             start = _clock()
             words[i] = name
             words[j] = start
-            return _Begun(words, k, getattr(self._recorder.local, "thread", 0), name, start)
+            return _Begun(words, k, getattr(self._recorder.local, "thread", 0), name, start, self._recorder.writer)
         except Exception as error:
             self._failed(error)
             return None
 
-    def end(self, begun: _Begun | None, target: int, instance: Any, args: Any, kwargs: Any, result: Any) -> None:
+    def _end(self, begun: _Begun | None, target: int, instance: Any, args: Any, kwargs: Any, result: Any) -> None:
         """It ends; what its getters read is stored with it. Never raises an Exception."""
         if begun is None:
             return
         begun.words[begun.end] = _clock()
         row = self._targets[target]
-        if not row.attributes:
+        if not row.attributes or begun.recording is not self._recorder.writer:
             return
         try:
             fields: dict[str, Any] = {}
