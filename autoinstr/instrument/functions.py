@@ -134,7 +134,7 @@ class FunctionPatches:
         version = getattr(sys.modules.get(target.package or target.module.partition(".")[0]), "__version__", None)
         log.once(
             f"missing {target.name}",
-            "info",
+            "info" if target.package else "warning",  # a user's own row is wanted; a row of ours may be another platform's
             "a target is missing here",
             target=target.name,
             wanted=target.qualname,

@@ -123,7 +123,8 @@ class Recording:
 
     def open_ranges(self) -> list[OpenRange]:
         """Ranges without an end, outermost first within a thread: where a killed or hung process was."""
-        return sorted(entry for _, _, still_open in self._range_blocks() for entry in still_open)
+        found = [entry for _, _, still_open in self._range_blocks() for entry in still_open]
+        return sorted(found, key=lambda entry: (entry.thread, entry.start_ns))
 
     def attributes(self) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
         """(thread index, name, start, fields) of each range or mark that has attributes, roughly in order of their end."""

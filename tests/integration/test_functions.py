@@ -32,9 +32,6 @@ async def serve(item):
 """
 
 CONFIG = """
-[autoinstr]
-log = "info"
-
 [[autoinstr.custom_target]]
 name = "service.handle"
 target = "work:Service.handle"
