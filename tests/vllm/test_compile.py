@@ -46,12 +46,16 @@ def test_nothing_of_ours_is_in_the_cache(compiled: Pair) -> None:
     assert [path for path in found if ours.search(path.read_bytes())] == []
 
 
-def test_a_cache_loads_with_and_without_the_agent(compiled: Pair, exchanged: Pair) -> None:
+def test_a_cache_loads_with_and_without_the_agent(compiled: Pair, exchanged: Pair, mode: str) -> None:
     for run in exchanged:
         log = run.place.log() + run.stdout
-        assert "Directly load AOT compilation" in log
-        assert "Compiling model again" not in log
-        assert "saved AOT compiled function" not in log
+        failures = set(re.findall(r"Compiling model again due to a load failure from \S+, reason: (.*)", log))
+        if mode == "piecewise":
+            assert not failures
+            assert "Directly load AOT compilation" in log
+            assert "saved AOT compiled function" not in log
+        else:  # vLLM 0.32 cannot load what it saves in this mode, not even its own cache without us; ours is to add no other reason
+            assert failures == {"'function' object has no attribute 'finalize_loading'"}
         assert run.tokens == compiled.native.tokens
     assert keys(exchanged.agent) == keys(exchanged.native) == keys(compiled.native)
 
