@@ -6,7 +6,7 @@ import gc
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoinstr.names import ModuleName, Namer, wording
@@ -188,6 +188,7 @@ def forests(draw: st.DrawFn) -> tuple[list[Module], list[int]]:
     return modules, draw(st.lists(st.integers(0, len(modules) - 1), min_size=1, max_size=12))
 
 
+@settings(deadline=None)
 @given(forests())
 def test_a_path_leads_to_its_module_from_a_root_that_was_called(forest: tuple[list[Module], list[int]]) -> None:
     modules, calls = forest
