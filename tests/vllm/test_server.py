@@ -55,7 +55,7 @@ def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Served:
             for _ in range(3):
                 assert answer.readline()
             started[0].send_signal(signal.SIGTERM)
-        # The client has gone: while its connection is open, vLLM waits for it, without end in half of all cases (seen without the agent too).
+        # The client has gone: while its connection is open vLLM often waits for it without end (also without the agent).
         status = started[0].wait(timeout=60)
     processes = {one.role: one for one in recorded.recordings(place.out)}
     return Served(place, tokens, passes_before, status, processes)
