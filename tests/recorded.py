@@ -38,11 +38,13 @@ def the_recording(out: Path) -> Recording:
 
 
 def ranges(recording: Recording) -> list[Range]:
-    """All closed ranges, in order of start within a thread."""
+    """All closed ranges of modules, in order of start within a thread."""
     found = []
     for thread, words in recording.blocks():
         for at in range(0, len(words), 3):
             name = recording.names[words[at]]
+            if name.domain != "Module":
+                continue
             found.append(Range(thread, name.root, name.path, name.cls, words[at + 1], words[at + 2]))
     return found
 

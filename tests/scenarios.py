@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from autoinstr.recording.reader import RangeName
 from tests.conftest import Python
 from tests.programs import PROGRAMS
 from tests.recorded import Range, assert_nested, counts, ranges, recordings
@@ -30,12 +31,14 @@ class Outcome:
         self.stderr: dict[str, str] = {}
         self.native, self.truth, self.agent = (self._run(python, program, how, out, env) for how in ("native", "truth", "agent"))
         self.ranges: list[Range] = []
+        self.names: list[RangeName] = []  # all that the recording defines
         for one in recordings(out):
             if one.pid == self.agent["pid"]:
                 self.ranges += ranges(one)
+                self.names += one.names.values()
 
     def _run(self, python: Python, program: str, how: str, out: Path, env: dict[str, str]) -> dict[str, Any]:
-        environ = {**env, "AUTOINSTR_OUT": str(out)} if how == "agent" else env
+        environ = {**env, "AUTOINSTR_OUT": str(out), "AUTOINSTR_TARGETS": "none"} if how == "agent" else env
         done = python.run(PROGRAMS / program, how, on="1" if how == "agent" else None, env=environ, timeout=280)
         assert done.returncode == 0, done.stderr[-1500:]
         self.stderr[how] = done.stderr

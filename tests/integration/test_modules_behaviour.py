@@ -19,3 +19,9 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
 @pytest.mark.parametrize("name", names("calling.py", "classes.py", "ways.py"))
 def test_scenario(outcome: Outcome, name: str) -> None:
     outcome.check(name)
+
+
+def test_modules_made_anew_at_each_step_add_no_names(outcome: Outcome) -> None:
+    """51 of Linear?, 300 of Softmax: the scenarios made_anew_at_each_step and roots_made_anew_at_each_step."""
+    assert sum(name.path == "Linear?" and name.root.startswith("Makes#") for name in outcome.names) == 1
+    assert 1 <= sum(name.cls == "Softmax" for name in outcome.names) <= 2
