@@ -27,6 +27,7 @@ def test_each_process_writes_its_own(python: Python, busy: tuple[str, ...], when
     assert done.stderr == ""
     said = json.loads(done.stdout)
     assert said["threads"] == 1
+    assert said["open"] == [["Sequential", "Forks"]] * 3, "a child wrote the end of its parent's range"
     found = {one.pid: one for one in recordings(out)}
     parent = found.pop(said["pid"])
     assert parent.complete

@@ -11,6 +11,9 @@ import warnings
 import torch
 from torch import nn
 
+from autoinstr.recording.reader import open_run
+
+STILL_OPEN = []
 torch.set_num_threads(1)
 warnings.simplefilter("error")
 
@@ -18,6 +21,11 @@ warnings.simplefilter("error")
 class Forks(nn.Module):
     def forward(self, x):
         self.pid = os.fork()
+        if self.pid:
+            # The child ends this call, too, and all that it does, before its parent goes on: here both ranges must still be open.
+            assert os.waitpid(self.pid, 0)[1] == 0
+            (mine,) = (one for one in open_run(os.environ["AUTOINSTR_OUT"]).recordings if one.pid == os.getpid())
+            STILL_OPEN.append([mine.names[one.name].cls for one in mine.open_ranges() if mine.names[one.name].cls != "Busy"])
         return x
 
 
@@ -66,11 +74,10 @@ def main() -> None:
             sys.stdout.flush()
             os._exit(0)
         children.append(net[1].pid)
-        assert os.waitpid(net[1].pid, 0)[1] == 0
     stop.set()
     if thread.ident:
         thread.join()
-    print(json.dumps({"pid": os.getpid(), "children": children, "threads": threading.active_count()}))
+    print(json.dumps({"pid": os.getpid(), "children": children, "open": STILL_OPEN, "threads": threading.active_count()}))
 
 
 main()
