@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -48,9 +47,12 @@ def test_both_ways_to_call_it(prefix: list[str]) -> None:
     assert (wrong.returncode, wrong.stdout, wrong.stderr) == (2, "", "autoinstr: error: 'rn' is not a subcommand; did you mean 'run'?\n")
 
 
-@pytest.mark.skipif(shutil.which("autoinstr") is None, reason="the package is not installed here")
+INSTALLED = Path(sys.executable).with_name("autoinstr")
+
+
+@pytest.mark.skipif(not INSTALLED.exists(), reason="the package is not installed in this interpreter's environment")
 def test_the_installed_command() -> None:
-    done = subprocess.run(["autoinstr", "--version"], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([INSTALLED, "--version"], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.startswith("autoinstr ")
 
 
