@@ -180,9 +180,8 @@ def main() -> None:
         if count != (expected if "recorder" in name else 0):
             raise SystemExit(f"{name}: the reader found {count} ranges, {expected} calls were made")
     base, ground, hooks = (min(figures[name]) for name in ("nothing", "floor", "empty global hooks"))
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; {arguments.rounds} rounds, nanoseconds per module call"
-    )
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"{machine}; {arguments.rounds} rounds, nanoseconds per module call")
     print(f"{'contender':28} {'min':>8} {'median':>8} {'extra':>8} {'x floor':>8} {'hooks/it':>9}")
     rows = []
     for name, values in figures.items():
@@ -196,7 +195,7 @@ def main() -> None:
     print(f"The reader found every one of the {expected} ranges of each recorder.")
     if arguments.json:
         Path(arguments.json).write_text(
-            json.dumps({"machine": platform.platform(), "python": platform.python_version(), "rows": rows}, indent=1)
+            json.dumps({"machine": machine, "rounds": arguments.rounds, "rows": rows}, indent=1)
         )
 
 
