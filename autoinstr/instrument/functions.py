@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import functools
 import sys
 import time
@@ -88,6 +89,7 @@ class FunctionPatches:
         self._ranges = ranges
         self._targets = targets
         self._done: list[tuple[Any, str, Any, Any]] = []
+        self._local = _thread._local()
         self.missing: list[tuple[Target, str | None]] = []  # with the nearest name there is
 
     def apply(self) -> None:
@@ -106,8 +108,18 @@ class FunctionPatches:
                 setattr(owner, attribute, original)
 
     def _wrap_all(self, targets: list[Target], module: ModuleType) -> None:
-        for target in targets:
-            self._wrap(target, module)
+        # The first wrapping imports wrapt, whose own imports may announce another module to us: that one has to wait its turn.
+        queue: list[tuple[list[Target], ModuleType]] | None = getattr(self._local, "queue", None)
+        if queue is not None:
+            queue.append((targets, module))
+            return
+        self._local.queue = queue = [(targets, module)]
+        try:
+            for targets, module in queue:
+                for target in targets:
+                    self._wrap(target, module)
+        finally:
+            self._local.queue = None
 
     @contained("wrapping a function target")
     def _wrap(self, target: Target, module: ModuleType) -> None:

@@ -13,6 +13,8 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 GATE = str(REPO / "sitecustomize")
+# The interpreter beneath the virtual environment: one with our .pth is reached by the gate whatever PYTHONPATH says.
+BARE = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 
 MODEL = """
 import torch
@@ -21,10 +23,10 @@ model(torch.zeros(1, 2))
 """
 
 
-def doctor(*words: str, flags: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
+def doctor(*words: str, interpreter: str = BARE, flags: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AUTOINSTR", "_AUTOINSTR", "PYTHON"))}
     environ = {**clean, "PYTHONPATH": str(REPO), **variables}
-    command = [sys.executable, *flags, "-m", "autoinstr", "doctor", *words]
+    command = [interpreter, *flags, "-m", "autoinstr", "doctor", *words]
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, check=False)
 
 
@@ -41,7 +43,7 @@ def is_on(reached: bool, **variables: str) -> bool:
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("AUTOINSTR", "_AUTOINSTR", "PYTHON"))}
     code = "import sys; print('autoinstr.instrument.importhook' in sys.modules)"
     path = {"PYTHONPATH": GATE} if reached else {}
-    done = subprocess.run([sys.executable, "-c", code], env={**environ, **path, **variables}, capture_output=True, text=True, check=True)
+    done = subprocess.run([BARE, "-c", code], env={**environ, **path, **variables}, capture_output=True, text=True, check=True)
     return done.stdout == "True\n"
 
 
@@ -60,7 +62,7 @@ def test_here_it_is_on_or_off_for_this_reason(reached: bool, variables: dict[str
     else:  # the repository root on PYTHONPATH reaches the gate too, as a package: go without either
         code = f"import sys; sys.path.insert(0, {str(REPO)!r}); from autoinstr.cli import main; sys.exit(main(['doctor', '--json']))"
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("AUTOINSTR", "_AUTOINSTR", "PYTHON"))}
-        done = subprocess.run([sys.executable, "-c", code], env={**environ, **variables}, capture_output=True, text=True, check=False)
+        done = subprocess.run([BARE, "-c", code], env={**environ, **variables}, capture_output=True, text=True, check=False)
         told = json.loads(done.stdout)
     assert told["active"] is is_on(reached, **variables)
     assert reason in told["reason"]
@@ -105,7 +107,7 @@ def test_another_agent_ahead_is_a_problem(tmp_path: Path) -> None:
 def test_each_process_of_a_command_says_why() -> None:
     """One that never imports torch, one that is left alone, one that the gate cannot reach, one that is not Python."""
     script = '"$0" -c "print(1)"; "$0" -m compileall -q /nonexistent; "$0" -I -c "print(2)"; echo 3; exit 9'
-    done = doctor("--json", "--", "bash", "-c", script, sys.executable)
+    done = doctor("--json", "--", "bash", "-c", script, BARE)
     told = json.loads(done.stdout)
     assert (done.returncode, told["exit_status"]) == (9, 9)
     assert [line for line in done.stderr.splitlines() if line in ("1", "2", "3")] == ["1", "2", "3"]

@@ -83,7 +83,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[object], str, Re
     for name, text in (("work.py", WORK), ("config.toml", CONFIG), ("program.py", PROGRAM)):
         (folder / name).write_text(text)
     os.chmod(folder / "config.toml", 0o600)
-    settings = {"AUTOINSTR": "1", "AUTOINSTR_CONFIG": str(folder / "config.toml"), "AUTOINSTR_OUT": str(folder / "run")}
+    settings = {
+        "AUTOINSTR": "1",
+        "AUTOINSTR_TARGETS": "default,save,load",
+        "AUTOINSTR_CONFIG": str(folder / "config.toml"),
+        "AUTOINSTR_OUT": str(folder / "run"),
+    }
     environ = clean_environment(PYTHONPATH=str(GATE), **settings)
     done = Python(sys.executable, folder).run("program.py", str(folder / "saved.pt"), env=environ)
     assert done.returncode == 0, done.stderr
