@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import pickle
+import warnings
 from concurrent.futures import Future
 from typing import Any
 
@@ -182,3 +183,31 @@ def test_the_kind_shows_by_itself() -> None:
 
     shown = [kind_of(one) for one in (coroutine, agen, gen, len, staticmethod(gen))]
     assert shown == ["async", "async_generator", "generator", "sync", "generator"]
+
+
+def test_a_warning_names_the_line_that_it_names_natively() -> None:
+    def deprecated(level: int) -> None:
+        warnings.warn("old", stacklevel=level)
+
+    async def later(level: int) -> None:
+        warnings.warn("old", stacklevel=level)
+
+    async def through(function: Any) -> None:
+        await function(2)
+
+    function, _ = wrapped(deprecated, "sync")
+    coroutine, _ = wrapped(later, "async")
+    places = []
+    for one in (deprecated, function):
+        for level in (1, 2, 3):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                one(level)
+            places.append((caught[0].filename, caught[0].lineno))
+    assert places[:3] == places[3:] and len(set(places)) == 3
+    for one in (later, coroutine):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            asyncio.run(through(one))
+        places.append((caught[0].filename, caught[0].lineno))
+    assert places[-1] == places[-2]
