@@ -41,6 +41,7 @@ class Session:
         self._tracer_has_started = False
         self.filter = compile_filter(config.include, config.exclude, config.sources)
         self.recorder = Recorder(self._open_writer, self._recorder_failed, config.domain)
+        self.recorder.now_and_then = self._look_for_rank
         message = wording(config.name_for("recorder"))
         self.calls = ModuleCalls(
             torch_module, self.recorder, self.filter, message, lambda error: failed("a module range", error), self._outermost_ended
@@ -175,6 +176,14 @@ class Session:
         own = {"roles": self.roles, "rank": self.rank, "world_size": self.world_size, "argv": argv, "versions": loaded_versions()}
         return {**said, **own, "emitter": "recorder", "name": self.config.name_for("recorder"), "domain": self.config.domain}
 
+    @contained("looking for the rank")
+    def _look_for_rank(self) -> None:
+        """A process may get its rank after its first range, and may have lost it again by its end."""
+        if self.rank is None:
+            self.rank, self.world_size = process.rank()
+            if self.rank is not None:
+                self.recorder.update_header(rank=self.rank, world_size=self.world_size)
+
     def _recording_full(self) -> None:
         log.once(
             "full",
@@ -201,10 +210,7 @@ class Session:
     @contained("ending the recording")
     def close(self) -> None:
         """The process ends in order."""
-        rank, world_size = process.rank()
-        if self.rank is None and rank is not None:
-            self.rank, self.world_size = rank, world_size
-            self.recorder.update_header(rank=rank, world_size=world_size)
+        self._look_for_rank()
         decisions = self.calls.plans.decisions().values()
         nothing_kept = decisions and not any(keep for keep, _ in decisions)
         for piece in self.filter.unmatched() if decisions else ():  # a piece may be here because an earlier one matched first

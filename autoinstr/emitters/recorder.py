@@ -31,6 +31,7 @@ class Recorder:
         self.local = _thread._local()
         self.domain = domain
         self.writer: RecordingWriter | None = None
+        self.now_and_then: Callable[[], None] | None = None  # called whenever a name is defined
         self._open_writer = open_writer
         self._failed = failed
         self._off = False
@@ -103,6 +104,8 @@ class Recorder:
             return 0
         if not fields:
             self._messages[key] = number
+        if self.now_and_then is not None:
+            self.now_and_then()
         return number
 
     def define(self, kind: str, domain: str, message: str) -> int:
