@@ -1,0 +1,80 @@
+"""`window`: which steps are recorded: optimizer steps where there is an optimizer, else outermost calls, anew at each activation."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.conftest import Python
+from tests.recorded import ranges, the_recording
+
+CALLS = """
+import torch
+net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+for _ in range(10):
+    net(torch.zeros(1, 2))
+print(torch.nn.Module.__call__ is torch.nn.Module._wrapped_call_impl)
+"""
+
+TRAINING = """
+import torch
+net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+for _ in range(10):
+    net(torch.zeros(1, 2)).sum().backward()
+    net(torch.zeros(1, 2))  # a second outermost call in each step
+    optimizer.step()
+print(torch.nn.Module.__call__ is torch.nn.Module._wrapped_call_impl)
+"""
+
+TWICE = """
+import torch
+from torch.profiler import ProfilerActivity, profile
+net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+for _ in range(2):
+    with profile(activities=[ProfilerActivity.CPU]):
+        for _ in range(5):
+            net(torch.zeros(1, 2))
+    net(torch.zeros(1, 2))
+print(torch.nn.Module.__call__ is torch.nn.Module._wrapped_call_impl)
+"""
+
+COMPILED = """
+import torch
+net = torch.compile(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()), backend="aot_eager", fullgraph=True)
+head = torch.nn.Linear(2, 1)
+for _ in range(6):
+    head(net(torch.zeros(1, 2)))
+print(torch.nn.Module.__call__ is torch.nn.Module._wrapped_call_impl)
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "window", "roots", "out_again"),
+    [
+        (CALLS, "3:4", {"Sequential": 4}, True),
+        (CALLS, "8:", {"Sequential": 2}, False),
+        (CALLS, "0:1", {"Sequential": 1}, True),
+        (TRAINING, "2:3", {"Sequential": 6}, True),
+        (TWICE, "1:2", {"Sequential": 4}, True),
+    ],
+    ids=["calls", "calls-open", "first-call", "optimizer", "each-activation"],
+)
+def test_window(python: Python, program: str, window: str, roots: dict[str, int], out_again: bool) -> None:
+    (python.cwd / "program.py").write_text(program)
+    when = {"AUTOINSTR_WHEN": "profiling"} if program is TWICE else {}
+    done = python.run("program.py", env={"AUTOINSTR_WINDOW": window, "AUTOINSTR_OUT": "out", **when})
+    own = [line for line in done.stderr.splitlines() if not line.startswith("USDT:")]  # Kineto says when it starts and stops
+    assert (done.returncode, own) == (0, [])
+    assert done.stdout == f"{out_again}\n"  # after its last step the window costs nothing
+    found = Counter(one.cls for one in ranges(the_recording(python.cwd / "out")) if not one.path)
+    assert found == roots
+
+
+def test_steps_are_counted_beside_a_compiled_model(python: Python) -> None:
+    """The wrapper that counts must be as invisible to torch.compile as the usual one: fullgraph=True would raise."""
+    (python.cwd / "program.py").write_text(COMPILED)
+    done = python.run("program.py", env={"AUTOINSTR_WINDOW": "2:3", "AUTOINSTR_OUT": "out"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sum(one.cls in ("OptimizedModule", "Linear") for one in ranges(the_recording(python.cwd / "out"))) > 0
