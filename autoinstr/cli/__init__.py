@@ -12,7 +12,7 @@ import argparse
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from autoinstr.errors import AutoinstrError, UsageError
 from autoinstr.texts import nearest
@@ -125,8 +125,17 @@ def _complain(error: BaseException) -> None:
     line = " ".join(str(error).split()) or type(error).__name__
     try:
         print(f"autoinstr: error: {line}", file=sys.stderr, flush=True)
-    except (OSError, ValueError, AttributeError):
+    except OSError:
+        _give_up(sys.stderr)
+    except (ValueError, AttributeError):
         pass  # stderr is closed or was never there; the exit status still tells
+
+
+def _give_up(stream: TextIO) -> None:
+    """Nobody reads the stream any more: what is left in it goes nowhere, or Python's flush at exit would change the exit status to 120."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -141,8 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # `autoinstr report … | head`: nobody reads any more, and Python would complain once again while it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up(sys.stdout)  # `autoinstr report … | head`
         return 1
     except OSError as error:
         _complain(error)

@@ -19,7 +19,7 @@ SHOW = "import json, os, sys; print(json.dumps([sys.argv, dict(os.environ), 'aut
 
 
 def environ(**more: str) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AUTOINSTR", "_AUTOINSTR")) and name != "PYTHONPATH"}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AUTOINSTR", "_AUTOINSTR", "PYTHON"))}
     return {**clean, "PYTHONPATH": str(REPO), "COLUMNS": "80", **more}
 
 
