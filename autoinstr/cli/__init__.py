@@ -154,4 +154,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         _complain(error)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _give_up(sys.stdout)  # a full disk under `autoinstr report … > file`
         return 1
