@@ -12,7 +12,7 @@ from autoinstr.instrument.frames import as_frame_of
 
 HOST = types.ModuleType("host")
 HOST.__file__ = "/somewhere/host.py"
-HOST.FACTOR = 3  # type: ignore[attr-defined]
+HOST.__dict__.update(FACTOR=3, warnings=warnings, __builtins__=__builtins__)
 
 
 def scaled(first: int, second: int = 2, /, *more: int, third: int = 0) -> int:
