@@ -218,11 +218,6 @@ class Session:
         self.recorder.close()
         self.diagnose()
 
-    def remove(self) -> None:
-        """Leave no patch behind. For tests; a session lives as long as its process."""
-        self.off("removed")
-        self.calls.overrides.unwrap_all()
-
     def diagnose(self) -> None:
         """For `autoinstr doctor -- command`."""
         writer = self.recorder.writer

@@ -88,7 +88,6 @@ class FunctionPatches:
     def __init__(self, ranges: FunctionRanges, targets: Sequence[Target]) -> None:
         self._ranges = ranges
         self._targets = targets
-        self._done: list[tuple[Any, str, Any, Any]] = []
         self._local = _thread._local()
         self.missing: list[tuple[Target, str | None]] = []  # with the nearest name there is
 
@@ -99,13 +98,6 @@ class FunctionPatches:
             modules.setdefault(target.module, []).append(target)
         for name, targets in modules.items():
             importhook.register(name, functools.partial(self._wrap_all, targets))
-
-    def remove(self) -> None:
-        """Put back what was wrapped, where ours is still there. For tests."""
-        while self._done:
-            owner, attribute, original, ours = self._done.pop()
-            if vars(owner).get(attribute) is ours:
-                setattr(owner, attribute, original)
 
     def _wrap_all(self, targets: list[Target], module: ModuleType) -> None:
         # The first wrapping imports wrapt, whose own imports may announce another module to us: that one has to wait its turn.
@@ -138,7 +130,6 @@ class FunctionPatches:
         kind = wrappers.kind_of(function) if target.kind == "auto" else target.kind
         ours = wrappers.TargetWrapper(function, wrappers.KINDS[kind](self._ranges, self._ranges.add(target)))
         setattr(owner, attribute, ours)
-        self._done.append((owner, attribute, function, ours))
 
     def _miss(self, target: Target, module: ModuleType) -> None:
         near = resolve.nearest_attribute(target, module)

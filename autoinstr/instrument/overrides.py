@@ -14,7 +14,7 @@ from autoinstr.instrument.modules import Begun, own_call
 
 
 class Overrides:
-    """Wraps overriding classes as they are met, and unwraps them at the end."""
+    """Wraps overriding classes as they are met, and remembers which."""
 
     def __init__(self, module_class: type, local: Any, begin: Callable[[Any], Begun], on_code: Callable[[Any], None]) -> None:
         """`on_code` is told of the code object of each wrapper, so that its frames can be recognised."""
@@ -38,10 +38,3 @@ class Overrides:
                 self._done.append((base, ours, call))
                 base.__call__ = ours  # type: ignore[method-assign]
             return
-
-    def unwrap_all(self) -> None:
-        """Give every class its own function back, if ours is still there."""
-        while self._done:
-            base, ours, call = self._done.pop()
-            if base.__dict__.get("__call__") is ours:
-                base.__call__ = call  # type: ignore[method-assign]

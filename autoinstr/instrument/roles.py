@@ -25,13 +25,6 @@ class RolePatches:
         for row in ROLES:
             importhook.register(row.module, functools.partial(self._wrap, row))
 
-    def remove(self) -> None:
-        """Give every class its own __init__ back."""
-        while self._done:
-            cls, original, ours = self._done.pop()
-            if cls.__dict__.get("__init__") is ours:
-                cls.__init__ = original  # type: ignore[misc]
-
     def _wrap(self, row: RoleRow, module: ModuleType) -> None:
         cls = getattr(module, row.cls, None)
         original = cls.__dict__.get("__init__") if isinstance(cls, type) else None

@@ -46,13 +46,6 @@ class ProfilerPatches:
                 self._wrap(cls, start, self._start)
                 self._wrap(cls, stop, self._stop)
 
-    def remove(self) -> None:
-        """Give every class its own methods back."""
-        while self._done:
-            cls, name, original, ours = self._done.pop()
-            if cls.__dict__.get(name) is ours:
-                setattr(cls, name, original)
-
     def _wrap(self, cls: type, name: str, make: Callable[[Any], Any]) -> None:
         original = cls.__dict__.get(name)
         if original is None or any(original is ours for _, _, _, ours in self._done):
