@@ -54,12 +54,7 @@ class FunctionRanges:
         """A range of the target begins in this thread. Never raises an Exception."""
         try:
             row = self._targets[target]
-            name = self._recorder.define("range", row.domain, row.name)
-            words, i, j, k = self._recorder.next_record()
-            start = _clock()
-            words[i] = name
-            words[j] = start
-            return _Begun(words, k, getattr(self._recorder.local, "thread", 0), name, start, self._recorder.writer)
+            return self._store(self._recorder.define("range", row.domain, row.name))
         except Exception as error:
             self._failed(error)
             return None
@@ -80,6 +75,36 @@ class FunctionRanges:
                 self._recorder.annotate(begun.thread, begun.name, begun.start_ns, fields)
         except Exception as error:
             log.once(f"attributes of {row.name}", "debug", "attributes could not be read", target=row.name, error=repr(error))
+
+    def begin_named(self, domain: str, message: str) -> _Begun | None:
+        """A range that is no wrapped function's begins in this thread. Never raises an Exception."""
+        try:
+            return self._store(self._recorder.define("range", domain, message))
+        except Exception as error:
+            self._failed(error)
+            return None
+
+    def end_named(self, begun: _Begun | None, fields: dict[str, Any] | None = None) -> None:
+        """It ends, in whatever thread. Never raises an Exception."""
+        if begun is None:
+            return
+        begun.words[begun.end] = _clock()
+        if fields and begun.recording is self._recorder.writer:
+            self._recorder.annotate(begun.thread, begun.name, begun.start_ns, fields)
+
+    def mark(self, domain: str, message: str, fields: dict[str, Any] | None = None) -> None:
+        """An instant event, now, in this thread. Never raises an Exception."""
+        try:
+            self._recorder.mark(self._recorder.define("mark", domain, message), fields)
+        except Exception as error:
+            self._failed(error)
+
+    def _store(self, name: int) -> _Begun:
+        words, i, j, k = self._recorder.next_record()
+        start = _clock()
+        words[i] = name
+        words[j] = start
+        return _Begun(words, k, getattr(self._recorder.local, "thread", 0), name, start, self._recorder.writer)
 
 
 class FunctionPatches:
