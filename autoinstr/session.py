@@ -204,6 +204,7 @@ class Session:
         self._lock = threading.RLock()
         self.calls.plans.reset_in_child()
         self.recorder.reset_in_child()
+        self.functions.reset_in_child()
         self.roles, self.rank, self.world_size = [], None, None
         self.diagnose()
 

@@ -12,7 +12,8 @@ from autoinstr import log
 from autoinstr.containment import contained
 from autoinstr.instrument import dynamo, importhook
 from autoinstr.targets import resolve
-from autoinstr.targets.attributes import GETTERS
+from autoinstr.targets.attributes import GETTERS, NOTHING
+from autoinstr.targets.requests import EVENTS
 from autoinstr.targets.rows import applies
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from autoinstr.emitters.recorder import Recorder
+    from autoinstr.instrument.modules import Begun
+    from autoinstr.targets.attributes import Getter
+    from autoinstr.targets.requests import Event
     from autoinstr.targets.rows import Target
 
 _clock = time.perf_counter_ns
@@ -39,47 +43,94 @@ class FunctionRanges:
 
     def __init__(self, recorder: Recorder, failed: Callable[[BaseException], None]) -> None:
         self.active = False
-        self._recorder = recorder
+        self.recorder = recorder
+        self.local = recorder.local
+        self.names: dict[int, int] = {}  # target -> number of its name in this recording
         self._failed = failed
         self._targets: list[Target] = []
+        self._getters: list[tuple[Getter, ...]] = []
+        self._events: list[tuple[Event, ...]] = []
         self.begin = dynamo.unseen(self._begin)
         self.end = dynamo.unseen(self._end)
+        self.begin_record = dynamo.unseen(self._begin_record)
+        self.finish = dynamo.unseen(self._finish)
 
     def add(self, target: Target) -> int:
         """The number by which wrappers call a target."""
         self._targets.append(target)
+        self._getters.append(tuple(GETTERS[word] for word in target.attributes if word in GETTERS))
+        self._events.append(tuple(EVENTS[word] for word in target.attributes if word in EVENTS))
         return len(self._targets) - 1
+
+    def reset_in_child(self) -> None:
+        """After fork: numbers of names are the parent's."""
+        self.names.clear()
+
+    # -- for direct.py ------------------------------------------------------------------------------------------------------------------
+
+    def _begin_record(self, target: int) -> Begun:
+        """The name and the record that a call needs and its thread does not have at hand. Never raises an Exception."""
+        try:
+            row = self._targets[target]
+            name = self.recorder.define("range", row.domain, row.name)
+            if not name:
+                return self.recorder.nowhere
+            self.names[target] = name
+            return (name, *self.recorder.next_record())
+        except Exception as error:
+            self._failed(error)
+            return self.recorder.nowhere
+
+    def _finish(self, target: int, name: int, start_ns: int, writer: object, args: Any, kwargs: Any, result: Any) -> None:
+        """A call of a method or function has ended. Never raises an Exception."""
+        if writer is not None and writer is not self.recorder.writer:
+            return  # the process has forked in the middle of the call
+        if "." in self._targets[target].qualname and args:
+            self._tell(target, getattr(self.local, "thread", 0), name, start_ns, args[0], args[1:], kwargs, result)
+        else:
+            self._tell(target, getattr(self.local, "thread", 0), name, start_ns, None, args, kwargs, result)
+
+    # -- for wrappers.py ----------------------------------------------------------------------------------------------------------------
 
     def _begin(self, target: int) -> _Begun | None:
         """A range of the target begins in this thread. Never raises an Exception."""
         try:
             row = self._targets[target]
-            return self._store(self._recorder.define("range", row.domain, row.name))
+            return self._store(self.recorder.define("range", row.domain, row.name))
         except Exception as error:
             self._failed(error)
             return None
 
     def _end(self, begun: _Begun | None, target: int, instance: Any, args: Any, kwargs: Any, result: Any) -> None:
-        """It ends; what its getters read is stored with it. Never raises an Exception."""
+        """It ends, in whatever thread. Never raises an Exception."""
         if begun is None:
             return
         begun.words[begun.end] = _clock()
-        row = self._targets[target]
-        if not row.attributes or begun.recording is not self._recorder.writer:
-            return
+        if begun.recording is self.recorder.writer:
+            self._tell(target, begun.thread, begun.name, begun.start_ns, instance, args, kwargs, result)
+
+    def _tell(self, target: int, thread: int, name: int, start_ns: int, instance: Any, args: Any, kwargs: Any, result: Any) -> None:
+        """Store what the getters read, and the marks of what has happened to requests."""
         try:
             fields: dict[str, Any] = {}
-            for getter in row.attributes:
-                fields.update(GETTERS[getter](instance, args, kwargs, result) or {})
+            for getter in self._getters[target]:
+                fields.update(getter(instance, args, kwargs, result) or {})
             if fields:
-                self._recorder.annotate(begun.thread, begun.name, begun.start_ns, fields)
+                self.recorder.annotate(thread, name, start_ns, fields)
+            if result is not NOTHING:
+                for event in self._events[target]:
+                    for message, its_fields in event(instance, args, kwargs, result):
+                        self.recorder.mark(self.recorder.define("mark", self._targets[target].domain, message), its_fields)
         except Exception as error:
+            row = self._targets[target]
             log.once(f"attributes of {row.name}", "debug", "attributes could not be read", target=row.name, error=repr(error))
+
+    # -- ranges and marks that are no wrapped function's --------------------------------------------------------------------------------
 
     def begin_named(self, domain: str, message: str) -> _Begun | None:
         """A range that is no wrapped function's begins in this thread. Never raises an Exception."""
         try:
-            return self._store(self._recorder.define("range", domain, message))
+            return self._store(self.recorder.define("range", domain, message))
         except Exception as error:
             self._failed(error)
             return None
@@ -89,22 +140,22 @@ class FunctionRanges:
         if begun is None:
             return
         begun.words[begun.end] = _clock()
-        if fields and begun.recording is self._recorder.writer:
-            self._recorder.annotate(begun.thread, begun.name, begun.start_ns, fields)
+        if fields and begun.recording is self.recorder.writer:
+            self.recorder.annotate(begun.thread, begun.name, begun.start_ns, fields)
 
     def mark(self, domain: str, message: str, fields: dict[str, Any] | None = None) -> None:
         """An instant event, now, in this thread. Never raises an Exception."""
         try:
-            self._recorder.mark(self._recorder.define("mark", domain, message), fields)
+            self.recorder.mark(self.recorder.define("mark", domain, message), fields)
         except Exception as error:
             self._failed(error)
 
     def _store(self, name: int) -> _Begun:
-        words, i, j, k = self._recorder.next_record()
+        words, i, j, k = self.recorder.next_record()
         start = _clock()
         words[i] = name
         words[j] = start
-        return _Begun(words, k, getattr(self._recorder.local, "thread", 0), name, start, self._recorder.writer)
+        return _Begun(words, k, getattr(self.recorder.local, "thread", 0), name, start, self.recorder.writer)
 
 
 class FunctionPatches:
@@ -140,7 +191,7 @@ class FunctionPatches:
 
     @contained("wrapping a function target")
     def _wrap(self, target: Target, module: ModuleType) -> None:
-        from autoinstr.instrument import wrappers  # wrapt is imported when the first target is met, not before
+        from autoinstr.instrument import direct, wrappers  # wrapt is imported when the first target is met, not before
 
         package = target.package or target.module.partition(".")[0]
         if not applies(target, getattr(sys.modules.get(package), "__version__", None)):
@@ -150,11 +201,14 @@ class FunctionPatches:
             self._miss(target, module)
             return
         owner, attribute, function = found
-        if isinstance(function, wrappers.TargetWrapper):
+        if isinstance(function, wrappers.TargetWrapper) or direct.is_ours(function):
             return
         kind = wrappers.kind_of(function) if target.kind == "auto" else target.kind
-        ours = wrappers.TargetWrapper(function, wrappers.KINDS[kind](self._ranges, self._ranges.add(target)))
-        setattr(owner, attribute, ours)
+        number = self._ranges.add(target)
+        if kind == "sync" and target.package and direct.takes(function):
+            setattr(owner, attribute, direct.direct_call(self._ranges, number, function, bool(target.attributes)))
+        else:
+            setattr(owner, attribute, wrappers.TargetWrapper(function, wrappers.KINDS[kind](self._ranges, number)))
 
     def _miss(self, target: Target, module: ModuleType) -> None:
         near = resolve.nearest_attribute(target, module)

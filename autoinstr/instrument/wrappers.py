@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Callable, Protocol, TypeVar
 
 import wrapt
 
+from autoinstr.targets.attributes import NOTHING
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
 
-NOTHING = object()  # the result of a call that has none: it raised, or its result is not at hand
 
 
 class Ranges(Protocol):
@@ -60,7 +61,7 @@ class TargetWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]
         return _by_reference(self)
 
 
-def _no_frame(function: _F) -> _F:
+def no_frame(function: _F) -> _F:
     """The same function under the file name of Python's import system: `warnings` does not count frames of that name, so a warning that the
     wrapped raises with a stacklevel names the same line as without us (CPython's Lib/warnings.py, `_is_internal_frame`)."""
     function.__code__ = function.__code__.replace(co_filename="<frozen importlib._bootstrap>")
@@ -70,7 +71,7 @@ def _no_frame(function: _F) -> _F:
 def sync(ranges: Ranges, target: int) -> Wrapper:
     """For a function that returns when it is done."""
 
-    @_no_frame
+    @no_frame
     def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         if not ranges.active:
             return wrapped(*args, **kwargs)
@@ -88,7 +89,7 @@ def sync(ranges: Ranges, target: int) -> Wrapper:
 def coroutine(ranges: Ranges, target: int) -> Wrapper:
     """For an `async def`: the range runs from the first step of the coroutine to its end, other tasks' steps included."""
 
-    @_no_frame
+    @no_frame
     async def awaited(inner: Awaitable[Any], instance: Any, args: Any, kwargs: Any) -> Any:
         result = NOTHING
         begun = ranges.begin(target)
@@ -98,7 +99,7 @@ def coroutine(ranges: Ranges, target: int) -> Wrapper:
         finally:
             ranges.end(begun, target, instance, args, kwargs, result)
 
-    @_no_frame
+    @no_frame
     def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         inner = wrapped(*args, **kwargs)
         return awaited(inner, instance, args, kwargs) if ranges.active and inspect.isawaitable(inner) else inner
@@ -109,7 +110,7 @@ def coroutine(ranges: Ranges, target: int) -> Wrapper:
 def generator(ranges: Ranges, target: int) -> Wrapper:
     """For a generator function: the range runs from the first `next` to exhaustion or close."""
 
-    @_no_frame
+    @no_frame
     def driven(inner: Generator[Any, Any, Any], instance: Any, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
         begun = ranges.begin(target)
         try:
@@ -117,7 +118,7 @@ def generator(ranges: Ranges, target: int) -> Wrapper:
         finally:
             ranges.end(begun, target, instance, args, kwargs, NOTHING)
 
-    @_no_frame
+    @no_frame
     def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         inner = wrapped(*args, **kwargs)
         return driven(inner, instance, args, kwargs) if ranges.active and inspect.isgenerator(inner) else inner
@@ -128,7 +129,7 @@ def generator(ranges: Ranges, target: int) -> Wrapper:
 def async_generator(ranges: Ranges, target: int) -> Wrapper:
     """For an async generator function: the range runs from the first step to exhaustion or close."""
 
-    @_no_frame
+    @no_frame
     async def driven(inner: AsyncGenerator[Any, Any], instance: Any, args: Any, kwargs: Any) -> AsyncGenerator[Any, Any]:
         begun = ranges.begin(target)
         try:
@@ -150,7 +151,7 @@ def async_generator(ranges: Ranges, target: int) -> Wrapper:
         finally:
             ranges.end(begun, target, instance, args, kwargs, NOTHING)
 
-    @_no_frame
+    @no_frame
     def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         inner = wrapped(*args, **kwargs)
         return driven(inner, instance, args, kwargs) if ranges.active and inspect.isasyncgen(inner) else inner
@@ -161,7 +162,7 @@ def async_generator(ranges: Ranges, target: int) -> Wrapper:
 def future(ranges: Ranges, target: int) -> Wrapper:
     """For a function that may return a Future: the range then runs until the Future is done."""
 
-    @_no_frame
+    @no_frame
     def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         if not ranges.active:
             return wrapped(*args, **kwargs)

@@ -7,8 +7,10 @@ fields are the same from 0.9.2 to 0.33 unless said otherwise.
 
 from __future__ import annotations
 
+import weakref
 from typing import Any, Callable
 
+NOTHING: Any = object()  # the result of a call that has none: it raised, or its result is not at hand
 MOST_IDS = 32  # request ids stored with one range; the counts are always whole
 
 Fields = dict[str, Any]
@@ -19,8 +21,40 @@ def scheduled(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | No
     """Phase, token and request counts and ids of a scheduler's output, wherever it is among arguments and result."""
     for one in (result, *args, *kwargs.values()):
         if hasattr(one, "total_num_scheduled_tokens"):
-            return describe_step(one)
+            return _step_of(one)
     return None
+
+
+class _Last:
+    """The step that was described last in this process: several targets see one step, one after the other."""
+
+    output: Callable[[], Any]  # a weak reference
+    fields: Fields
+
+
+_Last.output, _Last.fields = (lambda: None), {}
+
+
+def _step_of(output: Any) -> Fields:
+    if _Last.output() is not output:
+        _Last.output = lambda: None
+        _Last.fields = describe_step(output)
+        try:
+            _Last.output = weakref.ref(output)
+        except TypeError:  # of a kind that cannot be referred to weakly: described anew each time
+            pass
+    return _Last.fields
+
+
+def same_step(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | None:
+    """Phase and id of the step whose model ran last in this process: sampling is asked for by a call that does not name the step."""
+    return {key: _Last.fields[key] for key in ("phase", "step") if key in _Last.fields} or None
+
+
+def queues(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | None:
+    """Running and waiting requests of a Scheduler and the used part of its KV cache (0 to 1), after scheduling."""
+    running, waiting = instance.get_request_counts()  # in every version
+    return {"running": running, "waiting": waiting, "kv_usage": round(float(instance.kv_cache_manager.usage), 6)}
 
 
 def describe_step(output: Any) -> Fields:
@@ -28,7 +62,11 @@ def describe_step(output: Any) -> Fields:
     had come."""
     tokens: dict[str, int] = output.num_scheduled_tokens
     new = {request.req_id: request.num_computed_tokens for request in output.scheduled_new_reqs}
-    prefills = sum(1 for request in tokens if request in new or _continues_prefill(output, request, tokens[request]))
+    says = getattr(output.scheduled_cached_reqs, "is_context_phase", None)  # from 0.13 on
+    if says is not None:
+        prefills = sum(1 for request in tokens if request in new or says(request))
+    else:
+        prefills = sum(1 for request in tokens if request in new or _continues_prefill(output, request, tokens[request]))
     decodes = len(tokens) - prefills
     fields: Fields = {"phase": "mixed" if prefills and decodes else "prefill" if prefills else "decode" if decodes else "idle"}
     fields.update(tokens=output.total_num_scheduled_tokens, prefills=prefills, decodes=decodes)
@@ -41,11 +79,7 @@ def describe_step(output: Any) -> Fields:
 
 
 def _continues_prefill(output: Any, request: str, tokens: int) -> bool:
-    """A request seen before is in its prompt still: as newer versions say themselves, else because it gets more tokens than decoding
-    takes."""
-    says = getattr(output.scheduled_cached_reqs, "is_context_phase", None)  # from 0.13 on
-    if says is not None:
-        return bool(says(request))
+    """A request seen before is in its prompt still where it gets more tokens than decoding takes (newer versions say it themselves)."""
     return tokens > 1 + len(output.scheduled_spec_decode_tokens.get(request, ()))
 
 
@@ -83,12 +117,14 @@ def outputs(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | None
 
 
 def blocks(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | None:
-    """KVCacheManager.allocate_slots: the request, its new tokens, and whether there was room."""
+    """KVCacheManager.allocate_slots where there was no room: the request and its new tokens. It is called for each request in each step,
+    and almost always there is: that says nothing."""
+    if result is not None:
+        return None
     fields = request(instance, args, kwargs, result) or {}
     if len(args) > 1 and isinstance(args[1], int):
         fields["new_tokens"] = args[1]
-    fields["allocated"] = result is not None
-    return fields
+    return {**fields, "allocated": False}
 
 
 def count(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | None:
@@ -110,6 +146,8 @@ def profile(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | None
 
 GETTERS: dict[str, Getter] = {
     "scheduled": scheduled,
+    "same_step": same_step,
+    "queues": queues,
     "request": request,
     "batch_out": batch_out,
     "outputs": outputs,

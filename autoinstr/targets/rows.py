@@ -150,8 +150,9 @@ def _target_problem(target: str) -> str | None:
 
 def _values_problem(table: dict[str, Any]) -> str | None:
     from autoinstr.targets.attributes import GETTERS
+    from autoinstr.targets.requests import EVENTS
 
-    choices = {"kind": (*KINDS, "auto"), "roles": ROLES, "attributes": tuple(GETTERS)}
+    choices = {"kind": (*KINDS, "auto"), "roles": ROLES, "attributes": (*GETTERS, *EVENTS)}
     for key, known in choices.items():
         for word in (table.get("kind", "auto"),) if key == "kind" else _listed(table.get(key)):
             if word not in known:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from autoinstr.targets.attributes import GETTERS
+from autoinstr.targets.requests import EVENTS
 from autoinstr.targets.rows import COLUMNS, DOMAINS, KINDS, ROLES, Target, applies, builtin
 from autoinstr.targets.survey import MISSING, OK, survey
 from autoinstr.targets.versions import parse
@@ -41,7 +42,7 @@ def test_every_row_is_made_of_known_words() -> None:
     for row in builtin():
         assert row.kind in KINDS, label(row)
         assert set(row.roles) <= set(ROLES), label(row)
-        assert set(row.attributes) <= set(GETTERS), label(row)
+        assert set(row.attributes) <= {*GETTERS, *EVENTS}, label(row)
         assert row.module.split(".")[0] == row.package, label(row)
         assert all(part.isidentifier() for part in (*row.module.split("."), *row.qualname.split("."))), label(row)
         assert len(row.qualname.split(".")) <= 2, label(row)

@@ -1,0 +1,79 @@
+"""The hot path of function targets: the function that takes the place of a plain Python function or method of the built-in tables.
+
+As with module calls, a range is three stores into the recording. It is a closure and not wrapt's wrapper, whose binding alone costs more
+than all that these functions do (docs/benchmarks.md). What a closure cannot stand for (static methods, classes, coroutines, a user's own
+rows) goes through `wrappers.py`.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from autoinstr.instrument.wrappers import no_frame
+from autoinstr.targets.attributes import NOTHING
+
+if TYPE_CHECKING:
+    from autoinstr.instrument.functions import FunctionRanges
+
+
+def takes(function: Any) -> bool:
+    """A closure can take the place of this one."""
+    return type(function) is FunctionType
+
+
+def is_ours(function: Any) -> bool:
+    """The function, or one that somebody has wrapped around it, has been made here."""
+    return getattr(function, "_autoinstr_target", None) is not None
+
+
+def direct_call(ranges: FunctionRanges, target: int, function: FunctionType, told: bool) -> FunctionType:
+    """A function that calls `function` exactly once, and records it while `ranges` are active; with `told`, `ranges.finish` is told of
+    arguments and result afterwards. Name, signature and pickling are those of the original."""
+    clock = time.perf_counter_ns
+    names, local, begin, finish, recorder = ranges.names, ranges.local, ranges.begin_record, ranges.finish, ranges.recorder
+
+    @no_frame
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not ranges.active:
+            return function(*args, **kwargs)
+        try:
+            name = names[target]
+            next_record, words = local.slots
+            i, j, k = next_record()
+        except Exception:  # not defined yet, no slots yet, a full block: begin() knows
+            name, words, i, j, k = begin(target)
+        try:
+            words[i] = name
+            words[j] = clock()
+            return function(*args, **kwargs)
+        finally:
+            words[k] = clock()
+
+    @no_frame
+    def call_and_tell(*args: Any, **kwargs: Any) -> Any:
+        if not ranges.active:
+            return function(*args, **kwargs)
+        try:
+            name = names[target]
+            next_record, words = local.slots
+            i, j, k = next_record()
+        except Exception:
+            name, words, i, j, k = begin(target)
+        writer, result = recorder.writer, NOTHING
+        words[i] = name
+        words[j] = start = clock()
+        try:
+            result = function(*args, **kwargs)
+            return result
+        finally:
+            words[k] = clock()
+            finish(target, name, start, writer, args, kwargs, result)
+
+    ours = functools.update_wrapper(call_and_tell if told else call, function)
+    ours.__dict__["_autoinstr_target"] = target
+    ours.__dict__["_torchdynamo_inline"] = function  # traced code has the original in it
+    assert isinstance(ours, FunctionType)
+    return ours
