@@ -13,6 +13,7 @@ from autoinstr.containment import contained
 from autoinstr.control import ControlWatcher
 from autoinstr.errors import ConfigError
 from autoinstr.instrument import dynamo, importhook
+from autoinstr.instrument.engine_steps import EngineSteps
 from autoinstr.instrument.functions import FunctionPatches
 from autoinstr.instrument.roles import RolePatches
 from autoinstr.instrument.tracers import ProfilerPatches
@@ -76,6 +77,7 @@ def _connect(session: Session) -> None:
     for name in _DYNAMO:
         importhook.register(name, _dynamo_imported)
     if session.window is not None:
+        EngineSteps(session.engine_stepped).apply()
         importhook.register("torch.optim.optimizer", lambda module: module.register_optimizer_step_post_hook(session.optimizer_stepped))
     os.register_at_fork(after_in_child=session.reset_in_child)
     atexit.register(session.close)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable, Hashable
 
 from autoinstr import diagnosis, log, process, rundir
 from autoinstr.containment import contained, failed
@@ -12,6 +12,7 @@ from autoinstr.emitters.recorder import Recorder, loaded_versions, open_in
 from autoinstr.filters import compile_filter
 from autoinstr.instrument.calls import ModuleCalls
 from autoinstr.instrument.functions import FunctionRanges
+from autoinstr.instrument.profiling.state import Profilers
 from autoinstr.instrument.steps import Window, optimizer_exists
 from autoinstr.names import wording
 from autoinstr.redaction import redact_argv
@@ -36,8 +37,8 @@ class Session:
         self._lock = threading.RLock()
         self._wanted = False
         self._follows_profilers = config.when_for("recorder") == "profiling"
-        self._profilers = 0
-        self._tracers = 0
+        self.profilers = Profilers()
+        self.own_profilers_changed: Callable[[bool], None] | None = None
         self._tracer_has_started = False
         self.filter = compile_filter(config.include, config.exclude, config.sources)
         self.recorder = Recorder(self._open_writer, self._recorder_failed, config.domain)
@@ -49,6 +50,7 @@ class Session:
         self.functions = FunctionRanges(self.recorder, lambda error: failed("a function range", error))
         self.window = None if config.window is None else Window(*config.window, self._record)
         self._steps_by_optimizer: bool | None = None
+        self._serves = False  # vLLM runs in this process: its steps are the steps
 
     # -- the switch ---------------------------------------------------------------------------------------------------------------------
 
@@ -80,7 +82,7 @@ class Session:
 
     def _put(self) -> None:
         counting = self.window is not None and not self.window.over
-        other = self.calls.put(counting, bool(self._tracers))
+        other = self.calls.put(counting, self.profilers.tracing)
         if other is not None:
             self.reason = f"torch.nn.Module.__call__ is patched by {other}"
 
@@ -92,6 +94,8 @@ class Session:
 
     @contained("counting steps")
     def _outermost_ended(self) -> None:
+        if self._serves:
+            return
         if self._steps_by_optimizer is None:
             self._steps_by_optimizer = optimizer_exists()
         if not self._steps_by_optimizer:
@@ -100,9 +104,14 @@ class Session:
     @contained("counting steps")
     def optimizer_stepped(self, *_: Any) -> None:
         """Told by torch's own hook after each Optimizer.step."""
-        if self.window is not None and self._wanted:
+        if self.window is not None and self._wanted and not self._serves:
             self._steps_by_optimizer = True
             self._step()
+
+    @contained("counting steps")
+    def engine_stepped(self) -> None:
+        """Told after each step of vLLM with scheduled tokens (instrument/engine_steps.py)."""
+        self._step()
 
     def _step(self) -> None:
         with self._lock:
@@ -122,36 +131,42 @@ class Session:
                 self.calls.take_out()
 
     @contained("watching a profiler")
-    def profiler_started(self, python_tracer: bool, running: bool) -> None:
-        """A profiler runs, or could not be started."""
+    def profiler_started(self, key: Hashable, python_tracer: bool = False) -> None:
+        """The profiler `key` runs; in this process, or as an engine has announced."""
         with self._lock:
-            if running:
-                self._profilers += 1
-                if python_tracer:
-                    self._tracer_has_started = True
-                    self._tracers += 1
-            if self._wanted:
-                self._put()
-            elif running and self._follows_profilers:
-                self.on("a profiler runs")
+            self._tracer_has_started |= python_tracer
+            self.profilers.started(key, python_tracer)
+            self._profilers_changed()
 
     @contained("watching a profiler")
-    def profiler_stopped(self, python_tracer: bool) -> None:
-        """A profiler no longer runs."""
+    def profiler_stopped(self, key: Hashable) -> None:
+        """It no longer runs, or could not be started. Without a start before it nothing changes."""
         with self._lock:
-            self._profilers = max(0, self._profilers - 1)
-            if python_tracer:
-                self._tracers = max(0, self._tracers - 1)
-            if self._follows_profilers and not self._profilers:
-                self.off("no profiler runs")
-            elif self._wanted:
-                self._put()
+            self.profilers.stopped(key)
+            self._profilers_changed()
+
+    @contained("watching a profiler")
+    def follow_worker(self, running: bool | None) -> None:
+        """Whether the profiler of a Worker in another process runs: that counts from now on. None: what this process knows itself."""
+        with self._lock:
+            self.profilers.follow(running)
+            self._profilers_changed()
+
+    def _profilers_changed(self) -> None:
+        running = self.profilers.running
+        if self._follows_profilers and running != self._wanted:
+            (self.on if running else self.off)("a profiler runs" if running else "no profiler runs")
+        elif self._wanted:
+            self._put()
+        if self.own_profilers_changed is not None:
+            self.own_profilers_changed(self.profilers.own)
 
     # -- the recording ------------------------------------------------------------------------------------------------------------------
 
     @contained("telling the role of the process")
     def take_role(self, role: str, rank: int | None, world_size: int | None) -> None:
-        """The process has instantiated something that gives it a role."""
+        """The process has instantiated something of vLLM's that gives it a role."""
+        self._serves = True
         if role not in self.roles:
             self.roles.append(role)
         if rank is not None:

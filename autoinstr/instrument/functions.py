@@ -191,7 +191,7 @@ class FunctionPatches:
 
     @contained("wrapping a function target")
     def _wrap(self, target: Target, module: ModuleType) -> None:
-        from autoinstr.instrument import direct, wrappers  # wrapt is imported when the first target is met, not before
+        from autoinstr.instrument import direct, scopes, wrappers  # wrapt is imported when the first target is met, not before
 
         package = target.package or target.module.partition(".")[0]
         if not applies(target, getattr(sys.modules.get(package), "__version__", None)):
@@ -202,6 +202,8 @@ class FunctionPatches:
             return
         owner, attribute, function = found
         if isinstance(function, wrappers.TargetWrapper) or direct.is_ours(function):
+            return
+        if target.name == scopes.NAME and target.package and scopes.apply(self._ranges, target.domain, module, function):
             return
         kind = wrappers.kind_of(function) if target.kind == "auto" else target.kind
         number = self._ranges.add(target)
