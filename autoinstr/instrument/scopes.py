@@ -1,8 +1,8 @@
 """vLLM's own scopes as ranges: the pieces that its authors have named within a step (`with record_function_or_nullcontext(name)`).
 
-vLLM asks one module variable, `vllm.v1.utils._PROFILER_FUNC` (0.11.0 to 0.33), for the context manager of each scope, and everybody who has
-imported the function by name asks the same variable. Its own switch for the scopes, an environment variable, is part of vLLM's compile-cache
-key; this variable is not.
+vLLM asks one module variable, `vllm.v1.utils._PROFILER_FUNC` (0.11.0 to 0.33), for the context manager of each scope, and everybody who
+has imported the function by name asks the same variable. Its own switch for the scopes, an environment variable, is part of vLLM's
+compile-cache key; this variable is not.
 """
 
 from __future__ import annotations
