@@ -15,6 +15,7 @@ from autoinstr.errors import ConfigError
 from autoinstr.instrument import dynamo, importhook
 from autoinstr.instrument.engine_steps import EngineSteps
 from autoinstr.instrument.functions import FunctionPatches
+from autoinstr.instrument.profiling import connect as profiling
 from autoinstr.instrument.roles import RolePatches
 from autoinstr.instrument.tracers import ProfilerPatches
 from autoinstr.session import Session
@@ -71,6 +72,7 @@ def _stay_off(reason: str) -> None:
 def _connect(session: Session) -> None:
     patches = ProfilerPatches(session)
     importhook.register("torch.autograd.profiler", patches.apply)
+    profiling.connect(session, session.config)
     roles = RolePatches(session.take_role)
     roles.apply()
     _apply_targets(session)

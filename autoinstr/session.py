@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Hashable
+from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr import diagnosis, log, process, rundir
 from autoinstr.containment import contained, failed
@@ -18,6 +18,7 @@ from autoinstr.names import wording
 from autoinstr.redaction import redact_argv
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from types import ModuleType
 
     from autoinstr.config import Config

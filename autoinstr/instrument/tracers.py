@@ -11,6 +11,7 @@ import functools
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from types import ModuleType
 
 
@@ -20,11 +21,11 @@ class ProfilerWatcher(Protocol):
     def profiler_starts(self, python_tracer: bool) -> None:
         """A profiler is about to be enabled by this thread."""
 
-    def profiler_started(self, python_tracer: bool, running: bool) -> None:
-        """It is enabled (`running`), or failed to be."""
+    def profiler_started(self, key: Hashable, python_tracer: bool = False) -> None:
+        """The profiler `key` is enabled."""
 
-    def profiler_stopped(self, python_tracer: bool) -> None:
-        """It is disabled."""
+    def profiler_stopped(self, key: Hashable) -> None:
+        """It is disabled, or could not be enabled. A stop of one that does not run changes nothing."""
 
 
 # (class in torch.autograd.profiler, the method that enables, the method that disables)
@@ -66,7 +67,10 @@ class ProfilerPatches:
                 running = bool(getattr(self, "enabled", True))
                 return result
             finally:
-                watcher.profiler_started(tracer, running)
+                if running:
+                    watcher.profiler_started(("torch", id(self)), tracer)
+                else:  # one that runs already and is started again keeps running
+                    watcher.profiler_stopped(None)
 
         return start
 
@@ -77,8 +81,7 @@ class ProfilerPatches:
             try:
                 return original(self, *args, **kwargs)
             finally:
-                if getattr(self, "enabled", True):
-                    watcher.profiler_stopped(_runs_python_tracer(self))
+                watcher.profiler_stopped(("torch", id(self)))
 
         return stop
 

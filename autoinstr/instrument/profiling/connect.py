@@ -1,0 +1,43 @@
+"""Connects profiler control to the session of this process, as the options ask."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING, Any
+
+from autoinstr import log
+from autoinstr.containment import contained
+from autoinstr.instrument import importhook
+from autoinstr.instrument.profiling import parameters, torch_profiler
+from autoinstr.instrument.profiling.capture import Capture
+from autoinstr.instrument.profiling.enable import Enabler
+from autoinstr.instrument.profiling.observe import Observer
+
+if TYPE_CHECKING:
+    from autoinstr.config import Config
+
+WARNED = "_AUTOINSTR_PROFILER_WARNED"  # one line a run, not one a process
+
+
+@contained("connecting profiler control")
+def connect(session: Any, config: Config) -> None:
+    """`session` is the Session. Nothing is imported: each module is patched when the program imports it."""
+    values, problems = parameters.read(config.profiler)
+    for problem in problems if WARNED not in os.environ else ():
+        log.once(str(problem), "warning", str(problem))
+    if problems:
+        os.environ[WARNED] = "1"
+    importhook.register(
+        "torch.profiler.profiler",
+        functools.partial(_set_parameters, torch_values=values.get("torch", {}), experimental_values=values.get("experimental", {})),
+    )
+    if values.get("agent", {}).get("enable", True):
+        Enabler(config.out, values).apply()
+    Observer(session, config.out, config.when_for("recorder") == "profiling").apply()
+    if config.capture != "off":
+        Capture(config.capture == "through", lambda: session.profilers.own).apply()
+
+
+def _set_parameters(module: Any, torch_values: Any, experimental_values: Any) -> None:
+    torch_profiler.apply(module, torch_values, experimental_values)
