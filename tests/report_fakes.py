@@ -22,6 +22,7 @@ class Event(NamedTuple):
     root: str = "Model#1"
     kind: str = "range"
     message: str | None = None
+    fields: dict[str, Any] | None = None  # its attributes
 
 
 class FakeRecording:
@@ -78,6 +79,11 @@ class FakeRecording:
                         "Q", [word for event in mine[at : at + self._block] for word in (self.number(event), event.start, event.end or 0)]
                     ),
                 )
+
+    def attributes(self) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
+        for event in sorted(self.events, key=lambda event: event.end if event.end is not None else event.start):
+            if event.fields is not None:
+                yield event.thread, self.number(event), event.start, dict(event.fields)
 
     def open_ranges(self) -> list[OpenRange]:
         return [OpenRange(event.thread, self.number(event), event.start) for event in self.events if event.end is None]

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Callable
 
 from autoinstr.cli import add_command
+from autoinstr.errors import UsageError
 from autoinstr.texts import nearest
 
 if TYPE_CHECKING:
@@ -16,12 +17,20 @@ if TYPE_CHECKING:
     from autoinstr.recording.reader import Run
 
 FORMATS = ("table", "json", "csv", "pftrace", "chrome")
-SORTS = ("tree", "total", "self", "calls", "mean")
+# Tables, and their orders: the first is the default.
+SORTS = {
+    "modules": ("tree", "total", "self", "calls", "mean"),
+    "requests": ("arrival", "queue", "ttft", "tpot", "e2e"),
+    "steps": ("start", "duration", "schedule", "execute", "sample", "update", "gap"),
+}
+ROWS_OF_PHASES = ("table", "json", "csv")
 
 EXAMPLES = """\
   autoinstr report autoinstr-runs/<run>                          which module costs what, on one screen
   autoinstr report autoinstr-runs --latest --sort self           the newest run, by time in the module itself
   autoinstr report autoinstr-runs/<run> --process "rank 0"       one process of several
+  autoinstr report autoinstr-runs/<run> --phase decode           only what ran in decode steps
+  autoinstr report autoinstr-runs/<run> --table requests         a line for each request that vLLM served; or steps
   autoinstr report autoinstr-runs/<run> --format pftrace         a timeline, for https://ui.perfetto.dev
   autoinstr report autoinstr-runs/<run> --format json -o -       every figure, for a program
 """
@@ -33,7 +42,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "report",
         "say what each module cost: a table, data, or a timeline",
         "Read a run directory and say what each module cost. The table folds repeated layers into one line; 'self' is the time in\n"
-        "a module outside the modules that it called, 'share' is of all time inside ranges. All formats: docs/reports.md.",
+        "a module outside the modules that it called, 'share' is of all time inside ranges. Of vLLM there is also a line for each\n"
+        "request and for each engine step (--table). All formats and every column: docs/reports.md.",
         EXAMPLES,
     )
     parser.add_argument("dir", metavar="DIR", help="a run directory (holds *.airec files), or a directory that holds one")
@@ -47,8 +57,26 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     )
     parser.add_argument("--latest", action="store_true", help="where DIR holds several runs, take the newest")
     parser.add_argument("--process", metavar="WHICH", help='only the processes of this pid, role (Worker) or rank ("rank 3")')
-    parser.add_argument("--sort", default="tree", metavar="BY", type=_one_of(SORTS), help=f"table: {', '.join(SORTS)} (default: tree)")
-    parser.add_argument("--limit", default=30, metavar="N", type=_count, help="table: most lines for one process; 0 is all (default: 30)")
+    parser.add_argument(
+        "--table",
+        default="modules",
+        metavar="WHICH",
+        type=_one_of(tuple(SORTS)),
+        help=f"table and csv: {', '.join(SORTS)} (default: modules)",
+    )
+    parser.add_argument(
+        "--phase", metavar="PHASE", help="only what ran in this phase: prefill, decode, mixed, idle; none is what is in none"
+    )
+    orders = tuple(dict.fromkeys(word for words in SORTS.values() for word in words))
+    parser.add_argument(
+        "--sort",
+        metavar="BY",
+        type=_one_of(orders),
+        help="; ".join(f"{table}: {', '.join(words)}" for table, words in SORTS.items()) + " (default: the first of each)",
+    )
+    parser.add_argument(
+        "--limit", metavar="N", type=_count, help="most lines: of one process, of requests, of steps; 0 is all (default: 30; csv: all)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -60,11 +88,13 @@ def run(args: argparse.Namespace) -> int:
     from autoinstr.report.table import Look
 
     chosen = WRITERS[args.format]
+    sort = _sort_of(args)
+    limit = args.limit if args.limit is not None else 30 if args.format == "table" else 0
     found = find(args.dir, latest=args.latest)
     if args.process is not None:
         found = only(found, args.process)
     target = args.output or (os.path.join(found.path, chosen.default_file) if chosen.default_file else "-")
-    look = Look(shutil.get_terminal_size((100, 24)).columns, "utf-8", args.limit, args.sort)
+    look = Look(shutil.get_terminal_size((100, 24)).columns, "utf-8", limit, sort, args.table, args.phase)
     if target == "-":
         look = look._replace(encoding=getattr(sys.stdout, "encoding", None) or "ascii")
     progress = Progress(sys.stderr, f"{args.format} of {found.path}")
@@ -79,6 +109,20 @@ def run(args: argparse.Namespace) -> int:
     if args.format != "table":
         _say_problems(found)
     return 0
+
+
+def _sort_of(args: argparse.Namespace) -> str:
+    """The order asked for, or the default; UsageError for options that do not go together."""
+    orders = SORTS[args.table]
+    if args.table != "modules" and args.format not in ("table", "csv"):
+        more = "; json has requests and steps anyway" if args.format == "json" else ""
+        raise UsageError(f"--table {args.table}: is for the formats table and csv, not for {args.format}{more}")
+    if args.phase is not None and (args.table == "requests" or args.format not in ROWS_OF_PHASES):
+        what = "requests go through all phases" if args.table == "requests" else f"a timeline ({args.format}) is always whole"
+        raise UsageError(f"--phase {args.phase}: {what}")
+    if args.sort is not None and args.sort not in orders:
+        raise UsageError(f"--sort {args.sort}: is no order of {args.table}; there are: {', '.join(orders)}")
+    return args.sort or orders[0]
 
 
 def _say_problems(found: Run) -> None:

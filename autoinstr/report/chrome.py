@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from autoinstr.report.annotations import Annotations, Fields
 from autoinstr.report.clock import Axis
 from autoinstr.report.identity import FIRST_FREE_NUMBER, distinct_pids, host_count, native_tid, process_label, thread_label
 from autoinstr.report.lanes import MARKS, lane_label, lay
@@ -26,7 +28,8 @@ _DECIMALS = [f".{decimals:03d}" for decimals in range(1000)]
 
 
 def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
-    """Write the object form, because only it can hold the base. Memory: the names, and one block of ranges at a time."""
+    """Write the object form, because only it can hold the base. Memory: the names, the attributes of one recording, and one block of ranges
+    at a time."""
     recordings = run.recordings
     axis = Axis(recordings)
     hosts = host_count(recordings)
@@ -38,6 +41,7 @@ def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
         first = _meta("process_name", pid, 0, {"name": label})
         stream.write(("," if at else "").encode() + b"\n" + first + b",\n" + _meta("process_sort_index", pid, 0, {"sort_index": at}))
         known: dict[tuple[int, str, int], int] = {}
+        annotations = Annotations(recording)
 
         def make(
             thread: int,
@@ -47,15 +51,17 @@ def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
             offset: int = offset,
             pid: int = pid,
             known: dict[tuple[int, str, int], int] = known,
+            annotations: Annotations = annotations,
         ) -> _Lane:
+            fields = annotations.of(thread)
             if lane == MARKS:
-                return _Lane(stream, recording, offset, pid, known[thread, domain, 0], domain)
+                return _Lane(stream, recording, offset, pid, known[thread, domain, 0], domain, fields)
             row = known[thread, domain, lane] = FIRST_ROW + len(rows)
             rows.append(row)
             name = f"{thread_label(recording, thread)}, {lane_label(domain, lane)}"
             stream.write(b",\n" + _meta("thread_name", pid, row, {"name": name, "tid": native_tid(recording, thread)}))
             stream.write(b",\n" + _meta("thread_sort_index", pid, row, {"sort_index": len(rows)}))
-            return _Lane(stream, recording, offset, pid, row, domain)
+            return _Lane(stream, recording, offset, pid, row, domain, fields)
 
         lay(recording, make, tick)
     stream.write(b"\n]}\n")
@@ -64,13 +70,16 @@ def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
 class _Lane:
     """One row. See lanes.Lane."""
 
-    def __init__(self, stream: BinaryIO, recording: Recording, offset_ns: int, pid: int, row: int, domain: str) -> None:
+    def __init__(
+        self, stream: BinaryIO, recording: Recording, offset_ns: int, pid: int, row: int, domain: str, fields: dict[int, Fields]
+    ) -> None:
         self._stream = stream
         self._names = recording.names
         self._offset_ns = offset_ns
         self._where = f'"pid":{pid},"tid":{row},"cat":{json.dumps(domain)}'
         self._ends = [FOREVER]
         self._heads: dict[int, str] = {}
+        self._fields = fields
 
     def feed(self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int, int]]:
         """Write every range that nests in those before it."""
@@ -85,6 +94,7 @@ class _Lane:
                 open_ends.pop()
             if end > open_ends[-1]:
                 rest.append((name, start, end))
+                add("")
                 continue
             open_ends.append(end)
             at, lasted = start + offset, end - start
@@ -92,6 +102,10 @@ class _Lane:
                 add(f'{heads[name].replace("X", "B", 1)}{at // 1000}{decimals[at % 1000]}}}')
             else:
                 add(f'{heads[name]}{at // 1000}{decimals[at % 1000]},"dur":{lasted // 1000}{decimals[lasted % 1000]}}}')
+        if not self._fields.keys().isdisjoint(names):
+            for at in compress(range(len(names)), map(self._fields.__contains__, names)):
+                if out[at] and starts[at] in self._fields[names[at]]:
+                    out[at] = f'{out[at][:-1]},"args":{self._fields[names[at]][starts[at]]}}}'
         self._stream.write("".join(out).encode())
         return rest
 
@@ -100,7 +114,9 @@ class _Lane:
         for name, time in zip(names, times):
             at = time + self._offset_ns
             shown = json.dumps(title(self._names[name]))
-            self._stream.write(f',\n{{"ph":"i","s":"t","name":{shown},{self._where},"ts":{at // 1000}{_DECIMALS[at % 1000]}}}'.encode())
+            args = self._fields.get(name, {}).get(time)
+            when = f'"ts":{at // 1000}{_DECIMALS[at % 1000]}' + (f',"args":{args}' if args else "")
+            self._stream.write(f',\n{{"ph":"i","s":"t","name":{shown},{self._where},{when}}}'.encode())
 
     def finish(self) -> None:
         """A range is written whole when it begins: nothing is left to end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING, Any, TextIO
 
+from autoinstr.report.attributes import read
 from autoinstr.report.json_format import row_entries
 from autoinstr.report.stats import collect
 from autoinstr.report.streams import Tick, no_tick
@@ -18,12 +19,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write(run: Run, stream: TextIO, tick: Tick = no_tick) -> None:
-    """Write a heading and one line per row; lines end in CR LF, missing values are empty."""
+def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = None) -> None:
+    """Write a heading and one line per row (of one phase); lines end in CR LF, missing values are empty."""
     writer = csv.writer(stream, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     for at, recording in enumerate(run.recordings):
-        for entry in row_entries(at, recording, collect(recording, tick=tick)):
+        for entry in row_entries(at, recording, collect(recording, read(recording), tick=tick), phase):
             thread = entry.pop("thread")
             process = {"pid": recording.pid, "role": recording.role, "rank": recording.rank, "host": recording.host}
             cells = {**entry, **process, "tid": thread["tid"], "thread": thread["name"]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, BinaryIO, Callable, NamedTuple, TextIO
 
-from autoinstr.report import chrome, csv_format, json_format, pftrace, table
+from autoinstr.report import chrome, csv_format, json_format, listing, pftrace, table
 from autoinstr.report.streams import Tick, no_tick
 
 if TYPE_CHECKING:
@@ -35,11 +35,14 @@ def _table(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -
 
 
 def _json(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> None:
-    _as_text(lambda out: json_format.write(run, out, tick), stream, "ascii")
+    _as_text(lambda out: json_format.write(run, out, tick, look.phase), stream, "ascii")
 
 
 def _csv(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> None:
-    _as_text(lambda out: csv_format.write(run, out, tick), stream, "utf-8")
+    if look.table == "modules":
+        _as_text(lambda out: csv_format.write(run, out, tick, look.phase), stream, "utf-8")
+    else:
+        _as_text(lambda out: listing.write_csv(run, out, look, tick), stream, "utf-8")
 
 
 def _pftrace(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> None:

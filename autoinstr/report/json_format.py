@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
+from autoinstr.report.attributes import read
 from autoinstr.report.clock import Axis
 from autoinstr.report.identity import native_tid, thread_label
-from autoinstr.report.stats import collect
+from autoinstr.report.serving import Serving, request_entry, step_entry
+from autoinstr.report.stats import NO_PHASE, collect
 from autoinstr.report.streams import Tick, no_tick
 
 if TYPE_CHECKING:
@@ -18,18 +20,22 @@ if TYPE_CHECKING:
 SCHEMA = "autoinstr.stats/1"
 
 
-def write(run: Run, stream: TextIO, tick: Tick = no_tick) -> None:
-    """Write the whole object. Rows of a recording that breaks off are those up to there, with the reason in "problems"."""
+def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = None) -> None:
+    """Write the whole object; with `phase` only the rows of that one. Rows of a recording that breaks off are those up to there, with the
+    reason in "problems"."""
     recordings = run.recordings
     axis = Axis(recordings)
+    serving = Serving(run)
     marks: list[dict[str, Any]] = []
     still_open: list[dict[str, Any]] = []
     problems = list(run.problems)
     stream.write(f'{{"schema": "{SCHEMA}", "rows": [')
     separator = "\n"
     for at, recording in enumerate(recordings):
-        stats = collect(recording, tick=tick)
-        for entry in row_entries(at, recording, stats):
+        notes = read(recording)
+        stats = collect(recording, notes, tick=tick)
+        serving.add(at, notes)
+        for entry in row_entries(at, recording, stats, phase):
             stream.write(separator + json.dumps(entry))
             separator = ",\n"
         for row in stats.marks:
@@ -39,7 +45,19 @@ def write(run: Run, stream: TextIO, tick: Tick = no_tick) -> None:
     # After the rows, because reading them is what finds out whether a recording is whole.
     stream.write('\n], "dropped": ' + str(sum(recording.dropped for recording in recordings)))
     stream.write(', "processes": ' + json.dumps([process_entry(recording) for recording in recordings]))
-    stream.write(f', "marks": {json.dumps(marks)}, "open": {json.dumps(still_open)}, "problems": {json.dumps(problems)}}}\n')
+    stream.write(f', "marks": {json.dumps(marks)}, "open": {json.dumps(still_open)}, "problems": {json.dumps(problems)}')
+    _write_list(stream, "requests", map(request_entry, serving.requests()))
+    _write_list(stream, "steps", map(step_entry, serving.steps()))
+    stream.write("}\n")
+
+
+def _write_list(stream: TextIO, key: str, entries: Iterator[dict[str, Any]]) -> None:
+    stream.write(f', "{key}": [')
+    separator = "\n"
+    for entry in entries:
+        stream.write(separator + json.dumps(entry))
+        separator = ",\n"
+    stream.write("]")
 
 
 def process_entry(recording: Recording) -> dict[str, Any]:
@@ -58,15 +76,17 @@ def process_entry(recording: Recording) -> dict[str, Any]:
     }
 
 
-def row_entries(process: int, recording: Recording, stats: Stats) -> Iterator[dict[str, Any]]:
-    """The rows of one recording, as design section 10 has them."""
+def row_entries(process: int, recording: Recording, stats: Stats, phase: str | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of one recording, as design section 10 has them; with `phase` only those of that one ("none": of no phase)."""
     for row in stats.rows:
+        if phase is not None and (row.phase or NO_PHASE) != phase:
+            continue
         yield {**_who(process, recording, row.thread), **_what(row.name), **_figures(row)}
 
 
 def open_entries(process: int, recording: Recording, stats: Stats, offset_ns: int) -> Iterator[dict[str, Any]]:
     """Ranges without an end. `start_ns` is wall-clock time since 1970; `at_least_ns` how long they lasted up to the last thing recorded."""
-    found = recording.open_ranges()
+    found = stats.open_ranges(recording)
     for one in found:
         last = max(stats.last_ns or 0, max(other.start_ns for other in found))
         entry = {**_who(process, recording, one.thread), **_what(recording.names[one.name])}
@@ -84,4 +104,4 @@ def _what(name: RangeName) -> dict[str, Any]:
 def _figures(row: Row) -> dict[str, Any]:
     low, p50, p99, high = row.percentiles()
     figures = {"calls": row.calls, "total_ns": row.total_ns, "self_ns": row.self_ns}
-    return {**figures, "min_ns": low, "p50_ns": p50, "p99_ns": p99, "max_ns": high, "phase": None}
+    return {**figures, "min_ns": low, "p50_ns": p50, "p99_ns": p99, "max_ns": high, "phase": row.phase}

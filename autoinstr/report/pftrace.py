@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
+from autoinstr.report.annotations import Annotations, Fields, loaded
 from autoinstr.report.clock import Axis
 from autoinstr.report.identity import distinct_pids, host_count, native_tid, process_label, thread_label, track_uuid
 from autoinstr.report.lanes import lane_label, lay
-from autoinstr.report.protobuf import data, number, text, varint
+from autoinstr.report.protobuf import annotation, data, number, text, varint
 from autoinstr.report.streams import FOREVER, Tick, no_tick, title
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ REALTIME, BOOTTIME, INCREMENTAL = 1, 6, 64
 NOT_MERGED = number(15, 2)
 # TrackEvent
 BEGIN, END, INSTANT = 1, 2, 3
+ANNOTATION = 4
 
 SEQUENCE_BITS = 28  # four bytes in every packet; enough that two traces hardly ever meet in one number
 # Time differences are looked up: below 1 << 14 ns in one step, below 1 << 28 ns in two.
@@ -40,7 +42,7 @@ _LOW = [bytes((delta & 0x7F | 0x80, delta >> 7 | 0x80)) for delta in range(1 << 
 
 
 def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
-    """Write the trace of all recordings. Memory: the names, and one block of ranges at a time."""
+    """Write the trace of all recordings. Memory: the names, the attributes of one recording, and one block of ranges at a time."""
     recordings = run.recordings
     axis = Axis(recordings)
     hosts = host_count(recordings)
@@ -52,6 +54,7 @@ def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
         process = number(1, pid) + text(6, f"{process_label(recording, hosts)}, pid {recording.pid}")
         stream.write(_packet(data(TRACK, number(1, track_uuid(recording)) + data(3, process)) + own_sequence))
         threads: set[int] = set()
+        annotations = Annotations(recording)
 
         def make(
             thread: int,
@@ -62,6 +65,7 @@ def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
             pid: int = pid,
             own_sequence: bytes = own_sequence,
             threads: set[int] = threads,
+            annotations: Annotations = annotations,
         ) -> _Lane:
             thread_uuid = track_uuid(recording, thread)
             if thread not in threads:
@@ -73,7 +77,8 @@ def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
             if lane >= 0:
                 track = number(1, uuid) + text(2, lane_label(domain, lane)) + number(5, thread_uuid) + NOT_MERGED
                 stream.write(_packet(data(TRACK, track) + own_sequence))
-            return _Lane(stream, recording, offset, uuid, _sequence(sequences, track_uuid(recording, thread, domain, lane)))
+            sequence = _sequence(sequences, track_uuid(recording, thread, domain, lane))
+            return _Lane(stream, recording, offset, uuid, sequence, annotations.of(thread))
 
         lay(recording, make, tick)
 
@@ -81,7 +86,9 @@ def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
 class _Lane:
     """One packet sequence. See lanes.Lane."""
 
-    def __init__(self, stream: BinaryIO, recording: Recording, offset_ns: int, uuid: int, sequence: bytes) -> None:
+    def __init__(
+        self, stream: BinaryIO, recording: Recording, offset_ns: int, uuid: int, sequence: bytes, fields: dict[int, Fields]
+    ) -> None:
         self._stream = stream
         self._names = recording.names
         self._offset_ns = offset_ns
@@ -89,8 +96,9 @@ class _Lane:
         self._sequence = sequence
         self._now = -1
         self._ends = [FOREVER]
-        self._interned = 0
-        self._heads: dict[int, list[bytes]] = {}
+        self._interned: dict[int, int] = {}
+        self._heads: dict[int, list[bytes]] = {}  # of names without attributes
+        self._fields = fields
         self._end_heads = _heads(data(TRACK_EVENT, number(9, END)) + number(FLAGS, NEEDS_STATE) + sequence)
 
     def feed(self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int, int]]:
@@ -116,7 +124,7 @@ class _Lane:
             if name in heads:
                 add(heads[name][len(code)] + code)
             else:
-                add(self._first_use(name, BEGIN, code))
+                add(self._other(name, BEGIN, start, code))
             open_ends.append(end)
         self._now = now
         self._stream.write(b"".join(out))
@@ -128,7 +136,7 @@ class _Lane:
         for name, time in zip(names, times):
             code = varint(time - self._now)
             self._now = time
-            out += (self._heads[name][len(code)], code) if name in self._heads else (self._first_use(name, INSTANT, code),)
+            out += (self._heads[name][len(code)], code) if name in self._heads else (self._other(name, INSTANT, time, code),)
         self._stream.write(b"".join(out))
 
     def finish(self) -> None:
@@ -150,12 +158,20 @@ class _Lane:
         defaults = number(58, INCREMENTAL) + data(11, number(11, self._uuid))
         return [_packet(data(CLOCK_SNAPSHOT, clocks) + data(DEFAULTS, defaults) + number(FLAGS, STATE_CLEARED) + self._sequence)]
 
-    def _first_use(self, name: int, kind: int, code: bytes) -> bytes:
-        self._interned += 1
-        entry = data(INTERNED, data(2, number(1, self._interned) + text(2, title(self._names[name]))))
-        event = data(TRACK_EVENT, number(9, kind) + number(10, self._interned)) + number(FLAGS, NEEDS_STATE) + self._sequence
-        self._heads[name] = _heads(event)
-        return _packet(event + entry + varint(TIMESTAMP << 3) + code)
+    def _other(self, name: int, kind: int, start: int, code: bytes) -> bytes:
+        """A packet whose name comes for the first time, or that may have attributes."""
+        entry = b""
+        if name not in self._interned:
+            self._interned[name] = len(self._interned) + 1
+            entry = data(INTERNED, data(2, number(1, self._interned[name]) + text(2, title(self._names[name]))))
+        event = number(9, kind) + number(10, self._interned[name])
+        if name in self._fields:
+            fields = loaded(self._fields[name].get(start, "{}"))
+            event += b"".join(data(ANNOTATION, annotation(value, key)) for key, value in fields.items())
+        packet = data(TRACK_EVENT, event) + number(FLAGS, NEEDS_STATE) + self._sequence
+        if name not in self._fields:
+            self._heads[name] = _heads(packet)
+        return _packet(packet + entry + varint(TIMESTAMP << 3) + code)
 
 
 def _packet(body: bytes) -> bytes:

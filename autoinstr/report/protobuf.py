@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+from typing import Any
+
 
 def varint(number: int) -> bytes:
     """A number, seven bits a byte, the lowest first; negative ones as 64-bit two's complement."""
@@ -28,3 +31,19 @@ def data(field: int, value: bytes) -> bytes:
 def text(field: int, value: str) -> bytes:
     """A field of type string: UTF-8, and what UTF-8 cannot hold is escaped."""
     return data(field, value.encode("utf-8", "backslashreplace"))
+
+
+def annotation(value: Any, name: str = "") -> bytes:
+    """The body of a DebugAnnotation: what JSON can hold, each with its type; a number that 64 bits cannot hold becomes text."""
+    called = text(10, name) if name else b""
+    if isinstance(value, bool):
+        return called + number(2, int(value))
+    if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
+        return called + number(4, value)
+    if isinstance(value, float):
+        return called + varint(5 << 3 | 1) + struct.pack("<d", value)
+    if isinstance(value, dict):
+        return called + b"".join(data(11, annotation(one, str(key) or "?")) for key, one in value.items())
+    if isinstance(value, list):
+        return called + b"".join(data(12, annotation(one)) for one in value)
+    return called + text(6, "null" if value is None else str(value))

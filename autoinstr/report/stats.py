@@ -1,13 +1,13 @@
-"""Calls, total and self time, and exact percentiles per (thread, name), from one sweep over a recording.
+"""Calls, total and self time, and exact percentiles per (thread, name, phase), from one sweep over a recording.
 
 Definitions, for the ranges of one domain on one thread, in order of start:
 
 * A range is nested in the latest started earlier range that contains it entirely and had not ended when it started.
 * `self_ns` of a range is its duration minus the union of the ranges nested directly in it. Ranges that overlap without one containing the
   other (async start and end) are siblings: where two siblings overlap, their parent's time is taken away once, so no self time is negative.
-* `total_ns` is inclusive per call: where a module calls itself, the inner call is counted in its own row entry and in the outer call's,
-so the
-  totals of recursive paths can exceed the elapsed time. Self times never do.
+* `total_ns` is inclusive per call: where a module calls itself, the inner call is counted in its own row entry and in the outer call's, so
+  the totals of recursive paths can exceed the elapsed time. Self times never do.
+* Phases (phases.py) split rows by call and change nothing else: a range takes its time from its parent, whatever phase that is in.
 * Percentiles are nearest-rank over all calls, not estimates.
 """
 
@@ -17,21 +17,27 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from autoinstr.report.phases import Phases
 from autoinstr.report.streams import FOREVER, Tick, no_tick, pieces
 
 if TYPE_CHECKING:
-    from autoinstr.recording.reader import RangeName, Recording
+    from autoinstr.recording.reader import OpenRange, RangeName, Recording
+    from autoinstr.report.attributes import Notes
+
+NO_PHASE = "none"  # what the phase of ranges is called that are in none
 
 
 class Row:
-    """One name on one thread. All times in nanoseconds; `durations` holds every call's, or is empty if they were not asked for."""
+    """One name on one thread in one phase (None: in none that is known). All times in nanoseconds; `durations` holds every call's, or is
+    empty if they were not asked for."""
 
-    __slots__ = ("calls", "durations", "mark", "name", "nested_ns", "thread", "total_ns")
+    __slots__ = ("calls", "durations", "mark", "name", "nested_ns", "phase", "thread", "total_ns")
 
-    def __init__(self, thread: int, name: RangeName, mark: bool = False) -> None:
+    def __init__(self, thread: int, name: RangeName, phase: str | None = None) -> None:
         self.thread = thread
         self.name = name
-        self.mark = mark
+        self.mark = name.kind == "mark"
+        self.phase = None if self.mark else phase
         self.calls = 0
         self.total_ns = 0
         self.nested_ns = 0
@@ -56,6 +62,13 @@ class Stats:
         self.marks: list[Row] = []  # only calls is meaningful
         self.first_ns: int | None = None
         self.last_ns: int | None = None
+        self._open: list[OpenRange] | None = None
+
+    def open_ranges(self, recording: Recording) -> list[OpenRange]:
+        """The ranges without an end; finding them reads the recording once more, so it is done once."""
+        if self._open is None:
+            self._open = recording.open_ranges()
+        return self._open
 
     @property
     def ranges(self) -> int:
@@ -125,12 +138,14 @@ class _Thread:
             row.nested_ns = self.nested[number]
 
 
-def collect(recording: Recording, *, durations: bool = True, tick: Tick = no_tick) -> Stats:
-    """Sweep one recording. Memory: eight bytes a range with `durations`, else only the rows. What cannot be read ends the sweep and is
-    named in the recording's problems."""
+def collect(recording: Recording, notes: Notes | None = None, *, durations: bool = True, tick: Tick = no_tick) -> Stats:
+    """Sweep one recording; with its `notes`, rows are split by phase, and the parts of steps learn when they ended. Memory: eight bytes a
+    range with `durations`, else only the rows. What cannot be read ends the sweep and is named in the recording's problems."""
     stats = Stats()
     threads: dict[int, _Thread] = {}
-    for piece in pieces(recording, tick):
+    phases = Phases(recording, notes, stats.open_ranges(recording)) if notes is not None and notes.ranges else None
+    origin = phases.origin if phases is not None else {}
+    for piece in pieces(recording, tick, phases):
         first, last = piece.starts[0], max(piece.ends)
         stats.first_ns = first if stats.first_ns is None else min(first, stats.first_ns)
         stats.last_ns = last if stats.last_ns is None else max(last, stats.last_ns)
@@ -139,7 +154,8 @@ def collect(recording: Recording, *, durations: bool = True, tick: Tick = no_tic
             thread = threads[piece.thread] = _Thread()
         fresh = [number for number in dict.fromkeys(piece.names) if number not in thread.rows]
         for number in fresh:
-            thread.add(number, Row(piece.thread, recording.names[number], piece.mark))
+            name, phase = origin.get(number, (number, None))
+            thread.add(number, Row(piece.thread, recording.names[name], phase))
         open_ranges = thread.open_ranges.setdefault(piece.domain, _Open())
         if piece.mark:
             for number in piece.names:
@@ -185,7 +201,7 @@ def _merged(rows: list[Row]) -> list[Row]:
     """A name that was defined twice alike on a thread (once per instance of a module, say) is one row."""
     merged: dict[tuple[object, ...], Row] = {}
     for row in rows:
-        same = merged.setdefault((row.thread, *row.name[1:]), row)
+        same = merged.setdefault((row.thread, row.phase, *row.name[1:]), row)
         if same is not row:
             same.calls += row.calls
             same.total_ns += row.total_ns

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from array import array
 
     from autoinstr.recording.reader import RangeName, Recording
+    from autoinstr.report.phases import Phases
 
 FOREVER = 1 << 64  # later than every time a recording can hold
 
@@ -24,7 +25,8 @@ Tick = Callable[[int], None]
 
 
 class Piece(NamedTuple):
-    """Consecutive ranges (or marks) of one thread and one domain in order of start; times in nanoseconds of the process's perf_counter."""
+    """Consecutive ranges (or marks) of one thread and one domain in order of start; times in nanoseconds of the process's perf_counter.
+    `names` are the numbers of names, or codes where phases were asked for (phases.py)."""
 
     thread: int
     domain: str
@@ -45,17 +47,20 @@ def title(name: RangeName) -> str:
     return f"{name.path}:{name.cls}" if name.path and name.cls else name.path or name.cls or "?"
 
 
-def pieces(recording: Recording, tick: Tick = no_tick) -> Iterator[Piece]:
+def pieces(recording: Recording, tick: Tick = no_tick, phases: Phases | None = None) -> Iterator[Piece]:
     """Yield the closed ranges and the marks of a recording; `tick` is called with the number of records after each block.
 
     What breaks off ends the pieces and is named in the recording's problems: what was read before stays good."""
     names = recording.names
     keys: dict[int, tuple[str, bool]] = {}
-    for thread, words in _readable(recording):
+    for thread, words in readable_blocks(recording):
+        numbers: Sequence[int]
         numbers, starts, ends = words[0::3], words[1::3], words[2::3]
+        if phases is not None:
+            numbers = phases.codes(thread, numbers, starts, ends)
         used = set(numbers)
         for number in used.difference(keys):
-            name = names[number]
+            name = names[number if phases is None else phases.origin.get(number, (number,))[0]]
             keys[number] = (name.domain, name.kind == "mark")
         groups: list[tuple[str, bool]] = []
         for number in sorted(used):
@@ -70,7 +75,8 @@ def pieces(recording: Recording, tick: Tick = no_tick) -> Iterator[Piece]:
         tick(len(numbers))
 
 
-def _readable(recording: Recording) -> Iterator[tuple[int, array[int]]]:
+def readable_blocks(recording: Recording) -> Iterator[tuple[int, array[int]]]:
+    """The blocks of a recording up to where it breaks off, which is named in its problems."""
     try:
         yield from recording.blocks()
     except (RecordingError, OSError) as problem:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
-from autoinstr.report import text
+from autoinstr.report import listing, summary, text
+from autoinstr.report.attributes import read
 from autoinstr.report.folding import Node, fold, module_tree
 from autoinstr.report.identity import host_count, process_label, thread_label
 from autoinstr.report.lines import Line, chosen, lines_of
-from autoinstr.report.stats import collect
+from autoinstr.report.serving import Serving
+from autoinstr.report.stats import NO_PHASE, collect
 from autoinstr.report.streams import Tick, no_tick, title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from autoinstr.recording.reader import Recording, Run
-    from autoinstr.report.stats import Stats
+    from autoinstr.report.stats import Row, Stats
 
 FULL_TABLES = 4  # processes with a table of their own; the others are listed
 NAMES_WIDTH = 20  # module and class get no less
@@ -25,12 +27,15 @@ HEADINGS = ("total", "share", "calls", "mean", "self")
 
 
 class Look(NamedTuple):
-    """How the table is to be shown: columns of the terminal, its encoding, most lines a process (0: all), order."""
+    """How the table is to be shown: columns of the terminal, its encoding, most lines a process (0: all), order, which table, and the
+    only phase wanted (None: all; NO_PHASE: ranges that are in none)."""
 
     width: int = 80
     encoding: str = "utf-8"
     limit: int = 30
     sort: str = "tree"
+    table: str = "modules"
+    phase: str | None = None
 
 
 class _Process(NamedTuple):
@@ -40,6 +45,7 @@ class _Process(NamedTuple):
     threads: int
     busy_ns: int
     domains: list[tuple[str, Node]]
+    phases: dict[str, tuple[int, int]]  # of all ranges: how many, and the time in them
     notes: list[str]
 
 
@@ -51,17 +57,28 @@ def write(run: Run, stream: TextIO, look: Look, tick: Tick = no_tick) -> None:
     except (UnicodeEncodeError, LookupError):
         plain = True
     encoding = "ascii" if plain else look.encoding
-    for line in _report(run, look, tick):
+    reports = {"modules": _report, "requests": listing.request_report, "steps": listing.step_report}
+    for line in reports[look.table](run, look, tick):
         shown = text.printable(line, encoding) if not plain else text.printable(line.translate(text.ASCII), "ascii")
         stream.write(shown.rstrip() + "\n")
 
 
 def _report(run: Run, look: Look, tick: Tick) -> Iterator[str]:
     hosts = host_count(run.recordings)
-    processes = [_summary(recording, f"{process_label(recording, hosts)}, pid {recording.pid}", tick) for recording in run.recordings]
+    serving = Serving(run)
+    processes = []
+    for at, recording in enumerate(run.recordings):
+        label = f"{process_label(recording, hosts)}, pid {recording.pid}"
+        processes.append(_summary(at, recording, label, look.phase, serving, tick))
     busy = [one for one in processes if one.ranges]
     total = sum(one.ranges for one in processes)
-    yield f"{run.path}: {text.count(len(processes), 'process', 'processes')}, {text.count(total, 'range')}, {_dropped(run)}"
+    of_phase = f" of phase {look.phase}" if look.phase else ""
+    yield f"{run.path}: {text.count(len(processes), 'process', 'processes')}, {text.count(total, 'range')}{of_phase}, {_dropped(run)}"
+    yield from summary.request_lines(serving.requests())
+    yield from summary.step_lines(serving.steps())
+    if look.phase and not total:
+        there = dict.fromkeys(phase for one in processes for phase in one.phases)
+        yield f"no range has the phase {look.phase!a}; this run has: {', '.join(there) or 'no ranges'}"
     shown = _worth_a_table(busy)
     for at, one in enumerate(busy):
         if at in shown:
@@ -74,21 +91,35 @@ def _report(run: Run, look: Look, tick: Tick) -> Iterator[str]:
     yield ""
     idle = [one.label for one in processes if not one.ranges]
     if idle:
-        yield "recorded nothing: " + "; ".join(_few(idle))
+        yield ("recorded nothing: " if look.phase is None else "nothing in this phase: ") + "; ".join(_few(idle))
     yield from _few([note for one in processes for note in one.notes])
     yield from _few([f"! {problem}" for problem in [*run.problems, *(problem for one in processes for problem in one.recording.problems)]])
-    yield _next_command(run.path, total)
+    yield _next_command(run.path, sum(calls for one in processes for calls, _ in one.phases.values()))
 
 
-def _summary(recording: Recording, label: str, tick: Tick) -> _Process:
-    stats = collect(recording, durations=False, tick=tick)
+def _summary(at: int, recording: Recording, label: str, phase: str | None, serving: Serving, tick: Tick) -> _Process:
+    notes = read(recording)
+    stats = collect(recording, notes, durations=False, tick=tick)
+    serving.add(at, notes)
+    phases = _by_phase(stats.rows)
+    if phase is not None:
+        stats.rows = [row for row in stats.rows if (row.phase or NO_PHASE) == phase]
     domains = []
     for domain in dict.fromkeys(row.name.domain for row in stats.rows):
         tree = module_tree(row for row in stats.rows if row.name.domain == domain)
         fold(tree)
         domains.append((domain, tree))
     threads = len({row.thread for row in stats.rows})
-    return _Process(recording, label, stats.ranges, threads, stats.busy_ns, domains, _notes(recording, label, stats))
+    return _Process(recording, label, stats.ranges, threads, stats.busy_ns, domains, phases, _notes(recording, label, stats))
+
+
+def _by_phase(rows: list[Row]) -> dict[str, tuple[int, int]]:
+    """Ranges and the time inside them by phase, the most time first."""
+    found: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        calls, time = found.get(row.phase or NO_PHASE, (0, 0))
+        found[row.phase or NO_PHASE] = calls + row.calls, time + row.self_ns
+    return dict(sorted(found.items(), key=lambda entry: (entry[0] == NO_PHASE, -entry[1][1])))
 
 
 def _worth_a_table(busy: list[_Process]) -> set[int]:
@@ -105,7 +136,7 @@ def _notes(recording: Recording, label: str, stats: Stats) -> list[str]:
     notes = []
     if recording.dropped:
         notes.append(f"! {label}: {text.count(recording.dropped, 'range')} dropped, the recording was full (option max_mb)")
-    found = recording.open_ranges()
+    found = stats.open_ranges(recording)
     if not recording.complete:
         state = "the recording is damaged" if recording.problems else "the process was killed or still runs"
         notes.append(f"! {label}: {state}")
@@ -122,6 +153,9 @@ def _process_table(process: _Process, look: Look) -> Iterator[str]:
     yield ""
     threads = text.count(process.threads, "thread")
     yield f"{process.label}: {text.count(process.ranges, 'range')} in {threads}, {text.duration(process.busy_ns)} inside ranges"
+    if any(phase != NO_PHASE for phase in process.phases):
+        shares = [f"{phase} {text.count(calls, 'range')}, {text.duration(time)}" for phase, (calls, time) in process.phases.items()]
+        yield f"by phase: {'; '.join(shares)}"
     for domain, tree in process.domains:
         everything = sum(line.node.self_ns for line in lines_of(tree))
         lines, hidden = chosen(lines_of(tree), look.limit, look.sort)

@@ -1,0 +1,190 @@
+"""`--table requests` and `--table steps`: a line for each, for a terminal or as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+from autoinstr.report import summary, text
+from autoinstr.report.csv_format import guarded
+from autoinstr.report.serving import REQUEST_COLUMNS, STEP_COLUMNS, request_entry, requests_of, step_entry, steps_of
+from autoinstr.report.streams import Tick, no_tick
+
+if TYPE_CHECKING:
+    from autoinstr.recording.reader import Run
+    from autoinstr.report.requests import Request
+    from autoinstr.report.steps import Step
+    from autoinstr.report.table import Look
+
+NAME_WIDTH = 12  # an id gets no less
+MOST_PROBLEMS = 8
+AS_THEY_CAME = ("tree", "arrival", "start")
+NO_REQUESTS = (
+    "no requests: this run has none of the marks that vLLM's requests are read from. They are set while the agent records",
+    "vLLM with the targets of the default set; of requests that began before, only what happened meanwhile is known.",
+)
+NO_STEPS = (
+    "no steps: this run has none of the ranges that engine steps are read from: sched.schedule and others of vLLM, targets of",
+    "the default set. Other programs have no engine steps.",
+)
+
+
+class Column(NamedTuple):
+    """One column of a listing; `drop` says how soon a narrow terminal goes without it (0: never)."""
+
+    heading: str
+    cell: Callable[[Any], str]
+    drop: int = 0
+
+
+def request_report(run: Run, look: Look, tick: Tick = no_tick) -> Iterator[str]:
+    """The lines of `--table requests`."""
+    rows = requests_of(run, tick)
+    if rows:
+        yield f"{run.path}: {text.count(len(rows), 'request')}"
+        yield from summary.request_lines(rows)
+        yield ""
+        yield from _listing(_request_columns(rows), ordered(rows, look.sort), look)
+    else:
+        yield from NO_REQUESTS
+    yield from _trouble(run)
+
+
+def step_report(run: Run, look: Look, tick: Tick = no_tick) -> Iterator[str]:
+    """The lines of `--table steps`."""
+    everything = steps_of(run, tick)
+    rows = [row for row in everything if look.phase in (None, row.phase)]
+    if rows:
+        yield f"{run.path}: {text.count(len(rows), 'step')}{f' of phase {look.phase}' if look.phase else ''}"
+        yield ""
+        yield from _layout(_PHASES, summary.by_phase(rows), look.width)
+        yield ""
+        yield from _listing(_step_columns(rows), ordered(rows, look.sort), look)
+    elif everything:
+        phases = ", ".join(dict.fromkeys(str(row.phase) for row in everything))
+        yield f"no step has the phase {look.phase!a}; this run has: {phases}"
+    else:
+        yield from NO_STEPS
+    yield from _trouble(run)
+
+
+def write_csv(run: Run, out: TextIO, look: Look, tick: Tick = no_tick) -> None:
+    """Either of them: a heading and a line each, times in nanoseconds; missing values are empty."""
+    writer = csv.writer(out, lineterminator="\r\n")
+    most = look.limit or None
+    if look.table == "requests":
+        writer.writerow(REQUEST_COLUMNS)
+        for request in ordered(requests_of(run, tick), look.sort)[:most]:
+            writer.writerow([guarded(cell) for cell in request_entry(request).values()])
+        return
+    writer.writerow(STEP_COLUMNS)
+    steps = [row for row in steps_of(run, tick) if look.phase in (None, row.phase)]
+    for step in ordered(steps, look.sort)[:most]:
+        entry = {**step_entry(step), "request_ids": " ".join(step.request_ids)}
+        writer.writerow([guarded(cell) for cell in entry.values()])
+
+
+def ordered(rows: Sequence[Any], sort: str) -> list[Any]:
+    """As they came, or the largest first; what lacks the figure comes last."""
+
+    def key(row: Any) -> tuple[bool, int]:
+        value = getattr(row, f"{sort}_ns")
+        if value is None and sort in ("ttft", "e2e"):
+            value = getattr(row, f"engine_{sort}_ns")
+        return value is None, -(value or 0)
+
+    return list(rows) if sort in AS_THEY_CAME else sorted(rows, key=key)
+
+
+def _trouble(run: Run) -> Iterator[str]:
+    """What to know before believing the rows."""
+    for recording in run.recordings:
+        if recording.dropped:
+            yield f"! {recording.file}: {text.count(recording.dropped, 'range')} dropped, the recording was full (option max_mb)"
+    for problem in [*run.problems, *(problem for recording in run.recordings for problem in recording.problems)][:MOST_PROBLEMS]:
+        yield f"! {problem}"
+
+
+def _listing(columns: list[Column], rows: Sequence[Any], look: Look) -> Iterator[str]:
+    shown = rows[: look.limit] if look.limit else rows
+    yield from _layout(columns, shown, look.width)
+    if len(shown) < len(rows):
+        yield f"… {text.count(len(rows) - len(shown), 'more line')} (--limit 0 shows all, --sort puts the largest first)"
+
+
+def _layout(columns: list[Column], rows: Sequence[Any], width: int) -> Iterator[str]:
+    """The first column is a name and at the left; all others are figures."""
+    there = [column for column in columns if any(column.cell(row) for row in rows) or not column.drop]
+    cells = [[column.heading, *(column.cell(row) for row in rows)] for column in there]
+    widths = [max(map(text.width, column)) for column in cells]
+    while sum(widths[1:]) + 2 * len(widths[1:]) + min(widths[0], NAME_WIDTH) > width and any(column.drop for column in there):
+        at = max(range(len(there)), key=lambda at: there[at].drop)
+        for each in (there, cells, widths):
+            del each[at]
+    widths[0] = min(widths[0], max(NAME_WIDTH, width - sum(widths[1:]) - 2 * len(widths[1:])))
+    for line in zip(*cells):
+        yield "  ".join([text.fitted(line[0], widths[0], keep_end=True), *(cell.rjust(size) for cell, size in zip(line[1:], widths[1:]))])
+
+
+def _request_columns(rows: Sequence[Request]) -> list[Column]:
+    """Where the front end's process is not in the run, times are the engine's: the headings say so."""
+    zero = min(row.first_ns for row in rows)
+    engine = summary.from_engine_only(rows)
+    return [
+        Column("request", lambda row: text.printable(row.name)),
+        Column("arrived", lambda row: "+" + text.duration(row.first_ns - zero)),
+        Column("queue", lambda row: _time(row.queue_ns), 2),
+        Column("engine TTFT" if engine else "TTFT", lambda row: _time(row.engine_ttft_ns if engine else row.ttft_ns)),
+        Column("TPOT", lambda row: _time(row.tpot_ns), 1),
+        Column("in engine" if engine else "end to end", lambda row: _time(row.engine_e2e_ns if engine else row.e2e_ns)),
+        Column("prompt", lambda row: _count(row.prompt_tokens), 3),
+        Column("output", lambda row: _count(row.output_tokens), 3),
+        Column("cached", lambda row: _count(row.cached_tokens), 6),
+        Column("preempted", lambda row: _count(row.preemptions), 5),
+        Column("end", lambda row: text.printable(row.reason or row.state)),
+    ]
+
+
+def _step_columns(rows: Sequence[Step]) -> list[Column]:
+    zero = min(row.start_ns for row in rows)
+    return [
+        Column("step", lambda row: f"{row.index:,}"),
+        Column("phase", lambda row: text.printable(row.phase or "?")),
+        Column("start", lambda row: "+" + text.duration(row.start_ns - zero)),
+        Column("duration", lambda row: _time(row.duration_ns)),
+        Column("batch", lambda row: _count(row.requests)),
+        Column("prefills", lambda row: _count(row.prefills), 7),
+        Column("tokens", lambda row: _count(row.tokens), 2),
+        Column("running", lambda row: _count(row.running), 4),
+        Column("waiting", lambda row: _count(row.waiting), 3),
+        Column("KV", lambda row: "" if row.kv_usage is None else f"{100 * row.kv_usage:.1f}%", 5),
+        Column("schedule", lambda row: _time(row.schedule_ns), 6),
+        Column("execute", lambda row: _time(row.execute_ns), 1),
+        Column("sample", lambda row: _time(row.sample_ns), 8),
+        Column("update", lambda row: _time(row.update_ns), 9),
+        Column("gap before", lambda row: _time(row.gap_ns), 10),
+    ]
+
+
+_PHASES = [
+    Column("phase", lambda one: text.printable(one.phase)),
+    Column("steps", lambda one: _count(one.steps)),
+    Column("mean", lambda one: _time(one.mean_ns)),
+    Column("p50", lambda one: _time(one.p50_ns)),
+    Column("p99", lambda one: _time(one.p99_ns)),
+    Column("batch", lambda one: "" if one.batch is None else f"{one.batch:.1f}", 5),
+    Column("tokens", lambda one: "" if one.tokens is None else f"{one.tokens:.1f}", 6),
+    *(
+        Column(heading, lambda one, at=at: _time(one.parts[at]), drop)  # type: ignore[misc]
+        for at, (heading, drop) in enumerate((("schedule", 2), ("execute", 1), ("sample", 3), ("update", 4)))
+    ),
+]
+
+
+def _time(ns: float | None) -> str:
+    return "" if ns is None else text.duration(ns)
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
