@@ -135,7 +135,7 @@ class Request:
 
     def has(self, message: str) -> bool:
         """A mark of this kind was seen."""
-        return getattr(self, _TIMES[message]) is not None
+        return message in _TIMES and getattr(self, _TIMES[message]) is not None
 
 
 class Requests:
@@ -161,7 +161,7 @@ def _lives(request: str, process: int, events: list[Event], begin: str, offset_n
     """One side of the requests that had this id, one after the other."""
     life: Request | None = None
     for time, message, fields in sorted(events, key=lambda one: one[0]):
-        if life is None or (message != PREEMPTED and life.has(message) and _is_another(life, message, begin)):
+        if life is None or message == begin or _is_another(life, message):
             if life is not None:
                 yield life
             life = Request(request, process)
@@ -170,13 +170,11 @@ def _lives(request: str, process: int, events: list[Event], begin: str, offset_n
         yield life
 
 
-def _is_another(life: Request, message: str, begin: str) -> bool:
-    """A mark of which this request has one already belongs to the next of the same id: when it begins one, and this one has gone on since
-    it began; or when this one was over. Two ends are one request's: a scheduler may call another, and both be watched."""
+def _is_another(life: Request, message: str) -> bool:
+    """A mark of which this request has one already is the next one's of the same id, if this one is over. Two ends are one request's: a
+    scheduler may call another, and both be watched."""
     over = life.finished_ns is not None or life.completed_ns is not None
-    if message == begin:
-        return over or any(life.has(other) for other in (*FRONT, *ENGINE) if other != begin)
-    return over and message not in ("finished", "completed")
+    return over and message not in ("finished", "completed", PREEMPTED) and life.has(message)
 
 
 def _joined(fronts: list[Request], engines: list[Request]) -> Iterable[Request]:
