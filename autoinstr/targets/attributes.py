@@ -107,13 +107,11 @@ def batch_out(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | No
 
 
 def outputs(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | None:
-    """How many requests the engine's outputs are for, and how many of them are finished."""
-    found = getattr(result, "request_outputs", result)
-    found = found if isinstance(found, (list, tuple)) else getattr(args[0], "outputs", args[0]) if args else ()
+    """OutputProcessor.process_outputs: how many requests the engine's outputs are for, and how many of them are finished."""
+    found = args[0] if args else kwargs.get("engine_core_outputs")
     if not isinstance(found, (list, tuple)):
         return None
-    finished = sum(1 for one in found if getattr(one, "finished", False) is True or getattr(one, "finish_reason", None) is not None)
-    return {"outputs": len(found), "finished": finished}
+    return {"outputs": len(found), "finished": sum(1 for one in found if one.finish_reason is not None)}
 
 
 def blocks(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | None:
