@@ -4,6 +4,9 @@ until stop_profile (`through`), as the hand edit of vLLM's engine/core.py does.
 The Worker's own `profile` starts and stops the profiler, so it is the one that vLLM or its platform would use, in its directory. It
 starts after the memory was measured: the size of the KV cache stays what it is. (The CPU platform warms up while it measures; there it
 starts earlier only where the size of the KV cache is given.)
+
+Python stacks, vLLM's default, are left out of such a session unless they are asked for: the Python calls of a compilation fill all
+memory (measured: 49 s of inductor, and the Worker was killed).
 """
 
 from __future__ import annotations
@@ -30,9 +33,10 @@ _BOUNDS_MADE = ("_delay_iters", "_max_iters")
 class Capture:
     """The capture of the Worker of this process. There is one Worker a process, and one profiler a Worker."""
 
-    def __init__(self, through: bool, busy: Callable[[], bool]) -> None:
-        """busy: another profiler runs in this process."""
+    def __init__(self, through: bool, stacks: bool, busy: Callable[[], bool]) -> None:
+        """stacks: the user has said whether there are Python stacks. busy: another profiler runs in this process."""
         self._through = through
+        self._stacks = stacks
         self._busy = busy
         self._worker: Any = None  # whose session is open
         self._profile: Any = None  # what `profile` of its class was
@@ -121,7 +125,7 @@ class Capture:
         if other:
             log.once("capture", "warning", "capture is not profiled", reason=other)
             return
-        self._restore = _without_bounds(worker)
+        self._restore = _prepare(worker, self._stacks)
         arguments = {}
         if not self._through and "profile_prefix" in inspect.signature(self._profile).parameters:
             arguments["profile_prefix"] = PREFIX
@@ -147,7 +151,7 @@ class Capture:
         self._restore()
 
 
-def _without_bounds(worker: Any) -> Callable[[], None]:
+def _prepare(worker: Any, stacks: bool) -> Callable[[], None]:
     """Lets the next session of the Worker begin at once and last until it is stopped; what is returned puts things back after it."""
     made = getattr(worker, "profiler", None)
     if made is None:  # made at the first start, from the configuration
@@ -155,9 +159,9 @@ def _without_bounds(worker: Any) -> Callable[[], None]:
         if given is None:
             return lambda: None
         changed = copy.copy(given)
-        for name in _BOUNDS:
+        for name in _BOUNDS if stacks else (*_BOUNDS, "torch_profiler_with_stack"):
             if hasattr(changed, name):
-                object.__setattr__(changed, name, 0)
+                object.__setattr__(changed, name, type(getattr(changed, name))(0))
         worker.profiler_config = changed
 
         def forget() -> None:
@@ -165,13 +169,16 @@ def _without_bounds(worker: Any) -> Callable[[], None]:
             worker.profiler = None  # the next one is made anew, with its own name and bounds
 
         return forget
-    before = {name: getattr(made, name) for name in _BOUNDS_MADE if hasattr(made, name)}
-    for name in before:
-        setattr(made, name, 0)
+    profiler = getattr(made, "profiler", made)  # torch's, within vLLM's own or (before 0.12) alone
+    before = [(made, name, getattr(made, name)) for name in _BOUNDS_MADE if hasattr(made, name)]
+    if not stacks and hasattr(profiler, "with_stack"):
+        before.append((profiler, "with_stack", profiler.with_stack))
+    for owner, name, value in before:
+        setattr(owner, name, type(value)(0))
 
     def put_back() -> None:
-        for name, value in before.items():
-            setattr(made, name, value)
+        for owner, name, value in before:
+            setattr(owner, name, value)
 
     return put_back
 

@@ -36,7 +36,7 @@ def connect(session: Any, config: Config) -> None:
         Enabler(config.out, values).apply()
     Observer(session, config.out, config.when_for("recorder") == "profiling").apply()
     if config.capture != "off":
-        Capture(config.capture == "through", lambda: session.profilers.own).apply()
+        Capture(config.capture == "through", "with_stack" in values.get("torch", {}), lambda: session.profilers.own).apply()
 
 
 def _set_parameters(module: Any, torch_values: Any, experimental_values: Any) -> None:

@@ -48,13 +48,15 @@ class Follower:
         self._stop: _thread.LockType | None = None
         self._telling = _thread.allocate_lock()
 
-    def start(self) -> None:
-        """Follow, unless it does."""
-        if self._stop is None:
-            self._stop = _thread.allocate_lock()
-            self._stop.acquire()
-            self._told(self.look())
-            _thread.start_new_thread(self._run, (self._stop,))
+    def start(self) -> bool:
+        """Follow; False if it does already."""
+        if self._stop is not None:
+            return False
+        self._stop = _thread.allocate_lock()
+        self._stop.acquire()
+        self._told(self.look())
+        _thread.start_new_thread(self._run, (self._stop,))
+        return True
 
     def stop(self) -> None:
         """No longer; nothing is told after this."""

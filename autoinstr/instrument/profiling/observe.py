@@ -71,14 +71,12 @@ class Observer:
         signature = inspect.signature(original)
 
         def profile(self_: Any, *args: Any, **kwargs: Any) -> Any:
-            start = _argument(signature, self_, args, kwargs, "is_start", True)
-            if not start:
+            if not _argument(signature, self_, args, kwargs, "is_start", True):
                 self._ended()
-            result = original(self_, *args, **kwargs)
-            if start:
-                self._begun(self_, signature, args, kwargs)
-            return result
+                return original(self_, *args, **kwargs)
+            return start(self_, *args, **kwargs)
 
+        start = self._start(original)
         return profile
 
     def _start(self, original: Any) -> Any:
@@ -86,15 +84,28 @@ class Observer:
         if inspect.iscoroutinefunction(original):
 
             async def start_async(self_: Any, *args: Any, **kwargs: Any) -> Any:
-                result = await original(self_, *args, **kwargs)
-                self._begun(self_, signature, args, kwargs)
+                follows = self._begins(self_, signature, args, kwargs)
+                try:
+                    result = await original(self_, *args, **kwargs)
+                except Exception:
+                    self._refused(follows)
+                    raise
+                except BaseException:  # cancelled: it may have taken effect
+                    self._begun()
+                    raise
+                self._begun()
                 return result
 
             return start_async
 
         def start(self_: Any, *args: Any, **kwargs: Any) -> Any:
-            result = original(self_, *args, **kwargs)
-            self._begun(self_, signature, args, kwargs)
+            follows = self._begins(self_, signature, args, kwargs)
+            try:
+                result = original(self_, *args, **kwargs)
+            except Exception:
+                self._refused(follows)
+                raise
+            self._begun()
             return result
 
         return start
@@ -116,12 +127,26 @@ class Observer:
         return stop
 
     @contained("watching an engine's profiler")
-    def _begun(self, engine: Any, signature: inspect.Signature, args: Any, kwargs: Any) -> None:
-        if "Worker" in self._session.roles:  # its profiler is seen itself, exactly
-            return
-        self._session.profiler_started(_ENGINE)
-        if _has_bounds(engine, signature, args, kwargs):
-            self._follower.start()
+    def _begins(self, engine: Any, signature: inspect.Signature, args: Any, kwargs: Any) -> bool:
+        """Follow the Worker from before the start on, if it has to be; whether this was needed and is new."""
+        if self._is_worker() or not _has_bounds(engine, signature, args, kwargs):
+            return False
+        return self._follower.start()
+
+    @contained("watching an engine's profiler")
+    def _refused(self, follows: bool) -> None:
+        if follows:
+            self._follower.stop()
+            self._session.follow_worker(None)
+
+    @contained("watching an engine's profiler")
+    def _begun(self) -> None:
+        if not self._is_worker():
+            self._session.profiler_started(_ENGINE)
+
+    def _is_worker(self) -> bool:
+        """The profiler of a Worker in this process is seen itself, exactly."""
+        return "Worker" in self._session.roles
 
     @contained("watching an engine's profiler")
     def _ended(self) -> None:
