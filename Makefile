@@ -16,8 +16,8 @@ $(STAMP): requirements/torch.txt requirements/vllm.txt requirements/peers.txt re
 	@requirements/install.sh "$(PYTHON)"
 	@touch $@
 
-test: setup ## the whole suite but what is marked long (at most 20 minutes)
-	$(PYTEST) -m "not long"
+test: setup ## the whole suite but what is marked long (at most 20 minutes), two files at a time
+	$(PYTEST) -m "not long" -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-unit: setup ## the fast tests, without torch
 	$(PYTEST) tests/unit
