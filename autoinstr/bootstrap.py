@@ -12,7 +12,7 @@ from autoinstr import diagnosis, log
 from autoinstr.containment import contained
 from autoinstr.control import ControlWatcher
 from autoinstr.errors import ConfigError
-from autoinstr.instrument import dynamo, importhook
+from autoinstr.instrument import dynamo, importhook, training
 from autoinstr.instrument.engine_steps import EngineSteps
 from autoinstr.instrument.functions import FunctionPatches
 from autoinstr.instrument.profiling import connect as profiling
@@ -80,14 +80,16 @@ def _connect(session: Session) -> None:
         importhook.register(name, _dynamo_imported)
     if session.window is not None:
         EngineSteps(session.engine_stepped).apply()
-        importhook.register("torch.optim.optimizer", lambda module: module.register_optimizer_step_post_hook(session.optimizer_stepped))
     os.register_at_fork(after_in_child=session.reset_in_child)
     atexit.register(session.close)
 
 
 @contained("applying function targets")
 def _apply_targets(session: Session) -> None:
-    FunctionPatches(session.functions, targets(session.config)).apply()
+    chosen = targets(session.config)
+    torchs = [target for target in chosen if target.package == "torch"]
+    training.apply(session.functions, torchs, session.window is not None, session.optimizer_stepped)
+    FunctionPatches(session.functions, [target for target in chosen if target.package != "torch"]).apply()
 
 
 def targets(config: configuration.Config) -> list[Target]:

@@ -77,11 +77,26 @@ def test_the_default_set_covers_a_step() -> None:
     assert set(STEP.split()) - names == set()
 
 
-def test_torchs_functions_are_there_and_off_until_they_need_no_frame_of_ours() -> None:
-    """A wrapper is one frame more: a warning of torch's with a stacklevel would name another line than natively."""
-    torchs = {row.name: row.default for row in builtin() if row.package == "torch"}
-    assert set(torchs) >= {"data.fetch", "backward", "optim.step", "save", "load", "dist.all_reduce", "dist.barrier"}
-    assert not any(torchs.values())
+TRAINING = """
+    data.iter data.fetch backward autograd.grad optim.step optim.zero_grad optim.clip_grad_norm amp.unscale amp.step amp.update save load
+    checkpoint.save checkpoint.load dist.all_reduce dist.all_gather dist.reduce_scatter_tensor dist.broadcast dist.barrier
+    dist.init_process_group
+"""
+
+
+def test_the_default_set_covers_a_training_step() -> None:
+    torchs = [row for row in builtin() if row.package == "torch"]
+    assert {row.domain for row in torchs} == {"torch"}
+    for version in ("2.2", "2.6", "2.13"):
+        assert set(TRAINING.split()) <= {row.name for row in torchs if row.default and applies(row, version)}, version
+    assert {row.name for row in torchs if not row.default} == {"amp.scale"}
+
+
+def test_a_collective_has_one_row() -> None:
+    """It is instrumented in place, so it is seen under every name that it has."""
+    rows = [row for row in builtin() if row.name.startswith("dist.")]
+    assert len({row.name for row in rows}) == len(rows) > 20
+    assert {row.module for row in rows} == {"torch.distributed.distributed_c10d"}
 
 
 def test_what_never_ends_is_in_no_default_set() -> None:

@@ -1,0 +1,116 @@
+"""Ranges for functions of torch's that must stay the very objects that they are.
+
+torch._dynamo knows its collectives by identity, libraries re-export and compare `torch.save`, pickle refuses a function that is not what
+its name finds. So no object is replaced: the function keeps its name, defaults, signature and place in every module, decorator and table,
+and gets other code, which calls a twin of it that has the code it had. It works as well for whoever imported the function before us.
+"""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+from autoinstr.targets.attributes import NOTHING
+
+if TYPE_CHECKING:
+    from autoinstr.instrument.wrappers import Ranges
+
+# `warnings` does not count frames of this file name, so a warning that the function raises with a stacklevel names the line that it names
+# without us (CPython's Lib/warnings.py, `_is_internal_frame`); torch._dynamo skips such frames.
+_FILE = "<frozen importlib._bootstrap>"
+
+_TEXT = """\
+def {name}({parameters}):
+    _autoinstr = 'place'
+    if not _autoinstr.ranges.active:
+        return _autoinstr.twin({arguments})
+    _autoinstr_result = _autoinstr.nothing
+    _autoinstr_begun = _autoinstr.begin(_autoinstr.number)
+    try:
+        _autoinstr_result = _autoinstr.twin({arguments})
+        return _autoinstr_result
+    finally:
+        _autoinstr.end(_autoinstr_begun, _autoinstr.number, {instance}, ({rest}), {{{keywords}}}, _autoinstr_result)
+"""
+
+
+class _Place:
+    """What the code of a function in place needs: it is a constant of that code, which has no closure and torch's globals."""
+
+    __slots__ = ("begin", "end", "nothing", "number", "ranges", "twin")
+
+    def __init__(self, ranges: Ranges, number: int, twin: FunctionType) -> None:
+        self.ranges = ranges
+        self.begin, self.end, self.nothing = ranges.begin, ranges.end, NOTHING
+        self.number = number
+        self.twin = twin
+
+
+def innermost(function: Any) -> FunctionType | None:
+    """The function beneath the decorators of `function`, if it can be given other code; the decorators stay in force around it."""
+    seen = set()
+    while id(function) not in seen and "__wrapped__" in getattr(function, "__dict__", ()) and not is_ours(function):
+        seen.add(id(function))
+        function = function.__dict__["__wrapped__"]
+    if type(function) is not FunctionType or function.__closure__:
+        return None
+    code = function.__code__
+    plain = not code.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR)
+    return function if plain and all(name.isidentifier() and not keyword.iskeyword(name) for name in code.co_varnames) else None
+
+
+def is_ours(function: Any) -> bool:
+    """The function has been given other code here."""
+    code = getattr(function, "__code__", None)
+    return isinstance(code, CodeType) and any(type(one) is _Place for one in code.co_consts)
+
+
+def put(function: FunctionType, ranges: Ranges, number: int, method: bool, traced: bool) -> None:
+    """Give `function`, which `innermost` has found, code that records its calls as target `number`. `method`: its first argument is the
+    instance. `traced`: where torch.compile comes to this very function it is to trace the code that the function had; else it finds what
+    its rules say of the function itself, or of code that is not the program's: none of it in the graph."""
+    code = function.__code__
+    # The twin is an equal function, with the code that `function` had.
+    twin = FunctionType(code, function.__globals__, function.__name__, function.__defaults__)
+    twin.__kwdefaults__ = function.__kwdefaults__
+    twin.__module__, twin.__qualname__, twin.__doc__ = function.__module__, function.__qualname__, function.__doc__
+    for lazy in ("__annotate__", "__annotations__"):  # from Python 3.14 on annotations are made when they are asked for
+        if hasattr(function, lazy):
+            setattr(twin, lazy, getattr(function, lazy))
+            break
+    twin.__dict__.update(function.__dict__)
+    ours = _code(code, _Place(ranges, number, twin), method)
+    function.__dict__["__wrapped__"] = twin  # inspect.getsource follows it; the signature is in the code itself
+    if traced:
+        function.__dict__["_torchdynamo_inline"] = twin
+    function.__code__ = ours
+
+
+def _code(code: CodeType, place: _Place, method: bool) -> CodeType:
+    """Code with the parameters of `code` that does what `_TEXT` says."""
+    names, at = list(code.co_varnames), code.co_argcount
+    positional, named = names[:at], names[at : at + code.co_kwonlyargcount]
+    at += code.co_kwonlyargcount
+    rest = f"*{names[at]}" if code.co_flags & inspect.CO_VARARGS else ""
+    others = f"**{names[at + bool(rest)]}" if code.co_flags & inspect.CO_VARKEYWORDS else ""
+    split = code.co_posonlyargcount
+    parameters = [*positional[:split], *(["/"] if split else []), *positional[split:], rest or ("*" if named else ""), *named, others]
+    keywords = [f"{name}={name}" for name in named]
+    text = _TEXT.format(
+        name=code.co_name,
+        parameters=", ".join(filter(None, parameters)),
+        arguments=", ".join(filter(None, [*positional, rest, *keywords, others])),
+        instance=positional[0] if method else "None",
+        rest="".join(f"{name}, " for name in [*positional[method:], rest] if name),
+        keywords=", ".join(filter(None, [*(f"'{name}': {name}" for name in named), others])),
+    )
+    space: dict[str, Any] = {}
+    exec(compile(text, _FILE, "exec", dont_inherit=True), space)
+    made: CodeType = space[code.co_name].__code__
+    fields: dict[str, Any] = {"co_firstlineno": code.co_firstlineno}
+    fields["co_consts"] = tuple(place if one == "place" else one for one in made.co_consts)
+    if hasattr(code, "co_qualname"):
+        fields["co_qualname"] = code.co_qualname
+    return made.replace(**fields)
