@@ -1,6 +1,22 @@
 """Ranges for every module call of an unedited PyTorch or vLLM program.
 
+For those who do edit: `autoinstr.range` and `autoinstr.mark` (docs/user-ranges.md).
 The gate imports this package in processes that may never need it: nothing may be imported here.
 """
 
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from autoinstr.user import mark as mark
+    from autoinstr.user import range as range
+
+
+def __getattr__(name: str) -> object:
+    if name not in ("mark", "range"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from autoinstr import user
+
+    globals().update(mark=user.mark, range=user.range)
+    globals().pop("__getattr__", None)  # CPython looks up attributes faster in a module that has none
+    return globals()[name]

@@ -6,7 +6,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, Callable
 
-from autoinstr import diagnosis, log, process, rundir
+from autoinstr import diagnosis, log, process, rundir, user
 from autoinstr.containment import contained, failed
 from autoinstr.emitters.recorder import Recorder, loaded_versions, open_in
 from autoinstr.filters import compile_filter
@@ -49,6 +49,7 @@ class Session:
             torch_module, self.recorder, self.filter, message, lambda error: failed("a module range", error), self._outermost_ended
         )
         self.functions = FunctionRanges(self.recorder, lambda error: failed("a function range", error))
+        user.connect(self.functions)
         self.window = None if config.window is None else Window(*config.window, self._record)
         self._steps_by_optimizer: bool | None = None
         self._serves = False  # vLLM runs in this process: its steps are the steps
@@ -90,6 +91,7 @@ class Session:
     def _record(self, on: bool) -> None:
         (self.calls.plans.on if on else self.calls.plans.off)()
         self.functions.active = on
+        user.switch(on)
 
     # -- windows ------------------------------------------------------------------------------------------------------------------------
 

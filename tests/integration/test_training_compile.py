@@ -1,4 +1,4 @@
-"""torch.compile around whole training steps, collectives and DDP: the same graphs, frames, breaks and results with and without the agent."""
+"""torch.compile around whole training steps, collectives and DDP: the same graphs, frames, breaks and results with the agent as without."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def compiled(python: Python, backend: str, out: Path | None) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "backend",
-    ["aot_eager", pytest.param("inductor", marks=pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs g++"))],
+    [
+        "aot_eager",
+        pytest.param("inductor", marks=[pytest.mark.long, pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs g++")]),
+    ],
 )
 def test_same_graphs_frames_and_results(tmp_path: Path, backend: str) -> None:
     folders = [tmp_path / name for name in ("native", "agent")]
@@ -53,5 +56,7 @@ def test_same_graphs_frames_and_results(tmp_path: Path, backend: str) -> None:
     (recording,) = recordings(tmp_path / "run")
     names = recording.names
     found = Counter(names[words[at]].message for _, words in recording.blocks() for at in range(0, len(words), 3))
-    assert found["backward"] > 10 and found["optim.step"] > 10 and found["dist.barrier"] == 1 and found["save"] == found["load"] == 1
+    # Two programs step their optimizer outside of compiled code; a step inside it is code of the graph's, and has no range.
+    assert found["backward"] > 10 and found["dist.barrier"] == found["save"] == found["load"] == 1
+    assert found["optim.step"] == 6 and found["step"] >= 6
     assert not recording.open_ranges()

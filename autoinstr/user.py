@@ -1,0 +1,208 @@
+"""`autoinstr.range` and `autoinstr.mark`, for scripts that name parts of themselves (docs/user-ranges.md).
+
+Until a session records, both do nothing, at the price of a call: entering and leaving a range are then two functions of C. A session of
+this process makes them live, those included that were made before it.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from contextvars import ContextVar
+from itertools import repeat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Any, Callable, Protocol, TypeVar
+
+    _F = TypeVar("_F", bound=Callable[..., Any])
+
+    class Ranges(Protocol):
+        """What a session gives: FunctionRanges."""
+
+        def begin_named(self, domain: str, message: str) -> Any:
+            """A range begins."""
+
+        def end_named(self, begun: Any, fields: dict[str, Any] | None = None) -> None:
+            """It ends."""
+
+        def mark(self, domain: str, message: str, fields: dict[str, Any] | None = None) -> None:
+            """An instant event."""
+
+
+_MOST_MADE = 1024  # ranges of a domain kept ready by their message, and such domains
+
+
+class _State:
+    """Where ranges go, and whether they are wanted now."""
+
+    __slots__ = ("active", "ranges")
+
+    def __init__(self) -> None:
+        self.active = False
+        self.ranges: Ranges | None = None
+
+
+state = _State()
+
+
+class Nothing:
+    """What `with autoinstr.range(…) as running` gives while nothing is recorded."""
+
+    __slots__ = ()
+
+    def note(self, **attributes: object) -> None:
+        """Store attributes with the range."""
+
+
+class Running(Nothing):
+    """One range that has begun."""
+
+    __slots__ = ("attributes", "begun", "ended", "outer", "owner")
+
+    def __init__(self, owner: Range, begun: Any, outer: Running | None) -> None:
+        self.owner = owner
+        self.begun = begun
+        self.outer = outer  # what runs in this context, further out
+        self.ended = False
+        self.attributes: dict[str, object] = {}
+
+    def note(self, **attributes: object) -> None:
+        self.attributes.update(attributes)
+
+
+_NOTHING = Nothing()
+_running: ContextVar[Running | None] = ContextVar("autoinstr ranges", default=None)  # the innermost of this task or thread
+_open: dict[int, Running] = {}  # all that have begun and not ended, by id
+
+
+class Range:
+    """A range to be: a context manager, and a decorator of functions of every kind. It may be entered any number of times, also by several
+    threads and tasks at once, and within itself."""
+
+    __slots__ = ("domain", "message")
+
+    def __init__(self, message: str, domain: str = "user") -> None:
+        self.message = str(message)
+        self.domain = str(domain)
+
+    if TYPE_CHECKING:
+
+        def __enter__(self) -> Nothing: ...
+
+        def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None: ...
+
+    def __call__(self, function: _F) -> _F:
+        """Decorate: each call is a range. Raises TypeError for what is no function."""
+        from autoinstr import user_calls
+
+        return user_calls.decorate(self, function)
+
+    def __repr__(self) -> str:
+        return f"autoinstr.range({self.message!r}, domain={self.domain!r})"
+
+    def begin(self) -> Any:
+        """For user_calls: what `end` is to be given, in whatever thread or task."""
+        ranges = state.ranges
+        return None if ranges is None or not state.active else ranges.begin_named(self.domain, self.message)
+
+
+def end(begun: Any, attributes: dict[str, object] | None = None) -> None:
+    """End a range that has begun. Never raises an Exception, whatever the attributes are."""
+    if begun is None or state.ranges is None:
+        return
+    try:
+        state.ranges.end_named(begun, attributes)
+    except Exception as error:
+        _lost(error)
+
+
+def _enter(self: Range) -> Nothing:
+    running = Running(self, self.begin(), _running.get())
+    _running.set(running)
+    _open[id(running)] = running
+    return running
+
+
+def _exit(self: Range, kind: object, error: object, traceback: object) -> None:
+    running = _running.get()
+    while running is not None and (running.ended or running.owner is not self):
+        running = running.outer
+    if running is not None:  # else it was entered before there was anything to record
+        end(running.begun, running.attributes)
+        running.ended = True
+        _open.pop(id(running), None)
+        innermost = _running.get()
+        while innermost is not None and innermost.ended:
+            innermost = innermost.outer
+        _running.set(innermost)
+    if not state.active:
+        _set_methods()
+
+
+def _set_methods() -> None:
+    """While nothing is recorded and no range is open, a `with` calls two functions of C that do nothing, whatever they are given."""
+    on = state.active or bool(_open)
+    Range.__enter__ = _enter if on else repeat(_NOTHING).__next__  # type: ignore[method-assign,assignment]
+    Range.__exit__ = _exit if on else "".format  # type: ignore[method-assign,assignment]
+
+
+def connect(ranges: Ranges) -> None:
+    """The session of this process records in `ranges`."""
+    state.ranges = ranges
+
+
+def switch(on: bool) -> None:
+    """It records from now on, or no longer. A range that has begun is ended where it ends, in any case."""
+    state.active = on and state.ranges is not None
+    _set_methods()
+
+
+_made: dict[str, dict[str, Range]] = {}  # domain -> message -> range: ranges hold no state, so one is as good as another
+
+
+def range(message: str, domain: str = "user") -> Range:
+    """A range called `message` in `domain`: `with autoinstr.range("load"): …`, or a decorator. `as running` gives an object whose
+    `running.note(files=3)` stores attributes with the range."""
+    try:
+        return _made[domain][message]
+    except (KeyError, TypeError):
+        made = Range(message, domain)
+    its = _made.setdefault(made.domain, {})
+    if len(its) >= _MOST_MADE:  # a script may make up a message for each step
+        its.clear()
+    if len(_made) > _MOST_MADE:
+        _made.clear()
+    its[made.message] = made
+    return made
+
+
+def mark(message: str, domain: str = "user", **attributes: object) -> None:
+    """An instant event, now, in this thread."""
+    if state.active and state.ranges is not None:
+        try:
+            state.ranges.mark(str(domain), str(message), attributes)
+        except Exception as error:
+            _lost(error)
+
+
+def _traced_range(message: str, domain: str = "user") -> Any:
+    """What torch.compile sees of `range`: a compiled region has no ranges, and its graph must not break for one."""
+    return nullcontext(_NOTHING)
+
+
+def _traced_mark(message: str, domain: str = "user", **attributes: object) -> None:
+    """What it sees of `mark`."""
+
+
+for _public, _traced in ((range, _traced_range), (mark, _traced_mark)):
+    _traced.__code__ = _traced.__code__.replace(co_filename="<traced>")  # torch.compile is told to skip our files (instrument/dynamo.py)
+    _public.__dict__["_torchdynamo_inline"] = _traced
+
+_set_methods()
+
+
+def _lost(error: Exception) -> None:
+    from autoinstr import log
+
+    log.once("attributes of a user's range", "warning", "attributes could not be stored", error=f"{type(error).__name__}: {error}")
