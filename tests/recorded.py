@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from autoinstr.recording.reader import Recording, open_run
 
@@ -47,6 +47,28 @@ def ranges(recording: Recording) -> list[Range]:
                 continue
             found.append(Range(thread, name.root, name.path, name.cls, words[at + 1], words[at + 2]))
     return found
+
+
+class Named(NamedTuple):
+    """A closed range or a mark that is no module's, with its attributes."""
+
+    thread: int
+    message: str
+    start: int
+    end: int
+    fields: dict[str, Any]
+
+
+def named(recording: Recording, kind: str = "range") -> list[Named]:
+    """All of them, in order of start."""
+    fields = {(thread, name, start): its for thread, name, start, its in recording.attributes()}
+    found = []
+    for thread, words in recording.blocks():
+        for at in range(0, len(words), 3):
+            name = recording.names[words[at]]
+            if name.domain != "Module" and name.kind == kind:
+                found.append(Named(thread, name.message, words[at + 1], words[at + 2], fields.get((thread, words[at], words[at + 1]), {})))
+    return sorted(found, key=lambda one: one.start)
 
 
 def counts(found: list[Range], window: tuple[int, int] | None = None) -> dict[str, int]:

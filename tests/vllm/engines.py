@@ -32,10 +32,13 @@ class Place:
     # What vLLM found out about model classes in an earlier run, by a subprocess that takes ten seconds; it is no part of the compile cache.
     model_infos: Path | None = None
 
-    def __init__(self, folder: Path, *, agent: bool, plugins: Sequence[str] = (), cache: Path | None = None) -> None:
-        """plugins: names of functions in plugin.py. cache: of another run, to be used by this one too."""
+    def __init__(
+        self, folder: Path, *, agent: bool, plugins: Sequence[str] = (), cache: Path | None = None, flags: Sequence[str] = ()
+    ) -> None:
+        """plugins: names of functions in plugin.py. cache: of another run, to be used by this one too. flags: of `autoinstr run`."""
         self.folder = folder
         self.agent = agent
+        self.flags = flags
         self.out = folder / "run"
         self.cache = cache or folder / "cache"
         if cache is None and Place.model_infos is not None:
@@ -67,7 +70,7 @@ class Place:
         command = [sys.executable, *arguments]
         environ = self.environ
         if self.agent:
-            command = [sys.executable, "-m", "autoinstr", "run", "--out", str(self.out), "--", *command]
+            command = [sys.executable, "-m", "autoinstr", "run", "--out", str(self.out), *self.flags, "--", *command]
             # The checkout, in case the package is not installed here: `-m autoinstr` has to find it.
             environ = {**environ, "PYTHONPATH": os.pathsep.join([environ["PYTHONPATH"], str(REPO)])}
         with open(self.log_file, "w", encoding="utf-8") as log:
@@ -96,22 +99,21 @@ class Place:
 
 
 class Offline:
-    """A run of examples/offline_vllm.py that has ended well."""
+    """A run of a script that has ended well. `said` is the line of JSON that it printed, `tokens` the ids of each answer."""
 
     def __init__(self, place: Place, stdout: str) -> None:
         self.place = place
-        said: dict[str, Any] = json.loads(next(line for line in stdout.splitlines() if line.startswith('{"tokens"')))
+        self.said: dict[str, Any] = json.loads(next(line for line in stdout.splitlines() if line.startswith('{"tokens"')))
         self.stdout = stdout
-        self.tokens: list[list[int]] = said["tokens"]
+        self.tokens: list[list[int]] = self.said["tokens"]
 
 
-def run_offline(model: Path, places: Sequence[Place], *arguments: str) -> list[Offline]:
-    """Run the example in all `places` at the same time. AssertionError with the log of one that fails."""
-    script = str(EXAMPLES / "offline_vllm.py")
+def run_offline(model: Path, places: Sequence[Place], *arguments: str, script: Path = EXAMPLES / "offline_vllm.py") -> list[Offline]:
+    """Run the script in all `places` at the same time. AssertionError with the log of one that fails."""
     started = []
     with ending_all(started):
         for place in places:
-            started.append(place.start(script, str(model), "--json", *arguments))
+            started.append(place.start(str(script), str(model), "--json", *arguments))
         deadline = time.monotonic() + LIMIT_S
         ended = []
         for place, process in zip(places, started):
