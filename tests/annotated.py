@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from autoinstr.recording import format as f
 from autoinstr.recording.writer import RecordingWriter
@@ -13,9 +13,9 @@ class Entry(NamedTuple):
     """One range (end None: open) or mark (kind "mark"), with its attributes."""
 
     start: int
-    end: Optional[int]
+    end: int | None
     message: str
-    fields: Optional[dict[str, Any]] = None
+    fields: dict[str, Any] | None = None
     thread: int = 0
     domain: str = "vllm"
     kind: str = "range"

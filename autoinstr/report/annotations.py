@@ -1,12 +1,13 @@
 """The attributes of ranges and marks, for timelines.
 
-They are kept as the text they had in the recording: a third of what they take as objects. Memory: the attributes of one recording, and
-about 150 bytes for each range or mark that has some.
+They are kept as the format writes them, which takes a third of what they take as objects. Memory: the attributes of one recording as the
+format has them (about as long as the recording has them), and 150 bytes for each range or mark that has some.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.errors import RecordingError
@@ -14,21 +15,20 @@ from autoinstr.errors import RecordingError
 if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
 
-# start -> the fields as a JSON object, of one name on one thread
-Fields = dict[int, str]
+Fields = dict[int, bytes]  # start -> the attributes as they are written, of one name on one thread
 
 
 class Annotations:
     """All attributes of one recording."""
 
-    def __init__(self, recording: Recording) -> None:
-        """Read them; what breaks off is named in the recording's problems."""
+    def __init__(self, recording: Recording, encode: Callable[[dict[str, Any]], bytes], between: bytes = b"") -> None:
+        """Read them; `between` joins what was said at two times. What breaks off is named in the recording's problems."""
         self._found: dict[int, dict[int, Fields]] = {}
         try:
             for thread, name, start, fields in recording.attributes():
                 if fields and name in recording.names:
                     mine = self._found.setdefault(thread, {}).setdefault(name, {})
-                    mine[start] = _text({**json.loads(mine[start]), **fields} if start in mine else fields)
+                    mine[start] = mine[start] + between + encode(fields) if start in mine else encode(fields)
         except (RecordingError, OSError) as problem:
             recording.problems.append(str(problem))
 
@@ -37,11 +37,13 @@ class Annotations:
         return self._found.get(thread, {})
 
 
-def _text(fields: dict[str, Any]) -> str:
+def members(fields: dict[str, Any]) -> bytes:
+    """The members of a JSON object, without its braces."""
     try:
-        return json.dumps(fields, allow_nan=False)
+        text = json.dumps(fields, allow_nan=False)
     except ValueError:  # JSON has no word for infinity and for what is no number, and a viewer refuses the whole file
-        return json.dumps({key: value if _is_json(value) else str(value) for key, value in fields.items()})
+        text = json.dumps({key: value if _is_json(value) else str(value) for key, value in fields.items()})
+    return text[1:-1].encode()
 
 
 def _is_json(value: object) -> bool:
@@ -50,9 +52,3 @@ def _is_json(value: object) -> bool:
     except ValueError:
         return False
     return True
-
-
-def loaded(text: str) -> dict[str, Any]:
-    """The fields again."""
-    fields: dict[str, Any] = json.loads(text)
-    return fields

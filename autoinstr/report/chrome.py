@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from autoinstr.report.annotations import Annotations, Fields
+from autoinstr.report.annotations import Annotations, Fields, members
 from autoinstr.report.clock import Axis
 from autoinstr.report.identity import FIRST_FREE_NUMBER, distinct_pids, host_count, native_tid, process_label, thread_label
 from autoinstr.report.lanes import MARKS, lane_label, lay
@@ -41,7 +41,7 @@ def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
         first = _meta("process_name", pid, 0, {"name": label})
         stream.write(("," if at else "").encode() + b"\n" + first + b",\n" + _meta("process_sort_index", pid, 0, {"sort_index": at}))
         known: dict[tuple[int, str, int], int] = {}
-        annotations = Annotations(recording)
+        annotations = Annotations(recording, members, b", ")
 
         def make(
             thread: int,
@@ -105,7 +105,7 @@ class _Lane:
         if not self._fields.keys().isdisjoint(names):
             for at in compress(range(len(names)), map(self._fields.__contains__, names)):
                 if out[at] and starts[at] in self._fields[names[at]]:
-                    out[at] = f'{out[at][:-1]},"args":{self._fields[names[at]][starts[at]]}}}'
+                    out[at] = f'{out[at][:-1]},"args":{{{self._fields[names[at]][starts[at]].decode()}}}}}'
         self._stream.write("".join(out).encode())
         return rest
 
@@ -115,7 +115,7 @@ class _Lane:
             at = time + self._offset_ns
             shown = json.dumps(title(self._names[name]))
             args = self._fields.get(name, {}).get(time)
-            when = f'"ts":{at // 1000}{_DECIMALS[at % 1000]}' + (f',"args":{args}' if args else "")
+            when = f'"ts":{at // 1000}{_DECIMALS[at % 1000]}' + (f',"args":{{{args.decode()}}}' if args else "")
             self._stream.write(f',\n{{"ph":"i","s":"t","name":{shown},{self._where},{when}}}'.encode())
 
     def finish(self) -> None:

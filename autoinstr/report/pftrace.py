@@ -11,9 +11,9 @@ clock. Without such a link between the clocks Perfetto drops every packet.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from autoinstr.report.annotations import Annotations, Fields, loaded
+from autoinstr.report.annotations import Annotations, Fields
 from autoinstr.report.clock import Axis
 from autoinstr.report.identity import distinct_pids, host_count, native_tid, process_label, thread_label, track_uuid
 from autoinstr.report.lanes import lane_label, lay
@@ -54,7 +54,7 @@ def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
         process = number(1, pid) + text(6, f"{process_label(recording, hosts)}, pid {recording.pid}")
         stream.write(_packet(data(TRACK, number(1, track_uuid(recording)) + data(3, process)) + own_sequence))
         threads: set[int] = set()
-        annotations = Annotations(recording)
+        annotations = Annotations(recording, _annotations)
 
         def make(
             thread: int,
@@ -166,12 +166,15 @@ class _Lane:
             entry = data(INTERNED, data(2, number(1, self._interned[name]) + text(2, title(self._names[name]))))
         event = number(9, kind) + number(10, self._interned[name])
         if name in self._fields:
-            fields = loaded(self._fields[name].get(start, "{}"))
-            event += b"".join(data(ANNOTATION, annotation(value, key)) for key, value in fields.items())
+            event += self._fields[name].get(start, b"")
         packet = data(TRACK_EVENT, event) + number(FLAGS, NEEDS_STATE) + self._sequence
         if name not in self._fields:
             self._heads[name] = _heads(packet)
         return _packet(packet + entry + varint(TIMESTAMP << 3) + code)
+
+
+def _annotations(fields: dict[str, Any]) -> bytes:
+    return b"".join([data(ANNOTATION, annotation(value, key)) for key, value in fields.items()])
 
 
 def _packet(body: bytes) -> bytes:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Any
+
+_SHORT = [bytes((number,)) for number in range(128)]
 
 
 def varint(number: int) -> bytes:
     """A number, seven bits a byte, the lowest first; negative ones as 64-bit two's complement."""
+    if 0 <= number < 128:
+        return _SHORT[number]
     if number < 0:
         number &= (1 << 64) - 1
     out = bytearray()
@@ -35,15 +40,30 @@ def text(field: int, value: str) -> bytes:
 
 def annotation(value: Any, name: str = "") -> bytes:
     """The body of a DebugAnnotation: what JSON can hold, each with its type; a number that 64 bits cannot hold becomes text."""
-    called = text(10, name) if name else b""
+    if isinstance(value, dict):
+        return _called(name) + b"".join(data(11, annotation(one, str(key) or "?")) for key, one in value.items())
+    if isinstance(value, list):
+        return _called(name) + b"".join(_element(one) if type(one) is str else data(12, annotation(one)) for one in value)
+    return _scalar(value, name)
+
+
+def _called(name: str) -> bytes:
+    return text(10, name) if name else b""
+
+
+# Ids of requests and the like come again in every step, and encoding them would take most of a trace's time.
+@lru_cache(maxsize=1 << 14)
+def _element(value: str) -> bytes:
+    return data(12, text(6, value))
+
+
+@lru_cache(maxsize=1 << 14, typed=True)
+def _scalar(value: bool | int | float | str | None, name: str) -> bytes:
+    called = _called(name)
     if isinstance(value, bool):
         return called + number(2, int(value))
     if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
         return called + number(4, value)
     if isinstance(value, float):
         return called + varint(5 << 3 | 1) + struct.pack("<d", value)
-    if isinstance(value, dict):
-        return called + b"".join(data(11, annotation(one, str(key) or "?")) for key, one in value.items())
-    if isinstance(value, list):
-        return called + b"".join(data(12, annotation(one)) for one in value)
     return called + text(6, "null" if value is None else str(value))

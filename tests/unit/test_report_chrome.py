@@ -95,3 +95,37 @@ def test_marks_and_processes_of_two_containers_with_the_same_numbers() -> None:
 def test_an_empty_run_is_still_a_whole_file() -> None:
     assert load()["traceEvents"] == []
     assert [event["ph"] for event in load(FakeRecording([]))["traceEvents"]] == ["M", "M"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(EVENTS, st.integers(1, 6))
+def test_attributes_are_args_of_their_own_range_or_mark(events: list[Event], block: int) -> None:
+    first: dict[Any, Event] = {}
+    for at, event in enumerate(events):
+        fields = {"n": at, "phase": "decode", "requests": ["r", str(at)], "share": 0.5} if at % 2 else None
+        first.setdefault((event.thread, event.domain, event.path, event.start), event._replace(fields=fields))
+    marks = [Event(7, 7, kind="mark", message="m", fields={"n": -1}), Event(8, 8, kind="mark", message="m")]
+    recording = FakeRecording([*first.values(), *marks], block=block)
+    out = io.BytesIO()
+    chrome.write(run_of(recording), out)
+    trace = json.loads(out.getvalue())
+    offset = WALL - PERF - trace["baseTimeNanoseconds"]
+    shown = [
+        (event["name"], round(event["ts"] * 1000) - offset, event.get("args")) for event in trace["traceEvents"] if event["ph"] in "Xi"
+    ]
+    expected = [(e.message if e.message else f"{e.path}:{e.cls}", e.start, e.fields) for e in recording.events]
+    assert sorted(shown, key=repr) == sorted(expected, key=repr)
+
+
+def test_an_attribute_that_json_cannot_hold_does_not_spoil_the_file() -> None:
+    fields = {"nan": float("nan"), "inside": [float("inf")], "fine": 1}
+    trace = load(FakeRecording([Event(10, 20, "a", fields=fields), Event(30, None, "b", fields={"open": True})]))
+    args = [event["args"] for event in trace["traceEvents"] if event["ph"] in "XB"]
+    assert args == [{"nan": "nan", "inside": "[inf]", "fine": 1}, {"open": True}]
+
+
+def test_what_is_said_of_a_range_at_two_times_is_all_shown() -> None:
+    recording = FakeRecording([Event(10, 20, "a")])
+    number = recording.number(recording.events[0])
+    recording.attributes = lambda: iter([(1, number, 10, {"a": 1}), (1, number, 10, {"b": "}"})])  # type: ignore[method-assign]
+    assert [event["args"] for event in load(recording)["traceEvents"] if event["ph"] == "X"] == [{"a": 1, "b": "}"}]

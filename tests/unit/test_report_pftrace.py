@@ -28,6 +28,7 @@ class Decoded:
         self.tracks: dict[int, Any] = {}
         self.slices: list[tuple[int, str, int, int | None, int]] = []  # track, name, start, end, depth
         self.instants: list[tuple[int, str, int]] = []
+        self.attributes: dict[tuple[str, int], dict[str, Any]] = {}  # (name, time) -> fields
         self.wall_at_zero = 0
         stacks: dict[int, list[tuple[str, int]]] = {}
         state: dict[int, dict[str, Any]] = {}
@@ -57,6 +58,10 @@ class Decoded:
                 mine["clock"] += packet.timestamp
                 event, track, now = packet.track_event, mine["track"], mine["clock"]
                 stack = stacks.setdefault(track, [])
+                if event.debug_annotations:
+                    assert event.type in (1, 3)
+                    fields = {one.name: value_of(one) for one in event.debug_annotations}
+                    self.attributes[mine["names"][event.name_iid], now] = fields
                 if event.type == 1:
                     stack.append((mine["names"][event.name_iid], now))
                 elif event.type == 2:
@@ -75,6 +80,16 @@ class Decoded:
         process = self.tracks[self.tracks[lane.parent_uuid].parent_uuid].process
         assert process.pid == thread.pid
         return process.pid, thread.tid, lane.name.partition(",")[0]
+
+
+def value_of(annotation: Any) -> Any:
+    """The value of a DebugAnnotation, with its type."""
+    if annotation.dict_entries:
+        return {one.name: value_of(one) for one in annotation.dict_entries}
+    if annotation.array_values:
+        return [value_of(one) for one in annotation.array_values]
+    which = annotation.WhichOneof("value")
+    return [] if which is None else getattr(annotation, which)
 
 
 def decode(*recordings: FakeRecording) -> Decoded:
@@ -222,3 +237,47 @@ def test_concatenated_traces_share_no_sequence_and_no_track() -> None:
     assert len(events[0]) == len(events[1]) == 2
     assert not events[0] & events[1]
     assert not tracks[0] & tracks[1]
+
+
+JSON = st.recursive(
+    st.one_of(st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=8)),
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=1, max_size=3), st.dictionaries(st.text(min_size=1, max_size=4), inner, min_size=1, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(st.text(min_size=1, max_size=6), JSON, min_size=1, max_size=4))
+def test_attributes_are_typed_annotations(fields: dict[str, Any]) -> None:
+    events = [
+        Event(10, 50, "a", fields=fields),
+        Event(20, 40, "b"),
+        Event(30, 30, kind="mark", message="m", fields=fields),
+        Event(60, 70, "a"),
+    ]
+    decoded = decode(FakeRecording(events))
+    zero = WALL - PERF - decoded.wall_at_zero
+    assert decoded.attributes == {("a:Model", 10 + zero): fields, ("m", 30 + zero): fields}
+    assert [type(value) for value in decoded.attributes["m", 30 + zero].values()] == [type(value) for value in fields.values()]
+    assert found(decoded) == expected(FakeRecording(events), decoded, 77)
+
+
+def test_what_json_and_64_bits_cannot_hold_is_text() -> None:
+    odd = {"big": 1 << 70, "low": -(1 << 70), "inf": float("inf"), "nothing": None, "empty": []}
+    decoded = decode(FakeRecording([Event(10, 20, "a", fields=odd)]))
+    (fields,) = decoded.attributes.values()
+    assert fields == {"big": str(1 << 70), "low": str(-(1 << 70)), "inf": float("inf"), "nothing": "null", "empty": []}
+
+
+def test_ranges_of_one_name_keep_their_own_attributes_on_every_lane() -> None:
+    events = [Event(10 * at, 10 * at + 15, "a", fields={"n": at} if at % 3 else None) for at in range(1, 20)]
+    open_one = Event(500, None, "a", fields={"n": "open"})
+    decoded = decode(FakeRecording([*events, open_one, Event(5, 6, "a", thread=2)], block=4))
+    zero = WALL - PERF - decoded.wall_at_zero
+    assert {time - zero: fields["n"] for (_, time), fields in decoded.attributes.items()} == {
+        **{10 * at: at for at in range(1, 20) if at % 3},
+        500: "open",
+    }
+    assert len({track for track, *_ in decoded.slices}) == 3
