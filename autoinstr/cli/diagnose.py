@@ -12,6 +12,8 @@ import tempfile
 from typing import Any
 
 from autoinstr.cli.run import environment, refusal
+from autoinstr.cli.survey import problem_lines, target_facts, target_lines
+from autoinstr.config import load
 from autoinstr.diagnosis import VARIABLE
 from autoinstr.redaction import redact_argv
 
@@ -26,15 +28,18 @@ def gate_variables(folder: str) -> dict[str, str]:
 
 
 def diagnose(command: list[str], *, stdout_is_ours: bool) -> dict[str, Any]:
-    """Run the command; return {schema, command, exit_status, processes}. Raises ConfigError, or CommandError when it does not start."""
+    """Run the command; return {schema, command, exit_status, processes, targets}. Raises ConfigError, or CommandError when it does not
+    start."""
     environ = environment({})
+    config = load(os.environ)  # as the command will have it
     folder = tempfile.mkdtemp(prefix="autoinstr-doctor-")
     try:
         status = _run(command, {**environ, **gate_variables(folder)}, stdout_is_ours)
         processes = read_processes(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # a process that outlives the command may be writing there
-    return {"schema": "autoinstr.doctor/1", "command": redact_argv(command), "exit_status": status, "processes": processes}
+    told = {"schema": "autoinstr.doctor/1", "command": redact_argv(command), "exit_status": status, "processes": processes}
+    return {**told, "targets": target_facts(config)}
 
 
 def _run(command: list[str], environ: dict[str, str], stdout_is_ours: bool) -> int:
@@ -96,7 +101,7 @@ def process_lines(told: dict[str, Any]) -> list[str]:
         modules = details.pop("modules", [])
         lines += [f"  {key}: {_shown(value)}" for key, value in details.items()]
         lines += _module_lines(modules)
-    return lines
+    return [*lines, "", *target_lines(told["targets"]), *problem_lines(told["targets"])]
 
 
 def _shown(value: object) -> str:

@@ -13,6 +13,7 @@ from autoinstr import __version__
 from autoinstr.cli.diagnose import WAITING, gate_variables, read_processes
 from autoinstr.cli.path import gate_folder
 from autoinstr.cli.problems import path_problems
+from autoinstr.cli.survey import problem_lines, target_facts, target_lines
 from autoinstr.config import activation, load
 from autoinstr.errors import AutoinstrError, ConfigError
 from autoinstr.filters import compile_filter
@@ -27,6 +28,7 @@ def examine() -> dict[str, Any]:
     options: list[dict[str, Any]] = []
     warnings: list[str] = []
     error = None
+    targets: dict[str, Any] | None = None
     try:
         config = load(os.environ, xvalue)
         warnings = config.warnings
@@ -36,6 +38,7 @@ def examine() -> dict[str, Any]:
             unset = config.sources[option.name] == "default" and option.name != "out"
             shown = option.shown if unset else option.kind.dump(value)
             options.append({"name": option.name, "value": shown, "source": config.sources[option.name]})
+        targets = target_facts(config)
     except ConfigError as bad:
         error = str(bad)
     reached, reason = probe()
@@ -58,6 +61,7 @@ def examine() -> dict[str, Any]:
         "warnings": warnings,
         "problems": path_problems(os.environ.get("PYTHONPATH", ""), gate_folder()),
         "packages": _packages(),
+        "targets": targets,
     }
 
 
@@ -103,6 +107,8 @@ def health_lines(told: dict[str, Any]) -> list[str]:
         "packages   " + ", ".join(f"{name} {version}" for name, version in told["packages"].items() if version),
         f"active     {'yes' if told['active'] else 'no'}: {told['reason']}",
     ]
+    if told["targets"]:
+        lines += target_lines(told["targets"])
     if told["error"]:
         lines += ["", f"error: {told['error']}"]
     if told["options"]:
@@ -113,4 +119,6 @@ def health_lines(told: dict[str, Any]) -> list[str]:
             lines.append(f"  {row['name']:{width}}  {row['value']}{source}")
     lines += [f"warning: {warning}" for warning in told["warnings"]]
     lines += [f"problem: {problem}" for problem in told["problems"]]
+    if told["targets"]:
+        lines += problem_lines(told["targets"])
     return lines
