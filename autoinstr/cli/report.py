@@ -100,12 +100,14 @@ def run(args: argparse.Namespace) -> int:
     progress = Progress(sys.stderr, f"{args.format} of {found.path}")
     try:
         with opened(target, binary=chosen.binary) as stream:
-            chosen.write(found, stream, look, progress.tick)
+            remarks = chosen.write(found, stream, look, progress.tick) or []
     finally:
         progress.done()
     if target != "-":
         size = os.path.getsize(target) if os.path.isfile(target) else 0
         _say(f"wrote {target} ({progress.count:,} ranges, {size / 1e6:,.1f} MB){'; ' if chosen.hint else ''}{chosen.hint}")
+    for remark in remarks:
+        _say(remark)
     if args.format != "table":
         _say_problems(found)
     return 0

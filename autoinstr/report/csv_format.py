@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from autoinstr.report.attributes import read
 from autoinstr.report.json_format import row_entries
-from autoinstr.report.stats import collect
+from autoinstr.report.stats import NO_PHASE, collect, no_such_phase
 from autoinstr.report.streams import Tick, no_tick
 
 if TYPE_CHECKING:
@@ -19,16 +19,21 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = None) -> None:
-    """Write a heading and one line per row (of one phase); lines end in CR LF, missing values are empty."""
+def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = None) -> list[str]:
+    """Write a heading and one line per row (of one phase); lines end in CR LF, missing values are empty. Returns what a reader should
+    know beside."""
     writer = csv.writer(stream, lineterminator="\r\n")
     writer.writerow(COLUMNS)
+    seen: dict[str | None, None] = {}
     for at, recording in enumerate(run.recordings):
-        for entry in row_entries(at, recording, collect(recording, read(recording), tick=tick), phase):
+        stats = collect(recording, read(recording), tick=tick)
+        seen.update(dict.fromkeys(row.phase for row in stats.rows))
+        for entry in row_entries(at, recording, stats, phase):
             thread = entry.pop("thread")
             process = {"pid": recording.pid, "role": recording.role, "rank": recording.rank, "host": recording.host}
             cells = {**entry, **process, "tid": thread["tid"], "thread": thread["name"]}
             writer.writerow([guarded(cells[column]) for column in COLUMNS])
+    return [] if phase is None or phase in [one or NO_PHASE for one in seen] else [no_such_phase(phase, seen)]
 
 
 def guarded(cell: Any) -> Any:

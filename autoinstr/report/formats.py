@@ -13,19 +13,20 @@ if TYPE_CHECKING:
 
 
 class Format(NamedTuple):
-    """`default_file` is the name inside the run directory, or "" for standard output; `hint` what to do with the file."""
+    """`write` may return lines to be said beside the report; `default_file` is the name inside the run directory, or "" for standard
+    output; `hint` what to do with the file."""
 
-    write: Callable[[Run, BinaryIO, table.Look, Tick], None]
+    write: Callable[[Run, BinaryIO, table.Look, Tick], list[str] | None]
     default_file: str = ""
     binary: bool = False
     hint: str = ""
 
 
-def _as_text(write: Callable[[TextIO], None], stream: BinaryIO, encoding: str) -> None:
+def _as_text(write: Callable[[TextIO], list[str] | None], stream: BinaryIO, encoding: str) -> list[str] | None:
     """Run a writer of text over a stream of bytes, which stays open. Line ends are the writer's own."""
     out = io.TextIOWrapper(stream, encoding=encoding, errors="backslashreplace", newline="")
     try:
-        write(out)
+        return write(out)
     finally:
         out.detach()
 
@@ -34,15 +35,14 @@ def _table(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -
     _as_text(lambda out: table.write(run, out, look, tick), stream, look.encoding)
 
 
-def _json(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> None:
-    _as_text(lambda out: json_format.write(run, out, tick, look.phase), stream, "ascii")
+def _json(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> list[str] | None:
+    return _as_text(lambda out: json_format.write(run, out, tick, look.phase), stream, "ascii")
 
 
-def _csv(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> None:
+def _csv(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> list[str] | None:
     if look.table == "modules":
-        _as_text(lambda out: csv_format.write(run, out, tick, look.phase), stream, "utf-8")
-    else:
-        _as_text(lambda out: listing.write_csv(run, out, look, tick), stream, "utf-8")
+        return _as_text(lambda out: csv_format.write(run, out, tick, look.phase), stream, "utf-8")
+    return _as_text(lambda out: listing.write_csv(run, out, look, tick), stream, "utf-8")
 
 
 def _pftrace(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> None:

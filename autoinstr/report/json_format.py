@@ -10,7 +10,7 @@ from autoinstr.report.attributes import read
 from autoinstr.report.clock import Axis
 from autoinstr.report.identity import native_tid, thread_label
 from autoinstr.report.serving import Serving, request_entry, step_entry
-from autoinstr.report.stats import NO_PHASE, collect
+from autoinstr.report.stats import NO_PHASE, collect, no_such_phase
 from autoinstr.report.streams import Tick, no_tick
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 SCHEMA = "autoinstr.stats/1"
 
 
-def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = None) -> None:
+def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = None) -> list[str]:
     """Write the whole object; with `phase` only the rows of that one. Rows of a recording that breaks off are those up to there, with the
-    reason in "problems"."""
+    reason in "problems". Returns what a reader should know beside."""
     recordings = run.recordings
     axis = Axis(recordings)
     serving = Serving(run)
@@ -31,10 +31,12 @@ def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = No
     problems = list(run.problems)
     stream.write(f'{{"schema": "{SCHEMA}", "rows": [')
     separator = "\n"
+    seen: dict[str | None, None] = {}
     for at, recording in enumerate(recordings):
         notes = read(recording)
         stats = collect(recording, notes, tick=tick)
         serving.add(at, notes)
+        seen.update(dict.fromkeys(row.phase for row in stats.rows))
         for entry in row_entries(at, recording, stats, phase):
             stream.write(separator + json.dumps(entry))
             separator = ",\n"
@@ -49,6 +51,7 @@ def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = No
     _write_list(stream, "requests", map(request_entry, serving.requests()))
     _write_list(stream, "steps", map(step_entry, serving.steps()))
     stream.write("}\n")
+    return [] if phase is None or phase in [one or NO_PHASE for one in seen] else [no_such_phase(phase, seen)]
 
 
 def _write_list(stream: TextIO, key: str, entries: Iterator[dict[str, Any]]) -> None:

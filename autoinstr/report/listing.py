@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 NAME_WIDTH = 12  # an id gets no less
 MOST_PROBLEMS = 8
 AS_THEY_CAME = ("tree", "arrival", "start")
-NO_REQUESTS = (
-    "no requests: this run has none of the marks that vLLM's requests are read from. They are set while the agent records",
-    "vLLM with the targets of the default set; of requests that began before, only what happened meanwhile is known.",
-)
-NO_STEPS = (
-    "no steps: this run has none of the ranges that engine steps are read from: sched.schedule and others of vLLM, targets of",
-    "the default set. Other programs have no engine steps.",
-)
+NOTHING = {
+    "requests": (
+        "no requests: this run has none of the marks that vLLM's requests are read from",
+        "They are set while the agent records vLLM with the targets of the default set.",
+    ),
+    "steps": (
+        "no steps: this run has none of the ranges that vLLM's engine steps are read from",
+        "They are sched.schedule and others, targets of the default set.",
+    ),
+}
 
 
 class Column(NamedTuple):
@@ -47,7 +49,7 @@ def request_report(run: Run, look: Look, tick: Tick = no_tick) -> Iterator[str]:
         yield ""
         yield from _listing(_request_columns(rows), ordered(rows, look.sort), look)
     else:
-        yield from NO_REQUESTS
+        yield from NOTHING["requests"]
     yield from _trouble(run)
 
 
@@ -65,24 +67,25 @@ def step_report(run: Run, look: Look, tick: Tick = no_tick) -> Iterator[str]:
         phases = ", ".join(dict.fromkeys(str(row.phase) for row in everything))
         yield f"no step has the phase {look.phase!a}; this run has: {phases}"
     else:
-        yield from NO_STEPS
+        yield from NOTHING["steps"]
     yield from _trouble(run)
 
 
-def write_csv(run: Run, out: TextIO, look: Look, tick: Tick = no_tick) -> None:
-    """Either of them: a heading and a line each, times in nanoseconds; missing values are empty."""
-    writer = csv.writer(out, lineterminator="\r\n")
-    most = look.limit or None
+def write_csv(run: Run, out: TextIO, look: Look, tick: Tick = no_tick) -> list[str]:
+    """Either of them: a heading and a line each, times in nanoseconds; missing values are empty. Returns what a reader should know
+    beside."""
+    entries: Sequence[dict[str, Any]]
     if look.table == "requests":
-        writer.writerow(REQUEST_COLUMNS)
-        for request in ordered(requests_of(run, tick), look.sort)[:most]:
-            writer.writerow([guarded(cell) for cell in request_entry(request).values()])
-        return
-    writer.writerow(STEP_COLUMNS)
-    steps = [row for row in steps_of(run, tick) if look.phase in (None, row.phase)]
-    for step in ordered(steps, look.sort)[:most]:
-        entry = {**step_entry(step), "request_ids": " ".join(step.request_ids)}
-        writer.writerow([guarded(cell) for cell in entry.values()])
+        columns = list(REQUEST_COLUMNS)
+        entries = [request_entry(row) for row in ordered(requests_of(run, tick), look.sort)]
+    else:
+        columns = list(STEP_COLUMNS)
+        entries = [step_entry(row) for row in ordered(steps_of(run, tick), look.sort) if look.phase in (None, row.phase)]
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(columns)
+    for entry in entries[: look.limit or None]:
+        writer.writerow([guarded(" ".join(cell) if isinstance(cell, list) else cell) for cell in entry.values()])
+    return [] if entries else [NOTHING[look.table][0]]
 
 
 def ordered(rows: Sequence[Any], sort: str) -> list[Any]:

@@ -14,7 +14,7 @@ Definitions, for the ranges of one domain on one thread, in order of start:
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from autoinstr.report.phases import Phases
@@ -78,6 +78,11 @@ class Stats:
     def busy_ns(self) -> int:
         """Time inside ranges, each thread and domain on its own: the sum of the self times."""
         return sum(row.self_ns for row in self.rows)
+
+
+def no_such_phase(phase: str, there: Iterable[str | None]) -> str:
+    """One line for who asked for a phase in which nothing ran."""
+    return f"no range has the phase {phase!a}; this run has: {', '.join(dict.fromkeys(one or NO_PHASE for one in there)) or 'no ranges'}"
 
 
 def nearest_rank(ordered: list[int], percent: int) -> int:

@@ -11,7 +11,7 @@ from autoinstr.report.folding import Node, fold, module_tree
 from autoinstr.report.identity import host_count, process_label, thread_label
 from autoinstr.report.lines import Line, chosen, lines_of
 from autoinstr.report.serving import Serving
-from autoinstr.report.stats import NO_PHASE, collect
+from autoinstr.report.stats import NO_PHASE, collect, no_such_phase
 from autoinstr.report.streams import Tick, no_tick, title
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ def _report(run: Run, look: Look, tick: Tick) -> Iterator[str]:
     yield from summary.request_lines(serving.requests())
     yield from summary.step_lines(serving.steps())
     if look.phase and not total:
-        there = dict.fromkeys(phase for one in processes for phase in one.phases)
-        yield f"no range has the phase {look.phase!a}; this run has: {', '.join(there) or 'no ranges'}"
+        yield no_such_phase(look.phase, (phase for one in processes for phase in one.phases))
     shown = _worth_a_table(busy)
     for at, one in enumerate(busy):
         if at in shown:
