@@ -195,9 +195,10 @@ def _traced_mark(message: str, domain: str = "user", **attributes: object) -> No
     """What it sees of `mark`."""
 
 
-for _public, _traced in ((range, _traced_range), (mark, _traced_mark)):
+for _traced in (_traced_range, _traced_mark, Nothing.note):
     _traced.__code__ = _traced.__code__.replace(co_filename="<traced>")  # torch.compile is told to skip our files (instrument/dynamo.py)
-    _public.__dict__["_torchdynamo_inline"] = _traced
+range.__dict__["_torchdynamo_inline"] = _traced_range
+mark.__dict__["_torchdynamo_inline"] = _traced_mark
 
 _set_methods()
 

@@ -1,0 +1,314 @@
+"""autoinstr.range and autoinstr.mark: whose range ends when, what a decorated function still is, and what both do while off."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import autoinstr
+from autoinstr import user
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+class Ranges:
+    """What a session gives, kept in a list."""
+
+    def __init__(self) -> None:
+        self.open: list[list[Any]] = []
+        self.ended: list[tuple[str, str, dict[str, Any]]] = []
+        self.marks: list[tuple[str, str, dict[str, Any]]] = []
+
+    def begin_named(self, domain: str, message: str) -> list[Any]:
+        self.open.append([domain, message])
+        return self.open[-1]
+
+    def end_named(self, begun: list[Any], fields: dict[str, Any] | None = None) -> None:
+        self.open.remove(begun)
+        self.ended.append((*begun, fields or {}))
+        str(fields)
+
+    def mark(self, domain: str, message: str, fields: dict[str, Any] | None = None) -> None:
+        str(fields)
+        self.marks.append((domain, message, fields or {}))
+
+
+@pytest.fixture
+def ranges() -> Iterator[Ranges]:
+    """A session that is not recording yet; afterwards there is none."""
+    found = Ranges()
+    user.connect(found)
+    yield found
+    user.switch(False)
+    user.state.ranges = None
+
+
+@autoinstr.range("early")
+def early(x: int, *, y: int = 2) -> int:
+    """Adds."""
+    return x + y
+
+
+class Service:
+    @autoinstr.range("method")
+    def method(self) -> Service:
+        return self
+
+    @autoinstr.range("static")
+    @staticmethod
+    def static() -> int:
+        return 1
+
+    @classmethod
+    @autoinstr.range("class")
+    def of_class(cls) -> type:
+        return cls
+
+
+def test_while_off_nothing_is_begun_and_all_runs(ranges: Ranges) -> None:
+    with autoinstr.range("a") as running:
+        running.note(files=3)
+        autoinstr.mark("m", files=3)
+    assert (early(1), early(1, y=5), Service.static()) == (3, 6, 1)
+    with pytest.raises(KeyError), autoinstr.range("a"):
+        raise KeyError
+    assert not ranges.ended and not ranges.open and not ranges.marks
+
+
+def test_what_was_made_while_off_becomes_live(ranges: Ranges) -> None:
+    kept = autoinstr.range("kept", domain="mine")
+    with kept:
+        pass
+    user.switch(True)
+    with kept:
+        assert ranges.open == [["mine", "kept"]]
+    assert early(1) == 3 and Service().method() and Service.static() == 1 and Service.of_class() is Service
+    autoinstr.mark("m", files=3)
+    assert [message for _, message, _ in ranges.ended] == ["kept", "early", "method", "static", "class"]
+    assert ranges.marks == [("user", "m", {"files": 3})]
+    user.switch(False)
+    with kept:
+        autoinstr.mark("m")
+    assert len(ranges.ended) == 5 and len(ranges.marks) == 1
+
+
+def test_attributes_and_exceptions(ranges: Ranges) -> None:
+    user.switch(True)
+    error = KeyError("x")
+    with pytest.raises(KeyError) as caught, autoinstr.range("a") as running:
+        running.note(files=3)
+        running.note(bytes=4)
+        raise error
+    assert caught.value is error
+    assert ranges.ended == [("user", "a", {"files": 3, "bytes": 4})]
+
+
+def test_attributes_that_cannot_be_stored_cost_themselves(ranges: Ranges, capsys: pytest.CaptureFixture[str]) -> None:
+    class Bad:
+        def __repr__(self) -> str:
+            raise ValueError("no text")
+
+    user.switch(True)
+    with autoinstr.range("a") as running:
+        running.note(bad=Bad())
+    autoinstr.mark("m", bad=Bad())
+    assert not ranges.open and not ranges.marks
+
+
+def test_it_may_be_entered_within_itself_and_again(ranges: Ranges) -> None:
+    user.switch(True)
+    one = autoinstr.range("a")
+    with one as outer:
+        outer.note(depth=0)
+        with one as inner:
+            inner.note(depth=1)
+        assert len(ranges.open) == 1
+    with one:
+        pass
+    assert [fields for _, _, fields in ranges.ended] == [{"depth": 1}, {"depth": 0}, {}]
+
+
+def test_tasks_do_not_end_one_anothers(ranges: Ranges) -> None:
+    user.switch(True)
+    one = autoinstr.range("shared")
+
+    async def task(number: int, gates: list[asyncio.Event]) -> None:
+        with one as running:
+            running.note(number=number)
+            gates[number].set()
+            await gates[(number + 1) % 3].wait()
+            await asyncio.sleep(0.001 * (3 - number))
+            assert len(ranges.open) >= 1
+
+    async def main() -> None:
+        gates = [asyncio.Event() for _ in range(3)]
+        with one as outer:
+            outer.note(number="outer")
+            await asyncio.gather(*(task(number, gates) for number in range(3)))
+            assert len(ranges.open) == 1
+
+    asyncio.run(main())
+    assert not ranges.open and ranges.ended[-1][2] == {"number": "outer"}
+    assert sorted(str(fields["number"]) for _, _, fields in ranges.ended) == ["0", "1", "2", "outer"]
+
+
+def test_threads_do_not_end_one_anothers(ranges: Ranges) -> None:
+    user.switch(True)
+    one, barrier = autoinstr.range("shared"), threading.Barrier(3)
+
+    def work(number: int) -> None:
+        with one as running:
+            running.note(number=number)
+            barrier.wait(10)
+            if number:
+                barrier_of_two.wait(10)
+
+    barrier_of_two = threading.Barrier(2)
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(fields["number"] for _, _, fields in ranges.ended) == [0, 1, 2] and not ranges.open
+
+
+def test_what_has_begun_ends_although_the_session_was_switched_off(ranges: Ranges) -> None:
+    user.switch(True)
+    with autoinstr.range("a"):
+        user.switch(False)
+        with autoinstr.range("a"):
+            pass
+        assert ranges.open == [["user", "a"]], "the inner one, while off, ends nothing"
+    assert [message for _, message, _ in ranges.ended] == ["a"]
+    assert user.Range.__enter__ is not user._enter, "and then it costs nothing again"
+    with autoinstr.range("b"):
+        user.switch(True)
+        with autoinstr.range("b"):
+            pass
+    assert [message for _, message, _ in ranges.ended] == ["a", "b"]
+
+
+def test_decorated_functions_stay_what_they_are(ranges: Ranges) -> None:
+    user.switch(True)
+    assert str(inspect.signature(early)) == "(x: 'int', *, y: 'int' = 2) -> 'int'"
+    assert (early.__name__, early.__doc__, early.__module__) == ("early", "Adds.", __name__)
+    assert pickle.loads(pickle.dumps(early)) is early
+
+    @autoinstr.range("coroutine")
+    async def coroutine(x: int) -> int:
+        await asyncio.sleep(0)
+        return x
+
+    @autoinstr.range("generator")
+    def generator() -> Any:
+        try:
+            got = yield 1
+            yield got
+        except KeyError:
+            yield "key"
+        return 5
+
+    @autoinstr.range("agen")
+    async def agen() -> Any:
+        try:
+            yield 1
+        except KeyError:
+            yield "key"
+
+    assert inspect.iscoroutinefunction(coroutine) and inspect.isgeneratorfunction(generator) and inspect.isasyncgenfunction(agen)
+
+    async def main() -> None:
+        assert await asyncio.gather(coroutine(1), coroutine(2)) == [1, 2]
+        one = agen()
+        assert (await one.__anext__(), await one.athrow(KeyError())) == (1, "key")
+        await one.aclose()
+        assert [item async for item in agen()] == [1]
+
+    asyncio.run(main())
+    one = generator()
+    assert (next(one), one.send(2)) == (1, 2) and ranges.open == [["user", "generator"]]
+    with pytest.raises(StopIteration) as stop:
+        next(one)
+    assert stop.value.value == 5
+    other = generator()
+    next(other)
+    other.close()
+    names = [message for _, message, _ in ranges.ended]
+    assert names == ["coroutine"] * 2 + ["agen"] * 2 + ["generator"] * 2 and not ranges.open
+    with pytest.raises(TypeError, match="decorates functions"):
+        autoinstr.range("a")(Service)
+
+
+def test_ranges_made_up_for_each_step_are_not_kept_for_ever() -> None:
+    for number in range(5000):
+        assert autoinstr.range(f"step {number}").message == f"step {number}"
+        autoinstr.range("x", f"domain {number}")
+    assert sum(map(len, user._made.values())) < 3000
+
+
+LIGHT = """
+import sys
+import autoinstr
+assert "autoinstr.user" not in sys.modules
+with autoinstr.range("a"): autoinstr.mark("b")
+@autoinstr.range("c")
+def function(): return 1
+assert function() == 1
+print(*sys.modules)
+"""
+
+
+def test_it_imports_nothing_large() -> None:
+    done = subprocess.run([sys.executable, "-S", "-c", LIGHT], cwd=REPO, capture_output=True, text=True, check=True)
+    assert {"autoinstr.user", "autoinstr.user_calls"} <= set(done.stdout.split())
+    assert {"torch", "wrapt", "typing", "structlog", "inspect", "json", "logging", "dataclasses"}.isdisjoint(done.stdout.split())
+
+
+TYPED = """
+import autoinstr
+
+with autoinstr.range("a") as running:
+    running.note(files=3)
+autoinstr.mark("m", domain="mine", files=3)
+
+@autoinstr.range("f")
+def function(x: int) -> str:
+    return str(x)
+
+@autoinstr.range("g")
+async def coroutine(x: int) -> str:
+    return str(x)
+
+reveal_type(function)
+reveal_type(coroutine)
+function("no")
+"""
+
+
+def test_types_are_kept_for_mypy_strict(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    (tmp_path / "typed.py").write_text(TYPED)
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file=",
+        "--cache-dir",
+        str(tmp_path / "cache"),
+        str(tmp_path / "typed.py"),
+    ]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
+    lines = done.stdout.splitlines()
+    assert 'Revealed type is "def (x: int) -> str"' in lines[0].replace("builtins.", ""), done.stdout
+    assert "Coroutine[Any, Any, str]" in lines[1].replace("typing.", "").replace("builtins.", ""), done.stdout
+    assert 'has incompatible type "str"' in lines[2] and len(lines) == 4, done.stdout
