@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NoReturn
 from autoinstr.cli import add_command
 from autoinstr.cli.path import gate_folder
 from autoinstr.config import INHERITED_OUT, load
-from autoinstr.errors import AutoinstrError, UsageError
+from autoinstr.errors import AutoinstrError, ConfigError, UsageError
 from autoinstr.filters import compile_filter
+from autoinstr.instrument.profiling.parameters import read
 from autoinstr.options import GROUPS, OPTIONS
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ def environment(flags: Mapping[str, str]) -> dict[str, str]:
     """This process's environment with the agent on and `flags` set. All options are checked first: raises ConfigError."""
     config = load(os.environ, flags=flags)
     compile_filter(config.include, config.exclude, config.sources)
+    for bad in read(config.profiler)[1]:
+        value, source = f"{bad.name}={bad.value}", config.sources["profiler"]
+        raise ConfigError(bad.problem, option="profiler", value=value, source=source, suggestion=bad.suggestion)
     ours = {option.environment for option in OPTIONS} | {INHERITED_OUT}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     if was_added("LC_CTYPE"):

@@ -38,9 +38,12 @@ class ProfilerPatches:
     def __init__(self, watcher: ProfilerWatcher) -> None:
         self._watcher = watcher
         self._done: list[tuple[type, str, Any, Any]] = []
+        self._keys: set[Hashable] = set()
+        self._module: Any = None
 
     def apply(self, profiler: ModuleType) -> None:
         """`profiler` is the module torch.autograd.profiler."""
+        self._module = profiler
         for name, start, stop in _PROFILERS:
             cls = getattr(profiler, name, None)
             if isinstance(cls, type):
@@ -56,7 +59,7 @@ class ProfilerPatches:
         self._done.append((cls, name, original, ours))
 
     def _start(self, original: Any) -> Any:
-        watcher = self._watcher
+        watcher, keys = self._watcher, self._keys
 
         def start(self: Any, *args: Any, **kwargs: Any) -> Any:
             tracer = _runs_python_tracer(self)
@@ -68,7 +71,8 @@ class ProfilerPatches:
                 return result
             finally:
                 if running:
-                    watcher.profiler_started(("torch", id(self)), tracer)
+                    keys.add(_key(self))
+                    watcher.profiler_started(_key(self), tracer)
                 else:  # one that runs already and is started again keeps running
                     watcher.profiler_stopped(None)
 
@@ -77,13 +81,25 @@ class ProfilerPatches:
     def _stop(self, original: Any) -> Any:
         watcher = self._watcher
 
-        def stop(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def stop(profiler: Any, *args: Any, **kwargs: Any) -> Any:
             try:
-                return original(self, *args, **kwargs)
+                return original(profiler, *args, **kwargs)
             finally:
-                watcher.profiler_stopped(("torch", id(self)))
+                stopped({_key(profiler)})
+
+        def stopped(keys: set[Hashable]) -> None:
+            # torch lets a second profiler start, and both end with the first that stops.
+            if not getattr(self._module, "_is_profiler_enabled", True):
+                keys = keys | self._keys
+            for key in keys:
+                self._keys.discard(key)
+                watcher.profiler_stopped(key)
 
         return stop
+
+
+def _key(profiler: Any) -> Hashable:
+    return "torch", id(profiler)
 
 
 def _runs_python_tracer(profiler: Any) -> bool:
