@@ -1,4 +1,4 @@
-"""An offline script that prints what vLLM itself says of each request: `python request_stats.py MODEL --json`. Knows nothing of autoinstr."""
+"""An offline script that prints what vLLM says of each request: `python request_stats.py MODEL --json`. Knows nothing of autoinstr."""
 
 import argparse
 import json
