@@ -22,8 +22,10 @@ from typing import NamedTuple
 REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
 
+from autoinstr.instrument.profiling.table import ROWS, Row  # noqa: E402
 from autoinstr.targets.rows import Target, applies, builtin  # noqa: E402
 from autoinstr.targets.sources import Tree  # noqa: E402
+from autoinstr.targets.versions import within  # noqa: E402
 
 CACHE = REPO / ".cache" / "compat"
 PAGE = REPO / "docs" / "compatibility.md"
@@ -55,6 +57,7 @@ class Result(NamedTuple):
     names: int  # names of the default set that resolve
     errors: list[str]
     warnings: list[str]
+    patches: int = 0  # rows of profiler control that apply
 
 
 def releases() -> dict[str, list[str]]:
@@ -121,6 +124,20 @@ def check(rows: list[Target], release: str, tree: Tree) -> Result:
     return Result(release, applying, resolved, inherited, len(names), errors, warnings)
 
 
+def check_patches(rows: list[Row], release: str, tree: Tree) -> tuple[int, list[str]]:
+    """How many rows of profiler control apply to the release, and an error for each that is not there, or is of another kind."""
+    applying = [row for row in rows if within(release, row.since, row.before)]
+    errors = []
+    for row in applying:
+        found = tree.find(row.module, row.qualname)
+        where = f"{row.use} ({row.module}:{row.qualname})"
+        if found is None:
+            errors.append(f"{where} is not there; nearest: {tree.nearest(row.module, row.qualname)}")
+        elif found.kind and found.kind != row.kind:
+            errors.append(f"{where} is {found.kind}, not {row.kind}")
+    return len(applying), errors
+
+
 def page(results: dict[str, list[Result]], rows: list[Target]) -> str:
     """docs/compatibility.md."""
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
@@ -133,16 +150,17 @@ def page(results: dict[str, list[Result]], rows: list[Target]) -> str:
         "Every row of the target tables (docs/targets.md) was looked up in the source files of these releases, through imports and",
         "inherited classes, without importing anything. *Apply*: rows whose bounds contain the release. *Resolve*: those whose definition",
         "is there (a difference is an error, and `make compat` fails). *Inherited*: of these, the definition is in a base class of the",
-        "row's. *Default*: names of the default set that resolve. *Outside*: rows that are there although their bounds say no (a warning).",
+        "row's. *Default*: names of the default set that resolve. *Profiler*: what profiler control patches or calls (docs/profiler.md),",
+        "looked up in the same way. *Outside*: rows that are there although their bounds say no (a warning).",
         "A row that is *gone* has no heir of its name; where its class still is, it inherits the method, and the row of the base sees it.",
     ]
     for package, found in results.items():
         own = [row for row in rows if row.package == package]
         count = len({row.name for row in own})
         lines += ["", f"## {package}: {len(own)} rows, {count} names, {len(found)} releases", ""]
-        lines += ["| release | apply | resolve | inherited | default | errors | outside |", "|---|---|---|---|---|---|---|"]
+        lines += ["| release | apply | resolve | inherited | default | profiler | errors | outside |", "|---|---|---|---|---|---|---|---|"]
         for one in found:
-            numbers = (one.applying, one.resolved, one.inherited, one.names, len(one.errors), len(one.warnings))
+            numbers = (one.applying, one.resolved, one.inherited, one.names, one.patches, len(one.errors), len(one.warnings))
             lines.append(f"| {one.release} | " + " | ".join(map(str, numbers)) + " |")
         moved = [row for row in own if row.since or row.before]
         lines += ["", f"### Rows of {package} with bounds, and where they went", ""]
@@ -173,7 +191,10 @@ def main() -> int:
         for release in releases()[package]:
             if args.cached and not (CACHE / f"{package}-{release}").is_dir():
                 continue
-            result = check(own, release, Tree([str(fetch(package, release))]))
+            tree = Tree([str(fetch(package, release))])
+            result = check(own, release, tree)
+            patches, errors = check_patches([row for row in ROWS if row.package == package], release, tree)
+            result = result._replace(patches=patches, errors=[*result.errors, *errors])
             results.setdefault(package, []).append(result)
             print(
                 f"{package} {release}: {result.resolved} of {result.applying} rows, {len(result.warnings)} outside their bounds", flush=True

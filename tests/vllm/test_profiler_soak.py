@@ -78,12 +78,16 @@ def soaked(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Soake
     for name in ("native", "agent"):
         place = Place(base / name, agent=name == "agent")
         place.environ["AUTOINSTR_WHEN"] = "profiling"
+        place.environ["AUTOINSTR_PROFILER"] = "with_stack=false"  # fifty traces with stacks take an hour, natively too
         folder = base / "traces" if name == "native" else place.out / "profile"
-        flags = ["--profiler-config.profiler=torch", f"--profiler-config.torch_profiler_dir={folder}"] if name == "native" else []
+        flags = ["--profiler-config.profiler=torch", f"--profiler-config.torch_profiler_dir={folder}"]
+        flags.append("--profiler-config.torch_profiler_with_stack=false")
         client = Client(model)
         started: list[subprocess.Popen[str]] = []
         with ending_all(started):
-            started.append(place.start(*SERVER, "--model", str(model), f"--port={client.port}", *flags, pipe=False))
+            started.append(
+                place.start(*SERVER, "--model", str(model), f"--port={client.port}", *([] if place.agent else flags), pipe=False)
+            )
             client.wait(started[0], place)
             found.append(soak(client, started[0].pid, folder))
             started[0].terminate()
