@@ -112,9 +112,10 @@ class FunctionRanges:
     def _tell(self, target: int, thread: int, name: int, start_ns: int, instance: Any, args: Any, kwargs: Any, result: Any) -> None:
         """Store what the getters read, and the marks of what has happened to requests."""
         try:
-            fields: dict[str, Any] = {}
+            fields: dict[str, Any] | None = None
             for getter in self._getters[target]:
-                fields.update(getter(instance, args, kwargs, result) or {})
+                its = getter(instance, args, kwargs, result)
+                fields = {**fields, **its} if fields and its else its or fields
             if fields:
                 self.recorder.annotate(thread, name, start_ns, fields)
             if result is not NOTHING:

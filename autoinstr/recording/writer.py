@@ -68,6 +68,7 @@ class RecordingWriter:
         self._threads = 0
         self._definitions = _Texts(f.KIND_DEFINITIONS)
         self._attributes = _Texts(f.KIND_ATTRIBUTES)
+        self._encoded: tuple[dict[str, Any], str] = ({}, "{}")
         self._dropped = 0
         self._dropping: list[Any] = []
         self._said_full = False
@@ -107,8 +108,14 @@ class RecordingWriter:
         self._append(self._definitions, "".join(_parts(definition)))
 
     def annotate(self, thread: int, name: int, start_ns: int, fields: dict[str, Any]) -> None:
-        """Append the attributes of one range or mark, which these three numbers identify. Raises OSError or RecordingFull."""
-        self._append(self._attributes, "".join(_parts((thread, name, start_ns, fields))))
+        """Append the attributes of one range or mark, which these three numbers identify. Raises OSError or RecordingFull.
+
+        `fields` must not change afterwards: what is stored several times in a row (those of a step) is encoded once.
+        """
+        encoded = self._encoded
+        if encoded[0] is not fields:
+            encoded = self._encoded = (fields, "".join(_parts(fields)))
+        self._append(self._attributes, f"[{thread},{name},{start_ns},{encoded[1]}]")
 
     def _append(self, texts: _Texts, text: str) -> None:
         """The length is stored last: an entry cut off by a kill is not there."""
