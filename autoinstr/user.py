@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from contextvars import ContextVar
-from itertools import repeat
+from weakref import ref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ state = _State()
 class Nothing:
     """What `with autoinstr.range(…) as running` gives while nothing is recorded."""
 
-    __slots__ = ()
+    __slots__ = ("__weakref__",)
 
     def note(self, **attributes: object) -> None:
         """Store attributes with the range."""
@@ -65,10 +65,13 @@ class Running(Nothing):
         self.begun = begun
         self.outer = outer  # what runs in this context, further out
         self.ended = False
-        self.attributes: dict[str, object] = {}
+        self.attributes: dict[str, object] | None = None
 
     def note(self, **attributes: object) -> None:
-        self.attributes.update(attributes)
+        if self.attributes is None:
+            self.attributes = attributes
+        else:
+            self.attributes.update(attributes)
 
 
 _NOTHING = Nothing()
@@ -141,10 +144,11 @@ def _exit(self: Range, kind: object, error: object, traceback: object) -> None:
 
 
 def _set_methods() -> None:
-    """While nothing is recorded and no range is open, a `with` calls two functions of C that do nothing, whatever they are given."""
+    """While nothing is recorded and no range is open, a `with` calls two functions of C, the fastest there are that do nothing: a weak
+    reference gives what it refers to, and a memoryview that is released is released again, whatever it is given."""
     on = state.active or bool(_open)
-    Range.__enter__ = _enter if on else repeat(_NOTHING).__next__  # type: ignore[method-assign,assignment]
-    Range.__exit__ = _exit if on else "".format  # type: ignore[method-assign,assignment]
+    Range.__enter__ = _enter if on else ref(_NOTHING)  # type: ignore[method-assign,assignment]
+    Range.__exit__ = _exit if on else memoryview(b"").__exit__  # type: ignore[method-assign,assignment]
 
 
 def connect(ranges: Ranges) -> None:
@@ -158,21 +162,25 @@ def switch(on: bool) -> None:
     _set_methods()
 
 
-_made: dict[str, dict[str, Range]] = {}  # domain -> message -> range: ranges hold no state, so one is as good as another
+# Ranges hold no state, so one is as good as another: by message, and by domain and message.
+_made: dict[str, Range] = {}
+_made_elsewhere: dict[str, dict[str, Range]] = {}
 
 
 def range(message: str, domain: str = "user") -> Range:
     """A range called `message` in `domain`: `with autoinstr.range("load"): …`, or a decorator. `as running` gives an object whose
     `running.note(files=3)` stores attributes with the range."""
     try:
-        return _made[domain][message]
+        if domain == "user":
+            return _made[message]
+        return _made_elsewhere[domain][message]
     except (KeyError, TypeError):
         made = Range(message, domain)
-    its = _made.setdefault(made.domain, {})
+    its = _made if made.domain == "user" else _made_elsewhere.setdefault(made.domain, {})
     if len(its) >= _MOST_MADE:  # a script may make up a message for each step
         its.clear()
-    if len(_made) > _MOST_MADE:
-        _made.clear()
+    if len(_made_elsewhere) > _MOST_MADE:
+        _made_elsewhere.clear()
     its[made.message] = made
     return made
 

@@ -1,4 +1,4 @@
-"""autoinstr.range and autoinstr.mark in real processes: recorded where a session records, nothing elsewhere, no break in a compiled graph."""
+"""autoinstr.range and autoinstr.mark in real processes: recorded where a session records, nothing elsewhere, and no break in a graph."""
 
 from __future__ import annotations
 

@@ -201,6 +201,23 @@ def grad_inside_fullgraph():
     return digest(compile_(function, fullgraph=True)(X.clone().requires_grad_(True)))
 
 
+def autograd_traced():
+    """What newer versions can be told to do: torch.autograd.grad and backward as parts of a graph."""
+    if not hasattr(torch._dynamo.config, "trace_autograd_ops"):
+        return None
+    leaf = X.clone().requires_grad_(True)
+
+    def backward(x):
+        (x * x).sum().backward()
+        return x.grad + 1
+
+    def grad(x):
+        return torch.autograd.grad((x * x).sum(), x)[0]
+
+    with torch._dynamo.config.patch(trace_autograd_ops=True):
+        return [digest(compile_(one, fullgraph=True)(leaf)) for one in (backward, grad)]
+
+
 def clip_fullgraph():
     one = nn.Parameter(X.clone())
     one.grad = torch.ones_like(one)
@@ -307,9 +324,9 @@ def data_parallel():
 
 
 CASES = [
-    model_compiled, whole_adamw, whole_sgd, whole_users_own, whole_derived, whole_fullgraph, step_adamw, step_fullgraph, step_users_own,
-    step_users_own_fullgraph, backward_inside, backward_function_inside, grad_inside, grad_inside_fullgraph, clip_fullgraph, clip_itself,
-    scaler_inside, files_inside, loader_inside,
+    model_compiled, whole_adamw, whole_sgd, whole_users_own, whole_derived, whole_fullgraph, step_adamw, step_fullgraph,
+    step_users_own, step_users_own_fullgraph, backward_inside, backward_function_inside, grad_inside, grad_inside_fullgraph,
+    autograd_traced, clip_fullgraph, clip_itself, scaler_inside, files_inside, loader_inside,
 ]  # fmt: skip
 DISTRIBUTED = [collectives_fullgraph, collectives_that_break, other_collectives, data_parallel]
 

@@ -123,3 +123,15 @@ def test_every_row_that_applies_to_what_is_installed_resolves() -> None:
     if not any(one.version for one in found):
         pytest.skip("neither torch nor vllm is installed")
     assert len([one for one in found if one.status == OK]) > 30
+
+
+def test_what_torch_npu_marks_itself_is_left_to_it_on_mstx_alone() -> None:
+    from autoinstr.targets.elsewhere import ELSEWHERE, marked
+
+    theirs = "/site-packages/torch_npu/profiler/_add_mstx_patch.py"
+    assert {one.target for one in ELSEWHERE} <= {row.name for row in builtin()}
+    for target, message in (("data.fetch", "dataloader"), ("save", "save_checkpoint")):
+        found = marked("mstx", target, theirs)
+        assert found is not None and found.message == message
+        assert marked("mstx", target, "/home/me/train.py") is marked("recorder", target, theirs) is None
+    assert marked("mstx", "backward", theirs) is None

@@ -1,0 +1,34 @@
+"""Calls that another library marks itself, in the same tool: an emitter to that tool leaves them to it, or each would be there twice.
+
+The recorder asks nothing: what others emit does not come to it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Elsewhere(NamedTuple):
+    """One range of another library's."""
+
+    emitter: str  # the tool that it goes to
+    target: str  # the target that is the same work
+    message: str  # what the other calls it
+    domain: str
+    caller: str  # its wrapper: only a call that comes straight from this file is marked by it
+
+
+# torch_npu 2.13 replaces the __next__ of DataLoader's two iterator classes, and `torch.serialization.save`; `torch.save`, which scripts
+# call, stays as it is, so only a call that comes from torch_npu's wrapper is marked already.
+ELSEWHERE = (
+    Elsewhere("mstx", "data.fetch", "dataloader", "default", "torch_npu/profiler/_add_mstx_patch.py"),
+    Elsewhere("mstx", "save", "save_checkpoint", "default", "torch_npu/profiler/_add_mstx_patch.py"),
+)
+
+
+def marked(emitter: str, target: str, caller: str) -> Elsewhere | None:
+    """Who marks a call of a target already, in the tool that `emitter` writes to; `caller` is the file that the call comes from."""
+    for one in ELSEWHERE:
+        if (one.emitter, one.target) == (emitter, target) and caller.replace("\\", "/").endswith("/" + one.caller):
+            return one
+    return None

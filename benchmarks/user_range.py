@@ -1,0 +1,123 @@
+"""What `autoinstr.range` and `autoinstr.mark` cost, off and on, beside torch's record_function and context managers that do nothing.
+
+Every contender in a fresh process of its own, rounds interleaved; nanoseconds a use, the loop around it taken off. Off: imported and no
+session, or a session that is not switched on. What is recorded is read back and counted.
+Run: make bench, or python benchmarks/user_range.py [--rounds N] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+USES = 2_000  # a slice of a millisecond or less: short enough to fall between other programs' turns now and then
+
+RANGE, MARK = "with autoinstr.range('part'): pass", "autoinstr.mark('here')"
+FUNCTION = "function = lambda: None"
+DECORATED = "import autoinstr; function = autoinstr.range('part')(lambda: None)"
+# name -> (set-up, what is done, AUTOINSTR_… of its process: None is no agent at all)
+CONTENDERS: dict[str, tuple[str, str, dict[str, str] | None]] = {
+    "threading.Lock, `with`": ("import threading; lock = threading.Lock()", "with lock: pass", None),
+    "contextlib.nullcontext, made before": ("import contextlib; nothing = contextlib.nullcontext()", "with nothing: pass", None),
+    "contextlib.nullcontext, made each time": ("from contextlib import nullcontext", "with nullcontext(): pass", None),
+    "record_function, no profiler": ("from torch.profiler import record_function", "with record_function('part'): pass", None),
+    "a function alone": (FUNCTION, "function()", None),
+    "autoinstr.range, no session": ("import autoinstr", RANGE, None),
+    "autoinstr.mark, no session": ("import autoinstr", MARK, None),
+    "decorated function, no session": (DECORATED, "function()", None),
+    "autoinstr.range, attached and off": ("import torch, autoinstr", RANGE, {"WHEN": "manual"}),
+    "autoinstr.range, recorded": ("import torch, autoinstr", RANGE, {"WHEN": "always"}),
+    "autoinstr.range with an attribute, recorded": (
+        "import torch, autoinstr",
+        "with autoinstr.range('part') as running: running.note(files=3)",
+        {"WHEN": "always"},
+    ),
+    "autoinstr.mark, recorded": ("import torch, autoinstr", MARK, {"WHEN": "always"}),
+    "decorated function, recorded": ("import torch; " + DECORATED, "function()", {"WHEN": "always"}),
+}
+
+
+def contender(name: str) -> None:
+    """A contender's process: answers each line on stdin with nanoseconds per use, and says at the end how many uses there were."""
+    setup, work, _ = CONTENDERS[name]
+    space: dict[str, object] = {"clock": time.perf_counter_ns}
+    exec(setup, space)
+    loop = "def timed(times):\n    begin = clock()\n    for _ in times:\n        {}\n    return clock() - begin\n"
+    exec(loop.format("pass"), space)
+    empty = space["timed"]
+    exec(loop.format(work), space)
+    timed, rounds = space["timed"], range(USES)
+    import gc
+
+    gc.disable()
+    uses, alone = 0, 1e9
+    for _ in sys.stdin:
+        alone = min(alone, *(empty(rounds) / USES for _ in range(5)))  # type: ignore[operator]
+        print(timed(rounds) / USES - alone, flush=True)  # type: ignore[operator]
+        uses += USES
+    print(uses, flush=True)
+
+
+def start(name: str, out: str) -> subprocess.Popen[str]:
+    """The process of a contender."""
+    options = CONTENDERS[name][2]
+    environ = {key: value for key, value in os.environ.items() if not key.lstrip("_").startswith("AUTOINSTR")}
+    path = [str(REPOSITORY)]
+    if options is not None:
+        path.insert(0, str(REPOSITORY / "sitecustomize"))
+        environ.update({"AUTOINSTR": "1", "AUTOINSTR_OUT": out, "AUTOINSTR_MAX_MB": "2048"})
+        environ.update({f"AUTOINSTR_{option}": value for option, value in options.items()})
+    environ["PYTHONPATH"] = os.pathsep.join(path)
+    command = [sys.executable, __file__, "--contender", name]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
+
+
+def recorded(out: str) -> int:
+    """How many ranges and marks of the domain `user` the only recording of a run directory has."""
+    sys.path.insert(0, str(REPOSITORY))
+    from autoinstr.recording.reader import open_run
+
+    (recording,) = open_run(out).recordings
+    assert not recording.dropped, recording.dropped
+    return sum(recording.names[name].domain == "user" for _, words in recording.blocks() for name in words[::3])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--contender", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.contender:
+        return contender(args.contender)
+    figures: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    with tempfile.TemporaryDirectory() as folder:
+        processes = {name: start(name, os.path.join(folder, str(number))) for number, name in enumerate(CONTENDERS)}
+        for _ in range(args.rounds):
+            for name, process in processes.items():
+                process.stdin.write("\n")  # type: ignore[union-attr]
+                process.stdin.flush()  # type: ignore[union-attr]
+                figures[name].append(float(process.stdout.readline()))  # type: ignore[union-attr]
+        for number, (name, process) in enumerate(processes.items()):
+            uses = int(process.communicate()[0])
+            if "recorded" in name:
+                found = recorded(os.path.join(folder, str(number)))
+                assert found == uses, f"{name}: {found} of {uses} are in the recording"
+    print(f"Python {sys.version.split()[0]}, {args.rounds} rounds of {USES} uses\n")
+    print("| contender | min ns | median ns |\n|---|---|---|")
+    for name, its in figures.items():
+        print(f"| {name} | {min(its):,.0f} | {statistics.median(its):,.0f} |")
+    if args.json:
+        Path(args.json).write_text(json.dumps({name: [min(its), statistics.median(its)] for name, its in figures.items()}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
