@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from autoinstr import log
 from autoinstr.containment import contained
 from autoinstr.instrument import dynamo, importhook
-from autoinstr.targets import resolve
+from autoinstr.targets import requests, resolve
 from autoinstr.targets.attributes import GETTERS, NOTHING
 from autoinstr.targets.requests import EVENTS
 from autoinstr.targets.rows import applies
@@ -63,8 +63,9 @@ class FunctionRanges:
         return len(self._targets) - 1
 
     def reset_in_child(self) -> None:
-        """After fork: numbers of names are the parent's."""
+        """After fork: numbers of names are the parent's, and so are the requests."""
         self.names.clear()
+        requests.reset_in_child()
 
     # -- for direct.py ------------------------------------------------------------------------------------------------------------------
 
