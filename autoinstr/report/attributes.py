@@ -83,7 +83,7 @@ class Notes:
         """Keep a mark of a request."""
         request = fields.pop("request", None)
         if isinstance(request, str):
-            self.requests.setdefault(request, []).append((time, message, fields or None))
+            self.requests.setdefault(request, []).append((time, sys.intern(message), fields or None))
 
 
 def read(recording: Recording) -> Notes:

@@ -44,6 +44,7 @@ def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = No
             marks.append({**_who(at, recording, row.thread), **_what(row.name), "count": row.calls})
         still_open.extend(open_entries(at, recording, stats, axis.base_ns + axis.offsets[at]))
         problems.extend(recording.problems)
+        del notes, stats  # before the next recording is read
     # After the rows, because reading them is what finds out whether a recording is whole.
     stream.write('\n], "dropped": ' + str(sum(recording.dropped for recording in recordings)))
     stream.write(', "processes": ' + json.dumps([process_entry(recording) for recording in recordings]))

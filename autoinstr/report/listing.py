@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from autoinstr.report import summary, text
 from autoinstr.report.csv_format import guarded
-from autoinstr.report.serving import REQUEST_COLUMNS, STEP_COLUMNS, request_entry, requests_of, step_entry, steps_of
+from autoinstr.report.serving import REQUEST_COLUMNS, STEP_COLUMNS, requests_of, steps_of
 from autoinstr.report.streams import Tick, no_tick
 
 if TYPE_CHECKING:
@@ -74,18 +74,19 @@ def step_report(run: Run, look: Look, tick: Tick = no_tick) -> Iterator[str]:
 def write_csv(run: Run, out: TextIO, look: Look, tick: Tick = no_tick) -> list[str]:
     """Either of them: a heading and a line each, times in nanoseconds; missing values are empty. Returns what a reader should know
     beside."""
-    entries: Sequence[dict[str, Any]]
+    rows: list[Any]
     if look.table == "requests":
         columns = list(REQUEST_COLUMNS)
-        entries = [request_entry(row) for row in ordered(requests_of(run, tick), look.sort)]
+        rows = ordered(requests_of(run, tick), look.sort)
     else:
         columns = list(STEP_COLUMNS)
-        entries = [step_entry(row) for row in ordered(steps_of(run, tick), look.sort) if look.phase in (None, row.phase)]
+        rows = [row for row in ordered(steps_of(run, tick), look.sort) if look.phase in (None, row.phase)]
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(columns)
-    for entry in entries[: look.limit or None]:
-        writer.writerow([guarded(" ".join(cell) if isinstance(cell, list) else cell) for cell in entry.values()])
-    return [] if entries else [NOTHING[look.table][0]]
+    for row in rows[: look.limit or None]:
+        cells = (getattr(row, column) for column in columns)
+        writer.writerow([guarded(" ".join(cell) if isinstance(cell, list) else cell) for cell in cells])
+    return [] if rows else [NOTHING[look.table][0]]
 
 
 def ordered(rows: Sequence[Any], sort: str) -> list[Any]:

@@ -121,8 +121,8 @@ class Phases:
             if max(ends[at:until]) <= end:
                 codes.extend(map(table.__getitem__, numbers[at:until]))
             else:
-                for number, start, last in zip(numbers[at:until], starts[at:until], ends[at:until]):
-                    found = next((codes_of for end, codes_of in reversed(around) if last <= end and start < end), None)
+                for number, last in zip(numbers[at:until], ends[at:until]):
+                    found = next((codes_of for end, codes_of in reversed(around) if last <= end), None)
                     codes.append(number if found is None else found[number])
             at = until
 

@@ -55,8 +55,9 @@ def requests_of(run: Run, tick: Tick = no_tick) -> list[Request]:
     for at, recording in enumerate(run.recordings):
         notes = read(recording)
         notes.parts.clear()
-        serving.add(at, notes)
         tick(sum(map(len, notes.requests.values())))
+        serving.add(at, notes)
+        del notes  # before the next recording's are read
     return serving.requests()
 
 
@@ -71,6 +72,7 @@ def steps_of(run: Run, tick: Tick = no_tick) -> list[Step]:
             phases.find_ends(thread, words[0::3], words[1::3], words[2::3])
             tick(len(words) // 3)
         serving.add(at, notes)
+        del notes, phases  # before the next recording's are read
     return serving.steps()
 
 

@@ -138,19 +138,34 @@ def test_a_parent_and_a_child_of_different_phases_share_no_time() -> None:
 def test_threads_do_not_lend_each_other_phases_and_one_that_pokes_out_has_the_outer_one() -> None:
     recording = FakeRecording(
         [
-            Event(0, 100, "outer", fields={"phase": "mixed"}),
-            Event(10, 50, "inner", fields={"phase": "decode"}),
+            Event(0, 100, "outer", fields={"phase": "decode"}),
+            Event(5, 90, "middle", fields={"phase": "mixed"}),
+            Event(10, 50, "inner", fields={"phase": "prefill"}),
             Event(20, 60, "async"),
             Event(20, 30, "other", thread=2),
         ]
     )
-    assert {key[1]: key[2] for key in rows(recording)} == {"outer": "mixed", "inner": "decode", "async": "mixed", "other": None}
+    assert {key[1]: key[2] for key in rows(recording)} == {
+        "outer": "decode",
+        "middle": "mixed",
+        "inner": "prefill",
+        "async": "mixed",
+        "other": None,
+    }
 
 
 def test_an_open_range_lends_its_phase_to_all_that_follows() -> None:
     recording = FakeRecording([Event(5, None, "hung", fields={"phase": "decode"}), Event(2, 4, "before"), Event(7, 9, "after")])
     assert {key[1]: key[2] for key in rows(recording)} == {"before": None, "after": "decode"}
     assert recording.open_ranges() == [OpenRange(1, recording.number(recording.events[1]), 5)]
+
+
+def test_a_long_chain_of_overlapping_phases_keeps_only_the_living_ones() -> None:
+    chain = [Event(9 * at, 9 * at + 10, "a", fields={"phase": PHASES[at % 3]}) for at in range(900)]
+    recording = FakeRecording(chain)
+    phases = Phases(recording, read(recording))  # type: ignore[arg-type]
+    for _ in pieces(recording, phases=phases):  # type: ignore[arg-type]
+        assert len(phases._around[1]) < 5
 
 
 def test_attributes_without_their_range_and_damaged_ones_change_nothing() -> None:

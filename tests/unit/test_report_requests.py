@@ -119,6 +119,16 @@ def test_an_id_that_is_used_again_is_another_request(tmp_path: Path) -> None:
     assert (second["arrived_ns"] - WALL, second["queued_ns"] - WALL, second["completed_ns"] - WALL) == (1_000, 1_003, 1_100)
 
 
+@pytest.mark.parametrize("later_first", ["front", "engine", "both"])
+def test_an_id_that_is_used_again_in_another_process_finds_its_own_other_half(tmp_path: Path, later_first: str) -> None:
+    times = (1_000, 2_000)
+    for pid, at in enumerate(times[::-1] if later_first in ("front", "both") else times):
+        write(str(tmp_path), front("r", at), pid=pid, header={"roles": ["APIServer"]})
+    for pid, at in enumerate(times[::-1] if later_first in ("engine", "both") else times):
+        write(str(tmp_path), engine("r", at + 3), pid=10 + pid, header=ENGINE)
+    assert [(row["arrived_ns"] - WALL, row["queued_ns"] - WALL) for row in rows(tmp_path)] == [(0, 3), (1_000, 1_003)]
+
+
 def test_an_id_that_is_used_again_without_an_end_or_without_a_beginning_is_another_request(tmp_path: Path) -> None:
     far = 1_000_000_000
     write(str(tmp_path), [*engine("r", 1_000)[:2], *engine("r", far), *engine("r", 2 * far)[1:]], pid=2, header=ENGINE)
@@ -140,7 +150,7 @@ def test_marks_set_twice_by_schedulers_that_call_one_another_are_one_request(tmp
 def test_fields_of_other_types_and_marks_of_other_domains_are_left_out(tmp_path: Path) -> None:
     odd = [
         mark(1, "request.arrived", request="r", prompt_tokens="7", external=5),
-        mark(2, "request.first_output", request="r", reason=True),
+        mark(2, "request.first_output", request="r", reason=True, prompt_tokens=True),
         mark(3, "request.unheard_of", request="r"),
         mark(4, "request.arrived", request=8),
         mark(5, "request.arrived"),

@@ -79,10 +79,10 @@ def test_a_name_that_comes_twice_is_two_steps(tmp_path: Path, hosts: int) -> Non
 
 def test_steps_without_tokens_are_rows_and_stay_in_their_process(tmp_path: Path) -> None:
     write(str(tmp_path), [*step_of(1_000, None, "idle", 0, 0), *step_of(1_200, None, "idle", 0, 0, slow=2)], header=ENGINE)
-    write(str(tmp_path), step_of(1_100, None, "idle", 0, 0), pid=2, header=ENGINE)
+    write(str(tmp_path), step_of(1_050, None, "idle", 0, 0, slow=3), pid=2, header=ENGINE)
     assert [(row["process"], row["step"], row["requests"], row["duration_ns"]) for row in rows(tmp_path)] == [
         (0, None, 0, 100),
-        (1, None, 0, 100),
+        (1, None, 0, 300),
         (0, None, 0, 200),
     ]
 
@@ -130,6 +130,23 @@ def test_a_ring_that_lost_the_ranges_keeps_what_the_attributes_say(tmp_path: Pat
     assert recording.dropped
     assert (first["phase"], first["start_ns"], first["schedule_ns"], first["duration_ns"]) == ("prefill", WALL, None, None)
     assert (second["phase"], second["schedule_ns"], second["duration_ns"], second["gap_ns"]) == ("decode", 10, 100, None)
+
+
+def test_a_gap_is_known_only_where_the_end_before_it_is(tmp_path: Path) -> None:
+    steps = [one for at in range(4) for one in step_of(1_000 + 200 * at, f"r@{at}", "decode", 0, 1)]
+    killed = [one for one in steps if one.start != 1_290]  # the second step's end
+    write(str(tmp_path), killed, header=ENGINE)
+    assert [(row["duration_ns"], row["gap_ns"]) for row in rows(tmp_path)] == [(100, None), (None, 100), (100, None), (100, 100)]
+
+
+def test_a_part_waits_for_its_scheduler_whichever_recording_is_read_first(tmp_path: Path) -> None:
+    far = 1_000_000
+    engine = [*step_of(1_000, "r@0", "prefill", 1, 0), *step_of(far, "r@0", "mixed", 1, 1)]
+    write(str(tmp_path), engine, header=ENGINE)
+    write(str(tmp_path), work_of(far + 20, "r@0", "mixed"), pid=2, header=worker(0))  # the first was not recorded there
+    run = find(str(tmp_path))
+    for recordings in (run.recordings, run.recordings[::-1]):
+        assert [step_entry(row)["execute_ns"] for row in steps_of(run._replace(recordings=recordings))] == [None, 40]
 
 
 def test_odd_fields_cost_themselves_only(tmp_path: Path) -> None:
