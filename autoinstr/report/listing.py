@@ -45,7 +45,7 @@ def request_report(run: Run, look: Look, tick: Tick = no_tick) -> Iterator[str]:
     rows = requests_of(run, tick)
     if rows:
         yield f"{run.path}: {text.count(len(rows), 'request')}"
-        yield from summary.request_lines(rows)
+        yield from summary.request_lines(rows, look.width)
         yield ""
         yield from _listing(_request_columns(rows), ordered(rows, look.sort), look)
     else:

@@ -34,8 +34,8 @@ def from_engine_only(rows: Sequence[Request]) -> bool:
     return all(row.ttft_ns is None and row.e2e_ns is None for row in rows)
 
 
-def request_lines(rows: Sequence[Request]) -> list[str]:
-    """One line on all requests; none where there are none."""
+def request_lines(rows: Sequence[Request], width: int) -> list[str]:
+    """All requests in a line or two; none where there are none."""
     if not rows:
         return []
     counts = [(state, sum(1 for row in rows if row.state == state)) for state in STATES]
@@ -52,11 +52,11 @@ def request_lines(rows: Sequence[Request]) -> list[str]:
     lasted = max(row.last_ns for row in rows) - min(row.first_ns for row in rows)
     if tokens and lasted > 0:
         words.append(f"{tokens:,} output tokens, {tokens * 1e9 / lasted:,.1f}/s")
-    return [f"requests: {'; '.join(words)}"]
+    return text.packed("requests", words, width)
 
 
-def step_lines(rows: Sequence[Step]) -> list[str]:
-    """One line on all steps; none where there are none."""
+def step_lines(rows: Sequence[Step], width: int) -> list[str]:
+    """All steps in a line or two; none where there are none."""
     words = []
     for one in by_phase(rows):
         figures = [f"{one.phase} {one.steps:,}"]
@@ -65,7 +65,7 @@ def step_lines(rows: Sequence[Step]) -> list[str]:
         if one.batch is not None and one.phase != "idle":
             figures.append(f"batch {one.batch:.1f}")
         words.append(", ".join(figures))
-    return [f"steps: {'; '.join(words)}"] if words else []
+    return text.packed("steps", words, width) if words else []
 
 
 def by_phase(rows: Sequence[Step]) -> list[PhaseOfSteps]:

@@ -74,8 +74,8 @@ def _report(run: Run, look: Look, tick: Tick) -> Iterator[str]:
     total = sum(one.ranges for one in processes)
     of_phase = f" of phase {look.phase}" if look.phase else ""
     yield f"{run.path}: {text.count(len(processes), 'process', 'processes')}, {text.count(total, 'range')}{of_phase}, {_dropped(run)}"
-    yield from summary.request_lines(serving.requests())
-    yield from summary.step_lines(serving.steps())
+    yield from summary.request_lines(serving.requests(), look.width)
+    yield from summary.step_lines(serving.steps(), look.width)
     if look.phase and not total:
         yield no_such_phase(look.phase, (phase for one in processes for phase in one.phases))
     shown = _worth_a_table(busy)
@@ -154,7 +154,7 @@ def _process_table(process: _Process, look: Look) -> Iterator[str]:
     yield f"{process.label}: {text.count(process.ranges, 'range')} in {threads}, {text.duration(process.busy_ns)} inside ranges"
     if any(phase != NO_PHASE for phase in process.phases):
         shares = [f"{phase} {text.count(calls, 'range')}, {text.duration(time)}" for phase, (calls, time) in process.phases.items()]
-        yield f"by phase: {'; '.join(shares)}"
+        yield from text.packed("by phase", shares, look.width)
     for domain, tree in process.domains:
         everything = sum(line.node.self_ns for line in lines_of(tree))
         lines, hidden = chosen(lines_of(tree), look.limit, look.sort)

@@ -33,6 +33,17 @@ def fitted(text: str, columns: int, *, keep_end: bool = False) -> str:
     return text + " " * (columns - width(text))
 
 
+def packed(label: str, pieces: list[str], columns: int) -> list[str]:
+    """"label: piece; piece" in lines of at most so many columns, cut between pieces; later lines are indented."""
+    lines = [f"{label}:"]
+    for at, piece in enumerate(pieces):
+        last = piece + (";" if at + 1 < len(pieces) else "")
+        if at and width(lines[-1]) + 1 + width(last) > columns:
+            lines.append(" ")
+        lines[-1] += f" {last}"
+    return lines
+
+
 def duration(ns: float) -> str:
     """Four significant digits at most: "1.234 s", "56.7 ms", "8.9 µs", "120 ns"."""
     for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):

@@ -167,6 +167,14 @@ def test_durations(ns: int, shown: str) -> None:
     assert text.duration(ns) == shown
 
 
+@given(st.lists(st.text("ab", min_size=1, max_size=30), min_size=1, max_size=8), st.integers(40, 120))
+def test_pieces_are_packed_into_lines_that_fit(pieces: list[str], columns: int) -> None:
+    lines = text.packed("label", pieces, columns)
+    assert all(len(line) <= columns for line in lines)
+    assert [piece.strip() for piece in " ".join(lines).removeprefix("label:").split(";")] == pieces
+    assert all(line.startswith("  ") for line in lines[1:])
+
+
 def test_numbers_fold_into_runs() -> None:
     assert [ranges_of(n) for n in ([3], [0, 1, 2], [7, 0, 1, 9, 8], [4, 6])] == ["3", "[0-2]", "[0-1,7-9]", "[4,6]"]
 
