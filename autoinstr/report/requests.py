@@ -21,6 +21,8 @@ PREEMPTED = "preempted"
 ABORTED = "abort"
 # Two hosts' clocks may differ by so much before a request is not found again by an id that is used twice.
 CLOCKS_DIFFER_NS = 10_000_000
+# vLLM notes an arrival by the wall clock: what is longer ago than a day is a clock that was set, and not a wait.
+LONGEST_WAIT_NS = 86_400 * 10**9
 
 _TIMES = {
     "arrived": "arrived_ns",
@@ -121,8 +123,12 @@ class Request:
         if message == PREEMPTED:
             self.preemptions = (self.preemptions or 0) + 1
         elif message in _TIMES and getattr(self, _TIMES[message]) is None:
+            fields = fields or {}
+            waited = fields.get("waited_ns")
+            if message == "arrived" and isinstance(waited, int) and 0 < waited < LONGEST_WAIT_NS:
+                time -= waited  # the mark is set when the request is handed to the engine
             setattr(self, _TIMES[message], time)
-            for key, value in (fields or {}).items():
+            for key, value in fields.items():
                 wanted = str if key in ("external", "reason") else int
                 if key in _FACTS and isinstance(value, wanted) and not isinstance(value, bool):
                     setattr(self, key, value)

@@ -264,6 +264,12 @@ def test_attributes_are_typed_annotations(fields: dict[str, Any]) -> None:
     assert found(decoded) == expected(FakeRecording(events), decoded, 77)
 
 
+def test_equal_values_of_different_types_keep_theirs() -> None:
+    values = [1, True, 1.0, 0, False, 0.0]
+    decoded = decode(FakeRecording([Event(10 * at, 10 * at + 5, f"n{at}", fields={"n": value}) for at, value in enumerate(values)]))
+    assert [repr(fields["n"]) for fields in decoded.attributes.values()] == [repr(value) for value in values]
+
+
 def test_what_json_and_64_bits_cannot_hold_is_text() -> None:
     odd = {"big": 1 << 70, "low": -(1 << 70), "inf": float("inf"), "nothing": None, "empty": []}
     decoded = decode(FakeRecording([Event(10, 20, "a", fields=odd)]))

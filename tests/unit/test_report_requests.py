@@ -147,6 +147,13 @@ def test_marks_set_twice_by_schedulers_that_call_one_another_are_one_request(tmp
     assert (row["queue_ns"], row["engine_ttft_ns"], row["engine_e2e_ns"], row["preemptions"]) == (5, 20, 90, 1)
 
 
+@pytest.mark.parametrize(("waited", "before"), [(300, 300), (0, 0), (-5, 0), (10**18, 0), ("9", 0), (None, 0)])
+def test_a_request_arrived_before_it_was_handed_to_the_engine(tmp_path: Path, waited: Any, before: int) -> None:
+    write(str(tmp_path), front("r", 1_000, waited_ns=waited), pid=1)
+    (row,) = rows(tmp_path)
+    assert (row["arrived_ns"], row["ttft_ns"], row["e2e_ns"]) == (WALL - before, 30 + before, 100 + before)
+
+
 def test_fields_of_other_types_and_marks_of_other_domains_are_left_out(tmp_path: Path) -> None:
     odd = [
         mark(1, "request.arrived", request="r", prompt_tokens="7", external=5),

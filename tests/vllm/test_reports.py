@@ -1,0 +1,83 @@
+"""The request and the step table of a real run: what the script itself knows, and what the recordings hold."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from typing import Any
+
+import pytest
+
+from tests import recorded
+from tests.vllm.conftest import Pair
+
+TOKENS = 32
+
+
+def reported(out: object, *options: str) -> str:
+    command = [sys.executable, "-m", "autoinstr", "report", str(out), *options, "-o", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def report(eager: Pair) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(reported(eager.agent.place.out, "--format", "json"))
+    return loaded
+
+
+def test_each_prompt_is_a_request_whose_times_are_in_order(report: dict[str, Any]) -> None:
+    assert [(row["external"] or row["id"]).partition("-")[0] for row in report["requests"]] == ["0", "1", "2", "3"]
+    for row in report["requests"]:
+        assert (row["state"], row["reason"], row["output_tokens"], row["preemptions"]) == ("finished", "length", TOKENS, 0)
+        order = ("arrived", "queued", "first_scheduled", "first_token", "first_output", "completed")
+        times = [row[f"{name}_ns"] for name in order]
+        assert times == sorted(times)
+        assert row["first_token_ns"] < row["finished_ns"]
+        assert row["prompt_tokens"] > 0
+        assert row["engine_ttft_ns"] <= row["ttft_ns"] < row["e2e_ns"]
+        assert 0 < row["tpot_ns"] * (TOKENS - 1) <= row["engine_e2e_ns"]
+
+
+def test_the_steps_hold_every_token_and_have_all_their_parts(report: dict[str, Any]) -> None:
+    steps = [row for row in report["steps"] if row["phase"] != "idle"]
+    prompts = sum(row["prompt_tokens"] - row["cached_tokens"] for row in report["requests"])
+    # The first token of a request comes from the step with the end of its prompt, each other from a step that has it as input.
+    assert sum(row["tokens"] for row in steps) == prompts + 4 * (TOKENS - 1)
+    assert sum(row["decodes"] for row in steps) == 4 * (TOKENS - 1)
+    assert [row["start_ns"] for row in steps] == sorted(row["start_ns"] for row in steps)
+    for row in steps:
+        assert row["requests"] == row["prefills"] + row["decodes"] == len(row["request_ids"])
+        assert min(row[f"{part}_ns"] for part in ("schedule", "execute", "sample", "update")) > 0
+        assert row["schedule_ns"] + row["execute_ns"] + row["sample_ns"] + row["update_ns"] < row["duration_ns"]
+        assert 0 < row["kv_usage"] < 1
+    assert set().union(*(row["request_ids"] for row in steps)) == {row["id"] for row in report["requests"]}
+
+
+def test_phases_split_the_rows_of_the_worker_as_its_steps_were(eager: Pair, report: dict[str, Any]) -> None:
+    steps = Counter(row["phase"] for row in report["steps"] if row["phase"] != "idle")
+    roots = {row["phase"]: row["calls"] for row in report["rows"] if row["domain"] == "Module" and row["path"] == ""}
+    assert {phase: roots.get(phase) for phase in steps} == steps
+    (worker,) = [one for one in recorded.recordings(eager.agent.place.out) if one.role == "Worker"]
+    truth: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for one in recorded.ranges(worker):
+        truth[one.root, one.path][0] += 1
+        truth[one.root, one.path][1] += one.end - one.start
+    found: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
+    for row in report["rows"]:
+        if row["domain"] == "Module":
+            found[row["root"], row["path"]][0] += row["calls"]
+            found[row["root"], row["path"]][1] += row["total_ns"]
+    assert found == truth
+
+
+def test_the_tables_have_a_line_for_each(eager: Pair, report: dict[str, Any]) -> None:
+    lines = reported(eager.agent.place.out).splitlines()
+    assert lines[1].startswith("requests: 4 finished; TTFT p50 ")
+    assert any(line.startswith("steps: prefill ") for line in lines)
+    for table in ("requests", "steps"):
+        csv = reported(eager.agent.place.out, "--table", table, "--format", "csv").splitlines()
+        assert len(csv) == 1 + len(report[table])
