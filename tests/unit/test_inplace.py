@@ -1,0 +1,187 @@
+"""Functions that are given other code: what they are and do stays, and each call is begun and ended once."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import pickle
+import traceback
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from autoinstr.instrument import inplace
+from autoinstr.targets.attributes import NOTHING
+
+
+class Ranges:
+    """Notes begins and ends."""
+
+    def __init__(self) -> None:
+        self.active = True
+        self.open: list[int] = []
+        self.told: list[tuple[Any, Any, Any, Any]] = []
+
+    def begin(self, target: int) -> int:
+        self.open.append(target)
+        return target
+
+    def end(self, begun: int, target: int, instance: Any, args: Any, kwargs: Any, result: Any) -> None:
+        self.open.remove(begun)
+        self.told.append((instance, args, kwargs, result))
+
+
+def put(function: Any, ranges: Ranges, method: bool = False) -> None:
+    found = inplace.innermost(function)
+    assert found is not None
+    inplace.put(found, ranges, 7, method=method, traced=found is not function)
+
+
+def every_shape(a: int, b: int = 2, /, c: int = 3, *rest: int, d: int, e: int = 5, **others: int) -> list[Any]:
+    """All kinds of parameters."""
+    return [a, b, c, rest, d, e, others]
+
+
+def named_only(*, x: int = 1) -> int:
+    return x
+
+
+def none() -> str:
+    return "none"
+
+
+class Loader:
+    def fetch(self, count: int = 1) -> Any:
+        return self, count
+
+    def __next__(self) -> int:
+        raise StopIteration
+
+
+def logged(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return [function(*args, **kwargs)]
+
+    return wrapper
+
+
+@logged
+def collective(tensor: str, group: str | None = None) -> str:
+    return tensor
+
+
+def warns(level: int) -> None:
+    warnings.warn("old", stacklevel=level)
+
+
+def fails(error: Exception) -> None:
+    raise error
+
+
+def test_every_shape_of_parameters_arrives_and_is_told() -> None:
+    before = [str(inspect.signature(every_shape)), every_shape.__defaults__, every_shape.__kwdefaults__, inspect.getsource(every_shape)]
+    calls: list[Callable[[], Any]] = [
+        lambda: every_shape(1, d=4),
+        lambda: every_shape(1, 2, 3, 4, 5, d=6, e=7, f=8, a=9),
+        lambda: every_shape(1, c=30, d=4, b=20),
+        lambda: named_only(),
+        lambda: named_only(x=2),
+        lambda: none(),
+    ]
+    native = [call() for call in calls]
+    ranges = Ranges()
+    for function in (every_shape, named_only, none):
+        put(function, ranges)
+    assert [call() for call in calls] == native
+    assert [result for *_, result in ranges.told] == native and not ranges.open
+    assert ranges.told[1][1:3] == ((1, 2, 3, 4, 5), {"d": 6, "e": 7, "f": 8, "a": 9})
+    assert ranges.told[3][1:3] == ((), {"x": 1})
+    assert before == [
+        str(inspect.signature(every_shape)),
+        every_shape.__defaults__,
+        every_shape.__kwdefaults__,
+        inspect.getsource(every_shape),
+    ]
+    assert every_shape.__code__.co_varnames[:7] == ("a", "b", "c", "d", "e", "rest", "others")
+    assert pickle.loads(pickle.dumps(every_shape)) is every_shape and copy.deepcopy(every_shape) is every_shape
+    ranges.active = False
+    told = len(ranges.told)
+    assert [call() for call in calls] == native and len(ranges.told) == told
+    with pytest.raises(TypeError, match=r"every_shape\(\) missing 1 required keyword-only argument: 'd'"):
+        every_shape(1)
+
+
+def test_a_method_has_its_instance_and_a_stop_stays_a_stop() -> None:
+    ranges, early = Ranges(), Loader().fetch
+    put(Loader.__dict__["fetch"], ranges, method=True)
+    put(Loader.__dict__["__next__"], ranges, method=True)
+    loader = Loader()
+    assert loader.fetch(3) == (loader, 3) and early()[1] == 1, "a method that was bound before is seen as well"
+    with pytest.raises(StopIteration):
+        next(loader)  # type: ignore[call-overload]
+    assert [(args, result is NOTHING) for _, args, _, result in ranges.told] == [((3,), False), ((1,), False), ((), True)]
+    assert ranges.told[0][0] is loader and not ranges.open
+
+
+def test_decorators_stay_in_force_around_it() -> None:
+    ranges, outer = Ranges(), collective
+    put(collective, ranges)
+    assert collective is outer and collective("t") == ["t"] and ranges.told == [(None, ("t", None), {}, "t")]
+    assert inplace.is_ours(collective.__wrapped__) and not inplace.is_ours(collective)
+    found = inplace.innermost(collective)
+    assert found is not None and inplace.is_ours(found), "a second look finds what has been done"
+    # Beneath a decorator torch.compile is shown the code that the function had.
+    assert found.__dict__["_torchdynamo_inline"].__code__.co_filename == __file__
+    assert inspect.unwrap(collective).__code__.co_name == "collective"
+
+
+def test_a_warning_names_the_line_that_it_names_natively() -> None:
+    def places() -> list[tuple[str, int]]:
+        found = []
+        for level in (1, 2, 3):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                warns(level)
+            found.append((caught[0].filename, caught[0].lineno))
+        return found
+
+    found = []
+    for ours in (False, True):
+        if ours:
+            put(warns, Ranges())
+        found.append(places())
+    assert found[0] == found[1] and len(set(found[0])) == 3
+
+
+def test_an_exception_passes_and_ends_the_range() -> None:
+    ranges, error = Ranges(), KeyError("x")
+    put(fails, ranges)
+    with pytest.raises(KeyError) as caught:
+        fails(error)
+    assert caught.value is error and not ranges.open and ranges.told[0][3] is NOTHING
+    names = [one.name for one in traceback.extract_tb(error.__traceback__)]
+    assert names[-2:] == ["fails", "fails"], "one frame more"
+
+
+def test_what_cannot_be_given_other_code_is_left_alone() -> None:
+    free = 1
+
+    def closure() -> int:
+        return free
+
+    def generator() -> Any:
+        yield 1
+
+    async def coroutine() -> None: ...
+
+    class Callable_:
+        def __call__(self) -> None: ...
+
+    loop = lambda: None  # noqa: E731
+    loop.__dict__["__wrapped__"] = loop
+    for one in (closure, generator, coroutine, len, Callable_(), functools.partial(none), Loader, loop):
+        assert inplace.innermost(one) is None or one is loop
