@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 from autoinstr import diagnosis, log, process, rundir, user
 from autoinstr.containment import contained, failed
@@ -39,7 +39,6 @@ class Session:
         self._wanted = False
         self._follows_profilers = config.when_for("recorder") == "profiling"
         self.profilers = Profilers()
-        self.own_profilers_changed: Callable[[bool], None] | None = None
         self._tracer_has_started = False
         self.filter = compile_filter(config.include, config.exclude, config.sources)
         self.recorder = Recorder(self._open_writer, self._recorder_failed, config.domain)
@@ -128,7 +127,9 @@ class Session:
     @contained("watching a profiler")
     def profiler_starts(self, python_tracer: bool) -> None:
         """torch's Python tracer takes down, when it starts for the first time, which code object Module.__call__ has: it must be
-        torch's."""
+        torch's. And what the first range imports is imported before: torch writes broken traces of imports that it sees."""
+        if python_tracer and (self._wanted or self._follows_profilers):
+            self.recorder.open()
         if python_tracer and not self._tracer_has_started:
             with self._lock:
                 self.calls.take_out()
@@ -143,7 +144,7 @@ class Session:
 
     @contained("watching a profiler")
     def profiler_stopped(self, key: Hashable) -> None:
-        """It no longer runs, or could not be started. Without a start before it nothing changes."""
+        """It no longer runs. Without a start before it nothing changes."""
         with self._lock:
             self.profilers.stopped(key)
             self._profilers_changed()
@@ -161,8 +162,6 @@ class Session:
             (self.on if running else self.off)("a profiler runs" if running else "no profiler runs")
         elif self._wanted:
             self._put()
-        if self.own_profilers_changed is not None:
-            self.own_profilers_changed(self.profilers.own)
 
     # -- the recording ------------------------------------------------------------------------------------------------------------------
 

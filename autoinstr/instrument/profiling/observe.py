@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
     from types import ModuleType
 
+    from autoinstr.instrument.profiling.state import Profilers
+
 _ENGINE = "engine"  # the key of an announced profile
 _BOUNDS = ("delay_iterations", "max_iterations", "wait_iterations", "warmup_iterations")
 _OLD_BOUNDS = ("VLLM_PROFILER_DELAY_ITERS", "VLLM_PROFILER_MAX_ITERS")  # vLLM 0.12
@@ -28,7 +30,7 @@ class Watched(Protocol):
     """The session, as far as it is needed here."""
 
     roles: list[str]
-    own_profilers_changed: Any
+    profilers: Profilers
 
     def profiler_started(self, key: Hashable, python_tracer: bool = False) -> None:
         """See Session."""
@@ -46,9 +48,10 @@ class Observer:
     def __init__(self, session: Watched, out: str, follows: bool) -> None:
         """follows: ranges are recorded while a profiler runs only, so the processes of an engine have to agree."""
         self._session = session
+        self._follows = follows
         self._follower = Follower(out, session.follow_worker)
         if follows:
-            session.own_profilers_changed = Flag(out, lambda: "Worker" in session.roles).show
+            session.profilers.told = Flag(out, lambda: "Worker" in session.roles).show
 
     def apply(self) -> None:
         """Register with the import hook."""
@@ -129,7 +132,7 @@ class Observer:
     @contained("watching an engine's profiler")
     def _begins(self, engine: Any, signature: inspect.Signature, args: Any, kwargs: Any) -> bool:
         """Follow the Worker from before the start on, if it has to be; whether this was needed and is new."""
-        if self._is_worker() or not _has_bounds(engine, signature, args, kwargs):
+        if not self._follows or self._is_worker() or not _has_bounds(engine, signature, args, kwargs):
             return False
         return self._follower.start()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -14,14 +14,17 @@ class Profilers:
     def __init__(self) -> None:
         self._running: dict[Hashable, bool] = {}  # key -> it runs torch's Python tracer
         self._followed: bool | None = None  # while the Worker's own state is followed: what it is
+        self.told: Callable[[bool], None] = lambda own: None  # after each change, with `own`
 
     def started(self, key: Hashable, python_tracer: bool = False) -> None:
         """The profiler `key` runs."""
         self._running[key] = python_tracer
+        self.told(self.own)
 
     def stopped(self, key: Hashable) -> None:
         """It runs no longer, if it ran."""
         self._running.pop(key, None)
+        self.told(self.own)
 
     def follow(self, running: bool | None) -> None:
         """Count what a Worker elsewhere says, and nothing else; None ends that."""
