@@ -7,6 +7,8 @@ its own.
 from __future__ import annotations
 
 import _thread
+import atexit
+import itertools
 import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
@@ -77,7 +79,8 @@ class OptimizerSteps:
         self._stepped = stepped
         self._local = _thread._local()
         self._round: dict[int, Any] = {}  # id -> weak reference of the optimizers that have stepped in this step of the program
-        self.steps = 0
+        self._over = False  # one of them is gone: whoever steps next has taken its place
+        self._numbers = itertools.count(1)  # no two threads get the same
 
     def apply(self, module: ModuleType) -> None:
         """`module` is torch.optim.optimizer."""
@@ -95,6 +98,7 @@ class OptimizerSteps:
         for hook, register in ((begin, module.register_optimizer_step_pre_hook), (end, module.register_optimizer_step_post_hook)):
             dynamo.stands_for(hook, as_frame_of(nothing, module, "nothing", 1))  # type: ignore[arg-type]
             register(hook)
+        atexit.register(self._process_ends)
 
     @contained("beginning an optimizer step")
     def _before(self, optimizer: Any, frame: Any) -> None:
@@ -126,12 +130,21 @@ class OptimizerSteps:
             if begun is not None:
                 begun.words[begun.end - 2] = 0  # a record without a name is none
 
+    @contained("taking back a step that raised")
+    def _process_ends(self) -> None:
+        """In the main thread, which runs no step any more."""
+        self._drop_what_raised(self._local.__dict__.get("running", []), None)
+
     def _count(self, optimizer: Any) -> None:
         stepped = self._round
-        if not stepped or id(optimizer) in stepped or any(one() is None for one in stepped.values()):
+        if not stepped or self._over or id(optimizer) in stepped:
             stepped.clear()
-            self.steps += 1
+            self._over = False
+            number = next(self._numbers)
             if self._recorded and self._ranges.active:
-                self._ranges.mark(DOMAIN, "step", {"step": self.steps})
+                self._ranges.mark(DOMAIN, "step", {"step": number})
             self._stepped()
-        stepped[id(optimizer)] = weakref.ref(optimizer)
+        stepped[id(optimizer)] = weakref.ref(optimizer, self._gone)
+
+    def _gone(self, _: Any) -> None:
+        self._over = True

@@ -165,3 +165,23 @@ def test_a_step_that_a_scaler_skips_is_none(python: Python) -> None:
     assert (found["optim.step"], found["step"]) == (3, 3)
     assert [len(called(inside(events, one), "optim.step")) for one in called(events, "amp.step")] == [1, 0, 1, 1]
     assert all(len(called(inside(events, one), "amp.unscale")) <= 1 for one in called(events, "amp.step"))
+
+
+RAISES = """
+import torch
+net = torch.nn.Linear(3, 1)
+optimizer = torch.optim.LBFGS(net.parameters())
+net(torch.ones(1, 3)).sum().backward()
+def closure():
+    raise KeyError("never")
+optimizer.step(closure)
+"""
+
+
+def test_a_step_that_ends_the_program_leaves_no_range_open(python: Python) -> None:
+    (python.cwd / "program.py").write_text(RAISES)
+    done = python.run("program.py", env={"AUTOINSTR_OUT": "out"})
+    assert done.returncode == 1 and done.stderr.endswith("KeyError: 'never'\n") and "autoinstr" not in done.stderr
+    recording = the_recording(python.cwd / "out")
+    assert recording.complete and not recording.open_ranges()
+    assert counts(timeline(recording), "torch") == {"backward": 1}
