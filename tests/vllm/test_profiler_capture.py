@@ -5,6 +5,7 @@ Nothing on a CPU captures graphs; what is shown is that the same hook profiles t
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import subprocess
@@ -46,6 +47,7 @@ def runs(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, End
             mark_warm_up(place)
             if place.agent:
                 place.environ["AUTOINSTR_CAPTURE"] = name
+                place.environ["AUTOINSTR_PROFILER"] = "record_shapes=true"
             config = [] if name == "only" else [json.dumps({**EXPLICIT, "torch_profiler_dir": str(folders[name])})]
             started.append(place.start(SCRIPT, str(model), *config))
         deadline = time.monotonic() + LIMIT_S
@@ -97,6 +99,12 @@ def test_through_is_one_session_from_the_warm_up_to_the_first_stop(runs: dict[st
     native = traces(runs["native"].folder)
     # the request before start_profile is in it as well
     assert steps(first) == 2 * steps(native["rank0"][0]) > 0
+
+
+def test_parameters_reach_the_profilers_of_vllm(runs: dict[str, Ended]) -> None:
+    for name, ended in runs.items():
+        for (file,) in traces(ended.folder).values():
+            assert (b"Input Dims" in gzip.decompress(file.read_bytes())) == (name != "native")
 
 
 @pytest.mark.parametrize("name", ["only", "through"])
