@@ -121,7 +121,7 @@ OPTIONS = (
         {},
         "what the program sets, with mstx on and db exported where mstx is the emitter",
         "profiler parameters to set over the program's own: level, aic_metrics, l2_cache, export_type, record_shapes, with_stack,"
-        " with_modules, …",
+        " with_modules, … (docs/profiler.md)",
     ),
     Option(
         "capture",
