@@ -51,6 +51,9 @@ class Part:
         self.step = _text(fields.get("step")) or self.step
         self.phase = _text(fields.get("phase")) or self.phase
         if self.kind == SCHEDULE:
+            ids = fields.get("requests")
+            if isinstance(ids, list):  # of the same requests in thousands of steps
+                fields["requests"] = [sys.intern(one) for one in ids if type(one) is str]
             self.fields = {**(self.fields or {}), **fields}
 
 

@@ -57,8 +57,8 @@ class Step:
         """From the begin of schedule to the end of update_from_output."""
         return None if self.end_ns is None else self.end_ns - self.start_ns
 
-    def describe(self, fields: dict[str, Any], texts: dict[str, str]) -> None:
-        """Take what the scheduler's output said; `texts` keeps one copy of each request's id."""
+    def describe(self, fields: dict[str, Any]) -> None:
+        """Take what the scheduler's output said."""
         for name in COUNTS:
             value = fields.get(name)
             if isinstance(value, int):
@@ -66,7 +66,7 @@ class Step:
         usage = fields.get("kv_usage")
         self.kv_usage = usage if isinstance(usage, (int, float)) and isfinite(usage) else None
         ids = fields.get("requests")
-        self.request_ids = [texts.setdefault(one, one) for one in ids if isinstance(one, str)] if isinstance(ids, list) else []
+        self.request_ids = ids if isinstance(ids, list) else []
         if self.prefills is not None and self.decodes is not None:
             self.requests = self.prefills + self.decodes
 
@@ -94,13 +94,12 @@ class Steps:
     def __init__(self) -> None:
         self._steps: dict[Key, list[Step]] = {}  # in order of start
         self._waiting: list[tuple[int, Part, int]] = []
-        self._texts: dict[str, str] = {}
 
     def add(self, process: int, notes: Notes, offset_ns: int) -> None:
         """Add the parts in one recording, of which the records were read; `offset_ns` lays its times on the run's axis."""
         for part in _outermost(part for part in notes.parts if part.kind == SCHEDULE):
             step = Step(process, part.step, part.start + offset_ns)
-            step.describe(part.fields or {}, self._texts)
+            step.describe(part.fields or {})
             step.take(part, offset_ns)
             same = self._steps.setdefault(_key(process, part), [])
             same.append(step)
