@@ -18,6 +18,7 @@ from autoinstr.instrument.functions import FunctionPatches
 from autoinstr.instrument.profiling import connect as profiling
 from autoinstr.instrument.roles import RolePatches
 from autoinstr.instrument.tracers import ProfilerPatches
+from autoinstr.instrument.unfound import unfound
 from autoinstr.session import Session
 from autoinstr.targets import rows, selection
 
@@ -43,6 +44,7 @@ def activate() -> None:
         log.configure(config.log, config.log_format, config.log_file)  # a file may say more than the environment
         for warning in config.warnings:
             log.once(warning, "warning", warning)
+        first = configuration.WARNED not in os.environ
         os.environ[configuration.WARNED] = "1"  # one line a run, not one a process
         emitters = tuple("recorder" if name == "auto" else name for name in config.emitter)
         missing = [name for name in emitters if name not in ("recorder", "none")]
@@ -55,7 +57,7 @@ def activate() -> None:
         return _stay_off(str(error))
     _session = session
     os.environ["AUTOINSTR_OUT"] = config.out
-    _connect(session)
+    _connect(session, first)
     _switch(session)
 
 
@@ -69,13 +71,13 @@ def _stay_off(reason: str) -> None:
     diagnosis.report(False, reason)
 
 
-def _connect(session: Session) -> None:
+def _connect(session: Session, first: bool) -> None:
     patches = ProfilerPatches(session)
     importhook.register("torch.autograd.profiler", patches.apply)
     profiling.connect(session, session.config)
     roles = RolePatches(session.take_role)
     roles.apply()
-    _apply_targets(session)
+    _apply_targets(session, first)
     for name in _DYNAMO:
         importhook.register(name, _dynamo_imported)
     if session.window is not None:
@@ -85,20 +87,28 @@ def _connect(session: Session) -> None:
 
 
 @contained("applying function targets")
-def _apply_targets(session: Session) -> None:
-    chosen = targets(session.config)
+def _apply_targets(session: Session, first: bool) -> None:
+    chosen, problems = targets(session.config)
+    if first:
+        for problem in problems:
+            log.once(problem, "warning", problem)
+        atexit.register(_say_unfound, chosen)
     torchs = [target for target in chosen if target.package == "torch"]
     training.apply(session.functions, torchs, session.window is not None, session.optimizer_stepped)
     FunctionPatches(session.functions, [target for target in chosen if target.package != "torch"]).apply()
 
 
-def targets(config: configuration.Config) -> list[Target]:
-    """The function targets that the configuration selects; what is wrong with a row or a pattern is one log line."""
+def targets(config: configuration.Config) -> tuple[list[Target], list[str]]:
+    """The function targets that the configuration selects, and a line for each row or pattern that is wrong."""
     own, problems = rows.custom(config.custom_targets, config.config or "custom_target")
     chosen, unmatched = selection.select([*rows.builtin(), *own], config.targets)
-    for problem in (*problems, *unmatched):
-        log.once(problem, "warning", problem)
-    return chosen
+    return chosen, [*problems, *unmatched]
+
+
+@contained("looking for modules of targets")
+def _say_unfound(chosen: list[Target]) -> None:
+    for target in unfound(chosen):
+        log.once(f"unfound {target.name}", "warning", "the module of a target does not exist", target=target.name, module=target.module)
 
 
 def _dynamo_imported(module: ModuleType) -> None:

@@ -55,6 +55,10 @@ name = "service.one"
 target = "work:serve"
 
 [[autoinstr.custom_target]]
+name = "nowhere"
+target = "work.missing:serve"
+
+[[autoinstr.custom_target]]
 name = "odd"
 target = "work:serve"
 kind = "sideways"
@@ -119,7 +123,9 @@ def test_getters_read_each_call(run: tuple[list[object], str, Recording]) -> Non
     assert counts == [3, 1, 0]
 
 
-@pytest.mark.parametrize("words", [("gone", "handle"), ("service.one", "an earlier row has this name"), ("odd", "sideways")])
+@pytest.mark.parametrize(
+    "words", [("gone", "handle"), ("service.one", "an earlier row has this name"), ("odd", "sideways"), ("nowhere", "does not exist")]
+)
 def test_what_is_wrong_is_one_line_and_the_rest_works(run: tuple[list[object], str, Recording], words: tuple[str, ...]) -> None:
     lines = [line for line in run[1].splitlines() if all(word in line for word in words)]
     assert len(lines) == 1 and lines[0].startswith("autoinstr: "), run[1]
