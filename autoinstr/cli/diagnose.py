@@ -101,7 +101,8 @@ def process_lines(told: dict[str, Any]) -> list[str]:
         modules = details.pop("modules", [])
         lines += [f"  {key}: {_shown(value)}" for key, value in details.items()]
         lines += _module_lines(modules)
-    return [*lines, "", *target_lines(told["targets"]), *problem_lines(told["targets"])]
+    targets = told.get("targets")
+    return [*lines, "", *target_lines(targets), *problem_lines(targets)] if targets else lines
 
 
 def _shown(value: object) -> str:

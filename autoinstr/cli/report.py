@@ -105,7 +105,8 @@ def run(args: argparse.Namespace) -> int:
         progress.done()
     if target != "-":
         size = os.path.getsize(target) if os.path.isfile(target) else 0
-        _say(f"wrote {target} ({progress.count:,} ranges, {size / 1e6:,.1f} MB){'; ' if chosen.hint else ''}{chosen.hint}")
+        read = f"{progress.count:,} {'marks' if args.table == 'requests' else 'ranges'}"
+        _say(f"wrote {target} ({read}, {size / 1e6:,.1f} MB){'; ' if chosen.hint else ''}{chosen.hint}")
     for remark in remarks:
         _say(remark)
     if args.format != "table":

@@ -26,7 +26,7 @@ class Annotations:
         self._found: dict[int, dict[int, Fields]] = {}
         try:
             for thread, name, start, fields in recording.attributes():
-                if fields and name in recording.names:
+                if fields and isinstance(thread, int) and isinstance(name, int) and isinstance(start, int) and name in recording.names:
                     mine = self._found.setdefault(thread, {}).setdefault(name, {})
                     mine[start] = mine[start] + between + encode(fields) if start in mine else encode(fields)
         except (RecordingError, OSError) as problem:

@@ -95,8 +95,10 @@ def read(recording: Recording) -> Notes:
     names = recording.names
     try:
         for thread, number, start, fields in recording.attributes():
+            if not (isinstance(thread, int) and isinstance(number, int) and isinstance(start, int)):
+                continue
             name = names.get(number)
-            if name is None or not isinstance(thread, int) or not isinstance(start, int):
+            if name is None:
                 continue
             ours = name.domain == DOMAIN
             if name.kind == "mark":

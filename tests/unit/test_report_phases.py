@@ -172,7 +172,9 @@ def test_attributes_without_their_range_and_damaged_ones_change_nothing() -> Non
     recording = FakeRecording([Event(10, 20, "a"), Event(30, 40, "b", fields={"phase": 7})])
     number = recording.number(recording.events[0])
     more = [(1, number, 5, {"phase": "decode"}), (1, 10**6, 10, {"phase": "decode"}), (9, number, 10, {"phase": "decode"})]
-    recording.attributes = lambda: iter([*more, ("x", number, 10, {"phase": "decode"}), (1, number, 10, {"phase": ""})])  # type: ignore[method-assign, list-item]
+    recording.attributes = lambda: iter(
+        [*more, ("x", number, 10, {"phase": "decode"}), (1, [number], 10, {"phase": "decode"}), (1, number, 10, {"phase": ""})]
+    )  # type: ignore[method-assign, list-item]
     assert {key[2] for key in rows(recording)} == {None}
 
 
