@@ -62,6 +62,8 @@ def step_lines(rows: Sequence[Step], width: int) -> list[str]:
         figures = [f"{one.phase} {one.steps:,}"]
         if one.mean_ns is not None:
             figures.append(f"mean {text.duration(one.mean_ns)}")
+        elif one.parts[1] is not None:  # the scheduler is not in this run
+            figures.append(f"mean execute {text.duration(one.parts[1])}")
         if one.batch is not None and one.phase != "idle":
             figures.append(f"batch {one.batch:.1f}")
         words.append(", ".join(figures))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from autoinstr.report.formats import FORMATS
 from autoinstr.report.runs import find
 from autoinstr.report.table import Look
+from tests.annotated import mark, step_of, write
 from tests.recordings import make_recording
 from tests.report_fakes import Event, slow
 
@@ -76,3 +77,34 @@ def test_a_recording_cut_off_anywhere_gives_a_report_of_what_is_left(tmp_path: P
         assert calls_of[2] == len(calls) or (report["problems"] and calls_of[2] < len(calls))
     else:
         assert len(payload) > 200
+
+
+@pytest.mark.parametrize("kind", [*sorted(FORMATS), "requests", "steps"])
+@pytest.mark.parametrize("keep", [4096, 5_000, 66_000, 70_000, 100_000, 140_000, 200_000])
+def test_a_served_run_cut_off_anywhere_gives_a_report_of_what_is_left(tmp_path: Path, kind: str, keep: int) -> None:
+    engine = [
+        entry
+        for at in range(400)
+        for entry in (
+            mark(1_000 * at + 1_000, "request.queued", request=f"r{at}", prompt_tokens=3),
+            *step_of(1_000 * at + 1_001, f"r{at}@0", "prefill", 1, 0),
+            mark(1_000 * at + 1_500, "request.finished", request=f"r{at}", reason="stop", output_tokens=1, preemptions=0),
+        )
+    ]
+    file = Path(write(str(tmp_path), engine, header={"roles": ["EngineCore"]}))
+    whole = json.loads(written(str(tmp_path), "json"))
+    assert (len(whole["requests"]), len(whole["steps"])) == (400, 400)
+    assert file.stat().st_size > 200_000
+    file.write_bytes(file.read_bytes()[:keep])
+    table = kind if kind in ("requests", "steps") else "modules"
+    out = BytesIO()
+    FORMATS["csv" if table != "modules" else kind].write(find(str(tmp_path)), out, Look(table=table, limit=0), lambda count: None)
+    if kind == "json":
+        left = json.loads(out.getvalue())
+        assert left["problems"]
+        assert len(left["requests"]) <= 400 and len(left["steps"]) <= 400
+        known = {row["id"]: row for row in whole["requests"]}
+        for row in left["requests"]:  # nothing is invented
+            assert all(value in (None, known[row["id"]][key]) for key, value in row.items() if key not in ("state", "preemptions"))
+    else:
+        assert out.getvalue()

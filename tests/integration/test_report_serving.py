@@ -123,6 +123,11 @@ def test_the_request_table_of_the_engine_alone_says_so(served: Path) -> None:
     assert any("engine TTFT" in line and "in engine" in line for line in lines)
 
 
+def test_the_steps_of_a_worker_alone_have_its_times(served: Path) -> None:
+    lines = text(served, "--process", "Worker")
+    assert lines[1] == "steps: prefill 1, mean execute 4.000 ms; mixed 1, mean execute 4.000 ms; decode 3, mean execute 4.000 ms"
+
+
 def test_the_step_table_and_its_orders(served: Path) -> None:
     lines = text(served, "--table", "steps")
     assert lines[0] == f"{served}: 6 steps"
