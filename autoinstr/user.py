@@ -76,7 +76,6 @@ class Running(Nothing):
 
 _NOTHING = Nothing()
 _running: ContextVar[Running | None] = ContextVar("autoinstr ranges", default=None)  # the innermost of this task or thread
-_open: dict[int, Running] = {}  # all that have begun and not ended, by id
 
 
 class Range:
@@ -123,30 +122,27 @@ def end(begun: Any, attributes: dict[str, object] | None = None) -> None:
 def _enter(self: Range) -> Nothing:
     running = Running(self, self.begin(), _running.get())
     _running.set(running)
-    _open[id(running)] = running
     return running
 
 
 def _exit(self: Range, kind: object, error: object, traceback: object) -> None:
-    running = _running.get()
+    innermost = running = _running.get()
     while running is not None and (running.ended or running.owner is not self):
         running = running.outer
-    if running is not None:  # else it was entered before there was anything to record
-        end(running.begun, running.attributes)
-        running.ended = True
-        _open.pop(id(running), None)
-        innermost = _running.get()
-        while innermost is not None and innermost.ended:
-            innermost = innermost.outer
-        _running.set(innermost)
-    if not state.active:
-        _set_methods()
+    if running is None:
+        return
+    end(running.begun, running.attributes)
+    running.ended = True
+    while innermost is not None and innermost.ended:
+        innermost = innermost.outer
+    _running.set(innermost)
 
 
 def _set_methods() -> None:
-    """While nothing is recorded and no range is open, a `with` calls two functions of C, the fastest there are that do nothing: a weak
-    reference gives what it refers to, and a memoryview that is released is released again, whatever it is given."""
-    on = state.active or bool(_open)
+    """While nothing is recorded, a `with` calls two functions of C, the fastest there are that do nothing: a weak reference gives what it
+    refers to, and a memoryview that is released is released again, whatever it is given. Python looks up both when a `with` begins, so
+    what has begun is ended, whatever is set meanwhile."""
+    on = state.active
     Range.__enter__ = _enter if on else ref(_NOTHING)  # type: ignore[method-assign,assignment]
     Range.__exit__ = _exit if on else memoryview(b"").__exit__  # type: ignore[method-assign,assignment]
 

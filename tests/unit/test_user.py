@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import pickle
 import subprocess
@@ -137,6 +138,18 @@ def test_it_may_be_entered_within_itself_and_again(ranges: Ranges) -> None:
     assert [fields for _, _, fields in ranges.ended] == [{"depth": 1}, {"depth": 0}, {}]
 
 
+def test_ranges_that_cross_end_each_its_own(ranges: Ranges) -> None:
+    user.switch(True)
+    with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
+        first.enter_context(autoinstr.range("a")).note(first=True)
+        second.enter_context(autoinstr.range("b"))
+        first.close()
+        assert ranges.ended == [("user", "a", {"first": True})] and ranges.open == [["user", "b"]]
+        with autoinstr.range("c"):
+            second.close()
+    assert [message for _, message, _ in ranges.ended] == ["a", "b", "c"] and user._running.get() is None
+
+
 def test_tasks_do_not_end_one_anothers(ranges: Ranges) -> None:
     user.switch(True)
     one = autoinstr.range("shared")
@@ -146,8 +159,9 @@ def test_tasks_do_not_end_one_anothers(ranges: Ranges) -> None:
             running.note(number=number)
             gates[number].set()
             await gates[(number + 1) % 3].wait()
-            await asyncio.sleep(0.001 * (3 - number))
-            assert len(ranges.open) >= 1
+            for _ in range(5 - number):
+                await asyncio.sleep(0)
+        assert ranges.ended[-1][2] == {"number": number}, "its own has ended, not another's"
 
     async def main() -> None:
         gates = [asyncio.Event() for _ in range(3)]
@@ -169,16 +183,19 @@ def test_threads_do_not_end_one_anothers(ranges: Ranges) -> None:
         with one as running:
             running.note(number=number)
             barrier.wait(10)
-            if number:
-                barrier_of_two.wait(10)
+            turns[number].wait(10)
+        assert ranges.ended[-1][2] == {"number": number}
+        in_order.append(number)
+        turns[(number + 1) % 3].set()
 
-    barrier_of_two = threading.Barrier(2)
+    turns, in_order = [threading.Event() for _ in range(3)], []
+    turns[0].set()
     threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(fields["number"] for _, _, fields in ranges.ended) == [0, 1, 2] and not ranges.open
+    assert in_order == [fields["number"] for _, _, fields in ranges.ended] == [0, 1, 2] and not ranges.open
 
 
 def test_what_has_begun_ends_although_the_session_was_switched_off(ranges: Ranges) -> None:
@@ -189,7 +206,6 @@ def test_what_has_begun_ends_although_the_session_was_switched_off(ranges: Range
             pass
         assert ranges.open == [["user", "a"]], "the inner one, while off, ends nothing"
     assert [message for _, message, _ in ranges.ended] == ["a"]
-    assert user.Range.__enter__ is not user._enter, "and then it costs nothing again"
     with autoinstr.range("b"):
         user.switch(True)
         with autoinstr.range("b"):
@@ -220,7 +236,9 @@ def test_decorated_functions_stay_what_they_are(ranges: Ranges) -> None:
     @autoinstr.range("agen")
     async def agen() -> Any:
         try:
-            yield 1
+            got = yield 1
+            if got:
+                yield got
         except KeyError:
             yield "key"
 
@@ -231,6 +249,9 @@ def test_decorated_functions_stay_what_they_are(ranges: Ranges) -> None:
         one = agen()
         assert (await one.__anext__(), await one.athrow(KeyError())) == (1, "key")
         await one.aclose()
+        sent = agen()
+        assert (await sent.__anext__(), await sent.asend("sent")) == (1, "sent")
+        await sent.aclose()
         assert [item async for item in agen()] == [1]
 
     asyncio.run(main())
@@ -243,7 +264,7 @@ def test_decorated_functions_stay_what_they_are(ranges: Ranges) -> None:
     next(other)
     other.close()
     names = [message for _, message, _ in ranges.ended]
-    assert names == ["coroutine"] * 2 + ["agen"] * 2 + ["generator"] * 2 and not ranges.open
+    assert names == ["coroutine"] * 2 + ["agen"] * 3 + ["generator"] * 2 and not ranges.open
     with pytest.raises(TypeError, match="decorates functions"):
         autoinstr.range("a")(Service)
 
