@@ -1,4 +1,4 @@
-"""Stands in for releases of vLLM that are not installed: `python older_vllm.py SHAPE FOLDER`, with torch's real profiler.
+"""Stands in for releases of vLLM that are not installed: `python older_vllm.py FOLDER [no workers]`, with torch's real profiler.
 
 The parts that profiler control touches are written as these releases have them (0.11: a bare torch profiler in the Worker; 0.12 to 0.16:
 vLLM's own around one, both made with the Worker; 0.17 and later: made at the first start). Prints what happened, as JSON.
@@ -16,7 +16,8 @@ from typing import ClassVar
 
 import torch
 
-SHAPE, FOLDER = sys.argv[1], sys.argv[2]
+FOLDER = sys.argv[1]
+SHAPES = ("bare", "eager", "lazy")
 
 ENVS = """
 import os
@@ -29,21 +30,21 @@ WORKER = """
 import torch
 class ProfilerConfig:
     profiler = "torch"
-    delay_iterations = DELAY
+    delay_iterations = 2
     max_iterations = 0
     torch_profiler_with_stack = True
 
-def torch_profiler(name, with_stack=True):
+def torch_profiler(folder, name, with_stack=True):
     return torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], with_stack=with_stack,
-        on_trace_ready=torch.profiler.tensorboard_trace_handler(FOLDER, worker_name=name))
+        on_trace_ready=torch.profiler.tensorboard_trace_handler(folder, worker_name=name))
 
 class WorkerProfiler:
-    def __init__(self, config, name):
+    def __init__(self, folder, config, name):
         self._delay_iters, self._max_iters = config.delay_iterations, config.max_iterations
         self._active = self._running = False
         self._count = 0
-        self.profiler = torch_profiler(name, config.torch_profiler_with_stack)
+        self.profiler = torch_profiler(folder, name, config.torch_profiler_with_stack)
     def start(self):
         if self._active:
             return
@@ -66,12 +67,13 @@ class WorkerProfiler:
         self._running = False
 
 class Base:
-    def __init__(self):
+    def __init__(self, folder):
+        self.folder = folder
         self.net = torch.nn.Linear(2, 2)
         self.profiler_config = ProfilerConfig()
         self.profiler = None
     def run(self, name):
-        if hasattr(self.profiler, "step") and SHAPE != "bare":
+        if isinstance(self.profiler, WorkerProfiler):
             self.profiler.step()
         with torch.profiler.record_function(name):
             self.net(torch.ones(1, 2))
@@ -80,17 +82,17 @@ class Base:
         return 42
 
 class Bare(Base):  # 0.9.2 to 0.11.0
-    def __init__(self):
-        super().__init__()
+    def __init__(self, folder):
+        super().__init__(folder)
         del self.profiler_config
-        self.profiler = torch_profiler("rank0")
+        self.profiler = torch_profiler(folder, "rank0")
     def profile(self, is_start: bool = True):
         (self.profiler.start if is_start else self.profiler.stop)()
 
 class Eager(Base):  # 0.12 to 0.16
-    def __init__(self):
-        super().__init__()
-        self.profiler = WorkerProfiler(self.profiler_config, "rank0")
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.profiler = WorkerProfiler(folder, self.profiler_config, "rank0")
     def profile(self, is_start: bool = True):
         (self.profiler.start if is_start else self.profiler.stop)()
 
@@ -99,24 +101,24 @@ class Lazy(Base):  # 0.17 and later
         if not is_start:
             return self.profiler.stop()
         if self.profiler is None:
-            self.profiler = WorkerProfiler(self.profiler_config, f"{profile_prefix}_rank0" if profile_prefix else "rank0")
+            self.profiler = WorkerProfiler(self.folder, self.profiler_config, f"{profile_prefix}_rank0" if profile_prefix else "rank0")
         self.profiler.start()
 
 class WorkerWrapperBase:
     def init_worker(self, all_kwargs):
-        self.worker = {"bare": Bare, "eager": Eager, "lazy": Lazy}[SHAPE]()
+        (arguments,) = all_kwargs
+        self.worker = {"bare": Bare, "eager": Eager, "lazy": Lazy}[arguments["shape"]](arguments["folder"])
 """
 
 
 class Sources(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     """Imports the modules above under vLLM's names."""
 
-    delay = 0 if SHAPE == "bare" else 2
     modules: ClassVar = {
         "vllm": "",
         "vllm.envs": ENVS,
         "vllm.worker": "",
-        "vllm.worker.worker_base": f"SHAPE, FOLDER, DELAY = {SHAPE!r}, {FOLDER!r}, {delay}\n{WORKER}",
+        "vllm.worker.worker_base": WORKER,
     }
 
     def find_spec(self, name, path=None, target=None):
@@ -135,9 +137,9 @@ class Sources(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         return os.path.join(FOLDER, *name.split("."), "__init__.py")
 
 
-def traces() -> list[list[str]]:
+def traces(folder: Path) -> list[list[str]]:
     """The names of our own marks in each trace, oldest first."""
-    files = sorted(Path(FOLDER).glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+    files = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     found = []
     for file in files:
         events = json.loads(file.read_text())["traceEvents"]
@@ -146,24 +148,31 @@ def traces() -> list[list[str]]:
     return found
 
 
-def main() -> None:
-    sys.meta_path.insert(1, Sources())  # before a vLLM that is installed, behind a finder that watches imports
-    import vllm.envs
+def live(shape: str) -> dict:
+    """One Worker, from its making on."""
     from vllm.worker.worker_base import WorkerWrapperBase
 
+    folder = Path(FOLDER, shape)
+    folder.mkdir()
     wrapper = WorkerWrapperBase()
-    wrapper.init_worker([{}])
+    wrapper.init_worker([{"shape": shape, "folder": str(folder)}])
     worker = wrapper.worker
-    told = {"environment": os.environ.get("VLLM_TORCH_PROFILER_DIR"), "factors": vllm.envs.compile_factors()}
-    told["returned"] = worker.compile_or_warm_up_model()
+    returned = worker.compile_or_warm_up_model()
     for session in range(2):
         worker.run("between")
         worker.profile(True)
         for step in range(3):
             worker.run(f"session {session} step {step}")
         worker.profile(False)
-    told["traces"] = traces()
-    print(json.dumps(told))
+    return {"returned": returned, "traces": traces(folder)}
+
+
+def main() -> None:
+    sys.meta_path.insert(1, Sources())  # before a vLLM that is installed, behind a finder that watches imports
+    import vllm.envs
+
+    told = {"environment": os.environ.get("VLLM_TORCH_PROFILER_DIR"), "factors": vllm.envs.compile_factors()}
+    print(json.dumps({**told, **{shape: live(shape) for shape in SHAPES if len(sys.argv) == 2}}))
 
 
 torch.set_num_threads(1)
