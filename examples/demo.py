@@ -81,6 +81,8 @@ def main() -> int:
     print(f"run directory   {out}")
     print("\nnext:")
     print(f"  .venv/bin/autoinstr report {out} --sort self   # the largest first")
+    if script == "vllm":
+        print(f"  .venv/bin/autoinstr report {out} --table steps   # each step of the engine; requests: each request")
     print("  .venv/bin/autoinstr run -- python your_script.py   # a program of yours")
     return 0
 
