@@ -9,43 +9,56 @@ from __future__ import annotations
 
 import inspect
 import keyword
+import time
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.targets.attributes import NOTHING
 
 if TYPE_CHECKING:
-    from autoinstr.instrument.wrappers import Ranges
+    from autoinstr.instrument.functions import FunctionRanges
 
 # `warnings` does not count frames of this file name, so a warning that the function raises with a stacklevel names the line that it names
 # without us (CPython's Lib/warnings.py, `_is_internal_frame`); torch._dynamo skips such frames.
 _FILE = "<frozen importlib._bootstrap>"
 
+# As in direct.py: three stores into the recording, and what is not at hand comes from begin().
 _TEXT = """\
 def {name}({parameters}):
     _autoinstr = 'place'
     if not _autoinstr.ranges.active:
         return _autoinstr.twin({arguments})
-    _autoinstr_result = _autoinstr.nothing
-    _autoinstr_begun = _autoinstr.begin(_autoinstr.number)
+    try:
+        _autoinstr_name = _autoinstr.names[_autoinstr.number]
+        _autoinstr_next, _autoinstr_words = _autoinstr.local.slots
+        _autoinstr_i, _autoinstr_j, _autoinstr_k = _autoinstr_next()
+    except _autoinstr.error:
+        _autoinstr_name, _autoinstr_words, _autoinstr_i, _autoinstr_j, _autoinstr_k = _autoinstr.begin(_autoinstr.number)
+    _autoinstr_writer, _autoinstr_result = _autoinstr.recorder.writer, _autoinstr.nothing
+    _autoinstr_words[_autoinstr_i] = _autoinstr_name
+    _autoinstr_words[_autoinstr_j] = _autoinstr_start = _autoinstr.clock()
     try:
         _autoinstr_result = _autoinstr.twin({arguments})
         return _autoinstr_result
     finally:
-        _autoinstr.end(_autoinstr_begun, _autoinstr.number, {instance}, ({rest}), {{{keywords}}}, _autoinstr_result)
+        _autoinstr_words[_autoinstr_k] = _autoinstr.clock()
+        if _autoinstr.told:
+            _autoinstr.finish(
+                _autoinstr.number, _autoinstr_name, _autoinstr_start, _autoinstr_writer, ({rest}), {{{keywords}}}, _autoinstr_result
+            )
 """
 
 
 class _Place:
     """What the code of a function in place needs: it is a constant of that code, which has no closure and torch's globals."""
 
-    __slots__ = ("begin", "end", "nothing", "number", "ranges", "twin")
+    __slots__ = ("begin", "clock", "error", "finish", "local", "names", "nothing", "number", "ranges", "recorder", "told", "twin")
 
-    def __init__(self, ranges: Ranges, number: int, twin: FunctionType) -> None:
-        self.ranges = ranges
-        self.begin, self.end, self.nothing = ranges.begin, ranges.end, NOTHING
-        self.number = number
-        self.twin = twin
+    def __init__(self, ranges: FunctionRanges, number: int, twin: FunctionType, told: bool) -> None:
+        self.ranges, self.number, self.twin, self.told = ranges, number, twin, told
+        self.names, self.local, self.recorder = ranges.names, ranges.local, ranges.recorder
+        self.begin, self.finish = ranges.begin_record, ranges.finish
+        self.clock, self.error, self.nothing = time.perf_counter_ns, Exception, NOTHING
 
 
 def innermost(function: Any) -> FunctionType | None:
@@ -67,10 +80,13 @@ def is_ours(function: Any) -> bool:
     return isinstance(code, CodeType) and any(type(one) is _Place for one in code.co_consts)
 
 
-def put(function: FunctionType, ranges: Ranges, number: int, method: bool, traced: bool) -> None:
-    """Give `function`, which `innermost` has found, code that records its calls as target `number`. `method`: its first argument is the
-    instance. `traced`: where torch.compile comes to this very function it is to trace the code that the function had; else it finds what
-    its rules say of the function itself, or of code that is not the program's: none of it in the graph."""
+def put(function: FunctionType, ranges: FunctionRanges, number: int, told: bool, traced: bool) -> None:
+    """Give `function`, which `innermost` has found, code that records its calls as target `number`.
+
+    `told`: `ranges.finish` is told of arguments and result. `traced`: where torch.compile comes to this very function it is to trace the
+    code that the function had; else it finds what its rules say of the function itself, or of code that is not the program's: none of it
+    in the graph.
+    """
     code = function.__code__
     # The twin is an equal function, with the code that `function` had.
     twin = FunctionType(code, function.__globals__, function.__name__, function.__defaults__)
@@ -81,14 +97,14 @@ def put(function: FunctionType, ranges: Ranges, number: int, method: bool, trace
             setattr(twin, lazy, getattr(function, lazy))
             break
     twin.__dict__.update(function.__dict__)
-    ours = _code(code, _Place(ranges, number, twin), method)
+    ours = _code(code, _Place(ranges, number, twin, told))
     function.__dict__["__wrapped__"] = twin  # inspect.getsource follows it; the signature is in the code itself
     if traced:
         function.__dict__["_torchdynamo_inline"] = twin
     function.__code__ = ours
 
 
-def _code(code: CodeType, place: _Place, method: bool) -> CodeType:
+def _code(code: CodeType, place: _Place) -> CodeType:
     """Code with the parameters of `code` that does what `_TEXT` says."""
     names, at = list(code.co_varnames), code.co_argcount
     positional, named = names[:at], names[at : at + code.co_kwonlyargcount]
@@ -102,8 +118,7 @@ def _code(code: CodeType, place: _Place, method: bool) -> CodeType:
         name=code.co_name,
         parameters=", ".join(filter(None, parameters)),
         arguments=", ".join(filter(None, [*positional, rest, *keywords, others])),
-        instance=positional[0] if method else "None",
-        rest="".join(f"{name}, " for name in [*positional[method:], rest] if name),
+        rest="".join(f"{name}, " for name in [*positional, rest] if name),
         keywords=", ".join(filter(None, [*(f"'{name}': {name}" for name in named), others])),
     )
     space: dict[str, Any] = {}

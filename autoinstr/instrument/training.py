@@ -54,7 +54,7 @@ class TorchPatches(FunctionPatches):
         elif not inplace.is_ours(function):
             # torch.compile's rules know public functions by identity; it looks into those beneath a decorator only where it inlines that.
             beneath = function is not found[2]
-            inplace.put(function, self._ranges, self._ranges.add(target), method=isinstance(found[0], type), traced=beneath)
+            inplace.put(function, self._ranges, self._ranges.add(target), told=bool(target.attributes), traced=beneath)
 
 
 class _Running(NamedTuple):

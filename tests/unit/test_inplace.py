@@ -9,6 +9,7 @@ import pickle
 import traceback
 import warnings
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,26 +19,39 @@ from autoinstr.targets.attributes import NOTHING
 
 
 class Ranges:
-    """Notes begins and ends."""
+    """Has what FunctionRanges has for direct calls, and notes begins and ends. With `slots` a thread has records at hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, slots: bool = False) -> None:
         self.active = True
-        self.open: list[int] = []
-        self.told: list[tuple[Any, Any, Any, Any]] = []
+        self.records: list[list[int]] = []
+        self.told: list[tuple[Any, Any, Any]] = []
+        self.names = {7: 1} if slots else {}
+        self.local, self.recorder = SimpleNamespace(), SimpleNamespace(writer=None)
+        self.words = [0] * 300
+        if slots:
+            self.local.slots = iter([(n, n + 1, n + 2) for n in range(0, 300, 3)]).__next__, self.words
 
-    def begin(self, target: int) -> int:
-        self.open.append(target)
-        return target
+    def begin_record(self, target: int) -> Any:
+        assert target == 7
+        self.records.append([0, 0, 0])
+        return 1, self.records[-1], 0, 1, 2
 
-    def end(self, begun: int, target: int, instance: Any, args: Any, kwargs: Any, result: Any) -> None:
-        self.open.remove(begun)
-        self.told.append((instance, args, kwargs, result))
+    def finish(self, target: int, name: int, start: int, writer: None, args: Any, kwargs: Any, result: Any) -> None:
+        assert (target, name) == (7, 1)
+        self.told.append((args, kwargs, result))
+
+    @property
+    def ended(self) -> int:
+        """How many ranges there are; all have a name, a start and an end."""
+        found = self.records or [self.words[at : at + 3] for at in range(0, 300, 3) if self.words[at]]
+        assert all(name == 1 and 0 < start <= end for name, start, end in found)
+        return len(found)
 
 
-def put(function: Any, ranges: Ranges, method: bool = False) -> None:
+def put(function: Any, ranges: Ranges, told: bool = True) -> None:
     found = inplace.innermost(function)
     assert found is not None
-    inplace.put(found, ranges, 7, method=method, traced=found is not function)
+    inplace.put(found, ranges, 7, told=told, traced=found is not function)  # type: ignore[arg-type]
 
 
 def every_shape(a: int, b: int = 2, /, c: int = 3, *rest: int, d: int, e: int = 5, **others: int) -> list[Any]:
@@ -97,9 +111,9 @@ def test_every_shape_of_parameters_arrives_and_is_told() -> None:
     for function in (every_shape, named_only, none):
         put(function, ranges)
     assert [call() for call in calls] == native
-    assert [result for *_, result in ranges.told] == native and not ranges.open
-    assert ranges.told[1][1:3] == ((1, 2, 3, 4, 5), {"d": 6, "e": 7, "f": 8, "a": 9})
-    assert ranges.told[3][1:3] == ((), {"x": 1})
+    assert [result for *_, result in ranges.told] == native and ranges.ended == len(native)
+    assert ranges.told[1][:2] == ((1, 2, 3, 4, 5), {"d": 6, "e": 7, "f": 8, "a": 9})
+    assert ranges.told[3][:2] == ((), {"x": 1})
     assert before == [
         str(inspect.signature(every_shape)),
         every_shape.__defaults__,
@@ -116,21 +130,22 @@ def test_every_shape_of_parameters_arrives_and_is_told() -> None:
 
 
 def test_a_method_has_its_instance_and_a_stop_stays_a_stop() -> None:
-    ranges, early = Ranges(), Loader().fetch
-    put(Loader.__dict__["fetch"], ranges, method=True)
-    put(Loader.__dict__["__next__"], ranges, method=True)
+    ranges, other = Ranges(), Loader()
+    early = other.fetch
+    put(Loader.__dict__["fetch"], ranges)
+    put(Loader.__dict__["__next__"], ranges)
     loader = Loader()
     assert loader.fetch(3) == (loader, 3) and early()[1] == 1, "a method that was bound before is seen as well"
     with pytest.raises(StopIteration):
         next(loader)  # type: ignore[call-overload]
-    assert [(args, result is NOTHING) for _, args, _, result in ranges.told] == [((3,), False), ((1,), False), ((), True)]
-    assert ranges.told[0][0] is loader and not ranges.open
+    assert [(args, result is NOTHING) for args, _, result in ranges.told] == [((loader, 3), False), ((other, 1), False), ((loader,), True)]
+    assert ranges.ended == 3
 
 
 def test_decorators_stay_in_force_around_it() -> None:
     ranges, outer = Ranges(), collective
     put(collective, ranges)
-    assert collective is outer and collective("t") == ["t"] and ranges.told == [(None, ("t", None), {}, "t")]
+    assert collective is outer and collective("t") == ["t"] and ranges.told == [(("t", None), {}, "t")]
     assert inplace.is_ours(collective.__wrapped__) and not inplace.is_ours(collective)
     found = inplace.innermost(collective)
     assert found is not None and inplace.is_ours(found), "a second look finds what has been done"
@@ -162,7 +177,7 @@ def test_an_exception_passes_and_ends_the_range() -> None:
     put(fails, ranges)
     with pytest.raises(KeyError) as caught:
         fails(error)
-    assert caught.value is error and not ranges.open and ranges.told[0][3] is NOTHING
+    assert caught.value is error and ranges.ended == 1 and ranges.told[0][2] is NOTHING
     names = [one.name for one in traceback.extract_tb(error.__traceback__)]
     assert names[-2:] == ["fails", "fails"], "one frame more"
 
@@ -185,3 +200,15 @@ def test_what_cannot_be_given_other_code_is_left_alone() -> None:
     loop.__dict__["__wrapped__"] = loop
     for one in (closure, generator, coroutine, len, Callable_(), functools.partial(none), Loader, loop):
         assert inplace.innermost(one) is None or one is loop
+
+
+def at_hand(x: int) -> int:
+    return 2 * x
+
+
+def test_a_thread_with_records_at_hand_asks_nobody() -> None:
+    ranges = Ranges(slots=True)
+    put(at_hand, ranges, told=False)
+    assert [at_hand(number) for number in range(100)] == [2 * number for number in range(100)]
+    assert ranges.ended == 100 and not ranges.records and not ranges.told
+    assert at_hand(1) == 2 and len(ranges.records) == 1, "the block is full: begin() knows"
