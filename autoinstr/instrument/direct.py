@@ -12,7 +12,7 @@ import time
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.instrument.wrappers import no_frame
+from autoinstr.instrument.wrappers import no_frame, when_done
 from autoinstr.targets.attributes import NOTHING
 
 if TYPE_CHECKING:
@@ -72,7 +72,45 @@ def direct_call(ranges: FunctionRanges, target: int, function: FunctionType, tol
             words[k] = clock()
             finish(target, name, start, writer, args, kwargs, result)
 
-    ours = functools.update_wrapper(call_and_tell if told else call, function)
+    return _in_place_of(function, call_and_tell if told else call, target)
+
+
+def direct_future(ranges: FunctionRanges, target: int, function: FunctionType) -> FunctionType:
+    """As direct_call, for a function that may return a Future: the range then runs until the Future is done, in whatever thread."""
+    clock = time.perf_counter_ns
+    names, local, begin, finish, recorder = ranges.names, ranges.local, ranges.begin_record, ranges.finish, ranges.recorder
+
+    @no_frame
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not ranges.active:
+            return function(*args, **kwargs)
+        try:
+            name = names[target]
+            next_record, words = local.slots
+            i, j, k = next_record()
+        except Exception:
+            name, words, i, j, k = begin(target)
+        writer, thread, result, pending = recorder.writer, getattr(local, "thread", 0), NOTHING, False
+        words[i] = name
+        words[j] = start = clock()
+
+        def end(result: Any = NOTHING) -> None:
+            words[k] = clock()
+            finish(target, name, start, writer, args, kwargs, result, thread)
+
+        try:
+            result = function(*args, **kwargs)
+            pending = when_done(result, end)
+            return result
+        finally:
+            if not pending:
+                end(result)
+
+    return _in_place_of(function, call, target)
+
+
+def _in_place_of(function: FunctionType, call: Any, target: int) -> FunctionType:
+    ours = functools.update_wrapper(call, function)
     ours.__dict__["_autoinstr_target"] = target
     ours.__dict__["_torchdynamo_inline"] = function  # traced code has the original in it
     assert isinstance(ours, FunctionType)

@@ -82,14 +82,18 @@ class FunctionRanges:
             self._failed(error)
             return self.recorder.nowhere
 
-    def _finish(self, target: int, name: int, start_ns: int, writer: object, args: Any, kwargs: Any, result: Any) -> None:
-        """A call of a method or function has ended. Never raises an Exception."""
+    def _finish(
+        self, target: int, name: int, start_ns: int, writer: object, args: Any, kwargs: Any, result: Any, thread: int | None = None
+    ) -> None:
+        """A call of a method or function has ended, begun in this thread or in `thread`. Never raises an Exception."""
         if writer is not None and writer is not self.recorder.writer:
             return  # the process has forked in the middle of the call
+        if thread is None:
+            thread = getattr(self.local, "thread", 0)
         if "." in self._targets[target].qualname and args:
-            self._tell(target, getattr(self.local, "thread", 0), name, start_ns, args[0], args[1:], kwargs, result)
+            self._tell(target, thread, name, start_ns, args[0], args[1:], kwargs, result)
         else:
-            self._tell(target, getattr(self.local, "thread", 0), name, start_ns, None, args, kwargs, result)
+            self._tell(target, thread, name, start_ns, None, args, kwargs, result)
 
     # -- for wrappers.py ----------------------------------------------------------------------------------------------------------------
 
@@ -209,10 +213,14 @@ class FunctionPatches:
             return
         kind = wrappers.kind_of(function) if target.kind == "auto" else target.kind
         number = self._ranges.add(target)
+        ours: Any
         if kind == "sync" and target.package and direct.takes(function):
-            setattr(owner, attribute, direct.direct_call(self._ranges, number, function, bool(target.attributes)))
+            ours = direct.direct_call(self._ranges, number, function, bool(target.attributes))
+        elif kind == "future" and target.package and direct.takes(function):
+            ours = direct.direct_future(self._ranges, number, function)
         else:
-            setattr(owner, attribute, wrappers.TargetWrapper(function, wrappers.KINDS[kind](self._ranges, number)))
+            ours = wrappers.TargetWrapper(function, wrappers.KINDS[kind](self._ranges, number))
+        setattr(owner, attribute, ours)
 
     def _miss(self, target: Target, module: ModuleType) -> None:
         near = resolve.nearest_attribute(target, module)

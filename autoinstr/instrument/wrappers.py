@@ -171,7 +171,7 @@ def future(ranges: Ranges, target: int) -> Wrapper:
         pending = False
         try:
             result = wrapped(*args, **kwargs)
-            pending = _when_done(result, lambda: ranges.end(begun, target, instance, args, kwargs, NOTHING))
+            pending = when_done(result, lambda: ranges.end(begun, target, instance, args, kwargs, NOTHING))
             return result
         finally:
             if not pending:
@@ -180,7 +180,8 @@ def future(ranges: Ranges, target: int) -> Wrapper:
     return call
 
 
-def _when_done(result: Any, then: Callable[[], None]) -> bool:
+def when_done(result: Any, then: Callable[[], None]) -> bool:
+    """`then` is called when the Future `result` is done; False where it is none."""
     add = getattr(result, "add_done_callback", None)
     if add is None or not callable(getattr(result, "done", None)):
         return False

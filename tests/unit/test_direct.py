@@ -6,7 +6,9 @@ import inspect
 import pickle
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from types import FunctionType
 from typing import Any
 
@@ -72,6 +74,32 @@ def test_a_call_is_made_once_and_recorded(recorded: Recorded, attributes: tuple[
     with pytest.raises(ValueError, match="negative"):
         ours(-1)
     assert recorded.read()[0] == [("work", True)] * 2
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_range_around_a_future_ends_when_that_is_done(recorded: Recorded, late: bool) -> None:
+    future: Future[int] = Future()
+    target = Target("submit", __name__, "Service.submit", "future", (), "", "", ("count",), True, "vllm", "vllm", "")
+    ours: Any = direct.direct_future(recorded.ranges, recorded.ranges.add(target), lambda self, items: future)  # type: ignore[arg-type]
+    if not late:
+        future.set_result(1)
+    assert ours(Service(), [1, 2]) is future
+    assert recorded.recorder.writer is not None
+    still_open = Recording(recorded.recorder.writer.path).open_ranges()
+    assert len(still_open) == late
+    if late:
+        other = Thread(target=future.set_result, args=(1,))
+        other.start()
+        other.join(timeout=60)
+    assert recorded.read() == ([("submit", True)], [{"count": 2}])
+
+
+def test_what_is_no_future_ends_with_the_call(recorded: Recorded) -> None:
+    target = Target("submit", __name__, "Service.submit", "future", (), "", "", (), True, "vllm", "vllm", "")
+    ours: Any = direct.direct_future(recorded.ranges, recorded.ranges.add(target), work)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="negative"):
+        ours(-1)
+    assert recorded.read() == ([("submit", True)], [])
 
 
 def test_off_it_records_nothing(recorded: Recorded) -> None:

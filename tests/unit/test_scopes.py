@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from autoinstr.instrument import scopes
+from tests.unit.test_direct import Recorded
 
 SOURCE = """
 import contextlib
@@ -32,19 +34,22 @@ def record_function_or_nullcontext(name):
 """
 
 
-class Ranges:
-    """Notes begins and ends."""
+class Process:
+    """A process that records."""
 
-    def __init__(self) -> None:
-        self.active = True
-        self.said: list[str] = []
+    def __init__(self, folder: Path) -> None:
+        self.recorded = Recorded(folder)
+        self.ranges = self.recorded.ranges
 
-    def begin_named(self, domain: str, message: str) -> str:
-        self.said.append(f"+{domain}/{message}")
-        return message
+    def names(self) -> list[str]:
+        return [name for name, ended in self.recorded.read()[0] if ended]
 
-    def end_named(self, begun: str) -> None:
-        self.said.append(f"-{begun}")
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[Process]:
+    made = Process(tmp_path)
+    yield made
+    made.recorded.recorder.close()
 
 
 @pytest.fixture(params=[False, True], ids=["null", "switched on"])
@@ -55,50 +60,55 @@ def module(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     yield made
 
 
-def test_a_scope_is_a_range_around_the_native_one(module: Any) -> None:
-    ranges: Any = Ranges()
+def test_a_scope_is_a_range_around_the_native_one(process: Process, module: Any) -> None:
     function = module.record_function_or_nullcontext
-    assert scopes.apply(ranges, "vllm", module, function)
-    with function("schedule: allocate") as inside:
-        assert inside == ("native" if module.switched_on else "schedule: allocate")
-        assert ranges.said == ["+vllm/schedule: allocate"]
-    assert ranges.said == ["+vllm/schedule: allocate", "-schedule: allocate"]
-    assert module.entered == (["schedule: allocate", "out"] if module.switched_on else [])
+    assert scopes.apply(process.ranges, "vllm", module, function)
+    for _ in range(3):
+        with function("schedule: allocate") as inside:
+            assert inside == ("native" if module.switched_on else "schedule: allocate")
+    with function("other"):
+        pass
+    assert module.entered[:2] == (["schedule: allocate", "out"] if module.switched_on else [])
+    assert process.names() == ["schedule: allocate"] * 3 + ["other"]
 
 
-def test_off_it_is_the_native_one(module: Any) -> None:
-    ranges: Any = Ranges()
-    ranges.active = False
-    scopes.apply(ranges, "vllm", module, module.record_function_or_nullcontext)
+def test_scopes_nest(process: Process, module: Any) -> None:
+    function = module.record_function_or_nullcontext
+    scopes.apply(process.ranges, "vllm", module, function)
+    with function("outer"), function("inner"), function("inner"):
+        pass
+    assert process.names() == ["outer", "inner", "inner"]
+
+
+def test_off_it_is_the_native_one(process: Process, module: Any) -> None:
+    process.ranges.active = False
+    scopes.apply(process.ranges, "vllm", module, module.record_function_or_nullcontext)
     made = module.record_function_or_nullcontext("x")
     assert type(made) is (module.native if module.switched_on else contextlib.nullcontext)
-    assert ranges.said == []
 
 
-def test_exceptions_pass_as_the_native_one_lets_them(module: Any) -> None:
-    ranges: Any = Ranges()
+def test_exceptions_pass_as_the_native_one_lets_them(process: Process, module: Any) -> None:
     function = module.record_function_or_nullcontext
-    scopes.apply(ranges, "vllm", module, function)
+    scopes.apply(process.ranges, "vllm", module, function)
     with pytest.raises(ValueError, match="inside"), function("x"):
         raise ValueError("inside")
     with contextlib.nullcontext() if module.switched_on else pytest.raises(KeyError), function("x"):
         raise KeyError
-    assert ranges.said == ["+vllm/x", "-x"] * 2
+    assert process.names() == ["x", "x"]
 
 
-def test_applied_twice_there_is_one_range(module: Any) -> None:
-    ranges: Any = Ranges()
+def test_applied_twice_there_is_one_range(process: Process, module: Any) -> None:
     function = module.record_function_or_nullcontext
-    scopes.apply(ranges, "vllm", module, function)
-    scopes.apply(ranges, "vllm", module, function)
+    scopes.apply(process.ranges, "vllm", module, function)
+    scopes.apply(process.ranges, "vllm", module, function)
     with function("x"):
         pass
-    assert ranges.said == ["+vllm/x", "-x"]
+    assert process.names() == ["x"]
 
 
-def test_a_vllm_without_the_variable_is_left_alone() -> None:
+def test_a_vllm_without_the_variable_is_left_alone(process: Process) -> None:
     old = ModuleType("old")
     exec("def record_function_or_nullcontext(name): return name", old.__dict__)
     before = dict(old.__dict__)
-    assert not scopes.apply(None, "vllm", old, old.record_function_or_nullcontext)  # type: ignore[arg-type]
+    assert not scopes.apply(process.ranges, "vllm", old, old.record_function_or_nullcontext)
     assert old.__dict__ == before
