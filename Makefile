@@ -2,9 +2,10 @@
 PYTHON ?= $(firstword $(foreach name,python3.11 python3 python3.12 python3.13 python3.10 python3.9,$(shell command -v $(name))))
 RUN := .venv/bin/python
 STAMP := .venv/.installed
+NPU_STAMP := .venv-npu/.installed
 PYTEST := $(RUN) -m pytest
 
-.PHONY: help setup test test-unit test-long demo lint types bench compat clean
+.PHONY: help setup setup-npu test test-unit test-npu test-long demo lint types bench compat clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -16,11 +17,20 @@ $(STAMP): requirements/torch.txt requirements/vllm.txt requirements/peers.txt re
 	@requirements/install.sh "$(PYTHON)"
 	@touch $@
 
+setup-npu: $(NPU_STAMP) ## make .venv-npu: torch_npu beside all that .venv has
+
+$(NPU_STAMP): requirements/npu.txt requirements/npu.sh $(STAMP)
+	@requirements/npu.sh
+	@touch $@
+
 test: setup ## the whole suite but what is marked long (at most 20 minutes), two files at a time
-	$(PYTEST) -m "not long" -n 2 --dist loadgroup --no-loadscope-reorder
+	$(PYTEST) -m "not long and not npu" -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-unit: setup ## the fast tests, without torch
 	$(PYTEST) tests/unit
+
+test-npu: setup-npu ## torch_npu's real wheel on simulated CANN libraries (needs gcc)
+	$(PYTEST) tests/npu
 
 test-long: setup ## what takes longer: soak, scale, fuzz, every Python version
 	$(PYTEST) -m long
