@@ -24,7 +24,7 @@ $(NPU_STAMP): requirements/npu.txt requirements/npu.sh $(STAMP)
 	@touch $@
 
 test: setup ## the whole suite but what is marked long (at most 20 minutes), two files at a time
-	$(PYTEST) -m "not long and not npu" -n 2 --dist loadgroup --no-loadscope-reorder
+	$(PYTEST) -m "not long and not npu" -n 2 --no-loadscope-reorder
 
 test-unit: setup ## the fast tests, without torch
 	$(PYTEST) tests/unit

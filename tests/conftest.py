@@ -25,13 +25,28 @@ def _state() -> dict[str, Any]:
     }
 
 
+# These share an engine, started by a fixture of the whole session.
+SHARING = ("tests/vllm/test_offline.py", "tests/vllm/test_reports.py")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `-n`: files are run whole, all of vLLM's by one worker (they share engines), which begins with them: they take the longest."""
-    for item in items:
-        folder = item.path.relative_to(REPO / "tests").parts[0]
-        item.add_marker(pytest.mark.xdist_group("vllm" if folder == "vllm" else str(item.path)))
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args != ("vllm",))  # type: ignore[union-attr]
+    """Tests of vLLM come first: they take the longest, and `-n` hands files out in this order."""
+    items.sort(key=lambda item: item.path.parent.name != "vllm")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For `-n`: a file is run whole by one worker, and so are those that share an engine. (`--dist loadgroup` would be this, but xdist 3.8
+    writes the groups into an attribute that pytest 9.2 does not read.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return SHARING[0] if file in SHARING else file
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(autouse=True)
