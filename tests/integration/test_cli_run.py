@@ -99,10 +99,10 @@ def test_the_process_is_the_command() -> None:
     """The same process id: a supervisor that signals it reaches the command."""
     child = subprocess.Popen([*MODULE, "run", "--", "sleep", "60"], env=environ(), cwd="/")
     try:
-        while b"sleep" not in Path(f"/proc/{child.pid}/cmdline").read_bytes():
+        while not Path(f"/proc/{child.pid}/cmdline").read_bytes().startswith(b"sleep"):
             assert child.poll() is None
-        child.send_signal(signal.SIGINT)
-        assert child.wait(timeout=30) == -signal.SIGINT
+        child.send_signal(signal.SIGTERM)  # not SIGINT, which a shell's background jobs ignore, and so does all that they start
+        assert child.wait(timeout=30) == -signal.SIGTERM
     finally:
         child.kill()
 

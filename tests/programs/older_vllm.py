@@ -7,6 +7,7 @@ vLLM's own around one, both made with the Worker; 0.17 and later: made at the fi
 from __future__ import annotations
 
 import importlib.abc
+import importlib.machinery
 import importlib.util
 import json
 import os
@@ -168,7 +169,8 @@ def live(shape: str) -> dict:
 
 
 def main() -> None:
-    sys.meta_path.insert(1, Sources())  # before a vLLM that is installed, behind a finder that watches imports
+    # Before a vLLM that is installed, behind whatever watches imports.
+    sys.meta_path.insert(sys.meta_path.index(importlib.machinery.BuiltinImporter), Sources())
     import vllm.envs
 
     told = {"environment": os.environ.get("VLLM_TORCH_PROFILER_DIR"), "factors": vllm.envs.compile_factors()}
