@@ -1,4 +1,4 @@
-"""Makes a function of ours look, in frames, like the line of torch that it stands for.
+"""Makes a function of ours look, in frames, like the line of torch that it stands for, or like none that counts.
 
 Our function takes the place of torch's `_call_impl`. A warning raised in a user's `forward` with stacklevel=2, a warning filter on
 `torch.nn.modules.module`, torch._dynamo's rule that skips frames of torch's files, and a traceback must find what they find without us: so
@@ -10,7 +10,19 @@ from __future__ import annotations
 
 import sys
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
+
+# `warnings` does not count frames of this file name, so a warning that is raised with a stacklevel beneath one names the line that it names
+# without us (CPython's Lib/warnings.py, `_is_internal_frame`); torch._dynamo skips such frames.
+IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def no_frame(function: _F) -> _F:
+    """The same function under the file name of Python's import system."""
+    function.__code__ = function.__code__.replace(co_filename=IMPORT_SYSTEM)
+    return function
 
 
 def as_frame_of(function: Callable[..., Any], module: ModuleType, name: str, line: int) -> FunctionType:

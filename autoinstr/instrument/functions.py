@@ -99,12 +99,8 @@ class FunctionRanges:
 
     def _begin(self, target: int) -> _Begun | None:
         """A range of the target begins in this thread. Never raises an Exception."""
-        try:
-            row = self._targets[target]
-            return self._store(self.recorder.define("range", row.domain, row.name))
-        except Exception as error:
-            self._failed(error)
-            return None
+        row = self._targets[target]
+        return self.begin_named(row.domain, row.name)
 
     def _end(self, begun: _Begun | None, target: int, instance: Any, args: Any, kwargs: Any, result: Any) -> None:
         """It ends, in whatever thread. Never raises an Exception."""
@@ -126,7 +122,7 @@ class FunctionRanges:
             if result is not NOTHING:
                 for event in self._events[target]:
                     for message, its_fields in event(instance, args, kwargs, result):
-                        self.recorder.mark(self.recorder.define("mark", self._targets[target].domain, message), its_fields)
+                        self.mark(self._targets[target].domain, message, its_fields)
         except Exception as error:
             row = self._targets[target]
             log.once(f"attributes of {row.name}", "debug", "attributes could not be read", target=row.name, error=repr(error))
@@ -136,7 +132,12 @@ class FunctionRanges:
     def begin_named(self, domain: str, message: str) -> _Begun | None:
         """A range that is no wrapped function's begins in this thread. Never raises an Exception."""
         try:
-            return self._store(self.recorder.define("range", domain, message))
+            name = self.recorder.define("range", domain, message)
+            words, i, j, k = self.recorder.next_record()
+            start = _clock()
+            words[i] = name
+            words[j] = start
+            return _Begun(words, k, getattr(self.local, "thread", 0), name, start, self.recorder.writer)
         except Exception as error:
             self._failed(error)
             return None
@@ -156,13 +157,6 @@ class FunctionRanges:
         except Exception as error:
             self._failed(error)
 
-    def _store(self, name: int) -> _Begun:
-        words, i, j, k = self.recorder.next_record()
-        start = _clock()
-        words[i] = name
-        words[j] = start
-        return _Begun(words, k, getattr(self.recorder.local, "thread", 0), name, start, self.recorder.writer)
-
 
 class FunctionPatches:
     """Wraps each target once its module is imported. Wrapped targets stay wrapped: programs bind methods early."""
@@ -171,7 +165,6 @@ class FunctionPatches:
         self._ranges = ranges
         self._targets = targets
         self._local = _thread._local()
-        self.missing: list[tuple[Target, str | None]] = []  # with the nearest name there is
 
     def apply(self) -> None:
         """Register every target with the import hook."""
@@ -223,8 +216,6 @@ class FunctionPatches:
         setattr(owner, attribute, ours)
 
     def _miss(self, target: Target, module: ModuleType) -> None:
-        near = resolve.nearest_attribute(target, module)
-        self.missing.append((target, near))
         version = getattr(sys.modules.get(target.package or target.module.partition(".")[0]), "__version__", None)
         log.once(
             f"missing {target.name}",
@@ -232,6 +223,6 @@ class FunctionPatches:
             "a target is missing here",
             target=target.name,
             wanted=target.qualname,
-            nearest=near,
+            nearest=resolve.nearest_attribute(target, module),
             version=version,
         )

@@ -13,14 +13,11 @@ import time
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.instrument.frames import IMPORT_SYSTEM
 from autoinstr.targets.attributes import NOTHING
 
 if TYPE_CHECKING:
     from autoinstr.instrument.functions import FunctionRanges
-
-# `warnings` does not count frames of this file name, so a warning that the function raises with a stacklevel names the line that it names
-# without us (CPython's Lib/warnings.py, `_is_internal_frame`); torch._dynamo skips such frames.
-_FILE = "<frozen importlib._bootstrap>"
 
 # As in direct.py: three stores into the recording, and what is not at hand comes from begin().
 _TEXT = """\
@@ -122,7 +119,7 @@ def _code(code: CodeType, place: _Place) -> CodeType:
         keywords=", ".join(filter(None, [*(f"'{name}': {name}" for name in named), others])),
     )
     space: dict[str, Any] = {}
-    exec(compile(text, _FILE, "exec", dont_inherit=True), space)
+    exec(compile(text, IMPORT_SYSTEM, "exec", dont_inherit=True), space)
     made: CodeType = space[code.co_name].__code__
     fields: dict[str, Any] = {"co_firstlineno": code.co_firstlineno}
     fields["co_consts"] = tuple(place if one == "place" else one for one in made.co_consts)

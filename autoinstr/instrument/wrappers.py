@@ -9,15 +9,15 @@ from __future__ import annotations
 import inspect
 import pkgutil
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Callable, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 import wrapt
 
+from autoinstr.instrument.frames import no_frame
 from autoinstr.targets.attributes import NOTHING
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
-
 
 
 class Ranges(Protocol):
@@ -32,7 +32,6 @@ class Ranges(Protocol):
         """End it."""
 
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 Wrapper = Callable[[Any, Any, Any, Any], Any]  # wrapt's: wrapped, instance, args, kwargs
 
 
@@ -59,13 +58,6 @@ class TargetWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _by_reference(self)
-
-
-def no_frame(function: _F) -> _F:
-    """The same function under the file name of Python's import system: `warnings` does not count frames of that name, so a warning that the
-    wrapped raises with a stacklevel names the same line as without us (CPython's Lib/warnings.py, `_is_internal_frame`)."""
-    function.__code__ = function.__code__.replace(co_filename="<frozen importlib._bootstrap>")
-    return function
 
 
 def sync(ranges: Ranges, target: int) -> Wrapper:

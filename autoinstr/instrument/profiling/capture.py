@@ -19,14 +19,13 @@ from autoinstr import log
 from autoinstr.containment import contained, failed
 from autoinstr.instrument import importhook
 from autoinstr.instrument.profiling.patching import replace
-from autoinstr.instrument.profiling.table import rows
+from autoinstr.instrument.profiling.table import BOUNDS, rows
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 PREFIX = "capture"  # of the trace of a session of its own, where this vLLM takes one
-# What would make the profiler start later than it is told to, or stop earlier: of vLLM's configuration, and of a profiler made from it.
-_BOUNDS = ("delay_iterations", "max_iterations", "wait_iterations", "warmup_iterations")
+# What table.BOUNDS are of a profiler that has been made.
 _BOUNDS_MADE = ("_delay_iters", "_max_iters")
 
 
@@ -159,7 +158,7 @@ def _prepare(worker: Any, stacks: bool) -> Callable[[], None]:
         if given is None:
             return lambda: None
         changed = copy.copy(given)
-        for name in _BOUNDS if stacks else (*_BOUNDS, "torch_profiler_with_stack"):
+        for name in BOUNDS if stacks else (*BOUNDS, "torch_profiler_with_stack"):
             if hasattr(changed, name):
                 object.__setattr__(changed, name, type(getattr(changed, name))(0))
         worker.profiler_config = changed

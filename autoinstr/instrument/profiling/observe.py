@@ -13,7 +13,7 @@ from autoinstr.containment import contained
 from autoinstr.instrument import importhook
 from autoinstr.instrument.profiling.flags import Flag, Follower
 from autoinstr.instrument.profiling.patching import replace
-from autoinstr.instrument.profiling.table import rows
+from autoinstr.instrument.profiling.table import BOUNDS, rows
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from autoinstr.instrument.profiling.state import Profilers
 
 _ENGINE = "engine"  # the key of an announced profile
-_BOUNDS = ("delay_iterations", "max_iterations", "wait_iterations", "warmup_iterations")
 _OLD_BOUNDS = ("VLLM_PROFILER_DELAY_ITERS", "VLLM_PROFILER_MAX_ITERS")  # vLLM 0.12
 
 
@@ -211,7 +210,7 @@ def _has_bounds(engine: Any, signature: inspect.Signature, args: Any, kwargs: An
     parallel = getattr(config, "parallel_config", None)
     if "ray" in str(getattr(parallel, "distributed_executor_backend", "")).lower() or getattr(parallel, "nnodes", 1) != 1:
         return False  # Workers on other hosts: what they show is not seen here
-    for name in _BOUNDS:
+    for name in BOUNDS:
         asked = _argument(signature, engine, args, kwargs, name, None)
         if asked if asked is not None else getattr(getattr(config, "profiler_config", None), name, 0):
             return True

@@ -25,9 +25,3 @@ def replace(owner: Any, name: str, make: Callable[[Any], Callable[..., Any]]) ->
     setattr(ours, _MARK, owner)
     setattr(owner, name, ours)
     return True
-
-
-def hidden(function: Any) -> Any:
-    """The same function under the file name of Python's import system: a warning's stacklevel does not count its frame."""
-    function.__code__ = function.__code__.replace(co_filename="<frozen importlib._bootstrap>")
-    return function

@@ -17,6 +17,8 @@ class Row(NamedTuple):
     use: str  # the name by which the code asks for its rows
 
 
+# What makes a profiler start later than it is told to, or stop earlier: fields of vLLM's configuration.
+BOUNDS = ("delay_iterations", "max_iterations", "wait_iterations", "warmup_iterations")
 ROWS = (
     # The profiler without a flag (enable.py).
     Row("vllm", "vllm.engine.arg_utils", "EngineArgs.create_engine_config", "sync", "", "", "config"),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr import log
 from autoinstr.containment import failed
-from autoinstr.instrument.profiling.patching import hidden, replace
+from autoinstr.instrument.frames import no_frame
+from autoinstr.instrument.profiling.patching import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,7 @@ def rewrite(cls: type, values: Mapping[str, Any], builds: Mapping[str, Build]) -
                     failed(f"setting the profiler parameter {name}", error)
             return bound.args, bound.kwargs
 
-        @hidden
+        @no_frame
         def init(self: Any, *args: Any, **kwargs: Any) -> None:
             try:
                 args, kwargs = arguments(self, args, kwargs, str(sys._getframe(1).f_globals.get("__name__")))
