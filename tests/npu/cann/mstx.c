@@ -1,12 +1,14 @@
 /* libms_tools_ext.so: mstx, and the log of every call.
  *
  * Simulated: ids, domains, marks, ranges. Each call is one JSON object on a line of its own, with the keys
- *   call (start, end, mark, domain, acl), domain ("default" where none was given), message, stream (its id, 0: none), id (of the range; 0: none), pid, tid,
- *   ns (CLOCK_MONOTONIC, Python's time.monotonic_ns) and wall_ns; for `acl`, domain is the name of the profiling entry point.
+ *   call (start, end, mark, domain, acl), domain ("default" where none was given), message, stream (its id, 0: none),
+ *   id (of the range; 0: none), pid, tid, ns (CLOCK_MONOTONIC, Python's time.monotonic_ns) and wall_ns;
+ *   for `acl`, domain is the name of the profiling entry point.
  * It goes to the file that CANNSIM_LOG names (appended, whole lines also from several processes), and while a profiling session runs to its
- * PROF_.../host/mstx.jsonl too. CANNSIM_LOG=off: to neither; a call then costs two readings of the clock, so that a caller can be timed.
- * Not simulated: whether CANN would keep the event (its own filters, length of messages, full buffers), and device times: a call with a stream is
- * stamped when it is made, not when the device reaches it. */
+ * PROF_.../host/mstx.jsonl too. CANNSIM_LOG=off: to neither; a call then costs two readings of the clock, so that a
+ * caller can be timed.
+ * Not simulated: whether CANN would keep the event (its own filters, length of messages, full buffers), and device times:
+ * a call with a stream is stamped when it is made, not when the device reaches it. A message is cut at 60 KB. */
 #include "cannsim.h"
 #include <pthread.h>
 #include <sys/syscall.h>
@@ -20,7 +22,8 @@ static int open_to_append(const char *path) { return open(path, O_WRONLY | O_CRE
 static void begin(void) {
     const char *path = getenv("CANNSIM_LOG");
     off = path && !strcmp(path, "off");
-    if (path && *path && !off && (log_file = open_to_append(path)) < 0) perror("CANNSIM_LOG"), abort(); /* a test must not pass for want of a log */
+    if (path && *path && !off && (log_file = open_to_append(path)) < 0)
+        perror("CANNSIM_LOG"), abort(); /* a test must not pass for want of a log */
     pthread_atfork(NULL, NULL, in_child);
 }
 static char *quote(char *to, char *end, const char *s) {

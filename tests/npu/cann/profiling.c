@@ -1,7 +1,8 @@
 /* libascendcl.so, the profiling entry points (msprof).
  *
- * Simulated: a session makes PROF_<n>_<time>_CANNSIM<pid>/host in the folder it is given, as msprof does, and has libms_tools_ext write its mstx
- * calls there; what was asked for (init, configuration, start, stop, finalize) is logged as `acl` lines (see mstx.c).
+ * Simulated: a session makes PROF_<n>_<time>_CANNSIM<pid>/host in the folder it is given, as msprof does, and has
+ * libms_tools_ext write its mstx calls there; what was asked for (init, configuration, start, stop, finalize) is logged
+ * as `acl` lines (see mstx.c).
  * Not simulated: the data. No kernel, task, link or counter is ever written here, and MsprofReport... are accepted and dropped. */
 #include "cannsim.h"
 #include <sys/stat.h>
@@ -44,7 +45,8 @@ int aclprofStart(const void *config) { note("aclprofStart", folder); session(fol
 int aclprofStop(const void *config) { session(NULL); note("aclprofStop", folder); return 0; }
 int aclprofFinalize(void) { note("aclprofFinalize", folder); return 0; }
 int aclprofSetConfig(int kind, const char *text, size_t n) { note("aclprofSetConfig", text); return 0; }
-OK(aclprofDestroyConfig) OK(aclprofWarmup) OK(aclprofRegisterDeviceCallback) OK(aclprofMarkEx) OK(aclprofGetStepTimestamp) OK(aclprofDestroyStepInfo)
+OK(aclprofDestroyConfig) OK(aclprofWarmup) OK(aclprofRegisterDeviceCallback) OK(aclprofMarkEx) OK(aclprofGetStepTimestamp)
+OK(aclprofDestroyStepInfo)
 void *aclprofCreateStepInfo(void) { return NULL; }
 
 OK(MsprofRegisterCallback) OK(MsprofReportApi) OK(MsprofReportCompactInfo) OK(MsprofReportAdditionalInfo)
