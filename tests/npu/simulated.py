@@ -51,7 +51,7 @@ class Call(NamedTuple):
     pid: int
     tid: int
     ns: int
-    wall_ns: int
+    raw_ns: int
 
 
 class Ran(NamedTuple):

@@ -24,7 +24,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parents[2] / ".cache" / "cannsim"
-LIBRARIES = {"libascendcl.so": ["runtime.c", "profiling.c"], "libms_tools_ext.so": ["mstx.c"]}  # what has functions
+LIBRARIES = {"libascendcl.so": ["runtime.c", "profiling.c", "tasks.c"], "libms_tools_ext.so": ["mstx.c"]}  # what has functions
 OPENED = ("libmsprofiler.so", "libascend_hal.so")  # opened by name; empty, because dlsym finds libascendcl's functions through them
 MSPROF = "tools/profiler/profiler_tool/analysis/msprof"
 FOLDERS = ("opp", "runtime", "compiler", "tools/profiler/bin", MSPROF)  # torch_npu looks whether they are there

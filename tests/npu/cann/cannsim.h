@@ -22,4 +22,16 @@ static inline long long setting(const char *name, long long otherwise) {
     const char *value = getenv(name);
     return value && *value ? atoll(value) : otherwise;
 }
+static inline int open_to_append(const char *path) { return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600); }
+/* A file of the profiling session, in its folder (NULL: none), in place of the one before. */
+static inline void change_file(int *file, const char *folder, const char *name) {
+    char path[4200];
+    int next = -1, before = *file;
+    if (folder) {
+        snprintf(path, sizeof path, "%s/%s", folder, name);
+        if ((next = open_to_append(path)) < 0) perror(path);
+    }
+    *file = next;
+    if (before >= 0) usleep(1000), close(before); /* another thread may be writing its line */
+}
 #endif

@@ -5,8 +5,9 @@ for its device is replaced by: lay CPU tensors over the arguments, run the CPU k
 Storages, views and everything above the dispatcher stay torch_npu's.
 
 Simulated: results (each operator's are the CPU's; torch_npu may choose other operators than the CPU does), shapes, strides, mutation and
-aliasing of arguments.
-Not simulated: time (a kernel is done before the call returns), the task queue (no kernel goes through it; mstx calls with a stream do),
+aliasing of arguments. While a profiling session collects tasks, each operator launches one, `cannsim_<operator>`, on the current stream
+(tasks.c), that lasts as long as the CPU kernel took.
+Not simulated: time (a kernel is done before the call returns), copies between host and device as tasks,
 formats of the device, operators that torch_npu defines itself (`torch_npu.npu_*` fail: aclnn is missing), and random numbers: they are the
 CPU's, from one CPU generator for each seed of the device.
 """
@@ -14,16 +15,21 @@ CPU's, from one CPU generator for each seed of the device.
 from __future__ import annotations
 
 import ctypes
+import time
 from typing import Any, Callable
 
 import torch
+import torch_npu
 from torch.utils._pytree import tree_leaves, tree_map
 
 KEY = "PrivateUse1"
 # Operators that allocate or make another view: torch_npu's own are right on any memory.
 KEEP = {"empty", "empty_strided", "new_empty_strided", "resize_", "set_", "is_set_to", "record_stream", "is_pinned", "_pin_memory"}
 KEEP |= {"as_strided", "as_strided_", "view", "_reshape_alias", "unfold", "alias"}
+COPIES = {"copy_", "_foreach_copy_", "_copy_from_and_resize"}  # no kernel where a side is the host's
 _generators: dict[int, torch.Generator] = {}
+_cann = ctypes.CDLL("libascendcl.so")  # lets go of the interpreter, as a launch must: the task queue may be full
+_cann.cannsim_launch.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64]
 
 
 def on_device(value: Any) -> bool:
@@ -58,8 +64,17 @@ def copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return new
 
 
+def launch(name: str, device: torch.device | None, took_ns: int) -> None:
+    """Leaves the task of an operator in the profile that is being made, if there is one."""
+    if device is not None and device.type == "npu" and _cann.cannsim_tasks_wanted():
+        index = torch.npu.current_device() if device.index is None else device.index
+        stream = torch_npu._C._npu_getCurrentRawStreamNoWait(index)
+        _cann.cannsim_launch(f"cannsim_{name}".encode(), b"AI_CORE", index, stream, took_ns)
+
+
 def kernel(op: Any, compute: Callable[..., Any]) -> Callable[..., Any]:
     """`op` on the device, computed on the CPU by `compute`."""
+    base = op._schema.name.partition("::")[2]
     arguments = op._schema.arguments
     names = [argument.name for argument in arguments]
     written = [a.name for a in arguments if a.alias_info is not None and a.alias_info.is_write]
@@ -75,7 +90,11 @@ def kernel(op: Any, compute: Callable[..., Any]) -> Callable[..., Any]:
             cpu["device"] = torch.device("cpu")
         if cpu.get("pin_memory"):
             cpu["pin_memory"] = False
+        began = time.perf_counter_ns()
         result = compute(**cpu)
+        took = time.perf_counter_ns() - began
+        tensors = [leaf for leaf in tree_leaves(given) if isinstance(leaf, torch.Tensor)]
+        copies = base == "_local_scalar_dense" or (base in COPIES and not all(map(on_device, tensors)))
         originals: dict[int, Any] = {}  # the kernel gives back an argument that it has written: so must we
         for name in written:
             for original, stand_in in zip(tree_leaves(given.get(name)), tree_leaves(cpu.get(name))):
@@ -89,16 +108,18 @@ def kernel(op: Any, compute: Callable[..., Any]) -> Callable[..., Any]:
                 return originals[id(value)]
             return copied(value, target) if isinstance(value, torch.Tensor) and target.type == "npu" else value
 
-        return tree_map(raised, result)
+        return tree_map(raised, result), None if copies else target, took
 
     def quiet(*args: Any, **more: Any) -> Any:
         # What the stand-in does on the CPU is no operator of the program: no profiler shall see it.
         torch.autograd._enable_record_function(False)
         try:
             with torch.no_grad():
-                return run(*args, **more)
+                result, device, took = run(*args, **more)
         finally:
             torch.autograd._enable_record_function(True)
+        launch(base, device, took)
+        return result
 
     return quiet
 

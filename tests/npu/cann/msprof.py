@@ -1,11 +1,15 @@
 """Simulated `msprof --export=on --output=PROF_...`: with `--type=db` the database that torch_npu merges into its own, else the timeline.
 
-Simulated: the tables MSTX_EVENTS, STRING_IDS and ENUM_MSTX_EVENT_TYPE, from host/mstx.jsonl: marks, and ranges whose start and end both
-fall into the session (as the real one drops ranges begun before it). Times are wall-clock ns of the host.
-Not simulated: everything else: no kernel, no task, no CANN call, no connection. connectionId and globalTid are made up in the manner of the
-real one.
+Simulated: MSTX_EVENTS from host/mstx.jsonl: marks, and ranges whose start and end both fall into the session (as the real one drops
+ranges begun before it); TASK, COMPUTE_TASK_INFO and CANN_API (the launches, of level node) from host/tasks.jsonl, where aclprofStart asked
+for tasks; their STRING_IDS and enumerations. Columns as in msprof's own description of its database. Times are wall-clock ns, by
+host/start_info, as torch_npu reckons them.
+Not simulated: every other table and column (shapes, formats, counters, calls of other levels, device times of marks and ranges with a
+stream). globalTid and connection ids are made up in the manner of the real one; which operator a launch belongs to is not said here:
+torch_npu finds out.
 """
 
+import ast
 import json
 import os
 import sqlite3
@@ -14,6 +18,7 @@ import time
 from typing import Any
 
 NO_ID = 4294967295
+NODE = 10000
 TABLES = """
 CREATE TABLE STRING_IDS(id INTEGER PRIMARY KEY, value TEXT);
 CREATE TABLE ENUM_MSTX_EVENT_TYPE(id INTEGER PRIMARY KEY, name TEXT);
@@ -21,10 +26,40 @@ INSERT INTO ENUM_MSTX_EVENT_TYPE VALUES (0, 'marker'), (1, 'push/pop'), (2, 'sta
 CREATE TABLE MSTX_EVENTS(startNs INTEGER, endNs INTEGER, eventType INTEGER, rangeId INTEGER, category INTEGER, message INTEGER,
                          globalTid INTEGER, endGlobalTid INTEGER, domainId INTEGER, connectionId INTEGER);
 """
+TASK_TABLES = """
+CREATE TABLE ENUM_API_TYPE(id INTEGER PRIMARY KEY, name TEXT);
+INSERT INTO ENUM_API_TYPE VALUES (20000, 'acl'), (15000, 'model'), (10000, 'node'), (5500, 'communication'), (5000, 'runtime');
+CREATE TABLE CANN_API(startNs INTEGER, endNs INTEGER, type INTEGER, globalTid INTEGER, connectionId INTEGER PRIMARY KEY, name INTEGER);
+CREATE TABLE TASK(startNs INTEGER, endNs INTEGER, deviceId INTEGER, connectionId INTEGER, globalTaskId INTEGER, globalPid INTEGER,
+                  taskType INTEGER, contextId INTEGER, streamId INTEGER, taskId INTEGER, modelId INTEGER);
+CREATE TABLE COMPUTE_TASK_INFO(name INTEGER, globalTaskId INTEGER PRIMARY KEY, blockNum INTEGER, mixBlockNum INTEGER, taskType INTEGER,
+                               opType INTEGER, inputFormats INTEGER, inputDataTypes INTEGER, inputShapes INTEGER, outputFormats INTEGER,
+                               outputDataTypes INTEGER, outputShapes INTEGER, attrInfo INTEGER, opState INTEGER, hf32Eligible INTEGER);
+"""
 
 
-def rows(calls: list[dict[str, Any]], strings: dict[str, int]) -> list[tuple[int, ...]]:
-    """The rows of MSTX_EVENTS; fills `strings`."""
+class Strings(dict[str, int]):
+    """The ids of STRING_IDS, given out as they are asked for."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = len(self)
+        return self[text]
+
+
+def read(prof: str, name: str) -> list[dict[str, Any]]:
+    path = os.path.join(prof, "host", name)
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def thread(line: dict[str, Any]) -> int:
+    return int(line["pid"] << 32 | line["tid"])
+
+
+def mstx_rows(calls: list[dict[str, Any]], strings: Strings, wall: int) -> list[tuple[int, ...]]:
+    """The rows of MSTX_EVENTS. wall: what is added to a time of the log."""
     found: list[tuple[int, ...]] = []
     started: dict[int, dict[str, Any]] = {}
     for call in calls:
@@ -34,20 +69,39 @@ def rows(calls: list[dict[str, Any]], strings: dict[str, int]) -> list[tuple[int
         first = call if call["call"] == "mark" else started.pop(call["id"], None) if call["call"] == "end" else None
         if first is None:
             continue
-        message, domain = (strings.setdefault(first[key], len(strings)) for key in ("message", "domain"))
         kind = 2 if call["call"] == "end" else 3 if call["stream"] else 0
-        threads = [(one["pid"] << 32) | one["tid"] for one in (first, call)]
-        found.append((first["wall_ns"], call["wall_ns"], kind, call["id"] or NO_ID, 0, message, *threads, domain, 4000000001 + len(found)))
+        times = [one["raw_ns"] + wall for one in (first, call)]
+        texts = strings[first["message"]], thread(first), thread(call), strings[first["domain"]]
+        found.append((*times, kind, call["id"] or NO_ID, 0, *texts, 4000000001 + len(found)))
     return found
+
+
+def add_tasks(database: sqlite3.Connection, tasks: list[dict[str, Any]], strings: Strings, wall: int) -> None:
+    """Fills the tables of tasks: each has one launch, and one connection that both name."""
+    database.executescript(TASK_TABLES)
+    none = strings["N/A"]
+    for number, task in enumerate(tasks):
+        kind, name, launch = strings[task["kind"]], strings[task["name"]], strings["launch"]
+        host = task["launched"] + wall, task["done"] + wall, NODE, thread(task), task["id"], launch
+        device = task["start"] + wall, task["end"] + wall, task["device"], task["id"], number, task["pid"]
+        database.execute("INSERT INTO CANN_API VALUES (?,?,?,?,?,?)", host)
+        database.execute("INSERT INTO TASK VALUES (?,?,?,?,?,?,?,?,?,?,?)", (*device, kind, NO_ID, task["stream"], number, NO_ID))
+        what = strings[task["name"].removeprefix("cannsim_")] if task["basic"] else none
+        information = name, number, 1, 0, kind, what, *[none] * 9
+        database.execute(f"INSERT INTO COMPUTE_TASK_INFO VALUES ({','.join('?' * len(information))})", information)
 
 
 def export_database(prof: str) -> None:
     """Writes msprof_<time>.db into the PROF folder."""
-    strings: dict[str, int] = {}
+    strings = Strings()
+    with open(os.path.join(prof, "host", "start_info")) as file:
+        info = ast.literal_eval(file.read())
+    wall = int(info["collectionTimeBegin"]) * 1000 - int(info["clockMonotonicRaw"])
     database = sqlite3.connect(os.path.join(prof, f"msprof_{time.strftime('%Y%m%d%H%M%S')}.db"))
     database.executescript(TABLES)
-    with open(os.path.join(prof, "host", "mstx.jsonl"), encoding="utf-8") as file:
-        database.executemany("INSERT INTO MSTX_EVENTS VALUES (?,?,?,?,?,?,?,?,?,?)", rows([json.loads(line) for line in file], strings))
+    database.executemany("INSERT INTO MSTX_EVENTS VALUES (?,?,?,?,?,?,?,?,?,?)", mstx_rows(read(prof, "mstx.jsonl"), strings, wall))
+    if os.path.exists(os.path.join(prof, "host", "tasks.jsonl")):
+        add_tasks(database, read(prof, "tasks.jsonl"), strings, wall)
     database.executemany("INSERT INTO STRING_IDS VALUES (?,?)", [(number, text) for text, number in strings.items()])
     database.commit()
     database.close()

@@ -2,7 +2,8 @@
  *
  * Simulated: ids, domains, marks, ranges. Each call is one JSON object on a line of its own, with the keys
  *   call (start, end, mark, domain, acl), domain ("default" where none was given), message, stream (its id, 0: none),
- *   id (of the range; 0: none), pid, tid, ns (CLOCK_MONOTONIC, Python's time.monotonic_ns) and wall_ns;
+ *   id (of the range; 0: none), pid, tid, ns (CLOCK_MONOTONIC, Python's time.monotonic_ns) and raw_ns
+ *   (CLOCK_MONOTONIC_RAW, what torch_npu's profiler goes by);
  *   for `acl`, domain is the name of the profiling entry point.
  * It goes to the file that CANNSIM_LOG names (appended, whole lines also from several processes), and while a profiling session runs to its
  * PROF_.../host/mstx.jsonl too. CANNSIM_LOG=off: to neither; a call then costs two readings of the clock, so that a
@@ -18,7 +19,6 @@ static int log_file = -1, session_file = -1, off;
 static uint64_t last_id;
 static __thread long thread_id;
 static void in_child(void) { thread_id = 0; }
-static int open_to_append(const char *path) { return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600); }
 static void begin(void) {
     const char *path = getenv("CANNSIM_LOG");
     off = path && !strcmp(path, "off");
@@ -37,7 +37,7 @@ static char *quote(char *to, char *end, const char *s) {
     return to;
 }
 static void record(const char *call, const char *domain, const char *message, const int32_t *stream, uint64_t id) {
-    int64_t ns = clock_ns(CLOCK_MONOTONIC), wall = clock_ns(CLOCK_REALTIME);
+    int64_t ns = clock_ns(CLOCK_MONOTONIC), raw = clock_ns(CLOCK_MONOTONIC_RAW);
     pthread_once(&once, begin);
     if (off || (log_file < 0 && session_file < 0)) return;
     if (!thread_id) thread_id = syscall(SYS_gettid);
@@ -46,21 +46,13 @@ static void record(const char *call, const char *domain, const char *message, co
     to = quote(to, line + 2000, domain ? domain : "default");
     to += sprintf(to, ", \"message\": ");
     to = quote(to, end, message);
-    to += sprintf(to, ", \"stream\": %d, \"id\": %llu, \"pid\": %d, \"tid\": %ld, \"ns\": %lld, \"wall_ns\": %lld}\n", stream ? *stream : 0,
-                  (unsigned long long)id, getpid(), thread_id, (long long)ns, (long long)wall);
+    to += sprintf(to, ", \"stream\": %d, \"id\": %llu, \"pid\": %d, \"tid\": %ld, \"ns\": %lld, \"raw_ns\": %lld}\n", stream ? *stream : 0,
+                  (unsigned long long)id, getpid(), thread_id, (long long)ns, (long long)raw);
     for (int i = 0, files[] = {log_file, session_file}; i < 2; i++)
         if (files[i] >= 0 && write(files[i], line, to - line) != to - line) perror("cannsim: cannot write the log"), abort();
 }
-void cannsim_session(const char *folder) { /* by libascendcl at aclprofStart; NULL at aclprofStop */
-    char path[4200];
-    int file = -1, before = session_file;
-    if (folder) {
-        snprintf(path, sizeof path, "%s/mstx.jsonl", folder);
-        if ((file = open_to_append(path)) < 0) perror(path);
-    }
-    session_file = file;
-    if (before >= 0) usleep(1000), close(before); /* another thread may be writing its line */
-}
+/* by libascendcl at aclprofStart; NULL at aclprofStop */
+void cannsim_session(const char *folder) { change_file(&session_file, folder, "mstx.jsonl"); }
 void cannsim_note(const char *call, const char *text) { record("acl", call, text, NULL, 0); }
 
 static uint64_t start(const char *domain, const char *message, const int32_t *stream) {
