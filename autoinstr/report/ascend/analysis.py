@@ -1,0 +1,123 @@
+"""From a folder to module trees: find, analyse what is raw, run msprof-analyze, read what the databases hold."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import tempfile
+from typing import TYPE_CHECKING, NamedTuple
+
+from autoinstr.report.ascend import diagnosis, offline, profiles, statistic
+from autoinstr.report.ascend.database import Facts, Ranges, connect, read_facts, read_ranges
+from autoinstr.report.ascend.modules import Module, module_tree
+from autoinstr.report.ascend.waiting import Waiting
+from autoinstr.report.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from autoinstr.report.ascend.profiles import Profile
+    from autoinstr.report.ascend.statistic import Statistic
+
+
+class Result(NamedTuple):
+    """One profile: its module tree, or why there is none. `words` are what the tool that failed said."""
+
+    profile: Profile
+    label: str
+    facts: Facts | None = None
+    tree: Module | None = None
+    problem: str = ""
+    remarks: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+class Analysis(NamedTuple):
+    """Everything under one folder. `others` says what else lies there, `remarks` what is to be known of the whole."""
+
+    path: str
+    results: list[Result]
+    others: list[str]
+    remarks: list[str]
+
+    @property
+    def whole(self) -> list[Result]:
+        """Those with a table."""
+        return [one for one in self.results if one.tree is not None]
+
+
+class Tools(NamedTuple):
+    """What was asked for: programs by name (None: look for them), and kinds of torch_npu's export."""
+
+    msprof_analyze: str | None = None
+    python: str | None = None
+    kinds: str = "db"
+
+
+def analyse(path: str, tools: Tools, work: str, rank: int | None = None) -> Analysis:
+    """Analyse all profiles under a folder, or those of one rank. Files of ours go into a folder in `work`. AutoinstrError where there is
+    nothing, or a tool is missing."""
+    found = profiles.find(path, rank)
+    work = tempfile.mkdtemp(dir=work)
+    program = statistic.find_program(tools.msprof_analyze)  # before the long part
+    raw = [one for one in found.profiles if one.raw and not one.database]
+    problems: dict[str, offline.Analysed] = {}
+    if raw:
+        python = offline.python_with_torch_npu(tools.python)
+        waiting = Waiting(sys.stderr, f"torch_npu's offline analysis of {path}")
+        problems = {one.profile.folder: one for one in offline.analyse(raw, python, tools.kinds, work, waiting)}
+    now = sorted((problems[one.folder].profile if one.folder in problems else one for one in found.profiles), key=lambda one: one.order)
+    ready = [one for one in now if one.database]
+    made = statistic.module_statistic(program, ready, work, Waiting(sys.stderr, f"msprof-analyze of {path}")) if ready else []
+    by_folder = {one.folder: rows for one, rows in zip(ready, made)}
+    progress = Progress(sys.stderr, f"ranges of {path}")
+    results = []
+    for one, label in zip(now, profiles.labels(now)):
+        if one.folder in by_folder:
+            results.append(_result(one, label, by_folder[one.folder], progress.tick))
+        else:
+            failed = problems[one.folder]
+            results.append(Result(one, label, problem=failed.problem, words=failed.words))
+    progress.done()
+    return Analysis(path, results, found.others, _same_rank(results))
+
+
+def _result(profile: Profile, label: str, made: Statistic, tick: Callable[[int], None]) -> Result:
+    try:
+        connection = connect(profile.database)
+        try:
+            facts = read_facts(connection)
+            ranges = read_ranges(connection, tick) if facts.ranges else Ranges({}, 0, 0, 0)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        again = "; remove it to analyse the profile again" if profile.raw else ""
+        name = os.path.basename(profile.database)
+        return Result(profile, label, problem=f"{name} cannot be read: {error}{again}", words=made.words)
+    if made.rows:
+        return Result(profile, label, facts, module_tree(ranges, made.rows), remarks=tuple(diagnosis.remarks(facts, ranges)))
+    problem = diagnosis.missing(facts, profiles.settings(profile.folder))
+    if problem:
+        return Result(profile, label, facts, problem=problem)
+    # Nothing is known to be missing: either all operators lie outside the modules, or msprof-analyze failed, which its words tell.
+    if any("ERROR" in line or "Error" in line for line in made.words) and not any("event tree data" in line for line in made.words):
+        return Result(profile, label, facts, problem="msprof-analyze failed", words=made.words)
+    return Result(profile, label, facts, problem=diagnosis.outside(facts))
+
+
+def _same_rank(results: list[Result]) -> list[str]:
+    """Several profiles of one rank: at the same time they are replicas, one after the other they are sessions."""
+    lines = []
+    ranks: dict[int | None, list[Result]] = {}
+    for one in results:
+        ranks.setdefault(one.profile.rank, []).append(one)
+    for rank, alike in ranks.items():
+        if len(alike) < 2:
+            continue
+        spans = sorted((one.facts.start_ns, one.facts.end_ns) for one in alike if one.facts and one.facts.start_ns and one.facts.end_ns)
+        together = any(start < end for (_, end), (start, _) in zip(spans, spans[1:]))
+        kind = "at the same time: replicas, or models of one host" if together else "one after the other: sessions"
+        who = "have no rank" if rank is None else f"call themselves rank {rank}"
+        lines.append(f"{len(alike)} profiles {who} ({kind}); they are kept apart")
+    return lines
