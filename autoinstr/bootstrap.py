@@ -14,7 +14,7 @@ from autoinstr.control import ControlWatcher
 from autoinstr.errors import ConfigError
 from autoinstr.instrument import dynamo, importhook, training
 from autoinstr.instrument.engine_steps import EngineSteps
-from autoinstr.instrument.functions import FunctionPatches
+from autoinstr.instrument.patches import FunctionPatches
 from autoinstr.instrument.profiling import connect as profiling
 from autoinstr.instrument.roles import RolePatches
 from autoinstr.instrument.tracers import ProfilerPatches
@@ -46,11 +46,7 @@ def activate() -> None:
             log.once(warning, "warning", warning)
         first = configuration.WARNED not in os.environ
         os.environ[configuration.WARNED] = "1"  # one line a run, not one a process
-        emitters = tuple("recorder" if name == "auto" else name for name in config.emitter)
-        missing = [name for name in emitters if name not in ("recorder", "none")]
-        if missing:
-            return _stay_off(f"emitter {', '.join(missing)} is not in this version yet; recorder is")
-        if "recorder" not in emitters:
+        if config.emitter == ("none",):
             return _stay_off("the emitter is none")
         session = Session(config, sys.modules["torch.nn.modules.module"])
     except ConfigError as error:
@@ -58,7 +54,7 @@ def activate() -> None:
     _session = session
     os.environ["AUTOINSTR_OUT"] = config.out
     _connect(session, first)
-    _switch(session)
+    _start(session)
 
 
 def session() -> Session | None:
@@ -118,14 +114,12 @@ def _dynamo_imported(module: ModuleType) -> None:
             dynamo.tell()
 
 
-def _switch(session: Session) -> None:
-    when = session.config.when_for("recorder")
-    if when == "always":
-        session.on("when=always")
-    elif when == "profiling":
-        session.reason = "when=profiling, and no profiler runs"
-    else:
+def _start(session: Session) -> None:
+    if session.config.when == "manual":
         _follow_control(session)
+    session.choose_emitters()
+    if any(name in ("auto", "mstx") for name in session.config.emitter):
+        importhook.register("torch_npu", session.choose_emitters)
     session.diagnose()
 
 

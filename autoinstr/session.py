@@ -1,21 +1,21 @@
-"""The session: the one live activation in a process. It owns the recorder, the plans and the swap, and switches them together."""
+"""The session: the one live activation in a process. It owns the emitters, the plans and the swap, and switches them together."""
 
 from __future__ import annotations
 
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from autoinstr import diagnosis, log, process, rundir, user
 from autoinstr.containment import contained, failed
-from autoinstr.emitters.recorder import Recorder, loaded_versions, open_in
+from autoinstr.emission import KINDS, RECORDER, WITHOUT_MSTX, Emission
+from autoinstr.emitters.recorder import Recorder, open_in
 from autoinstr.filters import compile_filter
+from autoinstr.identity import Identity
 from autoinstr.instrument.calls import ModuleCalls
 from autoinstr.instrument.functions import FunctionRanges
 from autoinstr.instrument.profiling.state import Profilers
 from autoinstr.instrument.steps import Window, optimizer_exists
 from autoinstr.names import wording
-from autoinstr.redaction import redact_argv
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -24,72 +24,105 @@ if TYPE_CHECKING:
     from autoinstr.config import Config
     from autoinstr.recording.writer import RecordingWriter
 
+# Kinds of profilers that a forked child does not have: it could only write into its parent's session.
+_OF_THE_PARENT = frozenset(("torch_npu", WITHOUT_MSTX))
+
 
 class Session:
-    """Module ranges of this process, on or off. `on()` and `off()` may be called from any thread."""
+    """Ranges of this process, on or off. Its methods may be called from any thread."""
 
     def __init__(self, config: Config, torch_module: ModuleType) -> None:
         """`torch_module` is torch.nn.modules.module. ConfigError for a filter that cannot be compiled."""
         self.config = config
         self.reason = "not switched on yet"
-        self.roles: list[str] = []
-        self.rank: int | None = None
-        self.world_size: int | None = None
         self._lock = threading.RLock()
-        self._wanted = False
-        self._follows_profilers = config.when_for("recorder") == "profiling"
+        self._on: tuple[str, ...] = ()  # names of the emitters that are on
+        self._switched: bool | None = None  # by `autoinstr ctl`
         self.profilers = Profilers()
         self._tracer_has_started = False
         self.filter = compile_filter(config.include, config.exclude, config.sources)
-        self.recorder = Recorder(self._open_writer, self._recorder_failed, config.domain)
-        self.recorder.now_and_then = self._look_for_rank
-        message = wording(config.name_for("recorder"))
+        self.recorder = Recorder(self._open_writer, self._recorder_failed, config.domain, wording(config.name_for(RECORDER)))
+        self.identity = Identity(self.recorder)
+        self.recorder.now_and_then = contained("looking for the rank")(self.identity.look_for_rank)
+        self.emission = Emission(config, self.recorder)
         self.calls = ModuleCalls(
-            torch_module, self.recorder, self.filter, message, lambda error: failed("a module range", error), self._outermost_ended
+            torch_module, self.recorder, self.filter, lambda error: failed("a module range", error), self._outermost_ended
         )
         self.functions = FunctionRanges(self.recorder, lambda error: failed("a function range", error))
         user.connect(self.functions)
-        self.window = None if config.window is None else Window(*config.window, self._record)
+        self.window = None if config.window is None else Window(*config.window, self._emit)
         self._steps_by_optimizer: bool | None = None
         self._serves = False  # vLLM runs in this process: its steps are the steps
+
+    @property
+    def roles(self) -> list[str]:
+        """What the process is in its run."""
+        return self.identity.roles
 
     # -- the switch ---------------------------------------------------------------------------------------------------------------------
 
     def on(self, reason: str) -> None:
-        """Record from now on."""
-        with self._lock:
-            if self._wanted:
-                return
-            self._wanted, self.reason = True, reason
-            if self.window is not None:
-                self._steps_by_optimizer = None
-                self.window.restart()
-            else:
-                self._record(True)
-            self.recorder.set_active(True)
-            self._put()
-        self.diagnose()
+        """What waits for `autoinstr ctl` is on from now on."""
+        self._switch(True, reason)
 
     def off(self, reason: str) -> None:
-        """Record nothing from now on; torch's own function is back unless somebody has patched over ours."""
+        """Nothing is on from now on; torch's own function is back unless somebody has patched over ours."""
+        self._switch(False, reason)
+
+    def _switch(self, on: bool, reason: str) -> None:
         with self._lock:
-            if not self._wanted:
-                return
-            self._wanted, self.reason = False, reason
+            self._switched = on
+            self._refresh(reason)
+
+    @contained("choosing emitters")
+    def choose_emitters(self, _: object = None) -> None:
+        """Look which emitters there can be by now, and switch on what is due."""
+        with self._lock:
+            for live in self.emission.choose():
+                self.calls.emit(live)
+            self._refresh(f"when={self.config.when_for(self.emission.names[0])}" if self.emission.names else "no emitter can be used")
+
+    def _refresh(self, reason: str) -> None:
+        """Bring what is on in line with what is wanted."""
+        before = self._on
+        names = () if self._switched is False else self.emission.wanted(self.profilers, self._switched is True)
+        if names == before:
+            if names:
+                self._put()
+            elif self.reason == "not switched on yet":
+                self.reason = f"{reason}, and no profiler runs" if reason == "when=profiling" else reason
+            return
+        self._on, self.reason = names, reason
+        if not names:
             self.calls.take_out()
-            self._record(False)
-            self.recorder.set_active(False)
+        self._emit(False)
+        self.emission.cut(name for name in before if name not in names)
+        if names and not before and self.window is not None:
+            self._steps_by_optimizer = None
+            self.window.restart()
+        elif names:
+            self._emit(self.window is None or self.window.wanted)
+        self.recorder.set_active(bool(names))
+        if names:
+            self._put()
         self.diagnose()
 
     def _put(self) -> None:
         counting = self.window is not None and not self.window.over
-        other = self.calls.put(counting, self.profilers.tracing)
+        output = self.emission.output(self._on)
+        other = self.calls.put(output, counting, self.profilers.tracing)
         if other is not None:
             self.reason = f"torch.nn.Module.__call__ is patched by {other}"
+            if output is not self.recorder and self.calls.swap.foreign_writes_ranges():
+                self.calls.plans.off()  # ours beneath it would be each range twice, in the same tool
 
-    def _record(self, on: bool) -> None:
-        (self.calls.plans.on if on else self.calls.plans.off)()
-        self.functions.active = on
+    def _emit(self, on: bool) -> None:
+        output = self.emission.output(self._on) if on else None
+        self.functions.switch(output, RECORDER in self._on)
+        if output is None:
+            self.calls.plans.off()
+        else:
+            self.calls.plans.on(output, numbered=output is self.recorder)
         user.switch(on)
 
     # -- windows ------------------------------------------------------------------------------------------------------------------------
@@ -106,7 +139,7 @@ class Session:
     @contained("counting steps")
     def optimizer_stepped(self, *_: Any) -> None:
         """Told by torch's own hook after each Optimizer.step."""
-        if self.window is not None and self._wanted and not self._serves:
+        if self.window is not None and self._on and not self._serves:
             self._steps_by_optimizer = True
             self._step()
 
@@ -117,18 +150,18 @@ class Session:
 
     def _step(self) -> None:
         with self._lock:
-            if self.window is not None and self._wanted:
+            if self.window is not None and self._on:
                 self.window.step()
                 if self.window.over:
                     self.calls.take_out()
 
-    # -- profilers (instrument/tracers.py) ----------------------------------------------------------------------------------------------
+    # -- profilers (instrument/tracers.py, instrument/profiling) ------------------------------------------------------------------------
 
     @contained("watching a profiler")
     def profiler_starts(self, python_tracer: bool) -> None:
         """torch's Python tracer takes down, when it starts for the first time, which code object Module.__call__ has: it must be
         torch's. And what the first range imports is imported before: torch writes broken traces of imports that it sees."""
-        if python_tracer and (self._wanted or self._follows_profilers):
+        if python_tracer and RECORDER in self.emission.names and (self._on or self.config.when_for(RECORDER) == "profiling"):
             self.recorder.open()
         if python_tracer and not self._tracer_has_started:
             with self._lock:
@@ -140,28 +173,32 @@ class Session:
         with self._lock:
             self._tracer_has_started |= python_tracer
             self.profilers.started(key, python_tracer)
-            self._profilers_changed()
+            self._refresh("a profiler runs")
+            if isinstance(key, tuple) and key[0] == WITHOUT_MSTX and self.emission.names == ("mstx",) and not self._on:
+                log.once(key[0], "warning", "this profile has no ranges: it was started without mstx, or without the NPU activity")
+
+    @contained("watching a profiler")
+    def profiler_stops(self, key: Hashable) -> None:
+        """It is about to stop: what is written to it live ends before. Without a start before it nothing changes."""
+        with self._lock:
+            if isinstance(key, tuple) and key[0] in KINDS["mstx"]:
+                self.profilers.stopped(key)
+                self._refresh("no profiler runs")
 
     @contained("watching a profiler")
     def profiler_stopped(self, key: Hashable) -> None:
         """It no longer runs. Without a start before it nothing changes."""
         with self._lock:
             self.profilers.stopped(key)
-            self._profilers_changed()
+            self._refresh("no profiler runs")
+            self.emission.idle()
 
     @contained("watching a profiler")
     def follow_worker(self, running: bool | None) -> None:
         """Whether the profiler of a Worker in another process runs: that counts from now on. None: what this process knows itself."""
         with self._lock:
             self.profilers.follow(running)
-            self._profilers_changed()
-
-    def _profilers_changed(self) -> None:
-        running = self.profilers.running
-        if self._follows_profilers and running != self._wanted:
-            (self.on if running else self.off)("a profiler runs" if running else "no profiler runs")
-        elif self._wanted:
-            self._put()
+            self._refresh("a profiler runs" if self.profilers.running else "no profiler runs")
 
     # -- the recording ------------------------------------------------------------------------------------------------------------------
 
@@ -169,37 +206,18 @@ class Session:
     def take_role(self, role: str, rank: int | None, world_size: int | None) -> None:
         """The process has instantiated something of vLLM's that gives it a role."""
         self._serves = True
-        if role not in self.roles:
-            self.roles.append(role)
-        if rank is not None:
-            self.rank, self.world_size = rank, world_size
-        self.recorder.open()
-        self.recorder.update_header(roles=self.roles, rank=self.rank, world_size=self.world_size)
+        if RECORDER in self.emission.names:
+            self.recorder.open()
+        self.identity.take_role(role, rank, world_size)
 
     def _open_writer(self) -> RecordingWriter:
         config = self.config
         folder = rundir.make(config.out)
-        writer = open_in(folder, self._header(), max_bytes=config.max_mb << 20, full=config.full, mode=config.mode)
+        about = {"emitter": ",".join(self.emission.names) or RECORDER, "name": config.name_for(RECORDER), "domain": config.domain}
+        writer = open_in(folder, {**self.identity.header(), **about}, max_bytes=config.max_mb << 20, full=config.full, mode=config.mode)
         writer.on_full = self._recording_full
         process.at_exit(self.close)
         return writer
-
-    def _header(self) -> dict[str, Any]:
-        said = process.describe()
-        self.roles = self.roles or said["roles"]
-        if self.rank is None:
-            self.rank, self.world_size = said["rank"], said["world_size"]
-        argv = redact_argv(list(getattr(sys, "orig_argv", None) or [sys.executable, *sys.argv]))
-        own = {"roles": self.roles, "rank": self.rank, "world_size": self.world_size, "argv": argv, "versions": loaded_versions()}
-        return {**said, **own, "emitter": "recorder", "name": self.config.name_for("recorder"), "domain": self.config.domain}
-
-    @contained("looking for the rank")
-    def _look_for_rank(self) -> None:
-        """A process may get its rank after its first range, and may have lost it again by its end."""
-        if self.rank is None:
-            self.rank, self.world_size = process.rank()
-            if self.rank is not None:
-                self.recorder.update_header(rank=self.rank, world_size=self.world_size)
 
     def _recording_full(self) -> None:
         log.once(
@@ -221,14 +239,17 @@ class Session:
         self._lock = threading.RLock()
         self.calls.plans.reset_in_child()
         self.recorder.reset_in_child()
+        self.emission.reset_in_child()
         self.functions.reset_in_child()
-        self.roles, self.rank, self.world_size = [], None, None
+        self.identity.reset_in_child()
+        self.profilers.forget(_OF_THE_PARENT)
+        self._refresh("a child of the process that profiles")
         self.diagnose()
 
     @contained("ending the recording")
     def close(self) -> None:
         """The process ends in order."""
-        self._look_for_rank()
+        self.identity.look_for_rank()
         decisions = self.calls.plans.decisions().values()
         nothing_kept = decisions and not any(keep for keep, _ in decisions)
         for piece in self.filter.unmatched() if decisions else ():  # a piece may be here because an earlier one matched first
@@ -240,11 +261,11 @@ class Session:
         """For `autoinstr doctor -- command`."""
         writer = self.recorder.writer
         details: dict[str, object] = {
-            "emitter": "recorder",
+            "emitter": ",".join(self.emission.names),
             "wrapped": self.calls.swap.state() == "in",
             "roles": self.roles,
             "out": self.config.out,
             "recording": writer.path if writer else None,
             "modules": self.calls.decisions(),
         }
-        diagnosis.report(self._wanted, self.reason, details)
+        diagnosis.report(bool(self._on), self.reason, details)

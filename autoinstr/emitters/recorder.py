@@ -10,14 +10,17 @@ import time
 from array import array
 from typing import TYPE_CHECKING, Any, Callable
 
+from autoinstr.names import wording
 from autoinstr.recording import format as f
 from autoinstr.recording.writer import RecordingFull, RecordingWriter
 
 if TYPE_CHECKING:
     from autoinstr.names import ModuleName
 
+Begun = tuple[int, Any, int, int, int]  # name, words (a recording's, or what takes stores like them), indices of name, start and end
+
 # Where stores go that nobody wants: name, words, and the indices of name, start and end.
-_NOWHERE = (0, memoryview(array("Q", (0, 0, 0))), 0, 1, 2)
+_NOWHERE: Begun = (0, memoryview(array("Q", (0, 0, 0))), 0, 1, 2)
 
 
 class Recorder:
@@ -25,11 +28,20 @@ class Recorder:
     that nobody reads."""
 
     nowhere = _NOWHERE
+    wants_fields = True
 
-    def __init__(self, open_writer: Callable[[], RecordingWriter], failed: Callable[[BaseException], None], domain: str = "Module") -> None:
-        """`open_writer` creates the recording (OSError where it cannot); `failed` is told once why the recorder is off."""
+    def __init__(
+        self,
+        open_writer: Callable[[], RecordingWriter],
+        failed: Callable[[BaseException], None],
+        domain: str = "Module",
+        message: Callable[[ModuleName], str] = wording("path:class"),
+    ) -> None:
+        """`open_writer` creates the recording (OSError where it cannot); `failed` is told once why the recorder is off; `message` words
+        a module's range."""
         self.local = _thread._local()
         self.domain = domain
+        self._message = message
         self.writer: RecordingWriter | None = None
         self.now_and_then: Callable[[], None] | None = None  # called whenever a name is defined
         self._open_writer = open_writer
@@ -78,8 +90,20 @@ class Recorder:
             self._switch_off(error)
             return _NOWHERE[1:]
 
-    def define_module(self, name: ModuleName, message: str) -> int:
+    def begin_module(self, name: int) -> Begun:
+        """A module's range begins in this thread."""
+        return (name, *self.next_record())
+
+    def begin(
+        self, domain: str, message: str, fields: dict[str, Any] | None = None, on_stream: bool = False, crossing: bool = False
+    ) -> Begun:
+        """A range that is no module's begins in this thread; its fields are stored when it has ended."""
+        name = self.define("range", domain, message)
+        return (name, *self.next_record()) if name else _NOWHERE
+
+    def name_module(self, name: ModuleName) -> int:
         """Number of a module's name in this recording; 0 where it cannot be recorded."""
+        message = self._message(name)
         number = self._modules.get((message, name))
         if number is not None:
             return number
@@ -122,13 +146,17 @@ class Recorder:
             except RecordingFull:
                 pass
 
-    def mark(self, name: int, fields: dict[str, Any] | None = None) -> None:
+    def mark(self, domain: str, message: str, fields: dict[str, Any] | None = None, on_stream: bool = False) -> None:
         """An instant event, now, in this thread."""
+        name = self.define("mark", domain, message)
         words, i, j, k = self.next_record()
         words[i] = name
         words[j] = words[k] = now = time.perf_counter_ns()
         if fields:
             self.annotate(getattr(self.local, "thread", 0), name, now, fields)
+
+    def add(self, domain: str, message: str, fields: dict[str, Any]) -> None:
+        """What is known of a range only at its end: annotate() has it."""
 
     def update_header(self, **fields: Any) -> None:
         """Add to the recording's header (roles, rank), if there is a recording."""

@@ -13,11 +13,11 @@ from autoinstr.instrument.plans import Plans
 from autoinstr.instrument.swap import Swap
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from types import FunctionType, ModuleType
 
+    from autoinstr.emitters.live import Live
     from autoinstr.emitters.recorder import Recorder
     from autoinstr.filters import Filter
-    from autoinstr.names import ModuleName
 
 
 class ModuleCalls:
@@ -28,19 +28,20 @@ class ModuleCalls:
         torch_module: ModuleType,
         recorder: Recorder,
         filter_: Filter,
-        message: Callable[[ModuleName], str],
         failed: Callable[[BaseException], None],
         outermost_ended: Callable[[], None],
     ) -> None:
         """`torch_module` is torch.nn.modules.module; `outermost_ended` is told of the end of outermost calls while they are counted."""
         module_class = torch_module.Module
         self.swap = Swap(module_class)
-        callers = Callers(module_class)
-        known = eligible.torch_is_known(torch_module)
+        self._callers = callers = Callers(module_class)
+        self._torch_module = torch_module
+        self._failed = failed
+        self._known = known = eligible.torch_is_known(torch_module)
         self.plans = Plans(
-            recorder,
+            recorder.local,
+            recorder.nowhere,
             filter_,
-            message,
             lambda cls: known and eligible.class_is_plain(cls, module_class),
             callers,
             lambda cls: self.overrides.wrap(cls),
@@ -49,25 +50,47 @@ class ModuleCalls:
         local, begin, original = recorder.local, self.plans.begin, self.swap.original
         self.overrides = Overrides(module_class, local, self.plans.begin_own, callers.codes.add)
         self._long = self._usual = modules.long_call(original, begin)
+        self._emitting: dict[int, FunctionType] = {}  # id of an emitter's output -> the wrapper for it alone
         self._counting = steps.counting_call(original, local, begin, dynamo.unseen(outermost_ended))
+        self._recorder = recorder
         if known:
             line = eligible.forward_line(torch_module)
             tracing = sys.modules["torch.jit._trace"]
-            self._usual = modules.short_call(torch_module, tracing, line, self.plans.plans, local, begin, recorder.nowhere)
+            self._usual = modules.short_call(torch_module, tracing, line, self.plans.numbers, local, begin, recorder.nowhere)
         for function in (self._usual, self._counting, *(() if self._long is self._usual else (self._long,))):
-            callers.codes.add(function.__code__)
-            dynamo.stands_for(function, original)
+            self._made(function)
 
-    def put(self, counting: bool, tracing: bool) -> str | None:
+    def _made(self, function: FunctionType) -> None:
+        self._callers.codes.add(function.__code__)
+        dynamo.stands_for(function, self.swap.original)
+
+    def emit(self, live: Live) -> None:
+        """Make the wrapper for an emitter alone."""
+        if self._known:
+            line = eligible.forward_line(self._torch_module)
+            tracing = sys.modules["torch.jit._trace"]
+            function = modules.emitting_call(
+                self._torch_module, tracing, line, self.plans.messages, self.plans.begin, live, self._failed
+            )
+            self._emitting[id(live)] = function
+            self._made(function)
+
+    def put(self, output: Any, counting: bool, tracing: bool) -> str | None:
         """Put in the wrapper for the moment: one that counts outermost calls, one that a Python tracer sees torch's function under, or
-        the usual one. Returns who else has patched torch's function if ours could not be put in."""
-        state = self.swap.put(self._counting if counting else self._long if tracing else self._usual)
-        if state == "blocked":
-            log.once("blocked", "warning", "module ranges stay off: torch.nn.Module.__call__ is patched", by=self.swap.foreign())
-            return self.swap.foreign()
-        if state == "beneath":
-            log.once("beneath", "info", "torch.nn.Module.__call__ is patched over ours; ranges are written beneath", by=self.swap.foreign())
-        return None
+        the usual one for `output`. Returns who else has patched torch's function, if that leaves ours without ranges."""
+        usual = self._usual if output is self._recorder else self._emitting.get(id(output), self._long)
+        state = self.swap.put(self._counting if counting else self._long if tracing else usual)
+        if state not in ("blocked", "beneath"):
+            return None
+        by = self.swap.foreign()
+        if output is not self._recorder and self.swap.foreign_writes_ranges():
+            log.once("foreign ranges", "warning", "the program writes module ranges itself; autoinstr leaves them to it", by=by)
+        elif state == "blocked":
+            log.once("blocked", "warning", "module ranges stay off: torch.nn.Module.__call__ is patched", by=by)
+        else:
+            log.once("beneath", "info", "torch.nn.Module.__call__ is patched over ours; ranges are written beneath", by=by)
+            return None
+        return by
 
     def take_out(self) -> None:
         """Put torch's own function back, unless somebody has patched over ours (then ours goes on, and records nothing while the plans

@@ -64,7 +64,7 @@ def direct_call(ranges: FunctionRanges, target: int, function: FunctionType, tol
             next_record, words = local.slots
             i, j, k = next_record()
         except Exception:
-            name, words, i, j, k = begin(target)
+            name, words, i, j, k = begin(target, args, kwargs)
         writer, result = recorder.writer, NOTHING
         words[i] = name
         words[j] = start = clock()
@@ -92,7 +92,7 @@ def direct_future(ranges: FunctionRanges, target: int, function: FunctionType) -
             next_record, words = local.slots
             i, j, k = next_record()
         except Exception:
-            name, words, i, j, k = begin(target)
+            name, words, i, j, k = begin(target, args, kwargs)
         writer, thread, result, pending = recorder.writer, getattr(local, "thread", 0), NOTHING, False
         words[i] = name
         words[j] = start = clock()

@@ -1,36 +1,29 @@
-"""Function targets: rows of the target table, wrapped where they live, with a range for each call."""
+"""Ranges of function targets, and of what is no wrapped function: what their wrappers call."""
 
 from __future__ import annotations
 
-import _thread
-import functools
-import sys
 import time
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from autoinstr import log
-from autoinstr.containment import contained
-from autoinstr.instrument import dynamo, importhook
-from autoinstr.targets import requests, resolve
+from autoinstr.instrument import dynamo
+from autoinstr.targets import elsewhere, requests
 from autoinstr.targets.attributes import GETTERS, NOTHING
 from autoinstr.targets.requests import EVENTS
-from autoinstr.targets.rows import applies
+from autoinstr.targets.rows import on_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import ModuleType
-
-    from autoinstr.emitters.recorder import Recorder
-    from autoinstr.instrument.modules import Begun
+    from autoinstr.emitters.recorder import Begun, Recorder
     from autoinstr.targets.attributes import Getter
     from autoinstr.targets.requests import Event
     from autoinstr.targets.rows import Target
 
 _clock = time.perf_counter_ns
+_NONE: dict[str, Any] = {}
 
 
 class _Begun(NamedTuple):
-    words: memoryview[int]
+    words: Any  # a recording's, or what takes stores like them
     end: int  # index of the record's last word
     thread: int
     name: int
@@ -39,17 +32,24 @@ class _Begun(NamedTuple):
 
 
 class FunctionRanges:
-    """Ranges of function targets in the recording. `active` is what every wrapper tests."""
+    """Ranges of function targets. `active` is what every wrapper tests.
+
+    `names` and the thread's slots are all that a wrapper needs to record a call itself, and names are there while the recorder alone is on:
+    in any other case `begin` begins the range, and what it gives takes the wrapper's stores as a recording would.
+    """
 
     def __init__(self, recorder: Recorder, failed: Callable[[BaseException], None]) -> None:
         self.active = False
         self.recorder = recorder
+        self.output: Any = recorder  # where ranges go: the recorder, an emitter, or several
+        self.records = True  # the recorder is among them
         self.local = recorder.local
         self.names: dict[int, int] = {}  # target -> number of its name in this recording
         self._failed = failed
         self._targets: list[Target] = []
         self._getters: list[tuple[Getter, ...]] = []
         self._events: list[tuple[Event, ...]] = []
+        self._on_stream: list[bool] = []
         self.begin = dynamo.unseen(self._begin)
         self.end = dynamo.unseen(self._end)
         self.begin_record = dynamo.unseen(self._begin_record)
@@ -60,7 +60,15 @@ class FunctionRanges:
         self._targets.append(target)
         self._getters.append(tuple(GETTERS[word] for word in target.attributes if word in GETTERS))
         self._events.append(tuple(EVENTS[word] for word in target.attributes if word in EVENTS))
+        self._on_stream.append(on_stream(target))
         return len(self._targets) - 1
+
+    def switch(self, output: Any, records: bool) -> None:
+        """Ranges go to `output` from now on, if to anything: None. `records`: it is the recorder, or the recorder is in it."""
+        self.active = False
+        self.names.clear()
+        if output is not None:
+            self.output, self.records, self.active = output, records, True
 
     def reset_in_child(self) -> None:
         """After fork: numbers of names are the parent's, and so are the requests."""
@@ -69,18 +77,42 @@ class FunctionRanges:
 
     # -- for direct.py ------------------------------------------------------------------------------------------------------------------
 
-    def _begin_record(self, target: int) -> Begun:
+    def _begin_record(self, target: int, args: Any = (), kwargs: Any = _NONE) -> Begun:
         """The name and the record that a call needs and its thread does not have at hand. Never raises an Exception."""
         try:
-            row = self._targets[target]
-            name = self.recorder.define("range", row.domain, row.name)
-            if not name:
-                return self.recorder.nowhere
-            self.names[target] = name
-            return (name, *self.recorder.next_record())
+            row, output = self._targets[target], self.output
+            if output is not self.recorder:
+                begun: Begun = self._begin_live(output, target, args, kwargs)
+                return begun
+            begun = self.recorder.begin(row.domain, row.name)
+            if begun[0]:
+                self.names[target] = begun[0]
+                if self.output is not output:  # switched meanwhile
+                    self.names.clear()
+            return begun
         except Exception as error:
             self._failed(error)
             return self.recorder.nowhere
+
+    def _begin_live(self, output: Any, target: int, args: Any, kwargs: Any) -> Begun:
+        row = self._targets[target]
+        emitter = getattr(output, "emitter", None)
+        if emitter is not None and elsewhere.marked_now(emitter.name, row.name):
+            return self.recorder.nowhere
+        instance, rest = (args[0], args[1:]) if "." in row.qualname and args else (None, args)
+        fields = self._read(target, instance, rest, kwargs, NOTHING) if output.wants_fields else None
+        begun: Begun = output.begin(row.domain, row.name, fields, self._on_stream[target], row.kind != "sync")
+        return begun
+
+    def _read(self, target: int, instance: Any, args: Any, kwargs: Any, result: Any) -> dict[str, Any]:
+        """What the getters of a target tell; those that cannot tell yet tell nothing."""
+        fields: dict[str, Any] = {}
+        for getter in self._getters[target]:
+            try:
+                fields.update(getter(instance, args, kwargs, result) or {})
+            except Exception:  # some can only be read afterwards
+                pass
+        return fields
 
     def _finish(
         self, target: int, name: int, start_ns: int, writer: object, args: Any, kwargs: Any, result: Any, thread: int | None = None
@@ -99,8 +131,7 @@ class FunctionRanges:
 
     def _begin(self, target: int) -> _Begun | None:
         """A range of the target begins in this thread. Never raises an Exception."""
-        row = self._targets[target]
-        return self.begin_named(row.domain, row.name)
+        return self._begun(lambda: self._begin_record(target))
 
     def _end(self, begun: _Begun | None, target: int, instance: Any, args: Any, kwargs: Any, result: Any) -> None:
         """It ends, in whatever thread. Never raises an Exception."""
@@ -117,8 +148,13 @@ class FunctionRanges:
             for getter in self._getters[target]:
                 its = getter(instance, args, kwargs, result)
                 fields = {**fields, **its} if fields and its else its or fields
-            if fields:
+            if fields and self.records:
                 self.recorder.annotate(thread, name, start_ns, fields)
+            if fields and self.output is not self.recorder and self.output.wants_fields:
+                early = self._read(target, instance, args, kwargs, NOTHING)
+                late = {key: value for key, value in fields.items() if key not in early}
+                if late:
+                    self.output.add(self._targets[target].domain, self._targets[target].name, late)
             if result is not NOTHING:
                 for event in self._events[target]:
                     for message, its_fields in event(instance, args, kwargs, result):
@@ -129,11 +165,14 @@ class FunctionRanges:
 
     # -- ranges and marks that are no wrapped function's --------------------------------------------------------------------------------
 
-    def begin_named(self, domain: str, message: str) -> _Begun | None:
-        """A range that is no wrapped function's begins in this thread. Never raises an Exception."""
+    def begin_named(self, domain: str, message: str, on_stream: bool = False, crossing: bool = False) -> _Begun | None:
+        """A range that is no wrapped function's begins in this thread; a `crossing` one may end elsewhere, or out of order. Never raises
+        an Exception."""
+        return self._begun(lambda: self.output.begin(domain, message, None, on_stream, crossing))
+
+    def _begun(self, begin: Callable[[], Begun]) -> _Begun | None:
         try:
-            name = self.recorder.define("range", domain, message)
-            words, i, j, k = self.recorder.next_record()
+            name, words, i, j, k = begin()
             start = _clock()
             words[i] = name
             words[j] = start
@@ -147,82 +186,12 @@ class FunctionRanges:
         if begun is None:
             return
         begun.words[begun.end] = _clock()
-        if fields and begun.recording is self.recorder.writer:
+        if fields and self.records and begun.recording is self.recorder.writer:
             self.recorder.annotate(begun.thread, begun.name, begun.start_ns, fields)
 
-    def mark(self, domain: str, message: str, fields: dict[str, Any] | None = None) -> None:
+    def mark(self, domain: str, message: str, fields: dict[str, Any] | None = None, on_stream: bool = False) -> None:
         """An instant event, now, in this thread. Never raises an Exception."""
         try:
-            self.recorder.mark(self.recorder.define("mark", domain, message), fields)
+            self.output.mark(domain, message, fields, on_stream)
         except Exception as error:
             self._failed(error)
-
-
-class FunctionPatches:
-    """Wraps each target once its module is imported. Wrapped targets stay wrapped: programs bind methods early."""
-
-    def __init__(self, ranges: FunctionRanges, targets: Sequence[Target]) -> None:
-        self._ranges = ranges
-        self._targets = targets
-        self._local = _thread._local()
-
-    def apply(self) -> None:
-        """Register every target with the import hook."""
-        modules: dict[str, list[Target]] = {}
-        for target in self._targets:
-            modules.setdefault(target.module, []).append(target)
-        for name, targets in modules.items():
-            importhook.register(name, functools.partial(self._wrap_all, targets))
-
-    def _wrap_all(self, targets: list[Target], module: ModuleType) -> None:
-        # The first wrapping imports wrapt, whose own imports may announce another module to us: that one has to wait its turn.
-        queue: list[tuple[list[Target], ModuleType]] | None = getattr(self._local, "queue", None)
-        if queue is not None:
-            queue.append((targets, module))
-            return
-        self._local.queue = queue = [(targets, module)]
-        try:
-            for targets, module in queue:
-                for target in targets:
-                    self._wrap(target, module)
-        finally:
-            self._local.queue = None
-
-    @contained("wrapping a function target")
-    def _wrap(self, target: Target, module: ModuleType) -> None:
-        from autoinstr.instrument import direct, scopes, wrappers  # wrapt is imported when the first target is met, not before
-
-        package = target.package or target.module.partition(".")[0]
-        if not applies(target, getattr(sys.modules.get(package), "__version__", None)):
-            return
-        found = resolve.resolve(target, module)
-        if found is None:
-            self._miss(target, module)
-            return
-        owner, attribute, function = found
-        if isinstance(function, wrappers.TargetWrapper) or direct.is_ours(function):
-            return
-        if target.name == scopes.NAME and target.package and scopes.apply(self._ranges, target.domain, module, function):
-            return
-        kind = wrappers.kind_of(function) if target.kind == "auto" else target.kind
-        number = self._ranges.add(target)
-        ours: Any
-        if kind == "sync" and target.package and direct.takes(function):
-            ours = direct.direct_call(self._ranges, number, function, bool(target.attributes))
-        elif kind == "future" and target.package and direct.takes(function):
-            ours = direct.direct_future(self._ranges, number, function)
-        else:
-            ours = wrappers.TargetWrapper(function, wrappers.KINDS[kind](self._ranges, number))
-        setattr(owner, attribute, ours)
-
-    def _miss(self, target: Target, module: ModuleType) -> None:
-        version = getattr(sys.modules.get(target.package or target.module.partition(".")[0]), "__version__", None)
-        log.once(
-            f"missing {target.name}",
-            "info" if target.package else "warning",  # a user's own row is wanted; a row of ours may be another platform's
-            "a target is missing here",
-            target=target.name,
-            wanted=target.qualname,
-            nearest=resolve.nearest_attribute(target, module),
-            version=version,
-        )

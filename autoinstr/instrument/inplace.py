@@ -30,7 +30,9 @@ def {name}({parameters}):
         _autoinstr_next, _autoinstr_words = _autoinstr.local.slots
         _autoinstr_i, _autoinstr_j, _autoinstr_k = _autoinstr_next()
     except _autoinstr.error:
-        _autoinstr_name, _autoinstr_words, _autoinstr_i, _autoinstr_j, _autoinstr_k = _autoinstr.begin(_autoinstr.number)
+        _autoinstr_name, _autoinstr_words, _autoinstr_i, _autoinstr_j, _autoinstr_k = _autoinstr.begin(
+            _autoinstr.number, ({rest}), {{{keywords}}}
+        )
     _autoinstr_writer, _autoinstr_result = _autoinstr.recorder.writer, _autoinstr.nothing
     _autoinstr_words[_autoinstr_i] = _autoinstr_name
     _autoinstr_words[_autoinstr_j] = _autoinstr_start = _autoinstr.clock()

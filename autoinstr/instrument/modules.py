@@ -1,12 +1,13 @@
 """The hot path: the function that takes the place of `torch.nn.Module.__call__`.
 
-A range is three stores into the recording: name and start when the call begins, end when it returns (recording/format.py). The functions
-below run with torch's module as globals (`frames.as_frame_of`); everything of ours that they use is in their closure. Costs:
-docs/benchmarks.md.
+A recorded range is three stores into the recording: name and start when the call begins, end when it returns (recording/format.py); a
+live one is two calls of an emitter. The functions below run with torch's module as globals (`frames.as_frame_of`); everything of ours that
+they use is in their closure. Costs: docs/benchmarks.md.
 """
 
 from __future__ import annotations
 
+import _thread
 import time
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Callable
@@ -16,8 +17,10 @@ from autoinstr.instrument.frames import as_frame_of
 if TYPE_CHECKING:
     from types import ModuleType
 
-Plan = tuple[int, Any]  # (number of the name, 0 where the filter drops the module; the class that the plan was made for)
-Begun = tuple[int, "memoryview[int]", int, int, int]  # name, words, indices of name, start and end
+    from autoinstr.emitters.live import Live
+    from autoinstr.emitters.recorder import Begun
+
+Plan = tuple[Any, Any]  # (what the output calls the module, 0 where the filter drops it; the class that the plan was made for)
 
 # Stand-ins: as globals of torch's module, which the functions below get, these are torch's own tables.
 _global_backward_pre_hooks: dict[int, Any] = {}
@@ -92,6 +95,89 @@ def short_call(
             words[k] = clock()
 
     return dress(as_frame_of(call, torch_module, "_call_impl", line), torch_module.Module._wrapped_call_impl)
+
+
+def emitting_call(
+    torch_module: ModuleType,
+    tracing: ModuleType,
+    line: int,
+    plans: dict[int, Plan],
+    begin: Callable[[Any], Begun],
+    live: Live,
+    failed: Callable[[BaseException], None],
+) -> FunctionType:
+    """As short_call, for one emitter alone: `plans` has messages, and the thread must be in an outermost call that has the domain (`begin`
+    sees to that). A dropped module goes to `forward` at once."""
+    start, end, domain = live.start, live.end, live.domain
+    clock, ident, absent = time.perf_counter_ns, _thread.get_ident, object()
+    owner, era = 0, object()
+
+    def own(thread: int) -> None:
+        nonlocal owner
+        owner = thread
+
+    def renew() -> None:
+        nonlocal era
+        era = object()
+
+    def call(self: Any, x: Any = absent, /, *args: Any, **kwargs: Any) -> Any:
+        short = False
+        try:
+            message, cls = plans[id(self)]
+            own = self.__dict__
+            if not (
+                type(self) is not cls
+                or own["_backward_hooks"]
+                or own["_backward_pre_hooks"]
+                or own["_forward_hooks"]
+                or own["_forward_pre_hooks"]
+                or _global_backward_pre_hooks
+                or _global_backward_hooks
+                or _global_forward_hooks
+                or _global_forward_pre_hooks
+                or "_compiled_call_impl" in own
+                or "_call_impl" in own
+                or tracing._trace_module_map is not None
+            ):
+                if not message:
+                    short = True
+                elif ident() == owner:
+                    since = era
+                    token = start(message, domain)
+                    short = True
+        except Exception:  # no plan yet, a module without __init__, a tool that fails: begin() knows
+            pass
+        if not short:
+            name, words, i, j, k = begin(self)
+            try:
+                words[i] = name
+                words[j] = clock()
+                if x is not absent:
+                    args = (x, *args)
+                if self._compiled_call_impl is not None:
+                    return self._compiled_call_impl(*args, **kwargs)
+                return self._call_impl(*args, **kwargs)
+            finally:
+                words[k] = clock()
+        if not message:
+            if args or kwargs or x is absent:
+                return self.forward(*args, **kwargs) if x is absent else self.forward(x, *args, **kwargs)
+            return self.forward(x)
+        try:
+            if args or kwargs or x is absent:
+                return self.forward(*args, **kwargs) if x is absent else self.forward(x, *args, **kwargs)
+            return self.forward(x)
+        finally:
+            if era is since:  # else the range has been ended, by Live.cut
+                try:
+                    end(token, domain)
+                except Exception as error:
+                    failed(error)
+
+    live.own, live.renew = own, renew
+    ours = dress(as_frame_of(call, torch_module, "_call_impl", line), torch_module.Module._wrapped_call_impl)
+    live.codes.add(ours.__code__)
+    return ours
 
 
 def long_call(original: FunctionType, begin: Callable[[Any], Begun]) -> FunctionType:

@@ -7,10 +7,13 @@ Such a class stays wrapped: programs bind methods early. While the agent is off,
 from __future__ import annotations
 
 from types import FunctionType
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.instrument import dynamo
-from autoinstr.instrument.modules import Begun, own_call
+from autoinstr.instrument.modules import own_call
+
+if TYPE_CHECKING:
+    from autoinstr.emitters.recorder import Begun
 
 
 class Overrides:

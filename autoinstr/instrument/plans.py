@@ -1,6 +1,6 @@
-"""Plans: what to record for each module instance, decided once and kept beside the modules.
+"""Plans: what each module instance is called, decided once and kept beside the modules.
 
-`Plans.plans` is read by the hot path without a lock; everything else happens here, under one.
+`Plans.numbers` and `Plans.messages` are read by the hot paths without a lock; everything else happens here, under one.
 """
 
 from __future__ import annotations
@@ -13,44 +13,42 @@ from autoinstr.instrument.modules import NOT_SHORT
 from autoinstr.names import ModuleName, Namer
 
 if TYPE_CHECKING:
+    from autoinstr.emitters.recorder import Begun
     from autoinstr.filters import Filter
-    from autoinstr.instrument.modules import Begun, Plan
+    from autoinstr.instrument.modules import Plan
 
 
-class Recorder(Protocol):
-    """The part of the recorder that a module call needs when its thread has no record at hand."""
+class Output(Protocol):
+    """Where ranges go: the recorder, an emitter, or several."""
 
-    local: Any
-    nowhere: Begun
+    def name_module(self, name: ModuleName) -> Any:
+        """What `begin_module` wants for a module; 0 where it cannot have ranges."""
 
-    def next_record(self) -> tuple[memoryview[int], int, int, int]:
-        """The calling thread's next free record."""
-
-    def define_module(self, name: ModuleName, message: str) -> int:
-        """Number of a module's name."""
+    def begin_module(self, name: Any) -> Begun:
+        """A module's range begins in this thread."""
 
 
 class Plans:
-    """All plans of the process. `on()` and `off()` are the switch; while off nothing is recorded by a wrapper that somebody still holds."""
+    """All plans of the process. `on()` and `off()` are the switch; while off nothing is written by a wrapper that somebody still holds."""
 
     def __init__(
         self,
-        recorder: Recorder,
+        local: Any,
+        nowhere: Begun,
         filter_: Filter,
-        message: Callable[[ModuleName], str],
         is_plain: Callable[[type], bool],
         callers: Callable[[Any], list[Any]],
         on_class: Callable[[type], None],
         failed: Callable[[BaseException], None],
     ) -> None:
-        """`message` words a range, `is_plain` tells classes that may take the short path, `callers(module)` the modules whose calls are
-        running, innermost first, `on_class` is told of every class of a named module once, `failed` of an error of ours (it never
-        reaches the call)."""
-        self.plans: dict[int, Plan] = {}
-        self._plans: dict[int, Plan] = {}  # of all modules, where `plans` has NOT_SHORT for some
-        self._recorder = recorder
+        """`local` is the wrappers' (modules.own_call), `nowhere` what `begin` gives where nothing is written. `is_plain` tells classes that
+        may take the short path, `callers(module)` the modules whose calls are running, innermost first, `on_class` is told of every
+        class of a named module once, `failed` of an error of ours (it never reaches the call)."""
+        self.numbers: dict[int, Plan] = {}  # while the recorder alone is on
+        self.messages: dict[int, Plan] = {}  # while something else is: no hot path ever reads a plan of the other kind
+        self._local = local
+        self._nowhere = nowhere
         self._filter = filter_
-        self._message = message
         self._is_plain = is_plain
         self._callers = callers
         self._on_class = on_class
@@ -65,58 +63,60 @@ class Plans:
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
-        self._active = False
         self._namer = Namer(self._forget)
-        self.plans.clear()
-        self._plans.clear()
+        self._turn(None, {})
 
-    def on(self) -> None:
-        """From now on calls are recorded."""
+    def _turn(self, output: Output | None, hot: dict[int, Plan]) -> None:
+        """The output that is on, the plans of all modules for it, and those that the hot path may have: read and replaced as one, because
+        a thread may be in the middle of a call."""
+        self.numbers.clear()
+        self.messages.clear()
+        self._now: tuple[Output | None, dict[int, Plan], dict[int, Plan]] = (output, {}, hot)
+
+    def on(self, output: Output, numbered: bool) -> None:
+        """From now on calls go to `output`; `numbered`: it is the recorder alone."""
         with self._lock:
-            self._active = True
+            self._turn(output, self.numbers if numbered else self.messages)
 
     def off(self) -> None:
-        """From now on no call is recorded; those that run still store their end."""
+        """From now on no call is written; those that run still end their range."""
         with self._lock:
-            self._active = False
-            self.plans.clear()
-            self._plans.clear()
+            self._turn(None, {})
 
     def reset_in_child(self) -> None:
         """After fork: nothing of the parent's numbers is valid here, and its lock may be held by a thread that does not exist."""
-        active = self._active
+        output, _, hot = self._now
         self._reset()
-        self._active = active
+        self._turn(output, hot)
 
     def decisions(self) -> dict[tuple[str, str], tuple[bool, str]]:
         """Path and class of every named module -> (kept, reason), for `autoinstr doctor`."""
         return dict(self._decisions)
 
     def _begin(self, module: Any) -> Begun:
-        own_calls = getattr(self._recorder.local, "own_calls", None)
+        own_calls = getattr(self._local, "own_calls", None)
         if own_calls and own_calls[-1] == id(module):
             own_calls[-1] = 0  # the class's own __call__ has the range, and has now come to Module.__call__
-            return self._recorder.nowhere
+            return self._nowhere
         return self._begin_own(module)
 
     def _begin_own(self, module: Any) -> Begun:
         try:
-            if not self._active:
-                return self._recorder.nowhere
-            plan = self._plans.get(id(module))
+            output, plans, _ = now = self._now
+            if output is None:
+                return self._nowhere
+            plan = plans.get(id(module))
             if plan is None or plan[1] is not type(module):
-                plan = self._plan(module)
-            if not plan[0]:
-                return self._recorder.nowhere
-            return (plan[0], *self._recorder.next_record())
+                plan = self._plan(module, now)
+            return output.begin_module(plan[0]) if plan[0] else self._nowhere
         except Exception as error:
             self._failed(error)
-            return self._recorder.nowhere
+            return self._nowhere
 
-    def _plan(self, module: Any) -> Plan:
+    def _plan(self, module: Any, now: Any) -> Plan:
         callers = self._callers(module)
         with self._lock:
-            if not self._active:
+            if self._now is not now:
                 return (0, type(module))
             name, others = self._namer.name(module, callers)
             for other, its_name in others:
@@ -124,6 +124,8 @@ class Plans:
             return self._make(module, name)
 
     def _make(self, module: Any, name: ModuleName) -> Plan:
+        output, plans, hot = self._now
+        assert output is not None
         cls = type(module)
         plain = self._plain.get(cls)
         if plain is None:
@@ -131,12 +133,11 @@ class Plans:
             self._on_class(cls)
         decision = self._filter.decide(name.path, name.cls, name.depth)
         self._decisions[name.path, name.cls] = (decision.keep, decision.reason)
-        number = self._recorder.define_module(name, self._message(name)) if decision.keep else 0
-        plan: Plan = (number, cls)
-        self._plans[id(module)] = plan
-        self.plans[id(module)] = plan if plain else NOT_SHORT
+        plan: Plan = (output.name_module(name) if decision.keep else 0, cls)
+        plans[id(module)] = plan
+        hot[id(module)] = plan if plain else NOT_SHORT
         return plan
 
     def _forget(self, key: int) -> None:
-        self.plans.pop(key, None)
-        self._plans.pop(key, None)
+        for plans in (self.numbers, self.messages, self._now[1]):
+            plans.pop(key, None)

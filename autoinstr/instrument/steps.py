@@ -7,10 +7,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
-from autoinstr.instrument.modules import Begun, dress
+from autoinstr.instrument.modules import dress
 
 if TYPE_CHECKING:
     from types import FunctionType
+
+    from autoinstr.emitters.recorder import Begun
 
 
 class Window:

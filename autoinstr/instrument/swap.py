@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # (module, attribute) where torch._dynamo keeps what it believes Module.__call__ to be
 _COPIES = (("torch._dynamo.utils", "unpatched_nn_module_call"), ("torch._dynamo.variables.nn_module", "unpatched_nn_module_call"))
 
+_TOOLS = ("mstx", "nvtx")
+
 
 class Swap:
     """The state of one attribute: `out` (torch's own function is there), `in` (ours), `beneath` (somebody patched over ours) or
@@ -59,6 +61,12 @@ class Swap:
         if current in self._ours or current is self.original:
             return None
         return f"{getattr(current, '__module__', '?')}.{getattr(current, '__qualname__', repr(current))}"
+
+    def foreign_writes_ranges(self) -> bool:
+        """Whoever is there writes ranges for a profiler itself, as the guides' `custom_call` does."""
+        code = getattr(self._cls.__dict__.get("__call__"), "__code__", None)
+        names = set(getattr(code, "co_names", ()))
+        return self.foreign() is not None and not names.isdisjoint(_TOOLS) and any(name.startswith("range_") for name in names)
 
     def synchronise_copies(self) -> None:
         """To be called when a module of torch._dynamo has been imported: it may have taken its copy at any moment before."""

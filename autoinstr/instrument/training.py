@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 from autoinstr.containment import contained
 from autoinstr.instrument import dynamo, importhook, inplace
 from autoinstr.instrument.frames import as_frame_of
-from autoinstr.instrument.functions import FunctionPatches
+from autoinstr.instrument.patches import FunctionPatches
 from autoinstr.targets import resolve
 from autoinstr.targets.rows import applies
 
@@ -106,7 +106,7 @@ class OptimizerSteps:
         if running:
             self._drop_what_raised(running, frame.f_back)
         wanted = self._recorded and self._ranges.active and all(one.optimizer != id(optimizer) for one in running)
-        begun = self._ranges.begin_named(DOMAIN, STEP) if wanted else None
+        begun = self._ranges.begin_named(DOMAIN, STEP, on_stream=True) if wanted else None
         running.append(_Running(id(optimizer), id(frame), frame.f_code, begun))
 
     @contained("ending an optimizer step")
@@ -142,7 +142,7 @@ class OptimizerSteps:
             self._over = False
             number = next(self._numbers)
             if self._recorded and self._ranges.active:
-                self._ranges.mark(DOMAIN, "step", {"step": number})
+                self._ranges.mark(DOMAIN, "step", {"step": number}, on_stream=True)
             self._stepped()
         stepped[id(optimizer)] = weakref.ref(optimizer, self._gone)
 

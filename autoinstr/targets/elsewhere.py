@@ -5,7 +5,11 @@ The recorder asks nothing: what others emit does not come to it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 class Elsewhere(NamedTuple):
@@ -26,9 +30,26 @@ ELSEWHERE = (
 )
 
 
+_NEAR = 6  # frames between here and the caller of a wrapped function: ours, and that function
+
+
 def marked(emitter: str, target: str, caller: str) -> Elsewhere | None:
     """Who marks a call of a target already, in the tool that `emitter` writes to; `caller` is the file that the call comes from."""
     for one in ELSEWHERE:
         if (one.emitter, one.target) == (emitter, target) and caller.replace("\\", "/").endswith("/" + one.caller):
             return one
     return None
+
+
+def marked_now(emitter: str, target: str) -> bool:
+    """The call of a target that begins at this moment is marked already."""
+    if not any((one.emitter, one.target) == (emitter, target) for one in ELSEWHERE):
+        return False
+    frame: FrameType | None = sys._getframe(1)
+    for _ in range(_NEAR):
+        if frame is None:
+            break
+        if marked(emitter, target, frame.f_code.co_filename):
+            return True
+        frame = frame.f_back
+    return False

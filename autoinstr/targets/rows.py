@@ -18,6 +18,8 @@ KINDS = ("sync", "async", "generator", "async_generator", "future")
 ROLES = ("MainProcess", "APIServer", "EngineCore", "Worker")
 DOMAINS = {"vllm": "vllm", "vllm_ascend": "vllm", "torch": "torch"}  # a table, its package -> the domain of its ranges
 COLUMNS = ("name", "target", "kind", "roles", "since", "before", "attributes", "default", "note")
+_STEPS = ("backward", "optim.step")
+_STEP_ATTRIBUTES = frozenset(("scheduled", "same_step"))
 CUSTOM_KEYS = ("name", "target", "kind", "roles", "since", "before", "attributes", "domain", "note")
 
 
@@ -72,6 +74,13 @@ def _pieces(text: str) -> tuple[str, ...]:
 def applies(target: Target, version: str | None) -> bool:
     """The target is expected in this version of its package; True as well where the version is unknown (None, a checkout without tags)."""
     return within(version, target.since, target.before)
+
+
+def on_stream(target: Target) -> bool:
+    """A step, or a part of one, that is worth a range on the device: what a Worker does for a step, and the parts of a training step."""
+    if target.package == "torch":
+        return target.name in _STEPS
+    return "Worker" in target.roles and bool(_STEP_ATTRIBUTES.intersection(target.attributes))
 
 
 def custom(tables: list[dict[str, Any]], source: str) -> tuple[list[Target], list[str]]:

@@ -31,7 +31,7 @@ class Ranges:
         if slots:
             self.local.slots = iter([(n, n + 1, n + 2) for n in range(0, 300, 3)]).__next__, self.words
 
-    def begin_record(self, target: int) -> Any:
+    def begin_record(self, target: int, args: Any, kwargs: Any) -> Any:
         assert target == 7
         self.records.append([0, 0, 0])
         return 1, self.records[-1], 0, 1, 2

@@ -15,7 +15,7 @@ LAYERS = (
     ("command line", ("autoinstr.cli", "autoinstr.__main__")),
     ("reports", ("autoinstr.report",)),
     ("bootstrap", ("autoinstr.bootstrap",)),
-    ("session", ("autoinstr.session", "autoinstr.control")),
+    ("session", ("autoinstr.session", "autoinstr.emission", "autoinstr.identity", "autoinstr.control")),
     ("instrument", ("autoinstr.instrument",)),
     ("targets", ("autoinstr.targets",)),
     ("emitters", ("autoinstr.emitters",)),

@@ -26,8 +26,8 @@ class Ranges:
         self.ended: list[tuple[Begun, Any]] = []
         self.marks: list[int] = []
 
-    def begin_named(self, domain: str, message: str) -> Begun:
-        assert (domain, message) == ("torch", "optim.step")
+    def begin_named(self, domain: str, message: str, on_stream: bool = False) -> Begun:
+        assert (domain, message, on_stream) == ("torch", "optim.step", True)
         self.begun.append(Begun())
         return self.begun[-1]
 
@@ -35,8 +35,8 @@ class Ranges:
         if begun is not None:
             self.ended.append((begun, fields))
 
-    def mark(self, domain: str, message: str, fields: dict[str, int]) -> None:
-        assert (domain, message) == ("torch", "step")
+    def mark(self, domain: str, message: str, fields: dict[str, int], on_stream: bool = False) -> None:
+        assert (domain, message, on_stream) == ("torch", "step", True)
         self.marks.append(fields["step"])
 
 

@@ -40,6 +40,15 @@ class Profilers:
         """It is the time of a profile."""
         return self.own if self._followed is None else self._followed
 
+    def runs(self, kinds: frozenset[str]) -> bool:
+        """A profiler of one of these kinds runs in this process."""
+        return any(isinstance(key, tuple) and key[0] in kinds for key in self._running)
+
+    def forget(self, kinds: frozenset[str]) -> None:
+        """Those of these kinds are another process's."""
+        for key in [key for key in self._running if isinstance(key, tuple) and key[0] in kinds]:
+            del self._running[key]
+
     @property
     def tracing(self) -> bool:
         """torch's Python tracer runs in this process."""

@@ -1,0 +1,146 @@
+"""Which emitters this process has, which of them are on, and the one output that goes to them."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from autoinstr import log
+from autoinstr.containment import failed
+from autoinstr.emitters.emitter import Unusable
+from autoinstr.emitters.live import Live
+from autoinstr.emitters.several import Several
+from autoinstr.names import wording
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from autoinstr.config import Config
+    from autoinstr.emitters.emitter import Emitter
+    from autoinstr.emitters.recorder import Recorder
+    from autoinstr.instrument.profiling.state import Profilers
+
+RECORDER = "recorder"
+WITHOUT_MSTX = "torch_npu_without_mstx"  # a profiler of torch_npu's that collects no ranges
+# The kinds of profilers whose running is, for an emitter, the time of a profile (`when=profiling`); for the recorder any is.
+KINDS = {
+    "mstx": frozenset(("torch_npu", "msprof", "mspti")),
+    "nvtx": frozenset(("nsys",)),
+    "torch": frozenset(("torch", "torch_npu", WITHOUT_MSTX)),
+}
+MSPTI = "mspti"
+
+
+class Emission:
+    """Not thread-safe: the session holds its lock."""
+
+    def __init__(self, config: Config, recorder: Recorder) -> None:
+        self._config = config
+        self._recorder = recorder
+        self.live: dict[str, Live] = {}
+        self.names: tuple[str, ...] = ()  # of the emitters that there are, the recorder first
+        self._unusable: set[str] = set()
+        self._joined: dict[tuple[str, ...], Several] = {}
+
+    def choose(self) -> list[Live]:
+        """Look which emitters there can be by now; those that are new."""
+        asked = self._config.emitter
+        if asked == ("auto",):
+            asked = self._automatic()
+        new = [live for name in asked if name not in (RECORDER, "auto") and (live := self._make(name))]
+        there = [name for name in asked if name in self.live]
+        if RECORDER in asked or (self._config.emitter == ("auto",) and not there):
+            there.insert(0, RECORDER)
+        self.names = tuple(there)
+        return new
+
+    def _automatic(self) -> tuple[str, ...]:
+        from autoinstr.emitters import nvtx
+
+        if "torch_npu" in sys.modules and _whole(sys.modules["torch_npu"]):
+            return ("mstx",)
+        return ("nvtx",) if nvtx.injected() else (RECORDER,)
+
+    def _make(self, name: str) -> Live | None:
+        if name in self.live or name in self._unusable:
+            return None
+        try:
+            emitter = _emitter(name)
+            if emitter is None:
+                return None
+        except Exception as error:
+            self._unusable.add(name)
+            if isinstance(error, Unusable):
+                log.once(f"unusable {name}", "error", "an emitter cannot be used", emitter=name, reason=str(error))
+            else:
+                failed(f"the emitter {name}", error)
+            return None
+        config = self._config
+        message = wording(config.name_for(name))
+        live = Live(
+            emitter, message, config.domain, config.streams_for(name), config.attributes, lambda error: failed(f"a range of {name}", error)
+        )
+        self.live[name] = live
+        return live
+
+    def wanted(self, profilers: Profilers, manual: bool) -> tuple[str, ...]:
+        """The emitters that should be on; `manual` is what `autoinstr ctl` has said."""
+        return tuple(name for name in self.names if self._is_wanted(name, profilers, manual))
+
+    def _is_wanted(self, name: str, profilers: Profilers, manual: bool) -> bool:
+        when = self._config.when_for(name)
+        if when != "profiling":
+            return manual if when == "manual" else True
+        if name == RECORDER:
+            return profilers.running
+        return profilers.runs(KINDS[name] if self._config.mspti else KINDS[name] - {MSPTI})
+
+    def output(self, names: tuple[str, ...]) -> Recorder | Live | Several | None:
+        """What ranges are to be written to for these emitters to have them."""
+        if len(names) < 2:
+            return self._one(names[0]) if names else None
+        if names not in self._joined:
+            self._joined[names] = Several([self._one(name) for name in names])
+        return self._joined[names]
+
+    def _one(self, name: str) -> Any:
+        return self._recorder if name == RECORDER else self.live[name]
+
+    def cut(self, names: Iterable[str]) -> None:
+        """These emitters' tools are about to stop, or have stopped."""
+        for name in names:
+            if name in self.live:
+                self.live[name].cut()
+
+    def idle(self) -> None:
+        """A tool has stopped collecting."""
+        for live in self.live.values():
+            try:
+                live.emitter.idle()
+            except Exception as error:
+                failed(f"the emitter {live.emitter.name}", error)
+
+    def reset_in_child(self) -> None:
+        """After fork: nothing that is open is this process's."""
+        for live in self.live.values():
+            live.reset_in_child()
+
+
+def _emitter(name: str) -> Emitter | None:
+    """None where it has to wait for a module that the program has not imported. Raises Unusable."""
+    if name == "mstx":
+        from autoinstr.emitters import mstx
+
+        module = sys.modules.get("torch_npu")
+        return mstx.make(module) if module is not None and _whole(module) else None
+    if name == "nvtx":
+        from autoinstr.emitters import nvtx
+
+        return nvtx.make()
+    from autoinstr.emitters import record_function
+
+    return record_function.make()
+
+
+def _whole(module: Any) -> bool:
+    return not getattr(getattr(module, "__spec__", None), "_initializing", False)

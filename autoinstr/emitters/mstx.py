@@ -1,0 +1,101 @@
+"""mstx: ranges for Ascend's profilers, through torch_npu (2.1 to 2.14).
+
+The bound C functions are taken where this torch_npu has them: the public ones add two Python frames and type checks to each call. What
+they do and cost: tests/npu/README.md. They do nothing, and return 0, while no profiler collects mstx.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from autoinstr.emitters.emitter import Emitter, Unusable
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from autoinstr.emitters.emitter import Mark, Start
+
+DEFAULT_DOMAIN = "default"  # torch_npu's name for the ranges of those who name none
+
+
+def make(torch_npu: ModuleType) -> Emitter:
+    """The emitter on a loaded torch_npu. Raises Unusable for one that has no ranges."""
+    bound: Any = getattr(getattr(torch_npu, "_C", None), "_mstx", None)
+    if hasattr(bound, "_range_start_on_host") and hasattr(bound, "_range_end"):
+        start, end, mark = bound._range_start_on_host, bound._range_end, bound._mark_on_host
+        on_stream, mark_on_stream = _on_stream(torch_npu, bound)
+    else:
+        public: Any = getattr(getattr(torch_npu, "npu", None), "mstx", None)
+        if not hasattr(public, "range_start"):
+            raise Unusable(f"torch_npu {getattr(torch_npu, '__version__', '?')} has no mstx ranges")
+        start, end, mark, on_stream, mark_on_stream = _public(torch_npu, public)
+    return Emitter(
+        name="mstx",
+        start=start,
+        end=end,
+        start_crossing=start,
+        end_crossing=end,
+        mark=mark,
+        start_on_stream=on_stream,
+        mark_on_stream=mark_on_stream,
+        has_domains=True,
+        closes_early=True,  # a range that ends in the session after its own is an end without a start there
+        idle=lambda: end(0, DEFAULT_DOMAIN),  # only a call that finds the profiler off makes torch_npu read the next one's domain filter
+    )
+
+
+def _on_stream(torch_npu: Any, bound: Any) -> tuple[Start, Mark]:
+    ready, device, current = torch_npu.npu.is_initialized, torch_npu._C._npu_getDevice, torch_npu._C._npu_getCurrentStream
+    host_start, host_mark, start, mark = bound._range_start_on_host, bound._mark_on_host, bound._range_start, bound._mark
+
+    # No device is touched before the program has done so; is_initialized is also False in a child that was forked from a process with a
+    # device: such a call would block there for ever.
+    def start_on_stream(message: str, domain: str) -> Any:
+        if not ready():
+            return host_start(message, domain)
+        return start(message, *current(device()), domain)
+
+    def mark_on_stream(message: str, domain: str) -> Any:
+        if not ready():
+            return host_mark(message, domain)
+        return mark(message, *current(device()), domain)
+
+    return start_on_stream, mark_on_stream
+
+
+def _public(torch_npu: Any, public: Any) -> tuple[Any, Any, Any, Any, Any]:
+    """By keyword where the functions know domains, else everything is in torch_npu's one domain."""
+    try:
+        knows_domains = "domain" in _parameters(public.range_start)
+    except (TypeError, ValueError):
+        knows_domains = False
+    ready = getattr(torch_npu.npu, "is_initialized", lambda: False)
+
+    def stream() -> Any:
+        return torch_npu.npu.current_stream() if ready() else None
+
+    def keywords(domain: str) -> dict[str, str]:
+        return {"domain": domain} if knows_domains else {}
+
+    def start(message: str, domain: str) -> Any:
+        return public.range_start(message, None, **keywords(domain))
+
+    def end(token: Any, domain: str) -> Any:
+        return public.range_end(token, **keywords(domain)) if token else None
+
+    def mark(message: str, domain: str) -> Any:
+        return public.mark(message, None, **keywords(domain))
+
+    def start_on_stream(message: str, domain: str) -> Any:
+        return public.range_start(message, stream(), **keywords(domain))
+
+    def mark_on_stream(message: str, domain: str) -> Any:
+        return public.mark(message, stream(), **keywords(domain))
+
+    return start, end, mark, start_on_stream, mark_on_stream
+
+
+def _parameters(function: Any) -> Any:
+    import inspect
+
+    return inspect.signature(function).parameters
