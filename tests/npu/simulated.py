@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from tests.conftest import REPO, Python
+from tests.conftest import GATE, REPO, Python
 
 PYTHON = REPO / ".venv-npu" / "bin" / "python"
 BUILD = REPO / "tests" / "npu" / "cann" / "build.py"
@@ -25,10 +25,10 @@ def give(**values):
     given.update(values)
 def acl_id(stream):  # the id that the log has: a simulated stream is the address of it
     return ctypes.c_int32.from_address(stream.npu_stream).value
-def profile(folder=None, export=("db",), level="Level_none", schedule=None, **config):
+def profile(folder=None, export=("db",), level="Level_none", schedule=None, analyse=True, **config):
     experimental = P._ExperimentalConfig(mstx=True, export_type=list(export), profiler_level=getattr(P.ProfilerLevel, level), **config)
     return P.profile(activities=[P.ProfilerActivity.CPU, P.ProfilerActivity.NPU], experimental_config=experimental, schedule=schedule,
-                     on_trace_ready=P.tensorboard_trace_handler(folder) if folder else None)
+                     on_trace_ready=P.tensorboard_trace_handler(folder, analyse_flag=analyse) if folder else None)
 """
 POSTLUDE = """
 with open("given.json", "w") as file:
@@ -84,10 +84,16 @@ def read_log(path: Path) -> list[Call]:
     return [Call(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
+def require(program: Path) -> None:
+    """Unavailable if a program of an environment that `make setup-npu` makes is not there."""
+    if not program.exists():
+        why = program.parents[1] / "unavailable"
+        raise Unavailable(why.read_text().strip() if why.exists() else f"no {program.parents[1].name}: `make setup-npu` makes it")
+
+
 def built() -> Path:
     """The folder of the simulated CANN, built if it is not there. Unavailable where torch_npu or a compiler is missing."""
-    if not PYTHON.exists():
-        raise Unavailable("no .venv-npu: `make setup-npu` makes it")
+    require(PYTHON)
     done = subprocess.run([str(PYTHON), str(BUILD)], capture_output=True, text=True, timeout=LIMIT_S)
     if done.returncode:
         raise Unavailable(done.stderr.strip() or f"{BUILD.name} failed with status {done.returncode}")
@@ -106,14 +112,15 @@ def environment(home: Path, log: Path | str, devices: int = 1) -> dict[str, str]
     }
 
 
-def run(home: Path, folder: Path, source: str, devices: int = 1, **more: Any) -> Ran:
-    """Runs a program (after PRELUDE) in a new folder, without the agent. AssertionError if it fails or comes to what is not simulated."""
+def run(home: Path, folder: Path, source: str, devices: int = 1, agent: bool = False, **more: Any) -> Ran:
+    """Runs a program (after PRELUDE) in a new folder. AssertionError if it fails or comes to what is not simulated."""
     folder.mkdir(parents=True)
     program = folder / "program.py"
     program.write_text(PRELUDE + source + POSTLUDE)
     log = folder / "log.jsonl"
     extra = {**environment(home, log, devices), **more.pop("env", {})}
-    done = Python(PYTHON, folder).run(program, path=(), on=None, env=extra, timeout=LIMIT_S, **more)
+    gate: dict[str, Any] = {"path": (GATE,), "on": "1"} if agent else {"path": (), "on": None}
+    done = Python(PYTHON, folder).run(program, env=extra, timeout=LIMIT_S, **gate, **more)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "not simulated" not in done.stderr, done.stderr
     return Ran(folder, json.loads((folder / "given.json").read_text()), read_log(log), done.stdout, done.stderr)

@@ -193,12 +193,6 @@ def test_ranges_with_a_stream_are_made_by_torch_npus_own_thread(running: Ran) ->
     assert {call.tid for pair in pairs for call in pair}.isdisjoint({running.given["main"]})
 
 
-def test_without_the_task_queue_the_caller_makes_them(npu: RunNpu) -> None:
-    calls = npu(IDLE.replace("give(", "with profile(): give("), env={"TASK_QUEUE_ENABLE": "0"}).of("start", "mark", domain="ModuleDevice")
-    assert [call.message for call in calls] == ["a", "m"] and {call.tid for call in calls} == {calls[0].pid}
-    assert all(call.stream > 0 for call in calls)
-
-
 def test_each_thread_is_named(running: Ran) -> None:
     pairs = running.pairs("threads")
     assert len(pairs) == 100 and all(start.tid == end.tid for start, end in pairs)

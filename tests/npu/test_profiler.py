@@ -1,6 +1,6 @@
 """torch_npu.profiler over the simulated CANN: sessions, what is exported, and that the ranges of a session are in its database.
 
-What this leaves unproved: everything about kernels and device times (there are none), and the real msprof, which makes the database on a
+What this leaves unproved: everything about kernels and device times (test_tasks.py), and the real msprof, which makes the database on a
 machine with CANN: ours (cann/msprof.py) is run in its place, so its own tables show self-consistency only. torch_npu's session,
 configuration and merging are the real wheel's.
 """
@@ -8,13 +8,11 @@ configuration and merging are the real wheel's.
 from __future__ import annotations
 
 import json
-import sqlite3
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.npu.simulated import Call, Ran, RunNpu, read_log
+from tests.npu.exported import database, outputs, rows, session_log
+from tests.npu.simulated import Ran, RunNpu
 
 TRAINING = """
 net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.GELU(), torch.nn.Linear(16, 2)).to("npu")
@@ -49,22 +47,6 @@ give(default=effective(), tx=effective(msprof_tx=True), none=effective(profiler_
 MODULES = ["Sequential", "Linear", "GELU", "Linear"]
 
 
-def outputs(ran: Ran, name: str) -> Path:
-    """The folder that a session has exported into."""
-    [folder] = (ran.folder / name).glob("*_ascend_pt/ASCEND_PROFILER_OUTPUT")
-    return folder
-
-
-def session_log(ran: Ran, name: str) -> list[Call]:
-    [log] = (ran.folder / name).glob("*_ascend_pt/PROF_*/host/mstx.jsonl")
-    return read_log(log)
-
-
-def rows(database: Path, query: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-        return connection.execute(query).fetchall()
-
-
 @pytest.fixture(scope="module")
 def training(npu: RunNpu) -> Ran:
     return npu(TRAINING)
@@ -92,7 +74,7 @@ def test_the_database_has_the_ranges_of_the_session(training: Ran) -> None:
     """Self-consistency: the rows are ours; that torch_npu takes them over into its own database is real."""
     query = """SELECT m.value, d.value, e.eventType, e.startNs, e.endNs FROM MSTX_EVENTS e
                JOIN STRING_IDS m ON m.id = e.message JOIN STRING_IDS d ON d.id = e.domainId ORDER BY e.startNs"""
-    found = rows(outputs(training, "both") / "ascend_pytorch_profiler.db", query)
+    found = rows(database(training, "both"), query)
     modules = [row for row in found if row[1] == "Module"]
     assert [row[0] for row in modules] == MODULES and {row[2] for row in modules} == {2}
     root, *inner = modules
