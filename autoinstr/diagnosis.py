@@ -8,8 +8,21 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Callable
 
 VARIABLE = "_AUTOINSTR_DOCTOR"
+
+_more: dict[str, Callable[[], object]] = {}
+
+
+def wanted() -> bool:
+    """Somebody asks."""
+    return VARIABLE in os.environ
+
+
+def contribute(name: str, facts: Callable[[], object]) -> None:
+    """Every later report has what `facts` gives, if it is anything, under `name` in its details."""
+    _more[name] = facts
 
 
 def report(active: bool, reason: str, details: dict[str, object] | None = None) -> None:
@@ -18,7 +31,8 @@ def report(active: bool, reason: str, details: dict[str, object] | None = None) 
     if not folder:
         return
     try:
-        _write(folder, active, reason, details or {})
+        more = {name: found for name, facts in _more.items() if (found := facts())}
+        _write(folder, active, reason, {**(details or {}), **more})
     except Exception:  # the folder went with the doctor that made it: nobody is left to tell
         pass
 

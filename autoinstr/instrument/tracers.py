@@ -24,6 +24,9 @@ class ProfilerWatcher(Protocol):
     def profiler_started(self, key: Hashable, python_tracer: bool = False) -> None:
         """The profiler `key` is enabled."""
 
+    def profiler_stops(self, key: Hashable) -> None:
+        """It is about to be disabled. Told before `profiler_stopped`; of one that does not run it means nothing."""
+
     def profiler_stopped(self, key: Hashable) -> None:
         """It is disabled, or could not be enabled. A stop of one that does not run changes nothing."""
 
@@ -82,6 +85,7 @@ class ProfilerPatches:
         watcher = self._watcher
 
         def stop(profiler: Any, *args: Any, **kwargs: Any) -> Any:
+            watcher.profiler_stops(_key(profiler))
             try:
                 return original(profiler, *args, **kwargs)
             finally:

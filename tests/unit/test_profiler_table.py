@@ -30,12 +30,50 @@ __all__ = ["compat"]  # a fixture
         ("profiler_metrics", "a,b", "experimental", ["a", "b"]),
         ("max_iterations", "7", "vllm", 7),
         ("enable", "off", "agent", False),
+        ("gc_detect_threshold", "off", "torch_npu", None),
+        ("gc_detect_threshold", "0.5", "torch_npu", 0.5),
+        ("aic_metrics", "pipeutilization", "torch_npu", "PipeUtilization"),
+        ("export_type", "db, TEXT", "torch_npu", ["db", "text"]),
+        ("host_sys", "cpu,numa", "torch_npu", ["cpu", "numa"]),
     ],
 )
 def test_values(name: str, text: str, belongs: str, value: object) -> None:
     # through the option's own grammar, and back, as a child gets it
     pairs = OPTIONS["profiler"].kind.parse(OPTIONS["profiler"].kind.dump(OPTIONS["profiler"].kind.parse(f"{name}={text}")))
     assert read(pairs) == ({belongs: {name: value}}, [])
+
+
+@pytest.mark.parametrize("text", ["level1", "Level1", "1"])
+@pytest.mark.parametrize("name", ["level", "profiler_level"])
+def test_a_level_by_either_name(name: str, text: str) -> None:
+    assert read({name: text}) == ({"torch_npu": {"profiler_level": "Level1"}}, [])
+
+
+def test_two_names_that_contradict_each_other() -> None:
+    values, [problem] = read({"mstx": "off", "msprof_tx": "on"})
+    assert values == {"torch_npu": {"mstx": False}} and "contradicts mstx=off" in str(problem)
+    assert read({"mstx": "on", "msprof_tx": "on"}) == ({"torch_npu": {"mstx": True}}, [])
+
+
+@pytest.mark.parametrize(
+    ("pair", "near"),
+    [
+        ("level=Level3", "level=Level2"),
+        ("aic_metrics=PipeUtilisation", "aic_metrics=PipeUtilization"),
+        ("export_type=text,dbs", "export_type=text,db"),
+        ("host_sys=cpu,nuna", "host_sys=cpu,numa"),
+        ("mstx_domain_inclde=a", "mstx_domain_include=a"),
+        ("l2cache=on", "l2_cache=on"),
+        ("gc_detect_threshold=-1", None),
+        ("sys_io=maybe", None),
+        ("mstx_domain_include=", None),
+    ],
+)
+def test_what_cannot_be_and_the_nearest(pair: str, near: str | None) -> None:
+    name, _, text = pair.partition("=")
+    values, [problem] = read({name: text})
+    assert not any(values.values())
+    assert near is None or (problem.suggestion or "").lower() == near.lower()
 
 
 @pytest.mark.parametrize("text", ["", "wait:1", "wait:-1,active:1", "active:0", "active:x", "active"])
