@@ -102,54 +102,44 @@ give(elapsed=first.elapsed_time(last), done=last.query(), idle=second.query())
 
 
 @pytest.fixture(scope="module")
-def device(npu: RunNpu) -> Ran:
-    return npu(DEVICE, devices=2)
+def ran(npu: RunNpu) -> Ran:
+    return npu(DEVICE + STREAMS + TRAINING, devices=2)
 
 
-@pytest.fixture(scope="module")
-def training(npu: RunNpu) -> Ran:
-    return npu(TRAINING)
-
-
-@pytest.fixture(scope="module")
-def streams(npu: RunNpu) -> Ran:
-    return npu(STREAMS)
-
-
-def test_the_real_wheel_sees_the_devices(device: Ran) -> None:
-    given = device.given
+def test_the_real_wheel_sees_the_devices(ran: Ran) -> None:
+    given = ran.given
     assert given["version"].startswith("2.13.0") and given["available"] and given["count"] == 2
     assert given["name"] == "Ascend910B3"
     assert ".venv-npu" not in given["torch"]  # one torch for both environments
 
 
-def test_tensors_go_there_and_back(device: Ran) -> None:
-    given = device.given
+def test_tensors_go_there_and_back(ran: Ran) -> None:
+    given = ran.given
     assert given["device"] == "npu:1" and given["back"] and given["between"] == 276.0
 
 
-def test_views_and_out_arguments_write_where_they_should(device: Ran) -> None:
+def test_views_and_out_arguments_write_where_they_should(ran: Ran) -> None:
     expected = [[5.0, 0.0, 0.0, 0.0], [6.0, 0.0, 1.0, 0.0], [6.0, 0.0, 1.0, 0.0], [5.0, 0.0, 0.0, 0.0]]
-    assert device.given["views"] == expected
-    assert device.given["out"] == [[value + 1 for value in row] for row in expected]
-    assert device.given["mask"] == [5.0, 6.0, 6.0, 5.0] and device.given["half"] == 24.0
+    assert ran.given["views"] == expected
+    assert ran.given["out"] == [[value + 1 for value in row] for row in expected]
+    assert ran.given["mask"] == [5.0, 6.0, 6.0, 5.0] and ran.given["half"] == 24.0
 
 
-def test_memory_is_counted_and_bounded(device: Ran) -> None:
+def test_memory_is_counted_and_bounded(ran: Ran) -> None:
     """Unproved: torch_npu's behaviour under fragmentation, and what CANN itself takes."""
-    given = device.given
+    given = ran.given
     assert 1 << 20 <= given["allocated"] <= (1 << 20) + 1024  # torch_npu adds 32 bytes and rounds up to 512
     assert 0 < given["free"] < given["total"] == 4096 << 20
     assert given["too_much"] == "OutOfMemoryError"
 
 
-def test_what_is_not_simulated_fails_loudly(device: Ran) -> None:
-    assert "not in libopapi.so" in device.given["own_operator"]
+def test_what_is_not_simulated_fails_loudly(ran: Ran) -> None:
+    assert "not in libopapi.so" in ran.given["own_operator"]
 
 
-def test_the_program_sees_nothing_of_the_simulation(device: Ran) -> None:
+def test_the_program_sees_nothing_of_the_simulation(ran: Ran) -> None:
     """No module and no name of ours: the kernels come by aclInit, not by an import."""
-    assert device.given["left_in_main"] == device.given["modules"] == []
+    assert ran.given["left_in_main"] == ran.given["modules"] == []
 
 
 def test_the_builder_says_what_is_missing() -> None:
@@ -159,23 +149,23 @@ def test_the_builder_says_what_is_missing() -> None:
 
 
 @pytest.mark.parametrize("model", ["mlp", "transformer"])
-def test_training_gives_the_losses_of_the_cpu(training: Ran, model: str) -> None:
+def test_training_gives_the_losses_of_the_cpu(ran: Ran, model: str) -> None:
     """Unproved: a device's own rounding. torch_npu takes other operators in matmul's backward, hence no equality to the last bit."""
-    given = training.given[model]
+    given = ran.given[model]
     cpu, npu = given["losses"]
     assert npu == pytest.approx(cpu, rel=1e-4) and cpu[0] != cpu[2]
     assert given["gradients"] < 1e-3 and given["device"] == "npu:0"
 
 
-def test_dropout_autocast_and_inference_mode_run(training: Ran) -> None:
+def test_dropout_autocast_and_inference_mode_run(ran: Ran) -> None:
     """Unproved: random numbers; a device has its own."""
-    one, other = training.given["dropout"]
+    one, other = ran.given["dropout"]
     assert all(0 < loss < 10 for loss in one + other)
-    assert training.given["autocast"] == "torch.bfloat16" and training.given["inference"] is True
+    assert ran.given["autocast"] == "torch.bfloat16" and ran.given["inference"] is True
 
 
-def test_streams_have_ids_of_their_own(streams: Ran) -> None:
-    given = streams.given
+def test_streams_have_ids_of_their_own(ran: Ran) -> None:
+    given = ran.given
     default, second, third = given["of_streams"]
     assert len({default, second, third}) == 3 and len(set(given["acl"])) == 3
     assert given["current"] == {
@@ -184,6 +174,6 @@ def test_streams_have_ids_of_their_own(streams: Ran) -> None:
     assert given["kind"] == 20  # c10::DeviceType::PrivateUse1
 
 
-def test_events_and_streams_complete(streams: Ran) -> None:
+def test_events_and_streams_complete(ran: Ran) -> None:
     """Unproved: everything that takes time on a device: here it is done before it is asked for."""
-    assert streams.given["elapsed"] >= 0 and streams.given["done"] and streams.given["idle"]
+    assert ran.given["elapsed"] >= 0 and ran.given["done"] and ran.given["idle"]

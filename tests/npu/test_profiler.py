@@ -49,12 +49,7 @@ MODULES = ["Sequential", "Linear", "GELU", "Linear"]
 
 @pytest.fixture(scope="module")
 def training(npu: RunNpu) -> Ran:
-    return npu(TRAINING)
-
-
-@pytest.fixture(scope="module")
-def configurations(npu: RunNpu) -> dict[str, dict[str, str]]:
-    return npu(CONFIGURATIONS).given
+    return npu(CONFIGURATIONS + TRAINING)
 
 
 def test_both_export_types_leave_their_files(training: Ran) -> None:
@@ -94,8 +89,8 @@ def test_sessions_start_and_stop_again_and_again(training: Ran) -> None:
     assert [mark.message for mark in training.of("mark", domain="cycles")] == ["cycle"] * 3
 
 
-def test_what_the_configuration_makes_of_bad_values(configurations: dict[str, dict[str, str]]) -> None:
-    given = configurations
+def test_what_the_configuration_makes_of_bad_values(training: Ran) -> None:
+    given = training.given
     assert given["default"]["tx"] == "False" and given["default"]["export_type"] == "['text']"
     assert given["tx"]["tx"] == "True"  # the deprecated name
     assert given["none"]["tx"] == "True"  # Level_none means mstx
