@@ -17,20 +17,20 @@ $(STAMP): requirements/torch.txt requirements/vllm.txt requirements/peers.txt re
 	@requirements/install.sh "$(PYTHON)"
 	@touch $@
 
-setup-npu: $(NPU_STAMP) ## make .venv-npu: torch_npu beside all that .venv has
+setup-npu: $(NPU_STAMP) ## make .venv-npu (torch_npu beside all that .venv has) and .venv-msprof (msprof-analyze)
 
-$(NPU_STAMP): requirements/npu.txt requirements/npu.sh $(STAMP)
+$(NPU_STAMP): requirements/npu.txt requirements/msprof.txt requirements/npu.sh $(STAMP)
 	@requirements/npu.sh
 	@touch $@
 
-test: setup ## the whole suite but what is marked long (at most 20 minutes), two files at a time
-	$(PYTEST) -m "not long and not npu" -n 2 --no-loadscope-reorder
+test: setup setup-npu ## the whole suite but what is marked long (at most 20 minutes), two files at a time
+	$(PYTEST) -m "not long" -n 2 --no-loadscope-reorder
 
 test-unit: setup ## the fast tests, without torch
 	$(PYTEST) tests/unit
 
 test-npu: setup-npu ## torch_npu's real wheel on simulated CANN libraries (needs gcc)
-	$(PYTEST) tests/npu
+	$(PYTEST) tests/npu -m "not long" -n 2 --no-loadscope-reorder
 
 test-long: setup ## what takes longer: soak, scale, fuzz, every Python version
 	$(PYTEST) -m long

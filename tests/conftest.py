@@ -31,8 +31,9 @@ SHARING = ("tests/vllm/test_offline.py", "tests/vllm/test_reports.py")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of vLLM come first: they take the longest, and `-n` hands files out in this order."""
-    items.sort(key=lambda item: item.path.parent.name != "vllm")
+    """Tests of vLLM come first, those on the simulated device next: they take the longest, and `-n` hands files out in this order."""
+    order = {"vllm": 0, "npu": 1}
+    items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -47,6 +48,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return SHARING[0] if file in SHARING else file
 
     return ByFile(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """A reader of the results must see which of them come from no real device."""
+    reports = [report for some in terminalreporter.stats.values() for report in some if getattr(report, "when", "") == "call"]
+    count = sum(report.nodeid.startswith("tests/npu/") for report in reports)
+    if count:
+        terminalreporter.write_line(
+            f"simulated CANN: no Ascend device took part in {count} tests of tests/npu. Real are torch_npu, vllm-ascend and msprof-analyze; "
+            "CANN, kernels, their times and HCCL are simulated (tests/npu/README.md says how far)."
+        )
 
 
 @pytest.fixture(autouse=True)

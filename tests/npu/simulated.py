@@ -12,7 +12,7 @@ from tests.conftest import GATE, REPO, Python
 
 PYTHON = REPO / ".venv-npu" / "bin" / "python"
 BUILD = REPO / "tests" / "npu" / "cann" / "build.py"
-LIMIT_S = 120
+LIMIT_S = 300
 
 # What every program starts with: `give` hands a value to the test.
 PRELUDE = """
