@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 RECORDER = "recorder"
 WITHOUT_MSTX = "torch_npu_without_mstx"  # a profiler of torch_npu's that collects no ranges
-# The kinds of profilers whose running is, for an emitter, the time of a profile (`when=profiling`); for the recorder any is.
+# The kinds of profilers whose running is, for an emitter, the time of a profile (`when=profiling`). For the recorder any is; nvtx looks for
+# the tool itself.
 KINDS = {
     "mstx": frozenset(("torch_npu", "msprof", "mspti")),
-    "nvtx": frozenset(("nsys",)),
     "torch": frozenset(("torch", "torch_npu", WITHOUT_MSTX)),
 }
 MSPTI = "mspti"
@@ -93,6 +93,10 @@ class Emission:
             return manual if when == "manual" else True
         if name == RECORDER:
             return profilers.running
+        if name == "nvtx":
+            from autoinstr.emitters import nvtx
+
+            return nvtx.injected()
         return profilers.runs(KINDS[name] if self._config.mspti else KINDS[name] - {MSPTI})
 
     def output(self, names: tuple[str, ...]) -> Recorder | Live | Several | None:

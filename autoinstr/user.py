@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     class Ranges(Protocol):
         """What a session gives: FunctionRanges."""
 
-        def begin_named(self, domain: str, message: str) -> Any:
-            """A range begins."""
+        def begin_named(self, domain: str, message: str, on_stream: bool = False, crossing: bool = False) -> Any:
+            """A range begins; a `crossing` one may end in another thread, or out of order."""
 
         def end_named(self, begun: Any, fields: dict[str, Any] | None = None) -> None:
             """It ends."""
@@ -103,10 +103,10 @@ class Range:
     def __repr__(self) -> str:
         return f"autoinstr.range({self.message!r}, domain={self.domain!r})"
 
-    def begin(self) -> Any:
-        """For user_calls: what `end` is to be given, in whatever thread or task."""
+    def begin(self, crossing: bool = False) -> Any:
+        """For user_calls: what `end` is to be given, in whatever thread or task if it is `crossing`."""
         ranges = state.ranges
-        return None if ranges is None or not state.active else ranges.begin_named(self.domain, self.message)
+        return None if ranges is None or not state.active else ranges.begin_named(self.domain, self.message, False, crossing)
 
 
 def end(begun: Any, attributes: dict[str, object] | None = None) -> None:

@@ -53,7 +53,7 @@ def _sync(range_: Range, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _coroutine(range_: Range, function: Callable[..., Any]) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
-        begun = range_.begin()
+        begun = range_.begin(True)
         try:
             return await function(*args, **kwargs)
         finally:
@@ -64,7 +64,7 @@ def _coroutine(range_: Range, function: Callable[..., Any]) -> Callable[..., Any
 
 def _generator(range_: Range, function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        begun = range_.begin()
+        begun = range_.begin(True)
         try:
             return (yield from function(*args, **kwargs))
         finally:
@@ -75,7 +75,7 @@ def _generator(range_: Range, function: Callable[..., Any]) -> Callable[..., Any
 
 def _async_generator(range_: Range, function: Callable[..., Any]) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        begun = range_.begin()
+        begun = range_.begin(True)
         inner = function(*args, **kwargs)
         try:
             step = inner.__anext__()

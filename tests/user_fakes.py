@@ -17,7 +17,7 @@ class Ranges:
         self.ended: list[tuple[str, str, dict[str, Any]]] = []
         self.marks: list[tuple[str, str, dict[str, Any]]] = []
 
-    def begin_named(self, domain: str, message: str) -> list[Any]:
+    def begin_named(self, domain: str, message: str, on_stream: bool = False, crossing: bool = False) -> list[Any]:
         self.open.append([domain, message])
         return self.open[-1]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
@@ -168,7 +169,9 @@ class FunctionRanges:
     def begin_named(self, domain: str, message: str, on_stream: bool = False, crossing: bool = False) -> _Begun | None:
         """A range that is no wrapped function's begins in this thread; a `crossing` one may end elsewhere, or out of order. Never raises
         an Exception."""
-        return self._begun(lambda: self.output.begin(domain, message, None, on_stream, crossing))
+        output = self.output
+        crossing = crossing or (output is not self.recorder and _in_a_task())
+        return self._begun(lambda: output.begin(domain, message, None, on_stream, crossing))
 
     def _begun(self, begin: Callable[[], Begun]) -> _Begun | None:
         try:
@@ -195,3 +198,9 @@ class FunctionRanges:
             self.output.mark(domain, message, fields, on_stream)
         except Exception as error:
             self._failed(error)
+
+
+def _in_a_task() -> bool:
+    """An event loop runs in this thread: between begin and end others of its tasks may begin and end ranges."""
+    running: Any = getattr(sys.modules.get("asyncio.events"), "_get_running_loop", None)
+    return running is not None and running() is not None

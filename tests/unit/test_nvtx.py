@@ -1,0 +1,72 @@
+"""NVTX through torch's C functions, without the nvtx package: against a stub that counts. It leaves unproved what a CUDA build does."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from autoinstr.emitters import nvtx
+from autoinstr.emitters.emitter import Unusable
+from autoinstr.emitters.live import Live
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    log: list[tuple[Any, ...]] = []
+    stub = SimpleNamespace(
+        rangePushA=lambda message: log.append(("push", message)),
+        rangePop=lambda: log.append(("pop",)),
+        rangeStartA=lambda message: log.append(("start", message)) or len(log),
+        rangeEnd=lambda number: log.append(("end", number)),
+        markA=lambda message: log.append(("mark", message)),
+    )
+    monkeypatch.setitem(sys.modules, "torch._C", SimpleNamespace(_nvtx=stub))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "nvtx", None)  # type: ignore[arg-type]
+    return log
+
+
+def test_what_nests_is_pushed_and_popped_and_what_crosses_is_not(calls: list[tuple[Any, ...]]) -> None:
+    live = Live(nvtx.make(), lambda name: name.cls, "Module", "on", False, lambda error: pytest.fail(str(error)))
+    module = live.begin_module("Linear")
+    crossing = live.begin("vllm", "async_llm.generate", None, True, True)
+    inner = live.begin("user", "mine", None, False, False)
+    for begun in (inner, module, crossing):
+        begun[1][begun[4]] = 1  # type: ignore[index]
+    live.mark("torch", "step")
+    assert calls == [
+        ("push", "Linear"),
+        ("start", "async_llm.generate"),
+        ("push", "user: mine"),
+        ("pop",),
+        ("pop",),
+        ("end", 2),
+        ("mark", "step"),
+    ]
+
+
+def test_a_stop_of_a_profiler_pops_nothing(calls: list[tuple[Any, ...]]) -> None:
+    live = Live(nvtx.make(), lambda name: name.cls, "Module", "off", False, lambda error: pytest.fail(str(error)))
+    begun = live.begin_module("Linear")
+    live.cut()
+    assert calls == [("push", "Linear")]
+    begun[1][begun[4]] = 1
+    assert calls == [("push", "Linear"), ("pop",)]
+
+
+def test_a_torch_without_nvtx_is_unusable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch._C", SimpleNamespace())  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "nvtx", None)  # type: ignore[arg-type]
+    with pytest.raises(Unusable, match="no NVTX"):
+        nvtx.make()
+
+
+@pytest.mark.parametrize("variable", nvtx.INJECTED)
+def test_a_tool_is_known_by_its_variables(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    for name in nvtx.INJECTED:
+        monkeypatch.delenv(name, raising=False)
+    assert not nvtx.injected()
+    monkeypatch.setenv(variable, "x")
+    assert nvtx.injected()
