@@ -26,6 +26,7 @@ step "torch (the largest download)"
 into .venv -r requirements/torch.txt
 step "autoinstr itself, pytest, mypy, ruff"
 into .venv -e '.[test]'
+into .venv nvtx==0.2.17 || step "nvtx could not be installed: its test will say so and be skipped"
 step "$vllm"
 if .venv/bin/python -m pip install --quiet --no-input --no-deps --only-binary=:all: "$vllm" >.venv/vllm.log 2>&1 </dev/null; then
     step "what vLLM needs, transformers among it (about a hundred packages)"
