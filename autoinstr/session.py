@@ -184,6 +184,7 @@ class Session:
             if isinstance(key, tuple) and key[0] in KINDS["mstx"]:
                 self.profilers.stopped(key)
                 self._refresh("no profiler runs")
+                self.emission.cut(("mstx",))  # also where it stays on
 
     @contained("watching a profiler")
     def profiler_stopped(self, key: Hashable) -> None:

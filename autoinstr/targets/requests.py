@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, Callable
 
+from autoinstr.targets import graphs
+
 Marks = Iterator["tuple[str, dict[str, Any]]"]
 Event = Callable[[Any, Any, Any, Any], Marks]
 
@@ -153,4 +155,5 @@ EVENTS: dict[str, Event] = {
     "ended": ended_from_outside,
     "arrived": arrived,
     "delivered": delivered,
+    "graph": graphs.used,
 }
