@@ -3,13 +3,14 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3 python3.12 python3.13 py
 RUN := .venv/bin/python
 STAMP := .venv/.installed
 NPU_STAMP := .venv-npu/.installed
+ASCEND_STAMP := .venv-ascend/.installed
 PYTEST := $(RUN) -m pytest
 
-.PHONY: help setup setup-npu test test-unit test-npu test-long demo lint types bench compat clean
+.PHONY: help setup setup-npu setup-ascend test test-unit test-npu test-long demo lint types bench compat clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv with the package and all that tests and demo need (minutes the first time, nothing afterwards)
 
@@ -23,13 +24,19 @@ $(NPU_STAMP): requirements/npu.txt requirements/msprof.txt requirements/npu.sh $
 	@requirements/npu.sh
 	@touch $@
 
-test: setup setup-npu ## the whole suite but what is marked long (at most 20 minutes), two files at a time
+setup-ascend: $(ASCEND_STAMP) ## make .venv-ascend: vllm-ascend and its vLLM beside all that .venv-npu has
+
+$(ASCEND_STAMP): requirements/ascend.txt requirements/ascend.sh requirements/unpack_vllm.py $(NPU_STAMP)
+	@requirements/ascend.sh
+	@touch $@
+
+test: setup setup-ascend ## the whole suite but what is marked long (at most 20 minutes), two files at a time
 	$(PYTEST) -m "not long" -n 2 --no-loadscope-reorder
 
 test-unit: setup ## the fast tests, without torch
 	$(PYTEST) tests/unit
 
-test-npu: setup-npu ## torch_npu's real wheel on simulated CANN libraries (needs gcc)
+test-npu: setup-ascend ## the real torch_npu and vllm-ascend on simulated CANN libraries (needs gcc)
 	$(PYTEST) tests/npu -m "not long" -n 2 --no-loadscope-reorder
 
 test-long: setup ## what takes longer: soak, scale, fuzz, every Python version

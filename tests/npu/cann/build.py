@@ -24,8 +24,14 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parents[2] / ".cache" / "cannsim"
-LIBRARIES = {"libascendcl.so": ["runtime.c", "profiling.c", "tasks.c"], "libms_tools_ext.so": ["mstx.c"]}  # what has functions
+LIBRARIES = {  # what has functions
+    "libascendcl.so": ["runtime.c", "profiling.c", "tasks.c"],
+    "libms_tools_ext.so": ["mstx.c"],
+    "libhccl.so": ["hccl.c"],
+}
+ARITHMETIC = ("load.py", "kernels.py", "operators.py", "triton_kernels.py")  # run by aclInit
 OPENED = ("libmsprofiler.so", "libascend_hal.so")  # opened by name; empty, because dlsym finds libascendcl's functions through them
+PYACL = "python/site-packages/acl"  # CANN's set_env.sh puts python/site-packages on PYTHONPATH
 MSPROF = "tools/profiler/profiler_tool/analysis/msprof"
 FOLDERS = ("opp", "runtime", "compiler", "tools/profiler/bin", MSPROF)  # torch_npu looks whether they are there
 
@@ -94,7 +100,11 @@ def _fill(home: Path, wheel: Path, torch: Path) -> None:
     _compile(lib / "libcannsim_rest.so", generated)
     for name in sorted(libraries.union(OPENED) - LIBRARIES.keys()):
         _compile(lib / name, "-x", "c", os.devnull, "-Wl,--no-as-needed", f"-L{lib}", "-lascendcl", "-lcannsim_rest")
-    shutil.copy(HERE / "kernels.py", home)
+    for name in ARITHMETIC:
+        shutil.copy(HERE / name, home)
+    (home / PYACL).mkdir(parents=True)
+    (home / PYACL / "__init__.py").touch()
+    shutil.copy(HERE / "pyacl.py", home / PYACL / "rt.py")
     tool = home / "tools/profiler/bin/msprof"
     tool.write_text(f"#!{sys.executable}\n" + (HERE / "msprof.py").read_text())
     tool.chmod(0o755)

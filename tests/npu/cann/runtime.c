@@ -4,7 +4,7 @@
  * together, 4096 if not set), one id per stream, the time at which an event was recorded, the current device of each thread.
  * Not simulated: anything asynchronous. Whatever is asked of a stream is done before the call returns, so streams are
  * always idle, events always complete, and waiting never waits. Peer access, IPC and physical memory are accepted and do
- * nothing. The arithmetic is not here: aclInit loads kernels.py, which gives the device torch's CPU kernels. */
+ * nothing. The arithmetic is not here: aclInit runs load.py, which gives the device torch's CPU kernels. */
 #include "cannsim.h"
 #include <malloc.h>
 #include <sys/mman.h>
@@ -18,9 +18,10 @@ int aclInit(const char *config) { /* at torch_npu's first use of the device: not
     int (*run)(const char *) = dlsym(RTLD_DEFAULT, "PyRun_SimpleString");
     const char *home = getenv("ASCEND_HOME_PATH");
     if (!ensure || !release || !run || !home) return 0; /* not in Python: nobody needs arithmetic */
-    char source[9000];
+    char source[13000];
     snprintf(source, sizeof source,
-             "exec(compile(open('%s/kernels.py').read(), '%s/kernels.py', 'exec'), {'__name__': 'cannsim_kernels'})", home, home);
+             "exec(compile(open('%s/load.py').read(), '%s/load.py', 'exec'), {'__name__': 'cannsim_load', '__file__': '%s/load.py'})",
+             home, home, home);
     int state = ensure(), failed = run(source); /* an expression leaves nothing in __main__ */
     release(state);
     return failed ? 500000 : 0;

