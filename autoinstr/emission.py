@@ -83,14 +83,14 @@ class Emission:
         self.live[name] = live
         return live
 
-    def wanted(self, profilers: Profilers, manual: bool) -> tuple[str, ...]:
-        """The emitters that should be on; `manual` is what `autoinstr ctl` has said."""
-        return tuple(name for name in self.names if self._is_wanted(name, profilers, manual))
+    def wanted(self, profilers: Profilers, switched: bool | None) -> tuple[str, ...]:
+        """The emitters that should be on; `switched` is what has been said last (Session.on and off), if anything."""
+        return tuple(name for name in self.names if self._is_wanted(name, profilers, switched))
 
-    def _is_wanted(self, name: str, profilers: Profilers, manual: bool) -> bool:
+    def _is_wanted(self, name: str, profilers: Profilers, switched: bool | None) -> bool:
         when = self._config.when_for(name)
         if when != "profiling":
-            return manual if when == "manual" else True
+            return switched is True if when == "manual" else switched is not False
         if name == RECORDER:
             return profilers.running
         if name == "nvtx":

@@ -62,11 +62,11 @@ class Session:
     # -- the switch ---------------------------------------------------------------------------------------------------------------------
 
     def on(self, reason: str) -> None:
-        """What waits for `autoinstr ctl` is on from now on."""
+        """What waits for `autoinstr ctl` is on from now on, and what is always on."""
         self._switch(True, reason)
 
     def off(self, reason: str) -> None:
-        """Nothing is on from now on; torch's own function is back unless somebody has patched over ours."""
+        """Neither is from now on; torch's own function is back unless somebody has patched over ours, or a profiler is followed."""
         self._switch(False, reason)
 
     def _switch(self, on: bool, reason: str) -> None:
@@ -85,7 +85,7 @@ class Session:
     def _refresh(self, reason: str) -> None:
         """Bring what is on in line with what is wanted."""
         before = self._on
-        names = () if self._switched is False else self.emission.wanted(self.profilers, self._switched is True)
+        names = self.emission.wanted(self.profilers, self._switched)
         if names == before:
             if names:
                 self._put()
@@ -207,9 +207,9 @@ class Session:
     def take_role(self, role: str, rank: int | None, world_size: int | None) -> None:
         """The process has instantiated something of vLLM's that gives it a role."""
         self._serves = True
+        self.identity.take_role(role, rank, world_size)
         if RECORDER in self.emission.names:
             self.recorder.open()
-        self.identity.take_role(role, rank, world_size)
 
     def _open_writer(self) -> RecordingWriter:
         config = self.config
