@@ -13,10 +13,10 @@ from tests.npu.exported import database, rows, session, tasks
 from tests.npu.simulated import Ran, RunNpu
 
 SESSIONS = """
-x, side = torch.ones(64, 64, device="npu"), torch_npu.npu.Stream()
+x, side = torch.ones(512, 512, device="npu"), torch_npu.npu.Stream()
 def work():
     number = bound._range_start_on_host("Net", "Module")
-    y = torch.relu(x @ x)
+    y = torch.relu((x @ x)[:2])  # launched while the long one before it runs
     bound._range_end(number, "Module")
     with torch_npu.npu.stream(side):
         y += 1
