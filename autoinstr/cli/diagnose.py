@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from typing import Any
 
+from autoinstr.cli.profilers import rows_text
 from autoinstr.cli.run import environment, refusal
 from autoinstr.cli.survey import problem_lines, target_facts, target_lines
 from autoinstr.config import load
@@ -98,8 +99,10 @@ def process_lines(told: dict[str, Any]) -> list[str]:
         lines += ["", f"process {said['pid']}  {command if len(command) <= 110 else command[:109] + '…'}"]
         lines.append(f"  {'on' if said['active'] else 'off'}: {said['reason']}")
         details = dict(said["details"])
-        modules = details.pop("modules", [])
+        modules, profilers = details.pop("modules", []), details.pop("profilers", [])
         lines += [f"  {key}: {_shown(value)}" for key, value in details.items()]
+        for made in profilers:
+            lines += [f"  profiler {made['profiler']}", *rows_text(made["parameters"], "    ")]
         lines += _module_lines(modules)
     targets = told.get("targets")
     return [*lines, "", *target_lines(targets), *problem_lines(targets)] if targets else lines

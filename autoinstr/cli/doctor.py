@@ -17,8 +17,8 @@ are in force and where each value comes from, and what is known to go wrong.
 Exit status 1 if the configuration cannot be used.
 
 With a command: run it with the agent on, then say for each of its Python
-processes whether the agent was on there, why, and which modules the filters
-kept. The command's output is untouched; with --json its standard output goes
+processes whether the agent was on there, why, which modules the filters kept,
+and what torch_npu's profilers were made with. The command's output is untouched; with --json its standard output goes
 to standard error, so that standard output is JSON alone. The exit status is
 the command's, as with time(1)."""
 

@@ -13,6 +13,7 @@ from autoinstr import __version__
 from autoinstr.cli.diagnose import WAITING, gate_variables, read_processes
 from autoinstr.cli.path import gate_folder
 from autoinstr.cli.problems import path_problems
+from autoinstr.cli.profilers import profiler_facts, profiler_lines
 from autoinstr.cli.survey import problem_lines, target_facts, target_lines
 from autoinstr.config import activation, load
 from autoinstr.errors import AutoinstrError, ConfigError
@@ -29,6 +30,7 @@ def examine() -> dict[str, Any]:
     warnings: list[str] = []
     error = None
     targets: dict[str, Any] | None = None
+    profiler: dict[str, Any] | None = None
     try:
         config = load(os.environ, xvalue)
         warnings = config.warnings
@@ -38,7 +40,7 @@ def examine() -> dict[str, Any]:
             unset = config.sources[option.name] == "default" and option.name != "out"
             shown = option.shown if unset else option.kind.dump(value)
             options.append({"name": option.name, "value": shown, "source": config.sources[option.name]})
-        targets = target_facts(config)
+        targets, profiler = target_facts(config), profiler_facts(config)
     except ConfigError as bad:
         error = str(bad)
     reached, reason = probe()
@@ -62,6 +64,7 @@ def examine() -> dict[str, Any]:
         "problems": path_problems(os.environ.get("PYTHONPATH", ""), gate_folder()),
         "packages": _packages(),
         "targets": targets,
+        "profiler": profiler,
     }
 
 
@@ -117,8 +120,10 @@ def health_lines(told: dict[str, Any]) -> list[str]:
         for row in told["options"]:
             source = "" if row["source"] == "default" else f"   ({row['source']})"
             lines.append(f"  {row['name']:{width}}  {row['value']}{source}")
+    if told["profiler"]:
+        lines += profiler_lines(told["profiler"])
     lines += [f"warning: {warning}" for warning in told["warnings"]]
-    lines += [f"problem: {problem}" for problem in told["problems"]]
+    lines += [f"problem: {problem}" for problem in [*told["problems"], *(told["profiler"] or {}).get("problems", [])]]
     if told["targets"]:
         lines += problem_lines(told["targets"])
     return lines

@@ -58,6 +58,8 @@ def shown(value: Any, words: Mapping[Any, str]) -> str:
     numbers = {name: number for name, number in getattr(value, "__dict__", {}).items() if type(number) is int}
     if numbers:  # a Schedule
         return ",".join(f"{name}:{number}" for name, number in numbers.items())
+    if getattr(value, "__name__", None) == "_default_schedule_fn":
+        return "every step"
     if callable(value):
         return str(getattr(value, "__qualname__", type(value).__qualname__)).partition(".")[0]
     return str(words.get(value, value))
