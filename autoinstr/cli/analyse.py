@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import sys
 import tempfile
@@ -163,7 +162,7 @@ def _say_words(found: Analysis) -> None:
     """What the tools that failed said themselves."""
     for one in found.results:
         if one.words:
-            _say(f"{one.label} ({os.path.basename(one.profile.folder)}): {one.problem}; its last words:")
+            _say(f"{one.label} ({one.name}): {one.problem}; its last words:")
             for line in one.words:
                 _say(f"  | {line}")
 

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
 
 class Result(NamedTuple):
-    """One profile: its module tree, or why there is none. `words` are what the tool that failed said."""
+    """One profile: its module tree, or why there is none. `name` is its folder as seen from the one that was named, `words` are what the
+    tool that failed said."""
 
     profile: Profile
     label: str
+    name: str
     facts: Facts | None = None
     tree: Module | None = None
     problem: str = ""
@@ -68,42 +70,73 @@ def analyse(path: str, tools: Tools, work: str, rank: int | None = None) -> Anal
         waiting = Waiting(sys.stderr, f"torch_npu's offline analysis of {path}")
         problems = {one.profile.folder: one for one in offline.analyse(raw, python, tools.kinds, work, waiting)}
     now = sorted((problems[one.folder].profile if one.folder in problems else one for one in found.profiles), key=lambda one: one.order)
-    ready = [one for one in now if one.database]
-    made = statistic.module_statistic(program, ready, work, Waiting(sys.stderr, f"msprof-analyze of {path}")) if ready else []
-    by_folder = {one.folder: rows for one, rows in zip(ready, made)}
     progress = Progress(sys.stderr, f"ranges of {path}")
+    looks = {one.folder: _look_at(one, progress.tick) for one in now if one.database}
+    progress.done()
+    made = _statistics(program, [looks[one.folder] for one in now if one.folder in looks and not looks[one.folder].broken], path, work)
     results = []
     for one, label in zip(now, profiles.labels(now)):
-        if one.folder in by_folder:
-            results.append(_result(one, label, by_folder[one.folder], progress.tick))
+        inside = os.path.relpath(one.folder, path)
+        result = Result(one, label, os.path.basename(one.folder) if inside.startswith(".") else inside)
+        if one.folder in looks:
+            result = _filled(result, looks[one.folder], made.get(one.folder))
         else:
-            failed = problems[one.folder]
-            results.append(Result(one, label, problem=failed.problem, words=failed.words))
-    progress.done()
+            result = result._replace(problem=problems[one.folder].problem, words=problems[one.folder].words)
+        results.append(result)
     return Analysis(path, results, found.others, _same_rank(results))
 
 
-def _result(profile: Profile, label: str, made: Statistic, tick: Callable[[int], None]) -> Result:
+class _Look(NamedTuple):
+    """What one database holds; `broken` says why it cannot be read, `missing` why there can be no table."""
+
+    profile: Profile
+    facts: Facts | None
+    ranges: Ranges
+    broken: str = ""
+    missing: str = ""
+
+
+def _look_at(profile: Profile, tick: Callable[[int], None]) -> _Look:
+    nothing = Ranges({}, 0, 0, 0)
     try:
         connection = connect(profile.database)
         try:
             facts = read_facts(connection)
-            ranges = read_ranges(connection, tick) if facts.ranges else Ranges({}, 0, 0, 0)
+            ranges = read_ranges(connection, tick) if facts.ranges else nothing
         finally:
             connection.close()
     except sqlite3.Error as error:
         again = "; remove it to analyse the profile again" if profile.raw else ""
-        name = os.path.basename(profile.database)
-        return Result(profile, label, problem=f"{name} cannot be read: {error}{again}", words=made.words)
+        return _Look(profile, None, nothing, f"{os.path.basename(profile.database)} cannot be read: {error}{again}")
+    return _Look(profile, facts, ranges, missing=diagnosis.missing(facts, profiles.settings(profile.folder)))
+
+
+def _statistics(program: str, looks: list[_Look], path: str, work: str) -> dict[str, Statistic]:
+    """msprof-analyze's rows by folder. One database that it fails on costs it the others: they are tried again, one by one."""
+
+    def run(some: list[_Look], what: str) -> list[Statistic]:
+        databases = [one.profile.database for one in some]
+        return statistic.module_statistic(program, databases, work, Waiting(sys.stderr, f"msprof-analyze of {what}"))
+
+    made = run(looks, path) if looks else []
+    for at, look in enumerate(looks):
+        if not made[at].rows and not look.missing and len(looks) > 1:
+            [made[at]] = run([look], look.profile.folder)
+    return {look.profile.folder: one for look, one in zip(looks, made)}
+
+
+def _filled(empty: Result, look: _Look, made: Statistic | None) -> Result:
+    if look.facts is None or made is None:
+        return empty._replace(problem=look.broken)
+    result = empty._replace(facts=look.facts)
     if made.rows:
-        return Result(profile, label, facts, module_tree(ranges, made.rows), remarks=tuple(diagnosis.remarks(facts, ranges)))
-    problem = diagnosis.missing(facts, profiles.settings(profile.folder))
-    if problem:
-        return Result(profile, label, facts, problem=problem)
+        return result._replace(tree=module_tree(look.ranges, made.rows), remarks=tuple(diagnosis.remarks(look.facts, look.ranges)))
+    if look.missing:
+        return result._replace(problem=look.missing)
     # Nothing is known to be missing: either all operators lie outside the modules, or msprof-analyze failed, which its words tell.
     if any("ERROR" in line or "Error" in line for line in made.words) and not any("event tree data" in line for line in made.words):
-        return Result(profile, label, facts, problem="msprof-analyze failed", words=made.words)
-    return Result(profile, label, facts, problem=diagnosis.outside(facts))
+        return result._replace(problem="msprof-analyze failed", words=made.words)
+    return result._replace(problem=diagnosis.outside(look.facts))
 
 
 def _same_rank(results: list[Result]) -> list[str]:

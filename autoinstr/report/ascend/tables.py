@@ -53,7 +53,7 @@ def remarks(analysis: Analysis) -> Iterator[str]:
     """What to know before believing the figures. What is true of every profile is said once."""
     for one in analysis.results:
         if one.problem:
-            yield f"{one.label} ({_name(one)}): no module table: {one.problem}"
+            yield f"{one.label} ({one.name}): no module table: {one.problem}"
     yield from analysis.remarks
     whole = analysis.whole
     for line in dict.fromkeys(line for one in whole for line in one.remarks):
@@ -62,15 +62,11 @@ def remarks(analysis: Analysis) -> Iterator[str]:
     yield from analysis.others
 
 
-def _name(one: Result) -> str:
-    return one.profile.folder.rstrip("/").rpartition("/")[2]
-
-
 def _summary(one: Result) -> str:
     facts, tree = one.facts, one.tree
     assert facts is not None and tree is not None
     all_kernels = f"{text.count(facts.kernels.number, 'kernel')}, {text.duration(facts.kernels.ns)} on the device"
-    return f"{one.label} ({_name(one)}): {all_kernels}, {share(tree.total_ns, facts.kernels.ns) or '0%'} in modules"
+    return f"{one.label} ({one.name}): {all_kernels}, {share(tree.total_ns, facts.kernels.ns) or '0%'} in modules"
 
 
 def _single(one: Result, look: Look) -> Iterator[str]:

@@ -35,7 +35,8 @@ class Waiting(Progress):
             self._next = now + (TERMINAL_EVERY_S if self._terminal else LOG_EVERY_S)
             filled = BAR * done // total
             bar = f"[{'#' * filled}{'.' * (BAR - filled)}] " if self._terminal else ""
-            self._say(f"autoinstr: {self._what}: {bar}{done} of {total}, {now - self._started:.0f} s")
+            far = f"{bar}{done} of {total}, " if total > 1 else ""
+            self._say(f"autoinstr: {self._what}: {far}{now - self._started:.0f} s")
 
 
 def run_all(jobs: list[Job], environ: Mapping[str, str], at_once: int, waiting: Waiting) -> list[int]:
