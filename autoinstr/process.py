@@ -47,6 +47,25 @@ def rank() -> tuple[int | None, int | None]:
         return None, None
 
 
+_of_distributions: dict[str, str | None] = {}
+
+
+def version_of(package: str) -> str | None:
+    """The version of a package that this process has loaded: its own word, or that of its distribution where it says nothing, as
+    vllm_ascend; None where neither says."""
+    module = sys.modules.get(package)
+    said = getattr(module, "__version__", None)
+    metadata = sys.modules.get("importlib.metadata")  # a program that has not loaded it has no such package
+    if isinstance(said, str) or module is None or metadata is None:
+        return said if isinstance(said, str) else None
+    if package not in _of_distributions:
+        try:
+            _of_distributions[package] = metadata.version(package.replace("_", "-"))
+        except Exception:  # a checkout that is not installed
+            _of_distributions[package] = None
+    return _of_distributions[package]
+
+
 def _roles() -> list[str]:
     module = sys.modules.get("multiprocessing.process")
     name = str(module.current_process().name) if module is not None else "MainProcess"

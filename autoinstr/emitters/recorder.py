@@ -11,6 +11,7 @@ from array import array
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.names import wording
+from autoinstr.process import version_of
 from autoinstr.recording import format as f
 from autoinstr.recording.writer import RecordingFull, RecordingWriter
 
@@ -212,7 +213,7 @@ def loaded_versions() -> dict[str, str]:
     """Versions of what this process has loaded, read from the modules alone."""
     versions = {"python": ".".join(map(str, sys.version_info[:3]))}
     for name in ("torch", "torch_npu", "vllm", "vllm_ascend", "transformers"):
-        version = getattr(sys.modules.get(name), "__version__", None)
-        if isinstance(version, str):
+        version = version_of(name)
+        if version is not None:
             versions[name] = version
     return versions

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import _thread
 import functools
-import sys
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.containment import contained
 from autoinstr.instrument import importhook
+from autoinstr.process import version_of
 from autoinstr.targets import resolve
 from autoinstr.targets.rows import applies, builtin
 
@@ -62,7 +62,7 @@ class EngineSteps:
 
     @contained("counting steps")
     def _wrap(self, target: Target, rank: int, module: ModuleType) -> None:
-        if not applies(target, getattr(sys.modules.get(target.package), "__version__", None)):
+        if not applies(target, version_of(target.package)):
             return
         found = resolve.resolve(target, module)
         if found is None or getattr(found[2], "_autoinstr_steps", False):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import _thread
 import functools
-import sys
 from typing import TYPE_CHECKING, Any
 
 from autoinstr import log
 from autoinstr.containment import contained
 from autoinstr.instrument import importhook
+from autoinstr.process import version_of
 from autoinstr.targets import resolve
 from autoinstr.targets.rows import applies
 
@@ -56,7 +56,7 @@ class FunctionPatches:
         from autoinstr.instrument import direct, scopes, wrappers  # wrapt is imported when the first target is met, not before
 
         package = target.package or target.module.partition(".")[0]
-        if not applies(target, getattr(sys.modules.get(package), "__version__", None)):
+        if not applies(target, version_of(package)):
             return
         found = resolve.resolve(target, module)
         if found is None:
@@ -79,7 +79,7 @@ class FunctionPatches:
         setattr(owner, attribute, ours)
 
     def _miss(self, target: Target, module: ModuleType) -> None:
-        version = getattr(sys.modules.get(target.package or target.module.partition(".")[0]), "__version__", None)
+        version = version_of(target.package or target.module.partition(".")[0])
         log.once(
             f"missing {target.name}",
             "info" if target.package else "warning",  # a user's own row is wanted; a row of ours may be another platform's

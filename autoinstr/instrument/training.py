@@ -17,6 +17,7 @@ from autoinstr.containment import contained
 from autoinstr.instrument import dynamo, importhook, inplace
 from autoinstr.instrument.frames import as_frame_of
 from autoinstr.instrument.patches import FunctionPatches
+from autoinstr.process import version_of
 from autoinstr.targets import resolve
 from autoinstr.targets.rows import applies
 
@@ -45,7 +46,7 @@ class TorchPatches(FunctionPatches):
 
     @contained("instrumenting a function of torch's")
     def _wrap(self, target: Target, module: ModuleType) -> None:
-        if not applies(target, getattr(sys.modules.get("torch"), "__version__", None)):
+        if not applies(target, version_of("torch")):
             return
         found = resolve.resolve(target, module)
         function = inplace.innermost(found[2]) if found else None
