@@ -36,8 +36,8 @@ from torch_npu.profiler.profiler import analyse
 
 kinds = sys.argv[2].split(",")
 if "export_type" in inspect.signature(analyse).parameters:
-    analyse(profiler_path=sys.argv[1], export_type=kinds)
-else:  # older than 2.5: what the profile itself was set to is exported
+    analyse(profiler_path=sys.argv[1], export_type=kinds if len(kinds) > 1 else kinds[0])  # before 2.5 one word
+else:  # older: what the profile itself was set to is exported
     analyse(profiler_path=sys.argv[1])
 """
 
