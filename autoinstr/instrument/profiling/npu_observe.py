@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from autoinstr import log
 from autoinstr.containment import contained
 from autoinstr.instrument.profiling.patching import replace
 
@@ -44,17 +45,15 @@ class NpuObserver:
             if key is None:
                 return original(interface, *args, **kwargs)
             watcher.profiler_starts(tracer)
-            begun = False
             try:
                 result = original(interface, *args, **kwargs)
-                begun = True
-                return result
-            finally:
-                if begun:
-                    self._running.add(key)
-                    watcher.profiler_started(key, tracer)
-                else:
-                    watcher.profiler_stopped(key)
+            except BaseException as error:
+                watcher.profiler_stopped(key)
+                log.once(f"start {error}", "warning", "torch_npu's profiler did not start", error=f"{type(error).__name__}: {error}")
+                raise
+            self._running.add(key)
+            watcher.profiler_started(key, tracer)
+            return result
 
         return start_trace
 
