@@ -1,0 +1,157 @@
+"""Starts unedited vLLM programs on the real vllm-ascend over the simulated CANN, with the agent or without; every wait is bounded."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.conftest import GATE, REPO, clean_environment
+from tests.npu.simulated import Call, Ran, environment, read_log, require
+from tests.vllm.engines import ending_all
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VENV = REPO / ".venv-ascend"
+LIMIT_S = 400  # an engine takes 30 s on an idle machine; one that is shared was seen to take six times as long
+LAYERS = 2
+
+# The guide's script, without its instrumentation: greedy, in float32 and with few tokens, so that the answers can be compared.
+OFFLINE = """
+import json
+import os
+import sys
+from vllm import LLM, SamplingParams
+
+# enable torch profiler, can also be set on cmd line
+os.environ["VLLM_TORCH_PROFILER_DIR"] = "./vllm_profile"
+
+prompts = [
+    "Hello, my name is",
+    "The president of the United States is",
+    "The capital of France is",
+    "The future of AI is",
+]
+
+# Create a sampling params object.
+sampling_params = SamplingParams(temperature=0, max_tokens=6, ignore_eos=True)
+# Create an LLM.
+llm = LLM(model=sys.argv[1], dtype="float32", max_model_len=256, max_num_seqs=8, **json.loads(sys.argv[2]))
+profile = "profile" in sys.argv
+if profile:
+    llm.start_profile()
+# Generate texts from the prompts.
+outputs = llm.generate(prompts, sampling_params)
+if profile:
+    llm.stop_profile()
+print(json.dumps({"tokens": [list(output.outputs[0].token_ids) for output in outputs]}))
+"""
+MODEL = """
+import functools, sys
+import transformers
+sys.path.insert(0, sys.argv[1])
+import tiny_model
+transformers.Qwen2Config = functools.partial(transformers.Qwen2Config, initializer_range=0.2)
+tiny_model.LAYERS = int(sys.argv[2])
+tiny_model.make(sys.argv[3])
+"""
+# What the same model answers by another program, on a CPU.
+REFERENCE = """
+import json, sys, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+tokenizer, model = AutoTokenizer.from_pretrained(sys.argv[1]), AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
+answers = []
+for prompt in json.loads(sys.argv[2]):
+    given = tokenizer(prompt, return_tensors="pt")
+    answer = model.generate(**given, max_new_tokens=6, min_new_tokens=6, do_sample=False)
+    answers.append(answer[0, given.input_ids.shape[1] :].tolist())
+print(json.dumps({"tokens": answers}))
+"""
+PROMPTS = ["Hello, my name is", "The president of the United States is", "The capital of France is", "The future of AI is"]
+
+
+class Program:
+    """One program that runs, or has ended, in a folder of its own: `log.jsonl` are its mstx calls, `out` and `err` what it printed."""
+
+    def __init__(
+        self, home: Path, folder: Path, *arguments: str | Path, agent: bool = False, devices: int = 1, venv: Path = VENV, **env: str
+    ) -> None:
+        folder.mkdir(parents=True)
+        self.folder, self.began = folder, time.monotonic()
+        path = [*([GATE] if agent else []), home / "python" / "site-packages"]  # the second as CANN's set_env.sh does
+        environ = clean_environment(
+            **environment(home, folder / "log.jsonl", devices),
+            PYTHONPATH=os.pathsep.join(map(str, path)),
+            CANNSIM_MEM_MB="512",  # the key-value cache takes what there is, and is filled with zeros
+            HF_HUB_OFFLINE="1",
+            VLLM_NO_USAGE_STATS="1",
+            VLLM_CACHE_ROOT=str(REPO / ".cache" / "vllm-ascend"),  # what vLLM finds out about model classes takes ten seconds
+            OMP_NUM_THREADS="1",
+            **({"AUTOINSTR": "1"} if agent else {}),
+            **env,
+        )
+        with open(folder / "out", "w") as out, open(folder / "err", "w") as err:
+            command = [str(venv / "bin" / "python"), *map(str, arguments)]
+            self.process: subprocess.Popen[str] = subprocess.Popen(
+                command, env=environ, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, text=True
+            )
+
+    @property
+    def out(self) -> str:
+        return (self.folder / "out").read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def err(self) -> str:
+        return (self.folder / "err").read_text(encoding="utf-8", errors="replace")
+
+    def said(self) -> list[str]:
+        """The agent's log lines."""
+        return [line for line in self.err.splitlines() if "autoinstr" in line and ".venv" not in line]
+
+    def end_of_log(self) -> str:
+        """For a message."""
+        return "\n".join([*self.out.splitlines()[-40:], *self.err.splitlines()[-40:]])
+
+    def calls(self) -> list[Call]:
+        return read_log(self.folder / "log.jsonl")
+
+    def wait(self, until: float) -> Ran:
+        """What became of it; `given` is the JSON that it printed. AssertionError if it fails or comes to what is not simulated."""
+        status = self.process.wait(timeout=max(1.0, until - time.monotonic()))
+        assert status == 0, self.end_of_log()
+        assert "not simulated" not in self.err + self.out, self.end_of_log()
+        given: dict[str, Any] = json.loads(next(line for line in self.out.splitlines() if line.startswith('{"tokens"')))
+        return Ran(self.folder, given, self.calls(), self.out, self.err)
+
+
+def make_model(folder: Path) -> Path:
+    """A tiny random Qwen2, whose answers depend on all of their prompt: with the usual small weights they hardly do."""
+    command = [str(REPO / ".venv/bin/python"), "-c", MODEL, str(REPO / "examples"), str(LAYERS), str(folder)]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+def reference(model: Path) -> list[list[int]]:
+    """What transformers answers to PROMPTS."""
+    command = [str(REPO / ".venv/bin/python"), "-c", REFERENCE, str(model), json.dumps(PROMPTS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, env=clean_environment(HF_HUB_OFFLINE="1"))
+    assert done.returncode == 0, done.stderr
+    tokens: list[list[int]] = json.loads(done.stdout.splitlines()[-1])["tokens"]
+    return tokens
+
+
+def run_all(programs: Sequence[Program]) -> list[Ran]:
+    """Waits for programs that run at the same time; whatever happens, no process is left."""
+    with ending_all([program.process for program in programs]):
+        until = time.monotonic() + LIMIT_S
+        return [program.wait(until) for program in programs]
+
+
+def require_ascend(venv: Path = VENV) -> None:
+    """Unavailable where vllm-ascend could not be installed."""
+    require(venv / "bin" / "python")
