@@ -1,8 +1,8 @@
 /* libhccl.so: collectives among processes of this machine.
  *
  * Simulated: communicators by root info; all-reduce, all-gather, reduce-scatter, broadcast, barrier, in all widths, the reductions
- * in every type that torch_npu offers. The data goes through POSIX shared memory, piece by piece.
- * Not simulated: anything asynchronous (a call returns when it is done), links and their times, tasks in a profile, point-to-point calls
+ * in every type that torch_npu offers. The data goes through POSIX shared memory, piece by piece. A collective leaves its line in the profile (tasks.c), a barrier none.
+ * Not simulated: anything asynchronous (a call returns when it is done), links and their times, point-to-point calls
  * and all-to-all, a rank that dies (the others wait until somebody ends them, as on the real thing). */
 #include "cannsim.h"
 #include <pthread.h>
@@ -12,6 +12,14 @@ enum { PIECE = 1 << 20, ROOT_INFO = 4108, FAILED = 1 };
 enum { SUM, PROD, MAX, MIN };
 struct shared { volatile int ready; pthread_barrier_t barrier; char pieces[] __attribute__((aligned(64))); };
 struct comm { char name[128]; uint32_t n, rank; struct shared *shared; };
+
+int cannsim_communicators; /* kernels.py looks whether there are any */
+static void (*note)(const char *name, const char *group, uint64_t count, int type, const int32_t *stream, int64_t launched);
+static int done(const char *name, struct comm *c, uint64_t count, int type, const void *stream, int64_t launched) {
+    if (note) note(name, c->name, count, type, stream, launched);
+    return 0;
+}
+static int64_t now(void) { return clock_ns(CLOCK_MONOTONIC_RAW); }
 
 /* --- communicators: the root info is the name of the shared memory --- */
 int HcclGetRootInfo(char *info) {
@@ -40,6 +48,8 @@ int HcclCommInitRootInfoConfig(uint32_t n, const char *info, uint32_t rank, cons
     pthread_barrier_wait(&c->shared->barrier);
     if (!rank) shm_unlink(c->name); /* all have it */
     *out = c;
+    note = dlsym(dlopen("libascendcl.so", RTLD_NOW), "cannsim_collective");
+    cannsim_communicators++;
     return 0;
 }
 int HcclCommInitRootInfo(uint32_t n, const char *info, uint32_t rank, struct comm **out) {
@@ -85,7 +95,7 @@ static void wait_for_all(struct comm *c) { pthread_barrier_wait(&c->shared->barr
 static char *piece(struct comm *c, uint32_t rank) { return c->shared->pieces + (size_t)rank * PIECE; }
 #define PIECES(length) for (size_t at = 0, m; at < (length) && (m = (length) - at < PIECE ? (length) - at : PIECE); at += PIECE)
 
-int HcclAllReduce(const char *from, char *to, uint64_t n, int type, int op, struct comm *c, void *stream) {
+static void all_reduce(const char *from, char *to, uint64_t n, int type, int op, struct comm *c) {
     PIECES(n * width(type)) {
         memcpy(piece(c, c->rank), from + at, m);
         wait_for_all(c);
@@ -93,17 +103,23 @@ int HcclAllReduce(const char *from, char *to, uint64_t n, int type, int op, stru
         for (uint32_t rank = 1; rank < c->n; rank++) reduce(to + at, piece(c, rank), m / width(type), type, op);
         wait_for_all(c);
     }
-    return 0;
+}
+int HcclAllReduce(const char *from, char *to, uint64_t n, int type, int op, struct comm *c, void *stream) {
+    int64_t launched = now();
+    all_reduce(from, to, n, type, op, c);
+    return done("hcom_allReduce_", c, n, type, stream, launched);
 }
 int HcclReduceScatter(const char *from, char *to, uint64_t n, int type, int op, struct comm *c, void *stream) {
+    int64_t launched = now();
     size_t mine = n * width(type);
     char *whole = malloc(mine * c->n);
-    HcclAllReduce(from, whole, n * c->n, type, op, c, stream);
+    all_reduce(from, whole, n * c->n, type, op, c);
     memcpy(to, whole + c->rank * mine, mine);
     free(whole);
-    return 0;
+    return done("hcom_reduceScatter_", c, n, type, stream, launched);
 }
 int HcclAllGather(const char *from, char *to, uint64_t n, int type, struct comm *c, void *stream) {
+    int64_t launched = now();
     size_t mine = n * width(type);
     PIECES(mine) {
         memcpy(piece(c, c->rank), from + at, m);
@@ -111,15 +127,16 @@ int HcclAllGather(const char *from, char *to, uint64_t n, int type, struct comm 
         for (uint32_t rank = 0; rank < c->n; rank++) memcpy(to + rank * mine + at, piece(c, rank), m);
         wait_for_all(c);
     }
-    return 0;
+    return done("hcom_allGather_", c, n, type, stream, launched);
 }
 int HcclBroadcast(char *data, uint64_t n, int type, uint32_t root, struct comm *c, void *stream) {
+    int64_t launched = now();
     PIECES(n * width(type)) {
         if (c->rank == root) memcpy(piece(c, root), data + at, m);
         wait_for_all(c);
         if (c->rank != root) memcpy(data + at, piece(c, root), m);
         wait_for_all(c);
     }
-    return 0;
+    return done("hcom_broadcast_", c, n, type, stream, launched);
 }
 int HcclBarrier(struct comm *c, void *stream) { wait_for_all(c); return 0; }

@@ -7,7 +7,7 @@ Storages, views and everything above the dispatcher stay torch_npu's.
 Simulated: results (each operator's are the CPU's; torch_npu may choose other operators than the CPU does), shapes, strides, mutation and
 aliasing of arguments. While a profiling session collects tasks, each operator launches one, `cannsim_<operator>`, on the current stream
 (tasks.c), that lasts as long as the CPU kernel took.
-Not simulated: time (a kernel is done before the call returns), copies between host and device as tasks,
+Not simulated: time (a kernel is done before the call returns; only behind a collective it waits), copies between host and device as tasks,
 formats of the device, operators that torch_npu defines itself (`torch_npu.npu_*` fail: aclnn is missing), and random numbers: they are the
 CPU's, from one CPU generator for each seed of the device.
 """
@@ -29,11 +29,16 @@ KEEP |= {"as_strided", "as_strided_", "view", "_reshape_alias", "unfold", "alias
 COPIES = {"copy_", "_foreach_copy_", "_copy_from_and_resize"}  # no kernel where a side is the host's
 _generators: dict[int, torch.Generator] = {}
 _cann = ctypes.CDLL("libascendcl.so")  # lets go of the interpreter, as a launch must: the task queue may be full
+_communicators = ctypes.c_int.in_dll(ctypes.CDLL("libhccl.so"), "cannsim_communicators")
 _cann.cannsim_launch.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64]
 
 
 def on_device(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and value.device.type == "npu"
+
+
+def on_host(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.device.type != "npu"
 
 
 def over(tensor: torch.Tensor) -> torch.Tensor:
@@ -64,6 +69,11 @@ def copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     return new
 
 
+def each(make: Callable[[Any], Any], value: Any) -> Any:
+    """`value` with `make` of each of its leaves. (tree_map alone would take as long as all the rest of an operator.)"""
+    return tree_map(make, value) if isinstance(value, (list, tuple, dict)) else make(value)
+
+
 def launch(name: str, device: torch.device | None, took_ns: int) -> None:
     """Leaves the task of an operator in the profile that is being made, if there is one."""
     if device is not None and device.type == "npu" and _cann.cannsim_tasks_wanted():
@@ -82,10 +92,12 @@ def kernel(op: Any, compute: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(*args: Any, **more: Any) -> Any:
         given = {**dict(zip(names, args)), **more}
+        if _communicators.value:  # collectives are in the task queues; operators are computed at once, and must come behind them
+            torch_npu._C._npu_synchronize()
         device = next((leaf.device for leaf in tree_leaves(given) if on_device(leaf)), None)
         wanted = given.get("device")
         target = torch.device(wanted) if wanted is not None else device or torch.device("npu")
-        cpu = {name: torch.empty(0, dtype=value.dtype) if name in outs else tree_map(lowered, value) for name, value in given.items()}
+        cpu = {name: torch.empty(0, dtype=value.dtype) if name in outs else each(lowered, value) for name, value in given.items()}
         if wanted is not None:
             cpu["device"] = torch.device("cpu")
         if cpu.get("pin_memory"):
@@ -93,8 +105,7 @@ def kernel(op: Any, compute: Callable[..., Any]) -> Callable[..., Any]:
         began = time.perf_counter_ns()
         result = compute(**cpu)
         took = time.perf_counter_ns() - began
-        tensors = [leaf for leaf in tree_leaves(given) if isinstance(leaf, torch.Tensor)]
-        copies = base == "_local_scalar_dense" or (base in COPIES and not all(map(on_device, tensors)))
+        copies = base == "_local_scalar_dense" or (base in COPIES and any(on_host(leaf) for leaf in tree_leaves(given)))
         originals: dict[int, Any] = {}  # the kernel gives back an argument that it has written: so must we
         for name in written:
             for original, stand_in in zip(tree_leaves(given.get(name)), tree_leaves(cpu.get(name))):
@@ -108,7 +119,7 @@ def kernel(op: Any, compute: Callable[..., Any]) -> Callable[..., Any]:
                 return originals[id(value)]
             return copied(value, target) if isinstance(value, torch.Tensor) and target.type == "npu" else value
 
-        return tree_map(raised, result), None if copies else target, took
+        return each(raised, result), None if copies else target, took
 
     def quiet(*args: Any, **more: Any) -> Any:
         # What the stand-in does on the CPU is no operator of the program: no profiler shall see it.

@@ -1,9 +1,9 @@
 """Simulated `msprof --export=on --output=PROF_...`: with `--type=db` the database that torch_npu merges into its own, else the timeline.
 
 Simulated: MSTX_EVENTS from host/mstx.jsonl: marks, and ranges whose start and end both fall into the session (as the real one drops
-ranges begun before it); TASK, COMPUTE_TASK_INFO and CANN_API (the launches, of level node) from host/tasks.jsonl, where aclprofStart asked
-for tasks; their STRING_IDS and enumerations. Columns as in msprof's own description of its database. Times are wall-clock ns, by
-host/start_info, as torch_npu reckons them.
+ranges begun before it); TASK, COMPUTE_TASK_INFO, COMMUNICATION_OP and CANN_API (the launches, of level node) from host/tasks.jsonl, where
+aclprofStart asked for tasks; their STRING_IDS and enumerations. Columns as in msprof's own description of its database. Times are
+wall-clock ns, by host/start_info, as torch_npu reckons them.
 Not simulated: every other table and column (shapes, formats, counters, calls of other levels, device times of marks and ranges with a
 stream). globalTid and connection ids are made up in the manner of the real one; which operator a launch belongs to is not said here:
 torch_npu finds out.
@@ -19,6 +19,7 @@ from typing import Any
 
 NO_ID = 4294967295
 NODE = 10000
+COMMUNICATION = "COMMUNICATION"  # the kind of a collective
 TABLES = """
 CREATE TABLE STRING_IDS(id INTEGER PRIMARY KEY, value TEXT);
 CREATE TABLE ENUM_MSTX_EVENT_TYPE(id INTEGER PRIMARY KEY, name TEXT);
@@ -35,6 +36,13 @@ CREATE TABLE TASK(startNs INTEGER, endNs INTEGER, deviceId INTEGER, connectionId
 CREATE TABLE COMPUTE_TASK_INFO(name INTEGER, globalTaskId INTEGER PRIMARY KEY, blockNum INTEGER, mixBlockNum INTEGER, taskType INTEGER,
                                opType INTEGER, inputFormats INTEGER, inputDataTypes INTEGER, inputShapes INTEGER, outputFormats INTEGER,
                                outputDataTypes INTEGER, outputShapes INTEGER, attrInfo INTEGER, opState INTEGER, hf32Eligible INTEGER);
+"""
+
+
+COMMUNICATION_TABLE = """
+CREATE TABLE COMMUNICATION_OP(opName INTEGER, startNs INTEGER, endNs INTEGER, connectionId INTEGER, groupName INTEGER,
+                              opId INTEGER PRIMARY KEY, relay INTEGER, retry INTEGER, dataType INTEGER, algType INTEGER, count NUMERIC,
+                              opType INTEGER, deviceId INTEGER);
 """
 
 
@@ -79,12 +87,19 @@ def mstx_rows(calls: list[dict[str, Any]], strings: Strings, wall: int) -> list[
 def add_tasks(database: sqlite3.Connection, tasks: list[dict[str, Any]], strings: Strings, wall: int) -> None:
     """Fills the tables of tasks: each has one launch, and one connection that both name."""
     database.executescript(TASK_TABLES)
+    if any(task["kind"] == COMMUNICATION for task in tasks):
+        database.executescript(COMMUNICATION_TABLE)
     none = strings["N/A"]
     for number, task in enumerate(tasks):
         kind, name, launch = strings[task["kind"]], strings[task["name"]], strings["launch"]
         host = task["launched"] + wall, task["done"] + wall, NODE, thread(task), task["id"], launch
-        device = task["start"] + wall, task["end"] + wall, task["device"], task["id"], number, task["pid"]
         database.execute("INSERT INTO CANN_API VALUES (?,?,?,?,?,?)", host)
+        if task["kind"] == COMMUNICATION:
+            collective = strings[f"{task['name']}_{number}"], task["start"] + wall, task["end"] + wall, task["id"], strings[task["group"]]
+            more = number, 0, 0, task["type"], none, task["count"], name, task["device"]
+            database.execute("INSERT INTO COMMUNICATION_OP VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", collective + more)
+            continue
+        device = task["start"] + wall, task["end"] + wall, task["device"], task["id"], number, task["pid"]
         database.execute("INSERT INTO TASK VALUES (?,?,?,?,?,?,?,?,?,?,?)", (*device, kind, NO_ID, task["stream"], number, NO_ID))
         what = strings[task["name"].removeprefix("cannsim_")] if task["basic"] else none
         information = name, number, 1, 0, kind, what, *[none] * 9

@@ -33,6 +33,7 @@ int aclsysGetVersionStr(const char *package, char *out) { strcpy(out, "8.3.RC1")
 
 /* --- devices --- */
 static __thread int device = -1;
+int cannsim_device(void) { return device < 0 ? 0 : device; } /* of this thread */
 static char contexts[DEVICES]; /* a context is the address of its device's byte */
 const char *aclrtGetSocName(void) { const char *name = getenv("CANNSIM_SOC"); return name ? name : "Ascend910B3"; }
 int aclrtGetDeviceCount(uint32_t *n) { long long d = setting("CANNSIM_DEVICES", 1); *n = d < DEVICES ? d : DEVICES; return 0; }

@@ -5,7 +5,8 @@
  * PROF_.../host/tasks.jsonl, with the keys name, kind (of the task), basic (1 where its operator's
  * type may be told), pid, tid (of the thread that made the launch), launched and done (the launch on the
  * host), device, stream, start and end (on the device), id (the connection); times are CLOCK_MONOTONIC_RAW. A stream is a queue: a task starts when
- * it has been launched and the one before it is through, and lasts as long as its CPU kernel did.
+ * it has been launched and the one before it is through, and lasts as long as its CPU kernel did. A collective (kind
+ * COMMUNICATION, with the keys group, count, type of the data) is its own launch: it lasts while its call does.
  * Not simulated: a device beside the host. The arithmetic is done before the launch is put into the queue, so a task lies after its result,
  * nothing waits for it, and a synchronized host may be ahead of the device's time. */
 #include "cannsim.h"
@@ -22,23 +23,36 @@ void cannsim_tasks(const char *folder, uint64_t types) { /* by aclprofStart; NUL
     if (folder) session_basic = !!(types & TASKS);
     change_file(&session_file, types & (TASKS | TASKS_L0) ? folder : NULL, "tasks.jsonl");
 }
+int cannsim_device(void); /* runtime.c */
 int cannsim_tasks_wanted(void) { return session_file >= 0; }
 
+static int64_t *through(int32_t stream) { /* when its last task ends */
+    static int64_t times[STREAMS];
+    return &times[stream % STREAMS];
+}
+static void write_line(const char *name, const char *kind, int32_t device, int32_t stream, const int64_t times[4], const char *more) {
+    char line[1024];
+    if (session_file < 0) return;
+    int n = snprintf(line, sizeof line,
+                     "{\"name\": \"%s\", \"kind\": \"%s\", \"basic\": %d, \"pid\": %d, \"tid\": %ld, \"launched\": %lld, \"done\": %lld, "
+                     "\"device\": %d, \"stream\": %d, \"start\": %lld, \"end\": %lld, \"id\": %llu%s}\n",
+                     name, kind, session_basic, getpid(), syscall(SYS_gettid), (long long)times[0], (long long)times[1], device, stream,
+                     (long long)times[2], (long long)times[3], (unsigned long long)__atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED), more);
+    if (write(session_file, line, n) != n && session_file >= 0) perror("cannsim: cannot write tasks.jsonl"), abort();
+}
 static void launch(const struct task *t) {
-    static int64_t through[STREAMS]; /* of each stream: when its last task ends */
-    int64_t launched = clock_ns(CLOCK_MONOTONIC_RAW), *last = &through[t->stream % STREAMS];
-    uint64_t id = __atomic_add_fetch(&last_id, 1, __ATOMIC_RELAXED);
-    int file = session_file;
+    int64_t launched = clock_ns(CLOCK_MONOTONIC_RAW), *last = through(t->stream);
     int64_t done = clock_ns(CLOCK_MONOTONIC_RAW), start = *last > done ? *last : done;
     *last = start + t->took;
-    if (file < 0) return;
-    char line[512];
-    int n = snprintf(line, sizeof line,
-                     "{\"name\": \"%s\", \"kind\": \"%s\", \"basic\": %d, \"pid\": %d, \"tid\": %ld, \"launched\": %lld, \"done\": %lld, \"device\": %d, "
-                     "\"stream\": %d, \"start\": %lld, \"end\": %lld, \"id\": %llu}\n",
-                     t->name, t->kind, session_basic, getpid(), syscall(SYS_gettid), (long long)launched, (long long)done, t->device, t->stream,
-                     (long long)start, (long long)*last, (unsigned long long)id);
-    if (write(file, line, n) != n) perror("cannsim: cannot write tasks.jsonl"), abort();
+    write_line(t->name, t->kind, t->device, t->stream, (int64_t[]){launched, done, start, *last}, "");
+}
+/* By libhccl, when a collective is through: what its thread has done since `launched` was on the device. */
+void cannsim_collective(const char *name, const char *group, uint64_t count, int type, const int32_t *stream, int64_t launched) {
+    char more[256];
+    int64_t end = clock_ns(CLOCK_MONOTONIC_RAW), *last = through(stream ? *stream : 0);
+    snprintf(more, sizeof more, ", \"group\": \"%s\", \"count\": %llu, \"type\": %d", group, (unsigned long long)count, type);
+    if (*last < end) *last = end;
+    write_line(name, "COMMUNICATION", cannsim_device(), stream ? *stream : 0, (int64_t[]){launched, end, launched, end}, more);
 }
 
 /* torch_npu::OpCommand::RunOpApiV2(const std::string &, const std::function<int()> &, bool): its two arguments as libstdc++ lays them out.
