@@ -77,7 +77,7 @@ def _connect(session: Session, first: bool) -> None:
     for name in _DYNAMO:
         importhook.register(name, _dynamo_imported)
     if session.window is not None:
-        EngineSteps(session.engine_stepped).apply()
+        EngineSteps(session.steps.engine_stepped).apply()
     os.register_at_fork(after_in_child=session.reset_in_child)
     atexit.register(session.close)
 
@@ -90,7 +90,7 @@ def _apply_targets(session: Session, first: bool) -> None:
             log.once(problem, "warning", problem)
         atexit.register(_say_unfound, chosen)
     torchs = [target for target in chosen if target.package == "torch"]
-    training.apply(session.functions, torchs, session.window is not None, session.optimizer_stepped)
+    training.apply(session.functions, torchs, session.window is not None, session.steps.optimizer_stepped)
     FunctionPatches(session.functions, [target for target in chosen if target.package != "torch"]).apply()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autoinstr import diagnosis, log, process, rundir, user
 from autoinstr.containment import contained, failed
@@ -14,7 +14,7 @@ from autoinstr.identity import Identity
 from autoinstr.instrument.calls import ModuleCalls
 from autoinstr.instrument.functions import FunctionRanges
 from autoinstr.instrument.profiling.state import Profilers
-from autoinstr.instrument.steps import Window, optimizer_exists
+from autoinstr.instrument.steps import Steps, Window
 from autoinstr.names import wording
 
 if TYPE_CHECKING:
@@ -45,14 +45,13 @@ class Session:
         self.identity = Identity(self.recorder)
         self.recorder.now_and_then = contained("looking for the rank")(self.identity.look_for_rank)
         self.emission = Emission(config, self.recorder)
+        self.steps = Steps(self._step)
         self.calls = ModuleCalls(
-            torch_module, self.recorder, self.filter, lambda error: failed("a module range", error), self._outermost_ended
+            torch_module, self.recorder, self.filter, lambda error: failed("a module range", error), self.steps.outermost_ended
         )
         self.functions = FunctionRanges(self.recorder, lambda error: failed("a function range", error))
         user.connect(self.functions)
         self.window = None if config.window is None else Window(*config.window, self._emit)
-        self._steps_by_optimizer: bool | None = None
-        self._serves = False  # vLLM runs in this process: its steps are the steps
 
     @property
     def roles(self) -> list[str]:
@@ -98,7 +97,7 @@ class Session:
         self._emit(False)
         self.emission.cut(name for name in before if name not in names)
         if names and not before and self.window is not None:
-            self._steps_by_optimizer = None
+            self.steps.look_again()
             self.window.restart()
         elif names:
             self._emit(self.window is None or self.window.wanted)
@@ -125,30 +124,9 @@ class Session:
             self.calls.plans.on(output, numbered=output is self.recorder)
         user.switch(on)
 
-    # -- windows ------------------------------------------------------------------------------------------------------------------------
-
     @contained("counting steps")
-    def _outermost_ended(self) -> None:
-        if self._serves:
-            return
-        if self._steps_by_optimizer is None:
-            self._steps_by_optimizer = optimizer_exists()
-        if not self._steps_by_optimizer:
-            self._step()
-
-    @contained("counting steps")
-    def optimizer_stepped(self, *_: Any) -> None:
-        """Told by torch's own hook after each Optimizer.step."""
-        if self.window is not None and self._on and not self._serves:
-            self._steps_by_optimizer = True
-            self._step()
-
-    @contained("counting steps")
-    def engine_stepped(self) -> None:
-        """Told after each step of vLLM with scheduled tokens (instrument/engine_steps.py)."""
-        self._step()
-
     def _step(self) -> None:
+        """A step of the program has ended."""
         with self._lock:
             if self.window is not None and self._on:
                 self.window.step()
@@ -206,7 +184,7 @@ class Session:
     @contained("telling the role of the process")
     def take_role(self, role: str, rank: int | None, world_size: int | None) -> None:
         """The process has instantiated something of vLLM's that gives it a role."""
-        self._serves = True
+        self.steps.served = True
         self.identity.take_role(role, rank, world_size)
         if RECORDER in self.emission.names:
             self.recorder.open()
@@ -255,6 +233,7 @@ class Session:
         nothing_kept = decisions and not any(keep for keep, _ in decisions)
         for piece in self.filter.unmatched() if decisions else ():  # a piece may be here because an earlier one matched first
             log.once(f"unmatched {piece}", "warning" if nothing_kept else "info", "a filter matched no module", filter=piece)
+        self.emission.say_what_was_missed()
         self.recorder.close()
         self.diagnose()
 

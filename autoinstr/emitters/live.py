@@ -177,6 +177,7 @@ class Live:
     def reset_in_child(self) -> None:
         """After fork: what is open is the parent's to end."""
         self.renew()
+        self.emitted = 0
         for range_ in self._open:
             range_.outermost = False
         self._open.clear()

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
+from autoinstr.containment import contained
 from autoinstr.instrument.modules import dress
 
 if TYPE_CHECKING:
@@ -45,6 +46,41 @@ class Window:
         self.steps += 1
         if self.wanted != before:
             self._changed(self.wanted)
+
+
+class Steps:
+    """Which events are the steps of this program: the model runner's where vLLM runs, else an optimizer's where there is one, else
+    outermost calls."""
+
+    def __init__(self, stepped: Callable[[], None]) -> None:
+        """`stepped` is told of each; it never raises."""
+        self._stepped = stepped
+        self._optimizer: bool | None = None
+        self.served = False  # vLLM runs in this process
+
+    def look_again(self) -> None:
+        """The program may have made its optimizer by now."""
+        self._optimizer = None
+
+    @contained("counting steps")
+    def outermost_ended(self) -> None:
+        """Told of each outermost call that has ended."""
+        if self.served:
+            return
+        if self._optimizer is None:
+            self._optimizer = optimizer_exists()
+        if not self._optimizer:
+            self._stepped()
+
+    def optimizer_stepped(self, *_: Any) -> None:
+        """Told by torch's own hook after each Optimizer.step."""
+        if not self.served:
+            self._optimizer = True
+            self._stepped()
+
+    def engine_stepped(self) -> None:
+        """Told after each step of vLLM with scheduled tokens (instrument/engine_steps.py)."""
+        self._stepped()
 
 
 def optimizer_exists() -> bool:

@@ -102,5 +102,23 @@ print(json.dumps([native, after]))
     assert any(_inside(event, found["Linear"][0]) for event in events if event["name"] == "aten::addmm")
 
 
+MISSED = {
+    "torch_npu was never imported": {"EMITTER": "mstx,recorder"},
+    "nothing that the filters keep was called": {"EMITTER": "torch", "EXCLUDE": "*", "WHEN": "always"},
+    "no profiler ran": {"EMITTER": "torch", "LOG": "info"},
+}
+
+
+@pytest.mark.parametrize("why", MISSED)
+def test_who_gets_no_range_is_told_why(tmp_path: Path, why: str) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM + "net(x)\n")
+    env = {f"AUTOINSTR_{name}": value for name, value in MISSED[why].items()}
+    done = Python(REPO / ".venv/bin/python", tmp_path).run(program, env=env)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("autoinstr: ")]
+    assert done.returncode == 0 and not done.stdout
+    assert len(lines) == 1 and "no range was written" in lines[0] and why in lines[0], done.stderr
+
+
 def _inside(inner: dict[str, Any], outer: dict[str, Any]) -> bool:
     return bool(outer["ts"] <= inner["ts"] and inner["ts"] + inner["dur"] <= outer["ts"] + outer["dur"])
