@@ -163,6 +163,7 @@ def cases(npu: RunNpu) -> dict[str, Case]:
         "defaults": ({}, "theirs"),
         "recorder": (recorder, "theirs"),
         "recorder with a pair": ({**recorder, "AUTOINSTR_PROFILER": "level=Level2;mstx=on"}, "theirs"),
+        "no msprof": ({"PATH": "/nowhere"}, "theirs"),
         "bad": ({"AUTOINSTR_PROFILER": BAD}, "theirs"),
         "resets": ({}, "resets"),
         "resets of pairs": ({"AUTOINSTR_PROFILER": "mstx=off;export_type=text;activities=npu"}, "resets"),
@@ -213,6 +214,12 @@ def test_the_classes_stay_what_they_are(native: Ran, defaults: Ran) -> None:
 def test_another_emitter_changes_nothing_without_a_pair(cases: dict[str, Case]) -> None:
     assert cases["recorder"].given == cases["native"].given and cases["recorder"].ours == []
     assert cases["recorder with a pair"].given == {**cases["native"].given, "profiler_level": "Level2", "mstx": True}
+
+
+def test_without_msprof_the_programs_export_stays(cases: dict[str, Case]) -> None:
+    """torch_npu's analysis ends at a database that it cannot export, before anything else is written."""
+    assert cases["no msprof"].given == {**cases["defaults"].given, "export_type": ["text"]}
+    assert len(cases["no msprof"].ours) == 1 and "msprof is not on PATH" in cases["no msprof"].ours[0]
 
 
 @pytest.mark.parametrize(("number", "pair"), list(enumerate(TABLE)))

@@ -4,6 +4,7 @@ module_statistic needs is there without being asked for: ranges are taken, and a
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from autoinstr import log
@@ -88,18 +89,23 @@ class ConfigParameters:
             call.set(name, wanted, self._source if asked else OURS)
 
     def _set_exports(self, call: Call, known: npu_rules.Known, several: bool) -> None:
-        """several: a list is taken. Before torch_npu 2.5 it is not; there are no domains either, so nothing for module_statistic."""
+        """several: a list is taken. Where it is not (before torch_npu 2.5), and where there are no domains, module_statistic has nothing to
+        read. Without msprof torch_npu's analysis would end at a database, and leave nothing of the program's export either."""
         wanted = self._values.get("export_type")
         if wanted is not None:
             if not several and len(wanted) > 1:
                 log.once("export_type", "warning", "this torch_npu exports one type at a time", asked=wanted, taken=wanted[-1])
             call.set("export_type", list(wanted) if several else wanted[-1], self._source)
-        elif self._domain is not None and several:
+        elif self._domain is not None and several and "mstx_domain_include" in call.parameters:
             given = call.given.get("export_type") or []
             listed = given if isinstance(given, list) else [given]
             good = [one for one in listed if one in known.exports] or ["text"]
-            if "db" not in good:
+            if "db" in good:
+                return
+            if shutil.which("msprof"):
                 call.set("export_type", [*good, "db"], OURS)
+            else:
+                log.once("no msprof", "warning", "msprof is not on PATH: no database, which module_statistic needs, is exported")
 
     def _look_at_domains(self, call: Call) -> None:
         names = ("mstx_domain_include", "mstx_domain_exclude")

@@ -51,7 +51,7 @@ def of_config(given: Mapping[str, Any], known: Known) -> list[Reset]:
     metrics = given.get("aic_metrics", none)
     if level in low and metrics != none:
         reset("aic_metrics", "AiCoreNone", "profiler_level is below Level1")
-    elif metrics not in known.aic_metrics.values():
+    elif metrics != none and metrics not in known.aic_metrics.values():
         reset("aic_metrics", "its default", "there are no such metrics")
     if level not in known.levels.values():
         reset("profiler_level", "Level0", "there is no such level")
