@@ -28,3 +28,5 @@ class Emitter(NamedTuple):
     has_domains: bool  # else a message says its domain where that is not the modules'
     closes_early: bool  # what is open when the tool stops collecting must be ended before, and never after
     idle: Callable[[], object]  # called once the tool has stopped collecting
+    spoils: dict[int, str] | None = None  # characters that spoil the tool's own files, and what is written in their place
+    attributes: bool = True  # a message may have attributes behind it

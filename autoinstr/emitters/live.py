@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _thread
 import itertools
-import json
 import sys
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -60,7 +59,7 @@ class Live:
         self.own: Callable[[int], None] = lambda ident: None  # tells the hot path
         self.renew: Callable[[], None] = lambda: None  # after it, no call of the hot path ends a range that it began before
         self.codes: set[CodeType] = set()  # of the hot path, whose frames hold `token` and `domain`
-        self.wants_fields = attributes
+        self.wants_fields = attributes and emitter.attributes
         self._message = message
         self._streams = streams != "off"
         self._failed = failed
@@ -72,7 +71,7 @@ class Live:
 
     def name_module(self, name: ModuleName) -> str:
         """The message of a module's ranges, such as a tool can take."""
-        return _clean(self._message(name)) or name.cls
+        return self._clean(self._message(name)) or "?"
 
     def begin_module(self, message: str) -> Begun:
         """A module's range begins in this thread."""
@@ -121,7 +120,7 @@ class Live:
         if on_stream and self._streams and self.emitter.mark_on_stream is not None:
             mark = self.emitter.mark_on_stream
         self.emitted += 1
-        mark(self._text(domain, message, fields), _clean(domain))
+        mark(self._text(domain, message, fields), self._clean(domain))
 
     def add(self, domain: str, message: str, fields: dict[str, Any]) -> None:
         """What is known of a range only at its end: its message is said by then."""
@@ -132,8 +131,16 @@ class Live:
         if not self.emitter.has_domains and domain not in (self.domain, "vllm", "torch"):
             message = f"{domain}: {message}"
         if fields and self.wants_fields:
-            message = f"{message} {json.dumps(fields, default=str)}"
-        return _clean(message) or "?"
+            message = " ".join([message, *(f"{key}={_word(value)}" for key, value in fields.items())])
+        return self._clean(message) or "?"
+
+    def _clean(self, text: str) -> str:
+        """What the tool takes: no NUL, which ends a text in C, nothing that has no UTF-8, nothing that spoils its files."""
+        if self.emitter.spoils:
+            text = text.translate(self.emitter.spoils)
+        if text.isascii() and "\0" not in text:
+            return text
+        return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
 
     # -- both ---------------------------------------------------------------------------------------------------------------------------
 
@@ -212,8 +219,8 @@ def _order(token: Any) -> int:
     return token if isinstance(token, int) else 0
 
 
-def _clean(text: str) -> str:
-    """What every tool takes: no NUL, which ends a text in C, and nothing that has no UTF-8."""
-    if text.isascii() and "\0" not in text:
-        return text
-    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
+def _word(value: Any) -> str:
+    """An attribute without spaces, so that a tool's search finds `phase=decode`."""
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_word, value))
+    return "_".join(str(value).split())

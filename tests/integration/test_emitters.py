@@ -83,8 +83,11 @@ def test_torch_shows_modules_in_its_own_trace(tmp_path: Path) -> None:
 from torch.profiler import profile, ProfilerActivity
 net(x)
 native = nn.Module.__call__ is nn.Module._wrapped_call_impl
+import autoinstr
 with profile(activities=[ProfilerActivity.CPU]) as profiler:
     net(x)
+    with autoinstr.range('a "quoted"\\n \\\\ name'):
+        pass
     try:
         net(torch.ones(3, 3))
     except RuntimeError:
@@ -96,6 +99,7 @@ print(json.dumps([native, after]))
     done = run(tmp_path, PROGRAM + use, AUTOINSTR_EMITTER="torch")
     assert json.loads(done.stdout) == [True, True]
     events = [event for event in json.loads((tmp_path / "trace.json").read_text())["traceEvents"] if event.get("ph") == "X"]
+    assert [event["name"] for event in events if "quoted" in event["name"]] == ["user: a 'quoted'  / name"]
     found = {name: [event for event in events if event["name"] == name] for name in ("Net", "Linear", "ReLU")}
     assert {name: len(its) for name, its in found.items()} == {"Net": 2, "Linear": 2, "ReLU": 1}
     assert _inside(found["Linear"][0], found["Net"][0]) and _inside(found["ReLU"][0], found["Net"][0])

@@ -165,8 +165,8 @@ def test_messages_are_what_every_tool_takes() -> None:
     assert live.name_module(name("Läyer")) == "Läyer"
     assert live.name_module(name("a\0b")) == "a\\0b"
     assert live.name_module(name("\udc80")) == "\\udc80"
-    live.mark("vllm", "request.queued", {"request": "a\0b", "tokens": 3})
-    assert tool.calls[-1] == ("mark", "vllm", 'request.queued {"request": "a\\u0000b", "tokens": 3}')
+    live.mark("vllm", "request.queued", {"request": "a\0 b", "tokens": 3, "requests": ["x", "y"]})
+    assert tool.calls[-1] == ("mark", "vllm", "request.queued request=a\\0_b tokens=3 requests=x,y")
     tool.live(attributes=False).mark("vllm", "request.queued", {"tokens": 3})
     assert tool.calls[-1] == ("mark", "vllm", "request.queued")
 
@@ -184,7 +184,7 @@ def test_what_is_known_late_is_a_mark_where_attributes_are_wanted() -> None:
     tool.live().add("vllm", "sched.schedule", {"tokens": 2})
     assert not tool.calls
     tool.live(attributes=True).add("vllm", "sched.schedule", {"tokens": 2})
-    assert tool.calls == [("mark", "vllm", 'sched.schedule {"tokens": 2}')]
+    assert tool.calls == [("mark", "vllm", "sched.schedule tokens=2")]
 
 
 def test_several_outputs_have_the_same_range() -> None:
