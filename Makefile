@@ -6,11 +6,11 @@ NPU_STAMP := .venv-npu/.installed
 ASCEND_STAMP := .venv-ascend/.installed
 PYTEST := $(RUN) -m pytest
 
-.PHONY: help setup setup-npu setup-ascend test test-unit test-npu test-long demo lint types bench compat clean
+.PHONY: help setup setup-npu setup-ascend test test-unit test-npu test-long demo lint types bench compat npu-acceptance clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv with the package and all that tests and demo need (minutes the first time, nothing afterwards)
 
@@ -56,6 +56,9 @@ bench: setup ## start-up cost, and what a module call costs beside its rivals
 
 compat: setup ## resolve every target row in the releases of vLLM, vllm-ascend and torch; writes docs/compatibility.md
 	$(RUN) tools/compat.py
+
+npu-acceptance: ## on a machine with an NPU: prove what the simulation cannot (PYTHON=python3 ARGS="--model …"); writes npu-acceptance.md
+	@$(PYTHON) tools/npu_acceptance.py $(ARGS)
 
 clean: ## remove what was built, but not .venv
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .cache autoinstr-runs
