@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.npu.simulated import BUILD, Ran, RunNpu
+from tests.npu.simulated import BUILD, Ran, RunNpu, Unavailable, require
 
 DEVICE = """
 names = set(globals())
@@ -146,6 +147,16 @@ def test_the_builder_says_what_is_missing() -> None:
     done = subprocess.run([sys.executable, "-S", str(BUILD)], capture_output=True, text=True)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("simulated CANN: torch_npu is not installed for ")
+
+
+def test_the_reason_of_a_skip_is_what_setup_said(tmp_path: Path) -> None:
+    program = tmp_path / ".venv-some" / "bin" / "python"
+    with pytest.raises(Unavailable, match=r"no \.venv-some: `make setup-npu` makes it"):
+        require(program)
+    (tmp_path / ".venv-some").mkdir()
+    (tmp_path / ".venv-some" / "unavailable").write_text("make setup-npu: no wheel for this machine\n")
+    with pytest.raises(Unavailable, match="^make setup-npu: no wheel for this machine$"):
+        require(program)
 
 
 @pytest.mark.parametrize("model", ["mlp", "transformer"])
