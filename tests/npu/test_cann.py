@@ -155,7 +155,7 @@ def test_the_reason_of_a_skip_is_what_setup_said(tmp_path: Path) -> None:
         require(program)
     (tmp_path / ".venv-some").mkdir()
     (tmp_path / ".venv-some" / "unavailable").write_text("make setup-npu: no wheel for this machine\n")
-    with pytest.raises(Unavailable, match="^make setup-npu: no wheel for this machine$"):
+    with pytest.raises(Unavailable, match=r"^make setup-npu: no wheel for this machine$"):
         require(program)
 
 
