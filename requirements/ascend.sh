@@ -37,10 +37,20 @@ fi
 # What it is built with comes first, since it is built here: COMPILE_CUSTOM_KERNELS=0 leaves nothing to compile.
 grep -v '^vllm-ascend==' requirements/ascend.txt >"$venv/rest.txt"
 pip install --no-deps -r "$venv/rest.txt"
-if [ ! -d "$own/vllm_ascend-$version.dist-info" ]; then
+if [ "$(cat "$venv/built" 2>/dev/null)" != "$version" ]; then
     echo "vllm-ascend $version"
     export COMPILE_CUSTOM_KERNELS=0 SOC_VERSION=ascend910b1 SETUPTOOLS_SCM_PRETEND_VERSION=$version
-    pip install --no-deps --no-build-isolation --no-binary=vllm-ascend "vllm-ascend==$version"
+    rm -rf "$venv/sdist" "$own"/vllm_ascend*
+    pip download --no-deps --no-build-isolation --no-binary=vllm-ascend --dest "$venv/sdist" "vllm-ascend==$version"
+    tar -xzf "$venv"/sdist/*.tar.gz -C "$venv/sdist" --strip-components=1
+    # Not `pip install`: that of some releases fetches sources from elsewhere, to compile what nobody calls here.
+    (cd "$venv/sdist" && "../../$venv/bin/python" setup.py --quiet build_py --build-lib "$own" egg_info --egg-base "$own") >"$log" 2>&1 ||
+        { cat "$log" >&2; exit 1; }
+    rm -rf "$venv/sdist"
+    echo "$version" >"$venv/built"
+fi
+if [ "$vllm" = 0.11.0 ]; then # knows no transformers 5
+    pip install --no-deps transformers==4.57.3 tokenizers==0.22.1 huggingface_hub==0.36.0
 fi
 
 "$venv/bin/python" - "$own/torchvision/extension.py" <<'REPAIR'
