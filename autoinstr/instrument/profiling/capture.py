@@ -170,8 +170,8 @@ def _prepare(worker: Any, stacks: bool) -> Callable[[], None]:
         return forget
     profiler = getattr(made, "profiler", made)  # torch's, within vLLM's own or (before 0.12) alone
     before = [(made, name, getattr(made, name)) for name in _BOUNDS_MADE if hasattr(made, name)]
-    if not stacks and hasattr(profiler, "with_stack"):
-        before.append((profiler, "with_stack", profiler.with_stack))
+    for owner, name in () if stacks else _tracers(profiler):
+        before.append((owner, name, getattr(owner, name)))
     for owner, name, value in before:
         setattr(owner, name, type(value)(0))
 
@@ -180,6 +180,12 @@ def _prepare(worker: Any, stacks: bool) -> Callable[[], None]:
             setattr(owner, name, value)
 
     return put_back
+
+
+def _tracers(profiler: Any) -> list[tuple[Any, str]]:
+    """What makes it trace Python: torch's by its own attribute; torch_npu's by those of its interface."""
+    asked = [(profiler, "with_stack"), *((getattr(profiler, "prof_if", None), name) for name in ("with_stack", "with_modules"))]
+    return [(owner, name) for owner, name in asked if hasattr(owner, name)]
 
 
 def _warms_up_here(worker: Any) -> bool:

@@ -75,7 +75,10 @@ def wrap(cls: type, settle: Callable[[Call], None], made: Callable[[Any, Call], 
                 return None, (self, *args), kwargs
             given = {name: value for name, value in bound.arguments.items() if name != "self"}
             call = Call(parameters, given, {}, set(), caller)
-            settle(call)
+            try:
+                settle(call)
+            except Exception as error:  # what has been set until then holds: an argument that can be read once only has been read
+                failed("setting profiler parameters", error)
             bound.arguments.update(call.given)
             return call, bound.args, bound.kwargs
 
@@ -91,11 +94,7 @@ def wrap(cls: type, settle: Callable[[Call], None], made: Callable[[Any, Call], 
             if inner(self):
                 args = (self, *args)
             else:
-                try:
-                    call, args, kwargs = begin(self, args, kwargs, str(sys._getframe(1).f_globals.get("__name__")))
-                except Exception as error:
-                    failed("setting profiler parameters", error)
-                    args = (self, *args)
+                call, args, kwargs = begin(self, args, kwargs, str(sys._getframe(1).f_globals.get("__name__")))
             original(*args, **kwargs)
             if call is not None:
                 end(self, call)
