@@ -49,11 +49,6 @@ def swiglu(input: Tensor, dim: int = -1) -> Tensor:
     return F.silu(gate) * up
 
 
-@reference("npu::npu_format_cast")
-def format_cast(input: Tensor, acl_format: int, **more: Any) -> Tensor:
-    return input.clone()
-
-
 @reference("npu::npu_top_k_top_p")
 def top_k_top_p(logits: Tensor, p: Tensor | None = None, k: Tensor | None = None) -> Tensor:
     ascending, order = logits.sort(-1)
@@ -233,6 +228,11 @@ def matmul_add(x: Tensor, weight: Tensor, C: Tensor) -> None:
     C += x.float().mT @ weight.float()
 
 
+def format_cast(input: Tensor, *format: Any, **more: Any) -> Tensor:
+    """Nothing to be done, as on a device whose tensor has the format already: no copy, no kernel."""
+    return input
+
+
 def install() -> list[torch.library.Library]:
     """Replaces the kernels of the operators that this torch_npu has. They stay as long as the libraries that are returned."""
     importlib.import_module("torch_npu.op_plugin.atb._atb_ops")  # defines atb::*; vllm-ascend imports it too, and ours must come behind it
@@ -243,6 +243,7 @@ def install() -> list[torch.library.Library]:
         op = getattr(getattr(getattr(torch.ops, namespace), base, None), overload or "default", None)
         if op is not None:
             libraries[namespace].impl(full, kernels.kernel(op, function), kernels.KEY, allow_override=True)
+    libraries["npu"].impl("npu_format_cast", format_cast, kernels.KEY, allow_override=True)
     return list(libraries.values())
 
 
