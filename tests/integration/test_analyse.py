@@ -8,8 +8,10 @@ import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +19,7 @@ from typing import Any, Protocol
 import pytest
 
 from tests.ascend_db import Database, database, model
-from tests.conftest import REPO, Python
+from tests.conftest import REPO, Python, clean_environment
 
 MSPROF = REPO / ".venv-msprof" / "bin"
 pytestmark = pytest.mark.peers
@@ -409,6 +411,50 @@ def test_a_tool_that_fails_is_quoted_without_addresses(analyse: Analyse, tmp_pat
     done = analyse(profile(tmp_path / "in"), tool=tool)
     assert done.returncode == 1 and "no module table: msprof-analyze failed" in done.stdout
     assert "  | ERROR: it went wrong" in done.stderr and "://" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_it_started_ends_with_it(tmp_path: Path, number: int, status: int) -> None:
+    tool = tmp_path / "msprof-analyze"
+    tool.write_text(f"#!/bin/sh\nsleep 600 &\necho $$ $! >{tmp_path}/draft\nmv {tmp_path}/draft {tmp_path}/pids\nwait\n")
+    tool.chmod(0o755)
+    folder = profile(tmp_path / "in")
+    command = [sys.executable, "-m", "autoinstr", "analyse", str(folder), "--msprof-analyze", str(tool)]
+    env = clean_environment(PYTHONPATH=str(REPO), TMPDIR=str(tmp_path))
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    try:
+        until = time.monotonic() + 60
+        while not (tmp_path / "pids").exists() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        pids = [int(word) for word in (tmp_path / "pids").read_text().split()]
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == status and "Traceback" not in said
+    while any(map(alive, pids)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(alive, pids))
+    assert not list(tmp_path.glob("autoinstr-analyse-*"))
+
+
+def alive(pid: int) -> bool:
+    """Whether it runs; one that nobody has waited for yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_results_that_a_killed_run_put_aside_are_put_back(analyse: Analyse, tmp_path: Path) -> None:
+    folder = profile(tmp_path / "in")
+    aside = folder / "host_1_20260101_ascend_pt" / "ASCEND_PROFILER_OUTPUT.before-autoinstr"
+    aside.mkdir()
+    (aside / "trace_view.json").write_text("mine")
+    assert analyse(folder, tool=tmp_path, env={"PATH": "/nowhere"}).returncode == 2
+    assert aside.exists()  # nothing was done yet
+    assert analyse(folder).returncode == 0
+    assert not aside.exists() and (aside.parent / "ASCEND_PROFILER_OUTPUT" / "trace_view.json").read_text() == "mine"
 
 
 def test_the_agent_stays_off_in_what_it_starts(analyse: Analyse, tmp_path: Path) -> None:

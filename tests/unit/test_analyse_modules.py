@@ -80,6 +80,16 @@ def test_a_class_whose_name_ends_in_a_number_is_no_variant(tmp_path: Path) -> No
     assert [line.label for line in lines_of(tree)] == ["Stage", "Stage_1"] and not tree.children["Stage"].variants
 
 
+def test_nor_is_one_beside_a_class_of_the_same_name_without_it(tmp_path: Path) -> None:
+    with database(tmp_path / "p") as made, made.range("Net"):
+        for name in ("Stage", "Stage_1"):
+            with made.range(name):
+                pass
+    _, ranges = read(tmp_path)
+    tree = module_tree(ranges, [row("Net", "Stage", 5), row("Net", "Stage_1", 7), row("Net", "Stage_2", 9)])
+    assert [(line.label, line.module.total_ns) for line in lines_of(tree)] == [("Net", 21), ("Stage", 14), ("Stage_2", 9), ("Stage_1", 7)]
+
+
 def test_backward_modules_stand_beside_the_forward_ones(tmp_path: Path) -> None:
     with database(tmp_path / "p") as made, made.range("Net"), made.range("Linear"):
         pass

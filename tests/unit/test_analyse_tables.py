@@ -124,6 +124,12 @@ def test_a_comparison_as_csv_and_by_difference() -> None:
     assert any(line.startswith("… 3 more lines") for line in shown) and "! only in B: 1 module: Net/Tail" in shown
 
 
+def test_columns_of_the_two_sides_go_together() -> None:
+    a, b = compare.side(analysis()), compare.side(analysis(result(scale=2)))
+    shown = list(compare.report(a, b, tables.Look(88, 0, "tree")))
+    assert shown[3].split() == ["module", "device", "A", "device", "B", "B", "-", "A", "change", "calls", "A", "calls", "B"]
+
+
 def test_a_comparison_keeps_the_heaviest_with_the_lines_above() -> None:
     a, b = compare.side(analysis()), compare.side(analysis(result(scale=2)))
     shown = list(compare.report(a, b, tables.Look(200, 3, "tree")))

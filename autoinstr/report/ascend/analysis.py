@@ -64,6 +64,9 @@ def analyse(path: str, tools: Tools, work: str, rank: int | None = None) -> Anal
     work = tempfile.mkdtemp(dir=work)
     program = statistic.find_program(tools.msprof_analyze)  # before the long part
     raw = [one for one in found.profiles if one.raw and not one.database]
+    for one in found.profiles:
+        if one.database:
+            offline.put_back(one.folder)  # an earlier run was killed between the analysis and this
     problems: dict[str, offline.Analysed] = {}
     if raw:
         python = offline.python_with_torch_npu(tools.python)

@@ -83,16 +83,21 @@ def quiet(environ: Mapping[str, str]) -> dict[str, str]:
 
 def analyse(profiles: list[Profile], python: str, kinds: str, work: str, waiting: Waiting) -> list[Analysed]:
     """Analyse raw profiles, some at a time. kinds: "db" or "db,text"."""
-    jobs = [
-        Job([python, "-c", PROGRAM, one.folder, kinds], os.path.join(work, f"torch_npu-{at}.log")) for at, one in enumerate(profiles)
-    ]
-    aside = [_put_aside(one.folder) for one in profiles]
+    blocked: dict[str, str] = {}
+    for one in profiles:
+        try:
+            _put_aside(one.folder)
+        except OSError as error:
+            blocked[one.folder] = f"the older results in {OUTPUT} cannot be put aside for torch_npu's analysis: {error.strerror}"
+    free = [one for one in profiles if one.folder not in blocked]
+    jobs = [Job([python, "-c", PROGRAM, one.folder, kinds], os.path.join(work, f"torch_npu-{at}.log")) for at, one in enumerate(free)]
     try:
         statuses = run_all(jobs, quiet(os.environ), max(1, min(AT_ONCE, (os.cpu_count() or 1) // 2)), waiting)
     finally:
-        for folder in filter(None, aside):
-            _put_back(folder)
-    return [_outcome(one, status, job.log) for one, status, job in zip(profiles, statuses, jobs)]
+        for one in free:
+            put_back(one.folder)
+    done = {one.folder: _outcome(one, status, job.log) for one, status, job in zip(free, statuses, jobs)}
+    return [done.get(one.folder) or Analysed(one, blocked[one.folder]) for one in profiles]
 
 
 def _outcome(profile: Profile, status: int, log: str) -> Analysed:
@@ -109,33 +114,24 @@ def _outcome(profile: Profile, status: int, log: str) -> Analysed:
     return Analysed(now, f"torch_npu's offline analysis failed ({why})", tuple(words))
 
 
-def _put_aside(folder: str) -> str:
-    """Move older results away; return the folder if there were any."""
+def _put_aside(folder: str) -> None:
+    """Move older results away. Where an analysis was killed some are aside already: what is there then are its remains."""
     output, kept = os.path.join(folder, OUTPUT), os.path.join(folder, ASIDE)
-    if not os.path.isdir(output) or not os.listdir(output):
-        return folder if os.path.isdir(kept) else ""
-    if os.path.isdir(kept):  # an analysis was killed: what is aside are the results, what is there its remains
-        return folder
-    try:
+    if os.path.isdir(output) and os.listdir(output) and not os.path.isdir(kept):
         os.rename(output, kept)
-    except OSError as error:
-        raise AutoinstrError(f"{output}: cannot be put aside for the analysis: {error.strerror}") from None
-    return folder
 
 
-def _put_back(folder: str) -> None:
-    """Put the older results back; a file of both analyses stays the older one."""
+def put_back(folder: str) -> None:
+    """Put the older results back, if there are any aside; a file of both analyses stays the older one."""
     output, kept = os.path.join(folder, OUTPUT), os.path.join(folder, ASIDE)
+    if not os.path.isdir(kept):
+        return
     if not os.path.isdir(output):
         os.rename(kept, output)
         return
-    _move_into(kept, output)
-    os.rmdir(kept)
-
-
-def _move_into(source: str, target: str) -> None:
-    for name in os.listdir(source):
-        there = os.path.join(target, name)
+    for name in os.listdir(kept):
+        there = os.path.join(output, name)
         if os.path.isdir(there):
             shutil.rmtree(there)
-        os.replace(os.path.join(source, name), there)
+        os.replace(os.path.join(kept, name), there)
+    os.rmdir(kept)
