@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
 import hashlib
 import io
@@ -421,7 +422,8 @@ def test_what_it_started_ends_with_it(tmp_path: Path, number: int, status: int) 
     folder = profile(tmp_path / "in")
     command = [sys.executable, "-m", "autoinstr", "analyse", str(folder), "--msprof-analyze", str(tool)]
     env = clean_environment(PYTHONPATH=str(REPO), TMPDIR=str(tmp_path))
-    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what runs in a shell's background ignores it
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     try:
         until = time.monotonic() + 60
         while not (tmp_path / "pids").exists() and process.poll() is None and time.monotonic() < until:
