@@ -41,7 +41,8 @@ def connect(session: Any, config: Config) -> None:
     outside.tell(session)
     Observer(session, config.out, config.when_for("recorder") == "profiling").apply()
     if config.capture != "off":
-        Capture(config.capture == "through", "with_stack" in values.get("torch", {}), lambda: session.profilers.own).apply()
+        stacks = not {"with_stack", "with_modules"}.isdisjoint(values.get("torch", {}))
+        Capture(config.capture == "through", stacks, lambda: session.profilers.own).apply()
 
 
 def _connect_torch_npu(session: Any, config: Config, values: Mapping[str, Mapping[str, Any]]) -> None:
