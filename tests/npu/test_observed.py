@@ -195,6 +195,7 @@ def test_the_dynamic_profiler_goes_the_same_way(npu: RunNpu) -> None:
     assert ran.given["found"] == [[], [], ["torch_npu"], ["torch_npu"], [], []]
     assert ran.given["config"]["_mstx"] is True and sorted(ran.given["config"]["_export_type"]) == ["db", "text"]
     assert [start.message for start, _ in ran.pairs("Module")] == 2 * ["Sequential", "Linear", "GELU"]
+    assert "autoinstr:" not in ran.stderr  # its None for a list is no value that torch_npu resets
 
 
 # -- what was started before the program ----------------------------------------------------------------------------------------------

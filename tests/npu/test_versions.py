@@ -41,7 +41,7 @@ def run(release: str, tmp_path: Path, pairs: str = "") -> tuple[dict[str, Any], 
     if not folder.is_dir():
         pytest.skip(f"the files of torch_npu {release} are not there: `make compat` fetches them")
     msprof = tmp_path / "bin" / "msprof"  # that there is one on PATH is all that is asked
-    msprof.parent.mkdir()
+    msprof.parent.mkdir(parents=True)
     msprof.write_text("#!/bin/sh\n")
     msprof.chmod(0o755)
     env = {"PATH": f"{msprof.parent}:{os.environ['PATH']}", "PAIRS": pairs, "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
@@ -77,3 +77,11 @@ def test_every_pair_is_set_or_named_as_missing(release: str, tmp_path: Path) -> 
         else:
             got = found["rows"][name]
             assert got == [value if name != "gc_detect_threshold" else "2.0", "pairs"], name
+
+
+@pytest.mark.long
+def test_what_only_an_older_one_resets_is_said_afterwards(tmp_path: Path) -> None:
+    for release, row in {"2.9.0": ["PipeUtilization", "pairs, reset by torch_npu"], "2.10.0": ["AiCoreNone", "pairs"]}.items():
+        found, said = run(release, tmp_path / release, "aic_metrics=none")
+        assert found["rows"]["aic_metrics"] == row
+        assert ("torch_npu has reset a profiler parameter parameter=aic_metrics" in said) is (release == "2.9.0")

@@ -47,10 +47,9 @@ class Call(NamedTuple):
     def row(self, name: str, taken: Any, words: Mapping[Any, str]) -> Row:
         """What became of a parameter. Where torch_npu has made something else of it that was not announced, one log line."""
         source = self.sources.get(name, PROGRAM if name in self.given else TORCH_NPU)
-        value = shown(taken, words)
-        if name in self.given and sorted(value.split(",")) != sorted(shown(self.given[name], words).split(",")):
+        value, asked = shown(taken, words), shown(self.given.get(name), words)
+        if name in self.given and (self.given[name] or taken) and value != asked:
             if self.sources and name not in self.announced:
-                asked = shown(self.given[name], words)
                 log.once(
                     f"reset {name}", "warning", "torch_npu has reset a profiler parameter", parameter=name, value=asked, reset_to=value
                 )
