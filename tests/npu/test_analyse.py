@@ -5,20 +5,15 @@ What this leaves unproved: device times, and an analysis by CANN's own msprof (c
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from tests.conftest import REPO, Python
 from tests.npu import simulated, under_agent
+from tests.npu.analysed import Analysed, analyse
+from tests.npu.exported import MSPROF_ANALYZE
 from tests.npu.simulated import Ran
-
-MSPROF = REPO / ".venv-msprof" / "bin" / "msprof-analyze"
 
 PROGRAM = """
 with torch.no_grad():
@@ -33,22 +28,11 @@ give(names=[type(module).__name__ for module in net.modules()])
 """
 
 
-class Analysed(NamedTuple):
-    """What became of `autoinstr analyse --format json` of one folder."""
-
-    folder: Path
-    done: subprocess.CompletedProcess[str]
-
-    @property
-    def told(self) -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(self.done.stdout)
-        return told
-
 @pytest.fixture(scope="module", autouse=True)
 def msprof() -> None:
     """All of them need it."""
     try:
-        simulated.require(MSPROF)
+        simulated.require(MSPROF_ANALYZE)
     except simulated.Unavailable as missing:
         pytest.skip(str(missing))
 
@@ -56,18 +40,6 @@ def msprof() -> None:
 @pytest.fixture(scope="module")
 def ran(cann: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     return under_agent.run(cann, tmp_path_factory.mktemp("analyse") / "run", PROGRAM)
-
-
-def analyse(cann: Path, folder: Path, *more: object, found: bool = True) -> Analysed:
-    """From an interpreter without torch_npu. found: whether msprof of CANN is on the path of what runs there."""
-    env = simulated.environment(cann, "off")
-    if not found:
-        del env["PATH"]
-    words = ["--python", simulated.PYTHON, "--msprof-analyze", MSPROF, *more]
-    done = Python(sys.executable, folder.parent).run(
-        "-m", "autoinstr", "analyse", folder, *map(str, words), on=None, path=(REPO,), env=env, timeout=simulated.LIMIT_S
-    )
-    return Analysed(folder, done)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.npu import ascend, simulated
+from tests.npu.analysed import analyse
 from tests.npu.ascend import LAYERS, LIMIT_S, PROMPTS, Program
 from tests.npu.simulated import Call, read_log
 from tests.vllm.engines import ending_all
@@ -147,6 +148,29 @@ def test_sharing_the_work_is_seen_as_collectives(served: Served) -> None:
     for log in logs(served):
         kinds = Counter(call.message for call in log if call.call == "start" and call.domain == "torch")
         assert kinds["dist.all_reduce"] >= 2 * LAYERS * 4
+
+
+def test_one_report_has_all_ranks_and_sessions(served: Served, cann: Path) -> None:
+    """Each is analysed, which the Workers cannot do, and none hides another of its rank; calls are those of its own log."""
+    try:
+        done = analyse(cann, served.program.folder / "vllm_profile", "--format", "json", timeout=LIMIT_S)
+    except simulated.Unavailable as missing:
+        pytest.skip(str(missing))
+    told = done.told
+    labels = [f"rank {rank} #{session}" for rank in range(RANKS) for session in range(1, CYCLES + 1)]
+    assert [(one["label"], one["problem"]) for one in told["profiles"]] == [(label, None) for label in labels], done.done.stderr
+    kept_apart = "2 profiles call themselves rank {} (one after the other: sessions); they are kept apart"
+    assert told["remarks"] == [kept_apart.format(rank) for rank in range(RANKS)]
+    for at, (profile, log) in enumerate(zip(told["profiles"], logs(served))):
+        assert profile["folder"] == str(served.sessions[at])
+        calls: Counter[str] = Counter()
+        for row in told["rows"]:
+            if row["profile"] == at and row["calls"]:
+                calls[row["module"]] += row["calls"]
+        assert calls == Counter(call.message for call in log if call.call == "start" and call.domain == "Module")
+        attention = [row for row in told["rows"] if row["profile"] == at and row["module"] == "Attention"]
+        assert [row["path"] for row in attention] == ["Qwen2ForCausalLM/Qwen2Model/Qwen2DecoderLayer/Qwen2Attention/Attention"]
+        assert attention[0]["device_ns"] > 0 and attention[0]["kernels"] > 0
 
 
 def test_the_agent_is_silent_and_the_server_ends_as_it_should(served: Served) -> None:
