@@ -25,11 +25,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parents[2] / ".cache" / "cannsim"
 LIBRARIES = {  # what has functions
-    "libascendcl.so": ["runtime.c", "profiling.c", "tasks.c"],
+    "libascendcl.so": ["runtime.c", "profiling.c", "tasks.c", "graphs.c"],
     "libms_tools_ext.so": ["mstx.c"],
     "libhccl.so": ["hccl.c"],
 }
-ARITHMETIC = ("load.py", "kernels.py", "operators.py", "triton_kernels.py")  # run by aclInit
+ARITHMETIC = ("load.py", "graphs.py", "kernels.py", "operators.py", "triton_kernels.py")  # run by aclInit
 OPENED = ("libmsprofiler.so", "libascend_hal.so")  # opened by name; empty, because dlsym finds libascendcl's functions through them
 PYACL = "python/site-packages/acl"  # CANN's set_env.sh puts python/site-packages on PYTHONPATH
 MSPROF = "tools/profiler/profiler_tool/analysis/msprof"

@@ -18,6 +18,7 @@ import ctypes
 import time
 from typing import Any, Callable
 
+import cannsim_graphs as graphs
 import torch
 import torch_npu
 from torch.utils._pytree import tree_leaves, tree_map
@@ -119,7 +120,26 @@ def kernel(op: Any, compute: Callable[..., Any]) -> Callable[..., Any]:
                 return originals[id(value)]
             return copied(value, target) if isinstance(value, torch.Tensor) and target.type == "npu" else value
 
-        return each(raised, result), None if copies else target, took
+        made = each(raised, result)
+        if graphs.taking():
+            graphs.take(again(cpu, outs, given, result, made))
+        return made, None if copies else target, took
+
+    def again(cpu: dict[str, Any], outs: set[str], given: dict[str, Any], result: Any, made: Any) -> Callable[[], None]:
+        """The same on the same memory, for a graph: nothing of it is kept alive."""
+        places = [(name, over(given[name])) for name in outs if on_device(given[name])]
+        pairs = zip(tree_leaves(result), tree_leaves(made))
+        news = [(at, over(new)) for at, (old, new) in enumerate(pairs) if on_device(new) and not on_device(old) and new is not old]
+
+        def work() -> None:
+            with torch.no_grad():
+                leaves = tree_leaves(compute(**cpu))
+            for name, place in places:
+                place.copy_(cpu[name])
+            for at, place in news:
+                place.copy_(leaves[at])
+
+        return work
 
     def quiet(*args: Any, **more: Any) -> Any:
         # What the stand-in does on the CPU is no operator of the program: no profiler shall see it.

@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-FILES = ("kernels", "operators", "triton_kernels")
+FILES = ("graphs", "kernels", "operators", "triton_kernels")
 
 
 def load(folder: Path) -> None:

@@ -125,7 +125,7 @@ def reshape_and_cache(key: Tensor, value: Tensor, key_cache: Tensor, value_cache
 def cached(cache: Tensor, blocks: Tensor, n: int, heads: int) -> Tensor:
     """The first n tokens of one request: [n, heads, size]."""
     used = cache[blocks[: -(-n // cache.shape[1])].long()]
-    return used.view(used.shape[0] * used.shape[1], heads, -1)[:n]
+    return used.reshape(used.shape[0] * used.shape[1], heads, cache[0, 0].numel() // heads)[:n]
 
 
 # --- attention ---
@@ -174,9 +174,18 @@ def fused_attention(
 
 
 @reference("npu::npu_fused_infer_attention_score.out")
-def fused_attention_out(*args: Tensor, out: list[Tensor], workspace: Tensor | None = None, **more: Any) -> tuple[Tensor, ...]:
+def fused_attention_out(*args: Tensor, out: list[Tensor], workspace: Tensor | None = None, **more: Any) -> None:
     out[0].copy_(fused_attention(*args, **more)[0].view(out[0].shape))
-    return tuple(out)
+
+
+def giving_out(run: Callable[..., Any]) -> Callable[..., Any]:
+    """For an operator whose schema does not say that it gives back what it was given to write into."""
+
+    def call(*args: Any, out: list[Tensor], **more: Any) -> tuple[Tensor, ...]:
+        run(*args, out=out, **more)
+        return tuple(out)
+
+    return call
 
 
 @reference("npu::_npu_fused_infer_attention_score_get_max_workspace", "atb::_npu_paged_attention_get_workspace")
@@ -184,38 +193,22 @@ def workspace(**given: Any) -> Tensor:
     return torch.empty(16, dtype=torch.uint8)
 
 
-def paged(
-    query: Tensor, caches: tuple[Tensor, Tensor], table: Tensor, heads: int, ends: list[int], counts: list[int], scale: float, out: Tensor
-) -> None:
-    """ends: of each request, how many keys; counts: how many queries. They lie behind one another."""
+@reference("atb::_npu_paged_attention", "atb::_npu_paged_attention_splitfuse", "atb::_npu_flash_attention_qlens")
+def paged_attention(
+    query: Tensor, key_cache: Tensor, value_cache: Tensor, num_kv_heads: int, scale_value: float, block_table: Tensor, context_lens: Tensor,
+    out: Tensor, seq_len: Tensor | None = None, **more: Any,
+) -> None:  # fmt: skip
+    """context_lens: of each request, how many keys; seq_len: how many queries, one if not given. They lie behind one another."""
+    counts = [1] * len(context_lens) if seq_len is None else seq_len.tolist()
     begin = 0
-    for row, (end, n) in enumerate(zip(ends, counts)):
-        keys, values = (cached(cache, table[row], end, heads) for cache in caches)
-        out[begin : begin + n] = attend(query[begin : begin + n], keys, values, scale, True).view(out[begin : begin + n].shape)
+    for row, (end, n) in enumerate(zip(context_lens.tolist(), counts)):
+        keys, values = (cached(cache, block_table[row], end, num_kv_heads) for cache in (key_cache, value_cache))
+        out[begin : begin + n] = attend(query[begin : begin + n], keys, values, scale_value, True).view(out[begin : begin + n].shape)
         begin += n
 
 
-@reference("atb::_npu_paged_attention")
-def paged_attention(
-    query: Tensor, key_cache: Tensor, value_cache: Tensor, num_kv_heads: int, num_heads: int, scale_value: float,
-    block_table: Tensor, context_lens: Tensor, out: Tensor, **more: Any,
-) -> None:  # fmt: skip
-    paged(query, (key_cache, value_cache), block_table, num_kv_heads, context_lens.tolist(), [1] * len(context_lens), scale_value, out)
-
-
-@reference("atb::_npu_paged_attention_splitfuse", "atb::_npu_flash_attention_qlens")
-def paged_attention_of_several(
-    query: Tensor, key_cache: Tensor, value_cache: Tensor, block_table: Tensor, mask: Tensor, seq_len: Tensor, context_lens: Tensor,
-    num_kv_heads: int, num_heads: int, scale_value: float, out: Tensor,
-) -> None:  # fmt: skip
-    paged(query, (key_cache, value_cache), block_table, num_kv_heads, context_lens.tolist(), seq_len.tolist(), scale_value, out)
-
-
 @reference("atb::_npu_flash_attention")
-def flash_attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, seq_len: Tensor, scale_value: float,
-    num_heads: int, num_kv_heads: int, out: Tensor,
-) -> None:  # fmt: skip
+def flash_attention(query: Tensor, key: Tensor, value: Tensor, seq_len: Tensor, scale_value: float, out: Tensor, **more: Any) -> None:
     begin = 0
     for n in seq_len.tolist():
         part = slice(begin, begin + n)
@@ -242,7 +235,8 @@ def install() -> list[torch.library.Library]:
         base, _, overload = full.partition(".")
         op = getattr(getattr(getattr(torch.ops, namespace), base, None), overload or "default", None)
         if op is not None:
-            libraries[namespace].impl(full, kernels.kernel(op, function), kernels.KEY, allow_override=True)
+            run = kernels.kernel(op, function)
+            libraries[namespace].impl(full, giving_out(run) if overload == "out" else run, kernels.KEY, allow_override=True)
     libraries["npu"].impl("npu_format_cast", format_cast, kernels.KEY, allow_override=True)
     return list(libraries.values())
 

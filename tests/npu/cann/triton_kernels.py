@@ -1,4 +1,4 @@
-"""The Triton kernel that vllm-ascend launches for every model: run once by aclInit, when vLLM's modules are there.
+"""What vllm-ascend has compiled on a real machine: run once by aclInit, when vLLM's modules are there.
 
 A real machine has triton-ascend. Here vLLM finds no Triton that can drive the device, and leaves the undecorated function, which cannot be
 launched. vllm-ascend has another way for all other kernels that a dense model needs.
@@ -40,3 +40,8 @@ class Launcher:
 for module in MODULES:
     if hasattr(sys.modules.get(module), NAME):
         setattr(sys.modules[module], NAME, Launcher())
+
+# Whether there are custom operators is asked for first while torch.compile traces, which cannot trace an import that fails.
+utils = sys.modules.get("vllm_ascend.utils")
+if hasattr(utils, "enable_custom_op"):
+    utils.enable_custom_op()
