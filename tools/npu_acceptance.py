@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ REPO = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPO), str(REPO / "tools")]
 
 import npu_programs as programs  # noqa: E402
-from npu_machine import Machine, NotHere, about  # noqa: E402
+from npu_machine import Hurt, Machine, NotHere, about  # noqa: E402
 
 from autoinstr.report.ascend.database import connect, read_facts, read_ranges  # noqa: E402
 
@@ -51,10 +51,9 @@ def judged(question: str, holds: bool, words: str) -> Outcome:
     return Outcome(question, PROVED if holds else FAILED, words)
 
 
-def modules(machine: Machine) -> list[Outcome]:
+def modules(machine: Machine) -> Iterator[Outcome]:
     """Ranges of the database against torch's own hooks, links at two levels, device times against the device's own clock."""
     result = machine.run("modules", programs.program(programs.MODULES))
-    outcomes = []
     for level in ("Level0", "Level1"):
         told = machine.analyse(f"modules/{level}")
         connection = connect(machine.database(f"modules/{level}"))
@@ -63,21 +62,22 @@ def modules(machine: Machine) -> list[Outcome]:
         calls = {"/".join(path): called.calls for path, called in ranges.paths.items()}
         words = f"{facts.ranges} ranges of eventType 2 in domain Module, {facts.threads} thread, {ranges.crossing} overlap; {facts.domains}"
         same = calls == result["truth"] and not ranges.crossing and not facts.streamed
-        outcomes.append(judged(f"CANN takes the ranges of every module call, at {level}", same, words))
+        yield judged(f"CANN takes the ranges of every module call, at {level}", same, words)
         share = f"{facts.linked.number} of {facts.kernels.number} kernels, {facts.linked.ns / (facts.kernels.ns or 1):.1%} of their time"
         whole = facts.kernels.number > 0 and facts.linked.ns >= 0.9 * facts.kernels.ns
-        outcomes.append(judged(f"kernels are linked to operators, at {level}", whole, share))
+        yield judged(f"kernels are linked to operators, at {level}", whole, share)
         problem = told["profiles"][0]["problem"]
-        outcomes.append(judged(f"the module table is there, at {level}", problem is None, problem or f"{len(told['rows'])} rows"))
+        yield judged(f"the module table is there, at {level}", problem is None, problem or f"{len(told['rows'])} rows")
     net = next((row["device_ns"] for row in told["rows"] if row["path"] == "Net"), 0)
     times = f"table: {net / 1e6:.3f} ms in Net; events around as many calls without a profile: {result['elapsed_ns'] / 1e6:.3f} ms"
     question = "device times of the table are those of the device"
     if machine.simulated:
-        return [*outcomes, Outcome(question, OPEN, f"a simulation has none; {times}")]
-    return [*outcomes, judged(question, 0 < net <= 1.2 * result["elapsed_ns"], times)]
+        yield Outcome(question, OPEN, f"a simulation has none; {times}")
+    else:
+        yield judged(question, 0 < net <= 1.2 * result["elapsed_ns"], times)
 
 
-def streams(machine: Machine) -> list[Outcome]:
+def streams(machine: Machine) -> Iterator[Outcome]:
     """Ranges with a stream have a task on the device, around the kernels of their module."""
     question = "with streams=on a module's range on the device spans its kernels"
     machine.run("streams", programs.program(programs.MODULES, levels=("Level1",)), AUTOINSTR_STREAMS="on")
@@ -88,24 +88,24 @@ def streams(machine: Machine) -> list[Outcome]:
     connection.close()
     words = f"{inside or 0} of {kernels} kernels of Net lie inside its range on the device; domains: {facts.domains}"
     if machine.simulated and not kernels:
-        return [Outcome(question, OPEN, f"the simulated device does not come to ranges; domains: {facts.domains}")]
-    return [judged(question, bool(kernels) and inside == kernels, words)]
+        yield Outcome(question, OPEN, f"the simulated device does not come to ranges; domains: {facts.domains}")
+    else:
+        yield judged(question, bool(kernels) and inside == kernels, words)
 
 
-def cost(machine: Machine) -> list[Outcome]:
+def cost(machine: Machine) -> Iterator[Outcome]:
     """Figures, no judgement."""
     on, off = (machine.run(f"cost-{agent}", programs.program(programs.COST), agent=agent) for agent in (True, False))
     pair = on["on"]["pair"] - on["on"]["nothing"]
     words = f"two bare calls {pair:.0f} ns; a module call with a range {on['on']['module']:.0f} ns, without {off['on']['module']:.0f} ns"
     idle = f"; while nothing profiles {on['off']['module']:.0f} and {off['off']['module']:.0f} ns"
     adds = on["on"]["module"] - off["on"]["module"] - pair
-    return [Outcome("what a range costs on the host", "measured", f"{words}{idle}; the agent adds {adds:.0f} ns to the two calls")]
+    yield Outcome("what a range costs on the host", "measured", f"{words}{idle}; the agent adds {adds:.0f} ns to the two calls")
 
 
-def graphs(machine: Machine) -> list[Outcome]:
+def graphs(machine: Machine) -> Iterator[Outcome]:
     """A replay of a graph that was captured before the profile has no operators; one captured inside has what `capture=through` gives."""
     machine.run("graphs", programs.program(programs.GRAPH))
-    outcomes = []
     for when, question in (
         ("before", "a replay has kernels without operators, and analyse says so"),
         ("within", "a capture inside the profile has module ranges"),
@@ -115,23 +115,21 @@ def graphs(machine: Machine) -> list[Outcome]:
         words = f"{told['linked_kernels']} of {told['kernels']} kernels linked; domains {told['domains']}; {said}"
         unlinked = bool(told["kernels"]) and ("graph" in said or "no mstx ranges" in said)
         holds = unlinked if when == "before" else "Module" in told["domains"]
-        outcomes.append(judged(question, holds, words))
-    return outcomes
+        yield judged(question, holds, words)
 
 
-def mspti(machine: Machine) -> list[Outcome]:
+def mspti(machine: Machine) -> Iterator[Outcome]:
     """MSPTI's own monitor sees the ranges, unless the kill switch is set."""
     source = programs.program(programs.MSPTI)
     on, off = machine.run("mspti-on", source), machine.run("mspti-off", source, AUTOINSTR_MSPTI="off")
     words = f"{on['modules']} ranges of modules; with mspti=off {off['modules']}"
-    return [judged("MSPTI takes the ranges, and mspti=off keeps them from it", on["modules"] > 0 == off["modules"], words)]
+    yield judged("MSPTI takes the ranges, and mspti=off keeps them from it", on["modules"] > 0 == off["modules"], words)
 
 
-def vllm(machine: Machine) -> list[Outcome]:
+def vllm(machine: Machine) -> Iterator[Outcome]:
     """The guide's script, eager and with graphs."""
     if machine.model is None:
         raise NotHere("no --model was given")
-    outcomes = []
     for name, settings, options in (("eager", {"enforce_eager": True}, {}), ("graphs", {}, {"AUTOINSTR_CAPTURE": "through"})):
         machine.run(f"vllm-{name}", programs.VLLM, machine.model, json.dumps({**machine.settings, **settings}), **options)
         told = machine.analyse(f"vllm-{name}")
@@ -139,11 +137,10 @@ def vllm(machine: Machine) -> list[Outcome]:
         rows = sorted((row for row in told["rows"] if row["variant"] is None), key=lambda row: -row["device_ns"])[:5]
         words = "; ".join(f"{row['path']} {row['device_ns'] / 1e6:.2f} ms in {row['calls']} calls" for row in rows)
         words += f"; {one['linked_kernels']} of {one['kernels']} kernels linked; {one['problem'] or one['remarks'] or 'no remarks'}"
-        outcomes.append(judged(f"the guide's vLLM script without an edit, {name}", bool(rows), words))
-    return outcomes
+        yield judged(f"the guide's vLLM script without an edit, {name}", bool(rows), words)
 
 
-CHECKS: dict[str, Callable[[Machine], list[Outcome]]] = {
+CHECKS: dict[str, Callable[[Machine], Iterator[Outcome]]] = {
     "modules": modules,
     "streams": streams,
     "cost": cost,
@@ -160,6 +157,7 @@ def main() -> int:
     parser.add_argument("--model", help="a model for vLLM; without it vLLM is left out")
     parser.add_argument("--settings", default="{}", help="JSON: what LLM() gets beside the model")
     parser.add_argument("--only", help=f"a comma list of {', '.join(CHECKS)} (default: all)")
+    parser.add_argument("--keep", action="store_true", help="keep what was run, and say where")
     parser.add_argument("-o", "--output", default="npu-acceptance.md", help="the report (default: npu-acceptance.md)")
     args = parser.parse_args()
     begin, work = time.monotonic(), Path(tempfile.mkdtemp(prefix="autoinstr-npu-"))
@@ -173,9 +171,12 @@ def main() -> int:
     for name in args.only.split(",") if args.only else CHECKS:
         print(f"{time.monotonic() - begin:4.0f} s  {name}", file=sys.stderr, flush=True)
         try:
-            outcomes += CHECKS[name](machine)
+            for outcome in CHECKS[name](machine):
+                outcomes.append(outcome)
         except NotHere as reason:
             outcomes.append(Outcome(name, OPEN, str(reason)))
+        except Hurt as reason:
+            outcomes.append(Outcome(name, FAILED, str(reason)))
         except (OSError, subprocess.TimeoutExpired, sqlite3.Error, KeyError, IndexError, ValueError) as error:
             outcomes.append(Outcome(name, FAILED, f"{type(error).__name__}: {error}"))
     title = "# autoinstr on an NPU" + (": A SIMULATION, which proves nothing about a real one" if simulated else "")
@@ -186,7 +187,7 @@ def main() -> int:
     Path(args.output).write_text("\n".join(report) + "\n")
     print("\n".join(report))
     bad = any(one.state == FAILED for one in outcomes)
-    if bad:
+    if bad or args.keep:
         print(f"what was run is in {work}", file=sys.stderr)
     else:
         shutil.rmtree(work, ignore_errors=True)

@@ -18,6 +18,10 @@ class NotHere(Exception):
     """A program that does not run here; the text says why."""
 
 
+class Hurt(Exception):
+    """A program that does not run under the agent, and does without it."""
+
+
 class Machine(NamedTuple):
     """Where and with what the programs run."""
 
@@ -29,7 +33,8 @@ class Machine(NamedTuple):
     settings: dict[str, Any]
 
     def run(self, name: str, source: str, *words: str, agent: bool = True, **options: str) -> dict[str, Any]:
-        """Run a program in a folder of its own, under the agent; return what it wrote. NotHere if it fails."""
+        """Run a program in a folder of its own, under the agent; return what it wrote. NotHere if it fails, Hurt if it does so under the
+        agent alone."""
         folder = self.work / name
         folder.mkdir()
         (folder / "program.py").write_text(source)
@@ -40,6 +45,9 @@ class Machine(NamedTuple):
         (folder / "stderr").write_text(done.stderr)
         if done.returncode or not (folder / "result.json").exists():
             last = [line.strip() for line in done.stderr.splitlines() if line.strip()][-1:] or [f"exit status {done.returncode}"]
+            if agent:
+                self.run(f"{name}-without", source, *words, agent=False)
+                raise Hurt(f"runs without the agent, and under it: {last[0][:300]}")
             raise NotHere(last[0][:300])
         result: dict[str, Any] = json.loads((folder / "result.json").read_text())
         return result
