@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
+from autoinstr.recording.reader import Recording
 from tests.npu import ascend, simulated
 from tests.npu.ascend import LAYERS, LIMIT_S, OFFLINE, Program
 from tests.npu.exported import module_statistic, rows
@@ -57,7 +58,8 @@ def runs(cann: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> R
     quick = {"AUTOINSTR_PROFILER": "with_stack=off;with_modules=off"}
     native = Program(cann, folder / "native", script, model, EAGER)
     agent = Program(cann, folder / "agent", script, model, EAGER, "profile", agent=True, **quick)
-    driverless = Program(without_driver(cann, folder / "cann"), folder / "driverless", script, model, EAGER, "profile", agent=True, **quick)
+    both = {**quick, "AUTOINSTR_EMITTER": "mstx,recorder"}  # the recorder sees what comes before the profile, too
+    driverless = Program(without_driver(cann, folder / "cann"), folder / "driverless", script, model, EAGER, "profile", agent=True, **both)
     ran = ascend.run_all([native, agent, driverless])
     return Runs(*ran, {"agent": agent.said(), "driverless": driverless.said()}, ascend.reference(model))
 
@@ -152,6 +154,15 @@ def test_what_vllm_ascend_puts_in_vllms_place_is_what_has_ranges(runs: Runs) -> 
     }
     assert found >= {"sched.schedule", "engine.step_bq", "exec.execute_model.uni", "kv.allocate_slots", "sched.update_from_output"}
     assert not {name for name in found if name.startswith(("worker.", "runner.execute"))}
+
+
+def test_start_up_has_ranges_in_vllm_ascends_classes(runs: Runs) -> None:
+    recordings = [Recording(path) for path in (runs.driverless.folder / "autoinstr-runs").rglob("*.airec")]
+    found = {name.message for recording in recordings for name in recording.names.values() if name.domain == "vllm"}
+    worker = {f"npu.worker.{part}" for part in ("init_device", "load_model", "determine_memory", "warm_up_atb", "warmup")}
+    runner = {f"npu.runner.{part}" for part in ("load_model", "profile_run", "dummy_run")}
+    assert worker | runner | {"engine.init", "engine.init_kv", "llm.generate"} <= found
+    assert not {name for name in found if name.startswith("worker.") or name in ("runner.load_model", "runner.dummy_run")}
 
 
 def test_requests_are_marked_once(runs: Runs) -> None:
