@@ -13,7 +13,7 @@ from autoinstr.emitters.several import Several
 from autoinstr.names import wording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Hashable, Iterable
 
     from autoinstr.config import Config
     from autoinstr.emitters.emitter import Emitter
@@ -84,9 +84,14 @@ class Emission:
         self.live[name] = live
         return live
 
-    def wanted(self, profilers: Profilers, switched: bool | None) -> tuple[str, ...]:
-        """The emitters that should be on; `switched` is what has been said last (Session.on and off), if anything."""
-        return tuple(name for name in self.names if self._is_wanted(name, profilers, switched))
+    def wanted(self, profilers: Profilers, switched: bool | None, stopping: Collection[Hashable]) -> tuple[str, ...]:
+        """The emitters that should be on; `switched` is what has been said last (Session.on and off), if anything. While a profiler is
+        `stopping` an emitter that has to close early is off, whatever it waits for."""
+        return tuple(
+            name
+            for name in self.names
+            if self._is_wanted(name, profilers, switched) and not (stopping and name in self.live and self.live[name].emitter.closes_early)
+        )
 
     def _is_wanted(self, name: str, profilers: Profilers, switched: bool | None) -> bool:
         when = self._config.when_for(name)
@@ -106,7 +111,7 @@ class Emission:
         if len(names) < 2:
             return self._one(names[0]) if names else None
         if names not in self._joined:
-            self._joined[names] = Several([self._one(name) for name in names])
+            self._joined[names] = Several([self._one(name) for name in names], lambda error: failed("one of several emitters", error))
         return self._joined[names]
 
     def _one(self, name: str) -> Any:
@@ -133,7 +138,7 @@ class Emission:
                 continue
             log.once(f"missed {name}", "warning", "no range was written: torch_npu was never imported", emitter=name)
         for name, live in self.live.items():
-            if name in self._were_on and not live.emitted:
+            if name in self._were_on and not live.emitted and not live.leaves_modules:
                 log.once(f"missed {name}", "warning", "no range was written: nothing that the filters keep was called", emitter=name)
             elif name not in self._were_on:
                 log.once(f"missed {name}", "info", "no range was written: no profiler ran (when=always waits for none)", emitter=name)

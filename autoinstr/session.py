@@ -39,7 +39,7 @@ class Session:
         self._on: tuple[str, ...] = ()  # names of the emitters that are on
         self._switched: bool | None = None  # by `autoinstr ctl`
         self.profilers = Profilers()
-        self._tracer_has_started = False
+        self._stopping: set[Hashable] = set()  # profilers between profiler_stops and profiler_stopped
         self.filter = compile_filter(config.include, config.exclude, config.sources)
         self.recorder = Recorder(self._open_writer, self._recorder_failed, config.domain, wording(config.name_for(RECORDER)))
         self.identity = Identity(self.recorder)
@@ -84,7 +84,7 @@ class Session:
     def _refresh(self, reason: str) -> None:
         """Bring what is on in line with what is wanted."""
         before = self._on
-        names = self.emission.wanted(self.profilers, self._switched)
+        names = self.emission.wanted(self.profilers, self._switched, self._stopping)
         if names == before:
             if names:
                 self._put()
@@ -96,7 +96,7 @@ class Session:
             self.calls.take_out()
         self._emit(False)
         self.emission.cut(name for name in before if name not in names)
-        if names and not before and self.window is not None:
+        if self.window is not None and any(name not in before for name in names):
             self.steps.look_again()
             self.window.restart()
         elif names:
@@ -107,13 +107,12 @@ class Session:
         self.diagnose()
 
     def _put(self) -> None:
-        counting = self.window is not None and not self.window.over
-        output = self.emission.output(self._on)
-        other = self.calls.put(output, counting, self.profilers.tracing)
+        counting = self.window is not None
+        if self.window is not None and self.window.over:
+            return self.calls.take_out()
+        other = self.calls.put(self.emission.output(self._on), counting, self.profilers.tracing)
         if other is not None:
             self.reason = f"torch.nn.Module.__call__ is patched by {other}"
-            if output is not self.recorder and self.calls.swap.foreign_writes_ranges():
-                self.calls.plans.off()  # ours beneath it would be each range twice, in the same tool
 
     def _emit(self, on: bool) -> None:
         output = self.emission.output(self._on) if on else None
@@ -137,11 +136,11 @@ class Session:
 
     @contained("watching a profiler")
     def profiler_starts(self, python_tracer: bool) -> None:
-        """torch's Python tracer takes down, when it starts for the first time, which code object Module.__call__ has: it must be
+        """torch's Python tracer, and torch_npu's, takes down when it first starts which code object Module.__call__ has: it must be
         torch's. And what the first range imports is imported before: torch writes broken traces of imports that it sees."""
         if python_tracer and RECORDER in self.emission.names and (self._on or self.config.when_for(RECORDER) == "profiling"):
             self.recorder.open()
-        if python_tracer and not self._tracer_has_started:
+        if python_tracer:
             with self._lock:
                 self.calls.take_out()
 
@@ -149,7 +148,7 @@ class Session:
     def profiler_started(self, key: Hashable, python_tracer: bool = False) -> None:
         """The profiler `key` runs; in this process, or as an engine has announced."""
         with self._lock:
-            self._tracer_has_started |= python_tracer
+            self._stopping.discard(key)
             self.profilers.started(key, python_tracer)
             self._refresh("a profiler runs")
             if isinstance(key, tuple) and key[0] == WITHOUT_MSTX and self.emission.names == ("mstx",) and not self._on:
@@ -160,14 +159,15 @@ class Session:
         """It is about to stop: what is written to it live ends before. Without a start before it nothing changes."""
         with self._lock:
             if isinstance(key, tuple) and key[0] in KINDS["mstx"]:
+                self._stopping.add(key)
                 self.profilers.stopped(key)
-                self._refresh("no profiler runs")
-                self.emission.cut(("mstx",))  # also where it stays on
+                self._refresh("a profiler stops")
 
     @contained("watching a profiler")
     def profiler_stopped(self, key: Hashable) -> None:
         """It no longer runs. Without a start before it nothing changes."""
         with self._lock:
+            self._stopping.discard(key)
             self.profilers.stopped(key)
             self._refresh("no profiler runs")
             self.emission.idle()
@@ -221,6 +221,7 @@ class Session:
         self.emission.reset_in_child()
         self.functions.reset_in_child()
         self.identity.reset_in_child()
+        self._stopping.clear()
         self.profilers.forget(_OF_THE_PARENT)
         self._refresh("a child of the process that profiles")
         self.diagnose()

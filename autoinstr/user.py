@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from contextvars import ContextVar
+from sys import _getframe
 from weakref import ref
 
 TYPE_CHECKING = False
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
             """An instant event."""
 
 
+_SUSPENDS = 0x20 | 0x80 | 0x200  # inspect.CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
 _MOST_MADE = 1024  # ranges of a domain kept ready by their message, and such domains
 
 
@@ -120,7 +122,8 @@ def end(begun: Any, attributes: dict[str, object] | None = None) -> None:
 
 
 def _enter(self: Range) -> Nothing:
-    running = Running(self, self.begin(), _running.get())
+    # In a generator or coroutine others may begin and end ranges before this one ends.
+    running = Running(self, self.begin(bool(_getframe(1).f_code.co_flags & _SUSPENDS)), _running.get())
     _running.set(running)
     return running
 

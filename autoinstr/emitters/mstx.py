@@ -19,16 +19,18 @@ DEFAULT_DOMAIN = "default"  # torch_npu's name for the ranges of those who name 
 
 
 def make(torch_npu: ModuleType) -> Emitter:
-    """The emitter on a loaded torch_npu. Raises Unusable for one that has no ranges."""
+    """The emitter on a loaded torch_npu. Raises Unusable for one that has no ranges (before 2.4)."""
+    public: Any = getattr(getattr(torch_npu, "npu", None), "mstx", None)
     bound: Any = getattr(getattr(torch_npu, "_C", None), "_mstx", None)
-    if hasattr(bound, "_range_start_on_host") and hasattr(bound, "_range_end"):
+    if not hasattr(public, "range_start"):
+        raise Unusable(f"torch_npu {getattr(torch_npu, '__version__', '?')} has no mstx ranges")
+    names, parameters = _code_of(public.range_start)
+    domains = "domain" in parameters
+    start, end, mark, on_stream, mark_on_stream = _public(torch_npu, public, domains)
+    if domains and hasattr(bound, "_mark_on_host"):
         start, end, mark = bound._range_start_on_host, bound._range_end, bound._mark_on_host
-        on_stream, mark_on_stream = _on_stream(torch_npu, bound)
-    else:
-        public: Any = getattr(getattr(torch_npu, "npu", None), "mstx", None)
-        if not hasattr(public, "range_start"):
-            raise Unusable(f"torch_npu {getattr(torch_npu, '__version__', '?')} has no mstx ranges")
-        start, end, mark, on_stream, mark_on_stream = _public(torch_npu, public)
+        if "stream_id" in names:
+            on_stream, mark_on_stream = _on_stream(torch_npu, bound)
     return Emitter(
         name="mstx",
         start=start,
@@ -38,13 +40,24 @@ def make(torch_npu: ModuleType) -> Emitter:
         mark=mark,
         start_on_stream=on_stream,
         mark_on_stream=mark_on_stream,
-        has_domains=True,
+        has_domains=domains,
         closes_early=True,  # a range that ends in the session after its own is an end without a start there
         idle=lambda: end(0, DEFAULT_DOMAIN),  # only a call that finds the profiler off makes torch_npu read the next one's domain filter
     )
 
 
+def _code_of(function: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names that a function uses, and its parameters, beneath its decorators. Releases backport (2.1.0.post17 has what 2.6 has), so the
+    version does not tell what the bound functions take; how the public one calls them does. (docs/ascend-versions.md)"""
+    seen = 0
+    while hasattr(function, "__wrapped__") and seen < 9:
+        function, seen = function.__wrapped__, seen + 1
+    code = getattr(function, "__code__", None)
+    return (code.co_names, code.co_varnames[: code.co_argcount]) if code is not None else ((), ())
+
+
 def _on_stream(torch_npu: Any, bound: Any) -> tuple[Start, Mark]:
+    """The bound functions of 2.11 and later."""
     ready, device, current = torch_npu.npu.is_initialized, torch_npu._C._npu_getDevice, torch_npu._C._npu_getCurrentStream
     host_start, host_mark, start, mark = bound._range_start_on_host, bound._mark_on_host, bound._range_start, bound._mark
 
@@ -63,19 +76,15 @@ def _on_stream(torch_npu: Any, bound: Any) -> tuple[Start, Mark]:
     return start_on_stream, mark_on_stream
 
 
-def _public(torch_npu: Any, public: Any) -> tuple[Any, Any, Any, Any, Any]:
-    """By keyword where the functions know domains, else everything is in torch_npu's one domain."""
-    try:
-        knows_domains = "domain" in _parameters(public.range_start)
-    except (TypeError, ValueError):
-        knows_domains = False
+def _public(torch_npu: Any, public: Any, domains: bool) -> tuple[Any, Any, Any, Any, Any]:
+    """torch_npu's own functions; without domains (2.4, 2.5) everything is in its one domain, where module_statistic finds nothing."""
     ready = getattr(torch_npu.npu, "is_initialized", lambda: False)
 
     def stream() -> Any:
         return torch_npu.npu.current_stream() if ready() else None
 
     def keywords(domain: str) -> dict[str, str]:
-        return {"domain": domain} if knows_domains else {}
+        return {"domain": domain} if domains else {}
 
     def start(message: str, domain: str) -> Any:
         return public.range_start(message, None, **keywords(domain))
@@ -84,18 +93,12 @@ def _public(torch_npu: Any, public: Any) -> tuple[Any, Any, Any, Any, Any]:
         return public.range_end(token, **keywords(domain)) if token else None
 
     def mark(message: str, domain: str) -> Any:
-        return public.mark(message, None, **keywords(domain))
+        return public.mark(message, None, **keywords(domain)) if domains else public.mark(message)
 
     def start_on_stream(message: str, domain: str) -> Any:
         return public.range_start(message, stream(), **keywords(domain))
 
     def mark_on_stream(message: str, domain: str) -> Any:
-        return public.mark(message, stream(), **keywords(domain))
+        return public.mark(message, stream(), **keywords(domain)) if domains else public.mark(message)
 
     return start, end, mark, start_on_stream, mark_on_stream
-
-
-def _parameters(function: Any) -> Any:
-    import inspect
-
-    return inspect.signature(function).parameters

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Begun = tuple[int, Any, int, int, int]  # name, words (a recording's, or what takes stores like them), indices of name, start and end
 
+# What our own code may raise. Not every Exception: one that a signal handler of the program raises here is the program's.
+_OURS = (OSError, ValueError, TypeError, AttributeError, KeyError, RuntimeError)
+
 # Where stores go that nobody wants: name, words, and the indices of name, start and end.
 _NOWHERE: Begun = (0, memoryview(array("Q", (0, 0, 0))), 0, 1, 2)
 
@@ -29,7 +32,7 @@ class Recorder:
     that nobody reads."""
 
     nowhere = _NOWHERE
-    wants_fields = True
+    wants_fields = False  # they are stored when a range has ended
 
     def __init__(
         self,
@@ -63,7 +66,7 @@ class Recorder:
                     try:
                         self.writer = self._open_writer()
                         self.writer.set_state(self._state)
-                    except Exception as error:
+                    except _OURS as error:
                         self._switch_off(error)
                 writer = self.writer
         return None if self._off else writer
@@ -96,7 +99,13 @@ class Recorder:
         return (name, *self.next_record())
 
     def begin(
-        self, domain: str, message: str, fields: dict[str, Any] | None = None, on_stream: bool = False, crossing: bool = False
+        self,
+        domain: str,
+        message: str,
+        fields: dict[str, Any] | None = None,
+        on_stream: bool = False,
+        crossing: bool = False,
+        marked: str = "",
     ) -> Begun:
         """A range that is no module's begins in this thread; its fields are stored when it has ended."""
         name = self.define("range", domain, message)
@@ -141,7 +150,7 @@ class Recorder:
     def annotate(self, thread: int, name: int, start_ns: int, fields: dict[str, Any]) -> None:
         """Store fields with one range or mark; dropped without a word where the recording is full."""
         writer = self.writer
-        if writer is not None and name and not self._off:
+        if writer is not None and name > 0 and not self._off:
             try:
                 writer.annotate(thread, name, start_ns, fields)
             except RecordingFull:

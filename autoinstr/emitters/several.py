@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
-from autoinstr.emitters.live import END, NAME, START
+from autoinstr.emitters.live import END, NAME, START, UNNUMBERED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from autoinstr.emitters.recorder import Begun
     from autoinstr.names import ModuleName
@@ -34,41 +34,48 @@ class _Words:
 
 
 class Several:
-    """Outputs, in order: the recorder first, so that a range's number is its."""
+    """Outputs, in order: the recorder first, so that a range's name is its. One that fails costs itself only."""
 
-    def __init__(self, outputs: Sequence[Any]) -> None:
+    def __init__(self, outputs: Sequence[Any], failed: Callable[[BaseException], None]) -> None:
+        """`failed` is told of an error of one of them."""
         self._outputs = tuple(outputs)
+        self._failed = failed
         self.wants_fields = any(output.wants_fields for output in outputs)
 
-    def name_module(self, name: ModuleName) -> tuple[Any, ...]:
-        """What each output calls a module."""
-        return tuple(output.name_module(name) for output in self._outputs)
+    def name_module(self, name: ModuleName) -> tuple[Any, ...] | int:
+        """What each output calls a module; 0 where none has it."""
+        names = tuple(output.name_module(name) for output in self._outputs)
+        return names if any(names) else 0
 
-    def begin_module(self, names: tuple[Any, ...]) -> Begun:
+    def begin_module(self, names: tuple[Any, ...]) -> Begun | None:
         """A module's range begins in this thread."""
-        return _joined(output.begin_module(name) for output, name in zip(self._outputs, names))
+        return self._joined([(output.begin_module, (name,)) for output, name in zip(self._outputs, names) if name])
 
-    def begin(self, domain: str, message: str, fields: dict[str, Any] | None, on_stream: bool, crossing: bool) -> Begun:
-        """A range that is no module's begins in this thread."""
-        return _joined(output.begin(domain, message, fields, on_stream, crossing) for output in self._outputs)
+    def begin(self, *arguments: Any) -> Begun | None:
+        """A range that is no module's begins in this thread: Live.begin."""
+        return self._joined([(output.begin, arguments) for output in self._outputs])
+
+    def _joined(self, begins: list[tuple[Callable[..., Begun | None], tuple[Any, ...]]]) -> Begun | None:
+        words = _Words([])
+        for begin, arguments in begins:
+            try:
+                begun = begin(*arguments)
+            except Exception as error:
+                self._failed(error)
+                continue
+            if begun is not None:
+                words.ranges.append(begun)
+        return (words.ranges[0][0] or UNNUMBERED, words, NAME, START, END) if words.ranges else None
 
     def mark(self, domain: str, message: str, fields: dict[str, Any] | None = None, on_stream: bool = False) -> None:
         """An instant event, now, in this thread."""
         for output in self._outputs:
-            output.mark(domain, message, fields, on_stream)
+            try:
+                output.mark(domain, message, fields, on_stream)
+            except Exception as error:
+                self._failed(error)
 
     def add(self, domain: str, message: str, fields: dict[str, Any]) -> None:
         """What is known of a range only at its end."""
         for output in self._outputs:
             output.add(domain, message, fields)
-
-
-def _joined(beginning: Iterator[Begun]) -> Begun:
-    words = _Words([])
-    try:
-        for range_ in beginning:
-            words.ranges.append(range_)
-    except BaseException:  # one output fails: what has begun is no range
-        words[NAME] = 0
-        raise
-    return words.ranges[0][0], words, NAME, START, END

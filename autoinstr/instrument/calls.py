@@ -45,11 +45,13 @@ class ModuleCalls:
             lambda cls: known and eligible.class_is_plain(cls, module_class),
             callers,
             lambda cls: self.overrides.wrap(cls),
+            self._look_for_others,
             failed,
         )
         local, begin, original = recorder.local, self.plans.begin, self.swap.original
         self.overrides = Overrides(module_class, local, self.plans.begin_own, callers.codes.add)
         self._long = self._usual = modules.long_call(original, begin)
+        self._lives: list[Live] = []
         self._emitting: dict[int, FunctionType] = {}  # id of an emitter's output -> the wrapper for it alone
         self._counting = steps.counting_call(original, local, begin, dynamo.unseen(outermost_ended))
         self._recorder = recorder
@@ -66,6 +68,7 @@ class ModuleCalls:
 
     def emit(self, live: Live) -> None:
         """Make the wrapper for an emitter alone."""
+        self._lives.append(live)
         if self._known:
             line = eligible.forward_line(self._torch_module)
             tracing = sys.modules["torch.jit._trace"]
@@ -83,14 +86,27 @@ class ModuleCalls:
         if state not in ("blocked", "beneath"):
             return None
         by = self.swap.foreign()
-        if output is not self._recorder and self.swap.foreign_writes_ranges():
-            log.once("foreign ranges", "warning", "the program writes module ranges itself; autoinstr leaves them to it", by=by)
-        elif state == "blocked":
-            log.once("blocked", "warning", "module ranges stay off: torch.nn.Module.__call__ is patched", by=by)
-        else:
+        self._look_for_others(output)
+        if state == "beneath":
             log.once("beneath", "info", "torch.nn.Module.__call__ is patched over ours; ranges are written beneath", by=by)
             return None
+        if output is self._recorder or not self.swap.foreign_tools():
+            log.once("blocked", "warning", "module ranges stay off: torch.nn.Module.__call__ is patched", by=by)
         return by
+
+    def _look_for_others(self, output: Any) -> bool:
+        """A program that writes module ranges to a tool itself, as the guides' `custom_call` does, has each there once: ours are left out.
+        True where that is new, or over."""
+        tools = self.swap.foreign_tools() if output is not self._recorder else frozenset()
+        changed = False
+        for live in self._lives:
+            leaves = live.emitter.name in tools
+            changed |= leaves != live.leaves_modules
+            live.leaves_modules = leaves
+            if leaves:
+                by = self.swap.foreign()
+                log.once("foreign ranges", "warning", "the program writes module ranges itself; autoinstr leaves them to it", by=by)
+        return changed
 
     def take_out(self) -> None:
         """Put torch's own function back, unless somebody has patched over ours (then ours goes on, and records nothing while the plans

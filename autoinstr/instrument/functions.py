@@ -67,9 +67,10 @@ class FunctionRanges:
     def switch(self, output: Any, records: bool) -> None:
         """Ranges go to `output` from now on, if to anything: None. `records`: it is the recorder, or the recorder is in it."""
         self.active = False
-        self.names.clear()
         if output is not None:
-            self.output, self.records, self.active = output, records, True
+            self.output, self.records = output, records
+        self.names.clear()  # after that: whoever defines one now does so for this output, or sees that it is another's
+        self.active = output is not None
 
     def reset_in_child(self) -> None:
         """After fork: numbers of names are the parent's, and so are the requests."""
@@ -97,13 +98,11 @@ class FunctionRanges:
 
     def _begin_live(self, output: Any, target: int, args: Any, kwargs: Any) -> Begun:
         row = self._targets[target]
-        emitter = getattr(output, "emitter", None)
-        if emitter is not None and elsewhere.marked_now(emitter.name, row.name):
-            return self.recorder.nowhere
         instance, rest = (args[0], args[1:]) if "." in row.qualname and args else (None, args)
         fields = self._read(target, instance, rest, kwargs, NOTHING) if output.wants_fields else None
-        begun: Begun = output.begin(row.domain, row.name, fields, self._on_stream[target], row.kind != "sync")
-        return begun
+        marked = elsewhere.marked_now(row.name)
+        begun: Begun | None = output.begin(row.domain, row.name, fields, self._on_stream[target], row.kind != "sync", marked)
+        return begun or self.recorder.nowhere
 
     def _read(self, target: int, instance: Any, args: Any, kwargs: Any, result: Any) -> dict[str, Any]:
         """What the getters of a target tell; those that cannot tell yet tell nothing."""
@@ -171,7 +170,7 @@ class FunctionRanges:
         an Exception."""
         output = self.output
         crossing = crossing or (output is not self.recorder and _in_a_task())
-        return self._begun(lambda: output.begin(domain, message, None, on_stream, crossing))
+        return self._begun(lambda: output.begin(domain, message, None, on_stream, crossing) or self.recorder.nowhere)
 
     def _begun(self, begin: Callable[[], Begun]) -> _Begun | None:
         try:

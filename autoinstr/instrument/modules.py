@@ -2,7 +2,8 @@
 
 A recorded range is three stores into the recording: name and start when the call begins, end when it returns (recording/format.py); a
 live one is two calls of an emitter. The functions below run with torch's module as globals (`frames.as_frame_of`); everything of ours that
-they use is in their closure. Costs: docs/benchmarks.md.
+they use is in their closure. Costs: docs/benchmarks.md. What is caught before `forward` is only what can come from what is done there: an
+exception that a signal handler raises in that moment is the program's.
 
 short_call and emitting_call have the same guards and ways to forward, written out in both: a function that they shared would be one call
 more in every range.
@@ -78,7 +79,7 @@ def short_call(
                 else:
                     _, words, i, j, k = nowhere
                 short = True
-        except Exception:  # no plan yet, no slots yet, a full block, a module without __init__: begin() knows
+        except (KeyError, AttributeError, TypeError, StopIteration):  # no plan, no slots, a full block, no __init__ yet: begin() knows
             pass
         if not short:
             name, words, i, j, k = begin(self)
@@ -119,9 +120,10 @@ def emitting_call(
         nonlocal owner
         owner = thread
 
-    def renew() -> None:
+    def renew() -> object:
         nonlocal era
-        era = object()
+        before, era = era, object()
+        return before
 
     def call(self: Any, x: Any = absent, /, *args: Any, **kwargs: Any) -> Any:
         short = False
@@ -148,7 +150,7 @@ def emitting_call(
                     since = era
                     token = start(message, domain)
                     short = True
-        except Exception:  # no plan yet, a module without __init__, a tool that fails: begin() knows
+        except (KeyError, AttributeError, TypeError, ValueError, RuntimeError):  # as above; or a tool that fails
             pass
         if not short:
             name, words, i, j, k = begin(self)

@@ -24,8 +24,8 @@ class Output(Protocol):
     def name_module(self, name: ModuleName) -> Any:
         """What `begin_module` wants for a module; 0 where it cannot have ranges."""
 
-    def begin_module(self, name: Any) -> Begun:
-        """A module's range begins in this thread."""
+    def begin_module(self, name: Any) -> Begun | None:
+        """A module's range begins in this thread; None where there is none."""
 
 
 class Plans:
@@ -39,11 +39,13 @@ class Plans:
         is_plain: Callable[[type], bool],
         callers: Callable[[Any], list[Any]],
         on_class: Callable[[type], None],
+        changed: Callable[[Any], bool],
         failed: Callable[[BaseException], None],
     ) -> None:
         """`local` is the wrappers' (modules.own_call), `nowhere` what `begin` gives where nothing is written. `is_plain` tells classes that
         may take the short path, `callers(module)` the modules whose calls are running, innermost first, `on_class` is told of every
-        class of a named module once, `failed` of an error of ours (it never reaches the call)."""
+        class of a named module once, `changed(output)` tells whether something now names modules differently, `failed` is told of an error
+        of ours (it never reaches the call)."""
         self.numbers: dict[int, Plan] = {}  # while the recorder alone is on
         self.messages: dict[int, Plan] = {}  # while something else is: no hot path ever reads a plan of the other kind
         self._local = local
@@ -52,6 +54,7 @@ class Plans:
         self._is_plain = is_plain
         self._callers = callers
         self._on_class = on_class
+        self._changed = changed
         self._failed = failed
         self._plain: dict[type, bool] = {}
         self._decisions: dict[tuple[str, str], tuple[bool, str]] = {}
@@ -108,7 +111,7 @@ class Plans:
             plan = plans.get(id(module))
             if plan is None or plan[1] is not type(module):
                 plan = self._plan(module, now)
-            return output.begin_module(plan[0]) if plan[0] else self._nowhere
+            return (output.begin_module(plan[0]) or self._nowhere) if plan[0] else self._nowhere
         except Exception as error:
             self._failed(error)
             return self._nowhere
@@ -118,6 +121,8 @@ class Plans:
         with self._lock:
             if self._now is not now:
                 return (0, type(module))
+            if self._changed(now[0]):
+                self._turn(now[0], now[2])
             name, others = self._namer.name(module, callers)
             for other, its_name in others:
                 self._make(other, its_name)

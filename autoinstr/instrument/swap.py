@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # (module, attribute) where torch._dynamo keeps what it believes Module.__call__ to be
 _COPIES = (("torch._dynamo.utils", "unpatched_nn_module_call"), ("torch._dynamo.variables.nn_module", "unpatched_nn_module_call"))
 
-_TOOLS = ("mstx", "nvtx")
+_TOOLS = frozenset(("mstx", "nvtx"))
 
 
 class Swap:
@@ -62,11 +62,13 @@ class Swap:
             return None
         return f"{getattr(current, '__module__', '?')}.{getattr(current, '__qualname__', repr(current))}"
 
-    def foreign_writes_ranges(self) -> bool:
-        """Whoever is there writes ranges for a profiler itself, as the guides' `custom_call` does."""
-        code = getattr(self._cls.__dict__.get("__call__"), "__code__", None)
-        names = set(getattr(code, "co_names", ()))
-        return self.foreign() is not None and not names.isdisjoint(_TOOLS) and any(name.startswith("range_") for name in names)
+    def foreign_tools(self) -> frozenset[str]:
+        """The tools for which whoever is there writes ranges itself."""
+        current: Any = self._cls.__dict__.get("__call__")
+        if current in self._ours or current is self.original:
+            return frozenset()
+        names = getattr(getattr(current, "__code__", None), "co_names", ())
+        return _TOOLS.intersection(names) if any(name.startswith("range_") for name in names) else frozenset()
 
     def synchronise_copies(self) -> None:
         """To be called when a module of torch._dynamo has been imported: it may have taken its copy at any moment before."""

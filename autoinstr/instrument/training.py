@@ -107,7 +107,7 @@ class OptimizerSteps:
         if running:
             self._drop_what_raised(running, frame.f_back)
         wanted = self._recorded and self._ranges.active and all(one.optimizer != id(optimizer) for one in running)
-        begun = self._ranges.begin_named(DOMAIN, STEP, on_stream=True) if wanted else None
+        begun = self._ranges.begin_named(DOMAIN, STEP, on_stream=True, crossing=True) if wanted else None
         running.append(_Running(id(optimizer), id(frame), frame.f_code, begun))
 
     @contained("ending an optimizer step")

@@ -41,15 +41,15 @@ def marked(emitter: str, target: str, caller: str) -> Elsewhere | None:
     return None
 
 
-def marked_now(emitter: str, target: str) -> bool:
-    """The call of a target that begins at this moment is marked already."""
-    if not any((one.emitter, one.target) == (emitter, target) for one in ELSEWHERE):
-        return False
-    frame: FrameType | None = sys._getframe(1)
+def marked_now(target: str) -> str:
+    """The emitter in whose tool the call of a target that begins at this moment is marked already; "" where there is none."""
+    emitters = {one.emitter for one in ELSEWHERE if one.target == target}
+    frame: FrameType | None = sys._getframe(1) if emitters else None
     for _ in range(_NEAR):
         if frame is None:
             break
-        if marked(emitter, target, frame.f_code.co_filename):
-            return True
+        for emitter in emitters:
+            if marked(emitter, target, frame.f_code.co_filename):
+                return emitter
         frame = frame.f_back
-    return False
+    return ""

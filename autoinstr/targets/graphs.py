@@ -7,14 +7,16 @@ whether they run the model, capture it or replay it depends on the forward conte
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+import weakref
+from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr import log
 
 if TYPE_CHECKING:
     from autoinstr.targets.requests import Marks
 
-_last: list[Any] = [None]  # the forward context that was told of last: the pieces of one step are one
+# A weak reference to the forward context that was told of last: the pieces of one step are one.
+_last: list[Callable[[], Any]] = [lambda: None]
 
 
 def used(wrapper: Any, args: Any, kwargs: Any, result: Any) -> Marks:
@@ -23,9 +25,9 @@ def used(wrapper: Any, args: Any, kwargs: Any, result: Any) -> Marks:
     context = getattr(forward, "_forward_context", None)
     mode = getattr(context, "cudagraph_runtime_mode", None)
     name = getattr(mode, "name", "NONE")
-    if context is None or context is _last[0] or name == "NONE" or mode != getattr(wrapper, "runtime_mode", mode):
+    if context is None or context is _last[0]() or name == "NONE" or mode != getattr(wrapper, "runtime_mode", mode):
         return
-    _last[0] = context
+    _last[0] = weakref.ref(context)  # it holds what a step needs on the device
     capturing = getattr(sys.modules.get("vllm.compilation.monitor"), "cudagraph_capturing_enabled", False)
     if not capturing:
         log.once(

@@ -106,6 +106,15 @@ print(json.dumps([native, after]))
     assert any(_inside(event, found["Linear"][0]) for event in events if event["name"] == "aten::addmm")
 
 
+def test_what_cannot_be_had_is_one_line_and_no_range(tmp_path: Path) -> None:
+    (tmp_path / "nvtx.py").write_text("raise ImportError('not here')")
+    (tmp_path / "program.py").write_text(PROGRAM + "print(net(x).shape)\n")
+    done = Python(REPO / ".venv/bin/python", tmp_path).run(tmp_path / "program.py", env={"AUTOINSTR_EMITTER": "nvtx"})
+    lines = [line for line in done.stderr.splitlines() if line.startswith("autoinstr: ")]
+    assert done.returncode == 0 and done.stdout == "torch.Size([2, 4])\n"
+    assert len(lines) == 1 and "no NVTX" in lines[0], done.stderr
+
+
 MISSED = {
     "torch_npu was never imported": {"EMITTER": "mstx,recorder"},
     "nothing that the filters keep was called": {"EMITTER": "torch", "EXCLUDE": "*", "WHEN": "always"},

@@ -14,17 +14,24 @@ from autoinstr.targets import graphs
 FULL, PIECES, NONE = (SimpleNamespace(name=name) for name in ("FULL", "PIECEWISE", "NONE"))
 
 
+class Context:
+    """As vLLM's, an object that can be referred to weakly."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.__dict__.update(fields)
+
+
 class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.forward, self.monitor = SimpleNamespace(_forward_context=None), SimpleNamespace(cudagraph_capturing_enabled=False)
         monkeypatch.setitem(sys.modules, "vllm.forward_context", self.forward)  # type: ignore[arg-type]
         monkeypatch.setitem(sys.modules, "vllm.compilation.monitor", self.monitor)  # type: ignore[arg-type]
-        monkeypatch.setattr(graphs, "_last", [None])
+        monkeypatch.setattr(graphs, "_last", [lambda: None])
         self.said: list[str] = []
         monkeypatch.setattr(log, "once", lambda key, level, event, **fields: self.said.append(event))
 
     def step(self, mode: Any, tokens: int = 4) -> None:
-        self.forward._forward_context = SimpleNamespace(cudagraph_runtime_mode=mode, batch_descriptor=SimpleNamespace(num_tokens=tokens))
+        self.forward._forward_context = Context(cudagraph_runtime_mode=mode, batch_descriptor=SimpleNamespace(num_tokens=tokens))
 
     def told(self, wrapper: Any) -> list[tuple[str, dict[str, Any]]]:
         return list(graphs.used(wrapper, (), {}, None))

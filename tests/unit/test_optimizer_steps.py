@@ -26,8 +26,8 @@ class Ranges:
         self.ended: list[tuple[Begun, Any]] = []
         self.marks: list[int] = []
 
-    def begin_named(self, domain: str, message: str, on_stream: bool = False) -> Begun:
-        assert (domain, message, on_stream) == ("torch", "optim.step", True)
+    def begin_named(self, domain: str, message: str, on_stream: bool = False, crossing: bool = False) -> Begun:
+        assert (domain, message, on_stream, crossing) == ("torch", "optim.step", True, True)
         self.begun.append(Begun())
         return self.begun[-1]
 
