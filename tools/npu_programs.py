@@ -92,7 +92,7 @@ for running in (False, True):
 done(off=rounds[0], on=rounds[1])
 """
 
-# A graph that is captured before the profile and one that is captured in it.
+# A graph that is captured before the profile (beside a call without one), and one that is captured in it.
 GRAPH = """
 def capture():
     graph = torch.npu.NPUGraph()
@@ -101,7 +101,7 @@ def capture():
     return graph
 graph = capture()
 with profiled("before"):
-    graph.replay(); torch.npu.synchronize()
+    net(x); graph.replay(); torch.npu.synchronize()
 with profiled("within"):
     graph = capture()
     graph.replay(); torch.npu.synchronize()
