@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(3 * LIMIT_S)
 RANKS = 2
 CYCLES = 2
 SERVER = ["-m", "vllm.entrypoints.openai.api_server", "--host=127.0.0.1", "--max-model-len=256", "--max-num-seqs=8", "--dtype=float32"]
-SERVER += ["--enforce-eager", f"--tensor-parallel-size={RANKS}"]
+SERVER += ["--enforce-eager"]
 QUICK = {"AUTOINSTR_PROFILER": "with_stack=off;with_modules=off"}  # stacks cost torch_npu's analysis half a minute
 
 
@@ -88,24 +88,28 @@ def drive(client: Client, model: Path, cycles: int) -> tuple[list[int], list[Ans
     return statuses, answers
 
 
-@pytest.fixture(scope="module")
-def served(cann: Path, tmp_path_factory: pytest.TempPathFactory) -> Served:
+def serve(cann: Path, base: Path, ranks: int, cycles: int, **env: str) -> Served:
+    """A server under the agent, from its start to its end."""
     try:
         ascend.require_ascend()
     except simulated.Unavailable as missing:
         pytest.skip(str(missing))
-    model = ascend.make_model(tmp_path_factory.mktemp("model"))
-    folder = tmp_path_factory.mktemp("served") / "server"
+    model, folder = ascend.make_model(base / "model"), base / "server"
     client = Client(model)
-    arguments = [*SERVER, "--model", str(model), "--port", str(client.port)]
-    server = Program(cann, folder, *arguments, agent=True, devices=RANKS, VLLM_TORCH_PROFILER_DIR="./vllm_profile", **QUICK)
+    arguments = [*SERVER, f"--tensor-parallel-size={ranks}", "--model", str(model), "--port", str(client.port)]
+    server = Program(cann, folder, *arguments, agent=True, devices=ranks, VLLM_TORCH_PROFILER_DIR="./vllm_profile", **QUICK, **env)
     with ending_all([server.process]):
         reference = ascend.reference(model)
         client.wait(server.process, server)
-        statuses, answers = drive(client, model, CYCLES)
+        statuses, answers = drive(client, model, cycles)
         server.process.send_signal(signal.SIGTERM)
         status = server.process.wait(LIMIT_S)
     return Served(server, statuses, answers, reference, sorted((folder / "vllm_profile").glob("*_ascend_pt")), status)
+
+
+@pytest.fixture(scope="module")
+def served(cann: Path, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    return serve(cann, tmp_path_factory.mktemp("served"), RANKS, CYCLES)
 
 
 def logs(served: Served) -> list[list[Call]]:
@@ -176,3 +180,14 @@ def test_one_report_has_all_ranks_and_sessions(served: Served, cann: Path) -> No
 def test_the_agent_is_silent_and_the_server_ends_as_it_should(served: Served) -> None:
     assert served.program.said() == [] and served.status == 0
     assert "not simulated" not in served.program.out + served.program.err
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_ten_profiles_of_an_engine_that_was_spawned_or_forked(cann: Path, tmp_path: Path, method: str) -> None:
+    served = serve(cann, tmp_path, 1, 10, VLLM_WORKER_MULTIPROCESSING_METHOD=method)
+    assert served.statuses == [200] * 20 and len(served.sessions) == 10
+    test_every_answer_is_that_of_transformers(served)
+    test_no_range_reaches_beyond_its_session(served)
+    test_the_agent_is_silent_and_the_server_ends_as_it_should(served)
+    assert all(any(call.message == "Attention" for call in log) for log in logs(served))
