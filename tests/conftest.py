@@ -56,7 +56,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     count = sum(report.nodeid.startswith("tests/npu/") for report in reports)
     if count:
         terminalreporter.write_line(
-            f"simulated CANN: no Ascend device took part in {count} tests of tests/npu. Real are torch_npu, vllm-ascend and msprof-analyze; "
+            f"simulated CANN: no Ascend device took part in {count} tests of tests/npu. Real: torch_npu, vllm-ascend and msprof-analyze; "
             "CANN, kernels, their times and HCCL are simulated (tests/npu/README.md says how far)."
         )
 
