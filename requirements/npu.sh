@@ -29,6 +29,13 @@ machine=$(.venv/bin/python -c 'import platform, sysconfig; print("Python", platf
 [ -x .venv-msprof/bin/python ] || .venv/bin/python -m venv --without-pip .venv-msprof
 into .venv-msprof -r requirements/msprof.txt || unavailable .venv-msprof "no msprof-analyze for $machine"
 
+# torch_npu is built against torch's CPU build; in a process with the CUDA one both register the same options, and torch ends it.
+build=$(.venv/bin/python -c 'import torch; print("" if torch.version.cuda is None else torch.__version__)')
+if [ -n "$build" ]; then
+    mkdir -p .venv-npu
+    unavailable .venv-npu "torch_npu needs a CPU build of torch; .venv has $build (pip's index or PIP_FIND_LINKS decides which)"
+    exit 0
+fi
 [ -x .venv-npu/bin/python ] || .venv/bin/python -m venv --without-pip .venv-npu
 shared=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 own=$(.venv-npu/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
