@@ -31,13 +31,13 @@ $(ASCEND_STAMP): requirements/ascend.txt requirements/ascend.sh requirements/unp
 	@touch $@
 
 test: setup setup-ascend ## the whole suite but what is marked long (at most 20 minutes), two files at a time
-	$(PYTEST) -m "not long" -n 2 --no-loadscope-reorder
+	$(PYTEST) -m "not long" -n 2 --no-loadscope-reorder --durations=15
 
 test-unit: setup ## the fast tests, without torch
 	$(PYTEST) tests/unit
 
 test-npu: setup-ascend ## the real torch_npu and vllm-ascend on simulated CANN libraries (needs gcc)
-	$(PYTEST) tests/npu -m "not long" -n 2 --no-loadscope-reorder
+	$(PYTEST) tests/npu -m "not long" -n 2 --no-loadscope-reorder --durations=15
 
 test-long: setup ## what takes longer: soak, scale, fuzz, every Python version
 	$(PYTEST) -m long

@@ -1,6 +1,6 @@
 """The nvtx and torch emitters: NVTX's own library with a tool of ours loaded into it, torch's own profiler.
 
-What this leaves unproved: Nsight Systems itself, and torch.cuda.nvtx of a CUDA build (tests/unit/test_nvtx.py has a stub in its place).
+What this leaves unproved: Nsight Systems itself. torch's own NVTX is in CUDA builds only; elsewhere tests/unit/test_nvtx.py has a stub.
 """
 
 from __future__ import annotations
@@ -62,20 +62,51 @@ def tool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+HIDDEN = "raise ImportError('the nvtx package is not to be found')"
+
+
+def calls_of(tool: Path, folder: Path) -> list[list[str]]:
+    """call, domain, message, depth or id of each call that reaches the tool from PROGRAM and USE; emitter=auto sees the tool."""
+    log = folder / "log"
+    run(folder, PROGRAM + USE, NVTX_INJECTION64_PATH=str(tool), NVTX_TOOL_LOG=str(log))
+    assert not (folder / "autoinstr-runs").exists()
+    return [line.split("\t") for line in log.read_text().splitlines()]
+
+
+def assert_modules(calls: list[list[str]], domain: str) -> None:
+    pushes = [(message, int(depth)) for call, its, message, depth in calls if (call, its) == ("push", domain)]
+    assert pushes == [*MODULES, *MODULES, *MODULES[:2]]
+    assert [call for call, its, _, _ in calls if its == domain].count("pop") == len(pushes)
+
+
 def test_nvtx_with_the_package_reaches_the_tool_by_domain(tool: Path, tmp_path: Path) -> None:
     pytest.importorskip("nvtx", reason="the nvtx package is not installed (make setup installs it)")
-    log = tmp_path / "log"
-    run(tmp_path, PROGRAM + USE, NVTX_INJECTION64_PATH=str(tool), NVTX_TOOL_LOG=str(log))  # emitter=auto sees the tool
-    calls = [line.split("\t") for line in log.read_text().splitlines()]
-    modules = [(message, int(depth)) for call, domain, message, depth in calls if (call, domain) == ("push", "Module")]
-    assert modules == [*MODULES, *MODULES, *MODULES[:2]]
-    assert [call for call, domain, _, _ in calls if domain == "Module"].count("pop") == len(modules)
+    calls = calls_of(tool, tmp_path)
+    assert_modules(calls, "Module")
     assert [(call, message) for call, domain, message, _ in calls if domain == "user"] == [
         ("mark", "here"),
         ("start", "crossing"),
         ("end", ""),
     ]
-    assert not (tmp_path / "autoinstr-runs").exists()
+
+
+def test_nvtx_through_torch_reaches_the_tool(tool: Path, tmp_path: Path) -> None:
+    if not torch_has_nvtx():
+        pytest.skip("NVTX is in CUDA builds of torch only")
+    (tmp_path / "nvtx.py").write_text(HIDDEN)
+    calls = calls_of(tool, tmp_path)
+    assert_modules(calls, "")
+    assert [(call, message) for call, _, message, _ in calls if call in ("mark", "start", "end")] == [
+        ("mark", "user: here"),
+        ("start", "user: crossing"),
+        ("end", ""),
+    ]
+
+
+def torch_has_nvtx() -> bool:
+    import torch
+
+    return hasattr(torch._C, "_nvtx")
 
 
 def test_torch_shows_modules_in_its_own_trace(tmp_path: Path) -> None:
@@ -107,7 +138,9 @@ print(json.dumps([native, after]))
 
 
 def test_what_cannot_be_had_is_one_line_and_no_range(tmp_path: Path) -> None:
-    (tmp_path / "nvtx.py").write_text("raise ImportError('not here')")
+    if torch_has_nvtx():
+        pytest.skip("this torch has NVTX")
+    (tmp_path / "nvtx.py").write_text(HIDDEN)
     (tmp_path / "program.py").write_text(PROGRAM + "print(net(x).shape)\n")
     done = Python(REPO / ".venv/bin/python", tmp_path).run(tmp_path / "program.py", env={"AUTOINSTR_EMITTER": "nvtx"})
     lines = [line for line in done.stderr.splitlines() if line.startswith("autoinstr: ")]

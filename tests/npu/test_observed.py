@@ -26,9 +26,10 @@ from autoinstr import bootstrap
 session = bootstrap.session()
 def running():
     return sorted(key[0] for key in session.profilers._running)
-def taken():  # how many ranges CANN has got
+def taken():  # how many ranges of ours CANN has got: torch_npu's own ProfilerStep#N comes from its task thread, whenever that is
     path = os.environ["CANNSIM_LOG"]
-    return sum('"call":"start"' in line.replace(" ", "") for line in open(path)) if os.path.exists(path) else 0
+    calls = [json.loads(line) for line in open(path) if line.endswith("\\n")] if os.path.exists(path) else []
+    return sum(call["call"] == "start" and call["domain"] != "default" for call in calls)
 """
 )
 SESSIONS = (
