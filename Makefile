@@ -30,7 +30,7 @@ $(ASCEND_STAMP): requirements/ascend.txt requirements/ascend.sh requirements/unp
 	@requirements/ascend.sh
 	@touch $@
 
-test: setup setup-ascend ## the whole suite but what is marked long (at most 20 minutes), two files at a time
+test: setup setup-ascend ## the whole suite but what is marked long (half an hour on two cores), two files at a time
 	$(PYTEST) -m "not long" -n 2 --no-loadscope-reorder --durations=15
 
 test-unit: setup ## the fast tests, without torch
