@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from autoinstr import log
 from autoinstr.containment import failed
-from autoinstr.emitters.emitter import Unusable
-from autoinstr.emitters.live import Live
-from autoinstr.emitters.several import Several
+from autoinstr.instrument.importhook import is_complete
 from autoinstr.names import wording
+from autoinstr.process import nvtx_injected
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Iterable
 
     from autoinstr.config import Config
     from autoinstr.emitters.emitter import Emitter
+    from autoinstr.emitters.live import Live
     from autoinstr.emitters.recorder import Recorder
+    from autoinstr.emitters.several import Several
     from autoinstr.instrument.profiling.state import Profilers
 
 RECORDER = "recorder"
@@ -44,7 +45,7 @@ class Emission:
         self._were_on: set[str] = set()
 
     def choose(self) -> list[Live]:
-        """Look which emitters there can be by now; those that are new."""
+        """Look which emitters there can be by now; those that are new. With the recorder alone nothing of the others is imported."""
         asked = self._config.emitter
         if asked == ("auto",):
             asked = self._automatic()
@@ -56,15 +57,16 @@ class Emission:
         return new
 
     def _automatic(self) -> tuple[str, ...]:
-        from autoinstr.emitters import nvtx
-
-        if "torch_npu" in sys.modules and _whole(sys.modules["torch_npu"]):
+        if "torch_npu" in sys.modules and is_complete(sys.modules["torch_npu"]):
             return ("mstx",)
-        return ("nvtx",) if nvtx.injected() else (RECORDER,)
+        return ("nvtx",) if nvtx_injected() else (RECORDER,)
 
     def _make(self, name: str) -> Live | None:
         if name in self.live or name in self._unusable:
             return None
+        from autoinstr.emitters.emitter import Unusable
+        from autoinstr.emitters.live import Live
+
         try:
             emitter = _emitter(name)
             if emitter is None:
@@ -100,9 +102,7 @@ class Emission:
         if name == RECORDER:
             return profilers.running
         if name == "nvtx":
-            from autoinstr.emitters import nvtx
-
-            return nvtx.injected()
+            return nvtx_injected()
         return profilers.runs(KINDS[name] if self._config.mspti else KINDS[name] - {MSPTI})
 
     def output(self, names: tuple[str, ...]) -> Recorder | Live | Several | None:
@@ -111,6 +111,8 @@ class Emission:
         if len(names) < 2:
             return self._one(names[0]) if names else None
         if names not in self._joined:
+            from autoinstr.emitters.several import Several
+
             self._joined[names] = Several([self._one(name) for name in names], lambda error: failed("one of several emitters", error))
         return self._joined[names]
 
@@ -156,7 +158,7 @@ def _emitter(name: str) -> Emitter | None:
         from autoinstr.emitters import mstx
 
         module = sys.modules.get("torch_npu")
-        return mstx.make(module) if module is not None and _whole(module) else None
+        return mstx.make(module) if module is not None and is_complete(module) else None
     if name == "nvtx":
         from autoinstr.emitters import nvtx
 
@@ -164,7 +166,3 @@ def _emitter(name: str) -> Emitter | None:
     from autoinstr.emitters import record_function
 
     return record_function.make()
-
-
-def _whole(module: Any) -> bool:
-    return not getattr(getattr(module, "__spec__", None), "_initializing", False)

@@ -47,6 +47,15 @@ def rank() -> tuple[int | None, int | None]:
         return None, None
 
 
+# Where NVTX finds a tool (the first), and what Nsight Systems sets beside it.
+NVTX_TOOLS = ("NVTX_INJECTION64_PATH", "NSYS_PROFILING_SESSION_ID", "QUADD_INJECTION_PROXY")
+
+
+def nvtx_injected() -> bool:
+    """A tool that reads NVTX has put itself into this process."""
+    return any(os.environ.get(name) for name in NVTX_TOOLS)
+
+
 _of_distributions: dict[str, str | None] = {}
 
 

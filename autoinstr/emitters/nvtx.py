@@ -1,26 +1,17 @@
 """NVTX: ranges for Nsight Systems and Compute, through the C functions beneath torch.cuda.nvtx (message only), or the `nvtx` package where
 it is installed, which knows domains.
 
-What ends in its own thread is pushed and popped: Nsight's statistics by range count only those.
+What ends in its own thread is pushed and popped: it nests in the tool, and msprof-analyze's calibrate_npu_gpu reads only such ranges.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
 from autoinstr.emitters.emitter import Emitter, Unusable
 
-# Set in the processes of a program that runs under `nsys profile` (the first also under Nsight Compute): where NVTX finds the tool.
-INJECTED = ("NVTX_INJECTION64_PATH", "NSYS_PROFILING_SESSION_ID", "QUADD_INJECTION_PROXY")
-
 _MOST_TEXTS = 4096  # messages registered with the library and kept ready
-
-
-def injected() -> bool:
-    """A tool that reads NVTX has put itself into this process."""
-    return any(os.environ.get(name) for name in INJECTED)
 
 
 def make() -> Emitter:
@@ -60,7 +51,7 @@ def _package() -> tuple[Any, ...] | None:
         import nvtx
     except ImportError:
         return None
-    if not hasattr(nvtx, "get_domain"):  # before 0.2.11
+    if not hasattr(nvtx, "get_domain"):  # an older one
         return None
     domains: dict[str, Any] = {}
     texts: dict[tuple[str, str], Any] = {}

@@ -12,7 +12,7 @@ _SPOILS = {ord('"'): "'", ord("\\"): "/", **dict.fromkeys(range(32), " ")}
 
 
 def make() -> Emitter:
-    """The emitter. Raises Unusable for a torch without the class that it needs (before 2.2)."""
+    """The emitter. Raises Unusable for a torch without the class that it needs (2.1 has it)."""
     event: Any = getattr(getattr(sys.modules.get("torch._C"), "_profiler", None), "_RecordFunctionFast", None)
     if event is None:
         raise Unusable("this torch has no torch._C._profiler._RecordFunctionFast")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Callable
 
+from autoinstr.instrument.importhook import is_complete
+
 if TYPE_CHECKING:
     from types import FunctionType
 
@@ -28,7 +30,7 @@ def stands_for(ours: FunctionType, original: FunctionType) -> None:
 def loaded() -> bool:
     """torch._dynamo has been imported, whole."""
     module = sys.modules.get("torch._dynamo")
-    return module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False)
+    return module is not None and is_complete(module)
 
 
 def tell() -> None:

@@ -150,7 +150,7 @@ class FunctionRanges:
                 fields = {**fields, **its} if fields and its else its or fields
             if fields and self.records:
                 self.recorder.annotate(thread, name, start_ns, fields)
-            if fields and self.output is not self.recorder and self.output.wants_fields:
+            if fields and self.output.wants_fields:
                 early = self._read(target, instance, args, kwargs, NOTHING)
                 late = {key: value for key, value in fields.items() if key not in early}
                 if late:

@@ -40,7 +40,7 @@ def register(name: str, callback: "Callback") -> None:
     module = sys.modules.get(name)
     if module is None:
         return
-    if _is_complete(module):
+    if is_complete(module):
         _call(callback, name, module)
     else:
         _waiting.add(name)
@@ -121,7 +121,7 @@ class _Loader:
         _announce(self._autoinstr_name, module)
         for name in list(_waiting):
             waited_for = sys.modules.get(name)
-            if waited_for is not None and _is_complete(waited_for):
+            if waited_for is not None and is_complete(waited_for):
                 _announce(name, waited_for)
 
     def _autoinstr_give_back(self, module: "ModuleType") -> None:
@@ -161,7 +161,8 @@ def _announce(name: str, module: "ModuleType") -> None:
         _call(callback, name, module)
 
 
-def _is_complete(module: "ModuleType") -> bool:
+def is_complete(module: "ModuleType") -> bool:
+    """The module has been executed, whole; one that is loaded lazily, and not yet, is left asleep."""
     try:
         spec = object.__getattribute__(module, "__dict__").get("__spec__")
     except AttributeError:

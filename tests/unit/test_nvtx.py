@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from autoinstr import process
 from autoinstr.emitters import nvtx
 from autoinstr.emitters.emitter import Unusable
 from autoinstr.emitters.live import Live
@@ -63,10 +64,10 @@ def test_a_torch_without_nvtx_is_unusable(monkeypatch: pytest.MonkeyPatch) -> No
         nvtx.make()
 
 
-@pytest.mark.parametrize("variable", nvtx.INJECTED)
+@pytest.mark.parametrize("variable", process.NVTX_TOOLS)
 def test_a_tool_is_known_by_its_variables(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
-    for name in nvtx.INJECTED:
+    for name in process.NVTX_TOOLS:
         monkeypatch.delenv(name, raising=False)
-    assert not nvtx.injected()
+    assert not process.nvtx_injected()
     monkeypatch.setenv(variable, "x")
-    assert nvtx.injected()
+    assert process.nvtx_injected()
