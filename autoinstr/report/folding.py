@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from autoinstr.report.figures import Figures
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -19,21 +21,40 @@ MAX_DEPTH = 100  # a path is a name that a program chose: it may be all dots
 
 
 class Node:
-    """One module, or several folded ones. `calls` is 0 for a module that was never called itself (a ModuleList)."""
+    """One module, or several folded ones. `calls` is 0 for a module that was never called itself (a ModuleList).
+
+    `phases` has the figures by phase. Of what was folded, `members` has the figures of each entry of the list (by its number), without
+    durations: the entry itself for the list's line, and for lines below it what that entry has there. Empty where nothing was folded."""
+
+    __slots__ = ("_signature", "children", "classes", "members", "name", "number", "phases")
 
     def __init__(self, name: str, number: int | None = None) -> None:
         self.name = name
         self.number = number
         self.classes: dict[str, None] = {}
-        self.calls = 0
-        self.total_ns = 0
-        self.self_ns = 0
+        self.phases: dict[str | None, Figures] = {}
+        self.members: dict[int, dict[str | None, Figures]] = {}
         self.children: dict[object, Node] = {}
         self._signature: tuple[object, ...] | None = None
 
     @property
     def cls(self) -> str:
         return " | ".join(self.classes)
+
+    @property
+    def calls(self) -> int:
+        """Calls in all phases."""
+        return sum(figures.calls for figures in self.phases.values())
+
+    @property
+    def total_ns(self) -> int:
+        """Time in the calls, in all phases."""
+        return sum(figures.total_ns for figures in self.phases.values())
+
+    @property
+    def self_ns(self) -> int:
+        """Time in the calls outside the modules that they called, in all phases."""
+        return sum(figures.self_ns for figures in self.phases.values())
 
     def child(self, name: str, number: int | None = None) -> Node:
         """The child of this name, made if need be; children keep the order in which they were first called."""
@@ -45,22 +66,32 @@ class Node:
     def add(self, row: Row) -> None:
         if row.name.cls:
             self.classes[row.name.cls] = None
-        self.calls += row.calls
-        self.total_ns += row.total_ns
-        self.self_ns += row.self_ns
+        _figures(self.phases, row.phase).add(row)
+
+    def belong(self, number: int) -> None:
+        """Note, here and below, that these are the figures of the entry of this number."""
+        mine: dict[str | None, Figures] = {}
+        for phase, figures in self.phases.items():
+            _figures(mine, phase).add(figures, durations=False)
+        self.members = {number: mine}
+        for one in self.children.values():
+            one.belong(number)
 
     def absorb(self, other: Node) -> None:
         """Add another node of the same signature, subtree and all."""
         self.classes.update(other.classes)
-        self.calls += other.calls
-        self.total_ns += other.total_ns
-        self.self_ns += other.self_ns
+        for phase, figures in other.phases.items():
+            _figures(self.phases, phase).add(figures)
+        for number, by_phase in other.members.items():
+            mine = self.members.setdefault(number, {})
+            for phase, figures in by_phase.items():
+                _figures(mine, phase).add(figures)
         for key, theirs in other.children.items():
-            mine = self.children.get(key)
-            if mine is None:
+            known = self.children.get(key)
+            if known is None:
                 self.children[key] = theirs
             else:
-                mine.absorb(theirs)
+                known.absorb(theirs)
 
     def signature(self) -> tuple[object, ...]:
         """What is below and of which classes, regardless of the node's own name and of figures. Only asked for once a tree is whole."""
@@ -96,6 +127,8 @@ def fold(node: Node) -> None:
     for key, alike in groups.items():
         first = alike[0]
         if first.number is not None:
+            for one in alike if len(alike) > 1 else ():
+                one.belong(one.number)  # type: ignore[arg-type]  # all alike are numbered
             numbers = ranges_of(one.number for one in alike if one.number is not None)
             first.name = f"{first.name}#{numbers}" if first.name else numbers
             for other in alike[1:]:
@@ -104,6 +137,13 @@ def fold(node: Node) -> None:
     node.children = children
     for one in children.values():
         fold(one)
+
+
+def _figures(phases: dict[str | None, Figures], phase: str | None) -> Figures:
+    found = phases.get(phase)
+    if found is None:
+        found = phases[phase] = Figures()
+    return found
 
 
 def ranges_of(numbers: Iterable[int]) -> str:

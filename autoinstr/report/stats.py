@@ -17,6 +17,7 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from autoinstr.report.figures import percentiles
 from autoinstr.report.phases import Phases
 from autoinstr.report.streams import FOREVER, Tick, no_tick, pieces
 
@@ -50,8 +51,7 @@ class Row:
 
     def percentiles(self) -> tuple[int, int, int, int]:
         """(min, p50, p99, max) in nanoseconds; needs the durations."""
-        ordered = sorted(self.durations)
-        return ordered[0], nearest_rank(ordered, 50), nearest_rank(ordered, 99), ordered[-1]
+        return percentiles(self.durations)
 
 
 class Stats:
@@ -83,11 +83,6 @@ class Stats:
 def no_such_phase(phase: str, there: Iterable[str | None]) -> str:
     """One line for who asked for a phase in which nothing ran."""
     return f"no range has the phase {phase!a}; this run has: {', '.join(dict.fromkeys(one or NO_PHASE for one in there)) or 'no ranges'}"
-
-
-def nearest_rank(ordered: list[int], percent: int) -> int:
-    """The smallest value with at least `percent` percent of the sorted values at or below it."""
-    return ordered[(len(ordered) * percent + 99) // 100 - 1]
 
 
 class _Open:

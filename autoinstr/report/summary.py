@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.report import text
-from autoinstr.report.stats import nearest_rank
+from autoinstr.report.figures import nearest_rank
 
 if TYPE_CHECKING:
     from autoinstr.report.requests import Request

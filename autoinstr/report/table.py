@@ -6,19 +6,19 @@ import shlex
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from autoinstr.report import listing, summary, text
-from autoinstr.report.attributes import read
-from autoinstr.report.folding import Node, fold, module_tree
-from autoinstr.report.identity import host_count, process_label, thread_label
-from autoinstr.report.lines import Line, chosen, lines_of
+from autoinstr.report.findings import findings_of
+from autoinstr.report.lines import Line, chosen
+from autoinstr.report.processes import Process, kept, overhead, processes_of
+from autoinstr.report.ranks import Group, groups_of
 from autoinstr.report.serving import Serving
-from autoinstr.report.stats import NO_PHASE, collect, no_such_phase
-from autoinstr.report.streams import Tick, no_tick, title
+from autoinstr.report.stats import NO_PHASE, no_such_phase
+from autoinstr.report.streams import Tick, no_tick
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from autoinstr.recording.reader import Recording, Run
-    from autoinstr.report.stats import Row, Stats
+    from autoinstr.recording.reader import Run
+    from autoinstr.report.folding import Node
 
 FULL_TABLES = 4  # processes with a table of their own; the others are listed
 NAMES_WIDTH = 20  # module and class get no less
@@ -38,17 +38,6 @@ class Look(NamedTuple):
     phase: str | None = None
 
 
-class _Process(NamedTuple):
-    recording: Recording
-    label: str
-    ranges: int
-    threads: int
-    busy_ns: int
-    domains: list[tuple[str, Node]]
-    phases: dict[str, tuple[int, int]]  # of all ranges: how many, and the time in them
-    notes: list[str]
-
-
 def write(run: Run, stream: TextIO, look: Look, tick: Tick = no_tick) -> None:
     """Write the table. Memory: the folded trees of all processes, and the names of one."""
     try:
@@ -64,100 +53,46 @@ def write(run: Run, stream: TextIO, look: Look, tick: Tick = no_tick) -> None:
 
 
 def _report(run: Run, look: Look, tick: Tick) -> Iterator[str]:
-    hosts = host_count(run.recordings)
     serving = Serving(run)
-    processes = []
-    for at, recording in enumerate(run.recordings):
-        label = f"{process_label(recording, hosts)}, pid {recording.pid}"
-        processes.append(_summary(at, recording, label, look.phase, serving, tick))
-    busy = [one for one in processes if one.ranges]
+    processes: list[Process] = []
+    groups = groups_of(kept(processes_of(run, serving, phase=look.phase, tick=tick), processes))
     total = sum(one.ranges for one in processes)
     of_phase = f" of phase {look.phase}" if look.phase else ""
-    yield f"{run.path}: {text.count(len(processes), 'process', 'processes')}, {text.count(total, 'range')}{of_phase}, {_dropped(run)}"
+    many = text.count(len(processes), "process", "processes")
+    yield f"{run.path}: {many}, {text.count(total, 'range')}{of_phase}, {_costs(run, processes)}"
     yield from summary.request_lines(serving.requests(), look.width)
     yield from summary.step_lines(serving.steps(), look.width)
     if look.phase and not total:
         yield no_such_phase(look.phase, (phase for one in processes for phase in one.phases))
-    shown = _worth_a_table(busy)
-    for at, one in enumerate(busy):
-        if at in shown:
-            yield from _process_table(one, look)
-    others = [one for at, one in enumerate(busy) if at not in shown]
+    for group in groups[:FULL_TABLES]:
+        yield from _process_table(group, look)
+    shown = {group.busiest.index for group in groups[:FULL_TABLES]}
+    others = [one for one in processes if one.ranges and one.index not in shown]
     if others:
         yield ""
         yield "built like a process above, or less busy (--process PID shows the table of one):"
         yield from _few([f"  {one.label}: {text.count(one.ranges, 'range')}, {text.duration(one.busy_ns)} inside ranges" for one in others])
     yield ""
+    yield from _few([f"* {finding.words}" for finding in findings_of(groups, processes)])
     idle = [one.label for one in processes if not one.ranges]
     if idle:
         yield ("recorded nothing: " if look.phase is None else "nothing in this phase: ") + "; ".join(_few(idle))
-    yield from _few([note for one in processes for note in one.notes])
+    yield from _few([f"! {note}" for one in processes for note in one.notes])
     yield from _few([f"! {problem}" for problem in [*run.problems, *(problem for one in processes for problem in one.recording.problems)]])
     yield _next_command(run.path, sum(calls for one in processes for calls, _ in one.phases.values()))
 
 
-def _summary(at: int, recording: Recording, label: str, phase: str | None, serving: Serving, tick: Tick) -> _Process:
-    notes = read(recording)
-    stats = collect(recording, notes, durations=False, tick=tick)
-    serving.add(at, notes)
-    phases = _by_phase(stats.rows)
-    if phase is not None:
-        stats.rows = [row for row in stats.rows if (row.phase or NO_PHASE) == phase]
-    domains = []
-    for domain in dict.fromkeys(row.name.domain for row in stats.rows):
-        tree = module_tree(row for row in stats.rows if row.name.domain == domain)
-        fold(tree)
-        domains.append((domain, tree))
-    threads = len({row.thread for row in stats.rows})
-    return _Process(recording, label, stats.ranges, threads, stats.busy_ns, domains, phases, _notes(recording, label, stats))
-
-
-def _by_phase(rows: list[Row]) -> dict[str, tuple[int, int]]:
-    """Ranges and the time inside them by phase, the most time first."""
-    found: dict[str, tuple[int, int]] = {}
-    for row in rows:
-        calls, time = found.get(row.phase or NO_PHASE, (0, 0))
-        found[row.phase or NO_PHASE] = calls + row.calls, time + row.self_ns
-    return dict(sorted(found.items(), key=lambda entry: (entry[0] == NO_PHASE, -entry[1][1])))
-
-
-def _worth_a_table(busy: list[_Process]) -> set[int]:
-    """The busiest process of every kind: ranks of one model fill screens with the same lines."""
-    kinds: dict[object, int] = {}
-    for at in sorted(range(len(busy)), key=lambda at: -busy[at].busy_ns):
-        kind = tuple((domain, tuple((line.path, line.node.cls) for line in lines_of(tree))) for domain, tree in busy[at].domains)
-        kinds.setdefault(kind, at)
-    return set(list(kinds.values())[:FULL_TABLES])
-
-
-def _notes(recording: Recording, label: str, stats: Stats) -> list[str]:
-    """What a reader of the table must know about a process before believing the figures."""
-    notes = []
-    if recording.dropped:
-        notes.append(f"! {label}: {text.count(recording.dropped, 'range')} dropped, the recording was full (option max_mb)")
-    found = stats.open_ranges(recording)
-    if not recording.complete:
-        state = "the recording is damaged" if recording.problems else "the process was killed or still runs"
-        notes.append(f"! {label}: {state}")
-    for thread in dict.fromkeys(one.thread for one in found):
-        mine = [one for one in found if one.thread == thread]
-        last = max(stats.last_ns or 0, mine[-1].start_ns)
-        where = f"! {label}, {thread_label(recording, thread)}: still inside {title(recording.names[mine[-1].name])}"
-        lasted = text.duration(last - mine[0].start_ns)
-        notes.append(f"{where} ({text.count(len(mine), 'open range')}, the outermost for at least {lasted})")
-    return notes
-
-
-def _process_table(process: _Process, look: Look) -> Iterator[str]:
+def _process_table(group: Group, look: Look) -> Iterator[str]:
+    process = group.busiest
     yield ""
     threads = text.count(process.threads, "thread")
     yield f"{process.label}: {text.count(process.ranges, 'range')} in {threads}, {text.duration(process.busy_ns)} inside ranges"
     if any(phase != NO_PHASE for phase in process.phases):
         shares = [f"{phase} {text.count(calls, 'range')}, {text.duration(time)}" for phase, (calls, time) in process.phases.items()]
         yield from text.packed("by phase", shares, look.width)
-    for domain, tree in process.domains:
-        everything = sum(line.node.self_ns for line in lines_of(tree))
-        lines, hidden = chosen(lines_of(tree), look.limit, look.sort)
+    for domain, whole in group.lines.items():
+        everything = sum(line.node.self_ns for line in whole)
+        lines, hidden = chosen(whole, look.limit, look.sort)
         label = "module" if domain == "Module" else domain
         yield from _columns(label, lines, everything, look)
         if hidden and look.sort != "tree":
@@ -205,8 +140,11 @@ def _share(part: int, everything: int) -> str:
     return f"{100 * part / everything:.1f}%" if everything else "-"
 
 
-def _dropped(run: Run) -> str:
-    return f"{sum(recording.dropped for recording in run.recordings):,} dropped"
+def _costs(run: Run, processes: list[Process]) -> str:
+    """What recording missed, and what it took."""
+    share = overhead(processes)
+    dropped = f"{sum(recording.dropped for recording in run.recordings):,} dropped"
+    return dropped if share is None else f"{dropped}, estimated overhead {100 * share:.1f}%"
 
 
 def _few(lines: list[str]) -> list[str]:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoinstr.errors import RecordingError
-from autoinstr.report.stats import collect, nearest_rank
+from autoinstr.report.figures import nearest_rank
+from autoinstr.report.stats import collect
 from tests.report_fakes import Event, FakeRecording, slow
 
 EVENTS = st.lists(

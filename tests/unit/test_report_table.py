@@ -100,7 +100,8 @@ def test_trouble_is_stated_and_the_last_line_is_the_next_command() -> None:
     )
     full = FakeRecording([Event(0, 10)], pid=5, dropped=1234)
     lines = render(FakeRecording([], pid=3), killed, full, problems=("x.airec: torn",))
-    assert lines[0] == "/runs/one: 3 processes, 2 ranges, 1,234 dropped"
+    # 230 ns for each of the two, of 3,010 inside ranges
+    assert lines[0] == "/runs/one: 3 processes, 2 ranges, 1,234 dropped, estimated overhead 15.3%"
     assert "recorded nothing: MainProcess, pid 3" in lines
     assert "! Worker rank 1, pid 77: the process was killed or still runs" in lines
     assert "! Worker rank 1, pid 77, T1: still inside a.c:C (2 open ranges, the outermost for at least 5.000 µs)" in lines

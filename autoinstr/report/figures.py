@@ -1,0 +1,49 @@
+"""What the calls of one name, of one module or of several folded ones add up to."""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autoinstr.report.stats import Row
+
+
+class Figures:
+    """Times in nanoseconds. `durations` holds every call's, or is empty where they were not asked for."""
+
+    __slots__ = ("calls", "durations", "self_ns", "total_ns")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.total_ns = 0
+        self.self_ns = 0
+        self.durations = array("Q")
+
+    def add(self, other: Figures | Row, *, durations: bool = True) -> None:
+        """Add what other calls come to."""
+        self.calls += other.calls
+        self.total_ns += other.total_ns
+        self.self_ns += other.self_ns
+        if durations:
+            self.durations.extend(other.durations)
+
+    @property
+    def mean_ns(self) -> float:
+        """Mean duration of a call; there must be one."""
+        return self.total_ns / self.calls
+
+    def percentiles(self) -> tuple[int, int, int, int]:
+        """(min, p50, p99, max) in nanoseconds; needs the durations."""
+        return percentiles(self.durations)
+
+
+def percentiles(durations: array[int]) -> tuple[int, int, int, int]:
+    """(min, p50, p99, max) of values in any order, of which there is at least one."""
+    ordered = sorted(durations)
+    return ordered[0], nearest_rank(ordered, 50), nearest_rank(ordered, 99), ordered[-1]
+
+
+def nearest_rank(ordered: list[int], percent: int) -> int:
+    """The smallest value with at least `percent` percent of the sorted values at or below it."""
+    return ordered[(len(ordered) * percent + 99) // 100 - 1]
