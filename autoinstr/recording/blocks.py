@@ -1,13 +1,17 @@
-"""The structure of a recording file: its words, its blocks, and the texts in them. What they mean is the reader's business."""
+"""The structure of a recording file: its words, its blocks, and the texts in them. What they mean is the reader's business.
+
+A file is open only while something is read from it, and is read block by block, never mapped: any number of recordings needs one file
+descriptor, memory does not grow with a file, and a file that is cut short while it is read is an error and not a crash.
+"""
 
 from __future__ import annotations
 
 import json
-import mmap
 import os
 import sys
 import zlib
 from array import array
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoinstr.errors import RecordingError
@@ -29,44 +33,45 @@ class Block(NamedTuple):
 
 
 class Blocks:
-    """A recording file opened for reading. What is damaged is left out, with a line in `problems`."""
+    """A recording file; `header` has its first words. What is damaged is left out, with a line in `problems`."""
 
     def __init__(self, file: str) -> None:
         """RecordingError when the file is not a recording that this version can read."""
         self.file = file
         self.problems: list[str] = []
-        self.words = self._in_our_order(_map(file))
-        version = self.words[f.H_VERSION]
-        if version > f.VERSION:
-            raise RecordingError(
-                f"{file}: format version {version} is newer than this autoinstr reads ({f.VERSION}); use a newer one"
-            )
+        self._swapped = False
         self._of_kind: dict[int, list[Block]] = {kind: [] for kind in _KINDS.values()}
-        self._find()
+        with self._opened() as fd:
+            data = os.pread(fd, f.HEADER_BYTES, 0)
+            if len(data) < f.HEADER_BYTES:
+                raise RecordingError(f"{file}: too short to be a recording ({len(data)} bytes)")
+            header = self._words(data)
+            if header[f.H_MAGIC] not in (f.MAGIC, _swap(f.MAGIC)):
+                raise RecordingError(f"{file}: not a recording of autoinstr (its first bytes are not those of one)")
+            if header[f.H_BYTE_ORDER] != f.BYTE_ORDER_MARK:
+                self._swapped = True
+                header.byteswap()
+            version = header[f.H_VERSION]
+            if version > f.VERSION:
+                raise RecordingError(
+                    f"{file}: format version {version} is newer than this autoinstr reads ({f.VERSION}); use a newer one"
+                )
+            self.header = header
+            self._find(fd, os.fstat(fd).st_size // 8 * 8)
 
     def of_kind(self, kind: int) -> list[Block]:
         """The blocks of one kind, a thread's together, in the order in which they were written."""
         return sorted(self._of_kind[kind], key=lambda block: (block.thread, block.sequence))
 
-    def texts(self, block: Block) -> Iterator[Any]:
-        """The JSON texts of a block of definitions or attributes."""
-        at, end = (block.offset + f.BLOCK_HEADER_BYTES) // 8, (block.offset + block.size) // 8
-        while at < end and self.words[at]:
-            length, checksum = self.words[at] & 0xFFFFFFFF, self.words[at] >> 32
-            need = 1 + -(-length // 8)
-            if at + need > end:
-                self.problem(f"the text at byte {8 * at} is cut off")
-                return
-            payload = self._bytes(self.words[at + 1 : at + need])[:length]
-            try:
-                if zlib.crc32(payload) != checksum:
-                    raise ValueError("checksum")
-                entry = json.loads(payload.decode("utf-8", "surrogatepass"))
-            except ValueError:
-                self.problem(f"the text at byte {8 * at} is damaged")
-            else:
-                yield entry
-            at += need
+    def words(self, kind: int) -> Iterator[tuple[Block, array[int]]]:
+        """The blocks of one kind and the words of their bodies. RecordingError when the file cannot be read any more."""
+        for block, body in self._bodies(kind):
+            yield block, self._words(body)
+
+    def texts(self, kind: int, *, but: bytes = b"") -> Iterator[Any]:
+        """The JSON texts in the blocks of one kind, without those that begin with `but`. RecordingError as above."""
+        for block, body in self._bodies(kind):
+            yield from self._texts_of(block, body, but)
 
     def problem(self, text: str) -> None:
         """Note what is wrong with the file, once."""
@@ -74,48 +79,63 @@ class Blocks:
         if line not in self.problems:
             self.problems.append(line)
 
-    def _in_our_order(self, words: memoryview[int]) -> memoryview[int]:
-        if words[f.H_MAGIC] not in (f.MAGIC, _swap(f.MAGIC)):
-            raise RecordingError(f"{self.file}: not a recording of autoinstr (its first bytes are not those of one)")
-        self._swapped = words[f.H_BYTE_ORDER] != f.BYTE_ORDER_MARK
-        if not self._swapped:
-            return words
-        swapped = array("Q", words)
-        swapped.byteswap()
-        return memoryview(swapped)
+    def _texts_of(self, block: Block, body: bytes, but: bytes) -> Iterator[Any]:
+        words, at = self._words(body), 0
+        first = block.offset + f.BLOCK_HEADER_BYTES
+        while at < len(words) and words[at]:
+            length, checksum = words[at] & 0xFFFFFFFF, words[at] >> 32
+            need = 1 + -(-length // 8)
+            if at + need > len(words):
+                self.problem(f"the text at byte {first + 8 * at} is cut off")
+                return
+            payload = body[8 * at + 8 : 8 * at + 8 + length]
+            try:
+                if zlib.crc32(payload) != checksum:
+                    raise ValueError("checksum")
+                if not (but and payload.startswith(but)):
+                    yield json.loads(payload.decode("utf-8", "surrogatepass"))
+            except ValueError:
+                self.problem(f"the text at byte {first + 8 * at} is damaged")
+            at += need
 
-    def _find(self) -> None:
-        words, total = self.words, len(self.words) * 8
-        used, offset = words[f.H_USED], words[f.H_HEADER_BYTES]
+    def _bodies(self, kind: int) -> Iterator[tuple[Block, bytes]]:
+        """What follows the headers of the blocks of a kind, in whole words."""
+        with self._opened() as fd:
+            for block in self.of_kind(kind):
+                wanted = block.size - f.BLOCK_HEADER_BYTES
+                body = os.pread(fd, wanted, block.offset + f.BLOCK_HEADER_BYTES)
+                if len(body) < wanted:
+                    self.problem(f"cut off at byte {block.offset + f.BLOCK_HEADER_BYTES + len(body)} while it was read")
+                yield block, body[: len(body) // 8 * 8]
+
+    def _find(self, fd: int, total: int) -> None:
+        used, offset = self.header[f.H_USED], self.header[f.H_HEADER_BYTES]
         while offset + f.BLOCK_HEADER_BYTES <= min(total, used):
-            at = offset // 8
-            kind, size = _KINDS.get(words[at + f.B_MARK]), words[at + f.B_BYTES]
+            data = os.pread(fd, f.BLOCK_HEADER_BYTES, offset)
+            words = self._words(data.ljust(f.BLOCK_HEADER_BYTES, b"\0"))
+            kind, size = _KINDS.get(words[f.B_MARK]), words[f.B_BYTES]
             if kind is None or offset % 8 or size % 64 or size < f.BLOCK_HEADER_BYTES:
                 self.problem(f"damaged at byte {offset} of {used}; what follows is left out")
                 return
             whole, size = size, min(size, (total - offset) // 64 * 64)
-            self._of_kind[kind].append(Block(offset, size, words[at + f.B_THREAD], words[at + f.B_SEQUENCE]))
+            self._of_kind[kind].append(Block(offset, size, words[f.B_THREAD], words[f.B_SEQUENCE]))
             offset += whole
         if total < used:
             self.problem(f"cut off at byte {total} of {used}")
 
-    def _bytes(self, chunk: memoryview[int]) -> bytes:
-        if not self._swapped:
-            return chunk.tobytes()
-        text = array("Q", chunk)  # the words of the whole file were swapped: swap those of the text back
-        text.byteswap()
-        return text.tobytes()
+    def _words(self, data: bytes) -> array[int]:
+        words = array("Q", data)
+        if self._swapped:
+            words.byteswap()
+        return words
 
-
-def _map(file: str) -> memoryview[int]:
-    try:
-        with open(file, "rb") as stream:
-            size = os.fstat(stream.fileno()).st_size // 8 * 8
-            if size < f.HEADER_BYTES:
-                raise RecordingError(f"{file}: too short to be a recording ({size} bytes)")
-            return memoryview(mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ)).cast("Q")
-    except OSError as error:
-        raise RecordingError(f"{file}: {error.strerror or error}") from error
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        try:
+            with open(self.file, "rb", buffering=0) as stream:
+                yield stream.fileno()
+        except OSError as error:
+            raise RecordingError(f"{self.file}: {error.strerror or error}") from error
 
 
 def _swap(word: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from array import array
+from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoinstr.errors import RecordingError
@@ -12,7 +13,13 @@ from autoinstr.recording import format as f
 from autoinstr.recording.blocks import Block, Blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+
+# Recordings whose names are in memory: of a thousand ranks those of the last few.
+_NAMED: deque[Recording] = deque()
+MOST_NAMED = 16
+NAME_BEGINS = b'{"t":"name"'  # how our writer writes a name's definition; another one's is read once more than needed
 
 
 class RangeName(NamedTuple):
@@ -44,22 +51,42 @@ class OpenRange(NamedTuple):
 
 
 class Recording:
-    """One process's recording. Times are nanoseconds of the process's perf_counter; `clock_pairs` relate them to the wall clock."""
+    """One process's recording. Times are nanoseconds of the process's perf_counter; `clock_pairs` relate them to the wall clock.
+
+    Made, it holds no file open and no names: both are there while they are needed."""
 
     def __init__(self, file: str) -> None:
-        """Read the header and all definitions. RecordingError when the file is not a recording that this version can read."""
+        """Read what the file says of the process. RecordingError when the file is not a recording that this version can read."""
         self.file = file
         self.header: dict[str, Any] = {}
-        self.names: dict[int, RangeName] = {}
         self.threads: dict[int, ThreadInfo] = {}
+        self._names: dict[int, RangeName] | None = None
         self._file = Blocks(file)
         self.problems = self._file.problems
-        words = self._file.words
+        words = self._file.header
         self.pid = words[f.H_PID]
         self.state = words[f.H_STATE]
         self.dropped = words[f.H_DROPPED]
         self.clock_pairs = [(words[f.H_START_WALL], words[f.H_START_CLOCK]), (words[f.H_END_WALL], words[f.H_END_CLOCK])]
-        self._take([entry for block in self._file.of_kind(f.KIND_DEFINITIONS) for entry in self._file.texts(block)])
+        for entry in self._file.texts(f.KIND_DEFINITIONS, but=NAME_BEGINS):
+            self._understood(entry, self._take)
+
+    @property
+    def names(self) -> dict[int, RangeName]:
+        """What the numbers in records stand for. Read when asked for, and let go once those of MOST_NAMED other recordings were: who needs
+        them for long keeps what is returned. RecordingError when the file cannot be read any more."""
+        names = self._names
+        if names is None:
+            names = self._names = self._read_names()
+            _NAMED.append(self)
+            if len(_NAMED) > MOST_NAMED:
+                _NAMED.popleft()._names = None
+        return names
+
+    @property
+    def capacity(self) -> int:
+        """How many records there can be: what the blocks of ranges have room for."""
+        return sum(f.records_in(block.size) for block in self._file.of_kind(f.KIND_RANGES))
 
     # -- header -------------------------------------------------------------------------------------------------------------------------
 
@@ -128,29 +155,28 @@ class Recording:
 
     def attributes(self) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
         """(thread index, name, start, fields) of each range or mark that has attributes, roughly in order of their end."""
-        for block in self._file.of_kind(f.KIND_ATTRIBUTES):
-            for entry in self._file.texts(block):
-                if isinstance(entry, list) and len(entry) == 4 and isinstance(entry[3], dict):
-                    yield entry[0], entry[1], entry[2], entry[3]
+        for entry in self._file.texts(f.KIND_ATTRIBUTES):
+            if isinstance(entry, list) and len(entry) == 4 and isinstance(entry[3], dict):
+                yield entry[0], entry[1], entry[2], entry[3]
 
     def _range_blocks(self) -> Iterator[tuple[Block, array[int], list[OpenRange]]]:
+        names = self.names
         last_start: dict[int, int] = {}
-        for block in self._file.of_kind(f.KIND_RANGES):
+        for block, words in self._file.words(f.KIND_RANGES):
             if block.thread not in self.threads:
                 continue
-            first = (block.offset + f.BLOCK_HEADER_BYTES) // 8
-            flat = self._file.words[first : first + f.RECORD_WORDS * f.records_in(block.size)].tolist()
+            del words[f.RECORD_WORDS * f.records_in(block.size) :]
             earliest = last_start.get(block.thread, 0)
-            if self._is_whole(flat, earliest):
-                last_start[block.thread] = flat[-2]
-                yield block, array("Q", flat), []
+            if _is_whole(words, names, earliest):
+                last_start[block.thread] = words[-2]
+                yield block, words, []
                 continue
             closed, still_open = array("Q"), []
-            for position in range(0, len(flat) - 2, 3):
-                name, start, end = flat[position : position + 3]
+            for position in range(0, len(words) - 2, 3):
+                name, start, end = words[position : position + 3]
                 if not name or not start:
                     continue  # a record that was given out and not begun
-                if name not in self.names or start < earliest or (end and end < start):
+                if name not in names or start < earliest or (end and end < start):
                     which = f"the record {position // 3} of the block at byte {block.offset}"
                     self._file.problem(f"{which} is damaged; the rest of that block is left out")
                     break
@@ -162,39 +188,52 @@ class Recording:
             last_start[block.thread] = earliest
             yield block, closed, still_open
 
-    def _is_whole(self, flat: list[int], earliest: int) -> bool:
-        """Every record of a block is closed and sound: by far the commonest case, decided without a loop of Python's."""
-        names, starts, ends = set(flat[::3]), flat[1::3], flat[2::3]
-        return bool(
-            starts
-            and names <= self.names.keys()
-            and starts[0] >= earliest
-            and all(map(operator.le, starts, starts[1:]))
-            and all(map(operator.le, starts, ends))
-            and starts[0]
-        )
+    def _take(self, entry: Any) -> None:
+        kind = entry["t"]
+        if kind in ("header", "meta"):
+            self.header.update((key, value) for key, value in entry.items() if key != "t")
+        elif kind == "thread":
+            self.threads[entry["index"]] = ThreadInfo(entry["index"], entry["tid"], entry["name"])
 
-    def _take(self, definitions: list[Any]) -> None:
-        raw: list[dict[str, Any]] = []
+    def _read_names(self) -> dict[int, RangeName]:
+        found: list[dict[str, Any]] = []
         final: dict[int, dict[str, Any]] = {}  # module number -> its last definition: a module's path is that of the largest tree
-        for entry in definitions:
-            try:
-                kind = entry["t"]
-                if kind in ("header", "meta"):
-                    self.header.update((key, value) for key, value in entry.items() if key != "t")
-                elif kind == "thread":
-                    self.threads[entry["index"]] = ThreadInfo(entry["index"], entry["tid"], entry["name"])
-                elif kind == "name":
-                    _ = entry["id"], entry["domain"], entry["message"]
-                    raw.append(entry)
-                    if entry.get("module"):
-                        final[entry["module"]] = entry
-            except (KeyError, TypeError, AttributeError):
-                self._file.problem(f"a definition is not understood: {entry!a:.80}")
-        for entry in raw:
+
+        def take(entry: Any) -> None:
+            if entry["t"] == "name":
+                _ = entry["id"], entry["domain"], entry["message"]
+                found.append(entry)
+                if entry.get("module"):
+                    final[entry["module"]] = entry
+
+        for entry in self._file.texts(f.KIND_DEFINITIONS):
+            self._understood(entry, take)
+        names: dict[int, RangeName] = {}
+        for entry in found:
             last = final.get(entry.get("module") or 0, entry)
             place = (last["message"], last.get("root", ""), last.get("path", ""), last.get("cls", ""))
-            self.names[entry["id"]] = RangeName(entry["id"], entry.get("kind", "range"), entry["domain"], *place)
+            names[entry["id"]] = RangeName(entry["id"], entry.get("kind", "range"), entry["domain"], *place)
+        return names
+
+    def _understood(self, entry: Any, take: Callable[[Any], None]) -> None:
+        try:
+            take(entry)
+        except (KeyError, TypeError, AttributeError):
+            self._file.problem(f"a definition is not understood: {entry!a:.80}")
+
+
+def _is_whole(words: array[int], names: dict[int, RangeName], earliest: int) -> bool:
+    """Every record of a block is closed and sound: by far the commonest case, decided without a loop of Python's."""
+    numbers, starts, ends = set(words[::3]), words[1::3].tolist(), words[2::3].tolist()
+    return bool(
+        len(words) >= f.RECORD_WORDS
+        and not len(words) % f.RECORD_WORDS
+        and numbers <= names.keys()
+        and starts[0] >= earliest
+        and all(map(operator.le, starts, starts[1:]))
+        and all(map(operator.le, starts, ends))
+        and starts[0]
+    )
 
 
 class Run(NamedTuple):

@@ -29,32 +29,38 @@ def whole() -> bytes:
         return Path(make_recording(folder, CALLS)).read_bytes()
 
 
+_LAST: list[tempfile.TemporaryDirectory[str]] = []
+
+
 def read(data: bytes) -> Recording | None:
-    """None where the file is refused, with a RecordingError of one line that names it."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"damaged{f.SUFFIX}"
-        file.write_bytes(data)
-        run = open_run(folder)
-        assert len(run.recordings) + len(run.problems) == 1
-        if run.problems:
-            assert str(file) in run.problems[0]
-            assert "\n" not in run.problems[0]
-            return None
-        recording = run.recordings[0]
-        list(recording.blocks())
-        list(recording.attributes())
-        recording.open_ranges()
-        for told in (
-            recording.roles,
-            recording.rank,
-            recording.host,
-            recording.versions,
-            recording.argv,
-            recording.emitter,
-            recording.complete,
-        ):
-            str(told)
-        return recording
+    """None where the file is refused, with a RecordingError of one line that names it. A recording can be read until the next one is."""
+    if _LAST:
+        _LAST.pop().cleanup()
+    _LAST.append(tempfile.TemporaryDirectory())
+    folder = _LAST[0].name
+    file = Path(folder) / f"damaged{f.SUFFIX}"
+    file.write_bytes(data)
+    run = open_run(folder)
+    assert len(run.recordings) + len(run.problems) == 1
+    if run.problems:
+        assert str(file) in run.problems[0]
+        assert "\n" not in run.problems[0]
+        return None
+    recording = run.recordings[0]
+    list(recording.blocks())
+    list(recording.attributes())
+    recording.open_ranges()
+    for told in (
+        recording.roles,
+        recording.rank,
+        recording.host,
+        recording.versions,
+        recording.argv,
+        recording.emitter,
+        recording.complete,
+    ):
+        str(told)
+    return recording
 
 
 def check_cut(data: bytes) -> None:

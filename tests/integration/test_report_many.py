@@ -1,0 +1,67 @@
+"""Runs of very many processes: file handles, memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autoinstr.recording.reader import MOST_NAMED, open_run
+from tests.conftest import REPO, clean_environment
+from tests.recordings import make_recording
+
+LIMIT = 48  # files a process may have open: Python's own, and the one that is read
+
+# What `autoinstr report` does, with few file handles; prints the peak of its resident memory in MiB.
+REPORT = f"""
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, ({LIMIT}, {LIMIT}))
+from autoinstr.cli import main
+status = main(["report", *sys.argv[1:]])
+with open("/proc/self/status") as stream:
+    print(next(int(line.split()[1]) // 1024 for line in stream if line.startswith("VmHWM:")), file=sys.stderr)
+sys.exit(status)
+"""
+
+
+def report(*args: object) -> tuple[bytes, int]:
+    """Standard output, and the peak of resident memory in MiB."""
+    done = subprocess.run(
+        [sys.executable, "-c", REPORT, *map(str, args)], env=clean_environment(PYTHONPATH=str(REPO)), capture_output=True, timeout=900
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, int(done.stderr.split()[-1])
+
+
+def linked(directory: Path, count: int) -> None:
+    """So many recordings, which are one file."""
+    calls = [(0, "", "Net", 100, 9_000), *((0, f"layers.{n}", "Layer", 1_000 * n + 200, 1_000 * n + 900) for n in range(8))]
+    first = make_recording(str(directory), calls, header={"roles": ["Worker"], "rank": 0, "world_size": 1})
+    for number in range(1, count):
+        os.link(first, directory / f"host-{number}-aaaaaaaa.airec")
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.long)])
+def test_a_run_of_more_recordings_than_a_process_may_open_files(tmp_path: Path, count: int) -> None:
+    linked(tmp_path, count)
+    table, _ = report(tmp_path)
+    assert f"{tmp_path}: {count:,} processes, {9 * count:,} ranges" in table.decode()
+    loaded = json.loads(report(tmp_path, "--format", "json")[0])
+    assert (len(loaded["processes"]), sum(row["calls"] for row in loaded["rows"])) == (count, 9 * count)
+    assert len(report(tmp_path, "--format", "csv")[0].splitlines()) == 1 + 9 * count
+    assert len(report(tmp_path, "--format", "pftrace", "-o", "-")[0]) > 200 * count
+
+
+def test_no_file_stays_open_and_the_names_of_few_recordings_stay_in_memory(tmp_path: Path) -> None:
+    linked(tmp_path, 3 * MOST_NAMED)
+    before = set(os.listdir("/proc/self/fd"))
+    run = open_run(str(tmp_path))
+    first = next(iter([recording.names for recording in run.recordings]))
+    assert set(os.listdir("/proc/self/fd")) == before
+    assert sum(recording._names is not None for recording in run.recordings) == MOST_NAMED
+    assert run.recordings[0].names == first
+    assert all(len(list(recording.blocks())) == 1 for recording in run.recordings)
