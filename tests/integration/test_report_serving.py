@@ -95,7 +95,7 @@ def test_rows_of_the_json_report_are_split_by_phase_and_add_up(served: Path) -> 
 
 def test_the_table_of_one_phase(served: Path) -> None:
     lines = text(served, "--phase", "decode")
-    assert lines[0].endswith("3 processes, 21 ranges of phase decode, 0 dropped")
+    assert lines[0].endswith("3 processes, 21 ranges of phase decode, 0 dropped, estimated overhead 0.6%")
     layer = next(line for line in lines if line.strip().startswith("layers.0"))
     assert words(layer.rstrip("█ ")).endswith("3 2.000 ms 6.000 ms")
     assert any(line.startswith("nothing in this phase: APIServer, pid 1") for line in lines)
