@@ -66,19 +66,21 @@ class FakeRecording:
         return self._numbers[key]
 
     def blocks(self) -> Iterator[tuple[int, array[int]]]:
+        for thread, words, _ in self.blocks_with_open():
+            if words:
+                yield thread, words
+
+    def blocks_with_open(self) -> Iterator[tuple[int, array[int], list[OpenRange]]]:
         count = 0
         for thread in sorted(self.threads):
-            mine = [event for event in self.events if event.thread == thread and event.end is not None]
+            mine = [event for event in self.events if event.thread == thread]
             for at in range(0, len(mine), self._block):
                 if self._break_after is not None and count == self._break_after[0]:
                     raise self._break_after[1]
                 count += 1
-                yield (
-                    thread,
-                    array(
-                        "Q", [word for event in mine[at : at + self._block] for word in (self.number(event), event.start, event.end or 0)]
-                    ),
-                )
+                block = mine[at : at + self._block]
+                closed = [word for event in block if event.end is not None for word in (self.number(event), event.start, event.end)]
+                yield thread, array("Q", closed), [OpenRange(thread, self.number(one), one.start) for one in block if one.end is None]
 
     def attributes(self) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
         for event in sorted(self.events, key=lambda event: event.end if event.end is not None else event.start):

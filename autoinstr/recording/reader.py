@@ -143,10 +143,15 @@ class Recording:
     # -- ranges -------------------------------------------------------------------------------------------------------------------------
 
     def blocks(self) -> Iterator[tuple[int, array[int]]]:
-        """(thread index, words) in the order of the file's blocks; words are name, start and end of closed ranges, in order of start."""
-        for block, words, _ in self._range_blocks():
+        """(thread index, words), a thread's together; words are name, start and end of closed ranges, in order of start."""
+        for thread, words, _ in self.blocks_with_open():
             if words:
-                yield block.thread, words
+                yield thread, words
+
+    def blocks_with_open(self) -> Iterator[tuple[int, array[int], list[OpenRange]]]:
+        """As `blocks`, with the ranges without an end that are in the same block of the file: they begin among its closed ones."""
+        for block, words, still_open in self._range_blocks():
+            yield block.thread, words, still_open
 
     def open_ranges(self) -> list[OpenRange]:
         """Ranges without an end, outermost first within a thread: where a killed or hung process was."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from autoinstr.errors import RecordingError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FOREVER = 1 << 64  # later than every time a recording can hold
 
 Tick = Callable[[int], None]
+_Block = TypeVar("_Block")
 
 
 class Piece(NamedTuple):
@@ -51,16 +52,47 @@ def pieces(recording: Recording, tick: Tick = no_tick, phases: Phases | None = N
     """Yield the closed ranges and the marks of a recording; `tick` is called with the number of records after each block.
 
     What breaks off ends the pieces and is named in the recording's problems: what was read before stays good."""
-    names = recording.names
-    keys: dict[int, tuple[str, bool]] = {}
+    split = _Splitter(recording, phases)
     for thread, words in readable_blocks(recording):
         numbers: Sequence[int]
         numbers, starts, ends = words[0::3], words[1::3], words[2::3]
         if phases is not None:
             numbers = phases.codes(thread, numbers, starts, ends)
+        yield from split(thread, numbers, starts, ends)
+        tick(len(numbers))
+
+
+def pieces_with_open(recording: Recording, tick: Tick = no_tick) -> Iterator[Piece]:
+    """As `pieces`, with the ranges that never ended in their places; such a range's end is FOREVER. A thread's pieces come together."""
+    split = _Splitter(recording)
+    for thread, words, still_open in _readable(recording.blocks_with_open, recording):
+        columns: Sequence[Sequence[int]] = (words[0::3], words[1::3], words[2::3])
+        if still_open:
+            numbers, starts, ends = map(list, columns)
+            for one in still_open:
+                at = bisect_left(starts, one.start_ns)
+                numbers.insert(at, one.name)
+                starts.insert(at, one.start_ns)
+                ends.insert(at, FOREVER)
+            columns = numbers, starts, ends
+        if columns[0]:
+            yield from split(thread, *columns)
+        tick(len(words) // 3)
+
+
+class _Splitter:
+    """Splits blocks by domain and kind."""
+
+    def __init__(self, recording: Recording, phases: Phases | None = None) -> None:
+        self._names = recording.names
+        self._origin = {} if phases is None else phases.origin
+        self._keys: dict[int, tuple[str, bool]] = {}
+
+    def __call__(self, thread: int, numbers: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> Iterator[Piece]:
+        keys = self._keys
         used = set(numbers)
         for number in used.difference(keys):
-            name = names[number if phases is None else phases.origin.get(number, (number,))[0]]
+            name = self._names[self._origin.get(number, (number,))[0]]
             keys[number] = (name.domain, name.kind == "mark")
         groups: list[tuple[str, bool]] = []
         for number in sorted(used):
@@ -68,42 +100,19 @@ def pieces(recording: Recording, tick: Tick = no_tick, phases: Phases | None = N
                 groups.append(keys[number])
         if len(groups) == 1:
             yield Piece(thread, groups[0][0], groups[0][1], numbers, starts, ends)
-        else:
-            for group in groups:
-                mine = [keys[number] == group for number in numbers]
-                yield Piece(thread, group[0], group[1], *(list(compress(column, mine)) for column in (numbers, starts, ends)))
-        tick(len(numbers))
+            return
+        for group in groups:
+            mine = [keys[number] == group for number in numbers]
+            yield Piece(thread, group[0], group[1], *(list(compress(column, mine)) for column in (numbers, starts, ends)))
 
 
 def readable_blocks(recording: Recording) -> Iterator[tuple[int, array[int]]]:
     """The blocks of a recording up to where it breaks off, which is named in its problems."""
+    return _readable(recording.blocks, recording)
+
+
+def _readable(blocks: Callable[[], Iterator[_Block]], recording: Recording) -> Iterator[_Block]:
     try:
-        yield from recording.blocks()
+        yield from blocks()
     except (RecordingError, OSError) as problem:
         recording.problems.append(str(problem))
-
-
-def pieces_with_open(recording: Recording, tick: Tick = no_tick) -> Iterator[Piece]:
-    """As `pieces`, with the ranges that never ended in their places; such a range's end is FOREVER."""
-    names = recording.names
-    waiting: dict[tuple[int, str], list[tuple[int, int]]] = {}
-    for one in recording.open_ranges():
-        waiting.setdefault((one.thread, names[one.name].domain), []).append((one.start_ns, one.name))
-    for entries in waiting.values():
-        entries.sort()
-    for piece in pieces(recording, tick):
-        entries = waiting.get((piece.thread, piece.domain), [])
-        if piece.mark or not entries or entries[0][0] > piece.starts[-1]:
-            yield piece
-            continue
-        numbers, starts, ends = list(piece.names), list(piece.starts), list(piece.ends)
-        while entries and entries[0][0] <= starts[-1]:
-            start, number = entries.pop(0)
-            at = bisect_left(starts, start)
-            numbers.insert(at, number)
-            starts.insert(at, start)
-            ends.insert(at, FOREVER)
-        yield Piece(piece.thread, piece.domain, False, numbers, starts, ends)
-    for (thread, domain), entries in waiting.items():
-        if entries:
-            yield Piece(thread, domain, False, [number for _, number in entries], [start for start, _ in entries], [FOREVER] * len(entries))
