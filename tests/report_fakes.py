@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -65,12 +64,12 @@ class FakeRecording:
             self.names[number] = RangeName(number, *key)
         return self._numbers[key]
 
-    def blocks(self) -> Iterator[tuple[int, array[int]]]:
+    def blocks(self) -> Iterator[tuple[int, list[int]]]:
         for thread, words, _ in self.blocks_with_open():
             if words:
                 yield thread, words
 
-    def blocks_with_open(self) -> Iterator[tuple[int, array[int], list[OpenRange]]]:
+    def blocks_with_open(self) -> Iterator[tuple[int, list[int], list[OpenRange]]]:
         count = 0
         for thread in sorted(self.threads):
             mine = [event for event in self.events if event.thread == thread]
@@ -80,7 +79,7 @@ class FakeRecording:
                 count += 1
                 block = mine[at : at + self._block]
                 closed = [word for event in block if event.end is not None for word in (self.number(event), event.start, event.end)]
-                yield thread, array("Q", closed), [OpenRange(thread, self.number(one), one.start) for one in block if one.end is None]
+                yield thread, closed, [OpenRange(thread, self.number(one), one.start) for one in block if one.end is None]
 
     def attributes(self) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
         for event in sorted(self.events, key=lambda event: event.end if event.end is not None else event.start):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import operator
 import os
-from array import array
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoinstr.errors import RecordingError
 from autoinstr.recording import format as f
-from autoinstr.recording.blocks import Block, Blocks
+from autoinstr.recording.blocks import Blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -142,41 +141,27 @@ class Recording:
 
     # -- ranges -------------------------------------------------------------------------------------------------------------------------
 
-    def blocks(self) -> Iterator[tuple[int, array[int]]]:
+    def blocks(self) -> Iterator[tuple[int, list[int]]]:
         """(thread index, words), a thread's together; words are name, start and end of closed ranges, in order of start."""
         for thread, words, _ in self.blocks_with_open():
             if words:
                 yield thread, words
 
-    def blocks_with_open(self) -> Iterator[tuple[int, array[int], list[OpenRange]]]:
+    def blocks_with_open(self) -> Iterator[tuple[int, list[int], list[OpenRange]]]:
         """As `blocks`, with the ranges without an end that are in the same block of the file: they begin among its closed ones."""
-        for block, words, still_open in self._range_blocks():
-            yield block.thread, words, still_open
-
-    def open_ranges(self) -> list[OpenRange]:
-        """Ranges without an end, outermost first within a thread: where a killed or hung process was."""
-        found = [entry for _, _, still_open in self._range_blocks() for entry in still_open]
-        return sorted(found, key=lambda entry: (entry.thread, entry.start_ns))
-
-    def attributes(self) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
-        """(thread index, name, start, fields) of each range or mark that has attributes, roughly in order of their end."""
-        for entry in self._file.texts(f.KIND_ATTRIBUTES):
-            if isinstance(entry, list) and len(entry) == 4 and isinstance(entry[3], dict):
-                yield entry[0], entry[1], entry[2], entry[3]
-
-    def _range_blocks(self) -> Iterator[tuple[Block, array[int], list[OpenRange]]]:
         names = self.names
         last_start: dict[int, int] = {}
-        for block, words in self._file.words(f.KIND_RANGES):
+        for block, stored in self._file.words(f.KIND_RANGES):
             if block.thread not in self.threads:
                 continue
-            del words[f.RECORD_WORDS * f.records_in(block.size) :]
+            words = stored[: f.RECORD_WORDS * f.records_in(block.size)].tolist()
             earliest = last_start.get(block.thread, 0)
             if _is_whole(words, names, earliest):
                 last_start[block.thread] = words[-2]
-                yield block, words, []
+                yield block.thread, words, []
                 continue
-            closed, still_open = array("Q"), []
+            closed: list[int] = []
+            still_open: list[OpenRange] = []
             for position in range(0, len(words) - 2, 3):
                 name, start, end = words[position : position + 3]
                 if not name or not start:
@@ -191,7 +176,18 @@ class Recording:
                 else:
                     still_open.append(OpenRange(block.thread, name, start))
             last_start[block.thread] = earliest
-            yield block, closed, still_open
+            yield block.thread, closed, still_open
+
+    def open_ranges(self) -> list[OpenRange]:
+        """Ranges without an end, outermost first within a thread: where a killed or hung process was."""
+        found = [entry for _, _, still_open in self.blocks_with_open() for entry in still_open]
+        return sorted(found, key=lambda entry: (entry.thread, entry.start_ns))
+
+    def attributes(self) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
+        """(thread index, name, start, fields) of each range or mark that has attributes, roughly in order of their end."""
+        for entry in self._file.texts(f.KIND_ATTRIBUTES):
+            if isinstance(entry, list) and len(entry) == 4 and isinstance(entry[3], dict):
+                yield entry[0], entry[1], entry[2], entry[3]
 
     def _take(self, entry: Any) -> None:
         kind = entry["t"]
@@ -227,9 +223,9 @@ class Recording:
             self._file.problem(f"a definition is not understood: {entry!a:.80}")
 
 
-def _is_whole(words: array[int], names: dict[int, RangeName], earliest: int) -> bool:
+def _is_whole(words: list[int], names: dict[int, RangeName], earliest: int) -> bool:
     """Every record of a block is closed and sound: by far the commonest case, decided without a loop of Python's."""
-    numbers, starts, ends = set(words[::3]), words[1::3].tolist(), words[2::3].tolist()
+    numbers, starts, ends = set(words[::3]), words[1::3], words[2::3]
     return bool(
         len(words) >= f.RECORD_WORDS
         and not len(words) % f.RECORD_WORDS

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from autoinstr.errors import RecordingError
 
 if TYPE_CHECKING:
-    from array import array
 
     from autoinstr.recording.reader import RangeName, Recording
     from autoinstr.report.phases import Phases
@@ -106,7 +105,7 @@ class _Splitter:
             yield Piece(thread, group[0], group[1], *(list(compress(column, mine)) for column in (numbers, starts, ends)))
 
 
-def readable_blocks(recording: Recording) -> Iterator[tuple[int, array[int]]]:
+def readable_blocks(recording: Recording) -> Iterator[tuple[int, list[int]]]:
     """The blocks of a recording up to where it breaks off, which is named in its problems."""
     return _readable(recording.blocks, recording)
 
