@@ -144,7 +144,7 @@ def measure(directory: str, what: str) -> None:
 def main() -> None:
     millions = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
     processes = int(sys.argv[2]) if len(sys.argv) > 2 else 4
-    formats = ("read", "table", "json", "csv", "pftrace", "chrome")
+    formats = ("read", "table", "json", "csv", "pftrace", "chrome", "speedscope")
     with tempfile.TemporaryDirectory() as directory:
         ranges = make(directory, int(millions * 1e6), processes)
         print(f"{ranges:,} ranges, {processes} processes, Python {sys.version.split()[0]}; mapped pages of the recordings count as memory")
@@ -157,16 +157,16 @@ def main() -> None:
 
 def table_of(directory: str, ranges: int, formats: tuple[str, ...]) -> None:
     """Measure each format in a process of its own."""
-    print(f"{'':8}  CPU s/M  wall s/M    MB  bytes/range  gzipped")
+    print(f"{'':10}  CPU s/M  wall s/M    MB  bytes/range  gzipped")
     for what in formats:
         done = subprocess.run([sys.executable, __file__, "--one", directory, what], capture_output=True, text=True, check=True)
         cpu, wall, grown, size = map(float, done.stdout.split())
         packed = 0.0
-        if what in ("pftrace", "chrome"):
+        if what in ("pftrace", "chrome", "speedscope"):
             with open(os.path.join(directory, f"out.{what}"), "rb") as stream:
                 packed = len(gzip.compress(stream.read(), 1)) / ranges
         per = 1e6 / ranges
-        print(f"{what:8}  {cpu * per:7.2f}  {wall * per:8.2f}  {grown:4.0f}  {size / ranges:11.2f}  {packed:7.2f}", flush=True)
+        print(f"{what:10}  {cpu * per:7.2f}  {wall * per:8.2f}  {grown:4.0f}  {size / ranges:11.2f}  {packed:7.2f}", flush=True)
 
 
 if __name__ == "__main__":

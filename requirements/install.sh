@@ -45,4 +45,6 @@ step "agents of other people, in .venv-peers"
 into .venv-peers -r requirements/peers.txt || step "they could not be installed: their tests will say so and be skipped"
 step "Debian's headless Chromium, unpacked into .venv-chromium"
 requirements/chromium.sh
+step "speedscope, from npm, in .venv-node"
+requirements/node.sh
 step "done"

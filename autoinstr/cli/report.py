@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from autoinstr.cli import Parser
     from autoinstr.recording.reader import Run
 
-FORMATS = ("table", "json", "csv", "pftrace", "chrome")
+FORMATS = ("table", "json", "csv", "pftrace", "chrome", "speedscope")
 # Tables, and their orders: the first is the default.
 SORTS = {
     "modules": ("tree", "total", "self", "calls", "mean"),
@@ -52,8 +52,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help="where to write; - is standard output; .gz compresses (default: standard output; pftrace and chrome: report.pftrace and "
-        "report.chrome.json in DIR)",
+        help="where to write; - is standard output; .gz compresses (default: standard output; timelines: report.pftrace, "
+        "report.chrome.json, report.speedscope.json in DIR)",
     )
     parser.add_argument("--latest", action="store_true", help="where DIR holds several runs, take the newest")
     parser.add_argument("--process", metavar="WHICH", help='only the processes of this pid, role (Worker) or rank ("rank 3")')

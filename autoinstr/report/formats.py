@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, BinaryIO, Callable, NamedTuple, TextIO
 
-from autoinstr.report import chrome, csv_format, json_format, listing, pftrace, table
+from autoinstr.report import chrome, csv_format, json_format, listing, pftrace, speedscope, table
 from autoinstr.report.streams import Tick, no_tick
 
 if TYPE_CHECKING:
@@ -53,10 +53,15 @@ def _chrome(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) 
     chrome.write(run, stream, tick)
 
 
+def _speedscope(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> list[str]:
+    return speedscope.write(run, stream, tick)
+
+
 FORMATS = {
     "table": Format(_table),
     "json": Format(_json),
     "csv": Format(_csv),
     "pftrace": Format(_pftrace, "report.pftrace", True, "open it at https://ui.perfetto.dev"),
     "chrome": Format(_chrome, "report.chrome.json", False, "open it at https://ui.perfetto.dev or in chrome://tracing"),
+    "speedscope": Format(_speedscope, "report.speedscope.json", False, "open it at https://www.speedscope.app"),
 }

@@ -32,7 +32,8 @@ class Lane(Protocol):
 
 
 def lay(recording: Recording, make: Callable[[int, str, int], Lane], tick: Tick = no_tick) -> None:
-    """Feed a whole recording to lanes made by `make(thread, domain, number)`; lane 0 is always made before MARKS and before lane 1."""
+    """Feed a whole recording to lanes made by `make(thread, domain, number)`, one thread after the other; lane 0 of a domain is always made
+    before MARKS and before lane 1."""
     lanes: dict[tuple[int, str], dict[int, Lane]] = {}
 
     def lane(thread: int, domain: str, number: int) -> Lane:
@@ -43,7 +44,17 @@ def lay(recording: Recording, make: Callable[[int, str, int], Lane], tick: Tick 
             mine[number] = make(thread, domain, number)
         return mine[number]
 
+    def finish() -> None:
+        for mine in lanes.values():
+            for one in mine.values():
+                one.finish()
+        lanes.clear()
+
+    latest = None
     for piece in pieces_with_open(recording, tick):
+        if piece.thread != latest:
+            finish()
+            latest = piece.thread
         if piece.mark:
             lane(piece.thread, piece.domain, MARKS).mark(piece.names, piece.starts)
             continue
@@ -53,9 +64,7 @@ def lay(recording: Recording, make: Callable[[int, str, int], Lane], tick: Tick 
             number += 1
             names, starts, ends = zip(*rest)
             rest = lane(piece.thread, piece.domain, number).feed(names, starts, ends)
-    for mine in lanes.values():
-        for one in mine.values():
-            one.finish()
+    finish()
 
 
 def lane_label(domain: str, number: int) -> str:

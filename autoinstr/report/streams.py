@@ -79,6 +79,18 @@ def pieces_with_open(recording: Recording, tick: Tick = no_tick) -> Iterator[Pie
         tick(len(words) // 3)
 
 
+def last_time_if_open(recording: Recording) -> int:
+    """The last time that a recording has, to which ranges without an end lasted at least; 0 where all have one."""
+    last, found = 0, False
+    try:
+        for _, words, still_open in recording.blocks_with_open():
+            found = found or bool(still_open)
+            last = max(last, max(words[2::3], default=0), *(one.start_ns for one in still_open))
+    except (RecordingError, OSError):
+        pass  # said by whoever writes the ranges down
+    return last if found else 0
+
+
 class _Splitter:
     """Splits blocks by domain and kind."""
 
