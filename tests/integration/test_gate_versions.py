@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import GATE, REPO, Python
 from tests.integration.test_chaining import NEXT, write_next
+from tests.interpreters import MISSING, SUPPORTED, interpreter
 
 VERSIONS = ("2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
-SUPPORTED = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 PROGRAM = """
 import sys
 m = sys.modules.get("sitecustomize")
@@ -23,23 +20,11 @@ raise SystemExit(7)
 """
 
 
-@cache
-def interpreter(version: str) -> str | None:
-    """The path of a CPython of that version, from PATH or from pyenv."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for candidate in (*sorted(pyenv.glob(f"{version}.*/bin/python")), shutil.which(f"python{version}")):
-        if candidate:
-            probe = subprocess.run([candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True)
-            if probe.stdout.strip() == version:
-                return str(candidate)
-    return None
-
-
 @pytest.fixture(params=VERSIONS)
 def versioned(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Python]:
     executable = interpreter(request.param)
     if executable is None:
-        pytest.skip(f"no Python {request.param} on PATH or in pyenv")
+        pytest.skip(MISSING.format(request.param))
     return request.param, Python(executable, tmp_path)
 
 

@@ -1,0 +1,1 @@
+"""The injection folder: how it is laid out, made and checked."""

@@ -1,0 +1,1 @@
+from torch.jit import _trace
