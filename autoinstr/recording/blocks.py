@@ -94,7 +94,7 @@ class Blocks:
                     raise ValueError("checksum")
                 if not (but and payload.startswith(but)):
                     yield json.loads(payload.decode("utf-8", "surrogatepass"))
-            except ValueError:
+            except (ValueError, RecursionError):
                 self.problem(f"the text at byte {first + 8 * at} is damaged")
             at += need
 

@@ -66,6 +66,7 @@ class Recording:
         self.pid = words[f.H_PID]
         self.state = words[f.H_STATE]
         self.dropped = words[f.H_DROPPED]
+        self.used_bytes = words[f.H_USED]
         self.clock_pairs = [(words[f.H_START_WALL], words[f.H_START_CLOCK]), (words[f.H_END_WALL], words[f.H_END_CLOCK])]
         for entry in self._file.texts(f.KIND_DEFINITIONS, but=NAME_BEGINS):
             self._understood(entry, self._take)

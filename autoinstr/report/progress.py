@@ -12,12 +12,13 @@ LOG_EVERY_S = 10.0
 
 
 class Progress:
-    """Counts records; use `tick` as the callback of a report and `done` after it. A terminal gets one line that is rewritten, anything
-    else a line now and then."""
+    """Counts records, or what `unit` says; use `tick` as the callback of a report and `done` after it. A terminal gets one line that is
+    rewritten, anything else a line now and then."""
 
-    def __init__(self, stream: TextIO | None, what: str) -> None:
+    def __init__(self, stream: TextIO | None, what: str, unit: str = "ranges") -> None:
         self._stream = stream
         self._what = what
+        self._unit = unit
         self._terminal = stream is not None and stream.isatty()
         self._started = time.monotonic()
         self._next = self._started + (TERMINAL_AFTER_S if self._terminal else LOG_AFTER_S)
@@ -25,12 +26,12 @@ class Progress:
         self.count = 0
 
     def tick(self, count: int) -> None:
-        """So many more records were read."""
+        """So many more were read."""
         self.count += count
         now = time.monotonic()
         if now >= self._next:
             self._next = now + (TERMINAL_EVERY_S if self._terminal else LOG_EVERY_S)
-            self._say(f"autoinstr: {self._what}: {self.count:,} ranges, {now - self._started:.0f} s")
+            self._say(f"autoinstr: {self._what}: {self.count:,} {self._unit}, {now - self._started:.0f} s")
 
     def done(self) -> None:
         """Leave no line behind on a terminal."""

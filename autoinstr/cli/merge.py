@@ -1,0 +1,71 @@
+"""`autoinstr merge DIR… -o DIR`: run directories of many ranks and hosts become one, on one time axis."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+from autoinstr.cli import add_command
+
+if TYPE_CHECKING:
+    import argparse
+
+    from autoinstr.cli import Parser
+
+EXAMPLES = """\
+  autoinstr merge runs/node-a runs/node-b -o runs/all            then: autoinstr report runs/all
+  autoinstr merge node-*/autoinstr-runs --latest -o all          the newest run of each of several folders
+  autoinstr merge runs/all runs/node-c -o runs/everything        a merged run is a run
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
+    parser = add_command(
+        subparsers,
+        "merge",
+        "join run directories of many ranks and hosts on one time axis",
+        "Copy the recordings of several run directories into a new one. Processes of one boot of a machine share its monotonic clock;\n"
+        "between machines the wall clocks are the link, and what they leave uncertain is said. What cannot be aligned is refused. The\n"
+        "inputs stay as they are. How clocks are joined, and what is refused: docs/reports.md.",
+        EXAMPLES,
+    )
+    parser.add_argument("dirs", metavar="DIR", nargs="+", help="run directories, or directories that hold one each")
+    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="the run directory to make: new or empty, and in no input")
+    parser.add_argument("--latest", action="store_true", help="where a DIR holds several runs, take the newest")
+    parser.add_argument(
+        "--skip-unaligned",
+        action="store_true",
+        help="leave out, and name, recordings that cannot be aligned, instead of making nothing",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from autoinstr.report.clock import Axis, alignment_lines, hosts_named
+    from autoinstr.report.merge.directory import merge
+    from autoinstr.report.progress import Progress
+    from autoinstr.report.text import count, duration
+
+    progress = Progress(sys.stderr, f"merge into {args.output}", "bytes")
+    try:
+        merged = merge(args.dirs, args.output, latest=args.latest, skip_unaligned=args.skip_unaligned, tick=progress.tick)
+    finally:
+        progress.done()
+    for note in merged.notes:
+        _say(note)
+    kept = merged.facts
+    print(f"merged {count(len(kept), 'recording')} of {count(merged.directories, 'run directory', 'run directories')} into {args.output}")
+    for clock in Axis(kept).clocks:
+        hosts = hosts_named([kept[at] for at in clock.recordings])
+        agree = f"clock pairs agree within {duration(clock.spread_ns)}"
+        print(f"  {hosts}: {count(len(clock.recordings), 'recording')} on one clock; {agree}")
+    for line in alignment_lines(kept):
+        print(line)
+    print(f"next: autoinstr report {shlex.quote(args.output)}")
+    return 0
+
+
+def _say(line: str) -> None:
+    if sys.stderr is not None:  # print() would take None for standard output
+        print(f"autoinstr: {line}", file=sys.stderr)

@@ -1,0 +1,1 @@
+"""`autoinstr merge`: run directories of many ranks and hosts become one."""
