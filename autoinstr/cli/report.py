@@ -130,6 +130,10 @@ def _sort_of(args: argparse.Namespace) -> str:
 
 def _say_problems(found: Run) -> None:
     """The table has these in it; the other formats go to programs."""
+    from autoinstr.report.clock import alignment_lines
+
+    for line in alignment_lines(found.recordings):
+        _say(line)
     for problem in [*found.problems, *(problem for recording in found.recordings for problem in recording.problems)]:
         _say(f"warning: {problem}")
     for recording in found.recordings:

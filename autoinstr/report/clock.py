@@ -102,7 +102,7 @@ def alignment_lines(recordings: Sequence[Stamped]) -> list[str]:
         return []
     named = hosts_named(recordings)
     what = f"{len(axis.clocks)} machines ({named}) on one axis by their wall clocks"
-    return [f"{what}: times of two of them are uncertain by {duration(axis.spread_ns)} (their clock pairs) and by what NTP had left wrong"]
+    return [f"{what}: their times compare as well as NTP had set these; the clock pairs leave {duration(axis.spread_ns)} open besides"]
 
 
 def hosts_named(recordings: Sequence[Stamped]) -> str:

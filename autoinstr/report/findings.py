@@ -87,7 +87,7 @@ def slow_ranks(group: Group, domain: str) -> Iterator[Finding]:
             calls = group.calls[domain, at, phase][worst]
             excess = means[worst] - usual
             inside = group.processes[worst].inside_ns
-            if means[worst] < SLOW_RANK * usual or excess * calls < WORTH * inside:
+            if not usual or means[worst] < SLOW_RANK * usual or excess * calls < WORTH * inside:
                 continue
             process = group.processes[worst]
             others = "the other" if len(means) == 2 else f"the median of {len(means)} alike"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from autoinstr.report.attributes import read
@@ -48,11 +48,18 @@ def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = No
     # After the rows, because reading them is what finds out whether a recording is whole.
     stream.write('\n], "dropped": ' + str(sum(recording.dropped for recording in recordings)))
     stream.write(', "processes": ' + json.dumps([process_entry(recording) for recording in recordings]))
+    stream.write(f', "clocks": {json.dumps(clock_entries(recordings, axis))}')
     stream.write(f', "marks": {json.dumps(marks)}, "open": {json.dumps(still_open)}, "problems": {json.dumps(problems)}')
     _write_list(stream, "requests", map(request_entry, serving.requests()))
     _write_list(stream, "steps", map(step_entry, serving.steps()))
     stream.write("}\n")
     return [] if phase is None or phase in [one or NO_PHASE for one in seen] else [no_such_phase(phase, seen)]
+
+
+def clock_entries(recordings: Sequence[Recording], axis: Axis) -> list[dict[str, Any]]:
+    """The monotonic clocks that the axis joins: which processes each stamped, and how far its pairs with the wall clock disagree."""
+    hosts = [list(dict.fromkeys(recordings[at].host for at in clock.recordings)) for clock in axis.clocks]
+    return [{"hosts": its, "processes": clock.recordings, "spread_ns": clock.spread_ns} for its, clock in zip(hosts, axis.clocks)]
 
 
 def _write_list(stream: TextIO, key: str, entries: Iterator[dict[str, Any]]) -> None:

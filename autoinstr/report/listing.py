@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from autoinstr.report import summary, text
+from autoinstr.report.clock import alignment_lines
 from autoinstr.report.csv_format import guarded
 from autoinstr.report.serving import REQUEST_COLUMNS, STEP_COLUMNS, requests_of, steps_of
 from autoinstr.report.streams import Tick, no_tick
@@ -103,6 +104,7 @@ def ordered(rows: Sequence[Any], sort: str) -> list[Any]:
 
 def _trouble(run: Run) -> Iterator[str]:
     """What to know before believing the rows."""
+    yield from (f"! {line}" for line in alignment_lines(run.recordings))
     for recording in run.recordings:
         if recording.dropped:
             yield f"! {recording.file}: {text.count(recording.dropped, 'range')} dropped, the recording was full (option max_mb)"

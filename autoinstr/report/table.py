@@ -6,6 +6,7 @@ import shlex
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from autoinstr.report import listing, summary, text
+from autoinstr.report.clock import alignment_lines
 from autoinstr.report.findings import findings_of
 from autoinstr.report.lines import Line, chosen
 from autoinstr.report.processes import Process, kept, overhead, processes_of
@@ -77,6 +78,7 @@ def _report(run: Run, look: Look, tick: Tick) -> Iterator[str]:
     idle = [one.label for one in processes if not one.ranges]
     if idle:
         yield ("recorded nothing: " if look.phase is None else "nothing in this phase: ") + "; ".join(_few(idle))
+    yield from (f"! {line}" for line in alignment_lines(run.recordings))
     yield from _few([f"! {note}" for one in processes for note in one.notes])
     yield from _few([f"! {problem}" for problem in [*run.problems, *(problem for one in processes for problem in one.recording.problems)]])
     yield _next_command(run.path, sum(calls for one in processes for calls, _ in one.phases.values()))
