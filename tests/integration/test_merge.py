@@ -25,9 +25,9 @@ from autoinstr.recording.reader import Recording
 from autoinstr.report.merge.directory import merge as merged_by
 from autoinstr.report.text import duration
 from tests.conftest import REPO, clean_environment
+from tests.integration.test_report_recordings import written
 from tests.machines import elsewhere
 from tests.programs import PROGRAMS
-from tests.integration.test_report_recordings import written
 from tests.recordings import make_recording
 
 NOW = 1_795_389_621_000_000_000
