@@ -75,7 +75,10 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         help="; ".join(f"{table}: {', '.join(words)}" for table, words in SORTS.items()) + " (default: the first of each)",
     )
     parser.add_argument(
-        "--limit", metavar="N", type=_count, help="most lines: of one process, of requests, of steps; 0 is all (default: 30; csv: all)"
+        "--limit",
+        metavar="N",
+        type=_count,
+        help="most lines: of each table, of requests, of steps; 0 is all (default: one screen; requests and steps: 30; csv: all)",
     )
     parser.set_defaults(run=run)
 
@@ -85,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
     from autoinstr.report.output import opened
     from autoinstr.report.progress import Progress
     from autoinstr.report.runs import find, only
+    from autoinstr.report.screen import lines_of
     from autoinstr.report.table import Look
 
     chosen = WRITERS[args.format]
@@ -94,7 +98,8 @@ def run(args: argparse.Namespace) -> int:
     if args.process is not None:
         found = only(found, args.process)
     target = args.output or (os.path.join(found.path, chosen.default_file) if chosen.default_file else "-")
-    look = Look(shutil.get_terminal_size((100, 24)).columns, "utf-8", limit, sort, args.table, args.phase)
+    terminal = shutil.get_terminal_size((100, 0))
+    look = Look(terminal.columns, "utf-8", limit, sort, args.table, args.phase, 0 if args.limit is not None else lines_of(terminal.lines))
     if target == "-":
         look = look._replace(encoding=getattr(sys.stdout, "encoding", None) or "ascii")
     progress = Progress(sys.stderr, f"{args.format} of {found.path}")

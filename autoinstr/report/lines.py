@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from autoinstr.report.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from autoinstr.report.folding import Node
 
 SORTS = ("tree", "total", "self", "calls", "mean")
@@ -49,8 +51,9 @@ def _below(node: Node, lines: list[Line], depth: int, prefix: str, path: str, pa
             _below(child, lines, depth, f"{label}.", whole, parent)
 
 
-def chosen(lines: list[Line], limit: int, sort: str) -> tuple[list[Line], list[Line]]:
-    """(lines to show, lines left out). In tree order the heaviest are kept, with the lines above them; else the list is cut."""
+def chosen(lines: list[Line], limit: int, sort: str, weights: Sequence[float] = ()) -> tuple[list[Line], list[Line]]:
+    """(lines to show, lines left out). In tree order the heaviest (by `weights`, else by total time) are kept, with the lines above them;
+    else the list is cut."""
     if sort != "tree":
         flat = [line._replace(depth=0, label=line.path) for line in lines if line.node.calls]
         ordered = sorted(flat, key=lambda line: -_key(line.node, sort))
@@ -58,7 +61,8 @@ def chosen(lines: list[Line], limit: int, sort: str) -> tuple[list[Line], list[L
     if not limit or len(lines) <= limit:
         return lines, []
     kept: set[int] = set()
-    for at in sorted(range(len(lines)), key=lambda at: -lines[at].node.total_ns):
+    heavy = weights or [line.node.total_ns for line in lines]
+    for at in sorted(range(len(lines)), key=lambda at: -heavy[at]):
         line: int = at
         above: list[int] = []
         while line >= 0 and line not in kept:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 from autoinstr.report import summary, text
 from autoinstr.report.clock import alignment_lines
 from autoinstr.report.csv_format import guarded
+from autoinstr.report.layout import Column, layout
 from autoinstr.report.serving import REQUEST_COLUMNS, STEP_COLUMNS, requests_of, steps_of
 from autoinstr.report.streams import Tick, no_tick
 
@@ -33,14 +34,6 @@ NOTHING = {
 }
 
 
-class Column(NamedTuple):
-    """One column of a listing; `drop` says how soon a narrow terminal goes without it (0: never)."""
-
-    heading: str
-    cell: Callable[[Any], str]
-    drop: int = 0
-
-
 def request_report(run: Run, look: Look, tick: Tick = no_tick) -> Iterator[str]:
     """The lines of `--table requests`."""
     rows = requests_of(run, tick)
@@ -61,7 +54,7 @@ def step_report(run: Run, look: Look, tick: Tick = no_tick) -> Iterator[str]:
     if rows:
         yield f"{run.path}: {text.count(len(rows), 'step')}{f' of phase {look.phase}' if look.phase else ''}"
         yield ""
-        yield from _layout(_PHASES, summary.by_phase(rows), look.width)
+        yield from layout(_PHASES, summary.by_phase(rows), look.width)
         yield ""
         yield from _listing(_step_columns(rows), ordered(rows, look.sort), look)
     elif everything:
@@ -114,23 +107,9 @@ def _trouble(run: Run) -> Iterator[str]:
 
 def _listing(columns: list[Column], rows: Sequence[Any], look: Look) -> Iterator[str]:
     shown = rows[: look.limit] if look.limit else rows
-    yield from _layout(columns, shown, look.width)
+    yield from layout(columns, shown, look.width)
     if len(shown) < len(rows):
         yield f"… {text.count(len(rows) - len(shown), 'more line')} (--limit 0 shows all, --sort puts the largest first)"
-
-
-def _layout(columns: list[Column], rows: Sequence[Any], width: int) -> Iterator[str]:
-    """The first column is a name and at the left; all others are figures."""
-    there = [column for column in columns if any(column.cell(row) for row in rows) or not column.drop]
-    cells = [[column.heading, *(column.cell(row) for row in rows)] for column in there]
-    widths = [max(map(text.width, column)) for column in cells]
-    while sum(widths[1:]) + 2 * len(widths[1:]) + min(widths[0], NAME_WIDTH) > width and any(column.drop for column in there):
-        at = max(range(len(there)), key=lambda at: there[at].drop)
-        for each in (there, cells, widths):
-            del each[at]
-    widths[0] = min(widths[0], max(NAME_WIDTH, width - sum(widths[1:]) - 2 * len(widths[1:])))
-    for line in zip(*cells):
-        yield "  ".join([text.fitted(line[0], widths[0], keep_end=True), *(cell.rjust(size) for cell, size in zip(line[1:], widths[1:]))])
 
 
 def _request_columns(rows: Sequence[Request]) -> list[Column]:
@@ -138,7 +117,7 @@ def _request_columns(rows: Sequence[Request]) -> list[Column]:
     zero = min(row.first_ns for row in rows)
     engine = summary.from_engine_only(rows)
     return [
-        Column("request", lambda row: text.printable(row.name)),
+        Column("request", lambda row: text.printable(row.name), least=NAME_WIDTH, keep_end=True),
         Column("arrived", lambda row: "+" + text.duration(row.first_ns - zero)),
         Column("queue", lambda row: _time(row.queue_ns), 2),
         Column("engine TTFT" if engine else "TTFT", lambda row: _time(row.engine_ttft_ns if engine else row.ttft_ns)),
@@ -155,7 +134,7 @@ def _request_columns(rows: Sequence[Request]) -> list[Column]:
 def _step_columns(rows: Sequence[Step]) -> list[Column]:
     zero = min(row.start_ns for row in rows)
     return [
-        Column("step", lambda row: f"{row.index:,}"),
+        Column("step", lambda row: f"{row.index:,}", least=NAME_WIDTH),
         Column("phase", lambda row: text.printable(row.phase or "?")),
         Column("start", lambda row: "+" + text.duration(row.start_ns - zero)),
         Column("duration", lambda row: _time(row.duration_ns)),
@@ -174,7 +153,7 @@ def _step_columns(rows: Sequence[Step]) -> list[Column]:
 
 
 _PHASES = [
-    Column("phase", lambda one: text.printable(one.phase)),
+    Column("phase", lambda one: text.printable(one.phase), least=NAME_WIDTH),
     Column("steps", lambda one: _count(one.steps)),
     Column("mean", lambda one: _time(one.mean_ns)),
     Column("p50", lambda one: _time(one.p50_ns)),

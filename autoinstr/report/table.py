@@ -7,29 +7,32 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from autoinstr.report import listing, summary, text
 from autoinstr.report.clock import alignment_lines
+from autoinstr.report.columns import columns_of, phases_shown, share, weights_of
 from autoinstr.report.findings import findings_of
+from autoinstr.report.layout import layout
 from autoinstr.report.lines import Line, chosen
-from autoinstr.report.processes import Process, kept, overhead, processes_of
+from autoinstr.report.processes import MODULES, Process, kept, overhead, processes_of
 from autoinstr.report.ranks import Group, groups_of
+from autoinstr.report.screen import Wanted, fitting
 from autoinstr.report.serving import Serving
 from autoinstr.report.stats import NO_PHASE, no_such_phase
 from autoinstr.report.streams import Tick, no_tick
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from autoinstr.recording.reader import Run
-    from autoinstr.report.folding import Node
 
 FULL_TABLES = 4  # processes with a table of their own; the others are listed
-NAMES_WIDTH = 20  # module and class get no less
+FEW_ALIKE = 3  # processes like one with a table that have a line each; of more, one line says how they differ
 MAX_NOTES = 8  # lines of one kind of trouble
-HEADINGS = ("total", "share", "calls", "mean", "self")
+MAX_FINDINGS = 4
+SMALL = 0.01  # of the time of a process: functions that took less are one line where all is to fit one screen
 
 
 class Look(NamedTuple):
-    """How the table is to be shown: columns of the terminal, its encoding, most lines a process (0: all), order, which table, and the
-    only phase wanted (None: all; NO_PHASE: ranges that are in none)."""
+    """How the table is to be shown: columns of the terminal, its encoding, most lines of a table (0: all), order, which table, the only
+    phase wanted (None: all; NO_PHASE: ranges that are in none), and the lines that all tables are to fit in (0: `limit` alone counts)."""
 
     width: int = 80
     encoding: str = "utf-8"
@@ -37,6 +40,16 @@ class Look(NamedTuple):
     sort: str = "tree"
     table: str = "modules"
     phase: str | None = None
+    screen: int = 0
+
+
+class Table(NamedTuple):
+    """The lines of one domain of a process, before any are left out."""
+
+    heading: str
+    lines: list[Line]
+    modules: bool
+    small: bool
 
 
 def write(run: Run, stream: TextIO, look: Look, tick: Tick = no_tick) -> None:
@@ -60,97 +73,119 @@ def _report(run: Run, look: Look, tick: Tick) -> Iterator[str]:
     total = sum(one.ranges for one in processes)
     of_phase = f" of phase {look.phase}" if look.phase else ""
     many = text.count(len(processes), "process", "processes")
-    yield f"{run.path}: {many}, {text.count(total, 'range')}{of_phase}, {_costs(run, processes)}"
-    yield from summary.request_lines(serving.requests(), look.width)
-    yield from summary.step_lines(serving.steps(), look.width)
+    top = [f"{run.path}: {many}, {text.count(total, 'range')}{of_phase}, {_costs(run, processes)}"]
+    top += summary.request_lines(serving.requests(), look.width)
+    top += summary.step_lines(serving.steps(), look.width)
     if look.phase and not total:
-        yield no_such_phase(look.phase, (phase for one in processes for phase in one.phases))
-    for group in groups[:FULL_TABLES]:
-        yield from _process_table(group, look)
-    shown = {group.busiest.index for group in groups[:FULL_TABLES]}
-    others = [one for one in processes if one.ranges and one.index not in shown]
+        top.append(no_such_phase(look.phase, (phase for one in processes for phase in one.phases)))
+    groups.sort(key=lambda group: not any(table.modules for table in _tables(group, look)))  # else the busiest first
+    sections = [(_title(group, look), _tables(group, look)) for group in groups[:FULL_TABLES]]
+    below = list(_below(run, look, groups, processes))
+    limits = iter(_limits(sections, len(top) + len(below), look))
+    yield from top
+    for titles, tables in sections:
+        yield from titles
+        for table in tables:
+            yield from _small(table) if table.small else _lines(table, next(limits), look)
+    yield from below
+    yield _next_command(run.path, sum(calls for one in processes for calls, _ in one.phases.values()))
+
+
+def _title(group: Group, look: Look) -> list[str]:
+    process = group.busiest
+    counts = f"{text.count(process.ranges, 'range')} in {text.count(process.threads, 'thread')}"
+    lines = ["", f"{process.label}: {counts}, {text.duration(process.busy_ns)} inside ranges"]
+    if any(phase != NO_PHASE for phase in process.phases):
+        times = [f"{phase} {text.duration(time)}" for phase, (_, time) in process.phases.items()]
+        columns = look.phase is None and any(phases_shown(whole) for whole in group.lines.values())
+        lines += text.packed("by phase", [*times, "below: mean of a call"] if columns else times, look.width)
+    return lines
+
+
+def _tables(group: Group, look: Look) -> list[Table]:
+    """Those of modules first, those that are only named last."""
+    tables = []
+    for domain, lines in group.lines.items():
+        modules = any(line.node.cls for line in lines)
+        small = bool(look.screen) and not modules and sum(line.node.self_ns for line in lines) < SMALL * group.busiest.busy_ns
+        tables.append(Table("module" if domain == MODULES else domain, lines, modules, small))
+    return sorted(tables, key=lambda table: (not table.modules, table.small))
+
+
+def _limits(sections: Sequence[tuple[list[str], list[Table]]], other: int, look: Look) -> list[int]:
+    """Most lines of each table, in order."""
+    tables = [table for _, tables in sections for table in tables if not table.small]
+    if not look.screen:
+        return [look.limit] * len(tables)
+    around = sum(len(titles) + sum(table.small for table in mine) for titles, mine in sections)
+    return fitting([Wanted(len(table.lines), table.modules) for table in tables], look.screen - 1 - other - around - len(tables))
+
+
+def _small(table: Table) -> Iterator[str]:
+    calls, time = sum(line.node.calls for line in table.lines), sum(line.node.self_ns for line in table.lines)
+    yield f"{table.heading}: {text.count(calls, 'range')}, {text.duration(time)} inside ranges (--limit 0 shows all)"
+
+
+def _lines(table: Table, limit: int, look: Look) -> Iterator[str]:
+    everything = sum(line.node.self_ns for line in table.lines)
+    shown, hidden = chosen(table.lines, limit, look.sort, weights_of(table.lines))
+    columns = columns_of(table.heading, table.lines, flat=look.sort != "tree", width=look.width, by_phase=look.phase is None)
+    yield from layout(columns, shown, look.width)
+    if hidden and look.sort != "tree":
+        yield f"… {text.count(len(hidden), 'more line')} (--limit 0 shows all)"
+    elif hidden:
+        most = max(line.node.total_ns for line in hidden)
+        yield f"… {text.count(len(hidden), 'more line')}, each at most {share(most, everything)} (--limit 0 shows all)"
+
+
+def _below(run: Run, look: Look, groups: list[Group], processes: list[Process]) -> Iterator[str]:
+    """What follows the tables: processes without one, findings, trouble."""
+    others = [line for group in groups[:FULL_TABLES] for line in _alike(group)]
+    rest = [one for group in groups[FULL_TABLES:] for one in group.processes]
+    others += _few([_line_of(one) for one in rest])
     if others:
         yield ""
         yield "built like a process above, or less busy (--process PID shows the table of one):"
-        yield from _few([f"  {one.label}: {text.count(one.ranges, 'range')}, {text.duration(one.busy_ns)} inside ranges" for one in others])
+        yield from others
     yield ""
-    yield from _few([f"* {finding.words}" for finding in findings_of(groups, processes)])
+    yield from _few([f"* {finding.words}" for finding in findings_of(groups, processes)], MAX_FINDINGS)
     idle = [one.label for one in processes if not one.ranges]
     if idle:
         yield ("recorded nothing: " if look.phase is None else "nothing in this phase: ") + "; ".join(_few(idle))
     yield from (f"! {line}" for line in alignment_lines(run.recordings))
     yield from _few([f"! {note}" for one in processes for note in one.notes])
     yield from _few([f"! {problem}" for problem in [*run.problems, *(problem for one in processes for problem in one.recording.problems)]])
-    yield _next_command(run.path, sum(calls for one in processes for calls, _ in one.phases.values()))
 
 
-def _process_table(group: Group, look: Look) -> Iterator[str]:
-    process = group.busiest
-    yield ""
-    threads = text.count(process.threads, "thread")
-    yield f"{process.label}: {text.count(process.ranges, 'range')} in {threads}, {text.duration(process.busy_ns)} inside ranges"
-    if any(phase != NO_PHASE for phase in process.phases):
-        shares = [f"{phase} {text.count(calls, 'range')}, {text.duration(time)}" for phase, (calls, time) in process.phases.items()]
-        yield from text.packed("by phase", shares, look.width)
-    for domain, whole in group.lines.items():
-        everything = sum(line.node.self_ns for line in whole)
-        lines, hidden = chosen(whole, look.limit, look.sort)
-        label = "module" if domain == "Module" else domain
-        yield from _columns(label, lines, everything, look)
-        if hidden and look.sort != "tree":
-            yield f"… {text.count(len(hidden), 'more line')} (--limit 0 shows all)"
-        elif hidden:
-            most = max(line.node.total_ns for line in hidden)
-            yield f"… {text.count(len(hidden), 'more line')}, each at most {_share(most, everything)} (--limit 0 shows all)"
+def _alike(group: Group) -> Iterator[str]:
+    """The processes of a group that have no table."""
+    others = sorted((one for one in group.processes if one is not group.busiest), key=lambda one: one.index)
+    if len(others) <= FEW_ALIKE:
+        yield from map(_line_of, others)
+        return
+    times = sorted((one.busy_ns, one.label) for one in group.processes)
+    middle = times[len(times) // 2][0]
+    yield (
+        f"  {len(group.processes):,} like {group.busiest.label}: inside ranges {text.duration(times[0][0])} ({times[0][1]}) to "
+        f"{text.duration(times[-1][0])}, median {text.duration(middle)}"
+    )
 
 
-def _columns(heading: str, lines: list[Line], everything: int, look: Look) -> Iterator[str]:
-    everything_there = [HEADINGS, *(_figures(line.node, everything) for line in lines)]
-    flat = look.sort != "tree"
-    bar = 10 if look.width >= 110 else 0
-    columns = list(range(len(HEADINGS)))
-    for narrow in (3, 1, 2, None):  # a narrow terminal goes without the mean first, then without the share
-        figures = [[row[at] for at in columns] for row in everything_there]
-        widths = [max(map(len, column)) for column in zip(*figures)]
-        room = look.width - sum(widths) - 2 * len(widths) - (bar + 2 if bar else 0)
-        if room >= NAMES_WIDTH or narrow is None:
-            break
-        columns.remove(narrow)
-    room = max(room, NAMES_WIDTH)
-    names = [heading, *("  " * line.depth + line.label for line in lines)]
-    classes = ["class", *(line.node.cls for line in lines)]
-    wanted, wanted_cls = max(map(text.width, names)), max(map(text.width, classes))
-    # The path says more than the class: it gets what it needs as long as a class can still be told.
-    name_room = max(8, min(wanted, room - min(wanted_cls, 14) - 2))
-    cls_room = max(4, min(wanted_cls, room - name_room - 2))
-    for at, (name, cls, row) in enumerate(zip(names, classes, figures)):
-        cells = "  ".join(cell.rjust(size) for cell, size in zip(row, widths))
-        line = f"{text.fitted(name, name_room, keep_end=flat)}  {text.fitted(cls, cls_room)}  {cells}"
-        if bar and at and everything:
-            line += "  " + "█" * min(bar, round(bar * lines[at - 1].node.total_ns / everything))
-        yield line
-
-
-def _figures(node: Node, everything: int) -> tuple[str, ...]:
-    if not node.calls:
-        return ("",) * len(HEADINGS)
-    mean = text.duration(node.total_ns / node.calls)
-    return (text.duration(node.total_ns), _share(node.total_ns, everything), f"{node.calls:,}", mean, text.duration(node.self_ns))
-
-
-def _share(part: int, everything: int) -> str:
-    return f"{100 * part / everything:.1f}%" if everything else "-"
+def _line_of(process: Process) -> str:
+    return f"  {process.label}: {text.count(process.ranges, 'range')}, {text.duration(process.busy_ns)} inside ranges"
 
 
 def _costs(run: Run, processes: list[Process]) -> str:
     """What recording missed, and what it took."""
-    share = overhead(processes)
+    part = overhead(processes)
     dropped = f"{sum(recording.dropped for recording in run.recordings):,} dropped"
-    return dropped if share is None else f"{dropped}, estimated overhead {100 * share:.1f}%"
+    if part is None:
+        return dropped
+    return f"{dropped}, estimated overhead " + (f"{100 * part:.1f}%" if part >= 0.001 else "under 0.1%")
 
 
-def _few(lines: list[str]) -> list[str]:
-    return lines if len(lines) <= MAX_NOTES else [*lines[: MAX_NOTES - 1], f"… and {len(lines) - MAX_NOTES + 1:,} more"]
+def _few(lines: list[str], most: int = MAX_NOTES) -> list[str]:
+    return lines if len(lines) <= most else [*lines[: most - 1], f"… and {len(lines) - most + 1:,} more"]
 
 
 def _next_command(path: str, total: int) -> str:

@@ -46,10 +46,10 @@ def packed(label: str, pieces: list[str], columns: int) -> list[str]:
 
 def duration(ns: float) -> str:
     """Four significant digits at most: "1.234 s", "56.7 ms", "8.9 µs", "120 ns"."""
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        if ns >= size:
+    for unit, size, least in (("s", 1e9, 0.99995e9), ("ms", 1e6, 0.99995e6), ("µs", 1e3, 999.5)):
+        if ns >= least:
             figure = ns / size
-            return f"{figure:.3f} {unit}" if figure < 10 else f"{figure:.2f} {unit}" if figure < 100 else f"{figure:.1f} {unit}"
+            return f"{figure:.3f} {unit}" if figure < 9.9995 else f"{figure:.2f} {unit}" if figure < 99.995 else f"{figure:.1f} {unit}"
     return f"{ns:.0f} ns"
 
 

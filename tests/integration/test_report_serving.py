@@ -74,7 +74,26 @@ def test_the_default_table_sums_up_requests_and_steps_and_says_the_phases_of_eac
         "idle 1, mean 10.00 ms"
     )
     head = next(at for at, line in enumerate(lines) if line.startswith("Worker"))
-    assert lines[head + 1] == "by phase: decode 15 ranges, 22.50 ms; prefill 5 ranges, 7.500 ms; mixed 5 ranges, 7.500 ms"
+    assert lines[head + 1] == "by phase: decode 22.50 ms; prefill 7.500 ms; mixed 7.500 ms; below: mean of a call"
+    table = [words(line) for line in lines[head + 2 : head + 6]]
+    assert table[0] == "module class total share calls mean self prefill % mixed % decode %"
+    assert table[2] == "layers.0 Layer 10.00 ms 66.7% 5 2.000 ms 10.00 ms 2.000 ms 67 2.000 ms 67 2.000 ms 67"
+
+
+@pytest.mark.parametrize(
+    ("width", "heading"),
+    [
+        (106, "module class total share calls self prefill % mixed % decode %"),
+        (96, "module class total share calls self prefill mixed decode"),
+        (81, "module total share calls self prefill mixed decode"),
+        (74, "module total share self prefill mixed decode"),
+        (67, "module total share prefill mixed decode"),
+        (57, "module total share mixed decode"),
+    ],
+)
+def test_a_narrow_terminal_keeps_what_each_phase_costs_as_long_as_it_can(served: Path, width: int, heading: str) -> None:
+    found = [line for line in text(served, width=width) if line.startswith("module")]
+    assert [words(line) for line in found] == [heading]
 
 
 def test_rows_of_the_json_report_are_split_by_phase_and_add_up(served: Path) -> None:

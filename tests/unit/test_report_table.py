@@ -20,6 +20,10 @@ def render(*recordings: FakeRecording, problems: tuple[str, ...] = (), **look: o
     return out.getvalue().splitlines()
 
 
+def words(line: str) -> str:
+    return " ".join(line.split())
+
+
 def modules(lines: list[str]) -> list[str]:
     """First two columns of the first table."""
     start = next(at for at, line in enumerate(lines) if line.startswith("module "))
@@ -131,6 +135,75 @@ def test_function_ranges_are_listed_by_message_under_their_domain() -> None:
     assert [line.split()[0] for line in lines[at + 1 : at + 3]] == ["execute_model", "sample"]
 
 
+def phased(*phases: str | None) -> list[Event]:
+    """A pass of a model in each of these phases, of which the n-th takes n times as long."""
+    events: list[Event] = []
+    for at, phase in enumerate(phases, 1):
+        start = 100_000 * at
+        if phase is not None:
+            events.append(Event(start, start + 9_000 * at, "", "", domain="vllm", root="", message="step", fields={"phase": phase}))
+        events.append(Event(start + 1, start + 1 + 8_000 * at, "", "Net"))
+        events.append(Event(start + 2, start + 2 + 2_000 * at, "layer", "Layer"))
+    return events
+
+
+def test_what_a_module_costs_in_each_phase_is_in_columns_beside_the_sums() -> None:
+    lines = render(FakeRecording(phased("prefill", "decode", "decode", None)), width=160)
+    at = next(at for at, line in enumerate(lines) if line.startswith("module "))
+    assert words(lines[at]) == "module class total share calls mean self prefill % decode % no phase %"
+    # 2, 4 + 6 and 8 µs; of 80 µs altogether, and of 8, 40 and 32 µs in the phases
+    assert words(lines[at + 2]) == "layer Layer 20.00 µs 25.0% 4 5.000 µs 20.00 µs 2.000 µs 25 5.000 µs 25 8.000 µs 25"
+
+
+def test_there_are_no_columns_of_phases_where_one_phase_is_all_there_is_or_was_asked_for() -> None:
+    assert "decode" not in next(line for line in render(FakeRecording(phased("decode", "decode"))) if line.startswith("module "))
+    both = FakeRecording(phased("prefill", "decode"))
+    assert "decode" in next(line for line in render(both) if line.startswith("module "))
+    assert "decode" not in next(line for line in render(both, phase="decode") if line.startswith("module "))
+
+
+def test_a_phase_with_next_to_no_time_has_no_column_and_many_phases_have_four() -> None:
+    rare = [*phased("decode", "mixed"), *(event._replace(start=event.start + 10**7, end=event.start + 10**7 + 50 * (event.cls == "Net"))
+            for event in phased("idle"))]  # fmt: skip
+    heading = next(line for line in render(FakeRecording(rare), width=160) if line.startswith("module "))
+    assert "mixed" in heading and "decode" in heading and "idle" not in heading
+    many = next(line for line in render(FakeRecording(phased(*"abcdef")), width=200) if line.startswith("module "))
+    assert many.split()[7::2] == ["f", "e", "d", "c"]
+
+
+def test_functions_have_no_column_of_classes() -> None:
+    lines = render(FakeRecording([Event(0, 10, "", "", domain="vllm", root="", message="sched.schedule")]))
+    assert words(next(line for line in lines if line.startswith("vllm"))) == "vllm total share calls mean self"
+
+
+def served(functions: int, layers: int) -> list[FakeRecording]:
+    """Three processes like a vLLM run's; the heaviest function of each is named last."""
+    rest = [
+        FakeRecording(
+            [Event(1000 * n, 1000 * n + 100 + n, "", "", domain="vllm", root="", message=f"{role}.{n}") for n in range(functions)],
+            pid=pid,
+            roles=[role],
+        )
+        for pid, role in enumerate(("MainProcess", "EngineCore"), 1)
+    ]
+    modules = [Event(1, 10**7, "", "Net"), *(Event(5_000 * n, 5_000 * n + 1_000, f"part{n}", "Part") for n in range(1, layers + 1))]
+    worker = FakeRecording([*modules, *(event._replace(end=event.start + 1) for event in rest[0].events)], pid=3, roles=["Worker"])
+    return [*rest, worker]
+
+
+@pytest.mark.parametrize(("functions", "layers"), [(30, 100), (30, 8), (2, 200), (200, 3)])
+def test_a_whole_run_fits_the_screen_modules_first(functions: int, layers: int) -> None:
+    lines = render(*served(functions, layers), screen=46)
+    shown = sum(bool(re.search(r"\b(Part|Net)  +\d", line)) for line in lines)
+    assert shown == layers + 1 or len(lines) == 46  # no room is left over while modules want it
+    assert len(lines) <= 46
+    assert next(line for line in lines if re.match(r"(module|vllm)\b", line)).startswith("module")
+    assert any(line.startswith(f"EngineCore.{functions - 1} ") for line in lines)
+    assert "vllm: " in "\n".join(lines)  # the Worker's functions take next to nothing: one line
+    everything = render(*served(functions, layers), limit=0)
+    assert sum(line.startswith(("EngineCore.", "MainProcess.")) for line in everything) == 3 * functions
+
+
 @given(
     st.lists(st.tuples(st.text(max_size=12), st.text(max_size=12), st.text(max_size=12)), min_size=1, max_size=6),
     st.sampled_from(["utf-8", "ascii", "latin-1"]),
@@ -162,9 +235,14 @@ def test_the_table_fits_the_terminal(width: int) -> None:
         (123_456, "123.5 µs"),
         (1_234_567, "1.235 ms"),
         (65_432_100_000, "65.43 s"),
+        (9_999_975, "10.00 ms"),
+        (99_999, "100.0 µs"),
+        (999_960, "1.000 ms"),
+        (999_940, "999.9 µs"),
+        (999.6, "1.000 µs"),
     ],
 )
-def test_durations(ns: int, shown: str) -> None:
+def test_durations(ns: float, shown: str) -> None:
     assert text.duration(ns) == shown
 
 
