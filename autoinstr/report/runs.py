@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from autoinstr.errors import RecordingError, UsageError
 from autoinstr.recording.format import SUFFIX
 from autoinstr.recording.reader import Run, open_run
+from autoinstr.report.missing import missing
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def find(path: str, *, latest: bool = False) -> Run:
     """Open the run directory at `path`, or the only (with `latest` the newest) one directly below it.
 
-    Processes are ordered: those without a rank by their start, then ranks. UsageError names the runs where there is a choice,
+    Processes are ordered: those without a rank by their start, then ranks; `problems` also names those that are missing. UsageError names the runs where there is a choice,
     RecordingError says why nothing there can be read."""
     if os.path.isfile(path) and path.endswith(SUFFIX):
         folder = os.path.dirname(path) or "."
@@ -29,7 +30,11 @@ def find(path: str, *, latest: bool = False) -> Run:
     if run.problems and not run.recordings:
         more = f" (and {len(run.problems) - 1} more files like it)" if len(run.problems) > 1 else ""
         raise RecordingError(f"nothing can be read: {run.problems[0]}{more}")
-    return Run(run.path, sorted(run.recordings, key=_order), run.problems)
+    if not run.recordings:
+        raise RecordingError(
+            f"{run.path}: holds no recording: no process has recorded anything there (autoinstr doctor -- <your command> says why)"
+        )
+    return Run(run.path, sorted(run.recordings, key=_order), [*run.problems, *missing(run.recordings)])
 
 
 def runs_below(path: str) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from autoinstr.recording import format as f
 from tests.conftest import REPO, clean_environment
 from tests.recordings import make_recording
 
@@ -141,6 +142,53 @@ def test_one_unreadable_file_among_good_ones_is_named_and_the_rest_shown(run_dir
     assert len(json.loads(done.stdout)["rows"]) == 4
     assert "host-12-00000000.airec" in json.loads(done.stdout)["problems"][0]
     assert "autoinstr: warning: " in done.stderr.decode()
+
+
+def test_a_missing_rank_and_a_newer_file_are_named_in_every_format_and_the_rest_is_shown(tmp_path: Path) -> None:
+    for rank in (0, 1, 3):
+        make_recording(str(tmp_path), CALLS, pid=20 + rank, header={"roles": ["Worker"], "rank": rank, "world_size": 4})
+    newer = bytearray(next(tmp_path.glob("*-20-*")).read_bytes())
+    newer[8 * f.H_VERSION] = f.VERSION + 1
+    (tmp_path / "host-30-00000000.airec").write_bytes(newer)
+    gaps = [
+        "rank 2 of 4 is missing: this run has no recording of it",
+        "there is no EngineCore beside Worker: what scheduled its steps is missing",
+    ]
+    unread = f"format version {f.VERSION + 1} is newer than this autoinstr reads ({f.VERSION}); use a newer one"
+    table = report(tmp_path)
+    assert table.returncode == 0
+    lines = table.stdout.decode().splitlines()
+    assert f"{tmp_path}: 3 processes, 12 ranges" in lines[0]
+    assert lines[-4].startswith("! ") and lines[-4].endswith(unread)
+    assert lines[-3:-1] == [f"! {gap}" for gap in gaps]
+    for kind in ("json", "csv", "pftrace", "chrome"):
+        done = report(tmp_path, "--format", kind, "-o", "-")
+        said = done.stderr.decode().splitlines()
+        assert done.returncode == 0
+        assert said[0].startswith("autoinstr: warning: ") and said[0].endswith(unread)
+        assert said[1:] == [f"autoinstr: warning: {gap}" for gap in gaps]
+        if kind == "json":
+            assert json.loads(done.stdout)["problems"][1:] == gaps
+            assert len(json.loads(done.stdout)["rows"]) == 12
+    for name in tmp_path.glob("*-2?-*"):
+        name.unlink()
+    alone = report(tmp_path)
+    assert alone.returncode == 1
+    assert f"nothing can be read: {tmp_path / 'host-30-00000000.airec'}: {unread}" in errors(alone)
+
+
+def test_a_run_in_which_nothing_was_recorded(tmp_path: Path) -> None:
+    (tmp_path / "control").write_text("off")
+    none = report(tmp_path)
+    assert none.returncode == 1
+    assert f"{tmp_path}: holds no recording: no process has recorded anything there" in errors(none)
+    make_recording(str(tmp_path), [], pid=7)
+    table = report(tmp_path)
+    assert table.returncode == 0
+    assert "recorded nothing: MainProcess, pid 7" in table.stdout.decode().splitlines()
+    assert table.stdout.decode().splitlines()[-1].startswith("next: autoinstr doctor -- ")
+    loaded = json.loads(report(tmp_path, "--format", "json").stdout)
+    assert (loaded["rows"], [one["pid"] for one in loaded["processes"]]) == ([], [7])
 
 
 def test_bad_input_is_one_clear_line(run_directory: Path, tmp_path: Path) -> None:
