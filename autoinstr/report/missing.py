@@ -25,8 +25,8 @@ def missing(recordings: Sequence[Recording]) -> list[str]:
         gaps = _gaps(ranks, size)
         if gaps:
             which = [str(low) if low == high else f"{low}-{high}" for low, high in gaps[:MOST_GAPS]] + ["…"] * (len(gaps) > MOST_GAPS)
-            one = len(gaps) == 1 and gaps[0][0] == gaps[0][1]
-            words = ("rank", "is", "of it") if one else ("ranks", "are", "of them")
+            single = len(gaps) == 1 and gaps[0][0] == gaps[0][1]
+            words = ("rank", "is", "of it") if single else ("ranks", "are", "of them")
             lines.append(f"{words[0]} {', '.join(which)} of {size} {words[1]} missing: this run has no recording {words[2]}")
     roles = {role for one in recordings for role in one.roles}
     for there, other, what in TOGETHER:

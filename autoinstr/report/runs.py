@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def find(path: str, *, latest: bool = False) -> Run:
     """Open the run directory at `path`, or the only (with `latest` the newest) one directly below it.
 
-    Processes are ordered: those without a rank by their start, then ranks; `problems` also names those that are missing. UsageError names the runs where there is a choice,
-    RecordingError says why nothing there can be read."""
+    Processes are ordered: those without a rank by their start, then ranks; `problems` also names those that are missing. UsageError names
+    the runs where there is a choice, RecordingError says why nothing there can be read."""
     if os.path.isfile(path) and path.endswith(SUFFIX):
         folder = os.path.dirname(path) or "."
         raise UsageError(f"{path}: is one process's recording; give the run directory: autoinstr report {shlex.quote(folder)}")
