@@ -6,31 +6,36 @@ Nothing is guessed: a finding compares figures of one run that should be alike, 
 from __future__ import annotations
 
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from autoinstr.report import text
 from autoinstr.report.processes import overhead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from autoinstr.report.folding import Node
     from autoinstr.report.lines import Line
     from autoinstr.report.processes import Process
     from autoinstr.report.ranks import Group
 
-ALIKE = 4  # of fewer layers or ranks none is unlike the others: two of two tell nothing (ranks: LEAST_RANKS)
+ALIKE = 4  # of fewer layers none is unlike the others
 LEAST_RANKS = 2
 OUTLIER = 1.25  # times the median layer
 SLOW_RANK = 1.1  # times the median rank
-SPREAD = 5.0  # times the median distance from the median: what is usual between these layers is no finding
+SPREAD, SPREAD_OF_RANKS = 5.0, 3.0  # times the median distance from the median: what is usual between these is no finding
 WORTH = 0.005  # of the time inside ranges of the process and domain
 MOSTLY = 0.5  # of what an entry takes more, to name the one below it that takes it
 HEAVY = 0.05  # of the time inside ranges, for what recording costs
+NAMED = 2  # others that stand out in the same place
+
+_Key = TypeVar("_Key")
 
 
 class Finding(NamedTuple):
     """One line of prose. `kind` is outlier, rank or overhead; the place is a process's index, a domain and a line's path ("" where it is
-    none in particular); `excess_ns` is the time beyond what is usual, by which findings are ordered."""
+    none in particular); `excess_ns` is the time beyond what is usual, by which findings are ordered. All that stands out in one place is
+    one finding, so that there are never more than there are lists of layers and outermost modules."""
 
     kind: str
     words: str
@@ -38,6 +43,20 @@ class Finding(NamedTuple):
     domain: str = ""
     path: str = ""
     excess_ns: float = 0.0
+
+
+class _Excess(NamedTuple):
+    """What one layer or process takes beyond the others in one phase: times what is usual, nanoseconds of a call, calls."""
+
+    phase: str | None
+    ratio: float
+    mean_ns: float
+    usual_ns: float
+    calls: int
+
+    @property
+    def ns(self) -> float:
+        return (self.mean_ns - self.usual_ns) * self.calls
 
 
 def findings_of(groups: Sequence[Group], processes: Sequence[Process]) -> list[Finding]:
@@ -53,72 +72,103 @@ def findings_of(groups: Sequence[Group], processes: Sequence[Process]) -> list[F
 
 
 def outliers(process: Process, domain: str, lines: Sequence[Line]) -> Iterator[Finding]:
-    """Entries of folded lists whose mean call takes longer than the other entries'."""
-    everything = sum(line.node.self_ns for line in lines)
+    """Lists of alike layers of which some have calls that take longer, on the mean, than the others'. So may a layer beside the list that
+    is of its class and built otherwise."""
+    worth = WORTH * sum(line.node.self_ns for line in lines)
     for at, line in enumerate(lines):
-        members = line.node.members
-        if line.parent >= 0 and lines[line.parent].node.members.keys() == members.keys():
-            continue  # a line below the list's own
+        if not line.node.folded:
+            continue
+        apart = _apart(lines, line)
+        found: dict[str, list[_Excess]] = {}
         for phase in line.node.phases:
-            for number, ratio, excess in _unlike({n: by[phase].mean_ns for n, by in members.items() if phase in by and by[phase].calls}):
-                calls = members[number][phase].calls
-                if excess * calls < WORTH * everything:
-                    continue
-                where = _where_below(lines, at, phase, number, excess * calls)
-                words = f"{_entry(line, number)} takes {ratio:.1f} × the median of {line.path}{_in(phase)}"
-                words += f" (+{text.duration(excess)} a call, {text.count(calls, 'call')}){where}"
-                yield Finding("outlier", words, process.index, domain, line.path, excess * calls)
+            alike = {_entry(line, n): by[phase] for n, by in line.node.members.items() if phase in by and by[phase].calls}
+            if len(alike) < ALIKE:
+                continue
+            usual, bound = _usual([one.mean_ns for one in alike.values()], OUTLIER, SPREAD)
+            others = {name: by.phases[phase] for name, by in apart.items() if phase in by.phases and by.phases[phase].calls}
+            for name, figures in {**alike, **others}.items():
+                excess = _Excess(phase, figures.mean_ns / usual if usual else 0.0, figures.mean_ns, usual, figures.calls)
+                if usual and figures.mean_ns >= bound and excess.ns >= worth:
+                    found.setdefault(name, []).append(excess)
+        if found:
+            (name, most), *more = _ordered(found.items())
+            words = f"{name}{' (built otherwise)' if name in apart else ''} takes {most[0].ratio:.1f} × the median of {line.path}"
+            more_a_call = text.duration(most[0].mean_ns - most[0].usual_ns)
+            words += f"{_in(most[0].phase)} (+{more_a_call} a call, {text.count(most[0].calls, 'call')})"
+            words += ("" if name in apart else _where_below(lines, at, name, most[0])) + _also(most) + _more([one[0] for one in more])
+            yield Finding("outlier", words, process.index, domain, line.path, sum(one.ns for each in found.values() for one in each))
 
 
 def slow_ranks(group: Group, domain: str) -> Iterator[Finding]:
-    """Processes of a group whose outermost lines take longer a call than the others'."""
+    """Outermost modules whose calls take longer in some processes of a group than in the others."""
     if len(group.processes) < LEAST_RANKS:
         return
     lines = group.lines[domain]
     for at, line in enumerate(lines):
         if line.depth or not line.node.calls:
             continue
+        found: dict[int, list[_Excess]] = {}
         for phase in line.node.phases:
             means = {index: mean for index, mean in enumerate(group.mean_ns((domain, at, phase))) if mean is not None}
             if len(means) < LEAST_RANKS:
                 continue
-            usual = min(means.values()) if len(means) == 2 else median(means.values())
-            worst = max(means, key=lambda index: means[index])
-            calls = group.calls[domain, at, phase][worst]
-            excess = means[worst] - usual
-            inside = group.processes[worst].inside_ns
-            if not usual or means[worst] < SLOW_RANK * usual or excess * calls < WORTH * inside:
-                continue
-            process = group.processes[worst]
-            others = "the other" if len(means) == 2 else f"the median of {len(means)} alike"
-            words = f"{process.label} takes {means[worst] / usual:.2f} × {others} in {line.path}{_in(phase)}"
-            words += f" ({text.duration(means[worst])} a call against {text.duration(usual)})"
-            yield Finding("rank", words, process.index, domain, line.path, excess * calls)
+            usual, bound = _usual(list(means.values()), SLOW_RANK, SPREAD_OF_RANKS)
+            for index, mean in means.items():
+                excess = _Excess(phase, mean / usual if usual else 0.0, mean, usual, group.calls[domain, at, phase][index])
+                if usual and mean >= bound and excess.ns >= WORTH * group.processes[index].inside_ns:
+                    found.setdefault(index, []).append(excess)
+        if found:
+            (index, most), *more = _ordered(found.items())
+            process = group.processes[index]
+            others = "the other" if len(group.processes) == 2 else f"the median of {len(group.processes):,} alike"
+            words = f"{process.label} takes {most[0].ratio:.2f} × {others} in {line.path}{_in(most[0].phase)}"
+            words += f" ({text.duration(most[0].mean_ns)} a call against {text.duration(most[0].usual_ns)})"
+            words += _also(most) + _more([group.processes[other].label for other, _ in more])
+            yield Finding("rank", words, process.index, domain, line.path, sum(one.ns for each in found.values() for one in each))
 
 
-def _unlike(means: dict[int, float]) -> Iterator[tuple[int, float, float]]:
-    """(number, times the median, nanoseconds above it) of those that are far above what is usual."""
-    if len(means) < ALIKE:
-        return
-    usual = median(means.values())
-    spread = median(abs(mean - usual) for mean in means.values())
-    for number, mean in means.items():
-        if usual and mean >= OUTLIER * usual and mean - usual > SPREAD * spread:
-            yield number, mean / usual, mean - usual
+def _usual(means: list[float], times: float, spread: float) -> tuple[float, float]:
+    """(the median, how long a call takes at least that is unlike the others); of two the shorter is the usual one."""
+    if len(means) == 2:
+        return min(means), times * min(means)
+    usual = median(means)
+    return usual, max(times * usual, usual + spread * median(abs(mean - usual) for mean in means))
 
 
-def _where_below(lines: Sequence[Line], at: int, phase: str | None, number: int, excess: float) -> str:
-    """"; mostly in mlp.gate": the deepest line below that takes most of the excess."""
-    deepest = None
+def _ordered(found: Iterable[tuple[_Key, list[_Excess]]]) -> list[tuple[_Key, list[_Excess]]]:
+    """The largest excess first, in all and of each."""
+    largest = [(key, sorted(each, key=lambda one: -one.ns)) for key, each in found]
+    return sorted(largest, key=lambda entry: -sum(one.ns for one in entry[1]))
+
+
+def _apart(lines: Sequence[Line], folded: Line) -> dict[str, Node]:
+    """Entries of the same list that are of the same class and stand alone."""
+    head = folded.path.rpartition(".")[0]
+    return {
+        line.path: line.node
+        for line in lines
+        if (line.parent, line.depth, line.node.cls) == (folded.parent, folded.depth, folded.node.cls)
+        and line.node.number is not None
+        and not line.node.folded
+        and line.path.rpartition(".")[0] == head
+    }
+
+
+def _where_below(lines: Sequence[Line], at: int, name: str, excess: _Excess) -> str:
+    """"; mostly in mlp.gate": the deepest line below that takes most of the excess. Lists below have members of their own."""
+    number = next(n for n in lines[at].node.members if _entry(lines[at], n) == name)
+    deepest, other_list = None, None
     for line in lines[at + 1 :]:
         if line.depth <= lines[at].depth:
             break
-        of_all = {n: by[phase] for n, by in line.node.members.items() if phase in by and by[phase].calls}
-        if line.node.members.keys() != lines[at].node.members.keys() or number not in of_all:
+        if other_list is not None and line.depth > other_list:
             continue
-        usual = median(one.mean_ns for one in of_all.values())
+        other_list = line.depth if line.node.folded else None
+        of_all = {n: by[excess.phase] for n, by in line.node.members.items() if excess.phase in by and by[excess.phase].calls}
+        if line.node.folded or number not in of_all:
+            continue
         mine = of_all[number]
-        if (mine.mean_ns - usual) * mine.calls >= MOSTLY * excess:
+        if (mine.mean_ns - median(one.mean_ns for one in of_all.values())) * mine.calls >= MOSTLY * excess.ns:
             deepest = line
     return "" if deepest is None else f"; mostly in {deepest.path[len(lines[at].path) + 1 :]}"
 
@@ -132,3 +182,17 @@ def _entry(line: Line, number: int) -> str:
 
 def _in(phase: str | None) -> str:
     return f" in {phase}" if phase else ""
+
+
+def _also(most: list[_Excess]) -> str:
+    """The other phases, of which the first is said already."""
+    others = [f"{one.phase or 'no phase'} ({one.ratio:.1f} ×)" for one in most[1:]]
+    return f"; also in {', '.join(others)}" if others else ""
+
+
+def _more(names: list[str]) -> str:
+    """Who else stands out in the same place."""
+    if not names:
+        return ""
+    rest = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return f"; too long as well: {', '.join(names[:NAMED])}{rest}"

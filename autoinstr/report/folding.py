@@ -24,13 +24,15 @@ class Node:
     """One module, or several folded ones. `calls` is 0 for a module that was never called itself (a ModuleList).
 
     `phases` has the figures by phase. Of what was folded, `members` has the figures of each entry of the list (by its number), without
-    durations: the entry itself for the list's line, and for lines below it what that entry has there. Empty where nothing was folded."""
+    durations: the entry itself for the list's line (which is `folded`), and for lines below it, up to the next list, what that entry has
+    there. Empty where nothing was folded."""
 
-    __slots__ = ("_signature", "children", "classes", "members", "name", "number", "phases")
+    __slots__ = ("_signature", "children", "classes", "folded", "members", "name", "number", "phases")
 
     def __init__(self, name: str, number: int | None = None) -> None:
         self.name = name
         self.number = number
+        self.folded = False
         self.classes: dict[str, None] = {}
         self.phases: dict[str | None, Figures] = {}
         self.members: dict[int, dict[str | None, Figures]] = {}
@@ -131,6 +133,7 @@ def fold(node: Node) -> None:
                 one.belong(one.number)  # type: ignore[arg-type]  # all alike are numbered
             numbers = ranges_of(one.number for one in alike if one.number is not None)
             first.name = f"{first.name}#{numbers}" if first.name else numbers
+            first.folded = len(alike) > 1
             for other in alike[1:]:
                 first.absorb(other)
         children[key] = first

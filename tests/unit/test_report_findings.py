@@ -112,3 +112,67 @@ def test_many_short_ranges_are_said_to_cost() -> None:
     assert overhead(processes) == pytest.approx(21 * 230 / 10_000)
     assert [one.kind for one in found] == ["overhead"]
     assert "48 %" in found[0].words
+
+
+def test_many_layers_that_stand_out_are_one_finding_that_names_the_first_few() -> None:
+    slow = {3: 6 * MS, 7: 5 * MS, 11: 4 * MS, 15: 3 * MS, 19: 2 * MS}
+    _, _, found = analysed(FakeRecording(forward(0, slow, 24)))
+    assert [one.words for one in found] == [
+        "layers.3 takes 7.0 × the median of layers.[0-23] (+6.000 ms a call, 1 call); mostly in mlp; "
+        "too long as well: layers.7, layers.11 and 2 more"
+    ]
+    assert found[0].excess_ns == 20 * MS
+
+
+def test_a_layer_that_stands_out_in_several_phases_is_one_finding() -> None:
+    events = []
+    for at, (phase, slow) in enumerate((("prefill", 3 * MS), ("decode", 2 * MS), ("decode", 2 * MS), ("mixed", 0))):
+        passed = forward(100 * MS * at + 1, {5: slow})
+        events += [Event(passed[0].start - 1, passed[0].end + 1, domain="vllm", fields={"phase": phase}), *passed]  # type: ignore[operator]
+    _, _, found = analysed(FakeRecording(events))
+    assert [one.words for one in found if one.domain == "Module"] == [
+        "layers.5 takes 3.0 × the median of layers.[0-7] in decode (+2.000 ms a call, 2 calls); mostly in mlp; also in prefill (4.0 ×)"
+    ]
+
+
+def test_a_layer_beside_the_list_that_is_built_otherwise_is_compared_with_it() -> None:
+    for extra, expected in ((4 * MS, ["layers.0 (built otherwise) takes 5.0 × the median of layers.[1-7] (+4.000 ms a call, 1 call)"]), (0, [])):
+        events = forward(0, {0: extra})
+        first = next(event for event in events if event.path == "layers.0.mlp")
+        _, _, found = analysed(FakeRecording([*events, Event(first.start + 1, first.start + 2, "layers.0.mlp.rotary", "Rotary")]))
+        assert [one.words for one in found] == expected
+
+
+def test_lists_in_layers_of_as_many_entries_are_not_taken_for_the_layers() -> None:
+    """Four layers of four experts: numbers alone do not tell whose figures these are."""
+    events = [Event(0, 1000 * MS, "", "Net")]
+    now = MS
+    for layer in range(4):
+        begun, inner = now, []
+        for expert in range(4):
+            took = 5 * MS if expert == 2 else MS
+            inner.append(Event(now + 1, now + took, f"layers.{layer}.experts.{expert}", "Expert"))
+            now += took + 1
+        own = 40 * MS if layer == 1 else 0
+        events += [Event(begun, now + 1 + own, f"layers.{layer}", "Layer"), *inner]
+        now += MS + own
+    _, _, found = analysed(FakeRecording(events))
+    assert [one.words.partition(" (+")[0] for one in found] == [
+        "layers.1 takes 6.0 × the median of layers.[0-3]",
+        "layers.[0-3].experts.2 takes 5.0 × the median of layers.[0-3].experts.[0-3]",
+    ]
+    assert "mostly in" not in found[0].words  # it is in the layer itself, whatever its second expert took
+
+
+def test_more_slow_ranks_are_counted_and_what_is_usual_between_ranks_is_none() -> None:
+    def ranks(scales: list[float]) -> list[FakeRecording]:
+        return [FakeRecording(forward(0, {}, scale=scale), pid=10 + rank, roles=["Worker"], rank=rank) for rank, scale in enumerate(scales)]
+
+    _, _, found = analysed(*ranks([1.0, 1.0, 2.0, 1.0, 1.5, 1.0, 1.0]))
+    assert [one.words for one in found] == [
+        "Worker rank 2, pid 12 takes 2.00 × the median of 7 alike in Model (16.00 ms a call against 8.000 ms); "
+        "too long as well: Worker rank 4, pid 14"
+    ]
+    assert analysed(*ranks([1.0, 1.2, 0.8, 1.1, 0.9, 1.25, 0.75]))[2] == []
+    two = analysed(*ranks([1.0, 1.5]))[2]
+    assert [one.words for one in two] == ["Worker rank 1, pid 11 takes 1.50 × the other in Model (12.00 ms a call against 8.000 ms)"]
