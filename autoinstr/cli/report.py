@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from autoinstr.cli import Parser
     from autoinstr.recording.reader import Run
 
-FORMATS = ("table", "json", "csv", "pftrace", "chrome", "speedscope")
+FORMATS = ("table", "html", "json", "csv", "pftrace", "chrome", "speedscope")
 # Tables, and their orders: the first is the default.
 SORTS = {
     "modules": ("tree", "total", "self", "calls", "mean"),

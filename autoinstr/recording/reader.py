@@ -60,6 +60,8 @@ class Recording:
         self.header: dict[str, Any] = {}
         self.threads: dict[int, ThreadInfo] = {}
         self._names: dict[int, RangeName] | None = None
+        self.targets: list[dict[str, Any]] = []  # what became of each function target, as far as the process has said
+        self.left_out: list[dict[str, Any]] = []  # classes of modules that filters left out, each with its first path and the reason
         self._file = Blocks(file)
         self.problems = self._file.problems
         words = self._file.header
@@ -196,6 +198,10 @@ class Recording:
             self.header.update((key, value) for key, value in entry.items() if key != "t")
         elif kind == "thread":
             self.threads[entry["index"]] = ThreadInfo(entry["index"], entry["tid"], entry["name"])
+        elif kind == "target":
+            self.targets.append(entry)
+        elif kind == "left_out":
+            self.left_out.append(entry)
 
     def _read_names(self) -> dict[int, RangeName]:
         found: list[dict[str, Any]] = []

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autoinstr.report.stats import Row
 
+Spread = tuple[int, int, int, int]  # min, p50, p99, max
+
 
 class Figures:
-    """Times in nanoseconds. `durations` holds every call's, or is empty where they were not asked for."""
+    """Times in nanoseconds. `durations` holds every call's, or is empty where they were not asked for, or are settled: then `spread` has
+    their percentiles."""
 
-    __slots__ = ("calls", "durations", "self_ns", "total_ns")
+    __slots__ = ("calls", "durations", "self_ns", "spread", "total_ns")
 
     def __init__(self) -> None:
         self.calls = 0
         self.total_ns = 0
         self.self_ns = 0
         self.durations = array("Q")
+        self.spread: Spread | None = None
 
     def add(self, other: Figures | Row, *, durations: bool = True) -> None:
         """Add what other calls come to."""
@@ -33,14 +37,25 @@ class Figures:
         """Mean duration of a call; there must be one."""
         return self.total_ns / self.calls
 
-    def percentiles(self) -> tuple[int, int, int, int]:
+    def percentiles(self) -> Spread:
         """(min, p50, p99, max) in nanoseconds; needs the durations."""
         return percentiles(self.durations)
 
+    def settle(self) -> list[int]:
+        """Keep the percentiles of the durations instead of them, if there are any; returns the durations in order."""
+        ordered, self.durations = sorted(self.durations), array("Q")
+        if ordered:
+            self.spread = spread_of(ordered)
+        return ordered
 
-def percentiles(durations: array[int]) -> tuple[int, int, int, int]:
+
+def percentiles(durations: array[int]) -> Spread:
     """(min, p50, p99, max) of values in any order, of which there is at least one."""
-    ordered = sorted(durations)
+    return spread_of(sorted(durations))
+
+
+def spread_of(ordered: list[int]) -> Spread:
+    """(min, p50, p99, max) of sorted values, of which there is at least one."""
     return ordered[0], nearest_rank(ordered, 50), nearest_rank(ordered, 99), ordered[-1]
 
 

@@ -7,13 +7,15 @@ that happened to call other experts than its neighbour is still the same kind of
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from autoinstr.report.figures import Figures
+from autoinstr.report.figures import Figures, spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from autoinstr.report.figures import Spread
     from autoinstr.report.stats import Row
 
 NO_ROOT = "(no root)"
@@ -25,9 +27,9 @@ class Node:
 
     `phases` has the figures by phase. Of what was folded, `members` has the figures of each entry of the list (by its number), without
     durations: the entry itself for the list's line (which is `folded`), and for lines below it, up to the next list, what that entry has
-    there. Empty where nothing was folded."""
+    there. Empty where nothing was folded. `spread` has the percentiles of all phases together once the tree is settled."""
 
-    __slots__ = ("_signature", "children", "classes", "folded", "members", "name", "number", "phases")
+    __slots__ = ("_signature", "children", "classes", "folded", "members", "name", "number", "phases", "spread")
 
     def __init__(self, name: str, number: int | None = None) -> None:
         self.name = name
@@ -37,6 +39,7 @@ class Node:
         self.phases: dict[str | None, Figures] = {}
         self.members: dict[int, dict[str | None, Figures]] = {}
         self.children: dict[object, Node] = {}
+        self.spread: Spread | None = None
         self._signature: tuple[object, ...] | None = None
 
     @property
@@ -94,6 +97,14 @@ class Node:
                 self.children[key] = theirs
             else:
                 known.absorb(theirs)
+
+    def settle(self) -> None:
+        """Keep the percentiles of all durations, here and below, instead of them."""
+        ordered = [figures.settle() for figures in self.phases.values()]
+        if any(ordered):
+            self.spread = spread_of(ordered[0] if len(ordered) == 1 else sorted(chain.from_iterable(ordered)))
+        for one in self.children.values():
+            one.settle()
 
     def signature(self) -> tuple[object, ...]:
         """What is below and of which classes, regardless of the node's own name and of figures. Only asked for once a tree is whole."""

@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, BinaryIO, Callable, NamedTuple, TextIO
 
 from autoinstr.report import chrome, csv_format, json_format, listing, pftrace, speedscope, table
+from autoinstr.report.page import report as page
 from autoinstr.report.streams import Tick, no_tick
 
 if TYPE_CHECKING:
@@ -45,6 +46,10 @@ def _csv(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> 
     return _as_text(lambda out: listing.write_csv(run, out, look, tick), stream, "utf-8")
 
 
+def _html(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> list[str] | None:
+    return _as_text(lambda out: page.write(run, out, tick), stream, "utf-8")
+
+
 def _pftrace(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> None:
     pftrace.write(run, stream, tick)
 
@@ -59,6 +64,7 @@ def _speedscope(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_ti
 
 FORMATS = {
     "table": Format(_table),
+    "html": Format(_html, "report.html", False, "open it in a browser"),
     "json": Format(_json),
     "csv": Format(_csv),
     "pftrace": Format(_pftrace, "report.pftrace", True, "open it at https://ui.perfetto.dev"),

@@ -1,0 +1,92 @@
+"""Phases and requests as a page has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from autoinstr.report.figures import nearest_rank
+from autoinstr.report.serving import REQUEST_COLUMNS
+from autoinstr.report.summary import STATES, by_phase, from_engine_only
+from autoinstr.report.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from autoinstr.report.page.units import Units
+    from autoinstr.report.requests import Request
+    from autoinstr.report.steps import Step
+
+MOST_REQUESTS = 100_000  # in one page
+BARS = 32  # of a card's histogram
+TIMES = ("arrived_ns", "queued_ns", "first_scheduled_ns", "first_token_ns", "first_output_ns", "finished_ns", "completed_ns")
+TEXTS = ("id", "external", "reason", "state")
+LEFT_OUT = ("process",)  # columns that the page does not show
+
+
+def engine_cards(steps: Sequence[Step], units: Units) -> list[dict[str, Any]]:
+    """A card for each phase of vLLM's steps."""
+    cards = []
+    for one in by_phase(steps):
+        lengths = [length for length, kind in zip(units.lengths, units.kind) if units.kinds[kind] == one.phase and length >= 0]
+        mean = None if one.mean_ns is None else round(one.mean_ns)
+        parts = [None if part is None else round(part) for part in one.parts]
+        card = {"kind": one.phase, "steps": one.steps, "mean": mean, "p50": one.p50_ns, "p99": one.p99_ns, "total": sum(lengths)}
+        cards.append({**card, "batch": one.batch, "tokens": one.tokens, "parts": parts, **_histogram(lengths)})
+    return cards
+
+
+def unit_cards(units: Units) -> list[dict[str, Any]]:
+    """A card for each kind of other steps."""
+    cards = []
+    for at, kind in enumerate(units.kinds):
+        lengths = sorted(length for length, which in zip(units.lengths, units.kind) if which == at)
+        figures = {"mean": round(sum(lengths) / len(lengths)), "p50": nearest_rank(lengths, 50), "p99": nearest_rank(lengths, 99)}
+        cards.append({"kind": kind, "steps": len(lengths), **figures, "total": sum(lengths), **_histogram(lengths)})
+    return cards
+
+
+def _histogram(lengths: Sequence[int]) -> dict[str, Any]:
+    """How many steps took how long, in bars of one width from the shortest to the longest."""
+    if len(lengths) < 2 or min(lengths) == max(lengths):
+        return {"bars": None, "low": None, "high": None}
+    low, high = min(lengths), max(lengths)
+    bars = [0] * BARS
+    for length in lengths:
+        bars[min(BARS - 1, (length - low) * BARS // (high - low))] += 1
+    return {"bars": bars, "low": low, "high": high}
+
+
+def requests_entry(rows: Sequence[Request], offset_ns: int) -> dict[str, Any] | None:
+    """The requests, column by column; times of day count from `offset_ns`. None where there are none."""
+    if not rows:
+        return None
+    kept = rows[:MOST_REQUESTS]
+    columns: dict[str, list[Any]] = {}
+    for column in REQUEST_COLUMNS:
+        if column in LEFT_OUT:
+            continue
+        values = [getattr(row, column) for row in kept]
+        if column in TEXTS:
+            values = [None if value is None else printable(value) for value in values]
+        elif column in TIMES:
+            values = [None if value is None else value - offset_ns for value in values]
+        columns[column] = values
+    columns["name"] = [printable(row.name) for row in kept]
+    engine = from_engine_only(rows)
+    summary = {state: sum(1 for row in rows if row.state == state) for state in STATES}
+    figures: dict[str, Any] = {}
+    where = "engine_" if engine else ""
+    for key, attribute in (("ttft", f"{where}ttft_ns"), ("tpot", "tpot_ns"), ("e2e", f"{where}e2e_ns")):
+        values = sorted(value for row in rows if (value := getattr(row, attribute)) is not None)
+        figures[key] = [nearest_rank(values, 50), nearest_rank(values, 99)] if values else None
+    tokens = sum(row.output_tokens or 0 for row in rows)
+    lasted = max(row.last_ns for row in rows) - min(row.first_ns for row in rows)
+    return {
+        "of": len(rows),
+        "engine": engine,
+        "states": summary,
+        **figures,
+        "output_tokens": tokens,
+        "tokens_per_s": tokens * 1e9 / lasted if tokens and lasted > 0 else None,
+        "columns": {key: values for key, values in columns.items() if any(value is not None for value in values)},
+    }
