@@ -15,7 +15,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 _DATA = "\x00data\x00"  # stands for the data in the filled template: no asset holds it

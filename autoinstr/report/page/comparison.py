@@ -8,7 +8,7 @@ lowest) and `means`: one for each member (null: no calls), or null in place of t
 from __future__ import annotations
 
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 MOST_FIGURES = 400_000  # of single processes in one page: about 2.5 MB
 
+Key = tuple[int, Optional[str]]  # row, phase
+
 
 def comparison(group: Group, domain: str, phases: Sequence[str | None], rows: int, room: int = MOST_FIGURES) -> dict[str, Any]:
     """A group of two processes or more, of whose lines the page shows the first `rows`; single means for the heaviest rows, at most `room`
     figures. (Where a tree was cut to its heaviest lines, the lines are not those of the page: then nothing is compared.)"""
-    mean: dict[tuple[int, str | None], list[int | None]] = {}
-    weight: dict[tuple[int, str | None], int] = {}
+    mean: dict[Key, list[int | None]] = {}
+    weight: dict[Key, int] = {}
     count = len(group.processes)
     for at in range(rows):
         there = [phase for phase in phases if (domain, at, phase) in group.calls]
@@ -46,7 +48,7 @@ def comparison(group: Group, domain: str, phases: Sequence[str | None], rows: in
 _ALL = "\x00all"  # in place of a phase: None is one
 
 
-def _of_phase(phase: str | None, mean: dict[tuple[int, str | None], list[int | None]], whole: set[tuple[int, str | None]]) -> dict[str, Any]:
+def _of_phase(phase: str | None, mean: dict[Key, list[int | None]], whole: set[Key]) -> dict[str, Any]:
     columns: dict[str, list[Any]] = {key: [] for key in ("rows", "min", "median", "max", "worst", "least", "means")}
     for key, means in mean.items():
         known = [one for one in means if one is not None]

@@ -29,7 +29,11 @@ OPEN = -1  # in place of a duration
 
 
 # What is picked of the steps of one kind, in order of duration.
-PICKS: dict[str, Callable[[list[int]], int]] = {"slowest": lambda mine: mine[-1], "median": lambda mine: mine[(len(mine) - 1) // 2], "first": min}
+PICKS: dict[str, Callable[[list[int]], int]] = {
+    "slowest": lambda mine: mine[-1],
+    "median": lambda mine: mine[(len(mine) - 1) // 2],
+    "first": min,
+}
 
 
 class Choice(NamedTuple):
@@ -119,7 +123,8 @@ def cut_out(
         numbers = {number: _index(name, names) for number, name in recording.names.items() if name.kind != "mark"}
         for thread, number, start, duration, window in _found(recording, in_order, offsets[process], tick):
             window.add(process, thread, [(start, duration, numbers[number])] if number in numbers else [])
-    items, held = [], 0
+    items: list[dict[str, Any]] = []
+    held = 0
     for choice, window in zip(choices, windows):
         window.shorten()
         held += window.held

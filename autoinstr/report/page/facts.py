@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from autoinstr import __version__
+from autoinstr.report.clock import alignment_lines
 from autoinstr.report.processes import overhead
 from autoinstr.report.stats import NO_PHASE
 from autoinstr.report.text import printable
@@ -78,7 +79,7 @@ def _state(recording: Recording) -> str:
 
 def notices(run: Run, processes: Sequence[Process]) -> list[str]:
     """What to know before believing the figures, a line each."""
-    lines = list(run.problems)
+    lines = [*run.problems, *alignment_lines(run.recordings)]
     for process in processes:
         lines += [*process.notes, *process.recording.problems]
     idle = [process.label for process in processes if not process.ranges]

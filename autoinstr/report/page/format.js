@@ -8,9 +8,12 @@ const UNITS = [
 const NOTHING = "–";
 const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
-/** Three significant digits: "1.23 s", "56.7 ms", "890 ns". */
+/** Three significant digits: "1.23 s", "56.7 ms", "890 ns"; from some minutes on "12 min 3 s", "5 h 6 min". */
 function duration(ns) {
   if (ns === null || ns === undefined) return NOTHING;
+  const seconds = Math.round(ns / 1e9);
+  if (seconds >= 7200) return `${whole.format(Math.floor(seconds / 3600))} h ${Math.floor((seconds % 3600) / 60)} min`;
+  if (seconds >= 300) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
   for (const [unit, size] of UNITS) {
     if (ns < size * 0.9995) continue;
     const figure = ns / size;

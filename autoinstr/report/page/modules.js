@@ -191,7 +191,7 @@ class Modules {
     const layers = this._layers(row);
     this.inspector.replaceChildren(
       el("div", { class: "path", tabindex: "0" }, el("bdi", { text: paths[row] })),
-      el("div", { class: "muted" }, name(classes[row], 4000)),
+      el("div", { class: "class", tabindex: "0" }, name(classes[row], 4000)),
       el("div", { class: "wide", tabindex: "0", role: "group", "aria-label": "Figures by phase" }, table),
     );
     if (layers) this.inspector.append(el("h3", { text: layerWords(...layers) }), layerChart(...layers));

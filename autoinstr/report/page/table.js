@@ -318,7 +318,7 @@ class Table {
     const page = Math.max(1, Math.floor(this.scroller.clientHeight / ROW) - 2);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (event.key in steps) {
-      const next = Math.max(0, Math.min(this.order.length - 1, place < 0 ? 0 : place + steps[event.key]));
+      const next = Math.max(0, Math.min(this.order.length - 1, place + steps[event.key]));
       event.preventDefault();
       this._activate(this.order[next]);
     } else if (this.tree && place >= 0 && ["ArrowRight", "ArrowLeft", "Enter", " "].includes(event.key)) {

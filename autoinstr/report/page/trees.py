@@ -1,9 +1,9 @@
 """The module trees of a page, column by column: what a browser reads faster than an object for each row.
 
-A tree has `domain`, `modules` (it holds modules), `everything_ns`, `left_out` (rows), a value for each row in `labels`, `paths`, `classes` and
-`parents`, and the entries of folded lists: `numbers` are [row, index into `lists`]. Each entry of `figures` is one phase, or all together
-(`all`), with the rows that have calls in it (`rows`) and, beside these, `calls`, `total`, `self`, `min`, `p50`, `p99`, `max` in nanoseconds,
-and `layers`: for each of `numbers` the mean of a call in each entry (0: none).
+A tree has `domain`, `modules` (it holds modules), `everything_ns`, `left_out` (rows), a value for each row in `labels`, `paths`, `classes`
+and `parents`, and the entries of folded lists: `numbers` are [row, index into `lists`]. Each entry of `figures` is one phase, or all
+together (`all`), with the rows that have calls in it (`rows`) and, beside these, `calls`, `total`, `self`, `min`, `p50`, `p99`, `max` in
+nanoseconds, and `layers`: for each of `numbers` the mean of a call in each entry (0: none).
 """
 
 from __future__ import annotations
