@@ -31,6 +31,7 @@ EXAMPLES = """\
   autoinstr report autoinstr-runs/<run> --process "rank 0"       one process of several
   autoinstr report autoinstr-runs/<run> --phase decode           only what ran in decode steps
   autoinstr report autoinstr-runs/<run> --table requests         a line for each request that vLLM served; or steps
+  autoinstr report autoinstr-runs/<run> --format html            everything on one page, for a browser
   autoinstr report autoinstr-runs/<run> --format pftrace         a timeline, for https://ui.perfetto.dev
   autoinstr report autoinstr-runs/<run> --format json -o -       every figure, for a program
 """
@@ -40,7 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser = add_command(
         subparsers,
         "report",
-        "say what each module cost: a table, data, or a timeline",
+        "say what each module cost: a table, a page, data, or a timeline",
         "Read a run directory and say what each module cost. The table folds repeated layers into one line; 'self' is the time in\n"
         "a module outside the modules that it called, 'share' is of all time inside ranges. Of vLLM there is also a line for each\n"
         "request and for each engine step (--table). All formats and every column: docs/reports.md.",
@@ -52,7 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help="where to write; - is standard output; .gz compresses (default: standard output; timelines: report.pftrace, "
+        help="where to write; - is standard output; .gz compresses (default: standard output; html: report.html, timelines: report.pftrace, "
         "report.chrome.json, report.speedscope.json in DIR)",
     )
     parser.add_argument("--latest", action="store_true", help="where DIR holds several runs, take the newest")
@@ -126,7 +127,8 @@ def _sort_of(args: argparse.Namespace) -> str:
         more = "; json has requests and steps anyway" if args.format == "json" else ""
         raise UsageError(f"--table {args.table}: is for the formats table and csv, not for {args.format}{more}")
     if args.phase is not None and (args.table == "requests" or args.format not in ROWS_OF_PHASES):
-        what = "requests go through all phases" if args.table == "requests" else f"a timeline ({args.format}) is always whole"
+        whole = "the page has all phases" if args.format == "html" else f"a timeline ({args.format}) is always whole"
+        what = "requests go through all phases" if args.table == "requests" else whole
         raise UsageError(f"--phase {args.phase}: {what}")
     if args.sort is not None and args.sort not in orders:
         raise UsageError(f"--sort {args.sort}: is no order of {args.table}; there are: {', '.join(orders)}")
