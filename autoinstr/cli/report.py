@@ -53,8 +53,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "-o",
         "--output",
         metavar="FILE",
-        help="where to write; - is standard output; .gz compresses (default: standard output; html: report.html, timelines: report.pftrace, "
-        "report.chrome.json, report.speedscope.json in DIR)",
+        help="where to write; - is standard output; .gz compresses (default: standard output; html: report.html in DIR; timelines: "
+        "report.pftrace, report.chrome.json, report.speedscope.json there)",
     )
     parser.add_argument("--latest", action="store_true", help="where DIR holds several runs, take the newest")
     parser.add_argument("--process", metavar="WHICH", help='only the processes of this pid, role (Worker) or rank ("rank 3")')

@@ -152,7 +152,7 @@ def test_a_missing_rank_a_killed_process_and_a_damaged_file_are_said(browser: Br
     watched = pages.opened(browser, tmp_path / "report.html")
     page = watched.page
     said = page.locator(".notice").inner_text()
-    assert "no recording of rank 2, 3: there were 4" in said
+    assert "ranks 2-3 of 4 are missing" in said
     assert "the process was killed or still runs" in said and "still inside Model" in said
     assert file.name in said
     assert "1 of 2 not" in page.locator(".facts").inner_text()

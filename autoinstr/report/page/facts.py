@@ -85,18 +85,4 @@ def notices(run: Run, processes: Sequence[Process]) -> list[str]:
     idle = [process.label for process in processes if not process.ranges]
     if idle:
         lines.append("recorded nothing: " + "; ".join(idle[:8]) + (f" and {len(idle) - 8:,} more" if len(idle) > 8 else ""))
-    lines += _missing_ranks(processes)
     return [printable(line) for line in lines]
-
-
-def _missing_ranks(processes: Sequence[Process]) -> list[str]:
-    """Ranks that the others speak of, and that have left no recording."""
-    known = {one.recording.rank for one in processes if one.recording.rank is not None}
-    sizes = {one.recording.world_size for one in processes if isinstance(one.recording.world_size, int)}
-    if not known or len(sizes) != 1:
-        return []
-    missing = sorted(set(range(next(iter(sizes)))) - known)
-    if not missing:
-        return []
-    named = ", ".join(map(str, missing[:16])) + (f" and {len(missing) - 16:,} more" if len(missing) > 16 else "")
-    return [f"no recording of rank {named}: there were {next(iter(sizes)):,}"]
