@@ -23,6 +23,21 @@ def failed(where: str, error: BaseException) -> None:
     )
 
 
+def raised_by_a_signal_handler(error: BaseException) -> bool:
+    """The error is not ours: a signal came while our code ran, and the program's handler for it has raised.
+
+    A handler is a function that was given the frame in which the signal was handled, which is the one that called it."""
+    step = error.__traceback__
+    while step is not None:
+        back = step.tb_frame.f_back
+        if back is not None:
+            for value in step.tb_frame.f_locals.values():
+                if value is back or (type(value) is tuple and any(one is back for one in value)):
+                    return True
+        step = step.tb_next
+    return False
+
+
 def contained(where: str) -> Callable[[_F], _F]:
     """Decorates a function of ours that the host calls: an Exception in it is one log line, and None is returned."""
 
@@ -32,6 +47,8 @@ def contained(where: str) -> Callable[[_F], _F]:
             try:
                 return function(*args, **kwargs)
             except Exception as error:
+                if raised_by_a_signal_handler(error):
+                    raise
                 failed(where, error)
                 return None
 

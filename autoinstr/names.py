@@ -7,7 +7,10 @@ them.
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+
+from autoinstr.containment import raised_by_a_signal_handler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +38,7 @@ def wording(how: str) -> Callable[[ModuleName], str]:
 class _Known:
     __slots__ = ("cls", "name", "reference", "size", "tree")
 
-    def __init__(self, reference: weakref.ref[Any], name: ModuleName, size: int, cls: type, tree: int) -> None:
+    def __init__(self, reference: weakref.KeyedRef[int, Any], name: ModuleName, size: int, cls: type, tree: int) -> None:
         self.reference = reference
         self.name = name
         self.size = size  # number of modules in the tree that gave the name
@@ -47,8 +50,12 @@ class Namer:
     """Names of all live modules of the process. Not thread-safe: its caller holds the lock."""
 
     def __init__(self, forget: Callable[[int], None]) -> None:
-        """`forget(id(module))` is called when a named module dies, before its id can be used again."""
+        """`forget(id(module))` is told, when the next name is asked for, of each named module that has died.
+
+        The callback of a weak reference runs wherever the last reference to a module goes, and an exception in it is lost: it must be a
+        function of C, or a signal handler of the program's could run and raise in it."""
         self._forget = forget
+        self._died: deque[weakref.KeyedRef[int, Any]] = deque()
         self._known: dict[int, _Known] = {}
         self._numbers: dict[str, int] = {}
         self._modules = 0
@@ -62,6 +69,8 @@ class Namer:
         `callers` are the modules whose calls are running in this thread, innermost first; the last is the outermost call. TypeError when
         the module cannot be referred to weakly.
         """
+        while self._died:
+            self._bury(self._died.popleft())
         known = self._lookup(module)
         if known is not None:
             return known.name, []
@@ -83,7 +92,7 @@ class Namer:
 
     def _lookup(self, module: Any) -> _Known | None:
         known = self._known.get(id(module))
-        return known if known is not None and known.cls is type(module) else None
+        return known if known is not None and known.cls is type(module) and known.reference() is module else None
 
     def _name_tree(self, root: Any) -> list[tuple[Any, ModuleName]]:
         tree = list(_named_modules(root))
@@ -144,16 +153,17 @@ class Namer:
             if number is None:
                 self._modules += 1
                 number = self._modules
-            reference = weakref.ref(module, lambda _: self._dead(key))
+            reference = weakref.KeyedRef(module, self._died.append, key)
         name = ModuleName(number, root, path, _class_name(module), path.count(".") + 1 if path else 0)
         self._known[key] = _Known(reference, name, size, type(module), tree or number)
 
-    def _dead(self, key: int) -> None:
-        """Runs wherever the last reference goes: single dict and list operations only, no lock."""
-        known = self._known.pop(key, None)
-        self._forget(key)
-        if known is not None and known.size == 1 and not known.name.path:
-            self._free.setdefault(known.name.cls, []).append((known.name.module, known.name.root))
+    def _bury(self, reference: weakref.KeyedRef[int, Any]) -> None:
+        known = self._known.get(reference.key)
+        self._forget(reference.key)
+        if known is not None and known.reference is reference:
+            del self._known[reference.key]
+            if known.size == 1 and not known.name.path:
+                self._free.setdefault(known.name.cls, []).append((known.name.module, known.name.root))
 
     def _root(self, module: Any) -> str:
         cls = _class_name(module)
@@ -176,7 +186,9 @@ def _named_modules(root: Any) -> Iterator[tuple[str, Any]]:
     seen = set()
     try:
         tree = list(root.named_modules())
-    except Exception:  # the program's own affair (Module.__init__ was not called, say): such a tree is a tree of one
+    except Exception as error:  # the program's own affair (Module.__init__ was not called, say): such a tree is a tree of one
+        if raised_by_a_signal_handler(error):
+            raise
         return
     for path, module in tree:
         if id(module) not in seen:  # a class may override named_modules(); the first name counts

@@ -212,5 +212,9 @@ _set_methods()
 
 def _lost(error: Exception) -> None:
     from autoinstr import log
+    from autoinstr.containment import raised_by_a_signal_handler
+
+    if raised_by_a_signal_handler(error):
+        raise error
 
     log.once("attributes of a user's range", "warning", "attributes could not be stored", error=f"{type(error).__name__}: {error}")

@@ -7,6 +7,8 @@ import itertools
 import sys
 from typing import TYPE_CHECKING, Any, Callable
 
+from autoinstr.containment import raised_by_a_signal_handler
+
 if TYPE_CHECKING:
     from types import CodeType
 
@@ -164,6 +166,8 @@ class Live:
             if end is not None:
                 end(token, domain)
         except Exception as error:
+            if raised_by_a_signal_handler(error):
+                raise
             self._failed(error)
         finally:
             if serial in self._taken.values():
@@ -194,6 +198,8 @@ class Live:
             try:
                 end(token, domain)
             except Exception as error:
+                if raised_by_a_signal_handler(error):
+                    raise
                 self._failed(error)
 
     def reset_in_child(self) -> None:

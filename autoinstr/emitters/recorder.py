@@ -10,6 +10,7 @@ import time
 from array import array
 from typing import TYPE_CHECKING, Any, Callable
 
+from autoinstr.containment import raised_by_a_signal_handler
 from autoinstr.names import wording
 from autoinstr.process import version_of
 from autoinstr.recording import format as f
@@ -67,6 +68,8 @@ class Recorder:
                         self.writer = self._open_writer()
                         self.writer.set_state(self._state)
                     except _OURS as error:
+                        if raised_by_a_signal_handler(error):
+                            raise
                         self._switch_off(error)
                 writer = self.writer
         return None if self._off else writer
@@ -84,13 +87,21 @@ class Recorder:
             return _NOWHERE[1:]
         try:
             if not hasattr(local, "thread"):
-                local.thread, local.blocks = writer.new_thread(*_this_thread()), 0
-            local.slots = next_record, words = writer.slots(local.thread, local.blocks)
-            local.blocks += 1
+                index = writer.new_thread(*_this_thread())
+                if not hasattr(local, "thread"):
+                    local.thread, local.blocks = index, 0
+            before = local.blocks
+            slots = writer.slots(local.thread, before)
+            if local.blocks == before:
+                local.blocks, local.slots = before + 1, slots
+            # else a signal handler has called modules meanwhile: its block is the later one, and a thread's blocks are in order of time
+            next_record, words = local.slots
             return (words, *next_record())
-        except RecordingFull:
+        except (RecordingFull, StopIteration):
             return _NOWHERE[1:]
         except OSError as error:
+            if raised_by_a_signal_handler(error):
+                raise
             self._switch_off(error)
             return _NOWHERE[1:]
 
@@ -134,6 +145,8 @@ class Recorder:
         except RecordingFull:
             number = 0
         except OSError as error:
+            if raised_by_a_signal_handler(error):
+                raise
             self._switch_off(error)
             return 0
         if not fields:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
+from autoinstr.containment import raised_by_a_signal_handler
 from autoinstr.emitters.live import END, NAME, START, UNNUMBERED
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Several:
             try:
                 begun = begin(*arguments)
             except Exception as error:
+                if raised_by_a_signal_handler(error):
+                    raise
                 self._failed(error)
                 continue
             if begun is not None:
@@ -73,6 +76,8 @@ class Several:
             try:
                 output.mark(domain, message, fields, on_stream)
             except Exception as error:
+                if raised_by_a_signal_handler(error):
+                    raise
                 self._failed(error)
 
     def add(self, domain: str, message: str, fields: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from autoinstr import log
+from autoinstr.containment import raised_by_a_signal_handler
 from autoinstr.instrument import dynamo
 from autoinstr.targets import elsewhere, requests
 from autoinstr.targets.attributes import GETTERS, NOTHING
@@ -93,6 +94,8 @@ class FunctionRanges:
                     self.names.clear()
             return begun
         except Exception as error:
+            if raised_by_a_signal_handler(error):
+                raise
             self._failed(error)
             return self.recorder.nowhere
 
@@ -110,8 +113,9 @@ class FunctionRanges:
         for getter in self._getters[target]:
             try:
                 fields.update(getter(instance, args, kwargs, result) or {})
-            except Exception:  # some can only be read afterwards
-                pass
+            except Exception as error:  # some can only be read afterwards
+                if raised_by_a_signal_handler(error):
+                    raise
         return fields
 
     def _finish(
@@ -160,6 +164,8 @@ class FunctionRanges:
                     for message, its_fields in event(instance, args, kwargs, result):
                         self.mark(self._targets[target].domain, message, its_fields)
         except Exception as error:
+            if raised_by_a_signal_handler(error):
+                raise
             row = self._targets[target]
             log.once(f"attributes of {row.name}", "debug", "attributes could not be read", target=row.name, error=repr(error))
 
@@ -180,6 +186,8 @@ class FunctionRanges:
             words[j] = start
             return _Begun(words, k, getattr(self.local, "thread", 0), name, start, self.recorder.writer)
         except Exception as error:
+            if raised_by_a_signal_handler(error):
+                raise
             self._failed(error)
             return None
 
@@ -196,6 +204,8 @@ class FunctionRanges:
         try:
             self.output.mark(domain, message, fields, on_stream)
         except Exception as error:
+            if raised_by_a_signal_handler(error):
+                raise
             self._failed(error)
 
 

@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import threading
+import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
+from autoinstr.containment import raised_by_a_signal_handler
 from autoinstr.instrument import dynamo
 from autoinstr.instrument.modules import NOT_SHORT
 from autoinstr.names import ModuleName, Namer
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
     from autoinstr.emitters.recorder import Begun
     from autoinstr.filters import Filter
     from autoinstr.instrument.modules import Plan
+
+
+_Kept = tuple["Plan", "weakref.ref[Any]"]  # a plan, and the module that it is for
 
 
 class Output(Protocol):
@@ -74,7 +80,7 @@ class Plans:
         a thread may be in the middle of a call."""
         self.numbers.clear()
         self.messages.clear()
-        self._now: tuple[Output | None, dict[int, Plan], dict[int, Plan]] = (output, {}, hot)
+        self._now: tuple[Output | None, dict[int, _Kept], dict[int, Plan]] = (output, {}, hot)
 
     def on(self, output: Output, numbered: bool) -> None:
         """From now on calls go to `output`; `numbered`: it is the recorder alone."""
@@ -108,11 +114,12 @@ class Plans:
             output, plans, _ = now = self._now
             if output is None:
                 return self._nowhere
-            plan = plans.get(id(module))
-            if plan is None or plan[1] is not type(module):
-                plan = self._plan(module, now)
+            kept = plans.get(id(module))
+            plan = kept[0] if kept is not None and kept[1]() is module and kept[0][1] is type(module) else self._plan(module, now)
             return (output.begin_module(plan[0]) or self._nowhere) if plan[0] else self._nowhere
         except Exception as error:
+            if raised_by_a_signal_handler(error):
+                raise
             self._failed(error)
             return self._nowhere
 
@@ -139,10 +146,14 @@ class Plans:
         decision = self._filter.decide(name.path, name.cls, name.depth)
         self._decisions[name.path, name.cls] = (decision.keep, decision.reason)
         plan: Plan = (output.name_module(name) if decision.keep else 0, cls)
-        plans[id(module)] = plan
-        hot[id(module)] = plan if plain else NOT_SHORT
+        key = id(module)
+        # The hot path does not look at the module itself: its plan must go before the id is another's, by a function of C (names.py).
+        plans[key] = plan, weakref.ref(module, partial(hot.pop, key))
+        hot[key] = plan if plain else NOT_SHORT
         return plan
 
     def _forget(self, key: int) -> None:
-        for plans in (self.numbers, self.messages, self._now[1]):
-            plans.pop(key, None)
+        """A module that had this id is dead; another may have it by now."""
+        kept = self._now[1].get(key)
+        if kept is not None and kept[1]() is None:
+            del self._now[1][key]

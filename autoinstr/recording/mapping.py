@@ -56,13 +56,15 @@ class Mapping:
 
     def extend(self, length: int) -> None:
         """Allocate and map `length` more bytes (rounded up to pages, bounded by `size`). OSError when the disk is full or the size is
-        reached."""
-        length = min(-(-length // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY, self.size - self.allocated)
-        if length <= 0:
+        reached. A signal handler may call this in the middle of a call: then both may allocate the same bytes, which does no harm."""
+        start = self.allocated
+        end = start + min(-(-length // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY, self.size - start)
+        if end <= start:
             raise OSError(errno.EFBIG, "the recording has reached its largest size")
-        _allocate(self.fd, self.allocated, length)
-        _map(self._base + self.allocated, length, _PROT_RW, mmap.MAP_SHARED | _MAP_FIXED, self.fd, self.allocated)
-        self.allocated += length
+        _allocate(self.fd, start, end - start)
+        _map(self._base + start, end - start, _PROT_RW, mmap.MAP_SHARED | _MAP_FIXED, self.fd, start)
+        if self.allocated < end:
+            self.allocated = end
 
     def replace_with_private_memory(self) -> None:
         """In a forked child: the same addresses, but memory of its own, so that a call begun before the fork ends without touching the

@@ -118,16 +118,26 @@ class RecordingWriter:
         self._append(self._attributes, f"[{thread},{name},{start_ns},{encoded[1]}]")
 
     def _append(self, texts: _Texts, text: str) -> None:
-        """The length is stored last: an entry cut off by a kill is not there."""
+        """The length is stored last: an entry cut off by a kill is not there. One that a signal handler's exception cuts off is void:
+        null, so that the entries behind it can be read."""
         payload = text.encode("utf-8", "surrogatepass")
         need = 8 + -(-len(payload) // 8) * 8
-        with self._lock:
-            if texts.at + need > texts.end:
-                offset, size = self._text_block(texts.kind, max(f.TEXT_BLOCK_BYTES, -(-(need + f.BLOCK_HEADER_BYTES) // 64) * 64))
-                self._write_block_header(offset, size, texts.kind, 0)
-                texts.block, texts.at, texts.end = offset, offset + f.BLOCK_HEADER_BYTES, offset + size
-            at = texts.at
-            texts.at = at + need
+        at = 0
+        try:
+            with self._lock:
+                if texts.at + need > texts.end:
+                    offset, size = self._text_block(texts.kind, max(f.TEXT_BLOCK_BYTES, -(-(need + f.BLOCK_HEADER_BYTES) // 64) * 64))
+                    self._write_block_header(offset, size, texts.kind, 0)
+                    texts.block, texts.at, texts.end = offset, offset + f.BLOCK_HEADER_BYTES, offset + size
+                at = texts.at
+                texts.at = at + need
+            self._write_text(at, payload)
+        except BaseException:
+            if at:
+                self._write_text(at, b"null".ljust(len(payload)))
+            raise
+
+    def _write_text(self, at: int, payload: bytes) -> None:
         self._bytes[at + 8 : at + 8 + len(payload)] = payload  # what pads it is zero already: these blocks are never used again
         self.words[at // 8] = zlib.crc32(payload) << 32 | len(payload)
 
@@ -209,16 +219,16 @@ class RecordingWriter:
 
     def _carve(self, size: int) -> int:
         """Offset of `size` fresh bytes (a multiple of 64)."""
-        end = self._used + size
-        if end > self._max:
-            raise RecordingFull
-        if end > self._mapping.allocated:
-            grow = min(max(self._mapping.allocated, size, f.FIRST_SEGMENT_BYTES), max(f.SEGMENT_BYTES, size))
-            self._mapping.extend(grow)
-            if end > self._mapping.allocated:
+        while True:
+            # A signal is handled where something is called: from here to the return nothing is.
+            offset = self._used
+            end = offset + size
+            if end > self._max:
                 raise RecordingFull
-        offset, self._used = self._used, end
-        return offset
+            if end <= self._mapping.allocated:
+                self._used = end
+                return offset
+            self._mapping.extend(min(max(self._mapping.allocated, size, f.FIRST_SEGMENT_BYTES), max(f.SEGMENT_BYTES, size)))
 
     def _range_block(self, size: int) -> tuple[int, int]:
         try:
@@ -241,9 +251,8 @@ class RecordingWriter:
 
     def _recycle(self, at_least: int) -> tuple[int, int]:
         """The oldest block, of `at_least` so many bytes, that nobody writes into and in which no range is open, emptied."""
-        busy = {*self._current.values(), self._attributes.block}
-        for position, (offset, size) in enumerate(self._range_blocks):
-            if offset in busy or size < at_least:
+        for offset, size in self._range_blocks:
+            if size < at_least or self._is_busy(offset):
                 continue
             start = offset // 8 + _BODY
             body = self.words[start : (offset + size) // 8]
@@ -251,12 +260,25 @@ class RecordingWriter:
                 flat = body[: 3 * f.records_in(size)].tolist()
                 if any(name and not end for name, end in zip(flat[::3], flat[2::3])):
                     continue
-                self._dropped += sum(1 for name in flat[::3] if name)
-            del self._range_blocks[position]
+                lost = sum(1 for name in flat[::3] if name)
+            else:
+                lost = 0
+            try:
+                self._range_blocks.remove((offset, size))
+            except ValueError:  # a signal handler has taken it
+                continue
+            if self._is_busy(offset):  # and gave it a thread, it or the attributes
+                self._range_blocks.append((offset, size))
+                continue
+            self._dropped += lost
             self.words[offset // 8 + f.B_THREAD] = (1 << 64) - 1  # no thread's, until it is empty
             body[:] = memoryview(bytes(8 * len(body))).cast("Q")
             return offset, size
         raise RecordingFull
+
+    def _is_busy(self, offset: int) -> bool:
+        """A thread or the attributes write into the block."""
+        return offset in self._current.values() or offset == self._attributes.block
 
     def _drop(self) -> Slots:
         left = repeat((0, 1, 2), _DROPPED_AT_ONCE)  # what is left of it tells what was dropped, at no cost to the call

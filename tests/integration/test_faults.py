@@ -1,0 +1,174 @@
+"""Bad things happen to a program: its result is what it is without the agent, and its recording can be read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from autoinstr.recording.reader import Recording, open_run
+from tests.conftest import Python
+from tests.programs import PROGRAMS
+from tests.recorded import assert_nested, ranges
+
+CALLS_OF_NET = 12
+
+
+class Outcome:
+    """A program's two runs: what it printed (the same), what was logged, and the recordings that there are."""
+
+    def __init__(self, python: Python, fault: str, out: Path, **env: str) -> None:
+        native = python.run(PROGRAMS / "faulty.py", fault, python.cwd / "nothing", on=None, env=env, timeout=250)
+        assert (native.returncode, native.stderr) == (0, "")
+        mine = {**env, "AUTOINSTR_OUT": str(out), "AUTOINSTR_TARGETS": "none"}
+        done = python.run(PROGRAMS / "faulty.py", fault, out, env=mine, timeout=250)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == native.stdout
+        self.printed = done.stdout
+        self.log = done.stderr.splitlines()
+        self.recordings = open_run(str(out)).recordings if list(out.glob("*.airec")) else []
+        for one in self.recordings:
+            assert not one.problems, one.problems
+            assert_nested(ranges(one))
+
+    @property
+    def recording(self) -> Recording:
+        (one,) = self.recordings
+        return one
+
+
+def calls(recording: Recording) -> Counter[str]:
+    return Counter(one.cls for one in ranges(recording))
+
+
+@pytest.fixture
+def jumping(tmp_path: Path) -> Path:
+    library = tmp_path / "jumping_clock.so"
+    command = ["gcc", "-shared", "-fPIC", "-O1", "-o", str(library), str(PROGRAMS / "jumping_clock.c"), "-ldl"]
+    subprocess.run(command, check=True, capture_output=True)
+    return library
+
+
+def test_the_wall_clock_is_set_back(python: Python, tmp_path: Path, jumping: Path) -> None:
+    outcome = Outcome(python, "clock_set_back", tmp_path / "out", LD_PRELOAD=str(jumping))
+    assert '"jumped": true' in outcome.printed
+    assert outcome.log == []
+    assert outcome.recording.complete
+    assert calls(outcome.recording)["Net"] == 200
+    assert all(one.end - one.start < 10**11 for one in ranges(outcome.recording)), "a range took a year"
+
+
+def test_the_run_directory_is_removed(python: Python, tmp_path: Path) -> None:
+    outcome = Outcome(python, "folder_removed", tmp_path / "out")
+    assert len(outcome.log) <= 1, outcome.log
+    # The parent goes on in its file, which has no name any more. The child makes the folder anew.
+    assert [calls(one)["Net"] for one in outcome.recordings] == [1]
+
+
+@pytest.fixture
+def few_inodes(tmp_path: Path) -> Iterator[Path]:
+    """A real file system with room for few files."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,nr_inodes=3", "tmpfs", str(disk)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_no_inode_is_left(python: Python, few_inodes: Path) -> None:
+    for name in range(2):
+        (few_inodes / str(name)).touch()
+    temporary = python.cwd / "temporary"
+    temporary.mkdir()
+    outcome = Outcome(python, "plain", few_inodes / "out", TMPDIR=str(temporary))
+    assert len(outcome.log) == 1, outcome.log
+    assert outcome.recordings == []
+    (instead,) = temporary.iterdir()  # where the run directory itself cannot be made, another one is
+    (recording,) = open_run(str(instead)).recordings
+    assert calls(recording)["Net"] == 20
+
+
+def test_no_inode_is_left_for_the_recording(python: Python, few_inodes: Path) -> None:
+    (few_inodes / "other").touch()
+    outcome = Outcome(python, "plain", few_inodes / "out")
+    assert len(outcome.log) == 1, outcome.log
+    assert "No space left" in outcome.log[0]
+
+
+def test_no_file_can_be_opened(python: Python, tmp_path: Path) -> None:
+    outcome = Outcome(python, "no_more_files", tmp_path / "out")
+    assert len(outcome.log) == 1, outcome.log
+    assert "Too many open files" in outcome.log[0]
+
+
+def test_no_memory_can_be_had(python: Python, tmp_path: Path) -> None:
+    outcome = Outcome(python, "no_more_memory", tmp_path / "out")
+    assert outcome.log == []
+    assert calls(outcome.recording)["Net"] == 2_000
+
+
+def test_signals_at_every_moment(python: Python, tmp_path: Path) -> None:
+    outcome = Outcome(python, "signals", tmp_path / "out")
+    assert outcome.printed == '{"wrong": 0, "lost": 0, "busy": true}\n'
+    assert outcome.log == []
+    assert outcome.recording.complete
+    assert not outcome.recording.open_ranges()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_forks_while_threads_name_modules(python: Python, tmp_path: Path) -> None:
+    outcome = Outcome(python, "forks_among_threads", tmp_path / "out", PYTHONWARNINGS="ignore::DeprecationWarning")
+    assert outcome.printed == "[3]\n"
+    assert outcome.log == []
+    assert len(outcome.recordings) == 61
+    for one in outcome.recordings[1:]:
+        assert calls(one) == {"Sequential": 1, "Leaf": 2}, "a child's own calls, and no more"
+
+
+def test_a_storm_of_threads(python: Python, tmp_path: Path) -> None:
+    outcome = Outcome(python, "thread_storm", tmp_path / "out")
+    assert outcome.printed == "[3000, true]\n"
+    assert outcome.log == []
+    assert calls(outcome.recording)["Net"] == 3_001
+    assert len(outcome.recording.threads) == 3_001
+
+
+def test_a_hundred_thousand_modules(python: Python, tmp_path: Path) -> None:
+    outcome = Outcome(python, "many_modules", tmp_path / "out")
+    assert outcome.log == []
+    assert outcome.recording.complete
+    found = calls(outcome.recording)
+    assert (found["Leaf"], found["Sequential"]) == (2 * 99_000, 2 * 1_001)
+    assert len(outcome.recording.names) == 100_001
+
+
+def test_near_the_recursion_limit(python: Python, tmp_path: Path) -> None:
+    outcome = Outcome(python, "near_the_recursion_limit", tmp_path / "out")
+    assert outcome.printed.startswith("[[], 91, ")
+    assert len(outcome.log) <= 1, outcome.log
+    assert calls(outcome.recording)["Net"] == 1
+
+
+@pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+def test_short_processes(python: Python, tmp_path: Path, count: int) -> None:
+    out = tmp_path / "out"
+    outcome = Outcome(python, "short_processes", out, FAULTY_PROCESSES=str(count))
+    assert outcome.printed == "[5]\n"
+    assert outcome.log == []
+    assert len(outcome.recordings) == count + 1
+    assert all(sum(calls(one).values()) == CALLS_OF_NET for one in outcome.recordings)
+    del outcome
+    done = subprocess.run(
+        [sys.executable, "-m", "autoinstr", "report", str(out)], capture_output=True, text=True, cwd=PROGRAMS.parents[1], timeout=900
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{count + 1:,} processes, {CALLS_OF_NET * (count + 1):,} ranges" in done.stdout
