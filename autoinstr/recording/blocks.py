@@ -80,22 +80,37 @@ class Blocks:
             self.problems.append(line)
 
     def _texts_of(self, block: Block, body: bytes, but: bytes) -> Iterator[Any]:
+        """An entry without its first word was cut off by a kill, or by the exception of a signal handler. Behind it there may be others, of
+        threads that were quicker: they are known by their checksums. One that the writer has given up is null."""
         words, at = self._words(body), 0
         first = block.offset + f.BLOCK_HEADER_BYTES
-        while at < len(words) and words[at]:
+        sure = True  # here begins an entry, or nothing
+        while at < len(words):
             length, checksum = words[at] & 0xFFFFFFFF, words[at] >> 32
             need = 1 + -(-length // 8)
-            if at + need > len(words):
-                self.problem(f"the text at byte {first + 8 * at} is cut off")
-                return
-            payload = body[8 * at + 8 : 8 * at + 8 + length]
-            try:
-                if zlib.crc32(payload) != checksum:
-                    raise ValueError("checksum")
-                if not (but and payload.startswith(but)):
-                    yield json.loads(payload.decode("utf-8", "surrogatepass"))
-            except (ValueError, RecursionError):
-                self.problem(f"the text at byte {first + 8 * at} is damaged")
+            if not words[at]:
+                if not any(words[at:]):
+                    return
+                sure, need = False, 1
+            elif at + need > len(words):
+                if sure:
+                    self.problem(f"the text at byte {first + 8 * at} is cut off")
+                    return
+                need = 1
+            else:
+                payload = body[8 * at + 8 : 8 * at + 8 + length]
+                try:
+                    if zlib.crc32(payload) != checksum:
+                        raise ValueError("checksum")
+                    entry = None if but and payload.startswith(but) else json.loads(payload.decode("utf-8", "surrogatepass"))
+                except (ValueError, RecursionError):
+                    if sure:
+                        self.problem(f"the text at byte {first + 8 * at} is damaged")
+                    need = need if sure else 1
+                else:
+                    sure = True
+                    if entry is not None:
+                        yield entry
             at += need
 
     def _bodies(self, kind: int) -> Iterator[tuple[Block, bytes]]:
@@ -114,6 +129,9 @@ class Blocks:
             data = os.pread(fd, f.BLOCK_HEADER_BYTES, offset)
             words = self._words(data.ljust(f.BLOCK_HEADER_BYTES, b"\0"))
             kind, size = _KINDS.get(words[f.B_MARK]), words[f.B_BYTES]
+            if not words[f.B_MARK] and not words[f.B_BYTES]:
+                offset += f.BLOCK_HEADER_BYTES  # taken, but a kill or the exception of a signal handler kept it from being a block
+                continue
             if kind is None or offset % 8 or size % 64 or size < f.BLOCK_HEADER_BYTES:
                 self.problem(f"damaged at byte {offset} of {used}; what follows is left out")
                 return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,9 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from autoinstr.errors import RecordingError
 from autoinstr.recording import format as f
 from autoinstr.recording.blocks import Blocks
+from autoinstr.recording.records import records_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from autoinstr.recording.blocks import Block
 
 
 # Recordings whose names are in memory: of a thousand ranks those of the last few.
@@ -152,34 +154,16 @@ class Recording:
 
     def blocks_with_open(self) -> Iterator[tuple[int, list[int], list[OpenRange]]]:
         """As `blocks`, with the ranges without an end that are in the same block of the file: they begin among its closed ones."""
-        names = self.names
-        last_start: dict[int, int] = {}
+        for records in records_of(self._stored_records(), self.names):
+            if records.problem:
+                self._file.problem(records.problem)
+            yield records.thread, records.closed, [OpenRange(records.thread, name, start) for name, start in records.still_open]
+
+    def _stored_records(self) -> Iterator[tuple[Block, list[int]]]:
         for block, stored in self._file.words(f.KIND_RANGES):
-            if block.thread not in self.threads:
-                continue
-            words = stored[: f.RECORD_WORDS * f.records_in(block.size)].tolist()
-            earliest = last_start.get(block.thread, 0)
-            if _is_whole(words, names, earliest):
-                last_start[block.thread] = words[-2]
-                yield block.thread, words, []
-                continue
-            closed: list[int] = []
-            still_open: list[OpenRange] = []
-            for position in range(0, len(words) - 2, 3):
-                name, start, end = words[position : position + 3]
-                if not name or not start:
-                    continue  # a record that was given out and not begun
-                if name not in names or start < earliest or (end and end < start):
-                    which = f"the record {position // 3} of the block at byte {block.offset}"
-                    self._file.problem(f"{which} is damaged; the rest of that block is left out")
-                    break
-                earliest = start
-                if end:
-                    closed.extend((name, start, end))
-                else:
-                    still_open.append(OpenRange(block.thread, name, start))
-            last_start[block.thread] = earliest
-            yield block.thread, closed, still_open
+            if block.thread in self.threads:
+                count = min(f.records_in(block.size), len(stored) // f.RECORD_WORDS)
+                yield block, stored[: f.RECORD_WORDS * count].tolist()
 
     def open_ranges(self) -> list[OpenRange]:
         """Ranges without an end, outermost first within a thread: where a killed or hung process was."""
@@ -228,20 +212,6 @@ class Recording:
             take(entry)
         except (KeyError, TypeError, AttributeError):
             self._file.problem(f"a definition is not understood: {entry!a:.80}")
-
-
-def _is_whole(words: list[int], names: dict[int, RangeName], earliest: int) -> bool:
-    """Every record of a block is closed and sound: by far the commonest case, decided without a loop of Python's."""
-    numbers, starts, ends = set(words[::3]), words[1::3], words[2::3]
-    return bool(
-        len(words) >= f.RECORD_WORDS
-        and not len(words) % f.RECORD_WORDS
-        and numbers <= names.keys()
-        and starts[0] >= earliest
-        and all(map(operator.le, starts, starts[1:]))
-        and all(map(operator.le, starts, ends))
-        and starts[0]
-    )
 
 
 class Run(NamedTuple):

@@ -209,12 +209,13 @@ class RecordingWriter:
     # -- blocks ---------------------------------------------------------------------------------------------------------------------------
 
     def _write_block_header(self, offset: int, size: int, kind: int, thread: int) -> None:
-        word = offset // 8
+        word, mark = offset // 8, f.block_mark(kind)
+        # A signal is handled where something is called: from here on nothing is.
         self._sequence += 1
         self.words[word + f.B_THREAD] = thread
         self.words[word + f.B_SEQUENCE] = self._sequence
+        self.words[word + f.B_MARK] = mark
         self.words[word + f.B_BYTES] = size
-        self.words[word + f.B_MARK] = f.block_mark(kind)
         self.words[f.H_USED] = self._used
 
     def _carve(self, size: int) -> int:
