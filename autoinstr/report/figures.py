@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autoinstr.report.stats import Row
@@ -13,9 +13,9 @@ Spread = tuple[int, int, int, int]  # min, p50, p99, max
 
 class Figures:
     """Times in nanoseconds. `durations` holds every call's, or is empty where they were not asked for, or are settled: then `spread` has
-    their percentiles."""
+    their percentiles. `parts` is what the rows that were added have under that name."""
 
-    __slots__ = ("calls", "durations", "self_ns", "spread", "total_ns")
+    __slots__ = ("calls", "durations", "parts", "self_ns", "spread", "total_ns")
 
     def __init__(self) -> None:
         self.calls = 0
@@ -23,12 +23,14 @@ class Figures:
         self.self_ns = 0
         self.durations = array("Q")
         self.spread: Spread | None = None
+        self.parts: list[Any] = []
 
     def add(self, other: Figures | Row, *, durations: bool = True) -> None:
         """Add what other calls come to."""
         self.calls += other.calls
         self.total_ns += other.total_ns
         self.self_ns += other.self_ns
+        self.parts.extend(other.parts)
         if durations:
             self.durations.extend(other.durations)
 

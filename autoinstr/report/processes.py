@@ -80,7 +80,7 @@ def processes_of(
         serving.add(at, notes)
         process.phases = _by_phase(stats.rows)
         process.take([row for row in stats.rows if phase is None or (row.phase or NO_PHASE) == phase], stats, notes)
-        process.notes = _notes(process, stats)
+        process.notes = trouble(process, stats)
         del notes, stats  # before the next recording is read
         yield process
 
@@ -109,7 +109,7 @@ def _by_phase(rows: list[Row]) -> dict[str, tuple[int, int]]:
     return dict(sorted(found.items(), key=lambda entry: (entry[0] == NO_PHASE, -entry[1][1])))
 
 
-def _notes(process: Process, stats: Stats) -> list[str]:
+def trouble(process: Process, stats: Stats) -> list[str]:
     """What a reader must know about a process before believing the figures."""
     recording, label = process.recording, process.label
     notes = []

@@ -49,6 +49,11 @@ class Row:
         """Time in these calls outside the ranges nested in them."""
         return self.total_ns - self.nested_ns
 
+    @property
+    def parts(self) -> Sequence[object]:
+        """What Figures keep of a row beside its figures: nothing."""
+        return ()
+
     def percentiles(self) -> tuple[int, int, int, int]:
         """(min, p50, p99, max) in nanoseconds; needs the durations."""
         return percentiles(self.durations)

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 FULL_TABLES = 4  # processes with a table of their own; the others are listed
 FEW_ALIKE = 3  # processes like one with a table that have a line each; of more, one line says how they differ
-MAX_NOTES = 8  # lines of one kind of trouble
 MAX_FINDINGS = 4
 SMALL = 0.01  # of the time of a process: functions that took less are one line where all is to fit one screen
 
@@ -142,19 +141,19 @@ def _below(run: Run, look: Look, groups: list[Group], processes: list[Process]) 
     """What follows the tables: processes without one, findings, trouble."""
     others = [line for group in groups[:FULL_TABLES] for line in _alike(group)]
     rest = [one for group in groups[FULL_TABLES:] for one in group.processes]
-    others += _few([_line_of(one) for one in rest])
+    others += text.few([_line_of(one) for one in rest])
     if others:
         yield ""
         yield "built like a process above, or less busy (--process PID shows the table of one):"
         yield from others
     yield ""
-    yield from _few([f"* {finding.words}" for finding in findings_of(groups, processes)], MAX_FINDINGS)
+    yield from text.few([f"* {finding.words}" for finding in findings_of(groups, processes)], MAX_FINDINGS)
     idle = [one.label for one in processes if not one.ranges]
     if idle:
-        yield ("recorded nothing: " if look.phase is None else "nothing in this phase: ") + "; ".join(_few(idle))
+        yield ("recorded nothing: " if look.phase is None else "nothing in this phase: ") + "; ".join(text.few(idle))
     yield from (f"! {line}" for line in alignment_lines(run.recordings))
-    yield from _few([f"! {note}" for one in processes for note in one.notes])
-    yield from _few([f"! {problem}" for problem in [*run.problems, *(problem for one in processes for problem in one.recording.problems)]])
+    yield from text.few([f"! {note}" for one in processes for note in one.notes])
+    yield from text.few([f"! {problem}" for problem in [*run.problems, *(problem for one in processes for problem in one.recording.problems)]])
 
 
 def _alike(group: Group) -> Iterator[str]:
@@ -182,10 +181,6 @@ def _costs(run: Run, processes: list[Process]) -> str:
     if part is None:
         return dropped
     return f"{dropped}, estimated overhead " + (f"{100 * part:.1f}%" if part >= 0.001 else "under 0.1%")
-
-
-def _few(lines: list[str], most: int = MAX_NOTES) -> list[str]:
-    return lines if len(lines) <= most else [*lines[: most - 1], f"… and {len(lines) - most + 1:,} more"]
 
 
 def _next_command(path: str, total: int) -> str:

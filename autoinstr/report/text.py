@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-ASCII = str.maketrans({"µ": "u", "·": "|", "…": "~", "█": "#", "─": "-", "–": "-"})
+ASCII = str.maketrans({"µ": "u", "·": "|", "…": "~", "█": "#", "─": "-", "–": "-", "→": "->"})
+MAX_NOTES = 8  # lines of one kind of trouble
 
 
 def printable(text: str, encoding: str = "utf-8") -> str:
@@ -42,6 +43,11 @@ def packed(label: str, pieces: list[str], columns: int) -> list[str]:
             lines.append(" ")
         lines[-1] += f" {last}"
     return lines
+
+
+def few(lines: list[str], most: int = MAX_NOTES) -> list[str]:
+    """The lines, or the first of very many and how many more there are."""
+    return lines if len(lines) <= most else [*lines[: most - 1], f"… and {len(lines) - most + 1:,} more"]
 
 
 def duration(ns: float) -> str:

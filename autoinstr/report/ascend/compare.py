@@ -10,6 +10,7 @@ from autoinstr.report import text
 from autoinstr.report.ascend.grid import Column, layout, number, share, time
 from autoinstr.report.ascend.modules import Module
 from autoinstr.report.ascend.tables import merge, remarks
+from autoinstr.report.changes import only_in, percent, signed
 from autoinstr.report.csv_format import guarded
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _remarks(found: Sequence[Pair], a: Side, b: Side) -> Iterator[str]:
     for word, key in (("A", "a"), ("B", "b")):
         alone = [one.path for one in found if one.only_in == key]
         if alone:
-            yield f"! only in {word}: {text.count(len(alone), 'module')}: {', '.join(alone[:4])}{', …' if len(alone) > 4 else ''}"
+            yield f"! {only_in(word, alone)}"
     if len(a.analysis.whole) != len(b.analysis.whole):
         yield f"! figures are sums over all profiles, and A has {len(a.analysis.whole)}, B {len(b.analysis.whole)}"
     if any(one.a and one.b and one.a.calls != one.b.calls for one in found):
@@ -138,13 +139,12 @@ def _chosen(found: list[Pair], look: Look) -> list[Pair]:
 
 def _cells(one: Pair, a: Side, b: Side) -> list[str]:
     both = [(one.a, a), (one.b, b)]
-    change = f"{100 * one.difference_ns / one.a.total_ns:+.1f}%" if one.a and one.b and one.a.total_ns else f"only {one.only_in.upper()}"
-    if not one.only_in and not (one.a and one.a.total_ns):
-        change = ""
-    sign = "-" if one.difference_ns < 0 else "+"
+    change = f"only {one.only_in.upper()}" if one.only_in else ""
+    if one.a and one.b and one.a.total_ns:
+        change = percent(one.b.total_ns / one.a.total_ns)
     return [
         *(time(module.total_ns) if module else "" for module, _ in both),
-        f"{sign}{text.duration(abs(one.difference_ns))}" if one.difference_ns else "0",
+        signed(one.difference_ns),
         change,
         *(number(module.calls) if module else "" for module, _ in both),
         *(time(module.mean_ns) if module else "" for module, _ in both),

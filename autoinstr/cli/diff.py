@@ -1,0 +1,163 @@
+"""`autoinstr diff A B`: two runs, module by module, and an exit status for CI."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import shlex
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from autoinstr.cli import add_command
+from autoinstr.cli.analyse import _print
+from autoinstr.cli.report import _count, _one_of, _say
+from autoinstr.errors import AutoinstrError
+
+if TYPE_CHECKING:
+    from autoinstr.cli import Parser
+    from autoinstr.recording.reader import Run
+    from autoinstr.report.diff.comparison import Comparison
+    from autoinstr.report.diff.gate import Verdict
+
+FORMATS = ("table", "json")
+SORTS = ("difference", "ratio", "total", "tree")
+BY = ("path", "class")
+FAIL_ON = ("whole", "modules")
+
+DESCRIPTION = """\
+Compare two runs module by module: before and after a change, two machines, Ascend
+against NVIDIA. A is what was, B is what is. A module stands against the one of the same
+role, path and phase; layers are folded and stand against each other even where one model
+has more of them. What is compared is the time in a step, so runs may be of different
+lengths, and each difference has a 95 % interval. What is matched, what a step is, how a
+difference is told from noise and every figure: docs/diff.md."""
+
+EXAMPLES = """\
+  autoinstr diff runs/before runs/after                       what changed, the largest difference first
+  autoinstr diff runs/before runs/after --phase decode        only what ran in decode steps
+  autoinstr diff runs/before runs/after --sort tree           in the order of the model
+  autoinstr diff runs/main runs/branch --fail-above 5%        exit status 1 if a step takes 5 % longer: for CI
+  autoinstr diff runs/llama runs/qwen --by class              two models of other layout
+  autoinstr diff runs/before runs/after --format json -o diff.json
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
+    parser = add_command(subparsers, "diff", "compare two runs module by module", DESCRIPTION, EXAMPLES)
+    parser.add_argument("a", metavar="A", help="a run directory: what was")
+    parser.add_argument("b", metavar="B", help="a run directory: what is")
+    parser.add_argument("--format", default="table", metavar="FORMAT", type=_one_of(FORMATS), help=f"{', '.join(FORMATS)} (default: table)")
+    parser.add_argument(
+        "-o", "--output", default="-", metavar="FILE", help="where to write; - is standard output; .gz compresses (default: -)"
+    )
+    parser.add_argument("--fail-above", metavar="PERCENT", type=_percent, help="exit status 1 if B is slower by more than that: 5%%")
+    parser.add_argument(
+        "--fail-on",
+        default="whole",
+        metavar="WHAT",
+        type=_one_of(FAIL_ON),
+        help="with --fail-above: whole steps, or any of the modules too (default: whole)",
+    )
+    parser.add_argument(
+        "--phase", metavar="PHASE", help="only what ran in this phase: prefill, decode, mixed, idle; none is what is in none"
+    )
+    parser.add_argument("--process", metavar="WHICH", help='only the processes of this pid, role (Worker) or rank ("rank 3")')
+    parser.add_argument(
+        "--by", default="path", metavar="WHAT", type=_one_of(BY), help="match modules by path or by class (default: path)"
+    )
+    parser.add_argument(
+        "--sort", default="difference", metavar="BY", type=_one_of(SORTS), help=f"table: {', '.join(SORTS)} (default: difference)"
+    )
+    parser.add_argument("--limit", metavar="N", type=_count, default=20, help="table: most modules; 0 is all (default: 20)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from autoinstr.report.diff import data, table
+    from autoinstr.report.diff.comparison import compare_runs
+    from autoinstr.report.diff.gate import judge
+    from autoinstr.report.output import opened
+    from autoinstr.report.progress import Progress
+
+    a, b = _found(args.a, args.process), _found(args.b, args.process)
+    progress = Progress(sys.stderr, f"diff of {a.path} and {b.path}")
+    try:
+        found = compare_runs(a, b, progress.tick, phase=args.phase, by_class=args.by == "class")
+    finally:
+        progress.done()
+    verdict = judge(found, args.fail_above, args.fail_on == "modules") if args.fail_above is not None else None
+    with opened(args.output, binary=False) as stream:
+        out = io.TextIOWrapper(stream, encoding="ascii" if args.format == "json" else "utf-8", errors="backslashreplace", newline="")
+        try:
+            if args.format == "table":
+                look = table.Look(shutil.get_terminal_size((100, 24)).columns, args.limit, args.sort)
+                _print(table.report(found, look, _command(args)), args.output, out)
+            else:
+                data.write(data.contents(found, args.fail_above, verdict), out)
+        finally:
+            out.flush()
+            out.detach()
+    if args.output != "-":
+        _say(f"wrote {args.output}")
+    if args.format != "table":
+        for line in table.remarks(found):
+            _say(f"warning: {line}")
+    _check_common(found, args.phase)
+    if verdict is not None:
+        _check(verdict, args.fail_above)
+    return 0
+
+
+def _check_common(found: Comparison, phase: str | None) -> None:
+    if found.in_common:
+        return
+    for word, side in (("A", found.a), ("B", found.b)):
+        if not side.ranges:
+            raise AutoinstrError(f"nothing to compare: {word} ({side.run.path}) recorded nothing")
+        if phase is not None and phase not in side.phases:
+            raise AutoinstrError(f"nothing to compare: in {word} no range has the phase {phase!a}; it has: {', '.join(side.phases)}")
+    raise AutoinstrError(f"nothing in common: no module of {found.a.run.path} was called in {found.b.run.path} (try --by class)")
+
+
+def _check(verdict: Verdict, above: float) -> None:
+    """Raise where `--fail-above` is to fail; say what it could not judge."""
+    from autoinstr.report.diff.gate import describe
+
+    for line in verdict.unjudged:
+        _say(f"not judged: {describe(line)}")
+    if verdict.failed:
+        more = f" (and {len(verdict.failed) - 1} more)" if len(verdict.failed) > 1 else ""
+        raise AutoinstrError(f"slower by more than {100 * above:g} %: {describe(verdict.failed[0])}{more}")
+    if not verdict.enough:
+        raise AutoinstrError(f"--fail-above: only {100 * verdict.judged:.0f} % of the time could be judged; record more steps")
+
+
+def _found(path: str, process: str | None) -> Run:
+    from autoinstr.report.runs import find, only
+
+    found = find(path)
+    return only(found, process) if process is not None else found
+
+
+def _command(args: argparse.Namespace) -> str:
+    """The same comparison, for another format."""
+    words = ["autoinstr", "diff", args.a, args.b]
+    for option in ("phase", "process"):
+        if getattr(args, option) is not None:
+            words += [f"--{option}", getattr(args, option)]
+    return " ".join(map(shlex.quote, [*words, *(["--by", args.by] if args.by != "path" else [])]))
+
+
+def _percent(word: str) -> float:
+    """"5%", "5 %" and "5" are 0.05."""
+    plain = word.strip()
+    try:
+        value = float(plain.removesuffix("%"))
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{word!a} is not a percentage such as 5%")
+    if 0 < value < 1 and not plain.endswith("%"):
+        raise argparse.ArgumentTypeError(f"{word!a}: is it {100 * value:g}% or {value:g}%? write it with the percent sign")
+    return value / 100
