@@ -41,6 +41,8 @@ class FakeRecording:
         self.emitter = "recorder"
         self.complete = True
         self.dropped = 0
+        self.versions: dict[str, str] = {}
+        self.argv: list[str] = []
         self.clock_pairs = [(1_795_389_621_000_000_123, 1_000), (0, 0)]
         self.problems: list[str] = []
         self.__dict__.update(fields)

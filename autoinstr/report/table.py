@@ -153,7 +153,8 @@ def _below(run: Run, look: Look, groups: list[Group], processes: list[Process]) 
         yield ("recorded nothing: " if look.phase is None else "nothing in this phase: ") + "; ".join(text.few(idle))
     yield from (f"! {line}" for line in alignment_lines(run.recordings))
     yield from text.few([f"! {note}" for one in processes for note in one.notes])
-    yield from text.few([f"! {problem}" for problem in [*run.problems, *(problem for one in processes for problem in one.recording.problems)]])
+    problems = [*run.problems, *(problem for one in processes for problem in one.recording.problems)]
+    yield from text.few([f"! {problem}" for problem in problems])
 
 
 def _alike(group: Group) -> Iterator[str]:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 LEAST_ENTRIES = 3  # of a folded list, for one to stand out
 SLOWER, FASTER, ALIKE, UNTOLD = "slower", "faster", "alike", "untold"
-FEW, OTHER_STEPS = "too few steps", "steps are counted otherwise"
+FEW, NOISE, OTHER_STEPS = "too few steps", "too much noise", "steps are counted otherwise"
+WIDEST = 4.0  # times the ratio that the upper end of an interval may be, to tell anything
 
 
 class Line(NamedTuple):
@@ -143,11 +144,11 @@ def _entries(line: Line, pair: Pair, parent: int) -> list[Line]:
         if a and b:
             paths = _entry_path(line.paths[0], number), _entry_path(line.paths[1], number)
             one = _judged(line._replace(path=paths[0], paths=paths, parent=parent, a=a, b=b, share_a=None, share_b=None))
-            found += [one] if one.shift and one.shift.told else []
+            found += [one] if one.shift else []
     if len(found) < LEAST_ENTRIES:
         return []
     usual = median(one.shift.ratio for one in found if one.shift)
-    return [one for one in found if one.shift and not (one.shift.low or 0) <= usual <= (one.shift.high or 0)]
+    return [one for one in found if one.shift and not one.why and not (one.shift.low or 0) <= usual <= (one.shift.high or 0)]
 
 
 def _entry_path(path: str, number: int) -> str:
@@ -175,12 +176,14 @@ def _judged(line: Line) -> Line:
     shift = compare(a.stretches, b.stretches)
     if shift is None or not shift.told:
         return line._replace(shift=shift, change=UNTOLD, why=FEW)
+    if shift.high is not None and shift.high > WIDEST * shift.ratio:
+        return line._replace(shift=shift, change=UNTOLD, why=NOISE)
     return line._replace(shift=shift)
 
 
 def _called(lines: Sequence[Line]) -> list[Line]:
     """With the differences called, of so many lines as there are."""
-    told = [at for at, line in enumerate(lines) if line.shift is not None and line.shift.told]
+    told = [at for at, line in enumerate(lines) if line.shift is not None and not line.why]
     called = dict(zip(told, differs([lines[at].shift.p for at in told])))  # type: ignore[union-attr]  # they have one
     out = list(lines)
     for at in told:

@@ -43,8 +43,10 @@ def judge(found: Comparison, above: float, modules: bool = False) -> Verdict:
 def describe(line: Line) -> str:
     """"MainProcess, layers.3, decode: +12.3% (95 %: +11.0% to +13.1%)"."""
     where = ", ".join(filter(None, (line.role, line.path or f"all of {line.domain}", line.phase)))
-    if not line.shift or line.shift.low is None or line.shift.high is None:
+    if line.only_in or not line.shift or line.shift.low is None or line.shift.high is None:
         return f"{where}: {line.why or f'only in {line.only_in.upper()}'}"
+    if line.change == UNTOLD:
+        return f"{where}: {line.why} ({percent(line.shift.ratio)})"
     return f"{where}: {percent(line.shift.ratio)} (95 %: {percent(line.shift.low)} to {percent(line.shift.high)})"
 
 

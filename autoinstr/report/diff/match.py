@@ -29,18 +29,20 @@ class Pair(NamedTuple):
 
 
 def pairs(a: Branch | None, b: Branch | None) -> list[Pair]:
-    """All modules of two trees, in A's order; what only B has stands after its siblings. Where both have one root, paths begin below it."""
+    """All modules of two trees, in A's order; what only B has stands after its siblings. Where all is below
+    one root, paths begin there."""
     found: list[Pair] = []
-    one_root = max((len(side.children) for side in (a, b) if side), default=0) == 1
 
     def below(left: Branch | None, right: Branch | None, above: tuple[str, str, str], parent: int) -> None:
-        for first, second in _matched(left.children if left else [], right.children if right else [], parent < 0):
+        matched = list(_matched(left.children if left else [], right.children if right else [], parent < 0))
+        silent = parent < 0 and len(matched) == 1
+        for first, second in matched:
             alone = _alone(first, left) and _alone(second, right)
             names = tuple(_shown(one, alone) if one else "" for one in (first, second))
             parts = (_both(*names), *names)
             path, of_a, of_b = (f"{head}.{name}" if head and name else name for head, name in zip(above, parts))
             found.append(Pair(path, parent, first, second, (of_a, of_b)))
-            below(first, second, ("", "", "") if parent < 0 and one_root else (path, of_a, of_b), len(found) - 1)
+            below(first, second, ("", "", "") if silent else (path, of_a, of_b), len(found) - 1)
 
     below(a, b, ("", "", ""), -1)
     return found

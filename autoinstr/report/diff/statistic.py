@@ -90,11 +90,11 @@ def _typical(values: Sequence[float]) -> _Typical:
     cut = int(TRIMMED * count)
     kept = ordered[cut : count - cut]
     moved = [min(max(value, kept[0]), kept[-1]) for value in values]
+    if kept[0] == kept[-1]:
+        return _Typical(kept[0], 0.0, 1.0)
     middle = sum(moved) / count
     off = [value - middle for value in moved]
     apart = sum(one * one for one in off)
-    if not apart or len(kept) < 2:
-        return _Typical(sum(kept) / len(kept), 0.0, 1.0)
     seen = max(sum(one * other for one, other in zip(off, off[1:])) / apart, 0.0)
     correlation = min(seen + (1 + 3 * seen) / count, LARGEST_CORRELATION)  # from few it is seen too low by about this much
     enlarged = (1 + correlation) / (1 - correlation)

@@ -6,10 +6,10 @@ import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.report import text
-from autoinstr.report.ascend.grid import Column, layout
 from autoinstr.report.changes import only_in, percent, signed
 from autoinstr.report.diff.comparison import ALIKE, UNTOLD
 from autoinstr.report.diff.facts import differences, missing, process_counts, versions
+from autoinstr.report.layout import Column, layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,9 +47,11 @@ def report(found: Comparison, look: Look, command: str = "") -> Iterator[str]:
         if len(found.whole) > MOST_WHOLE:
             yield f"… {text.count(len(found.whole) - MOST_WHOLE, 'more line')}"
         yield ""
-        lines = ordered(found.lines, look.sort)
+        above = {line[:4] for line in found.whole}
+        lines = ordered([line for line in found.lines if line.parent >= 0 or line[:4] not in above], look.sort)
         shown = lines[: look.limit] if look.limit else lines
-        yield from _listing("module", shown, look)
+        if shown:
+            yield from _listing("module", shown, look)
         if len(shown) < len(lines):
             most = max(abs(one.impact_ns) for one in lines[len(shown) :])
             each = f", each at most {signed(most)} apart" if look.sort == "difference" else ""
@@ -87,7 +89,8 @@ def findings(found: Comparison) -> Iterator[str]:
 def remarks(found: Comparison) -> Iterator[str]:
     """What to know before believing the figures."""
     for word, key in (("A", "a"), ("B", "b")):
-        alone = [text.printable(line.path) for line in found.lines if line.only_in == key and (line.parent < 0 or not found.lines[line.parent].only_in)]
+        tops = (line for line in found.lines if line.only_in == key and (line.parent < 0 or not found.lines[line.parent].only_in))
+        alone = [text.printable(line.path) for line in tops]
         if alone:
             yield only_in(word, list(dict.fromkeys(alone)))
     for at, other in found.near.items():
@@ -137,7 +140,7 @@ def _change(line: Line) -> str:
 
 
 def _interval(line: Line) -> str:
-    shift = line.shift
+    shift = line.shift if line.change != UNTOLD else None
     return f"{percent(shift.low)} … {percent(shift.high)}" if shift and shift.low is not None and shift.high is not None else ""
 
 
@@ -171,7 +174,7 @@ COLUMNS = (
     *_both(lambda one: _time(one.step_ns), "step"),
     Column("change", _change),
     Column("95 % interval", _interval, 3),
-    Column("", said, least=6),
+    Column("", said, least=14),
     Column("difference", lambda line: signed(line.impact_ns), 4),
     Column("call", lambda line: percent(line.per_call) if line.per_call else "", 5),
     *_both(lambda one: _time(one.total_ns), "total", 6),
