@@ -49,7 +49,9 @@ class Watched:
         self.context = browser.new_context(**context)
         self.console: list[str] = []
         self.requests: list[str] = []
+        self.refused: list[str] = []  # of those: what the page's own Content-Security-Policy did not let out
         self.context.on("request", lambda request: self._asked(request.url))
+        self.context.on("requestfailed", lambda request: self.refused.append(request.url) if request.failure == "csp" else None)
         self.context.on("page", self.watch)
         self.page: Page = self.context.new_page()
 
@@ -57,6 +59,10 @@ class Watched:
         """Follow a page that this one opened, too."""
         page.on("console", lambda said: self.console.append(said.text) if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: self.console.append(str(error)))
+
+    def sent(self) -> list[str]:
+        """The requests that left the page."""
+        return [url for url in self.requests if url not in self.refused]
 
     def _asked(self, url: str) -> None:
         if not url.startswith(("data:", "blob:")):

@@ -20,7 +20,7 @@ from autoinstr.texts import nearest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SUBCOMMANDS = ("run", "report", "diff", "merge", "analyse", "doctor", "targets", "ctl", "bundle", "path")
+SUBCOMMANDS = ("run", "report", "diff", "merge", "view", "analyse", "doctor", "targets", "ctl", "bundle", "path")
 
 EPILOG = """\
 two ways to begin:
