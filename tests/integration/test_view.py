@@ -49,7 +49,7 @@ def test_the_page_leads_to_the_report_the_timeline_and_the_data(view: View, run:
     assert page.status == 200 and page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "run &quot;&lt;b&gt;&amp;" in text and "<b>" not in text
     links = set(re.findall(r'(?:href|src)="([^"]+)"', text)) - {"data:,"}
-    assert {"report.html", "timeline", "report.pftrace", "report.json", "report.csv", "report.chrome.json"} <= links
+    assert {f"report.{name}" for name in ("html", "pftrace", "json", "csv", "chrome.json", "speedscope.json")} | {"timeline"} <= links
     for link in links - {"timeline"}:
         assert view.ask(link).status == 200, link
     assert [row["path"] for row in json.loads(view.ask("report.json").body)["rows"]] == [path for _, path, *_ in CALLS]
@@ -199,6 +199,17 @@ def test_ctrl_c_in_the_middle_of_a_report(tmp_path: Path) -> None:
         asking.join()
         assert ended == 130 and "Traceback" not in said
         assert made(tmp_path) == []
+
+
+def test_a_report_that_cannot_be_made_is_said_at_both_ends(run: Path, tmp_path: Path) -> None:
+    with viewing(run, TMPDIR=str(tmp_path)) as one:
+        made(tmp_path)[0].rmdir()
+        answer = one.ask("report.json")
+        assert answer.status == 500 and answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert b"cannot be written: No such file or directory" in answer.body
+        assert one.ask().status == 200
+        _, said = one.end(signal.SIGINT)
+    assert "cannot be written: No such file or directory" in said and "Traceback" not in said
 
 
 def _ask_until_closed(one: View, path: str) -> None:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from autoinstr.report.formats import FORMATS
 from autoinstr.report.text import printable
 from autoinstr.report.view import pages, perfetto
 
@@ -20,7 +19,7 @@ TYPES = {
     ".html": HTML, ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".json": JSON, ".wasm": "application/wasm",
     ".png": "image/png", ".svg": "image/svg+xml", ".ico": "image/x-icon", ".woff2": "font/woff2", ".woff": "font/woff", ".ttf": "font/ttf",
 }  # fmt: skip
-NOTHING = "default-src 'none'; frame-ancestors 'none'"
+NOTHING = "default-src 'none'; frame-ancestors 'self'"  # why there is no report is shown where the report would be
 # Formats that can be downloaded: the name of the file, its type, what the link says.
 DOWNLOADS = {
     "pftrace": ("report.pftrace", BYTES, "Perfetto trace"),
@@ -53,16 +52,15 @@ class Route(NamedTuple):
 
 def routes_of(made: Made, copy: dict[str, str]) -> dict[str, Route]:
     """address below the server's secret one -> what is there. `copy` is that of Perfetto's page (perfetto.bundled)."""
-    there = [(name, *DOWNLOADS[name]) for name in DOWNLOADS if name in FORMATS]
-    routes = {file: Route(_of(made, name), type, download=True) for name, file, type, _ in there}
+    routes = {file: Route(_of(made, name), type, download=True) for name, (file, type, _) in DOWNLOADS.items()}
     trace = DOWNLOADS["pftrace"][0]
-    links = [(file, label) for _, file, _, label in there]
+    links = [(REPORT, "HTML page"), *((file, label) for file, _, label in DOWNLOADS.values())]
     name = printable(os.path.basename(os.path.abspath(made.run.path)))
     page = pages.index(name, REPORT, TIMELINE, links, trace=trace, elsewhere=None if copy else perfetto.WEB)
     routes[""] = Route(lambda: page, HTML, pages.POLICY)
     routes["view.css"] = Route(lambda: pages.STYLE.encode(), TYPES[".css"])
     routes["view.js"] = Route(lambda: pages.SCRIPT.encode(), TYPES[".js"])
-    routes[REPORT] = Route(_of(made, "html") if "html" in FORMATS else lambda: _table(made), HTML, pages.REPORT_POLICY)
+    routes[REPORT] = Route(_of(made, "html"), HTML, pages.REPORT_POLICY)
     if copy:
         policy = perfetto.policy(copy[perfetto.INDEX])
         for name, file in copy.items():
@@ -77,8 +75,3 @@ def _of(made: Made, name: str) -> Callable[[], str]:
 
 def _constant(file: str) -> Callable[[], str]:
     return lambda: file
-
-
-def _table(made: Made) -> bytes:
-    with open(made.file("table"), encoding="utf-8", errors="replace") as stream:
-        return pages.text_page(stream.read())

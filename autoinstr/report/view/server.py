@@ -22,7 +22,6 @@ from io import BytesIO
 from socketserver import TCPServer
 from typing import IO, TYPE_CHECKING, Any
 
-from autoinstr.errors import AutoinstrError
 from autoinstr.report.view.routes import NOTHING, Redirect
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ class Server(ThreadingHTTPServer):
         """A line, not a traceback; nothing for a browser that went away."""
         error = sys.exc_info()[1]
         if not isinstance(error, (ConnectionError, TimeoutError)) and sys.stderr is not None:
-            print(f"autoinstr: a request failed: {type(error).__name__}: {error}", file=sys.stderr)
+            print(f"autoinstr: {error or type(error).__name__}", file=sys.stderr)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -126,16 +125,17 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             body = route.body()
-            if isinstance(body, Redirect):
-                root = f"/{self.server.secret}/"
-                self._send_to(f"{root}{body.address}#!/?url=http://{host}{root}{body.fragment}")
-            elif isinstance(body, bytes):
-                self._send(BytesIO(body), len(body), route, rest)
-            else:
-                with open(body, "rb") as stream:
-                    self._send(stream, os.fstat(stream.fileno()).st_size, route, rest)
-        except AutoinstrError as error:
-            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error))
+        except Exception as error:  # of whatever report: the server goes on, and both ends learn why
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error) or type(error).__name__)
+            raise
+        if isinstance(body, Redirect):
+            root = f"/{self.server.secret}/"
+            self._send_to(f"{root}{body.address}#!/?url=http://{host}{root}{body.fragment}")
+        elif isinstance(body, bytes):
+            self._send(BytesIO(body), len(body), route, rest)
+        else:
+            with open(body, "rb") as stream:
+                self._send(stream, os.fstat(stream.fileno()).st_size, route, rest)
 
     def _send(self, stream: IO[bytes], length: int, route: Route, name: str) -> None:
         self.send_response(HTTPStatus.OK)
