@@ -21,6 +21,7 @@ class Entry(NamedTuple):
     kind: str = "range"
     path: str = ""
     cls: str = ""
+    root: str = "Model#1"
 
 
 def mark(time: int, message: str, **fields: Any) -> Entry:
@@ -52,10 +53,10 @@ def write(
     threads: dict[int, list[Any]] = {}
 
     def name_of(entry: Entry) -> int:
-        key = (entry.kind, entry.domain, entry.message, entry.path, entry.cls)
+        key = (entry.kind, entry.domain, entry.message, entry.path, entry.cls, entry.root)
         if key not in names:
             names[key] = len(names) + 1
-            more = {"root": "Model#1", "path": entry.path, "cls": entry.cls, "module": len(names)} if entry.cls else {}
+            more = {"root": entry.root, "path": entry.path, "cls": entry.cls, "module": len(names)} if entry.cls else {}
             kind, domain, message = key[:3]
             writer.define({"t": "name", "id": names[key], "kind": kind, "domain": domain, "message": message, **more})
         return names[key]

@@ -93,6 +93,9 @@ class Node:
                 _figures(mine, phase).add(figures)
         for key, theirs in other.children.items():
             known = self.children.get(key)
+            if known is not None and known.signature() != theirs.signature():  # entries of one number need not be alike
+                key = key, theirs.signature()
+                known = self.children.get(key)
             if known is None:
                 self.children[key] = theirs
             else:
@@ -111,7 +114,7 @@ class Node:
         if self._signature is None:
             named = {(one.name, one.signature()) for one in self.children.values() if one.number is None}
             listed = {("[]", one.signature()) for one in self.children.values() if one.number is not None}
-            self._signature = (self.cls, frozenset(named | listed))
+            self._signature = (frozenset(self.classes), frozenset(named | listed))
         return self._signature
 
 

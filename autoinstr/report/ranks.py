@@ -14,6 +14,7 @@ from autoinstr.report.lines import lines_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from autoinstr.report.folding import Node
     from autoinstr.report.lines import Line
     from autoinstr.report.processes import Process
 
@@ -60,14 +61,42 @@ class Group:
 def groups_of(processes: Iterable[Process]) -> list[Group]:
     """Groups of the processes that recorded something, the busiest first. Of all but a group's busiest process the trees are let go."""
     found: dict[object, Group] = {}
+    orders: dict[object, dict[object, int]] = {}
     for process in processes:
         if not process.ranges:
             continue
-        lines = {domain: lines_of(tree) for domain, tree in process.domains.items()}
-        kind = tuple((domain, tuple((line.path, line.node.cls) for line in mine)) for domain, mine in lines.items())
+        lines = _lines(process)
+        keys = [_key(domain, line) for domain, mine in lines.items() for line in mine]
+        kind = frozenset(keys)
+        order = orders.setdefault(kind, {key: at for at, key in enumerate(keys)})
+        if keys != list(order):
+            lines = _in_order(process, lines, order)
         group = found.setdefault(kind, Group(process))
         before = group.busiest
         group.add(process, lines)
         for other in {before, process} - {group.busiest}:
             other.domains = {}
     return sorted(found.values(), key=lambda group: -group.busiest.busy_ns)
+
+
+def _lines(process: Process) -> dict[str, list[Line]]:
+    return {domain: lines_of(tree) for domain, tree in process.domains.items()}
+
+
+def _key(domain: str, line: Line) -> object:
+    return domain, line.path, frozenset(line.node.classes)
+
+
+def _in_order(process: Process, lines: dict[str, list[Line]], order: dict[object, int]) -> dict[str, list[Line]]:
+    """The lines of a process in the order of those like it: what was called first may differ from one to the other."""
+    at = {id(line.node): order[_key(domain, line)] for domain, mine in lines.items() for line in mine}
+    places = {domain: _arrange(tree, at) for domain, tree in process.domains.items()}
+    process.domains = {domain: process.domains[domain] for domain in sorted(places, key=lambda domain: places[domain])}
+    return _lines(process)
+
+
+def _arrange(node: Node, at: dict[int, int]) -> int:
+    """Put all that is below a node in order; return the first place that anything there has."""
+    children = sorted(((_arrange(child, at), key, child) for key, child in node.children.items()), key=lambda entry: entry[0])
+    node.children = {key: child for _, key, child in children}
+    return min([at.get(id(node), len(at)), *(place for place, _, _ in children[:1])])
