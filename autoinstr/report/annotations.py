@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.errors import RecordingError
+from autoinstr.report.served import Served
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
@@ -19,18 +20,26 @@ Fields = dict[int, bytes]  # start -> the attributes as they are written, of one
 
 
 class Annotations:
-    """All attributes of one recording."""
+    """All attributes of one recording; `served` is what they say of steps and requests."""
 
     def __init__(self, recording: Recording, encode: Callable[[dict[str, Any]], bytes], between: bytes = b"") -> None:
         """Read them; `between` joins what was said at two times. What breaks off is named in the recording's problems."""
         self._found: dict[int, dict[int, Fields]] = {}
+        self._between = between
+        self.served = Served()
+        names = recording.names
         try:
             for thread, name, start, fields in recording.attributes():
-                if fields and isinstance(thread, int) and isinstance(name, int) and isinstance(start, int) and name in recording.names:
-                    mine = self._found.setdefault(thread, {}).setdefault(name, {})
-                    mine[start] = mine[start] + between + encode(fields) if start in mine else encode(fields)
+                if fields and isinstance(thread, int) and isinstance(name, int) and isinstance(start, int) and name in names:
+                    self.add(thread, name, start, encode(fields))
+                    self.served.take(thread, names[name], start, fields)
         except (RecordingError, OSError) as problem:
             recording.problems.append(str(problem))
+
+    def add(self, thread: int, name: int, start: int, text: bytes) -> None:
+        """Add to what is written of one range or mark."""
+        mine = self._found.setdefault(thread, {}).setdefault(name, {})
+        mine[start] = mine[start] + self._between + text if start in mine else text
 
     def of(self, thread: int) -> dict[int, Fields]:
         """Those of one thread, by name and start."""

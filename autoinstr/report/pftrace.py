@@ -6,6 +6,8 @@ they come. Sequence numbers and track numbers are hashes of what the lane is, so
 
 Times count from Kineto's base (clock.py) on the trace's main clock, BOOTTIME in Perfetto's words; a snapshot relates it to the wall
 clock. Without such a link between the clocks Perfetto drops every packet.
+
+What vLLM's processes say of steps and requests becomes flows (flows.py), counters and a slice for each request (pftrace_served.py).
 """
 
 from __future__ import annotations
@@ -13,48 +15,45 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from autoinstr.report import packets as p
 from autoinstr.report.annotations import Annotations, Fields
 from autoinstr.report.clock import Axis
+from autoinstr.report.flows import Flows
 from autoinstr.report.identity import distinct_pids, host_count, native_tid, process_label, thread_label, track_uuid
 from autoinstr.report.lanes import lane_label, lay
+from autoinstr.report.pftrace_served import flow_fields, write_counters, write_requests
 from autoinstr.report.protobuf import annotation, data, number, text, varint
+from autoinstr.report.requests import Requests
 from autoinstr.report.streams import FOREVER, Tick, no_tick, title
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording, Run
 
-PACKET = 1
-# TracePacket
-CLOCK_SNAPSHOT, TIMESTAMP, SEQUENCE, TRACK_EVENT, INTERNED, FLAGS, DEFAULTS, TRACK = 6, 8, 10, 11, 12, 13, 59, 60
-STATE_CLEARED, NEEDS_STATE = 1, 2
-# Clocks
-REALTIME, BOOTTIME, INCREMENTAL = 1, 6, 64
-# TrackDescriptor: Perfetto would lay tracks of one name on one another where a thread number was used twice.
-NOT_MERGED = number(15, 2)
-# TrackEvent
-BEGIN, END, INSTANT = 1, 2, 3
-ANNOTATION = 4
-
-SEQUENCE_BITS = 28  # four bytes in every packet; enough that two traces hardly ever meet in one number
 # Time differences are looked up: below 1 << 14 ns in one step, below 1 << 28 ns in two.
 _SMALL = [varint(delta) for delta in range(1 << 14)]
 _LOW = [bytes((delta & 0x7F | 0x80, delta >> 7 | 0x80)) for delta in range(1 << 14)]
 
 
 def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
-    """Write the trace of all recordings. Memory: the names, the attributes of one recording, and one block of ranges at a time."""
+    """Write the trace of all recordings. Memory: the names, the attributes of one recording, one block of ranges at a time, and 700 bytes
+    for each request."""
     recordings = run.recordings
     axis = Axis(recordings)
     hosts = host_count(recordings)
-    sequences: set[int] = set()
-    clocks = _clock(BOOTTIME, 0) + _clock(REALTIME, axis.base_ns) + number(2, BOOTTIME)
-    stream.write(_packet(data(CLOCK_SNAPSHOT, clocks) + _sequence(sequences, 1)))
-    for recording, offset, pid in zip(recordings, axis.offsets, distinct_pids(recordings)):
-        own_sequence = _sequence(sequences, track_uuid(recording))
-        process = number(1, pid) + text(6, f"{process_label(recording, hosts)}, pid {recording.pid}")
-        stream.write(_packet(data(TRACK, number(1, track_uuid(recording)) + data(3, process)) + own_sequence))
-        threads: set[int] = set()
+    trace = p.Trace(stream, axis.base_ns)
+    flows = Flows(recordings)
+    requests = Requests()
+    for at, (recording, offset, pid) in enumerate(zip(recordings, axis.offsets, distinct_pids(recordings))):
+        process = track_uuid(recording)
         annotations = Annotations(recording, _annotations)
+        requests.add(at, annotations.served.notes, offset)
+        for mention, its in flows.of(at, annotations.served):
+            annotations.add(mention.thread, mention.name, mention.start, flow_fields(its))
+        label = number(1, pid) + text(6, f"{process_label(recording, hosts)}, pid {recording.pid}")
+        # Tracks of requests come first: there is at most one for each process.
+        trace.track(process, 0, data(3, label) + p.CHILDREN_BY_RANK, len(recordings) + at)
+        rank = write_counters(trace, recording, annotations, offset)
+        ranks: dict[int, int] = {}  # thread -> how many tracks it has
 
         def make(
             thread: int,
@@ -63,24 +62,25 @@ def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
             recording: Recording = recording,
             offset: int = offset,
             pid: int = pid,
-            own_sequence: bytes = own_sequence,
-            threads: set[int] = threads,
+            process: int = process,
+            rank: int = rank,
+            ranks: dict[int, int] = ranks,
             annotations: Annotations = annotations,
         ) -> _Lane:
             thread_uuid = track_uuid(recording, thread)
-            if thread not in threads:
-                threads.add(thread)
+            if thread not in ranks:
                 label = number(1, pid) + number(2, native_tid(recording, thread)) + text(5, thread_label(recording, thread))
-                track = number(1, thread_uuid) + number(5, track_uuid(recording)) + data(4, label)
-                stream.write(_packet(data(TRACK, track) + own_sequence))
+                trace.track(thread_uuid, process, data(4, label) + p.CHILDREN_BY_RANK, rank + len(ranks))
+                ranks[thread] = 0
             uuid = track_uuid(recording, thread, domain, max(lane, 0))
             if lane >= 0:
-                track = number(1, uuid) + text(2, lane_label(domain, lane)) + number(5, thread_uuid) + NOT_MERGED
-                stream.write(_packet(data(TRACK, track) + own_sequence))
-            sequence = _sequence(sequences, track_uuid(recording, thread, domain, lane))
+                trace.track(uuid, thread_uuid, p.named(lane_label(domain, lane)) + p.NOT_MERGED, ranks[thread])
+                ranks[thread] += 1
+            sequence = trace.sequence(track_uuid(recording, thread, domain, lane))
             return _Lane(stream, recording, offset, uuid, sequence, annotations.of(thread))
 
         lay(recording, make, tick)
+    write_requests(trace, recordings, requests.rows(), flows)
 
 
 class _Lane:
@@ -99,7 +99,7 @@ class _Lane:
         self._interned: dict[int, int] = {}
         self._heads: dict[int, list[bytes]] = {}  # of names without attributes
         self._fields = fields
-        self._end_heads = _heads(data(TRACK_EVENT, number(9, END)) + number(FLAGS, NEEDS_STATE) + sequence)
+        self._end_heads = p.heads(data(p.TRACK_EVENT, number(9, p.END)) + number(p.FLAGS, p.NEEDS_STATE) + sequence)
 
     def feed(self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int, int]]:
         """Begin every range that nests in the open ones, after ending those that end before it."""
@@ -124,7 +124,7 @@ class _Lane:
             if name in heads:
                 add(heads[name][len(code)] + code)
             else:
-                add(self._other(name, BEGIN, start, code))
+                add(self._other(name, p.BEGIN, start, code))
             open_ends.append(end)
         self._now = now
         self._stream.write(b"".join(out))
@@ -136,7 +136,7 @@ class _Lane:
         for name, time in zip(names, times):
             code = varint(time - self._now)
             self._now = time
-            out += (self._heads[name][len(code)], code) if name in self._heads else (self._other(name, INSTANT, time, code),)
+            out += (self._heads[name][len(code)], code) if name in self._heads else (self._other(name, p.INSTANT, time, code),)
         self._stream.write(b"".join(out))
 
     def finish(self) -> None:
@@ -154,47 +154,24 @@ class _Lane:
             return []
         self._now = start
         at = start + self._offset_ns
-        clocks = _clock(INCREMENTAL, at, incremental=True) + _clock(BOOTTIME, at)
-        defaults = number(58, INCREMENTAL) + data(11, number(11, self._uuid))
-        return [_packet(data(CLOCK_SNAPSHOT, clocks) + data(DEFAULTS, defaults) + number(FLAGS, STATE_CLEARED) + self._sequence)]
+        clocks = p.clock(p.INCREMENTAL, at, incremental=True) + p.clock(p.BOOTTIME, at)
+        defaults = number(58, p.INCREMENTAL) + data(11, number(11, self._uuid))
+        return [p.packet(data(p.CLOCK_SNAPSHOT, clocks) + data(p.DEFAULTS, defaults) + number(p.FLAGS, p.STATE_CLEARED) + self._sequence)]
 
     def _other(self, name: int, kind: int, start: int, code: bytes) -> bytes:
         """A packet whose name comes for the first time, or that may have attributes."""
         entry = b""
         if name not in self._interned:
             self._interned[name] = len(self._interned) + 1
-            entry = data(INTERNED, data(2, number(1, self._interned[name]) + text(2, title(self._names[name]))))
+            entry = data(p.INTERNED, data(2, number(1, self._interned[name]) + text(2, title(self._names[name]))))
         event = number(9, kind) + number(10, self._interned[name])
         if name in self._fields:
             event += self._fields[name].get(start, b"")
-        packet = data(TRACK_EVENT, event) + number(FLAGS, NEEDS_STATE) + self._sequence
+        packet = data(p.TRACK_EVENT, event) + number(p.FLAGS, p.NEEDS_STATE) + self._sequence
         if name not in self._fields:
-            self._heads[name] = _heads(packet)
-        return _packet(packet + entry + varint(TIMESTAMP << 3) + code)
+            self._heads[name] = p.heads(packet)
+        return p.packet(packet + entry + varint(p.TIMESTAMP << 3) + code)
 
 
 def _annotations(fields: dict[str, Any]) -> bytes:
-    return b"".join([data(ANNOTATION, annotation(value, key)) for key, value in fields.items()])
-
-
-def _packet(body: bytes) -> bytes:
-    return data(PACKET, body)
-
-
-def _heads(body: bytes) -> list[bytes]:
-    """Everything of a packet but the time, which comes last, by the length of the time's encoding."""
-    body += varint(TIMESTAMP << 3)
-    return [varint(PACKET << 3 | 2) + varint(len(body) + length) + body for length in range(11)]
-
-
-def _clock(clock: int, time_ns: int, *, incremental: bool = False) -> bytes:
-    return data(1, number(1, clock) + number(2, time_ns) + (number(3, 1) if incremental else b""))
-
-
-def _sequence(taken: set[int], wish: int) -> bytes:
-    """A sequence number that no lane of this file has."""
-    one = wish % (1 << SEQUENCE_BITS) or 1
-    while one in taken:
-        one = one % ((1 << SEQUENCE_BITS) - 1) + 1
-    taken.add(one)
-    return number(SEQUENCE, one)
+    return b"".join([data(p.ANNOTATION, annotation(value, key)) for key, value in fields.items()])

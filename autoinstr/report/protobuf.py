@@ -28,6 +28,16 @@ def number(field: int, value: int) -> bytes:
     return varint(field << 3) + varint(value)
 
 
+def fixed(field: int, value: int) -> bytes:
+    """A field of type fixed64."""
+    return varint(field << 3 | 1) + struct.pack("<Q", value)
+
+
+def real(field: int, value: float) -> bytes:
+    """A field of type double."""
+    return varint(field << 3 | 1) + struct.pack("<d", value)
+
+
 def data(field: int, value: bytes) -> bytes:
     """A field of type bytes, or an embedded message."""
     return varint(field << 3 | 2) + varint(len(value)) + value
@@ -65,5 +75,5 @@ def _scalar(value: bool | int | float | str | None, name: str) -> bytes:
     if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
         return called + number(4, value)
     if isinstance(value, float):
-        return called + varint(5 << 3 | 1) + struct.pack("<d", value)
+        return called + real(5, value)
     return called + text(6, "null" if value is None else str(value))

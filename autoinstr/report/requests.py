@@ -108,14 +108,15 @@ class Request:
     @property
     def first_ns(self) -> int:
         """When it arrived, or the first that was seen of it."""
-        return min(self._seen(), default=0) if self.arrived_ns is None else self.arrived_ns
+        return min(self.seen(), default=0) if self.arrived_ns is None else self.arrived_ns
 
     @property
     def last_ns(self) -> int:
         """The last that was seen of it."""
-        return max(self._seen(), default=0)
+        return max(self.seen(), default=0)
 
-    def _seen(self) -> list[int]:
+    def seen(self) -> list[int]:
+        """All its times."""
         return [time for slot in _TIMES.values() if (time := getattr(self, slot)) is not None]
 
     def take(self, message: str, time: int, fields: dict[str, Any] | None) -> None:

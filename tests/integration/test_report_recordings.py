@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoinstr.recording.reader import Run
 from autoinstr.report.formats import FORMATS
 from autoinstr.report.runs import find
 from autoinstr.report.table import Look
@@ -24,8 +25,12 @@ CALLS = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(PATHS), st.integer
 
 
 def written(directory: str, kind: str) -> bytes:
+    return written_run(find(directory), kind)
+
+
+def written_run(run: Run, kind: str) -> bytes:
     out = BytesIO()
-    FORMATS[kind].write(find(directory), out, Look(), lambda count: None)
+    FORMATS[kind].write(run, out, Look(), lambda count: None)
     return out.getvalue()
 
 

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoinstr.report import chrome
+from autoinstr.report.streams import title
 from tests.report_fakes import Event, FakeRecording, run_of
+from tests.timelines import RECORDINGS
 
 WALL, PERF = 1_795_389_621_000_000_123, 1_000
 
@@ -44,26 +46,35 @@ EVENTS = st.lists(
 
 
 @settings(max_examples=200, deadline=None)
-@given(EVENTS, st.integers(1, 6))
+@given(RECORDINGS, st.integers(1, 6))
 def test_every_range_is_exact_to_the_nanosecond_and_none_pokes_out_of_its_parent(events: list[Event], block: int) -> None:
     recording = FakeRecording(events, block=block)
     trace = load(recording)
     offset = WALL - PERF - trace["baseTimeNanoseconds"]
-    rows = defaultdict(list)
+    rows: dict[int, list[Any]] = defaultdict(list)
     for event in trace["traceEvents"]:
-        if event["ph"] == "X":
-            rows[event["tid"]].append((ns(event["ts"]), ns(event["dur"]), event["name"], event["cat"]))
+        if event["ph"] in "XB":
+            lasted = ns(event["dur"]) if event["ph"] == "X" else None
+            rows[event["tid"]].append((ns(event["ts"]), lasted, event["name"], event["cat"]))
     tids = {event["tid"]: event["args"]["tid"] for event in trace["traceEvents"] if event["name"] == "thread_name" and event["ph"] == "M"}
     assert Counter((tids[row], *entry) for row, entries in rows.items() for entry in entries) == Counter(
-        (4000 + e.thread, e.start + offset, e.end - e.start, f"{e.path}:{e.cls}", e.domain) for e in events if e.end is not None
+        (
+            4000 + e.thread,
+            e.start + offset,
+            None if e.end is None else e.end - e.start,
+            title(recording.names[recording.number(e)]),
+            e.domain,
+        )
+        for e in events
     )
     for entries in rows.values():
         open_ends = [10**30]
         for start, duration, _, _ in entries:
             while open_ends[-1] <= start:
                 open_ends.pop()
-            assert start + duration <= open_ends[-1]
-            open_ends.append(start + duration)
+            end = open_ends[-1] if duration is None else start + duration
+            assert end <= open_ends[-1]
+            open_ends.append(end)
 
 
 def test_a_double_of_microseconds_still_holds_the_nanosecond() -> None:
