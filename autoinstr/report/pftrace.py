@@ -12,7 +12,9 @@ What vLLM's processes say of steps and requests becomes flows (flows.py), counte
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
+from itertools import compress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from autoinstr.report import packets as p
@@ -22,17 +24,12 @@ from autoinstr.report.flows import Flows
 from autoinstr.report.identity import distinct_pids, host_count, native_tid, process_label, thread_label, track_uuid
 from autoinstr.report.lanes import lane_label, lay
 from autoinstr.report.pftrace_served import flow_fields, write_counters, write_requests
-from autoinstr.report.protobuf import annotation, data, number, text, varint
+from autoinstr.report.protobuf import annotation, data, number, text
 from autoinstr.report.requests import Requests
 from autoinstr.report.streams import FOREVER, Tick, no_tick, title
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording, Run
-
-# Time differences are looked up: below 1 << 14 ns in one step, below 1 << 28 ns in two.
-_SMALL = [varint(delta) for delta in range(1 << 14)]
-_LOW = [bytes((delta & 0x7F | 0x80, delta >> 7 | 0x80)) for delta in range(1 << 14)]
-
 
 def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
     """Write the trace of all recordings. Memory: the names, the attributes of one recording, one block of ranges at a time, and 700 bytes
@@ -95,82 +92,87 @@ class _Lane:
         self._uuid = uuid
         self._sequence = sequence
         self._now = -1
-        self._ends = [FOREVER]
+        self._open = [FOREVER]  # when the ranges end that have begun
         self._interned: dict[int, int] = {}
-        self._heads: dict[int, list[bytes]] = {}  # of names without attributes
+        self._heads: dict[int, bytes] = {}
         self._fields = fields
-        self._end_heads = p.heads(data(p.TRACK_EVENT, number(9, p.END)) + number(p.FLAGS, p.NEEDS_STATE) + sequence)
+        self._end = self._head(number(9, p.END))
 
     def feed(self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int, int]]:
         """Begin every range that nests in the open ones, after ending those that end before it."""
+        self._begin(starts[0], names, p.BEGIN)
         rest: list[tuple[int, int, int]] = []
-        out = self._begin(starts[0])
-        add = out.append
-        small, low = _SMALL, _LOW
-        now, open_ends, heads, end_heads = self._now, self._ends, self._heads, self._end_heads
+        parts: list[bytes] = []
+        times: list[int] = []
+        add, at, heads, end_head = parts.append, times.append, self._heads, self._end
+        push, pop = self._open.append, self._open.pop
+        top = pop()
         for name, start, end in zip(names, starts, ends):
-            while open_ends[-1] <= start:
-                ended = open_ends.pop()
-                delta = ended - now
-                now = ended
-                code = small[delta] if delta < 16384 else low[delta & 16383] + small[delta >> 14] if delta < 268435456 else varint(delta)
-                add(end_heads[len(code)] + code)
-            if end > open_ends[-1]:
+            while top <= start:
+                add(end_head)
+                at(top)
+                top = pop()
+            if end > top:
                 rest.append((name, start, end))
                 continue
-            delta = start - now
-            now = start
-            code = small[delta] if delta < 16384 else low[delta & 16383] + small[delta >> 14] if delta < 268435456 else varint(delta)
-            if name in heads:
-                add(heads[name][len(code)] + code)
-            else:
-                add(self._other(name, p.BEGIN, start, code))
-            open_ends.append(end)
-        self._now = now
-        self._stream.write(b"".join(out))
+            add(heads[name])
+            at(start)
+            push(top)
+            top = end
+        push(top)
+        self._annotate(names, parts, times, p.BEGIN)
+        self._write(parts, times)
         return rest
 
     def mark(self, names: Sequence[int], times: Sequence[int]) -> None:
         """An instant has no length and no end."""
-        out = self._begin(times[0])
-        for name, time in zip(names, times):
-            code = varint(time - self._now)
-            self._now = time
-            out += (self._heads[name][len(code)], code) if name in self._heads else (self._other(name, p.INSTANT, time, code),)
-        self._stream.write(b"".join(out))
+        self._begin(times[0], names, p.INSTANT)
+        parts = [self._heads[name] for name in names]
+        self._annotate(names, parts, times, p.INSTANT)
+        self._write(parts, times)
 
     def finish(self) -> None:
         """End what has an end; a range without one stays open in the trace too."""
-        out = []
-        while self._ends[-1] < FOREVER:
-            ended = self._ends.pop()
-            code = varint(ended - self._now)
-            self._now = ended
-            out += [self._end_heads[len(code)], code]
-        self._stream.write(b"".join(out))
+        times = [end for end in reversed(self._open) if end < FOREVER]
+        self._write([self._end] * len(times), times)
 
-    def _begin(self, start: int) -> list[bytes]:
-        if self._now >= 0:
-            return []
-        self._now = start
-        at = start + self._offset_ns
-        clocks = p.clock(p.INCREMENTAL, at, incremental=True) + p.clock(p.BOOTTIME, at)
-        defaults = number(58, p.INCREMENTAL) + data(11, number(11, self._uuid))
-        return [p.packet(data(p.CLOCK_SNAPSHOT, clocks) + data(p.DEFAULTS, defaults) + number(p.FLAGS, p.STATE_CLEARED) + self._sequence)]
+    def _begin(self, start: int, names: Sequence[int], kind: int) -> None:
+        """Write what has to come before a block of these names."""
+        if self._now < 0:
+            self._now = start
+            at = start + self._offset_ns
+            clocks = p.clock(p.INCREMENTAL, at, incremental=True) + p.clock(p.BOOTTIME, at)
+            defaults = number(58, p.INCREMENTAL) + data(11, number(11, self._uuid))
+            self._stream.write(
+                p.packet(data(p.CLOCK_SNAPSHOT, clocks) + data(p.DEFAULTS, defaults) + number(p.FLAGS, p.STATE_CLEARED) + self._sequence)
+            )
+        new = sorted(set(names).difference(self._heads))
+        if new:
+            entries = b""
+            for name in new:
+                self._interned[name] = len(self._interned) + 1
+                self._heads[name] = self._head(number(9, kind) + number(10, self._interned[name]))
+                entries += data(2, number(1, self._interned[name]) + text(2, title(self._names[name])))
+            self._stream.write(p.packet(data(p.INTERNED, entries) + number(p.FLAGS, p.NEEDS_STATE) + self._sequence))
 
-    def _other(self, name: int, kind: int, start: int, code: bytes) -> bytes:
-        """A packet whose name comes for the first time, or that may have attributes."""
-        entry = b""
-        if name not in self._interned:
-            self._interned[name] = len(self._interned) + 1
-            entry = data(p.INTERNED, data(2, number(1, self._interned[name]) + text(2, title(self._names[name]))))
-        event = number(9, kind) + number(10, self._interned[name])
-        if name in self._fields:
-            event += self._fields[name].get(start, b"")
-        packet = data(p.TRACK_EVENT, event) + number(p.FLAGS, p.NEEDS_STATE) + self._sequence
-        if name not in self._fields:
-            self._heads[name] = p.heads(packet)
-        return p.packet(packet + entry + varint(p.TIMESTAMP << 3) + code)
+    def _annotate(self, names: Sequence[int], parts: list[bytes], times: Sequence[int], kind: int) -> None:
+        """Give those events of a block that have attributes theirs."""
+        if self._fields.keys().isdisjoint(names):
+            return
+        annotated = {self._heads[name]: name for name in self._fields.keys() & set(names)}
+        for at in compress(range(len(parts)), map(annotated.__contains__, parts)):
+            name = annotated[parts[at]]
+            fields = self._fields[name].get(times[at])
+            if fields is not None:
+                parts[at] = self._head(number(9, kind) + number(10, self._interned[name]) + fields)
+
+    def _head(self, event: bytes) -> bytes:
+        return p.head(data(p.TRACK_EVENT, event) + number(p.FLAGS, p.NEEDS_STATE) + self._sequence)
+
+    def _write(self, parts: Sequence[bytes], times: Sequence[int]) -> None:
+        if parts:
+            self._stream.write(p.timed(parts, list(map(operator.sub, times, [self._now, *times]))))
+            self._now = times[-1]
 
 
 def _annotations(fields: dict[str, Any]) -> bytes:

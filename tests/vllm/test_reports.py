@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import recorded
+from tests.trace_processor import loaded
 from tests.vllm.conftest import Pair
 
 TOKENS = 32
@@ -81,3 +83,31 @@ def test_the_tables_have_a_line_for_each(eager: Pair, report: dict[str, Any]) ->
     for table in ("requests", "steps"):
         csv = reported(eager.agent.place.out, "--table", table, "--format", "csv").splitlines()
         assert len(csv) == 1 + len(report[table])
+
+
+@pytest.mark.parametrize("kind", ["pftrace", "chrome"])
+def test_a_timeline_joins_requests_steps_and_the_worker(eager: Pair, report: dict[str, Any], kind: str, tmp_path: Path) -> None:
+    file = tmp_path / "trace"
+    command = [sys.executable, "-m", "autoinstr", "report", str(eager.agent.place.out), "--format", kind, "-o", str(file)]
+    assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
+    steps = [row for row in report["steps"] if row["step"] is not None]
+    with loaded(file.read_bytes()) as trace:
+        assert trace.complaints() == []
+        joined = trace.query(
+            "select a.name as origin, b.name as target, a.ts < b.ts as later "
+            "from flow join slice a on a.id = slice_out join slice b on b.id = slice_in"
+        )
+        counters = dict(trace.query("select t.name, count(*) as found from counter c join counter_track t on t.id = c.track_id group by 1"))
+        phases = dict(trace.query("select name, count(*) as found from slice where name in ('queue', 'prefill', 'decode') group by 1"))
+    ids = {row["external"] or row["id"] for row in report["requests"]}
+    found = Counter(("request" if origin in ids else origin, target) for origin, target, _ in joined)
+    assert found == {
+        ("request", "sched.schedule"): 4,
+        ("sched.schedule", "request.first_token"): 4,
+        ("request.first_token", "request.first_output"): 4,
+        ("sched.schedule", "worker.execute_model"): len(steps),
+        ("worker.execute_model", "sched.update_from_output"): len(steps),
+    }
+    assert all(later for _, _, later in joined)
+    assert set(counters.values()) == {len(report["steps"])} and len(counters) == 5
+    assert phases == {"queue": 4, "prefill": 4, "decode": 4}
