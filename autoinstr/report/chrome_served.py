@@ -10,11 +10,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from autoinstr.report.annotations import members
-from autoinstr.report.attributes import PARTS, SCHEDULE
 from autoinstr.report.flows import BEGIN, END, Flow, Flows
 from autoinstr.report.identity import FIRST_FREE_NUMBER, host_count, process_label
 from autoinstr.report.request_lanes import slices
-from autoinstr.report.served import LEVELS
 from autoinstr.report.streams import FOREVER
 
 if TYPE_CHECKING:
@@ -53,14 +51,11 @@ def flow_event(flow: Flow, row: str, time_ns: int) -> str:
 
 
 def write_counters(stream: BinaryIO, pid: int, served: Served, offset_ns: int) -> None:
-    """Write what the engine in a recording said after each schedule."""
-    for one in served.outermost():
-        if PARTS[one.message] != SCHEDULE:
-            continue
-        when = f'"pid":{pid},"ts":{microseconds(one.start + offset_ns)}'
-        for name, level in zip(LEVELS, one.levels):
-            if level is not None:
-                stream.write(f',\n{{"ph":"C","name":"{name}",{when},"args":{{"value":{level}}}}}'.encode())
+    """Write what the engine in a recording said after its schedules."""
+    for name, levels in served.changes().items():
+        for time, level in levels:
+            when = f'"pid":{pid},"ts":{microseconds(time + offset_ns)}'
+            stream.write(f',\n{{"ph":"C","name":"{name}",{when},"args":{{"value":{level}}}}}'.encode())
 
 
 def write_requests(stream: BinaryIO, recordings: Sequence[Recording], requests: list[Request], flows: Flows, first_row: int) -> None:

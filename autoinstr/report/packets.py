@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from autoinstr.report.protobuf import data, fixed, number, text, varint
+from autoinstr.report.protobuf import LOW, data, fixed, number, text, varint
 
 PACKET = 1
 # TracePacket
@@ -25,7 +25,6 @@ PROCESSES_AND_THREADS_BY_RANK = number(19, 1) + number(20, 1)
 SEQUENCE_BITS = 28  # four bytes in every packet; enough that two traces hardly ever meet in one number
 
 LONGEST = 1 << 28  # ns; so many bits fit four bytes of a varint
-_LOW = [bytes((bits & 0x7F | 0x80, bits >> 7 | 0x80)) for bits in range(1 << 14)]
 _HIGH = [bytes((bits & 0x7F | 0x80, bits >> 7)) for bits in range(1 << 14)]
 
 
@@ -66,10 +65,14 @@ class Events:
         self._trace = trace
         self._sequence = trace.sequence(wish)
 
-    def write(self, track: int, kind: int, time_ns: int, body: bytes) -> None:
-        """Write an event. Of a sequence they may come in any order."""
-        event = number(9, kind) + number(11, track) + body
-        self._trace.write(number(TIMESTAMP, time_ns) + data(TRACK_EVENT, event) + self._sequence)
+    def write(self, place: bytes, time_ns: int, body: bytes = b"") -> None:
+        """Write an event at a place (see `place`). Of a sequence they may come in any order."""
+        self._trace.write(number(TIMESTAMP, time_ns) + data(TRACK_EVENT, place + body) + self._sequence)
+
+
+def place(track: int, kind: int) -> bytes:
+    """What the events of one kind on one track have in common."""
+    return number(9, kind) + number(11, track)
 
 
 def packet(body: bytes) -> bytes:
@@ -91,7 +94,7 @@ def timed(parts: Sequence[bytes], deltas: list[int]) -> bytes:
     if max(deltas, default=0) < LONGEST:
         pieces = [b""] * (3 * len(parts))
         pieces[0::3] = parts
-        pieces[1::3] = [_LOW[delta & 16383] for delta in deltas]
+        pieces[1::3] = [LOW[delta & 16383] for delta in deltas]
         pieces[2::3] = [_HIGH[delta >> 14] for delta in deltas]
         return b"".join(pieces)
     return b"".join([_one(part, delta) for part, delta in zip(parts, deltas)])
@@ -99,7 +102,7 @@ def timed(parts: Sequence[bytes], deltas: list[int]) -> bytes:
 
 def _one(part: bytes, delta: int) -> bytes:
     if delta < LONGEST:
-        return part + _LOW[delta & 16383] + _HIGH[delta >> 14]
+        return part + LOW[delta & 16383] + _HIGH[delta >> 14]
     at = 1
     while part[at] & 0x80:  # the length
         at += 1

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 from autoinstr.report import packets as p
 from autoinstr.report.annotations import Annotations
-from autoinstr.report.attributes import PARTS, SCHEDULE
 from autoinstr.report.flows import END, Flow, Flows
 from autoinstr.report.identity import host_count, process_label, track_uuid
 from autoinstr.report.protobuf import annotation, data, number, real, text
 from autoinstr.report.request_lanes import slices
-from autoinstr.report.served import LEVELS
 from autoinstr.report.streams import FOREVER
 
 if TYPE_CHECKING:
@@ -28,22 +26,16 @@ def flow_fields(flows: Iterable[Flow]) -> bytes:
 
 
 def write_counters(trace: p.Trace, recording: Recording, annotations: Annotations, offset_ns: int) -> int:
-    """Write what the engine in this recording said after each schedule, a track for each kind of figure; return how many tracks."""
-    schedules = [one for one in annotations.served.outermost() if PARTS[one.message] == SCHEDULE]
-    written = 0
-    for at, name in enumerate(LEVELS):
-        levels = [(one.start + offset_ns, one.levels[at]) for one in schedules]
-        if all(level is None for _, level in levels):
-            continue
+    """Write what the engine in this recording said after its schedules, a track for each kind of figure; return how many tracks."""
+    found = annotations.served.changes()
+    for rank, (name, levels) in enumerate(found.items()):
         uuid = track_uuid(recording, "counter", name)
-        trace.track(uuid, track_uuid(recording), p.named(name) + data(8, b""), written)
-        events = p.Events(trace, uuid)
+        trace.track(uuid, track_uuid(recording), p.named(name) + data(8, b""), rank)
+        events, place = p.Events(trace, uuid), p.place(uuid, p.COUNTER)
         for time, level in levels:
-            if level is not None:
-                value = real(DOUBLE_VALUE, level) if isinstance(level, float) else number(COUNTER_VALUE, level)
-                events.write(uuid, p.COUNTER, time, value)
-        written += 1
-    return written
+            value = real(DOUBLE_VALUE, level) if isinstance(level, float) else number(COUNTER_VALUE, level)
+            events.write(place, time + offset_ns, value)
+    return len(found)
 
 
 def write_requests(trace: p.Trace, recordings: Sequence[Recording], requests: list[Request], flows: Flows) -> None:
@@ -64,12 +56,12 @@ def write_requests(trace: p.Trace, recordings: Sequence[Recording], requests: li
         if uuid not in known:
             known.add(uuid)
             trace.track(uuid, track_uuid(of, "requests"), p.named(f"requests {one.lane}") + p.NOT_MERGED, one.lane)
-        write = events[one.request.process].write
+        write, begin, end = events[one.request.process].write, p.place(uuid, p.BEGIN), p.place(uuid, p.END)
         facts = b"".join([data(p.ANNOTATION, annotation(value, key)) for key, value in one.facts.items()])
-        write(uuid, p.BEGIN, one.start, text(NAME, one.request.name) + facts + p.flow(flows.request(one.request.id), ends=False))
+        write(begin, one.start, text(NAME, one.request.name) + facts + p.flow(flows.request(one.request.id), ends=False))
         for phase in one.phases:
-            write(uuid, p.BEGIN, phase.start, text(NAME, phase.name))
+            write(begin, phase.start, text(NAME, phase.name))
             if phase.end < FOREVER:
-                write(uuid, p.END, phase.end, b"")
+                write(end, phase.end)
         if one.end < FOREVER:
-            write(uuid, p.END, one.end, b"")
+            write(end, one.end)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 _SHORT = [bytes((number,)) for number in range(128)]
+LOW = [bytes((bits & 0x7F | 0x80, bits >> 7 | 0x80)) for bits in range(1 << 14)]  # 14 bits of a varint that has more
 
 
 def varint(number: int) -> bytes:
@@ -15,12 +16,11 @@ def varint(number: int) -> bytes:
         return _SHORT[number]
     if number < 0:
         number &= (1 << 64) - 1
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+    out = b""
+    while number > 0x3FFF:
+        out += LOW[number & 0x3FFF]
+        number >>= 14
+    return out + (_SHORT[number] if number < 128 else bytes((number & 0x7F | 0x80, number >> 7)))
 
 
 def number(field: int, value: int) -> bytes:
@@ -53,7 +53,9 @@ def annotation(value: Any, name: str = "") -> bytes:
     if isinstance(value, dict):
         return _called(name) + b"".join(data(11, annotation(one, str(key) or "?")) for key, one in value.items())
     if isinstance(value, list):
-        return _called(name) + b"".join(_element(one) if type(one) is str else data(12, annotation(one)) for one in value)
+        if set(map(type, value)) == {str}:
+            return _called(name) + _texts(tuple(value))
+        return _called(name) + b"".join([data(12, annotation(one)) for one in value])
     return _scalar(value, name)
 
 
@@ -61,7 +63,12 @@ def _called(name: str) -> bytes:
     return text(10, name) if name else b""
 
 
-# Ids of requests and the like come again in every step, and encoding them would take most of a trace's time.
+# Ids of requests and the like come again in every part of a step and in every step, and encoding them would take most of a trace's time.
+@lru_cache(maxsize=1 << 10)
+def _texts(values: tuple[str, ...]) -> bytes:
+    return b"".join(map(_element, values))
+
+
 @lru_cache(maxsize=1 << 14)
 def _element(value: str) -> bytes:
     return data(12, text(6, value))

@@ -22,6 +22,7 @@ LEVELS = {
     "KV cache usage": ("kv_usage",),
 }
 Level = Union[int, float, None]
+_JOINED = {message for message, kind in PARTS.items() if kind != SAMPLE}
 
 
 class Mention(NamedTuple):
@@ -54,7 +55,7 @@ class Served:
                 if isinstance(request, str):
                     self.marks.append(Mention(start, thread, name.id, message, request))
                 self.notes.event(message, start, fields)
-        elif PARTS.get(name.message, SAMPLE) != SAMPLE:
+        elif name.message in _JOINED:
             step = fields.get("step")
             levels = tuple(_sum(fields, keys) for keys in LEVELS.values()) if PARTS[name.message] == SCHEDULE else ()
             self.parts.append(Mention(start, thread, name.id, name.message, step if isinstance(step, str) and step else None, levels))
@@ -65,6 +66,17 @@ class Served:
         first: dict[tuple[str, str | None], str] = {}
         parts = sorted(self.parts, key=lambda part: part.start)
         return [part for part in parts if first.setdefault((PARTS[part.message], part.of), part.message) == part.message]
+
+    def changes(self) -> dict[str, list[tuple[int, int | float]]]:
+        """What LEVELS there are, each with the times at which a schedule began that left another level than the one before."""
+        found: dict[str, list[tuple[int, int | float]]] = {}
+        schedules = [part for part in self.outermost() if PARTS[part.message] == SCHEDULE]
+        for at, name in enumerate(LEVELS):
+            known = [(part.start, level) for part in schedules if (level := part.levels[at]) is not None]
+            changed = [one for before, one in zip([(0, None), *known], known) if before[1] != one[1]]
+            if changed:
+                found[name] = changed
+        return found
 
 
 def _sum(fields: dict[str, Any], keys: tuple[str, ...]) -> Level:
