@@ -81,6 +81,8 @@ def _roles() -> list[str]:
     for prefix, role in _NAMED:
         if name.startswith(prefix):
             return [role]
+    if name == "MainProcess" and "ray" in sys.modules and os.path.basename(sys.argv[0] if sys.argv else "") == "default_worker.py":
+        return ["RayWorker"]
     return [name]
 
 
