@@ -103,7 +103,8 @@ def run(args: argparse.Namespace) -> int:
     look = Look(terminal.columns, "utf-8", limit, sort, args.table, args.phase, 0 if args.limit is not None else lines_of(terminal.lines))
     if target == "-":
         look = look._replace(encoding=getattr(sys.stdout, "encoding", None) or "ascii")
-    progress = Progress(sys.stderr, f"{args.format} of {found.path}")
+    most = 0 if args.table == "requests" else sum(recording.capacity for recording in found.recordings)  # requests are read from marks
+    progress = Progress(sys.stderr, f"{args.format} of {found.path}", total=most)
     try:
         with opened(target, binary=chosen.binary) as stream:
             remarks = chosen.write(found, stream, look, progress.tick) or []

@@ -29,7 +29,8 @@ MODULE_COST_NS, FUNCTION_COST_NS, ATTRIBUTES_COST_NS = 230, 630, 4_000
 
 class Process:
     """One process. `ranges` and all times (nanoseconds) are of the phase asked for; `phases` is of all: how many ranges, and the time in
-    them. `inside_ns` is the time inside ranges, a thread's busiest domain counted; `cost_ns` an estimate of what recording took."""
+    them; `still_open` is how many ranges had no end. `inside_ns` is the time inside ranges, a thread's busiest domain counted; `cost_ns` an
+    estimate of what recording took."""
 
     def __init__(self, index: int, recording: Recording, label: str) -> None:
         self.index = index
@@ -42,6 +43,7 @@ class Process:
         self.cost_ns = 0
         self.first_ns: int | None = None  # of the recording's perf_counter
         self.last_ns: int | None = None
+        self.still_open = 0
         self.domains: dict[str, Node] = {}
         self.phases: dict[str, tuple[int, int]] = {}
         self.notes: list[str] = []
@@ -80,6 +82,7 @@ def processes_of(
         serving.add(at, notes)
         process.phases = _by_phase(stats.rows)
         process.take([row for row in stats.rows if phase is None or (row.phase or NO_PHASE) == phase], stats, notes)
+        process.still_open = len(stats.open_ranges(recording))
         process.notes = trouble(process, stats)
         del notes, stats  # before the next recording is read
         yield process

@@ -70,10 +70,16 @@ class Stats:
         self._open: list[OpenRange] | None = None
 
     def open_ranges(self, recording: Recording) -> list[OpenRange]:
-        """The ranges without an end; finding them reads the recording once more, so it is done once."""
+        """The ranges without an end, outermost first within a thread. Where phases must know them before the sweep, finding them reads the
+        recording once more; else the sweep has found them."""
         if self._open is None:
             self._open = recording.open_ranges()
         return self._open
+
+    def take_open(self, found: list[OpenRange]) -> None:
+        """Keep what the sweep found, unless it is known."""
+        if self._open is None:
+            self._open = sorted(found, key=lambda one: (one.thread, one.start_ns))
 
     @property
     def ranges(self) -> int:
@@ -150,7 +156,8 @@ def collect(recording: Recording, notes: Notes | None = None, *, durations: bool
     threads: dict[int, _Thread] = {}
     phases = Phases(recording, notes, stats.open_ranges(recording)) if notes is not None and notes.ranges else None
     origin = phases.origin if phases is not None else {}
-    for piece in pieces(recording, tick, phases):
+    still_open: list[OpenRange] = []
+    for piece in pieces(recording, tick, phases, still_open):
         first, last = piece.starts[0], max(piece.ends)
         stats.first_ns = first if stats.first_ns is None else min(first, stats.first_ns)
         stats.last_ns = last if stats.last_ns is None else max(last, stats.last_ns)
@@ -169,6 +176,7 @@ def collect(recording: Recording, notes: Notes | None = None, *, durations: bool
             _sweep(piece.names, piece.starts, piece.ends, open_ranges, thread.nested, thread.adders)
         if not durations:
             thread.forget_durations()
+    stats.take_open(still_open)
     for thread in threads.values():
         thread.finish()
     rows = _merged([row for thread in threads.values() for row in thread.rows.values()])

@@ -15,7 +15,7 @@ from autoinstr.errors import RecordingError
 
 if TYPE_CHECKING:
 
-    from autoinstr.recording.reader import RangeName, Recording
+    from autoinstr.recording.reader import OpenRange, RangeName, Recording
     from autoinstr.report.phases import Phases
 
 FOREVER = 1 << 64  # later than every time a recording can hold
@@ -47,12 +47,19 @@ def title(name: RangeName) -> str:
     return f"{name.path}:{name.cls}" if name.path and name.cls else name.path or name.cls or "?"
 
 
-def pieces(recording: Recording, tick: Tick = no_tick, phases: Phases | None = None) -> Iterator[Piece]:
-    """Yield the closed ranges and the marks of a recording; `tick` is called with the number of records after each block.
+def pieces(
+    recording: Recording, tick: Tick = no_tick, phases: Phases | None = None, still_open: list[OpenRange] | None = None
+) -> Iterator[Piece]:
+    """Yield the closed ranges and the marks of a recording; `tick` is called with the number of records after each block. Ranges without an
+    end are added to `still_open`, where that is given.
 
     What breaks off ends the pieces and is named in the recording's problems: what was read before stays good."""
     split = _Splitter(recording, phases)
-    for thread, words in readable_blocks(recording):
+    for thread, words, unended in _readable(recording.blocks_with_open, recording):
+        if still_open is not None:
+            still_open += unended
+        if not words:
+            continue
         numbers: Sequence[int]
         numbers, starts, ends = words[0::3], words[1::3], words[2::3]
         if phases is not None:

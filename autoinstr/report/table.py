@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from autoinstr.report import listing, summary, text
@@ -17,6 +16,7 @@ from autoinstr.report.screen import Wanted, fitting
 from autoinstr.report.serving import Serving
 from autoinstr.report.stats import NO_PHASE, no_such_phase
 from autoinstr.report.streams import Tick, no_tick
+from autoinstr.report.suggestion import Seen, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,7 +87,8 @@ def _report(run: Run, look: Look, tick: Tick) -> Iterator[str]:
         for table in tables:
             yield from _small(table) if table.small else _lines(table, next(limits), look)
     yield from below
-    yield _next_command(run.path, sum(calls for one in processes for calls, _ in one.phases.values()))
+    ranges = sum(calls for one in processes for calls, _ in one.phases.values())
+    yield suggestion(Seen(run, ranges, sum(one.still_open for one in processes)))
 
 
 def _title(group: Group, look: Look) -> list[str]:
@@ -182,10 +183,3 @@ def _costs(run: Run, processes: list[Process]) -> str:
     if part is None:
         return dropped
     return f"{dropped}, estimated overhead " + (f"{100 * part:.1f}%" if part >= 0.001 else "under 0.1%")
-
-
-def _next_command(path: str, total: int) -> str:
-    where = shlex.quote(path)
-    if not total:
-        return "next: autoinstr doctor -- <your command>   # why nothing was recorded"
-    return f"next: autoinstr report {where} --format pftrace -o trace.pftrace   # a timeline, for ui.perfetto.dev"

@@ -64,7 +64,7 @@ def test_the_table_is_the_default_and_fits_80_columns(run_directory: Path) -> No
     assert [line.split()[0] for line in table] == ["module", "Model", "layers.[0-1]"]
     assert "EngineCore+Worker rank 0 of 1, pid 11: 4 ranges in 2 threads, 10.00 µs inside ranges" in lines
     assert "recorded nothing: MainProcess, pid 10" in lines
-    assert lines[-1] == f"next: autoinstr report {run_directory} --format pftrace -o trace.pftrace   # a timeline, for ui.perfetto.dev"
+    assert lines[-1] == f"next: autoinstr report {run_directory} --format html   # all on one page: flame views, steps, requests, ranks"
     assert done.stderr == b""
 
 
@@ -142,6 +142,17 @@ def test_one_unreadable_file_among_good_ones_is_named_and_the_rest_shown(run_dir
     assert len(json.loads(done.stdout)["rows"]) == 4
     assert "host-12-00000000.airec" in json.loads(done.stdout)["problems"][0]
     assert "autoinstr: warning: " in done.stderr.decode()
+
+
+def test_a_run_before_of_the_same_command_is_offered_for_comparison(tmp_path: Path) -> None:
+    for name, argv, age in (("one", ["train.py"], 300), ("two", ["train.py", "--big"], 200), ("three", ["train.py"], 100)):
+        make_recording(str(tmp_path / name), CALLS, pid=11, header={"argv": argv})
+        for path in (tmp_path / name).iterdir():
+            os.utime(path, (1e9 - age, 1e9 - age))
+    last = report("three", cwd=tmp_path).stdout.decode().splitlines()[-1]
+    assert last == "next: autoinstr diff one three   # what changed since the run before"
+    assert "--format html" in report("two", cwd=tmp_path).stdout.decode().splitlines()[-1]
+    assert "--format html" in report("one", cwd=tmp_path).stdout.decode().splitlines()[-1]
 
 
 def test_a_missing_rank_and_a_newer_file_are_named_in_every_format_and_the_rest_is_shown(tmp_path: Path) -> None:

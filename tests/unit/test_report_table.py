@@ -111,7 +111,8 @@ def test_trouble_is_stated_and_the_last_line_is_the_next_command() -> None:
     assert "! Worker rank 1, pid 77, T1: still inside a.c:C (2 open ranges, the outermost for at least 5.000 µs)" in lines
     assert "! MainProcess, pid 5: 1,234 ranges dropped, the recording was full (option max_mb)" in lines
     assert "! x.airec: torn" in lines
-    assert lines[-1].startswith("next: autoinstr report /runs/one --format pftrace -o trace.pftrace")
+    assert lines[-1] == "next: autoinstr report /runs/one --format pftrace   # a timeline: what ran when it ended"
+    assert render(full)[-1].startswith("next: autoinstr report /runs/one --format html ")
     assert render(FakeRecording([]))[-1].startswith("next: autoinstr doctor")
 
 
