@@ -26,7 +26,7 @@ def _state() -> dict[str, Any]:
 
 
 # These share an engine, started by a fixture of the whole session.
-SHARING = ("tests/vllm/test_offline.py", "tests/vllm/test_reports.py")
+SHARING = ("tests/vllm/test_offline.py", "tests/vllm/test_plugin.py", "tests/vllm/test_reports.py")
 
 
 @pytest.hookimpl(tryfirst=True)

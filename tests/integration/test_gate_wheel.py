@@ -57,7 +57,9 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
     assert package <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     entry_points = next(name for name in names if name.endswith("entry_points.txt"))
-    assert "autoinstr = autoinstr.cli:main" in zipfile.ZipFile(wheel).read(entry_points).decode()
+    said = zipfile.ZipFile(wheel).read(entry_points).decode()
+    assert "[console_scripts]\nautoinstr = autoinstr.cli:main\n" in said
+    assert "[vllm.general_plugins]\nautoinstr = autoinstr.plugin:activate\n" in said
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 # Top to bottom. A module belongs to the row with its longest matching prefix; within a row anything may import anything.
 LAYERS = (
-    ("gate", ("autoinstr._pth", "sitecustomize")),
+    ("gate", ("autoinstr._pth", "autoinstr.plugin", "sitecustomize")),
     ("command line", ("autoinstr.cli", "autoinstr.__main__")),
     ("reports", ("autoinstr.report",)),
     ("bundle", ("autoinstr.bundle",)),
