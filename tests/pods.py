@@ -1,0 +1,75 @@
+"""A pod without a cluster: runs the containers of a Kubernetes pod template as its YAML says, each in a root folder of its own.
+
+The roots are made in mount namespaces. What is real: commands, environment, users, volumes, read-only roots and mounts. What is not: images
+(folders of this machine stand in for them), the kubelet, capabilities, seccomp, fsGroup.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+SCRIPT = r"""
+set -e
+root=$1 read_only=$2 user=$3 group=$4 binds=$5
+shift 5
+mount -t tmpfs none "$root"
+for folder in usr bin lib lib64 etc proc dev; do
+    if [ -e "/$folder" ]; then mkdir "$root/$folder"; mount --rbind "/$folder" "$root/$folder"; fi
+done
+mkdir -m 1777 "$root/tmp"
+for bind in $binds; do
+    source=${bind%%:*} rest=${bind#*:}
+    mkdir -p "$root/${rest%%:*}"
+    mount --bind "$source" "$root/${rest%%:*}"
+    if [ "${rest##*:}" = ro ]; then mount -o remount,bind,ro "$root/${rest%%:*}"; fi
+done
+if [ "$read_only" = True ]; then mount -o remount,ro "$root"; fi
+exec unshare --root="$root" --wd=/ --setgid "$group" --setuid "$user" -- "$@"
+"""
+
+
+class Pod:
+    """The containers of `template` (spec.template of a workload). `images` maps an image to (its command, its environment, its folders as
+    place -> folder of this machine)."""
+
+    def __init__(
+        self, template: dict[str, Any], images: dict[str, tuple[list[str], dict[str, str], dict[str, Path]]], folder: Path
+    ) -> None:
+        self.spec = template["spec"]
+        self.images = images
+        self.folder = folder
+        folder.chmod(0o755)
+        self.volumes = {volume["name"]: folder / "volumes" / volume["name"] for volume in self.spec["volumes"]}
+        for volume in self.spec["volumes"]:
+            assert "emptyDir" in volume, volume
+            self.volumes[volume["name"]].mkdir(parents=True)
+            self.volumes[volume["name"]].chmod(0o777)  # as the kubelet makes one
+
+    def start(self, container: dict[str, Any], command: list[str] | None = None, **env: str) -> subprocess.Popen[str]:
+        """One container; `command` is what `kubectl exec` would run in it, `env` what a changed manifest would say."""
+        entrypoint, own, folders = self.images[container["image"]]
+        words = command or [*container.get("command", entrypoint), *container.get("args", [])]
+        environ = {"PATH": "/usr/bin:/bin", **own, **{each["name"]: each["value"] for each in container.get("env", [])}, **env}
+        binds = [f"{source}:{place}:ro" for place, source in folders.items()]
+        for mount in container["volumeMounts"]:
+            binds.append(f"{self.volumes[mount['name']]}:{mount['mountPath']}:{'ro' if mount.get('readOnly') else 'rw'}")
+        user = self.spec["securityContext"]
+        root = self.folder / f"root-{container['name']}"
+        root.mkdir(exist_ok=True)
+        arguments = [root, container["securityContext"]["readOnlyRootFilesystem"], user["runAsUser"], user["runAsGroup"], " ".join(binds)]
+        return subprocess.Popen(
+            ["unshare", "--mount", "sh", "-c", SCRIPT, "sh", *map(str, arguments), *words],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd="/",
+        )
+
+    def run(self, container: dict[str, Any], command: list[str] | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(container, command, **env)
+        stdout, stderr = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
