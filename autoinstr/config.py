@@ -75,15 +75,16 @@ class Config:
         """off, steps or on for this emitter."""
         return self.streams or PER_EMITTER.get(emitter, PER_EMITTER["recorder"])["streams"]
 
+    def chosen(self) -> dict[str, str]:
+        """The options that were set, wherever, as texts that parse back."""
+        return {option.name: option.kind.dump(getattr(self, option.name)) for option in OPTIONS if self.sources[option.name] != "default"}
+
     def to_environ(self) -> dict[str, str]:
         """The environment that gives every child this configuration, wherever it runs: flat, with absolute paths."""
         flat = {"AUTOINSTR": "1"}
         if self.sources["out"] == "default":
             flat[INHERITED_OUT] = self.out
-        for option in OPTIONS:
-            if self.sources[option.name] != "default":
-                flat[option.environment] = option.kind.dump(getattr(self, option.name))
-        return flat
+        return {**flat, **{BY_NAME[name].environment: text for name, text in self.chosen().items()}}
 
 
 def activation(environ: Mapping[str, str], xvalue: str | bool | None = None) -> tuple[str | None, str]:

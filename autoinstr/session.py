@@ -192,7 +192,8 @@ class Session:
     def _open_writer(self) -> RecordingWriter:
         config = self.config
         folder = rundir.make(config.out)
-        about = {"emitter": ",".join(self.emission.names) or RECORDER, "name": config.name_for(RECORDER), "domain": config.domain}
+        emitter, name = ",".join(self.emission.names) or RECORDER, config.name_for(RECORDER)
+        about = {"emitter": emitter, "name": name, "domain": config.domain, "options": config.chosen()}
         writer = open_in(folder, {**self.identity.header(), **about}, max_bytes=config.max_mb << 20, full=config.full, mode=config.mode)
         writer.on_full = self._recording_full
         process.at_exit(self.close)

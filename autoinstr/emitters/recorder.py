@@ -56,6 +56,7 @@ class Recorder:
         self._names = 0
         self._modules: dict[tuple[str, ModuleName], int] = {}
         self._messages: dict[tuple[str, str, str], int] = {}
+        self._facts: list[dict[str, Any]] = []
         self._lock = threading.RLock()
 
     def open(self) -> RecordingWriter | None:
@@ -67,6 +68,8 @@ class Recorder:
                     try:
                         self.writer = self._open_writer()
                         self.writer.set_state(self._state)
+                        for fact in self._facts:
+                            self._write(self.writer, fact)
                     except _OURS as error:
                         if raised_by_a_signal_handler(error):
                             raise
@@ -184,10 +187,21 @@ class Recorder:
     def update_header(self, **fields: Any) -> None:
         """Add to the recording's header (roles, rank), if there is a recording."""
         if self.writer is not None and not self._off:
-            try:
-                self.writer.define({"t": "meta", **fields})
-            except (OSError, RecordingFull):
-                pass  # the recording's end is near; its own failure is said elsewhere
+            self._write(self.writer, {"t": "meta", **fields})
+
+    def tell(self, fact: dict[str, Any]) -> None:
+        """A definition for every recording of this process: the one that is open, one that will be, a forked child's."""
+        with self._lock:
+            self._facts.append(fact)
+            if self.writer is not None and not self._off:
+                self._write(self.writer, fact)
+
+    @staticmethod
+    def _write(writer: RecordingWriter, definition: dict[str, Any]) -> None:
+        try:
+            writer.define(definition)
+        except (OSError, RecordingFull):
+            pass  # the recording's end is near; its own failure is said elsewhere
 
     def set_active(self, active: bool) -> None:
         """Shown by `autoinstr ctl status`."""

@@ -46,6 +46,7 @@ class ModuleCalls:
             callers,
             lambda cls: self.overrides.wrap(cls),
             self._look_for_others,
+            lambda name, reason: recorder.tell({"t": "left_out", "cls": name.cls, "path": name.path, "root": name.root, "reason": reason}),
             failed,
         )
         local, begin, original = recorder.local, self.plans.begin, self.swap.original

@@ -46,11 +46,13 @@ class Plans:
         callers: Callable[[Any], list[Any]],
         on_class: Callable[[type], None],
         changed: Callable[[Any], bool],
+        left_out: Callable[[ModuleName, str], None],
         failed: Callable[[BaseException], None],
     ) -> None:
         """`local` is the wrappers' (modules.own_call), `nowhere` what `begin` gives where nothing is written. `is_plain` tells classes that
         may take the short path, `callers(module)` the modules whose calls are running, innermost first, `on_class` is told of every
-        class of a named module once, `changed(output)` tells whether something now names modules differently, `failed` is told of an error
+        class of a named module once, `changed(output)` tells whether something now names modules differently,
+        `left_out(name, reason)` is told of the first module of a class that the filter drops for a reason, `failed` is told of an error
         of ours (it never reaches the call)."""
         self.numbers: dict[int, Plan] = {}  # while the recorder alone is on
         self.messages: dict[int, Plan] = {}  # while something else is: no hot path ever reads a plan of the other kind
@@ -61,7 +63,9 @@ class Plans:
         self._callers = callers
         self._on_class = on_class
         self._changed = changed
+        self._left_out = left_out
         self._failed = failed
+        self._dropped: set[tuple[str, str]] = set()  # class and reason, told already
         self._plain: dict[type, bool] = {}
         self._decisions: dict[tuple[str, str], tuple[bool, str]] = {}
         # Everything that a call needs and the hot path does not have; never raises an Exception. `begin_own` is for the `__call__` that a
@@ -145,6 +149,9 @@ class Plans:
             self._on_class(cls)
         decision = self._filter.decide(name.path, name.cls, name.depth)
         self._decisions[name.path, name.cls] = (decision.keep, decision.reason)
+        if not decision.keep and (name.cls, decision.reason) not in self._dropped:
+            self._dropped.add((name.cls, decision.reason))
+            self._left_out(name, decision.reason)
         plan: Plan = (output.name_module(name) if decision.keep else 0, cls)
         key = id(module)
         # The hot path does not look at the module itself: its plan must go before the id is another's, by a function of C (names.py).

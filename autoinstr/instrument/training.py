@@ -56,6 +56,7 @@ class TorchPatches(FunctionPatches):
             # torch.compile's rules know public functions by identity; it looks into those beneath a decorator only where it inlines that.
             beneath = function is not found[2]
             inplace.put(function, self._ranges, self._ranges.add(target), told=bool(target.attributes), traced=beneath)
+            self._ranges.met(target, "wrapped")
 
 
 class _Running(NamedTuple):
@@ -85,6 +86,9 @@ class OptimizerSteps:
 
     def apply(self, module: ModuleType) -> None:
         """`module` is torch.optim.optimizer."""
+
+        if self._recorded:
+            self._ranges.recorder.tell({"t": "target", "name": STEP, "status": "wrapped"})
 
         def nothing(optimizer: Any, args: Any, kwargs: Any) -> None: ...
 

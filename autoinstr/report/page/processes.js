@@ -42,7 +42,7 @@ function instrumentedCard(one) {
 
 function moduleWords(one, options) {
   const words = el("div", {}, el("p", {}, `Calls of every module, by the emitter ${cut(one.emitter, 60)}. `));
-  if (!one.told) {
+  if (!one.options) {
     words.append(el("p", { class: "muted", text: "The recording does not say which options were set nor what filters left out: an older version of autoinstr wrote it, or its process was killed at its start." }));
     return words;
   }
@@ -61,7 +61,7 @@ function targetWords(one) {
   const groups = { called: [], wrapped: [], missing: [] };
   for (const [target, status, near] of one.targets) (groups[status] ?? (groups[status] = [])).push([target, near]);
   if (!one.targets.length) {
-    made.append(el("p", { class: "muted", text: one.told ? "No function target was met." : "The recording does not say which functions were wrapped." }));
+    made.append(el("p", { class: "muted", text: one.options ? "No function target was met." : "The recording does not say which functions were wrapped." }));
     return made;
   }
   for (const [status, found] of Object.entries(groups)) {

@@ -76,7 +76,7 @@ def payload_of(run: Run, tick: Tick = no_tick) -> dict[str, Any]:
         "groups": trees,
         "without_tree": [printable(group.busiest.label) for group in groups[len(trees) :]],
         "requests": requests_entry(requests, origin),
-        "instrumented": instrumented_entry(run),
+        "instrumented": instrumented_entry(run, groups),
     }
 
 
