@@ -45,6 +45,10 @@ class FakeRecording:
         self.argv: list[str] = []
         self.clock_pairs = [(1_795_389_621_000_000_123, 1_000), (0, 0)]
         self.problems: list[str] = []
+        self.versions: dict[str, str] = {}
+        self.argv = ["program"]
+        self.targets: list[dict[str, Any]] = []
+        self.left_out: list[dict[str, Any]] = []
         self.__dict__.update(fields)
         self._block = block
         self._break_after = break_after

@@ -65,9 +65,9 @@ class FunctionRanges:
         self._on_stream.append(on_stream(target))
         return len(self._targets) - 1
 
-    def met(self, target: Target, status: str, **more: str | None) -> None:
-        """Say in the recording what became of a target here: wrapped or missing."""
-        self.recorder.tell({"t": "target", "name": target.name, "status": status, **more})
+    def met(self, target: str, status: str, **more: str | None) -> None:
+        """Say in the recording what became of a target of this name here: wrapped or missing."""
+        self.recorder.tell({"t": "target", "name": target, "status": status, **more})
 
     def switch(self, output: Any, records: bool) -> None:
         """Ranges go to `output` from now on, if to anything: None. `records`: it is the recorder, or the recorder is in it."""

@@ -77,12 +77,12 @@ class FunctionPatches:
         else:
             ours = wrappers.TargetWrapper(function, wrappers.KINDS[kind](self._ranges, number))
         setattr(owner, attribute, ours)
-        self._ranges.met(target, "wrapped")
+        self._ranges.met(target.name, "wrapped")
 
     def _miss(self, target: Target, module: ModuleType) -> None:
         version = version_of(target.package or target.module.partition(".")[0])
         nearest = resolve.nearest_attribute(target, module)
-        self._ranges.met(target, "missing", wanted=target.qualname, nearest=nearest)
+        self._ranges.met(target.name, "missing", wanted=target.qualname, nearest=nearest)
         log.once(
             f"missing {target.name}",
             "info" if target.package else "warning",  # a user's own row is wanted; a row of ours may be another platform's

@@ -56,7 +56,7 @@ class TorchPatches(FunctionPatches):
             # torch.compile's rules know public functions by identity; it looks into those beneath a decorator only where it inlines that.
             beneath = function is not found[2]
             inplace.put(function, self._ranges, self._ranges.add(target), told=bool(target.attributes), traced=beneath)
-            self._ranges.met(target, "wrapped")
+            self._ranges.met(target.name, "wrapped")
 
 
 class _Running(NamedTuple):
@@ -88,7 +88,7 @@ class OptimizerSteps:
         """`module` is torch.optim.optimizer."""
 
         if self._recorded:
-            self._ranges.recorder.tell({"t": "target", "name": STEP, "status": "wrapped"})
+            self._ranges.met(STEP, "wrapped")
 
         def nothing(optimizer: Any, args: Any, kwargs: Any) -> None: ...
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from autoinstr.report import text
 from autoinstr.report.processes import overhead
+from autoinstr.report.ranks import all_alike
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from autoinstr.report.folding import Node
     from autoinstr.report.lines import Line
     from autoinstr.report.processes import Process
-    from autoinstr.report.ranks import Group
+    from autoinstr.report.ranks import Alike, Group
 
 ALIKE = 4  # of fewer layers none is unlike the others
 LEAST_RANKS = 2
@@ -62,7 +63,7 @@ class _Excess(NamedTuple):
 def findings_of(groups: Sequence[Group], processes: Sequence[Process]) -> list[Finding]:
     """All of them, the largest excess first."""
     found = [one for group in groups for domain in group.lines for one in outliers(group.busiest, domain, group.lines[domain])]
-    found += [one for group in groups for domain in group.lines for one in slow_ranks(group, domain)]
+    found += [one for alike in all_alike(groups) for one in slow_ranks(alike)]
     found.sort(key=lambda one: -one.excess_ns)
     share = overhead(processes)
     if share is not None and share > HEAVY:
@@ -99,22 +100,21 @@ def outliers(process: Process, domain: str, lines: Sequence[Line]) -> Iterator[F
             yield Finding("outlier", words, process.index, domain, line.path, sum(one.ns for each in found.values() for one in each))
 
 
-def slow_ranks(group: Group, domain: str) -> Iterator[Finding]:
-    """Outermost modules whose calls take longer in some processes of a group than in the others."""
+def slow_ranks(group: Alike) -> Iterator[Finding]:
+    """Outermost modules whose calls take longer in some of the processes that are alike than in the others."""
     if len(group.processes) < LEAST_RANKS:
         return
-    lines = group.lines[domain]
-    for at, line in enumerate(lines):
+    for at, line in enumerate(group.lines):
         if line.depth or not line.node.calls:
             continue
         found: dict[int, list[_Excess]] = {}
         for phase in line.node.phases:
-            means = {index: mean for index, mean in enumerate(group.mean_ns((domain, at, phase))) if mean is not None}
+            means = {index: mean for index, mean in enumerate(group.mean_ns((at, phase))) if mean is not None}
             if len(means) < LEAST_RANKS:
                 continue
             usual, bound = _usual(list(means.values()), SLOW_RANK, SPREAD_OF_RANKS)
             for index, mean in means.items():
-                excess = _Excess(phase, mean / usual if usual else 0.0, mean, usual, group.calls[domain, at, phase][index])
+                excess = _Excess(phase, mean / usual if usual else 0.0, mean, usual, group.calls[at, phase][index])
                 if usual and mean >= bound and excess.ns >= WORTH * group.processes[index].inside_ns:
                     found.setdefault(index, []).append(excess)
         if found:
@@ -124,7 +124,7 @@ def slow_ranks(group: Group, domain: str) -> Iterator[Finding]:
             words = f"{process.label} takes {most[0].ratio:.2f} × {others} in {line.path}{_in(most[0].phase)}"
             words += f" ({text.duration(most[0].mean_ns)} a call against {text.duration(most[0].usual_ns)})"
             words += _also(most) + _more([group.processes[other].label for other, _ in more])
-            yield Finding("rank", words, process.index, domain, line.path, sum(one.ns for each in found.values() for one in each))
+            yield Finding("rank", words, process.index, group.domain, line.path, sum(one.ns for each in found.values() for one in each))
 
 
 def _usual(means: list[float], times: float, spread: float) -> tuple[float, float]:

@@ -25,6 +25,10 @@ class Ranges:
         self.begun: list[Begun] = []
         self.ended: list[tuple[Begun, Any]] = []
         self.marks: list[int] = []
+        self.targets: list[tuple[str, str]] = []
+
+    def met(self, target: str, status: str) -> None:
+        self.targets.append((target, status))
 
     def begin_named(self, domain: str, message: str, on_stream: bool = False, crossing: bool = False) -> Begun:
         assert (domain, message, on_stream, crossing) == ("torch", "optim.step", True, True)

@@ -1,6 +1,6 @@
 """Processes that are built alike, side by side: for each module and phase the lowest, middle and highest mean of a call over them.
 
-`{"members", "figures"}` of a group and domain: `members` are indices of processes; each entry of `figures` is one phase (`null`: all
+`{"members", "figures"}`: `members` are indices of processes; each entry of `figures` is one phase (`null`: all
 together) with `rows` and, beside these, `min`, `median`, `max` in nanoseconds, `worst` (place in `members` of the highest), `least` (of the
 lowest) and `means`: one for each member (null: no calls), or null in place of the whole list where a run has too many ranks for all.
 """
@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING, Any, Optional
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autoinstr.report.ranks import Group
+    from autoinstr.report.ranks import Alike
 
 MOST_FIGURES = 400_000  # of single processes in one page: about 2.5 MB
 
 Key = tuple[int, Optional[str]]  # row, phase
 
 
-def comparison(group: Group, domain: str, phases: Sequence[str | None], rows: int, room: int = MOST_FIGURES) -> dict[str, Any]:
-    """A group of two processes or more, of whose lines the page shows the first `rows`; single means for the heaviest rows, at most `room`
+def comparison(group: Alike, phases: Sequence[str | None], rows: int, room: int = MOST_FIGURES) -> dict[str, Any]:
+    """Two alike processes or more, of whose lines the page shows the first `rows`; single means for the heaviest rows, at most `room`
     figures. (Where a tree was cut to its heaviest lines, the lines are not those of the page: then nothing is compared.)"""
     mean: dict[Key, list[int | None]] = {}
     weight: dict[Key, int] = {}
     count = len(group.processes)
     for at in range(rows):
-        there = [phase for phase in phases if (domain, at, phase) in group.calls]
+        there = [phase for phase in phases if (at, phase) in group.calls]
         if not there:
             continue
-        columns = [(group.calls[domain, at, phase], group.total_ns[domain, at, phase]) for phase in there]
+        columns = [(group.calls[at, phase], group.total_ns[at, phase]) for phase in there]
         for phase, (calls, total) in zip(there, columns) if len(there) > 1 else ():
             mean[at, phase] = [_mean(calls[one], total[one]) for one in range(count)]
             weight[at, phase] = sum(total)

@@ -97,7 +97,7 @@ function histogram(card) {
     },
   );
   const words = `How long ${counted(card.steps, "step")} took: from ${duration(card.low)} to ${duration(card.high)}`;
-  const scale = el("div", { class: "line" }, el("span", { text: duration(card.low) }), el("span", { text: duration(card.high) }));
+  const scale = el("div", { class: "line" }, el("span", { text: duration(card.low) }), card.log ? el("span", { text: "log" }) : null, el("span", { text: duration(card.high) }));
   return el("div", { role: "img", "aria-label": words, title: words }, canvas, scale);
 }
 
@@ -134,10 +134,10 @@ function requestCard(requests) {
     "article",
     { class: "card" },
     el("h3", {}, "requests", el("span", { class: "note", text: states.map(([state, many]) => `${count(many)} ${state}`).join(", ") })),
-    el("div", { class: "figure" }, requests.ttft ? duration(requests.ttft[0]) : NOTHING, el("small", { text: `median time to first token${where}` })),
+    el("div", { class: "figure" }, requests.ttft ? duration(requests.ttft[0]) : NOTHING, el("small", { text: `median TTFT${where}` })),
     line("TTFT p50 · p99", pair(requests.ttft)),
     line("TPOT p50 · p99", pair(requests.tpot)),
-    line("end to end p50 · p99", pair(requests.e2e)),
+    line("E2E p50 · p99", pair(requests.e2e)),
     line("output tokens", requests.tokens_per_s ? `${count(requests.output_tokens)} · ${count(requests.tokens_per_s)}/s` : count(requests.output_tokens)),
   );
 }

@@ -33,8 +33,9 @@ class Ranks {
     this.rank = 0;
     this._take();
     const words = this.places.map(([group, domain]) => {
-      const { process, members, domains } = data.groups[group];
-      return `${count(members.length)} like ${data.processes[process].label}: ${domainWord(domains[domain])}`;
+      const { process, domains } = data.groups[group];
+      const { ranks } = domains[domain];
+      return `${count(ranks.members.length)} like ${data.processes[process].label}: ${domainWord(domains[domain])}`;
     });
     const alike = picker("Compare", words, (next) => this.show(next));
     alike.select.value = String(at);
@@ -75,8 +76,8 @@ class Ranks {
     this.rows = byRow(this.tree, this.figures);
     const top = this._top();
     const worst = this.rows.get("worst", top);
-    const times = this.rows.get("max", top) / this.rows.get("median", top);
-    const slow = `slowest in ${cut(this.tree.paths[top], 60)}: ${data.processes[this.members[worst]].label}, ${duration(this.rows.get("max", top))} a call, ${ratio(times)} the median`;
+    const times = ratio(this.rows.get("max", top) / this._usual(top));
+    const slow = `slowest in ${cut(this.tree.paths[top], 60)}: ${data.processes[this.members[worst]].label}, ${duration(this.rows.get("max", top))} a call, ${times} the ${this.usual}`;
     this.note.textContent = `${count(this.members.length)} processes built alike; ${slow}`;
   }
 
@@ -86,6 +87,15 @@ class Ranks {
     this._take();
     this.table.refresh();
     this.choose(this.rank);
+  }
+
+  /** What the others take: of two the shorter. */
+  get usual() {
+    return this.members.length === 2 ? "other" : "median";
+  }
+
+  _usual(row) {
+    return this.rows.get(this.members.length === 2 ? "min" : "median", row);
   }
 
   /** The row that stands for the whole: the outermost with the most time. */
@@ -116,7 +126,7 @@ class Ranks {
         const top = this._top();
         const means = this.members.map((_, rank) => this._mean(top, rank) ?? 0);
         const most = chunkMaxima(means).reduce((a, b) => Math.max(a, b));
-        const middle = this.rows.get("median", top);
+        const middle = this._usual(top);
         const step = Math.min(36, width / means.length);
         this.step = step;
         means.forEach((mean, rank) => {
@@ -147,21 +157,27 @@ class Ranks {
   _columns() {
     const get = (key, row) => this.rows.get(key, row);
     const mine = (row) => this._mean(row, this.rank);
-    const apart = (row) => (mine(row) === null || !get("median", row) ? null : mine(row) / get("median", row));
-    const spread = (row) => (get("median", row) ? get("max", row) / get("median", row) : null);
+    const apart = (row) => (mine(row) === null || !this._usual(row) ? null : mine(row) / this._usual(row));
+    const spread = (row) => (this._usual(row) ? get("max", row) / this._usual(row) : null);
+    const word = this.usual === "other" ? "min" : "median";
     const time = (key, title, hint, value, drop) => ({ key, title, hint, kind: "number", width: "11ch", drop, value, text: (row) => duration(value(row)), title_of: (row) => exact(value(row)) });
-    const worst = (row) => (get("worst", row) === null ? "" : data.processes[this.members[get("worst", row)]].label);
+    const worst = (row) => (get("worst", row) === null ? "" : rankWord(data.processes[this.members[get("worst", row)]]));
     return [
       { key: "module", title: "Module", kind: "name", value: (row) => this.tree.paths[row], text: (row) => this.tree.labels[row] },
       time("min", "Min", "Mean of a call in the fastest rank", (row) => get("min", row), 1),
       time("median", "Median", "Mean of a call in the middle rank", (row) => get("median", row)),
       time("max", "Max", "Mean of a call in the slowest rank", (row) => get("max", row)),
-      { key: "spread", title: "Max / median", hint: "How far the slowest rank stands out", kind: "number", width: "13ch", value: spread, text: (row) => ratio(spread(row)) },
-      { key: "worst", title: "Slowest", kind: "text", width: "26ch", drop: 2, value: (row) => get("worst", row), text: worst },
-      time("mine", "Chosen rank", "Mean of a call in the rank that is chosen above", mine),
-      { key: "apart", title: "… / median", hint: "The chosen rank by the median", kind: "number", width: "11ch", value: apart, text: (row) => ratio(apart(row)) },
+      { key: "spread", title: `Max / ${word}`, hint: "How far the slowest rank stands out", kind: "number", width: "15ch", value: spread, text: (row) => ratio(spread(row)) },
+      { key: "worst", title: "Slowest", kind: "text", width: "16ch", drop: 2, value: (row) => get("worst", row), text: worst, title_of: (row) => (get("worst", row) === null ? "" : data.processes[this.members[get("worst", row)]].label) },
+      { ...time("mine", "Chosen rank", "Mean of a call in the rank that is chosen above", mine), width: "14ch" },
+      { key: "apart", title: `Chosen / ${word}`, hint: "The chosen rank by the others", kind: "number", width: "17ch", value: apart, text: (row) => ratio(apart(row)) },
     ];
   }
+}
+
+/** "rank 3", where there is one. */
+function rankWord(process) {
+  return process.rank === null ? process.label : `rank ${process.rank}`;
 }
 
 function drawRanks() {

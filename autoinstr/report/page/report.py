@@ -19,7 +19,7 @@ from autoinstr.report.page.served import engine_cards, requests_entry, unit_card
 from autoinstr.report.page.trees import domains_of, row_of, tree_entry
 from autoinstr.report.page.units import NONE, Units, engine_units, process_units, shown, steps_entry
 from autoinstr.report.processes import Process, kept, processes_of
-from autoinstr.report.ranks import Group, groups_of
+from autoinstr.report.ranks import Alike, Group, groups_of
 from autoinstr.report.serving import Serving
 from autoinstr.report.streams import Tick, no_tick
 from autoinstr.report.summary import PHASES
@@ -131,6 +131,7 @@ def _of_tree(tree: Any) -> set[str | None]:
 def _trees(groups: Sequence[Group], phases: Sequence[str | None]) -> Iterator[dict[str, Any]]:
     """An entry for each group, the busiest first, as long as the page has room."""
     rows, room = 0, MOST_FIGURES
+    compared: list[Alike] = []  # it stands beside the first tree that is like it
     for group in groups:
         rows += sum(map(len, group.lines.values()))
         if rows > MOST_TREES and group is not groups[0]:
@@ -139,8 +140,10 @@ def _trees(groups: Sequence[Group], phases: Sequence[str | None]) -> Iterator[di
         for domain in domains_of(group):
             lines = group.lines[domain]
             entry = tree_entry(group, domain, phases)
-            if len(group.processes) > 1 and not entry["left_out"]:
-                entry["ranks"] = comparison(group, domain, phases, len(lines), room)
+            alike = group.alike[domain]
+            if len(alike.processes) > 1 and not entry["left_out"] and alike not in compared:
+                compared.append(alike)
+                entry["ranks"] = comparison(alike, phases, len(lines), room)
                 room -= sum(len(means) for one in entry["ranks"]["figures"] for means in one["means"] if means is not None)
             domains.append(entry)
         yield {"process": group.busiest.index, "members": [one.index for one in group.processes], "domains": domains}

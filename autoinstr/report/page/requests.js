@@ -10,7 +10,7 @@ function drawRequests() {
   made.querySelector(".head").append(el("span", { class: "note", text: note }));
   const value = (key) => (row) => values[key]?.[row] ?? null;
   const time = (key, title, hint, drop) => values[key] && { key, title, hint, kind: "number", width: "11ch", drop, value: value(key), text: (row) => duration(value(key)(row)), title_of: (row) => exact(value(key)(row)) };
-  const number = (key, title, hint, drop) => values[key] && { key, title, hint, kind: "number", width: "10ch", drop, value: value(key), text: (row) => count(value(key)(row)) };
+  const number = (key, title, hint, drop) => values[key] && { key, title, hint, kind: "number", width: "12ch", drop, value: value(key), text: (row) => count(value(key)(row)) };
   const arrived = ["arrived_ns", "queued_ns", "first_scheduled_ns"].find((key) => values[key]);
   const front = !requests.engine;
   const columns = [

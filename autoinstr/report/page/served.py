@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.report.figures import nearest_rank
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_REQUESTS = 100_000  # in one page
 BARS = 32  # of a card's histogram
+FAR = 20  # times the shortest step
 TIMES = ("arrived_ns", "queued_ns", "first_scheduled_ns", "first_token_ns", "first_output_ns", "finished_ns", "completed_ns")
 TEXTS = ("id", "external", "reason", "state")
 LEFT_OUT = ("process",)  # columns that the page does not show
@@ -46,14 +48,19 @@ def unit_cards(units: Units) -> list[dict[str, Any]]:
 
 
 def _histogram(lengths: Sequence[int]) -> dict[str, Any]:
-    """How many steps took how long, in bars of one width from the shortest to the longest."""
+    """How many steps took how long, in bars from the shortest to the longest: of one width, or, where these are far apart, each as many
+    times wider than the one before (`log`)."""
     if len(lengths) < 2 or min(lengths) == max(lengths):
-        return {"bars": None, "low": None, "high": None}
+        return {"bars": None}
     low, high = min(lengths), max(lengths)
+    wide = high > FAR * max(low, 1)
+    least = log(max(low, 1))
+    scale = log(high) - least if wide else high - low
     bars = [0] * BARS
     for length in lengths:
-        bars[min(BARS - 1, (length - low) * BARS // (high - low))] += 1
-    return {"bars": bars, "low": low, "high": high}
+        place = (log(max(length, 1)) - least) / scale if wide else (length - low) / scale
+        bars[min(BARS - 1, int(place * BARS))] += 1
+    return {"bars": bars, "low": low, "high": high, "log": wide}
 
 
 def requests_entry(rows: Sequence[Request], offset_ns: int) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
 // The strip of steps: a bar each, as tall as the step took long. Where there are more steps than columns of pixels, a column stands for
 // several: the pale part is the slowest of them, the full one their median.
 
-const STRIP = 108; // height in CSS pixels
+const STRIP = 116; // height in CSS pixels
+const SCALE = 58; // at the right, for the scale
 const NARROWEST = 3; // a bar with its gap
 const WIDEST = 36;
 
@@ -15,6 +16,7 @@ class Strip {
     this.at = -1;
     this.known = steps.duration.filter((one) => one !== null);
     this.most = Math.max(1, ...chunkMaxima(this.known));
+    this.least = Math.max(1, Math.min(...chunkMinima(this.known)) / 2);
     const middle = this.known.length ? median(this.known) : 0;
     this.logarithmic = middle > 0 && this.most / middle > 25;
     const { canvas, redraw } = chart(() => STRIP, (context, width, height) => this._draw(context, width, height));
@@ -44,7 +46,7 @@ class Strip {
 
   /** How many steps each column of pixels stands for. */
   get each() {
-    const columns = Math.max(1, Math.floor((this.canvas.clientWidth || 800) / NARROWEST));
+    const columns = Math.max(1, Math.floor(((this.canvas.clientWidth || 800) - SCALE) / NARROWEST));
     return Math.max(1, Math.ceil(this.length / columns));
   }
 
@@ -55,8 +57,15 @@ class Strip {
 
   _height(ns, room) {
     if (!this.logarithmic) return Math.max(1, (ns / this.most) * room);
-    const least = Math.max(1, this.least ??= Math.min(...chunkMinima(this.known)) / 2);
-    return Math.max(1, (Math.log(Math.max(ns, least) / least) / Math.log(this.most / least)) * room);
+    return Math.max(1, (Math.log(Math.max(ns, this.least) / this.least) / Math.log(this.most / this.least)) * room);
+  }
+
+  /** Durations that the scale names: the longest and its half, or powers of ten. */
+  _marks() {
+    if (!this.logarithmic) return [this.most, this.most / 2];
+    const marks = [this.most];
+    for (let ns = 10 ** Math.floor(Math.log10(this.most / 2)); ns > this.least && marks.length < 5; ns /= 10) marks.push(ns);
+    return marks;
   }
 
   _draw(context, width, height) {
@@ -64,19 +73,23 @@ class Strip {
     const colors = kinds.map((one) => color(phaseToken(one)));
     const each = this.each;
     const columns = Math.ceil(this.length / each);
-    const step = Math.min(WIDEST, width / columns);
+    const step = Math.min(WIDEST, (width - SCALE) / columns);
     this.step = step;
     const foot = 6; // where dots say that the ranges are here
-    const room = height - foot - 12;
+    const room = height - foot - 8;
     context.strokeStyle = color("line");
     context.fillStyle = color("muted");
     context.font = "11px system-ui, sans-serif";
-    context.beginPath();
-    context.moveTo(0, 12.5);
-    context.lineTo(width, 12.5);
-    context.stroke();
     context.textAlign = "right";
-    context.fillText(duration(this.most), width, 9);
+    context.textBaseline = "middle";
+    for (const ns of this._marks()) {
+      const y = Math.round(height - foot - this._height(ns, room)) + 0.5;
+      context.beginPath();
+      context.moveTo(0, y);
+      context.lineTo(width - SCALE + 4, y);
+      context.stroke();
+      context.fillText(duration(ns), width, y);
+    }
     for (let column = 0; column < columns; column++) {
       const first = column * each;
       const last = Math.min(this.length, first + each);
@@ -109,7 +122,7 @@ class Strip {
       if (chosen) {
         context.fillStyle = color("ink");
         context.fillRect(x - 1, height - foot + 1, wide + 2, 3);
-        context.fillRect(x + wide / 2 - 0.5, 12, 1, Math.max(0, height - foot - tall - 14));
+        context.fillRect(x + wide / 2 - 0.5, 0, 1, Math.max(0, height - foot - tall - 2));
       }
     }
   }
