@@ -85,22 +85,23 @@ def groups_of(processes: Iterable[Process]) -> list[Group]:
             continue
         lines: dict[str, list[Line]] = {}
         kinds: dict[str, object] = {}
+        roles = tuple(process.recording.roles)
         for domain, tree in process.domains.items():
             mine = lines_of(tree)
             keys = list(map(_key, mine))
-            kinds[domain] = kind = (domain, frozenset(keys))
-            order = orders.setdefault(kind, {key: at for at, key in enumerate(keys)})
+            kinds[domain] = domain, frozenset(keys)
+            order = orders.setdefault(kinds[domain], {key: at for at, key in enumerate(keys)})
             # What was called first may differ from one process to another that is like it.
             if keys != list(order):
                 _arrange(tree, {id(line.node): order[_key(line)] for line in mine})
                 mine = lines_of(tree)
             lines[domain] = mine
-            alike.setdefault((*process.recording.roles, kind), Alike(domain)).add(process, mine)
+            alike.setdefault((kinds[domain], roles), Alike(domain)).add(process, mine)
         group = found.setdefault(frozenset(kinds.values()), Group(process))
         before = group.busiest
         group.add(process, lines)
         for domain, kind in kinds.items():
-            group.alike.setdefault(domain, alike[(*process.recording.roles, kind)])
+            group.alike.setdefault(domain, alike[kind, roles])
         for other in {before, process} - {group.busiest}:
             other.domains = {}
     return sorted(found.values(), key=lambda group: -group.busiest.busy_ns)

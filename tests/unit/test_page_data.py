@@ -186,7 +186,7 @@ class TestSteps:
 class TestExcerpts:
     @settings(deadline=None)
     @given(nested(), st.lists(st.tuples(st.integers(0, 300), st.integers(0, 200)), min_size=1, max_size=4), st.integers(1, 7))
-    @example([Event(1, 1)], [(1, 1)], 1)
+    @example([Event(1, 1, cls="M")], [(1, 1)], 1)
     def test_every_range_that_overlaps_a_step_is_in_it(self, events: list[Event], steps: list[tuple[int, int]], block: int) -> None:
         events = [*events, Event(150, None, "b", "M", 2)]
         recording = FakeRecording(events, block=block)
