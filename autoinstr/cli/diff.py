@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from autoinstr.report.diff.comparison import Comparison
     from autoinstr.report.diff.gate import Verdict
 
-FORMATS = ("table", "json")
+FORMATS = ("table", "html", "json")
 SORTS = ("difference", "ratio", "total", "tree")
 BY = ("path", "class")
 FAIL_ON = ("whole", "modules")
@@ -39,7 +39,7 @@ EXAMPLES = """\
   autoinstr diff runs/before runs/after --sort tree           in the order of the model
   autoinstr diff runs/main runs/branch --fail-above 5%        exit status 1 if a step takes 5 % longer: for CI
   autoinstr diff runs/llama runs/qwen --by class              two models of other layout
-  autoinstr diff runs/before runs/after --format json -o diff.json
+  autoinstr diff runs/before runs/after --format html -o diff.html
 """
 
 
@@ -74,7 +74,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from autoinstr.report.diff import data, table
+    from autoinstr.report.diff import data, page, table
     from autoinstr.report.diff.comparison import compare_runs
     from autoinstr.report.diff.gate import judge
     from autoinstr.report.output import opened
@@ -87,12 +87,14 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.done()
     verdict = judge(found, args.fail_above, args.fail_on == "modules") if args.fail_above is not None else None
-    with opened(args.output, binary=False) as stream:
+    with opened(args.output, binary=args.format == "html") as stream:
         out = io.TextIOWrapper(stream, encoding="ascii" if args.format == "json" else "utf-8", errors="backslashreplace", newline="")
         try:
             if args.format == "table":
                 look = table.Look(shutil.get_terminal_size((100, 24)).columns, args.limit, args.sort)
                 _print(table.report(found, look, _command(args)), args.output, out)
+            elif args.format == "html":
+                page.write(found, out, args.fail_above, verdict)
             else:
                 data.write(data.contents(found, args.fail_above, verdict), out)
         finally:

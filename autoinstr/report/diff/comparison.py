@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from autoinstr.recording.reader import Run
 
 LEAST_ENTRIES = 3  # of a folded list, for one to stand out
+APART = 1.1  # times the ratio of the typical entry, or the inverse
 SLOWER, FASTER, ALIKE, UNTOLD = "slower", "faster", "alike", "untold"
 FEW, NOISE, OTHER_STEPS = "too few steps", "too much noise", "steps are counted otherwise"
 WIDEST = 4.0  # times the ratio that the upper end of an interval may be, to tell anything
@@ -137,7 +138,7 @@ def _whole(found: Comparison, role: str, mine: Role, theirs: Role) -> Iterator[L
 
 
 def _entries(line: Line, pair: Pair, parent: int) -> list[Line]:
-    """Entries of a folded list whose interval lies beside the ratio of the typical entry."""
+    """Entries of a folded list whose interval lies beside the ratio of the typical entry, and that is not near."""
     found = []
     for number in pair.a.entries.keys() & pair.b.entries.keys() if pair.a and pair.b else ():
         a, b = (branch.entries[number].get(line.phase) for branch in (pair.a, pair.b) if branch)
@@ -148,7 +149,12 @@ def _entries(line: Line, pair: Pair, parent: int) -> list[Line]:
     if len(found) < LEAST_ENTRIES:
         return []
     usual = median(one.shift.ratio for one in found if one.shift)
-    return [one for one in found if one.shift and not one.why and not (one.shift.low or 0) <= usual <= (one.shift.high or 0)]
+    return [one for one in found if one.shift and not one.why and _apart(one.shift, usual)]
+
+
+def _apart(shift: Shift, usual: float) -> bool:
+    inside = shift.low is None or shift.high is None or shift.low <= usual <= shift.high
+    return not inside and max(shift.ratio / usual, usual / shift.ratio) >= APART
 
 
 def _entry_path(path: str, number: int) -> str:
