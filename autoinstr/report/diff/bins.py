@@ -6,17 +6,29 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 BITS = 9  # of a duration that are kept
+Bins = dict[int, int]  # how many durations each bin has
 
 
-def bins_of(durations: Iterable[int]) -> Counter[int]:
-    """How many durations each bin has."""
-    return Counter(map(_bin, durations))
+def bins_of(durations: Iterable[int]) -> Bins:
+    """The bins of some durations."""
+    return dict(Counter(map(_bin, durations)))
 
 
-def percentile(bins: Counter[int], percent: int) -> int:
+def together(several: Sequence[Bins]) -> Bins:
+    """The bins of all; one alone is that itself."""
+    if len(several) == 1:
+        return several[0]
+    found: Bins = {}
+    for bins in several:
+        for one, number in bins.items():
+            found[one] = found.get(one, 0) + number
+    return found
+
+
+def percentile(bins: Bins, percent: int) -> int:
     """The nearest-rank percentile, as the middle of its bin; there must be a duration."""
     wanted = (sum(bins.values()) * percent + 99) // 100
     for one in sorted(bins):

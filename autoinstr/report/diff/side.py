@@ -7,14 +7,13 @@ do the same side by side count once, stages of a pipeline one after the other. T
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from operator import add, truediv
 from statistics import median
 from typing import TYPE_CHECKING
 
 from autoinstr.recording.reader import RangeName
 from autoinstr.report.attributes import read
-from autoinstr.report.diff.bins import bins_of, percentile
+from autoinstr.report.diff.bins import Bins, bins_of, percentile, together
 from autoinstr.report.diff.statistic import stretches
 from autoinstr.report.diff.tally import tally
 from autoinstr.report.folding import MAX_DEPTH, Node, fold, module_tree
@@ -38,7 +37,7 @@ class Timed(Row):
 
     def __init__(self, name: RangeName, phase: str | None) -> None:
         super().__init__(-1, name, phase)
-        self.bins: Counter[int] = Counter()
+        self.bins: Bins = {}
         self.kinds: set[str] = set()  # what a step was, by process
         self.steps = array("I")
         self.sums = array("d")
@@ -78,9 +77,7 @@ class Measured:
         self.calls = sum(one.calls for one in parts)
         self.total_ns = sum(one.total_ns for one in parts)
         self.self_ns = sum(one.self_ns for one in parts)
-        bins: Counter[int] = Counter()
-        for one in parts:
-            bins.update(one.bins)
+        bins = together([one.bins for one in parts])
         self.p50_ns = percentile(bins, 50) if bins else None
         kinds = {kind for one in parts for kind in one.kinds}
         self.kind = kinds.pop() if len(kinds) == 1 else ""
@@ -190,7 +187,8 @@ def _gather(into: _Gathered, rows: Sequence[Row], steps: Tally, by_class: bool) 
         timed.calls += row.calls
         timed.total_ns += row.total_ns
         timed.nested_ns += row.nested_ns
-        timed.bins.update(bins_of(row.durations))
+        bins = bins_of(row.durations)
+        timed.bins = together([timed.bins, bins]) if timed.bins else bins
     wanted = {(*row.name[2:], row.phase) for row in rows}
     for key, series in steps.names.items():
         if key in wanted:
