@@ -88,8 +88,8 @@ function drawWhole() {
         el("h3", {}, name(lines.path[row] || `all of ${lines.domain[row]}`, 60)),
         el("div", { class: "muted" }, name(where, 80)),
         el("div", { class: `figure ${tone(lines, row)}` }, lines.only_in[row] ? said(lines, row) : change(lines.ratio[row]), el("small", { text: lines.only_in[row] ? "" : said(lines, row) })),
-        el("div", { class: "line" }, el("span", { text: "step A → B" }), el("b", { text: `${duration(a)} → ${duration(b)}` })),
-        el("div", { class: "line" }, el("span", { text: "95 % interval" }), el("b", { text: interval(lines, row) || NOTHING })),
+        el("div", { class: "line" }, el("span", { text: "step" }), el("b", { text: `${duration(a)} → ${duration(b)}` })),
+        el("div", { class: "line" }, el("span", { text: "95 %" }), el("b", { text: interval(lines, row) || NOTHING })),
       ),
     );
   }
