@@ -13,13 +13,13 @@ from autoinstr.report.attributes import DOMAIN, PARTS, REQUEST, SAMPLE, SCHEDULE
 if TYPE_CHECKING:
     from autoinstr.recording.reader import RangeName
 
-# What a scheduler says after each step, as the counters of a timeline. Name -> the fields whose sum it is
+# What a scheduler says after each step, as the counters of a timeline: name -> by what the sum of which fields is multiplied
 LEVELS = {
-    "batch size": ("prefills", "decodes"),
-    "tokens in step": ("tokens",),
-    "running requests": ("running",),
-    "waiting requests": ("waiting",),
-    "KV cache usage": ("kv_usage",),
+    "batch size": (1, ("prefills", "decodes")),
+    "tokens in step": (1, ("tokens",)),
+    "running requests": (1, ("running",)),
+    "waiting requests": (1, ("waiting",)),
+    "KV cache usage (%)": (100, ("kv_usage",)),
 }
 Level = Union[int, float, None]
 _JOINED = {message for message, kind in PARTS.items() if kind != SAMPLE}
@@ -57,7 +57,7 @@ class Served:
                 self.notes.event(message, start, fields)
         elif name.message in _JOINED:
             step = fields.get("step")
-            levels = tuple(_sum(fields, keys) for keys in LEVELS.values()) if PARTS[name.message] == SCHEDULE else ()
+            levels = tuple(_level(fields, *level) for level in LEVELS.values()) if PARTS[name.message] == SCHEDULE else ()
             self.parts.append(Mention(start, thread, name.id, name.message, step if isinstance(step, str) and step else None, levels))
 
     def outermost(self) -> list[Mention]:
@@ -79,7 +79,7 @@ class Served:
         return found
 
 
-def _sum(fields: dict[str, Any], keys: tuple[str, ...]) -> Level:
+def _level(fields: dict[str, Any], factor: int, keys: tuple[str, ...]) -> Level:
     values = [fields.get(key) for key in keys]
     numbers = [value for value in values if isinstance(value, (int, float)) and isfinite(value)]
-    return sum(numbers) if len(numbers) == len(keys) else None
+    return factor * sum(numbers) if len(numbers) == len(keys) else None

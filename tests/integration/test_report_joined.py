@@ -120,7 +120,7 @@ def test_counters_have_what_schedules_said(trace: Trace, run: Path) -> None:
         "select p.pid, t.name, c.ts, c.value from counter c join process_counter_track t on t.id = c.track_id join process p using (upid)"
     )
     found = {(pid, name.removesuffix(" value"), ts + base): value for pid, name, ts, value in rows}
-    first = {"batch size": 3, "tokens in step": 5, "running requests": 3, "waiting requests": 1, "KV cache usage": 0.25}
+    first = {"batch size": 3, "tokens in step": 5, "running requests": 3, "waiting requests": 1, "KV cache usage (%)": 25}
     # Engine 2 has the same levels in every step but one, which is not written again.
     assert found == {
         **{(pid, name, start): value for pid, start in ((2, 1_000), (12, 1_010)) for name, value in first.items()},
@@ -156,7 +156,7 @@ def test_the_perfetto_trace_says_in_which_order_tracks_are_shown(run: Path) -> N
     assert [one.process.pid for one in top[2:]] == [recording.pid for recording in recordings]
     engine = children(top[[one.process.pid for one in top].index(2)].uuid)
     assert [one.name or one.thread.thread_name for one in engine] == [
-        *("batch size", "tokens in step", "running requests", "waiting requests", "KV cache usage"),
+        *("batch size", "tokens in step", "running requests", "waiting requests", "KV cache usage (%)"),
         "thread-0",
     ]
     assert [one.name for one in children(engine[-1].uuid)] == ["vllm"]

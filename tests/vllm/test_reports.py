@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def test_a_timeline_joins_requests_steps_and_the_worker(eager: Pair, report: dic
             "select a.name as origin, b.name as target, a.ts < b.ts as later "
             "from flow join slice a on a.id = slice_out join slice b on b.id = slice_in"
         )
-        counters = dict(trace.query("select t.name, count(*) as found from counter c join counter_track t on t.id = c.track_id group by 1"))
+        points = trace.query("select t.name, c.value from counter c join counter_track t on t.id = c.track_id order by c.ts")
         phases = dict(trace.query("select name, count(*) as found from slice where name in ('queue', 'prefill', 'decode') group by 1"))
     ids = {row["external"] or row["id"] for row in report["requests"]}
     found = Counter(("request" if origin in ids else origin, target) for origin, target, _ in joined)
@@ -109,5 +110,12 @@ def test_a_timeline_joins_requests_steps_and_the_worker(eager: Pair, report: dic
         ("worker.execute_model", "sched.update_from_output"): len(steps),
     }
     assert all(later for _, _, later in joined)
-    assert set(counters.values()) == {len(report["steps"])} and len(counters) == 5
+    counters: dict[str, list[float]] = defaultdict(list)
+    for name, value in points:
+        counters[name.removesuffix(" value")].append(value)
+    fields = {"batch size": "requests", "tokens in step": "tokens", "running requests": "running", "waiting requests": "waiting"}
+    for name, field in {**fields, "KV cache usage (%)": "kv_usage"}.items():
+        levels = [row[field] * (100 if field == "kv_usage" else 1) for row in report["steps"]]
+        assert counters.pop(name) == pytest.approx([level for level, _ in groupby(levels)])
+    assert not counters
     assert phases == {"queue": 4, "prefill": 4, "decode": 4}
