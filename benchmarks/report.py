@@ -144,7 +144,7 @@ def measure(directory: str, what: str) -> None:
 def main() -> None:
     millions = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
     processes = int(sys.argv[2]) if len(sys.argv) > 2 else 4
-    formats = ("read", "table", "json", "csv", "pftrace", "chrome", "speedscope")
+    formats = ("read", "table", "html", "json", "csv", "pftrace", "chrome", "speedscope")
     with tempfile.TemporaryDirectory() as directory:
         ranges = make(directory, int(millions * 1e6), processes)
         print(f"{ranges:,} ranges, {processes} processes, Python {sys.version.split()[0]}; mapped pages of the recordings count as memory")

@@ -12,6 +12,7 @@ import pytest
 from tests import pages
 from tests.browser import Watched, chromium
 from tests.conftest import REPO
+from tests.recordings import make_recording
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -233,6 +234,22 @@ def test_a_finding_leads_to_its_row(page: Page) -> None:
     selected = page.locator("#modules-table tr[aria-selected=true] td").first
     assert selected.inner_text() == "model.layers.[0-5]"
     assert page.locator("#modules-table table").evaluate("table => table === document.activeElement")
+
+
+def test_a_finding_about_a_rank_leads_to_the_comparison(browser: Browser, tmp_path: Path) -> None:
+    for rank in range(4):
+        calls = [(0, "", "Model", 1_000, 11_000 + 9_000 * (rank == 2)), (0, "part", "Part", 2_000, 9_000)]
+        make_recording(str(tmp_path / "run"), calls, pid=10 + rank, header={"rank": rank, "world_size": 4})
+    pages.page_of(tmp_path / "run", tmp_path / "report.html")
+    watched = pages.opened(browser, tmp_path / "report.html")
+    page = watched.page
+    page.get_by_role("combobox", name="Rank").select_option("0")
+    page.locator("#findings li", has_text="rank 2 of 4").get_by_role("button").click()
+    assert page.get_by_role("combobox", name="Rank").input_value() == "2"
+    assert page.locator("#ranks tr[aria-selected=true] td").first.inner_text() == "Model"
+    assert page.get_by_role("treegrid", name="Modules over ranks").evaluate("table => table === document.activeElement")
+    pages.quiet(watched)
+    watched.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

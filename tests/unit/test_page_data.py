@@ -166,6 +166,13 @@ class TestSteps:
         found = process_units(FakeRecording(events))  # type: ignore[arg-type]
         assert (found.sort, [*found.starts], [*found.lengths]) == ("optimizer", [10, 55, 95], [45, 40, 55])
 
+    def test_what_ran_in_a_call_that_never_ended_is_no_outermost_call(self) -> None:
+        events = [Event(10, 50), Event(60, None), Event(70, 90, "a"), Event(91, 95, "b"), Event(92, None, "b.c")]
+        events += [Event(1, 7, "x", thread=2)]
+        found = process_units(FakeRecording(events))  # type: ignore[arg-type]
+        assert ([*found.starts], [*found.lengths], found.never_ended) == ([10, 60], [40, 35], True)
+        assert excerpts.choose(found, range(2), 10)[0] == excerpts.Choice(1, "never ended")
+
     def test_of_very_many_steps_the_slowest_of_each_few_are_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(units, "MOST_STEPS", 3)
         lengths = [5, 9, 1, 4, 4, 8, 2]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests import recorded
+from tests import pages, recorded
 from tests.trace_processor import loaded
 from tests.vllm.conftest import Pair
 
@@ -119,3 +119,29 @@ def test_a_timeline_joins_requests_steps_and_the_worker(eager: Pair, report: dic
         assert counters.pop(name) == pytest.approx([level for level, _ in groupby(levels)])
     assert not counters
     assert phases == {"queue": 4, "prefill": 4, "decode": 4}
+
+
+def test_the_page_holds_what_the_json_report_says(eager: Pair, report: dict[str, Any], tmp_path: Path) -> None:
+    pages.page_of(eager.agent.place.out, tmp_path / "report.html")
+    data = pages.data_of(tmp_path / "report.html")
+    steps = data["steps"]
+    assert [steps["kinds"][kind] for kind in steps["kind"]] == [row["phase"] for row in report["steps"]]
+    assert steps["duration"] == [row["duration_ns"] for row in report["steps"]]
+    assert data["requests"]["columns"]["e2e_ns"] == [row["e2e_ns"] for row in report["requests"]]
+    (tree,) = [tree for group in data["groups"] for tree in group["domains"] if tree["modules"]]
+    phases = [one["phase"] for one in tree["figures"] if not one["all"]]
+    assert {"prefill", "decode"} <= set(phases)
+    for figures in tree["figures"]:
+        rows = [row for row in report["rows"] if row["domain"] == "Module" and (figures["all"] or row["phase"] == figures["phase"])]
+        assert sum(figures["self"]) == sum(row["self_ns"] for row in rows)
+        assert sum(figures["calls"]) == sum(row["calls"] for row in rows)
+    # Each step's excerpt has the model's outermost call, whose sampling and scheduling run in other processes.
+    for item in data["excerpts"]["items"]:
+        if steps["kinds"][steps["kind"][item["step"]]] == "idle":
+            continue
+        titles = {data["excerpts"]["names"][number][0] for lane in item["lanes"] for number in lane["name"]}
+        assert {"Qwen2ForCausalLM", "sched.schedule", "worker.execute_model"} <= titles
+    assert all(entry["options"] is not None for entry in data["instrumented"])
+    (worker,) = [entry for entry in data["instrumented"] if any("Worker" in data["processes"][at]["label"] for at in entry["processes"])]
+    statuses = {name: status for name, status, _ in worker["targets"]}
+    assert statuses["worker.execute_model"] == "called"

@@ -51,8 +51,9 @@ def choose(units: Units, kept: Sequence[int], ranges: int) -> list[Choice]:
         return []
     each = max(1, ranges // max(1, len(units.starts)))
     room = min(MOST_STEPS, len(timed), max(FEWEST_STEPS, MOST_ALTOGETHER // each))
-    by_kind = [sorted((at for at in timed if units.kind[at] == kind), key=units.lengths.__getitem__) for kind in range(len(units.kinds))]
-    found: dict[int, str] = {}
+    found = {timed[-1]: "never ended"} if units.never_ended else {}
+    ended = [at for at in timed if at not in found]
+    by_kind = [sorted((at for at in ended if units.kind[at] == kind), key=units.lengths.__getitem__) for kind in range(len(units.kinds))]
     several = len([kind for kind in by_kind if kind]) > 1 or units.sort == "engine"
     for word, pick in PICKS.items():
         for kind, mine in zip(units.kinds, by_kind):
@@ -114,14 +115,14 @@ def cut_out(
     run: Run, which: Sequence[int], offsets: Sequence[int], choices: Sequence[Choice], units: Units, tick: Tick = no_tick
 ) -> dict[str, Any]:
     """The excerpts, as the page has them: `names` ([title, class, domain] each once) and `items`, in the order of the choices. `which` are
-    the processes to read; `offsets` lay their times on the axis of the units."""
+    the processes to read, in the order in which they are shown; `offsets` lay their times on the axis of the units."""
     names: dict[tuple[str, str, str], int] = {}
     windows = [_Window(units.starts[one.step], units.starts[one.step] + units.lengths[one.step]) for one in choices]
-    in_order = sorted(windows, key=lambda window: window.start)
+    by_start = sorted(windows, key=lambda window: window.start)
     for process in which if windows else ():
         recording = run.recordings[process]
         numbers = {number: _index(name, names) for number, name in recording.names.items() if name.kind != "mark"}
-        for thread, number, start, duration, window in _found(recording, in_order, offsets[process], tick):
+        for thread, number, start, duration, window in _found(recording, by_start, offsets[process], tick):
             window.add(process, thread, [(start, duration, numbers[number])] if number in numbers else [])
     items: list[dict[str, Any]] = []
     held = 0
@@ -130,7 +131,8 @@ def cut_out(
         held += window.held
         if held > 2 * MOST_ALTOGETHER and len(items) >= FEWEST_STEPS:
             break
-        lanes = [_lane(run.recordings[process], process, thread, lane) for (process, thread), lane in sorted(window.lanes.items()) if lane]
+        in_order = sorted(window.lanes.items(), key=lambda entry: (which.index(entry[0][0]), entry[0][1]))
+        lanes = [_lane(run.recordings[process], process, thread, lane) for (process, thread), lane in in_order if lane]
         items.append({"step": choice.step, "reason": choice.reason, "lanes": lanes, "left_out": window.left_out})
     return {"names": [list(one) for one in names], "items": items, "processes": list(which)}
 

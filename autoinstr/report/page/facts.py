@@ -38,7 +38,7 @@ def run_entry(run: Run, processes: Sequence[Process], times: tuple[int, int] | N
         "command": printable(command if len(command) <= LONGEST_COMMAND else command[:LONGEST_COMMAND] + " …"),
         "began_ms": (times[0] if times else began) / 1e6 or None,
         "duration_ns": times[1] - times[0] if times else None,
-        "hosts": sorted({printable(recording.host) for recording in recordings}),
+        "hosts": list(dict.fromkeys(printable(recording.host) for recording in recordings)),
         "platforms": sorted({printable(str(recording.header.get("platform") or "")) for recording in recordings} - {""}),
         "versions": {printable(package): ", ".join(map(printable, found)) for package, found in versions.items()},
         "ranges": sum(process.ranges for process in processes),

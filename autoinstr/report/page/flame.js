@@ -75,8 +75,8 @@ class Flame {
     const last = new Map(); // of each row, how far its pixels are painted: thousands of boxes may share one
     this.boxes.forEach((box, at) => {
       if (box.end < this.from || box.start > this.to) return;
-      const left = Math.max(-2, x(box.start));
       const right = Math.min(width + 2, x(box.end));
+      const left = Math.max(-2, box.open ? Math.min(x(box.start), right - 6) : x(box.start)); // where the process was is always seen
       if (right - left < 0.7 && right < (last.get(box.row) ?? -1) + 0.7) return;
       last.set(box.row, right);
       const [title, cls] = this.names[this._nameOf(box)];

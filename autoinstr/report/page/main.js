@@ -3,11 +3,12 @@
 drawHead();
 drawCards();
 let modules = null;
-drawFindings((...place) => modules?.show(...place));
+let ranks = null;
+drawFindings((finding) => (finding.kind === "rank" && ranks?.show(finding)) || modules?.show(...finding.place));
 drawSteps();
 if (data.groups.length) modules = new Modules();
 else document.getElementById("main").append(el("p", { class: "empty", text: "No range was recorded. Why, a process at a time: autoinstr doctor -- <your command>" }));
-drawRanks();
+ranks = drawRanks();
 drawRequests();
 drawProcesses();
 drawInstrumented();

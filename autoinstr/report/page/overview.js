@@ -27,19 +27,20 @@ function drawHead() {
   const main = document.getElementById("main");
   const when = run.began_ms && new Date(run.began_ms);
   const several = data.processes.length;
-  const whole = run.incomplete || run.unread || data.notices.length;
+  const whole = !run.incomplete && !run.unread && !run.dropped;
+  const missing = run.incomplete ? `${count(run.incomplete)} of ${counted(several, "process", "processes")} not` : "see below";
   const facts = el(
     "dl",
     { class: "facts" },
     when && fact("Recorded", el("time", { datetime: when.toISOString(), text: when.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" }) })),
     fact("Duration", duration(run.duration_ns)),
-    fact(run.hosts.length > 1 ? "Hosts" : "Host", name(run.hosts.slice(0, 6).join(", ") || NOTHING), run.hosts.length > 6 ? ` and ${count(run.hosts.length - 6)} more` : ""),
+    fact(run.hosts.length > 1 ? `${count(run.hosts.length)} hosts` : "Host", name(run.hosts.slice(0, 4).join(", ") + (run.hosts.length > 4 ? ", …" : "") || NOTHING)),
     fact("Versions", name(Object.entries(run.versions).map((one) => one.join(" ")).join(" · ") || NOTHING)),
     fact("Processes", count(several)),
     fact("Ranges", count(run.ranges)),
     fact("Dropped", el("span", { class: run.dropped ? "bad" : null, text: count(run.dropped) })),
-    fact("Estimated overhead", run.overhead === null ? NOTHING : percent(run.overhead), " ", el("span", { class: "note", text: "of the time inside ranges" })),
-    fact("Complete", whole ? el("span", { class: "bad", text: run.incomplete ? `${count(run.incomplete)} of ${count(several)} not` : "see below" }) : "yes"),
+    fact("Estimated overhead", run.overhead === null ? NOTHING : percent(run.overhead), " ", el("span", { class: "note", text: "of time in ranges" })),
+    fact("Complete", whole ? "yes" : el("span", { class: "bad", text: missing })),
   );
   main.append(el("h1", {}, name(run.name)));
   if (run.command) main.append(el("code", { class: "command", tabindex: "0", "aria-label": "Command" }, name(run.command, 4200)));
@@ -47,7 +48,7 @@ function drawHead() {
   if (data.notices.length) {
     const shown = data.notices.slice(0, 12);
     const more = data.notices.length > shown.length ? el("li", { text: `and ${count(data.notices.length - shown.length)} more` }) : null;
-    main.append(el("div", { class: "notice", role: "note" }, el("strong", { text: "Before believing the figures" }), el("ul", {}, ...shown.map((line) => el("li", {}, name(line, 600))), more)));
+    main.append(el("div", { class: whole ? "notice calm" : "notice", role: "note" }, el("strong", { text: "Before believing the figures" }), el("ul", {}, ...shown.map((line) => el("li", {}, name(line, 600))), more)));
   }
 }
 
@@ -142,13 +143,12 @@ function requestCard(requests) {
   );
 }
 
-/** What stands out, with a way to the row that it speaks of. `show(group, domain, row)` goes there. */
+/** What stands out, with a way to the row that it speaks of: `show(finding)` goes there. */
 function drawFindings(show) {
   if (!data.findings.length) return;
   const list = el("ul", { class: "findings" });
   for (const finding of data.findings.slice(0, 40)) {
-    const where = finding.place;
-    const go = where && el("button", { type: "button", text: "Show", "aria-label": `Show: ${cut(finding.words, 80)}`, on: { click: () => show(...where) } });
+    const go = finding.place && el("button", { type: "button", text: "Show", "aria-label": `Show: ${cut(finding.words, 80)}`, on: { click: () => show(finding) } });
     const kind = { outlier: "layer", rank: "rank", overhead: "overhead" }[finding.kind] ?? finding.kind;
     list.append(el("li", {}, el("span", { class: "kind", text: kind }), el("span", { class: "words" }, name(finding.words, 500)), go));
   }

@@ -11,13 +11,13 @@ function drawProcesses() {
     empty: "no process has left a recording",
     columns: [
       { key: "label", title: "Process", kind: "name", value: (at) => rows[at].label, text: (at) => rows[at].label },
-      { key: "host", title: "Host", kind: "text", width: "16ch", drop: 2, value: (at) => rows[at].host, text: (at) => rows[at].host },
-      { key: "emitter", title: "Emitter", kind: "text", width: "11ch", drop: 2, value: (at) => rows[at].emitter, text: (at) => rows[at].emitter },
+      { key: "host", title: "Host", kind: "text", width: "15ch", drop: 2, value: (at) => rows[at].host, text: (at) => rows[at].host },
+      { key: "emitter", title: "Emitter", kind: "text", width: "10ch", drop: 3, value: (at) => rows[at].emitter, text: (at) => rows[at].emitter },
       number("ranges", "Ranges", "12ch", count),
       number("threads", "Threads", "9ch", count, 1),
       number("inside_ns", "Inside ranges", "13ch", duration, 1),
       number("dropped", "Dropped", "9ch", count, 1),
-      { key: "state", title: "State", kind: "text", width: "21ch", value: (at) => rows[at].state, text: (at) => rows[at].state },
+      { key: "state", title: "State", kind: "text", width: "20ch", value: (at) => rows[at].state, text: (at) => rows[at].state },
       { key: "file", title: "File", kind: "text", width: "28ch", drop: 3, value: (at) => rows[at].file, text: (at) => rows[at].file },
     ],
   });

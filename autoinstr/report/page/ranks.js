@@ -11,7 +11,7 @@ class Ranks {
     this.strip = el("div", { class: "strip" });
     this.section.append(this.bar, this.strip, this.holder);
     this.search = search("Search path or class", (text) => this.table.filter(text));
-    this.show(0);
+    this.compare(0);
   }
 
   get tree() {
@@ -27,7 +27,24 @@ class Ranks {
     return this.tree.ranks.members;
   }
 
-  show(at) {
+  /** Go to the process and the row of a finding; false where it is not compared here. */
+  show({ place: [group, domain, row], process }) {
+    const name = data.groups[group].domains[domain].domain;
+    const at = this.places.findIndex(([of, its]) => {
+      const tree = data.groups[of].domains[its];
+      return tree.domain === name && tree.ranks.members.includes(process);
+    });
+    if (at < 0) return false;
+    if (at !== this.at) this.compare(at);
+    this.choose(this.members.indexOf(process));
+    this.table.select(row);
+    this.section.scrollIntoView({ block: "start" });
+    this.table.table.focus({ preventScroll: true });
+    return true;
+  }
+
+  /** Show the processes that are alike in one place. */
+  compare(at) {
     this.at = at;
     this.phase = 0;
     this.rank = 0;
@@ -37,7 +54,7 @@ class Ranks {
       const { ranks } = domains[domain];
       return `${count(ranks.members.length)} like ${data.processes[process].label}: ${domainWord(domains[domain])}`;
     });
-    const alike = picker("Compare", words, (next) => this.show(next));
+    const alike = picker("Compare", words, (next) => this.compare(next));
     alike.select.value = String(at);
     this.picked = picker("Rank", this.members.map((one) => data.processes[one].label), (next) => this.choose(next));
     this.bar.replaceChildren(...(words.length > 1 ? [alike.element] : []));

@@ -103,12 +103,12 @@ def _process_units(run: Run, groups: Sequence[Group], offsets: Sequence[int], ti
 
 
 def _shown_processes(processes: Sequence[Process], groups: Sequence[Group], steps: Sequence[Step]) -> list[int]:
-    """The processes of which excerpts show ranges: all, or of many those that stand for the others."""
+    """The processes of which excerpts show ranges: all, or of many first those that stand for the others."""
     there = [one.index for one in processes if one.ranges or not one.recording.complete]
     if len(there) <= MOST_PROCESSES:
         return there
     wanted = dict.fromkeys([*(group.busiest.index for group in groups), *(step.process for step in steps[:MOST_PROCESSES]), *there])
-    return sorted(list(wanted)[:MOST_PROCESSES])
+    return list(wanted)[:MOST_PROCESSES]
 
 
 def _phases(processes: Sequence[Process]) -> list[str | None]:
@@ -154,10 +154,10 @@ def _group_of(process: Process, groups: Sequence[Group]) -> int:
 
 
 def _finding(finding: Any, groups: Sequence[Group]) -> dict[str, Any]:
-    """A finding with the place of the row it speaks of: [group, domain, row], or null."""
+    """A finding with the place of the row it speaks of: [group, domain, row], or null; and the process (-1: none in particular)."""
     place = None
     for at, group in enumerate(groups):
         if any(one.index == finding.process for one in group.processes) and finding.domain in group.lines:
             row = row_of(group, finding.domain, finding.path)
             place = [at, domains_of(group).index(finding.domain), row] if row is not None else None
-    return {"kind": finding.kind, "words": printable(finding.words), "place": place}
+    return {"kind": finding.kind, "words": printable(finding.words), "place": place, "process": finding.process}

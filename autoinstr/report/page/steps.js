@@ -103,6 +103,7 @@ function drawSteps() {
     if (value("kv_usage") !== null) say("KV cache", percent(value("kv_usage")));
     for (const part of PARTS) if (value(`${part}_ns`) !== null) say(part, duration(value(`${part}_ns`)));
     if (value("gap_ns")) say("gap before", duration(value("gap_ns")));
+    if (steps.never_ended && at === steps.duration.length - 1) words.push(el("span", { class: "bad", text: "it never ended: this is up to the last thing recorded" }));
     if (item?.left_out) words.push(el("span", { class: "bad", text: `${counted(item.left_out, "short range")} of this step not in this page` }));
     const others = data.processes.length - data.excerpts.processes.length;
     if (item && others > 0) words.push(el("span", { class: "muted", text: `ranges of ${count(data.excerpts.processes.length)} of ${count(data.processes.length)} processes` }));
@@ -110,7 +111,8 @@ function drawSteps() {
   }
 
   // A program that serves nobody warms up in its slowest step: the middle one says more.
-  const first = data.excerpts.items.find((item) => steps.sort !== "engine" && item.reason.includes("median")) ?? data.excerpts.items[0];
+  const items = data.excerpts.items;
+  const first = items.find((item) => steps.sort !== "engine" && !steps.never_ended && item.reason.includes("median")) ?? items[0];
   choose(first ? here(first.step) : 0);
 }
 

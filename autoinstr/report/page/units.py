@@ -19,7 +19,7 @@ from autoinstr.report.text import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autoinstr.recording.reader import Recording
+    from autoinstr.recording.reader import OpenRange, Recording
     from autoinstr.report.steps import Step
 
 MOST_STEPS = 100_000  # in one page
@@ -33,13 +33,15 @@ MORE_COLUMNS = (
 
 class Units(NamedTuple):
     """Steps of whatever sort: `sort` is engine, optimizer, call or none; `kinds` are the names of what `kind` counts (phases, modules);
-    times are nanoseconds, `starts` from 1970 on or, of one process, of its perf_counter; a length of -1 was not seen."""
+    times are nanoseconds, `starts` from 1970 on or, of one process, of its perf_counter; a length of -1 was not seen. `never_ended`: the
+    last one had not ended when the process did, and its length is that up to the last thing recorded."""
 
     sort: str
     kinds: list[str]
     kind: Sequence[int]
     starts: Sequence[int]
     lengths: Sequence[int]
+    never_ended: bool = False
 
 
 NONE = Units("none", [], (), (), ())
@@ -64,9 +66,15 @@ def process_units(recording: Recording, tick: Tick = no_tick) -> Units:
         if name.kind == "mark" and (name.domain, name.message) == (OPTIMIZER_DOMAIN, OPTIMIZER_MARK)
     }
     threads: dict[int, _Thread] = {}
+    for one in recording.open_ranges():
+        if one.name in modules and one.thread not in threads:  # the outermost comes first
+            threads[one.thread] = _Thread(one)
     for thread, words in readable_blocks(recording):
         threads.setdefault(thread, _Thread()).take(words[0::3], words[1::3], words[2::3], modules, marks)
         tick(len(words) // 3)
+    last = max((one.last for one in threads.values()), default=0)
+    for mine in threads.values():
+        mine.finish(last)
     marked = max(threads.values(), key=lambda one: len(one.marks), default=None)
     if marked is not None and marked.marks:
         starts = array("Q", [marked.first, *marked.marks[:-1]])
@@ -77,20 +85,23 @@ def process_units(recording: Recording, tick: Tick = no_tick) -> Units:
 
 
 class _Thread:
-    """Outermost calls and optimizer marks of one thread."""
+    """Outermost calls and optimizer marks of one thread. `open_range` is the outermost that never ended."""
 
-    def __init__(self) -> None:
-        self.first = 0
+    def __init__(self, open_range: OpenRange | None = None) -> None:
+        self.open_range = open_range
+        self.first = self.last = 0
         self.end = 0
         self.names, self.starts, self.lengths, self.marks = array("Q"), array("Q"), array("q"), array("Q")
 
     def take(self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int], modules: set[int], marks: set[int]) -> None:
         """Add the next records, jumping over all that lies within an outermost call."""
         self.first = self.first or starts[0]
+        self.last = max(self.last, max(ends))
         if not marks.isdisjoint(names):
             self.marks.extend(start for name, start in zip(names, starts) if name in marks)
         at = bisect_left(starts, self.end)
-        while at < len(starts):
+        stop = len(starts) if self.open_range is None else bisect_left(starts, self.open_range.start_ns)
+        while at < stop:
             if names[at] not in modules:
                 at += 1
                 continue
@@ -100,13 +111,21 @@ class _Thread:
             self.end = max(ends[at], starts[at] + 1)
             at = bisect_left(starts, self.end, at)
 
+    def finish(self, last: int) -> None:
+        """Add the call that never ended, up to the last thing that the process recorded."""
+        if self.open_range is not None:
+            self.names.append(self.open_range.name)
+            self.starts.append(self.open_range.start_ns)
+            self.lengths.append(max(0, last - self.open_range.start_ns))
+
 
 def _calls(recording: Recording, thread: _Thread) -> Units:
     titles = {number: printable(title(recording.names[number])) for number in set(thread.names)}
     common = [one for one, _ in Counter(titles[number] for number in thread.names).most_common(MOST_KINDS)]
     kinds = [*common, *(["others"] if len(set(titles.values())) > MOST_KINDS else [])]
     index = {number: common.index(one) if one in common else len(common) for number, one in titles.items()}
-    return Units("call", kinds, bytes(index[number] for number in thread.names), thread.starts, thread.lengths)
+    kind = bytes(index[number] for number in thread.names)
+    return Units("call", kinds, kind, thread.starts, thread.lengths, thread.open_range is not None)
 
 
 def shown(units: Units) -> list[int]:
@@ -123,6 +142,7 @@ def steps_entry(units: Units, kept: Sequence[int], offset_ns: int, steps: Sequen
     return {
         "sort": units.sort,
         "of": len(units.starts),
+        "never_ended": units.never_ended,
         "kinds": units.kinds,
         "index": list(kept) if len(kept) < len(units.starts) else None,
         "kind": [units.kind[at] for at in kept],
