@@ -1,20 +1,23 @@
 """How long each report takes per million ranges, and how much memory: `python benchmarks/report.py [million ranges] [processes]`.
 
-Makes recordings of a model of 24 layers (10 modules each), then runs every format in a process of its own and prints CPU seconds, wall
-seconds, the growth of the peak resident set, and the size of what was written. The reader's own share is the line "read". Then the same
-for what serving leaves: as many ranges in steps of 50, each with its phase, request ids and parts in two processes, and a request for
-every four steps.
+Makes recordings of a model of 24 layers (10 modules each), then runs every format that there is in a process of its own, and `diff` of the
+run with itself, and prints CPU seconds, wall seconds, the peak of the resident set, how much of it is not Python and modules as they were
+before, how much of it was mapped files at the end, and the size of what was written. The reader's own share is the line "read". Then the
+same for what serving leaves: as many ranges (a million at most) in steps of 50, each with its phase, request ids and parts in two
+processes, and a request for every four steps.
+
+`10 8` is ten million ranges over eight processes, `10 1000` a thousand ranks of ten thousand.
 """
 
 from __future__ import annotations
 
-import gzip
 import os
 import random
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator
 
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -24,6 +27,7 @@ PARENTS = ("self_attn", "mlp")
 ATTENTION = ("self_attn", "self_attn.qkv_proj", "self_attn.attn", "self_attn.o_proj")
 LAYER = ("input_layernorm", *ATTENTION, "mlp", "mlp.gate_up_proj", "mlp.down_proj", "post")
 LAYERS = 24
+LISTINGS = ("requests", "steps")
 
 Call = tuple[int, str, str, int, int]  # thread, path, class, start, end
 
@@ -112,61 +116,77 @@ def make_served(directory: str, ranges: int) -> tuple[int, int, int]:
     return sum(entry.kind == "range" for entry in (*engine, *worker)), steps, (steps + 3) // 4
 
 
-def peak_kib() -> int:
-    """Largest resident set so far. Not ru_maxrss: a child process inherits its parent's."""
+def memory_kib(what: str) -> int:
+    """VmHWM (the largest resident set so far; not ru_maxrss: a child process inherits its parent's) or RssFile (mapped files, now)."""
     with open("/proc/self/status", encoding="ascii") as stream:
-        return next(int(line.split()[1]) for line in stream if line.startswith("VmHWM:"))
+        return next(int(line.split()[1]) for line in stream if line.startswith(f"{what}:"))
 
 
 def measure(directory: str, what: str) -> None:
     """One format, in this process; prints the figures."""
+    from autoinstr.report.diff import table as diff_table
+    from autoinstr.report.diff.comparison import compare_runs
     from autoinstr.report.formats import FORMATS
     from autoinstr.report.runs import find
     from autoinstr.report.table import Look
 
-    before = peak_kib()
+    path = os.path.join(directory, f"out.{what}")
+    before = memory_kib("VmHWM")
     wall, cpu = time.perf_counter(), time.process_time()
     run = find(directory)
-    path = os.path.join(directory, f"out.{what}")
-    if what == "read":
-        for recording in run.recordings:
-            for _ in recording.blocks():
-                pass
-    else:
-        kind, table = ("csv", what) if what in ("requests", "steps") else (what, "modules")
-        with open(path, "wb") as stream:
-            FORMATS[kind].write(run, stream, Look(table=table, limit=0 if kind == "csv" else 30), lambda count: None)
+    with open(path, "wb") as stream:
+        if what == "read":
+            for recording in run.recordings:
+                for _ in recording.blocks():
+                    pass
+        elif what == "diff":
+            found = compare_runs(run, find(directory), lambda count: None)
+            stream.writelines(f"{line}\n".encode() for line in diff_table.report(found, diff_table.Look(), ""))
+        else:
+            kind, table = ("csv", what) if what in LISTINGS else (what, "modules")
+            FORMATS[kind].write(run, stream, Look(table=table, limit=0 if kind == "csv" else 30, screen=46), lambda count: None)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    grown = (peak_kib() - before) / 1024
-    print(cpu, wall, grown, os.path.getsize(path) if what != "read" else 0)
+    peak = memory_kib("VmHWM")
+    print(cpu, wall, peak / 1024, (peak - before) / 1024, memory_kib("RssFile") / 1024, os.path.getsize(path))
 
 
 def main() -> None:
+    from autoinstr.report.formats import FORMATS
+
     millions = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
     processes = int(sys.argv[2]) if len(sys.argv) > 2 else 4
-    formats = ("read", "table", "html", "json", "csv", "pftrace", "chrome", "speedscope")
+    formats = ("read", *FORMATS, "diff")
     with tempfile.TemporaryDirectory() as directory:
         ranges = make(directory, int(millions * 1e6), processes)
-        print(f"{ranges:,} ranges, {processes} processes, Python {sys.version.split()[0]}; mapped pages of the recordings count as memory")
+        print(f"{ranges:,} ranges, {processes} processes, Python {sys.version.split()[0]}")
         table_of(directory, ranges, formats)
     with tempfile.TemporaryDirectory() as directory:
-        ranges, steps, requests = make_served(directory, int(millions * 1e6))
+        ranges, steps, requests = make_served(directory, int(min(millions, 1.0) * 1e6))
         print(f"\n{ranges:,} ranges, {steps:,} steps, {requests:,} requests")
-        table_of(directory, ranges, (*formats, "requests", "steps"))
+        table_of(directory, ranges, (*formats, *LISTINGS))
 
 
 def table_of(directory: str, ranges: int, formats: tuple[str, ...]) -> None:
-    """Measure each format in a process of its own."""
-    print(f"{'':10}  CPU s/M  wall s/M    MB  bytes/range  gzipped")
+    """Measure each format in a process of its own. What is written is deleted again: it may be gigabytes."""
+    print(f"{'':10}  CPU s/M  wall s/M  peak MB  grown MB  mapped MB  bytes/range  gzipped")
     for what in formats:
         done = subprocess.run([sys.executable, __file__, "--one", directory, what], capture_output=True, text=True, check=True)
-        cpu, wall, grown, size = map(float, done.stdout.split())
-        packed = 0.0
-        if what in ("pftrace", "chrome", "speedscope"):
-            with open(os.path.join(directory, f"out.{what}"), "rb") as stream:
-                packed = len(gzip.compress(stream.read(), 1)) / ranges
+        cpu, wall, peak, grown, mapped, size = map(float, done.stdout.split())
+        path = os.path.join(directory, f"out.{what}")
+        packed = compressed_size(path) / ranges if size > ranges else 0.0
+        os.unlink(path)
         per = 1e6 / ranges
-        print(f"{what:10}  {cpu * per:7.2f}  {wall * per:8.2f}  {grown:4.0f}  {size / ranges:11.2f}  {packed:7.2f}", flush=True)
+        memory = f"{peak:7.0f}  {grown:8.0f}  {mapped:9.0f}"
+        print(f"{what:10}  {cpu * per:7.2f}  {wall * per:8.2f}  {memory}  {size / ranges:11.2f}  {packed:7.2f}", flush=True)
+
+
+def compressed_size(path: str) -> int:
+    """Bytes that `gzip -1` makes of a file."""
+    packer, size = zlib.compressobj(1), 0
+    with open(path, "rb") as stream:
+        while chunk := stream.read(1 << 20):
+            size += len(packer.compress(chunk))
+    return size + len(packer.flush())
 
 
 if __name__ == "__main__":

@@ -115,14 +115,15 @@ class Steps:
         self._waiting = []
         self._unscheduled(left)
         rows = sorted((step for steps in self._steps.values() for step in steps), key=lambda step: step.start_ns)
-        ends: dict[int, int] = {}  # process -> when all its steps so far had ended
+        ends: dict[int, int] = {}  # process -> when all its steps so far had ended, as far as that was seen
+        before: dict[int, Step] = {}
         for at, row in enumerate(rows):
             row.index = at
-            if row.process in ends:
+            last = before.get(row.process)
+            if last is not None and last.end_ns is not None:
                 row.gap_ns = max(0, row.start_ns - ends[row.process])
-            if row.end_ns is None:
-                ends.pop(row.process, None)
-            else:
+            before[row.process] = row
+            if row.end_ns is not None:
                 ends[row.process] = max(row.end_ns, ends.get(row.process, 0))
         return rows
 

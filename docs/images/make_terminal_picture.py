@@ -1,7 +1,4 @@
-"""Draws the text of a terminal as an SVG: `make demo | tee demo.txt; python make_terminal_picture.py 'make demo' <demo.txt >demo.svg`.
-
-Tables of functions are cut after ROWS lines, and say so, to leave room for the modules.
-"""
+"""Draws the text of a terminal as an SVG: `make demo | tee demo.txt; python make_terminal_picture.py 'make demo' <demo.txt >demo.svg`."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ import sys
 from xml.sax.saxutils import escape
 
 ADVANCE, LINE, SIZE, MARGIN, BAR = 8.0, 18, 13, 16, 30  # pixels; ADVANCE is the width of one character
-ROWS = 5
 BACKGROUND, FRAME, TEXT, DIM, BRIGHT, PROMPT = "#16181d", "#2a2e37", "#d5d9e0", "#8b93a3", "#ffffff", "#7fd1a0"
 FONT = "ui-monospace, 'SFMono-Regular', Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace"
 
@@ -21,28 +17,9 @@ def colour(line: str) -> tuple[str, str]:
         return PROMPT, "bold"
     if re.match(r" *\d+\.\d s  ", line) or line.startswith("recorded nothing"):
         return DIM, "normal"
-    if re.match(r"(\w+ +class +total|.*ranges in \d+ thread)", line):
+    if re.match(r"(\w+ +(class +)?total|.*ranges in \d+ thread)", line):
         return BRIGHT, "bold"
     return TEXT, "normal"
-
-
-def shortened(lines: list[str]) -> list[str]:
-    """Without the later lines of tables that are not of modules."""
-    out: list[str] = []
-    left, cut = -1, 0  # lines that the running table may still have (-1: any number), and those it has lost
-    for line in lines:
-        title = re.match(r"(\w+) +class +total", line)
-        if title or not line.strip():
-            if cut:
-                out.append(f"  ⋮ {cut} more")
-            left, cut = (ROWS if title and title[1] != "module" else -1), 0
-            out.append(line)
-        elif left:
-            left -= left > 0
-            out.append(line)
-        else:
-            cut += 1
-    return out
 
 
 def picture(lines: list[str], title: str) -> str:
@@ -72,7 +49,7 @@ def picture(lines: list[str], title: str) -> str:
 
 if __name__ == "__main__":
     command = sys.argv[1] if len(sys.argv) > 1 else ""
-    shown = shortened([line.rstrip() for line in sys.stdin])
+    shown = [line.rstrip() for line in sys.stdin]
     while shown and not shown[-1]:
         shown.pop()
     sys.stdout.write(picture([f"$ {command}", *shown] if command else shown, f"Terminal: {command}"))

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from autoinstr.recording.reader import MOST_NAMED, open_run
+from autoinstr.report.formats import FORMATS
+from benchmarks.report import LAYER, LAYERS, steps_of
 from tests.conftest import REPO, clean_environment
 from tests.recordings import make_recording
 
+RANGES_OF_A_STEP = LAYERS * (len(LAYER) + 1) + 1
 LIMIT = 48  # files a process may have open: Python's own, and the one that is read
 
 # What `autoinstr report` does, with few file handles; prints the peak of its resident memory in MiB.
@@ -65,3 +68,51 @@ def test_no_file_stays_open_and_the_names_of_few_recordings_stay_in_memory(tmp_p
     assert sum(recording._names is not None for recording in run.recordings) == MOST_NAMED
     assert run.recordings[0].names == first
     assert all(len(list(recording.blocks())) == 1 for recording in run.recordings)
+
+
+def ranks(directory: Path, count: int, each: int, slow: int) -> int:
+    """Ranks of a model of 24 layers with so many ranges each, of which one takes half as long again; returns the ranges of one."""
+    calls = list(steps_of(each // RANGES_OF_A_STEP))
+    for rank in range(count):
+        mine = [(*call[:3], *(time * 3 // 2 for time in call[3:])) for call in calls] if rank == slow else calls
+        make_recording(str(directory), mine, pid=1000 + rank, header={"roles": ["Worker"], "rank": rank, "world_size": count})
+    return len(calls)
+
+
+@pytest.mark.parametrize(
+    ("count", "each", "most"),
+    [(20, 500, 100), pytest.param(1000, 10_000, 2048, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
+)
+def test_a_thousand_ranks_are_compared_in_bounded_memory(tmp_path: Path, count: int, each: int, most: int) -> None:
+    slow = count * 3 // 4
+    one = ranks(tmp_path, count, each, slow)
+    table, peak = report(tmp_path)
+    lines = table.decode().splitlines()
+    assert lines[0].startswith(f"{tmp_path}: {count:,} processes, {count * one:,} ranges, 0 dropped")
+    assert len(lines) <= 46
+    assert any(line.startswith(f"  {count:,} like Worker rank {slow} of {count}, pid {1000 + slow}: inside ranges ") for line in lines)
+    said = f"* Worker rank {slow} of {count}, pid {1000 + slow} takes 1.50 × the median of {count:,} alike in Model ("
+    assert any(line.startswith(said) for line in lines)
+    peaks = {"table": peak}
+    for kind in ("json", "csv", "html", "pftrace", "speedscope"):
+        peaks[kind] = report(tmp_path, "--format", kind, "-o", tmp_path / "out")[1]
+        assert (tmp_path / "out").stat().st_size > 100 * count
+        if kind == "json":
+            loaded = json.loads((tmp_path / "out").read_bytes())
+            assert sum(row["calls"] for row in loaded["rows"]) == count * one
+            del loaded
+    print(f"{count:,} ranks of {one:,} ranges, peak MiB: {peaks}")
+    assert max(peaks.values()) < most
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_ten_million_ranges_over_eight_processes_in_bounded_memory(tmp_path: Path) -> None:
+    one = ranks(tmp_path, 8, 1_250_000, 5)
+    peaks = {}
+    for kind in FORMATS:
+        if kind != "ascend-db":  # a folder of its own; its tests measure it
+            peaks[kind] = report(tmp_path, "--format", kind, "-o", tmp_path / "out")[1]
+            assert (tmp_path / "out").stat().st_size > 1000
+    print(f"8 processes of {one:,} ranges, peak MiB: {peaks}")
+    assert max(peaks.values()) < 1024

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import random
+import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from autoinstr.report.attributes import PARTS
 from autoinstr.report.runs import find
@@ -184,3 +188,66 @@ def test_every_target_that_schedules_or_executes_is_a_part() -> None:
     }
     assert len(rows) > 15
     assert {name: PARTS.get(name) for name in rows} == rows
+
+
+def slow_rows(engine: list[Entry], workers: list[list[Entry]]) -> list[dict[str, Any]]:
+    """The columns of docs/reports.md, step by step: every part is looked for among all entries."""
+    scheduled = [one for one in engine if one.message == "sched.schedule"]
+    found = []
+    for at, mine in enumerate(scheduled):
+        step = (mine.fields or {}).get("step")
+
+        def belongs(part: Entry, at: int = at, step: str | None = step) -> bool:
+            same = [n for n, one in enumerate(scheduled) if (one.fields or {}).get("step") == step and one.start <= part.start]
+            return (part.fields or {}).get("step") == step and same[-1:] == [at]
+
+        def longest(message: str, entries: list[Entry]) -> int | None:
+            return max((one.end - one.start for one in entries if one.message.endswith(message) and one.end and belongs(one)), default=None)
+
+        ends = [one.end for one in engine if one.message == "sched.update_from_output" and one.end and belongs(one)]
+        every = [one for rank in workers for one in rank] if step else []
+        row: dict[str, Any] = {
+            "start_ns": mine.start,
+            "step": step,
+            "duration_ns": max(ends) - mine.start if ends else None,
+            "schedule_ns": mine.end - mine.start if mine.end else None,
+            "execute_ns": longest(".execute_model", every),
+            "sample_ns": longest(".sample_tokens", every),
+            "update_ns": longest("sched.update_from_output", engine),
+            "gap_ns": None,
+        }
+        if found and found[-1]["duration_ns"] is not None:
+            over = max(one["start_ns"] + one["duration_ns"] for one in found if one["duration_ns"] is not None)
+            row["gap_ns"] = max(0, mine.start - over)
+        found.append(row)
+    return found
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 1 << 40), st.integers(1, 25), st.integers(1, 3), st.booleans())
+def test_overlapping_repeated_and_half_seen_steps_equal_the_slow_computation(seed: int, count: int, ranks: int, killed: bool) -> None:
+    choose = random.Random(seed)
+    engine: list[Entry] = []
+    workers: list[list[Entry]] = [[] for _ in range(ranks)]
+    start = 1_000
+    for _ in range(count):
+        start += choose.randrange(40, 200)
+        step = choose.choice(["a@0", "a@7", "b@0", None])
+        schedule, update = step_of(start, step, "decode" if step else "idle", 0, 1 if step else 0)
+        engine.append(schedule._replace(end=None) if killed and choose.random() < 0.1 else schedule)
+        if choose.random() < 0.8:
+            late = choose.randrange(5, 300)
+            engine.append(update._replace(start=start + late, end=start + late + choose.randrange(1, 50)))
+        for rank in workers:
+            work = work_of(start + choose.randrange(11, 60), step, "decode", slow=choose.randrange(1, 4)) if step else []
+            rank += [one for one in work if choose.random() < 0.9]
+    for entries in (engine, *workers):  # attributes name a range by its start
+        starts = Counter((one.message, one.start) for one in entries)
+        entries[:] = [one for one in entries if starts[one.message, one.start] == 1]
+    with tempfile.TemporaryDirectory() as directory:
+        write(directory, engine, header=ENGINE, close=not killed, clock=(WALL, 1))
+        for rank, entries in enumerate(workers):
+            write(directory, entries, pid=2 + rank, header={**worker(rank), "world_size": ranks}, clock=(WALL, 1))
+        found = [{key: row[key] for key in slow_rows(engine, workers)[0]} for row in rows(Path(directory))]
+        truth = slow_rows(sorted(engine, key=lambda one: one.start), workers)
+        assert found == [{**row, "start_ns": row["start_ns"] + WALL - 1} for row in truth]
