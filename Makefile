@@ -45,7 +45,7 @@ test-npu: setup-ascend ## the real torch_npu and vllm-ascend on simulated CANN l
 test-long: setup ## what takes longer: soak, scale, fuzz, every Python version
 	$(PYTEST) -m long
 
-demo: setup ## an unedited vLLM script under the agent: its module table, and where the timeline lies
+demo: setup ## an unedited vLLM script under the agent: its module table, and where the page and the timeline lie
 	@$(RUN) examples/demo.py
 
 lint: setup ## ruff

@@ -1,4 +1,4 @@
-"""`make demo`: an unedited vLLM script under the agent, then its module table and its timeline.
+"""`make demo`: an unedited vLLM script under the agent, then its module table, its page and its timeline.
 
 Where vllm is not installed, an unedited transformers script. Needs no network: the model is made here, with random weights.
 """
@@ -74,10 +74,13 @@ def main() -> int:
         print(f"demo: the script ended well, but its recording is not as it should be; the script's output is in {LOG}", file=sys.stderr)
         return 1
     print(flush=True)
-    timeline = out / "timeline.pftrace"
-    if not quietly(autoinstr("report", str(out), "--format", "pftrace", "-o", str(timeline)), {}, lambda line: None):
-        return 1
-    print(f"timeline        {timeline}   (https://ui.perfetto.dev, Open trace file)")
+    for what, kind, name, how in (
+        ("page", "html", "report.html", "open it in a browser"),
+        ("timeline", "pftrace", "report.pftrace", "https://ui.perfetto.dev, Open trace file"),
+    ):
+        if not quietly(autoinstr("report", str(out), "--format", kind, "-o", str(out / name)), {}, lambda line: None):
+            return 1
+        print(f"{what:15} {out / name}   ({how})")
     print(f"run directory   {out}")
     print("\nnext:")
     print(f"  .venv/bin/autoinstr report {out} --sort self   # the largest first")
