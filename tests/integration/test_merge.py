@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import stat
@@ -24,6 +25,7 @@ from autoinstr.recording import format as f
 from autoinstr.recording.reader import Recording
 from autoinstr.report.merge.directory import merge as merged_by
 from autoinstr.report.text import duration
+from tests.annotated import step_of, work_of, write
 from tests.conftest import REPO, clean_environment
 from tests.integration.test_report_recordings import written
 from tests.machines import elsewhere
@@ -221,6 +223,37 @@ def test_nothing_is_made_of_recordings_none_of_which_can_be_aligned(tmp_path: Pa
         stamp(recording(tmp_path / host, host, rank=rank), (0, 0), (0, 0))
     assert "nothing can be merged" in merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "all", "--skip-unaligned", status=1).stderr
     assert listed(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("shift_ms", "said"),
+    [
+        (0, None),
+        (-19, None),
+        (-30, "Worker rank 0 of 1 on b begins to execute it 10.00 ms before EngineCore on a schedules it"),
+        (69, None),
+        (100, "Worker rank 0 of 1 on b begins to execute it 30.00 ms after EngineCore on a has its output"),
+    ],
+)
+def test_engine_steps_that_contradict_the_axis_are_said(tmp_path: Path, shift_ms: int, said: str | None) -> None:
+    """A step is scheduled at 0, begun by the Worker after 20 and taken back by the scheduler after 90 ms; the Worker's wall clock is off by
+    less or more than that leaves room for. The step that comes twice (its request was preempted) tells nothing."""
+    ms = 1_000_000
+    starts = {f"request@{number}": SECOND + 200 * number * ms for number in range(5)}
+    engine = [entry for name, start in starts.items() for entry in step_of(start, name, "decode", 0, 1, slow=ms)]
+    engine += step_of(9 * SECOND, "request@4", "decode", 0, 1, slow=ms)
+    begun = {name: start + (0 if name == "request@4" else 20 * ms) for name, start in starts.items()}
+    work = [entry for name, start in begun.items() for entry in work_of(start, name, "decode", slow=ms)]
+    first = write(str(tmp_path / "a"), engine, pid=1, header={"host": "a", "boot": "a", "roles": ["EngineCore"]})
+    second = write(str(tmp_path / "b"), work, pid=2, header={"host": "b", "boot": "b", "roles": ["Worker"], "rank": 0, "world_size": 1})
+    stamp(first, (NOW, SECOND), (NOW + 10 * SECOND, 11 * SECOND))
+    stamp(second, (NOW + shift_ms * ms, SECOND), (NOW + 10 * SECOND + shift_ms * ms, 11 * SECOND))
+    done = merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "all")
+    if said is None:
+        assert done.stderr == ""
+    else:
+        by = said.split(" execute it ")[1][:8]
+        assert re.fullmatch(rf"autoinstr: step request@[0-3]: {said}: the wall clocks of a and b differ by at least {by}\n", done.stderr)
 
 
 # -- bad input --------------------------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from autoinstr.errors import AutoinstrError, RecordingError, UsageError
 from autoinstr.recording import format as f
 from autoinstr.recording.reader import Recording
 from autoinstr.report.merge.alignment import Facts, last_ns, stepped, unaligned
+from autoinstr.report.merge.causality import contradictions
 from autoinstr.report.merge.inputs import Left, RunFiles, copy, opened, run_files
 from autoinstr.report.text import count, printable
 
@@ -99,7 +100,7 @@ def _fill(staging: str, runs: list[RunFiles], skip_unaligned: bool, tick: Callab
     kept = [one for at, one in enumerate(facts) if at not in reasons]
     if not kept:
         raise RecordingError(f"nothing can be merged: {printable(facts[0].source)}: cannot be aligned: {reasons[0]}")
-    return Merged([*notes, *stepped(kept)], len(runs), kept)
+    return Merged([*notes, *stepped(kept), *contradictions(kept)], len(runs), kept)
 
 
 def _take(
