@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from autoinstr.report.lines import Line
 
-NAME_LEAST, CLASS_LEAST = 28, 12
+NAME_LEAST, PATH_LEAST, CLASS_LEAST = 28, 44, 12
 BAR, BAR_FROM = 10, 110  # columns of the bar, and of the terminal that has one
 MOST_PHASES = 4  # with columns of their own
 NOTABLE = 0.02  # of the time in phases: one with less has no column
@@ -44,12 +44,14 @@ def weights_of(lines: Sequence[Line]) -> list[float]:
     return [max(total / most for total, most in zip(totals, heaviest)) for totals in zip(*columns)]
 
 
-def columns_of(heading: str, whole: Sequence[Line], *, flat: bool, width: int, by_phase: bool) -> list[Column]:
-    """The columns for lines of a table; shares are of all its lines. `flat`: names are whole paths; `by_phase`: columns for each phase."""
+def columns_of(heading: str, whole: Sequence[Line], *, sort: str, width: int, by_phase: bool) -> list[Column]:
+    """The columns for lines of a table; shares are of all its lines. `sort` is the order: in any but "tree" names are whole paths, and the
+    column of that name stays. `by_phase`: columns for each phase."""
+    flat = sort != "tree"
     everything = sum(line.node.self_ns for line in whole)
     phases = phases_shown(whole) if by_phase else []
     columns = [
-        Column(heading, lambda line: line.label if flat else "  " * line.depth + line.label, least=NAME_LEAST, keep_end=flat),
+        Column(heading, _label(flat), least=PATH_LEAST if flat else NAME_LEAST, keep_end=flat),
         Column("class", lambda line: line.node.cls, 16 if phases else 1, CLASS_LEAST),
         Column("total", _figure(lambda line: text.duration(line.node.total_ns))),
         Column("share", _figure(lambda line: share(line.node.total_ns, everything)), 3),
@@ -57,6 +59,7 @@ def columns_of(heading: str, whole: Sequence[Line], *, flat: bool, width: int, b
         Column("mean", _figure(lambda line: text.duration(line.node.total_ns / line.node.calls)), 19 if phases else 4),
         Column("self", _figure(lambda line: text.duration(line.node.self_ns)), 14 if phases else 0),
     ]
+    columns = [column._replace(drop=0) if column.heading == sort else column for column in columns]
     shown: list[str | None] = [*phases]
     if phases and any(None in line.node.phases for line in whole):
         shown.append(None)
@@ -74,6 +77,10 @@ def columns_of(heading: str, whole: Sequence[Line], *, flat: bool, width: int, b
 def share(part: int, everything: int) -> str:
     """Per cent with one decimal."""
     return f"{100 * part / everything:.1f}%" if everything else "-"
+
+
+def _label(flat: bool) -> Callable[[Line], str]:
+    return lambda line: line.label if flat else "  " * line.depth + line.label
 
 
 def _figure(cell: Callable[[Line], str]) -> Callable[[Line], str]:

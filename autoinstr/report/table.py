@@ -129,7 +129,7 @@ def _small(table: Table) -> Iterator[str]:
 def _lines(table: Table, limit: int, look: Look) -> Iterator[str]:
     everything = sum(line.node.self_ns for line in table.lines)
     shown, hidden = chosen(table.lines, limit, look.sort, weights_of(table.lines))
-    columns = columns_of(table.heading, table.lines, flat=look.sort != "tree", width=look.width, by_phase=look.phase is None)
+    columns = columns_of(table.heading, table.lines, sort=look.sort, width=look.width, by_phase=look.phase is None)
     yield from layout(columns, shown, look.width)
     if hidden and look.sort != "tree":
         yield f"… {text.count(len(hidden), 'more line')} (--limit 0 shows all)"

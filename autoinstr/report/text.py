@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-ASCII = str.maketrans({"µ": "u", "·": "|", "…": "~", "█": "#", "─": "-", "–": "-", "→": "->"})
+ASCII = str.maketrans({"µ": "u", "·": "|", "…": "~", "█": "#", "─": "-", "–": "-", "→": "->", "×": "x"})
 MAX_NOTES = 8  # lines of one kind of trouble
 
 

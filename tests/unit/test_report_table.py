@@ -172,6 +172,19 @@ def test_a_phase_with_next_to_no_time_has_no_column_and_many_phases_have_four() 
     assert many.split()[7::2] == ["f", "e", "d", "c"]
 
 
+def test_a_flat_list_gives_up_figures_for_paths() -> None:
+    events = [event._replace(path=f"model.decoder.block.{event.path}" if event.path else "") for event in phased("prefill", "decode")]
+    tree = next(line for line in render(FakeRecording(events), width=88) if line.startswith("module "))
+    flat = render(FakeRecording(events), width=88, sort="self")
+    assert "calls" in tree and "calls" in next(line for line in flat if line.startswith("module "))
+    long = [event._replace(path=event.path.replace("block", "block.with_a_long_name")) for event in events]
+    for sort in ("self", "calls", "mean"):
+        flat = render(FakeRecording(long), width=80, sort=sort)
+        heading = words(next(line for line in flat if line.startswith("module ")))
+        assert heading == f"module total share {sort} decode"
+    assert any(line.startswith("model.decoder.block.with_a_long_name.layer ") for line in flat)
+
+
 def test_functions_have_no_column_of_classes() -> None:
     lines = render(FakeRecording([Event(0, 10, "", "", domain="vllm", root="", message="sched.schedule")]))
     assert words(next(line for line in lines if line.startswith("vllm"))) == "vllm total share calls mean self"
