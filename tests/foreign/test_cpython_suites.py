@@ -1,0 +1,51 @@
+"""CPython's own tests of what we meddle with: start-up, imports, child processes. Same outcome with the gate on as without it.
+
+No torch is imported in them, so what is shown is the gate and the finder, not the patches."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import GATE, clean_environment
+
+MODULES = ("test_site", "test_multiprocessing_spawn", "test_importlib", "test_subprocess")
+BASE = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+
+
+def outcomes(module: str, folder: Path, *, agent: bool) -> dict[str, str]:
+    folder.mkdir()
+    environ = clean_environment(HOME=str(folder), TMPDIR=str(folder))
+    if agent:
+        environ.update(PYTHONPATH=str(GATE), AUTOINSTR="1", AUTOINSTR_OUT=str(folder / "out"))
+    report = folder / "report.xml"
+    command = [BASE, "-m", "test", "--junit-xml", str(report), "--timeout", "600", module]
+    done = subprocess.run(command, env=environ, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=3000)
+    assert report.exists(), done.stdout[-2000:] + done.stderr[-2000:]
+    found = {}
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        kinds = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
+        found[case.get("name") or ""] = kinds[0] if kinds else "passed"
+    return found
+
+
+@pytest.mark.long
+@pytest.mark.timeout(6000)
+@pytest.mark.parametrize("module", MODULES)
+def test_cpythons_own_tests_end_as_without_the_gate(module: str, tmp_path: Path) -> None:
+    if not Path(sysconfig.get_path("stdlib"), "test", f"{module}.py").exists() and not Path(sysconfig.get_path("stdlib"), "test", module).is_dir():
+        pytest.skip(f"this Python was installed without {module}")
+    native = outcomes(module, tmp_path / "native", agent=False)
+    agent = outcomes(module, tmp_path / "agent", agent=True)
+    differ = {test for test in {*native, *agent} if native.get(test) != agent.get(test)}
+    if differ:  # some depend on the moment
+        again = outcomes(module, tmp_path / "again", agent=False)
+        differ = {test for test in differ if again.get(test) != agent.get(test)}
+    assert not differ, {test: (native.get(test), agent.get(test)) for test in differ}
+    assert sum(outcome == "passed" for outcome in agent.values()) > 10
