@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from autoinstr.errors import RecordingError
 from autoinstr.recording import format as f
 from autoinstr.recording.blocks import Blocks
+from autoinstr.recording.definitions import wrong_fields
 from autoinstr.recording.records import records_of
 
 if TYPE_CHECKING:
@@ -193,7 +194,6 @@ class Recording:
 
         def take(entry: Any) -> None:
             if entry["t"] == "name":
-                _ = entry["id"], entry["domain"], entry["message"]
                 found.append(entry)
                 if entry.get("module"):
                     final[entry["module"]] = entry
@@ -209,9 +209,16 @@ class Recording:
 
     def _understood(self, entry: Any, take: Callable[[Any], None]) -> None:
         try:
-            take(entry)
-        except (KeyError, TypeError, AttributeError):
-            self._file.problem(f"a definition is not understood: {entry!a:.80}")
+            wrong = wrong_fields(entry)
+            if wrong and entry["t"] in ("header", "meta"):  # the others tell what they tell
+                self._file.problem(f"not understood of the process: {', '.join(wrong)}")
+                entry = {key: value for key, value in entry.items() if key not in wrong}
+                wrong = []
+            if not wrong:
+                return take(entry)
+        except (KeyError, TypeError):
+            pass
+        self._file.problem(f"a definition is not understood: {entry!a:.80}")
 
 
 class Run(NamedTuple):

@@ -29,6 +29,7 @@ class Suite(NamedTuple):
     version: str
     tests: str
     needs: str
+    environment: str
     options: str
 
 
@@ -36,7 +37,8 @@ def rows() -> list[Suite]:
     """All of them."""
     with open(Path(__file__).with_name("suites.tsv"), encoding="utf-8", newline="") as stream:
         lines = [line for line in stream if not line.startswith("#")]
-    return [Suite(**{key: value or "" for key, value in row.items()}) for row in csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)]
+    found = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    return [Suite(**{key: value or "" for key, value in row.items()}) for row in found]
 
 
 def fetch(suite: Suite, folder: Path) -> Path:
@@ -50,7 +52,7 @@ def fetch(suite: Suite, folder: Path) -> Path:
     done = subprocess.run([*pip, "install", "--no-deps", wanted, *suite.needs.split()], capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"{wanted} cannot be installed here: {done.stderr.strip().splitlines()[-1][:200]}")
-    options = ["--no-deps", "--no-binary", ":all:", "--dest", str(folder)]
+    options = ["--no-deps", "--no-binary", suite.package, "--dest", str(folder)]
     done = subprocess.run([*pip, "download", *options, wanted], capture_output=True, text=True)
     archives = list(folder.glob("*.tar.gz"))
     if not archives:
@@ -67,6 +69,7 @@ def run(suite: Suite, tests: Path, folder: Path, *, agent: bool) -> dict[str, st
     shutil.copytree(tests, place / "suite")  # away from the package's source: what is installed is tested
     report = folder / "report.xml"
     environ = clean_environment(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", PYTHONHASHSEED="0", HOME=str(folder), MPLBACKEND="agg")
+    environ.update(one.split("=", 1) for one in suite.environment.split())
     if agent:
         environ.update(PYTHONPATH=str(GATE), AUTOINSTR="1", AUTOINSTR_OUT=str(folder / "out"))
     command = [str(PYTHON), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--junitxml={report}", "--timeout=300"]
