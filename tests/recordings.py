@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Optional
 
 from autoinstr.recording import format as f
@@ -70,3 +71,11 @@ def make_recording(
     if close:
         writer.close()
     return file
+
+
+def set_clock(file: str, wall_ns: int, clock_ns: int) -> None:
+    """Let a recording say that its clock showed `clock_ns` when the wall clock showed `wall_ns`."""
+    with open(file, "r+b") as stream:
+        for at, value in ((f.H_START_WALL, wall_ns), (f.H_START_CLOCK, clock_ns)):
+            stream.seek(8 * at)
+            stream.write(value.to_bytes(8, sys.byteorder))

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from autoinstr.cli import Parser
     from autoinstr.recording.reader import Run
 
-FORMATS = ("table", "html", "json", "csv", "pftrace", "chrome", "speedscope")
+FORMATS = ("table", "html", "json", "csv", "pftrace", "chrome", "speedscope", "ascend-db")
+NAMES = ("class", "path", "path:class")
 # Tables, and their orders: the first is the default.
 SORTS = {
     "modules": ("tree", "total", "self", "calls", "mean"),
@@ -34,6 +35,7 @@ EXAMPLES = """\
   autoinstr report autoinstr-runs/<run> --format html            everything on one page, for a browser
   autoinstr report autoinstr-runs/<run> --format pftrace         a timeline, for https://ui.perfetto.dev
   autoinstr report autoinstr-runs/<run> --format json -o -       every figure, for a program
+  autoinstr report autoinstr-runs/<run> --format ascend-db --kineto trace.json    for MindStudio Insight and msprof-analyze
 """
 
 
@@ -81,6 +83,15 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         type=_count,
         help="most lines: of each table, of requests, of steps; 0 is all (default: one screen; requests and steps: 30; csv: all)",
     )
+    parser.add_argument(
+        "--kineto",
+        metavar="TRACE",
+        action="append",
+        help="ascend-db: a torch.profiler trace of the same run (.json, .gz) for operators, kernels and links; once for each process",
+    )
+    parser.add_argument(
+        "--name", metavar="HOW", type=_one_of(NAMES), help=f"ascend-db: what a module is called: {', '.join(NAMES)} (default: class)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -92,12 +103,19 @@ def run(args: argparse.Namespace) -> int:
     from autoinstr.report.screen import lines_of
     from autoinstr.report.table import Look
 
-    chosen = WRITERS[args.format]
     sort = _sort_of(args)
     limit = args.limit if args.limit is not None else 30 if args.format == "table" else 0
     found = find(args.dir, latest=args.latest)
     if args.process is not None:
         found = only(found, args.process)
+    if args.format == "ascend-db":
+        from autoinstr.cli import ascend_db
+
+        for line in ascend_db.run(args, found):
+            _say(line)
+        _say_problems(found)
+        return 0
+    chosen = WRITERS[args.format]
     target = args.output or (os.path.join(found.path, chosen.default_file) if chosen.default_file else "-")
     terminal = shutil.get_terminal_size((100, 0))
     look = Look(terminal.columns, "utf-8", limit, sort, args.table, args.phase, 0 if args.limit is not None else lines_of(terminal.lines))
@@ -124,6 +142,9 @@ def run(args: argparse.Namespace) -> int:
 def _sort_of(args: argparse.Namespace) -> str:
     """The order asked for, or the default; UsageError for options that do not go together."""
     orders = SORTS[args.table]
+    for option in ("kineto", "name"):
+        if getattr(args, option) is not None and args.format != "ascend-db":
+            raise UsageError(f"--{option}: is for the format ascend-db, not for {args.format}")
     if args.table != "modules" and args.format not in ("table", "csv"):
         more = "; json has requests and steps anyway" if args.format == "json" else ""
         raise UsageError(f"--table {args.table}: is for the formats table and csv, not for {args.format}{more}")

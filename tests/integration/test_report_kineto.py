@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tests.conftest import Python
-from tests.recordings import make_recording
+from tests.recordings import make_recording, set_clock
 
 PROFILED = """
 import json, sys, time
@@ -27,8 +27,8 @@ def test_the_base_and_the_times_are_those_of_kineto(python: Python, tmp_path: Pa
     done = python.run("-c", PROFILED, tmp_path / "kineto.json", path=(), on=None)
     assert done.returncode == 0, done.stderr
     wall, clock, start, end = json.loads(done.stdout.splitlines()[-1])
-    file = Path(make_recording(str(tmp_path / "run"), [(0, "", "Here", start, end)]))
-    _set_clock(file, wall, clock)
+    file = make_recording(str(tmp_path / "run"), [(0, "", "Here", start, end)])
+    set_clock(file, wall, clock)
     ours = _report(python, tmp_path)
     kineto = json.loads((tmp_path / "kineto.json").read_text())
     assert ours["baseTimeNanoseconds"] == kineto["baseTimeNanoseconds"]
@@ -39,16 +39,6 @@ def test_the_base_and_the_times_are_those_of_kineto(python: Python, tmp_path: Pa
     assert mine["ts"] - 1000 <= theirs["ts"]
     assert theirs["ts"] + theirs["dur"] <= mine["ts"] + mine["dur"] + 1000
     assert theirs["dur"] > 19_000
-
-
-def _set_clock(file: Path, wall: int, clock: int) -> None:
-    from autoinstr.recording import format as f
-
-    with open(file, "r+b") as stream:
-        stream.seek(8 * f.H_START_WALL)
-        stream.write(wall.to_bytes(8, "little"))
-        stream.seek(8 * f.H_START_CLOCK)
-        stream.write(clock.to_bytes(8, "little"))
 
 
 def _report(python: Python, tmp_path: Path) -> dict:

@@ -28,6 +28,10 @@ _KERNELS = {"COMPUTE_TASK_INFO": _COMPUTE, "COMMUNICATION_OP": _COMMUNICATION, "
 _LINKED = """t.connectionId IN (SELECT connectionId FROM CONNECTION_IDS
     WHERE id IN (SELECT connectionId FROM PYTORCH_API WHERE connectionId IS NOT NULL))"""
 
+# What `autoinstr report --format ascend-db` calls the tasks of a run without a device.
+CPU = "cpu_op"
+_ON_CPU = f"SELECT 1 FROM TASK WHERE taskType = (SELECT id FROM STRING_IDS WHERE value = '{CPU}') LIMIT 1"
+
 
 class Kernels(NamedTuple):
     """How many, and how long altogether on the device."""
@@ -38,7 +42,7 @@ class Kernels(NamedTuple):
 
 class Facts(NamedTuple):
     """Counts of one database. `domains` has the ranges and marks of each by eventType; `streamed` are ranges of Module that were made
-    with a stream, `threads` how many made ranges of Module."""
+    with a stream, `threads` how many made ranges of Module; `on_cpu` says that the kernels are operators of the CPU."""
 
     tables: frozenset[str]
     domains: dict[str, dict[int, int]]
@@ -49,6 +53,7 @@ class Facts(NamedTuple):
     linked: Kernels
     start_ns: int | None
     end_ns: int | None
+    on_cpu: bool = False
 
     @property
     def ranges(self) -> int:
@@ -98,7 +103,8 @@ def read_facts(connection: sqlite3.Connection) -> Facts:
     for table in ("TASK", "MSTX_EVENTS"):
         if start is None and table in tables:
             [(start, end)] = connection.execute(f"SELECT MIN(startNs), MAX(endNs) FROM {table}")
-    return Facts(tables, domains, threads, streamed, operators, kernels, linked, start, end)
+    on_cpu = {"TASK", "STRING_IDS"} <= tables and connection.execute(_ON_CPU).fetchone() is not None
+    return Facts(tables, domains, threads, streamed, operators, kernels, linked, start, end, on_cpu)
 
 
 def _kernels(connection: sqlite3.Connection, tables: frozenset[str], where: str) -> Kernels:

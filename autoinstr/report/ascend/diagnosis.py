@@ -17,6 +17,11 @@ WORTH_SAYING = 0.01  # of the kernels' time
 
 def missing(facts: Facts, settings: dict[str, Any]) -> str:
     """Why there can be no table; "" if nothing is known to be missing."""
+    if settings.get("made_by") and facts.ranges and not facts.operators:
+        return (
+            "no operators: it was made from a recording alone (run torch.profiler as well, then autoinstr report --format ascend-db "
+            "--kineto TRACE)"
+        )
     if not facts.domains:
         off = settings and not (settings.get("mstx") or settings.get("msprof_tx"))
         if off:
@@ -47,6 +52,11 @@ def outside(facts: Facts) -> str:
 def remarks(facts: Facts, ranges: Ranges) -> list[str]:
     """What to know before believing the table."""
     lines = []
+    if facts.on_cpu:
+        lines.append(
+            "no device took part: what is called a kernel here is an operator of the CPU that no other operator called, and device time is "
+            "its time on the host"
+        )
     if ranges.deep:
         lines.append(
             f"msprof-analyze goes down {DEEPEST} levels of modules, this model {ranges.deepest}: the kernels of the "

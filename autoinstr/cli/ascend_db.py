@@ -1,0 +1,32 @@
+"""`autoinstr report DIR --format ascend-db`: not a file but a folder for each process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from autoinstr.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from autoinstr.recording.reader import Run
+
+
+def run(args: argparse.Namespace, found: Run) -> Iterator[str]:
+    """Write it; yields what to say."""
+    from autoinstr.report.ascend_export.export import export
+    from autoinstr.report.ascend_export.summary import lines
+    from autoinstr.report.progress import Progress
+
+    out = args.output or found.path
+    if out == "-" or os.path.isfile(out):
+        raise UsageError(f"-o {out}: {args.format} is made of folders; give a directory")
+    progress = Progress(sys.stderr, f"{args.format} of {found.path}", "ranges and events" if args.kineto else "ranges")
+    try:
+        done = export(found, args.kineto or (), out, args.name or "class", progress.tick)
+    finally:
+        progress.done()
+    yield from lines(done, out)

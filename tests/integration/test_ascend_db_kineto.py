@@ -1,0 +1,246 @@
+"""A recording and a torch.profiler trace of one run as an Ascend database, read by the real msprof-analyze: a tiny Qwen2 of transformers.
+
+The truth is torch's own: the nn.Module events of its Python tracer and the operators, from the trace alone (tests/kineto.py).
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests import kineto
+from tests.conftest import GATE, REPO, Python
+from tests.npu import exported, simulated
+
+pytestmark = pytest.mark.peers
+
+PROGRAM = """
+import sys, torch
+from torch.profiler import ProfilerActivity, profile
+from transformers import Qwen2Config, Qwen2ForCausalLM
+torch.manual_seed(0)
+sizes = dict(hidden_size=32, intermediate_size=64, num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=64)
+model = Qwen2ForCausalLM(Qwen2Config(vocab_size=64, num_hidden_layers=3, **sizes)).eval()
+tokens = torch.arange(8).reshape(1, 8)
+def infer():
+    with torch.no_grad():
+        model(input_ids=tokens)
+def train():
+    model.train()
+    model(input_ids=tokens, labels=tokens).loss.backward()
+work = {"infer": infer, "train": train}[sys.argv[2]]
+work()  # recorded, and not profiled
+with profile(activities=[ProfilerActivity.CPU], with_stack=True, record_shapes=True) as profiler:
+    work(), work()
+work()
+profiler.export_chrome_trace(sys.argv[1])
+"""
+
+
+class Ran(NamedTuple):
+    """A program that was recorded and profiled, and what was made of it."""
+
+    run: Path
+    trace: Path
+    out: Path
+    done: subprocess.CompletedProcess[str]
+
+    @property
+    def database(self) -> Path:
+        [database] = self.out.glob("*_ascend_pt/ASCEND_PROFILER_OUTPUT/*.db")
+        return database
+
+    @property
+    def truth(self) -> kineto.Truth:
+        return kineto.truth(self.trace)
+
+
+def report(cwd: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    return Python(sys.executable, cwd).run("-m", "autoinstr", "report", *map(str, words), on=None, path=(REPO,))
+
+
+def ran(folder: Path, kind: str) -> Ran:
+    run, trace, out = folder / "run", folder / "trace.json", folder / "out"
+    program = Python(sys.executable, folder).run("-c", PROGRAM, trace, kind, path=(GATE,), env={"AUTOINSTR_OUT": str(run)})
+    assert program.returncode == 0, program.stderr
+    done = report(folder, run, "--format", "ascend-db", "--kineto", trace, "-o", out)
+    assert done.returncode == 0, done.stderr
+    return Ran(run, trace, out, done)
+
+
+@pytest.fixture(scope="module")
+def inferred(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    return ran(tmp_path_factory.mktemp("infer"), "infer")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    return ran(tmp_path_factory.mktemp("train"), "train")
+
+
+@pytest.fixture(params=["inferred", "trained"])
+def either(request: pytest.FixtureRequest) -> Ran:
+    found: Ran = request.getfixturevalue(request.param)
+    return found
+
+
+class Table(NamedTuple):
+    """module_statistic's rows by path of classes: operators with how often they ran, and their time in ns."""
+
+    operators: dict[str, Counter[str]]
+    ns: Counter[str]
+
+
+def table(ran: Ran, backward: bool = False) -> Table:
+    try:
+        out = exported.module_statistic(ran.out, ran.out.parent / "statistic")
+    except simulated.Unavailable as missing:
+        pytest.skip(str(missing))
+    query = "SELECT parentModule, module, opName, `totalKernelDuration(ns)`, opCount FROM ModuleStatistic"
+    found = Table(defaultdict(Counter), Counter())
+    for parent, module, operator, ns, count in exported.rows(out / "cluster_analysis.db", query):
+        # It tells a module's variants apart by a number behind the class (other operators in the first call, say).
+        path = "/".join(filter(None, (parent, re.sub(r"_\d+$", "", module))))
+        if ("[Backward]" in path) == backward:
+            found.operators[path][operator] += count
+            found.ns[path] += round(ns)
+    return found
+
+
+def with_parents(paths: set[str]) -> set[str]:
+    return {"/".join(path.split("/")[: depth + 1]) for path in paths for depth in range(path.count("/") + 1)}
+
+
+def analysed(ran: Ran, *more: object) -> subprocess.CompletedProcess[str]:
+    if not exported.MSPROF_ANALYZE.exists():
+        pytest.skip("no .venv-msprof with msprof-analyze: `make setup-npu` makes it")
+    words = map(str, ("analyse", ran.out, "--msprof-analyze", exported.MSPROF_ANALYZE, *more))
+    return Python(sys.executable, ran.out.parent).run("-m", "autoinstr", *words, on=None, path=(REPO,))
+
+
+def test_the_module_tree_of_msprof_analyze_is_the_one_of_torchs_own_events(either: Ran) -> None:
+    truth = either.truth
+    assert len(truth.calls) > 10 and truth.calls["Qwen2ForCausalLM/Qwen2Model/Qwen2DecoderLayer/Qwen2MLP"] == 2 * 3
+    assert with_parents(set(table(either).operators)) == set(truth.calls)
+
+
+def test_the_operators_of_each_module_are_those_that_torch_saw_in_it(either: Ran) -> None:
+    assert table(either).operators == either.truth.operators
+    assert either.truth.operators["Qwen2ForCausalLM/Qwen2Model/Qwen2DecoderLayer/Qwen2MLP/Linear"] == {"aten::linear": 2 * 3 * 3}
+
+
+def test_the_time_of_each_module_is_that_of_its_operators_to_the_nanosecond(either: Ran) -> None:
+    assert table(either).ns == either.truth.ns
+
+
+def test_calls_are_those_of_the_profile_not_of_the_whole_recording(either: Ran) -> None:
+    told = json.loads(analysed(either, "--format", "json").stdout)
+    calls = {row["path"]: row["calls"] for row in told["rows"] if row["calls"] is not None and row["variant"] is None}
+    assert calls == dict(either.truth.calls)
+
+
+def test_backward_is_linked_to_the_modules_of_its_forward(trained: Ran) -> None:
+    """Nodes of autograd's graph, that is; what the engine does between two nodes of a module, msprof-analyze counts for that module too."""
+    found = {path.replace("[Backward]", ""): operators for path, operators in table(trained, backward=True).operators.items()}
+    truth = kineto.backward(trained.trace)
+    assert len(truth) > 8 and truth.keys() - {""} == found.keys()
+    for path, operators in found.items():
+        assert Counter({name: count for name, count in operators.items() if re.search(r"Backward\d+$", name)}) == truth[path]
+    assert not any("Backward0" in name for names in table(trained).operators.values() for name in names)
+
+
+def test_autoinstr_analyse_shows_it_and_says_that_no_device_took_part(inferred: Ran) -> None:
+    done = analysed(inferred)
+    assert done.returncode == 0, done.stderr
+    assert "Qwen2DecoderLayer" in done.stdout and "100.0% in modules" in done.stdout
+    assert "! no device took part: what is called a kernel here is an operator of the CPU" in done.stdout
+
+
+def test_every_task_is_an_operator_that_was_seen_and_says_that_it_is_none_of_a_device(inferred: Ran) -> None:
+    query = """SELECT n.value, k.value, t.startNs, t.endNs, t.deviceId FROM TASK t JOIN COMPUTE_TASK_INFO i USING (globalTaskId)
+        JOIN STRING_IDS n ON n.id = i.name JOIN STRING_IDS k ON k.id = t.taskType"""
+    tasks = exported.rows(inferred.database, query)
+    events = kineto.read(inferred.trace)
+    seen = Counter((event["name"], round(event["dur"] * 1000)) for event in events["traceEvents"] if event.get("cat") == "cpu_op")
+    assert tasks and {(kind, device) for _, kind, _, _, device in tasks} == {("cpu_op", -1)}
+    assert not Counter((name, end - start) for name, _, start, end, _ in tasks) - seen
+
+
+def test_all_operators_are_there_in_the_recordings_time(inferred: Ran) -> None:
+    """Shifted as a whole, by what lies between the two clocks."""
+    query = "SELECT CAST(a.startNs AS INTEGER), s.value FROM PYTORCH_API a JOIN STRING_IDS s ON s.id = a.name"
+    found = exported.rows(inferred.database, query)
+    events = kineto.read(inferred.trace)
+    base = events["baseTimeNanoseconds"]
+    expected = sorted((base + round(event["ts"] * 1000), event["name"]) for event in events["traceEvents"] if event.get("cat") == "cpu_op")
+    shifts = {start - mine for (start, name), (mine, other) in zip(sorted(found), expected)}
+    assert [name for _, name in sorted(found)] == [name for _, name in expected] and len(shifts) == 1
+    assert abs(shifts.pop()) <= 250_000
+    said = re.search(r"trace moved by [+-][\d.]+ (ns|µs)", inferred.done.stderr)
+    assert said, inferred.done.stderr
+
+
+def test_no_operator_overlaps_a_range(either: Ran) -> None:
+    assert "without a link" not in either.done.stderr
+    ranges = exported.rows(either.database, "SELECT startNs, endNs FROM MSTX_EVENTS")
+    for start, end in exported.rows(either.database, "SELECT CAST(startNs AS INTEGER), CAST(endNs AS INTEGER) FROM PYTORCH_API"):
+        assert not any(start < begin < end < stop or begin < start < stop < end for begin, stop in ranges)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("path", "model.layers.1.mlp"), ("path:class", "model.layers.1.mlp:Qwen2MLP")])
+def test_modules_may_be_called_by_their_paths(inferred: Ran, tmp_path: Path, name: str, expected: str) -> None:
+    done = report(tmp_path, inferred.run, "--format", "ascend-db", "--kineto", inferred.trace, "--name", name, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    rows = table(Ran(inferred.run, inferred.trace, tmp_path / "out", done))
+    [path] = [path for path in rows.operators if path.endswith("/" + expected)]
+    assert path.count("/") == 3 and sum(rows.ns.values()) == sum(inferred.truth.ns.values())
+
+
+def test_a_gzipped_trace_gives_the_same_database(inferred: Ran, tmp_path: Path) -> None:
+    packed = tmp_path / "trace.json.gz"
+    with gzip.open(packed, "wb", compresslevel=1) as stream:
+        stream.write(inferred.trace.read_bytes())
+    done = report(tmp_path, inferred.run, "--format", "ascend-db", "--kineto", packed, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    [database] = (tmp_path / "out").rglob("*.db")
+    for name in ("MSTX_EVENTS", "PYTORCH_API", "TASK", "COMPUTE_TASK_INFO", "CONNECTION_IDS", "STRING_IDS"):
+        assert exported.rows(database, f"SELECT * FROM {name}") == exported.rows(inferred.database, f"SELECT * FROM {name}")
+
+
+def test_by_default_it_lies_in_the_run_and_is_written_anew(inferred: Ran, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(inferred.run, run)
+    assert report(tmp_path, run, "--format", "ascend-db").returncode == 0
+    [database] = run.glob("*_ascend_pt/ASCEND_PROFILER_OUTPUT/ascend_pytorch_profiler_0.db")
+    with sqlite3.connect(database) as connection:
+        assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'PYTORCH_API'").fetchall()
+    assert report(tmp_path, run, "--format", "ascend-db", "--kineto", inferred.trace).returncode == 0
+    assert exported.rows(database, "SELECT COUNT(*) FROM PYTORCH_API")[0][0] > 1000
+    assert not list(run.glob(".*"))
+
+
+def test_a_trace_of_another_time_is_refused_with_the_distance(inferred: Ran, tmp_path: Path) -> None:
+    told: dict[str, Any] = kineto.read(inferred.trace)
+    told["baseTimeNanoseconds"] += 5_000_000_000
+    (tmp_path / "later.json").write_text(json.dumps(told))
+    done = report(tmp_path, inferred.run, "--format", "ascend-db", "--kineto", tmp_path / "later.json", "-o", tmp_path / "out")
+    assert done.returncode == 1 and "recorded nothing while this trace was made: its last range ended 4.9" in done.stderr
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_a_trace_whose_operators_do_not_fit_is_refused(inferred: Ran, tmp_path: Path) -> None:
+    told: dict[str, Any] = kineto.read(inferred.trace)
+    told["baseTimeNanoseconds"] += 1_000_000
+    (tmp_path / "wrong.json").write_text(json.dumps(told))
+    done = report(tmp_path, inferred.run, "--format", "ascend-db", "--kineto", tmp_path / "wrong.json", "-o", tmp_path / "out")
+    assert done.returncode == 1 and "its operators do not fit the ranges" in done.stderr
