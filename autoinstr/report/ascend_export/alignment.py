@@ -21,6 +21,7 @@ FARTHEST_NS = 250_000  # in either direction; beyond, the pattern of layers repe
 SAMPLES, SAMPLE = 8, 1_000  # so many pieces of a thread, of so many ranges each
 MOST_OPERATORS = 20_000  # of a piece
 TOLERATED = 0.002  # overlaps for each range: as good as none
+WORTH_NS = 5_000  # so far a trace is moved for one overlap less: an overlap that is real must not push operators out of modules
 NARROW_NS = 60_000  # an interval of offsets so narrow is known on both sides: its middle is taken
 EDGE_NS = 1_000
 
@@ -83,8 +84,8 @@ def _overlap(changes: Counter[int], after: int, before: int) -> None:
 
 
 def _best(changes: Counter[int], operators: int, ranges: int) -> Alignment:
-    """Of the offsets at which the fewest overlap, the interval nearest to none: its middle, or where it is wide, its offset nearest to none
-    but not on its edge."""
+    """Of the offsets with few overlaps, the interval that is worth its distance: its middle, or where it is wide, its offset nearest to
+    none but not on its edge."""
     levels: list[tuple[int, int, int]] = []  # from, to, overlaps
     at, level = -FARTHEST_NS, 0
     for offset in [*sorted(changes), FARTHEST_NS + 1]:
@@ -92,9 +93,10 @@ def _best(changes: Counter[int], operators: int, ranges: int) -> Alignment:
             levels.append((at, offset - 1, level))
             at = offset
         level += changes[offset]
-    most = min(overlaps for _, _, overlaps in levels) + int(TOLERATED * ranges)
+    best = min(levels, key=lambda one: one[2] + max(one[0], -one[1], 0) / WORTH_NS)
+    most = best[2] + int(TOLERATED * ranges)
     good = _joined([(low, high) for low, high, overlaps in levels if overlaps <= most])
-    low, high = min(good, key=lambda one: max(one[0], -one[1]))
+    low, high = next((low, high) for low, high in good if low <= best[0] <= high)
     offset = (low + high) // 2 if high - low <= NARROW_NS else min(max(0, low + EDGE_NS), high - EDGE_NS)
     now, left = (next(overlaps for low, high, overlaps in levels if low <= wanted <= high) for wanted in (0, offset))
     return Alignment(offset, operators, ranges, now, left)

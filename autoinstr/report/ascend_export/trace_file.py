@@ -20,6 +20,7 @@ LONGEST = 32 << 20  # letters of one value; beyond, the file is no trace, or dam
 LONGEST_WORD = 32  # letters of a number or a word, which a cut makes wrong
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _BETWEEN = re.compile(r"[ \t\r\n]*,?[ \t\r\n]*")
+_DELIMITERS = tuple(" \t\r\n,:]}")
 _GZIP = b"\x1f\x8b"
 
 
@@ -105,7 +106,8 @@ class _Text:
             except (json.JSONDecodeError, RecursionError) as error:
                 problem = error
             else:
-                if end < len(self._text) or not self._more():  # of a number, there might be more
+                # Of a number that the window cuts, there is more: "0." of "0.5" reads as 0.
+                if self._text[end : end + 1] in _DELIMITERS or not self._more():
                     self._at = end
                     return value
                 continue
