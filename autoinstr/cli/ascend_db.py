@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def run(args: argparse.Namespace, found: Run) -> Iterator[str]:
-    """Write it; yields what to say."""
+    """Write it; returns what to say."""
     from autoinstr.report.ascend_export.export import export
     from autoinstr.report.ascend_export.summary import lines
     from autoinstr.report.progress import Progress
@@ -29,4 +29,4 @@ def run(args: argparse.Namespace, found: Run) -> Iterator[str]:
         done = export(found, args.kineto or (), out, args.name or "class", progress.tick)
     finally:
         progress.done()
-    yield from lines(done, out)
+    return lines(done, out)

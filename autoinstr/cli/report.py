@@ -111,9 +111,10 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "ascend-db":
         from autoinstr.cli import ascend_db
 
-        for line in ascend_db.run(args, found):
-            _say(line)
+        lines = ascend_db.run(args, found)
         _say_problems(found)
+        for line in lines:
+            _say(line)
         return 0
     chosen = WRITERS[args.format]
     target = args.output or (os.path.join(found.path, chosen.default_file) if chosen.default_file else "-")

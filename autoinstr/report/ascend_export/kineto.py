@@ -48,6 +48,7 @@ class Trace(NamedTuple):
     are (number, start, end); `odd` events could not be understood."""
 
     path: str
+    owner: Owner
     begin_ns: int
     end_ns: int
     bounded: bool
@@ -127,8 +128,8 @@ class _Loading:
         counts = self._database.counts
         steps = sorted((number, start + base, end + base) for number, start, end in self._steps)
         return Trace(
-            self._path, begin, end, self._profiled is not None, base, counts[OPERATORS], counts[DEVICE], sorted(self._devices), steps,
-            self._odd, self.info,
+            self._path, self._whose, begin, end, self._profiled is not None, base, counts[OPERATORS], counts[DEVICE], sorted(self._devices),
+            steps, self._odd, self.info,
         )  # fmt: skip
 
     def _operator(self, event: dict[str, Any], category: str) -> None:

@@ -5,32 +5,44 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from autoinstr.report.identity import process_label
-from autoinstr.report.text import count, duration
+from autoinstr.report.text import count, duration, few
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from autoinstr.report.ascend_export.export import Exported, Traced
 
-MOST_NAMED = 8  # processes in one line
+MOST_NAMED = 8  # processes in one line, and lines of one kind
 
 
 def lines(done: Sequence[Exported], out: str) -> Iterator[str]:
     """A line for each folder, then what to know."""
+    for part in (_written(done), _numbered(done), _missing(done), _known(done)):
+        yield from few(list(part), MOST_NAMED)
+    if any(one.traced and one.traced.links.linked and one.ranges.modules for one in done):
+        yield f"for the module table: autoinstr analyse {out}"
+
+
+def _written(done: Sequence[Exported]) -> Iterator[str]:
     for one in done:
         yield f"wrote {one.folder.path} ({_who(one)}, rank {one.folder.rank}: {_contents(one)})"
+
+
+def _numbered(done: Sequence[Exported]) -> Iterator[str]:
     for one in done:
-        if one.recording.rank != one.folder.rank and len(done) > 1:
-            why = "has no rank" if one.recording.rank is None else f"is rank {one.recording.rank}, as another is"
+        told = one.traced.trace.owner.rank if one.traced else None
+        own = one.recording.rank if one.recording.rank is not None else told
+        if own != one.folder.rank and len(done) > 1:
+            why = "has no rank" if own is None else f"is rank {own}, as another is"
             yield f"{_who(one)} {why}: its database has the next free number, {one.folder.rank}"
-    yield from _missing(done)
+
+
+def _known(done: Sequence[Exported]) -> Iterator[str]:
     for one in done:
         if one.traced is not None:
             yield from (f"{_who(one)}: {remark}" for remark in _remarks(one.traced))
         if one.unended:
             yield f"{_who(one)}: {count(one.unended, 'range')} that never ended left out"
-    if any(one.traced and one.traced.links.linked and one.ranges.modules for one in done):
-        yield f"for the module table: autoinstr analyse {out}"
 
 
 def _who(one: Exported) -> str:
