@@ -219,6 +219,19 @@ def test_events_that_are_not_understood_are_counted_and_left_out(tmp_path: Path)
     assert texts(one, "SELECT name AS n_ FROM PYTORCH_API") == [("aten::mm",)]
 
 
+@pytest.mark.parametrize(("bounds", "kept"), [((105, 290), ["Linear", "Linear"]), (None, ["Model", "Linear", "Linear"])])
+def test_the_database_covers_the_profile(tmp_path: Path, bounds: tuple[int, int] | None, kept: list[str]) -> None:
+    """What the trace's own bounds cut is left out, as CANN does it; a trace without any has what its operators overlap."""
+    trace = Trace()
+    trace.operator("aten::mm", 120 * US, 150 * US)
+    trace.operator("aten::add", 162 * US, 195 * US)
+    if bounds:
+        trace.add("Trace", "PyTorch Profiler (0)", bounds[0] * US, bounds[1] * US, "Spans", "PyTorch Profiler")
+    one = made(tmp_path, [*MODEL, (0, "", "Model", 2000, 2100)], trace)
+    assert [name for (name,) in texts(one, "SELECT message AS m_ FROM MSTX_EVENTS ORDER BY startNs")] == kept
+    assert one.ranges.modules == len(kept)
+
+
 # -- alignment --------------------------------------------------------------------------------------------------------------------------
 
 
