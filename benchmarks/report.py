@@ -124,6 +124,7 @@ def memory_kib(what: str) -> int:
 
 def measure(directory: str, what: str) -> None:
     """One format, in this process; prints the figures."""
+    from autoinstr.report.ascend_export.export import export
     from autoinstr.report.diff import table as diff_table
     from autoinstr.report.diff.comparison import compare_runs
     from autoinstr.report.formats import FORMATS
@@ -142,12 +143,21 @@ def measure(directory: str, what: str) -> None:
         elif what == "diff":
             found = compare_runs(run, find(directory), lambda count: None)
             stream.writelines(f"{line}\n".encode() for line in diff_table.report(found, diff_table.Look(), ""))
+        elif what == "ascend-db":
+            export(run, (), f"{path}.folders", "class", lambda count: None)
         else:
             kind, table = ("csv", what) if what in LISTINGS else (what, "modules")
             FORMATS[kind].write(run, stream, Look(table=table, limit=0 if kind == "csv" else 30, screen=46), lambda count: None)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     peak = memory_kib("VmHWM")
-    print(cpu, wall, peak / 1024, (peak - before) / 1024, memory_kib("RssFile") / 1024, os.path.getsize(path))
+    print(cpu, wall, peak / 1024, (peak - before) / 1024, memory_kib("RssFile") / 1024, size_of(path) + size_of(f"{path}.folders"))
+
+
+def size_of(path: str) -> int:
+    """Bytes of a file, or of all that are in a folder; 0 where there is neither."""
+    if os.path.isfile(path):
+        return os.path.getsize(path)
+    return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)
 
 
 def main() -> None:
@@ -155,7 +165,7 @@ def main() -> None:
 
     millions = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
     processes = int(sys.argv[2]) if len(sys.argv) > 2 else 4
-    formats = ("read", *FORMATS, "diff")
+    formats = ("read", *FORMATS, "diff", "ascend-db")
     with tempfile.TemporaryDirectory() as directory:
         ranges = make(directory, int(millions * 1e6), processes)
         print(f"{ranges:,} ranges, {processes} processes, Python {sys.version.split()[0]}")

@@ -1,4 +1,4 @@
-"""Reads the JSON of a torch.profiler trace piece by piece: such files have gigabytes, and json.load takes seven times their size."""
+"""Reads the JSON of a torch.profiler trace piece by piece: such files have gigabytes, and json.load takes several times their size."""
 
 from __future__ import annotations
 
