@@ -106,10 +106,10 @@ def test_a_hundred_thousand_modules_stay_usable(browser: Browser, tmp_path: Path
 
 
 def test_a_hundred_thousand_steps_and_requests_stay_usable(browser: Browser, tmp_path: Path) -> None:
-    pages.served(tmp_path / "run", steps=SEVERAL, requests=SEVERAL, ranks=1, layers=0)
+    pages.served(tmp_path / "run", steps=SEVERAL, requests=SEVERAL, ranks=0)
     file = tmp_path / "report.html"
     pages.page_of(tmp_path / "run", file)
-    assert file.stat().st_size < 60e6
+    assert file.stat().st_size < 30e6
     watched = pages.opened(browser, file)
     page = watched.page
     slider = page.get_by_role("slider", name="Steps")
@@ -146,7 +146,7 @@ def test_a_missing_rank_a_killed_process_and_a_damaged_file_are_said(browser: Br
     calls = [(0, "", "Model", 1_000, 90_000), (0, "layer", "Layer", 2_000, 80_000)]
     make_recording(str(folder), calls, pid=1, header={"rank": 0, "world_size": 4})
     make_recording(str(folder), [*calls, (0, "", "Model", 95_000, None)], pid=2, header={"rank": 1, "world_size": 4}, close=False)
-    file = Path(make_recording(str(folder), calls * 1, pid=3, header={"rank": 3, "world_size": 4}))
+    file = Path(make_recording(str(folder), calls, pid=3, header={"rank": 3, "world_size": 4}))
     file.write_bytes(b"not a recording")
     pages.page_of(folder, tmp_path / "report.html")
     watched = pages.opened(browser, tmp_path / "report.html")
@@ -155,7 +155,7 @@ def test_a_missing_rank_a_killed_process_and_a_damaged_file_are_said(browser: Br
     assert "ranks 2-3 of 4 are missing" in said
     assert "the process was killed or still runs" in said and "still inside Model" in said
     assert file.name in said
-    assert "1 of 2 not" in page.locator(".facts").inner_text()
+    assert "1 of 2 processes not" in page.locator(".facts").inner_text()
     flame = page.locator("#steps .said [role=status]")
     page.get_by_role("slider", name="Calls").or_(page.get_by_role("slider", name="Steps")).press("End")
     assert "range" in flame.inner_text()

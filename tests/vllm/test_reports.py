@@ -127,7 +127,7 @@ def test_the_page_holds_what_the_json_report_says(eager: Pair, report: dict[str,
     steps = data["steps"]
     assert [steps["kinds"][kind] for kind in steps["kind"]] == [row["phase"] for row in report["steps"]]
     assert steps["duration"] == [row["duration_ns"] for row in report["steps"]]
-    assert data["requests"]["columns"]["e2e_ns"] == [row["e2e_ns"] for row in report["requests"]]
+    assert data["requests"]["columns"]["e2e"] == [row["e2e_ns"] for row in report["requests"]]
     (tree,) = [tree for group in data["groups"] for tree in group["domains"] if tree["modules"]]
     phases = [one["phase"] for one in tree["figures"] if not one["all"]]
     assert {"prefill", "decode"} <= set(phases)

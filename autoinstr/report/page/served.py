@@ -6,12 +6,11 @@ from math import log
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.report.figures import nearest_rank
-from autoinstr.report.serving import REQUEST_COLUMNS
 from autoinstr.report.summary import STATES, by_phase, from_engine_only
 from autoinstr.report.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from autoinstr.report.page.units import Units
     from autoinstr.report.requests import Request
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
 MOST_REQUESTS = 100_000  # in one page
 BARS = 32  # of a card's histogram
 FAR = 20  # times the shortest step
-TIMES = ("arrived_ns", "queued_ns", "first_scheduled_ns", "first_token_ns", "first_output_ns", "finished_ns", "completed_ns")
-TEXTS = ("id", "external", "reason", "state")
-LEFT_OUT = ("process",)  # columns that the page does not show
+COUNTS = ("prompt_tokens", "output_tokens", "cached_tokens", "preemptions")
 
 
 def engine_cards(steps: Sequence[Step], units: Units) -> list[dict[str, Any]]:
@@ -64,36 +61,36 @@ def _histogram(lengths: Sequence[int]) -> dict[str, Any]:
 
 
 def requests_entry(rows: Sequence[Request], offset_ns: int) -> dict[str, Any] | None:
-    """The requests, column by column; times of day count from `offset_ns`. None where there are none."""
+    """The requests, column by column; arrivals count from `offset_ns`, ends are indices into `ends`. None where there are none."""
     if not rows:
         return None
-    kept = rows[:MOST_REQUESTS]
-    columns: dict[str, list[Any]] = {}
-    for column in REQUEST_COLUMNS:
-        if column in LEFT_OUT:
-            continue
-        values = [getattr(row, column) for row in kept]
-        if column in TEXTS:
-            values = [None if value is None else printable(value) for value in values]
-        elif column in TIMES:
-            values = [None if value is None else value - offset_ns for value in values]
-        columns[column] = values
-    columns["name"] = [printable(row.name) for row in kept]
     engine = from_engine_only(rows)
-    summary = {state: sum(1 for row in rows if row.state == state) for state in STATES}
-    figures: dict[str, Any] = {}
     where = "engine_" if engine else ""
-    for key, attribute in (("ttft", f"{where}ttft_ns"), ("tpot", "tpot_ns"), ("e2e", f"{where}e2e_ns")):
-        values = sorted(value for row in rows if (value := getattr(row, attribute)) is not None)
-        figures[key] = [nearest_rank(values, 50), nearest_rank(values, 99)] if values else None
+    timed = {"queue": "queue_ns", "ttft": f"{where}ttft_ns", "tpot": "tpot_ns", "e2e": f"{where}e2e_ns"}
+    kept = rows[:MOST_REQUESTS]
+    ends: dict[str, int] = {}
+    columns: dict[str, list[Any]] = {
+        "name": [printable(row.name) for row in kept],
+        "id": [None if row.id == row.name else printable(row.id) for row in kept],
+        "arrived": [row.first_ns - offset_ns for row in kept],
+        **{key: [getattr(row, attribute) for row in kept] for key, attribute in {**timed, **{one: one for one in COUNTS}}.items()},
+        "end": [ends.setdefault(printable(row.reason or row.state), len(ends)) for row in kept],
+    }
     tokens = sum(row.output_tokens or 0 for row in rows)
     lasted = max(row.last_ns for row in rows) - min(row.first_ns for row in rows)
     return {
         "of": len(rows),
         "engine": engine,
-        "states": summary,
-        **figures,
+        "states": {state: sum(1 for row in rows if row.state == state) for state in STATES},
+        **{key: _middle_and_slow(getattr(row, timed[key]) for row in rows) for key in ("ttft", "tpot", "e2e")},
         "output_tokens": tokens,
         "tokens_per_s": tokens * 1e9 / lasted if tokens and lasted > 0 else None,
+        "ends": list(ends),
         "columns": {key: values for key, values in columns.items() if any(value is not None for value in values)},
     }
+
+
+def _middle_and_slow(values: Iterable[int | None]) -> list[int] | None:
+    """p50 and p99 of those that are known, None where none is."""
+    known = sorted(value for value in values if value is not None)
+    return [nearest_rank(known, 50), nearest_rank(known, 99)] if known else None
