@@ -2,6 +2,7 @@
 // several: the pale part is the slowest of them, the full one their median.
 
 const STRIP = 116; // height in CSS pixels
+const FAR_APART = 8; // the slowest by the median, from which on heights are logarithmic at first
 const SCALE = 58; // at the right, for the scale
 const NARROWEST = 3; // a bar with its gap
 const WIDEST = 36;
@@ -18,7 +19,7 @@ class Strip {
     this.most = Math.max(1, ...chunkMaxima(this.known));
     this.least = Math.max(1, Math.min(...chunkMinima(this.known)) / 2);
     const middle = this.known.length ? median(this.known) : 0;
-    this.logarithmic = middle > 0 && this.most / middle > 25;
+    this.logarithmic = middle > 0 && this.most / middle > FAR_APART;
     const { canvas, redraw } = chart(() => STRIP, (context, width, height) => this._draw(context, width, height));
     this.canvas = canvas;
     this.redraw = redraw;
