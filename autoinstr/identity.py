@@ -24,6 +24,8 @@ class Identity:
 
     def take_role(self, role: str, rank: int | None, world_size: int | None) -> None:
         """The process has instantiated something of vLLM's that gives it a role."""
+        if self.roles == ["MainProcess"]:
+            self.roles = []  # a process is called so that is nothing else; the recording may have been opened before this was known
         if role not in self.roles:
             self.roles.append(role)
         if rank is not None:

@@ -1,0 +1,29 @@
+"""Roles of a process, whenever they become known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autoinstr.identity import Identity
+
+
+class Header:
+    """The recorder, as far as its header goes."""
+
+    def __init__(self) -> None:
+        self.said: list[dict[str, Any]] = []
+
+    def update_header(self, **fields: Any) -> None:
+        self.said.append(fields)
+
+
+def test_a_role_takes_the_place_of_main_process_also_in_a_recording_that_is_open() -> None:
+    early, late = Identity(Header()), Identity(Header())  # type: ignore[arg-type]
+    assert early.header()["roles"] == ["MainProcess"]
+    for one in (early, late):
+        one.take_role("EngineCore", None, None)
+        one.take_role("Worker", 0, 2)
+        one.take_role("EngineCore", None, None)
+        assert one.roles == ["EngineCore", "Worker"]
+    assert late.header()["roles"] == ["EngineCore", "Worker"]
+    assert (late.rank, late.world_size) == (0, 2)
