@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from autoinstr.report.diff.comparison import Comparison
     from autoinstr.report.diff.gate import Verdict
 
-SCRIPTS = ("dom.js", "format.js", "table.js", "diff_head.js", "diff_table.js", "diff.js")
+SCRIPTS = (*assemble.COMMON, "diff_head.js", "diff_table.js", "diff.js")
 MOST_ROWS = 150_000
 SIDES = ("a", "b")
 

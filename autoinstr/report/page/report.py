@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from autoinstr.report.steps import Step
 
 SCRIPTS = (
-    "dom.js", "format.js", "table.js", "overview.js", "strip.js", "layout.js", "flame.js", "steps.js", "modules.js", "layers.js",
-    "ranks.js", "requests.js", "processes.js", "main.js",
+    *assemble.COMMON, "overview.js", "strip.js", "layout.js", "picture.js", "flame.js", "steps.js", "modules.js",
+    "layers.js", "ranks.js", "requests.js", "processes.js", "main.js",
 )  # fmt: skip
 MOST_TREES = 150_000  # rows of all trees of the page together
 MOST_PROCESSES = 12  # in an excerpt

@@ -18,30 +18,25 @@ class Table {
     this.columns = options.columns;
     this.sort = options.sort ?? null;
     this.words = [];
-    this.isFlat = false;
     this.active = -1; // the row that is selected
-    this.order = []; // rows as they are shown
     this.shown = new Map(); // row -> its element
-    this.closed = new Uint8Array(this.options.rows);
-    this.kids = null;
     this._build(host);
-    this._tree();
-    this.refresh();
+    this.reset(options.rows, options.parent ?? null);
   }
 
-  get tree() {
-    return Boolean(this.options.parent) && !this.isFlat;
+  /** How many rows match. */
+  get matches() {
+    return this.rows.matches;
   }
 
   // -- what is shown -----------------------------------------------------------------------------------------------------------------
 
   /** Other rows in the same columns. */
   reset(rows, parent = null) {
-    this.options.rows = rows;
-    this.options.parent = parent;
-    this.closed = new Uint8Array(rows);
+    const flat = this.rows?.isFlat ?? false;
+    this.rows = new Rows(rows, parent, this.options.foldAt);
+    this.rows.isFlat = flat;
     this.active = -1;
-    this._tree();
     this.refresh();
   }
 
@@ -55,119 +50,37 @@ class Table {
 
   /** A list instead of a tree. */
   flat(on) {
-    this.isFlat = on;
+    this.rows.isFlat = on;
     this.refresh();
   }
 
   /** Unfold everything, or fold it. */
   openAll(open) {
-    for (let at = 0; at < this.options.rows; at++) this.closed[at] = open || !this.kids[at] ? 0 : 1;
+    this.rows.openAll(open);
     this.refresh();
   }
 
   /** Unfold, select and bring into sight. */
-  select(row, announce = true) {
-    for (let at = row; this.tree && at >= 0; at = this.options.parent[at]) if (at !== row) this.closed[at] = 0;
+  select(row) {
+    this.rows.uncover(row);
     this.active = row;
     this.refresh();
-    this._reveal(this.order.indexOf(row));
-    if (announce) this.options.onselect?.(row);
+    this._reveal(this.rows.order.indexOf(row));
+    this.options.onselect?.(row);
   }
 
   /** Everything anew: after a change of what rows say, of the order or of the filter. */
   refresh() {
-    this._arrange();
-    this.table.setAttribute("aria-rowcount", String(this.order.length + 1));
-    this.empty.hidden = this.order.length > 0;
+    const column = this.sort && this.columns.find((one) => one.key === this.sort.key);
+    this.rows.arrange(this.words, this.options.search, this.options.present, byColumn(column, this.sort?.descending));
+    const { length } = this.rows.order;
+    this.table.setAttribute("aria-rowcount", String(length + 1));
+    this.empty.hidden = length > 0;
     this.shown.clear();
     this.body.replaceChildren(this.above, this.below);
     this._headings();
     this._draw();
-    this.options.onarrange?.(this.order.length);
-  }
-
-  _tree() {
-    const { rows, parent, foldAt } = this.options;
-    this.kids = null;
-    this.depth = new Uint16Array(rows);
-    if (!parent) return;
-    this.roots = [];
-    this.kids = Array.from({ length: rows }, () => null);
-    for (let row = 0; row < rows; row++) {
-      const above = parent[row];
-      if (above < 0) this.roots.push(row);
-      else {
-        (this.kids[above] ??= []).push(row);
-        this.depth[row] = this.depth[above] + 1;
-      }
-    }
-    // A large tree begins folded from the depth at which it would no longer fit a screen.
-    const depths = [];
-    for (let row = 0; row < rows; row++) depths[this.depth[row]] = (depths[this.depth[row]] ?? 0) + 1;
-    let deepest = 0;
-    for (let sum = depths[0] ?? 0; deepest + 1 < depths.length && sum + depths[deepest + 1] <= foldAt; ) sum += depths[++deepest];
-    for (let row = 0; row < rows; row++) this.closed[row] = this.kids[row] && this.depth[row] >= Math.max(1, deepest) && rows > foldAt ? 1 : 0;
-  }
-
-  _arrange() {
-    const { rows, parent, present, search } = this.options;
-    const searching = this.words.length > 0 && Boolean(search);
-    const kept = new Uint8Array(rows);
-    this.matches = 0;
-    for (let row = 0; row < rows; row++) {
-      if (present && !present(row)) continue;
-      if (searching) {
-        const text = search(row).toLowerCase();
-        if (!this.words.every((word) => text.includes(word))) continue;
-      }
-      this.matches++;
-      kept[row] = 1;
-      if (this.tree) for (let above = parent[row]; above >= 0 && !kept[above]; above = parent[above]) kept[above] = 2;
-    }
-    const order = [];
-    const compare = this._comparison();
-    if (!this.tree) {
-      for (let row = 0; row < rows; row++) if (kept[row] === 1) order.push(row);
-      if (compare) order.sort(compare);
-    } else {
-      const rest = [this._sorted(this.roots, compare)];
-      const places = [0];
-      while (rest.length) {
-        const level = rest[rest.length - 1];
-        const row = level[places[places.length - 1]++];
-        if (row === undefined) {
-          rest.pop();
-          places.pop();
-        } else if (kept[row]) {
-          order.push(row);
-          if (this.kids[row] && (searching || !this.closed[row])) {
-            rest.push(this._sorted(this.kids[row], compare));
-            places.push(0);
-          }
-        }
-      }
-    }
-    this.kept = kept;
-    this.searching = searching;
-    this.order = order;
-  }
-
-  _sorted(list, compare) {
-    return compare ? [...list].sort(compare) : list;
-  }
-
-  _comparison() {
-    const column = this.sort && this.columns.find((one) => one.key === this.sort.key);
-    if (!column) return null;
-    const sign = this.sort.descending ? -1 : 1;
-    return (a, b) => {
-      const x = column.value(a);
-      const y = column.value(b);
-      if (x === y) return a - b;
-      if (x === null || x === undefined) return 1; // what has no figure comes last, in either order
-      if (y === null || y === undefined) return -1;
-      return x < y ? -sign : sign;
-    };
+    this.options.onarrange?.();
   }
 
   // -- elements -----------------------------------------------------------------------------------------------------------------------
@@ -216,7 +129,7 @@ class Table {
     const first = column.kind === "number" || column.kind === "custom"; // the largest first, and names from A
     if (this.sort?.key !== column.key) this.sort = { key: column.key, descending: first };
     else if (this.sort.descending === first) this.sort = { key: column.key, descending: !first };
-    else this.sort = this.options.parent ? null : { key: column.key, descending: first }; // a tree goes back to its own order
+    else this.sort = this.rows.parent ? null : { key: column.key, descending: first }; // a tree goes back to its own order
     this.refresh();
     this.scroller.scrollTop = 0;
     this._draw();
@@ -225,8 +138,8 @@ class Table {
   _draw() {
     const height = this.scroller.clientHeight || 600;
     const first = Math.max(0, Math.floor(this.scroller.scrollTop / ROW) - BEYOND);
-    const last = Math.min(this.order.length, Math.ceil((this.scroller.scrollTop + height) / ROW) + BEYOND);
-    const wanted = new Set(this.order.slice(first, last));
+    const last = Math.min(this.rows.order.length, Math.ceil((this.scroller.scrollTop + height) / ROW) + BEYOND);
+    const wanted = new Set(this.rows.order.slice(first, last));
     for (const [row, element] of this.shown) {
       if (wanted.has(row)) continue;
       element.remove();
@@ -234,7 +147,7 @@ class Table {
     }
     let before = this.above;
     for (let place = first; place < last; place++) {
-      const row = this.order[place];
+      const row = this.rows.order[place];
       let element = this.shown.get(row);
       if (!element) {
         element = this._row(row, place);
@@ -244,9 +157,9 @@ class Table {
       before = element;
     }
     this.above.hidden = first === 0;
-    this.below.hidden = last >= this.order.length;
+    this.below.hidden = last >= this.rows.order.length;
     this.above.firstChild.style.height = `${first * ROW}px`;
-    this.below.firstChild.style.height = `${(this.order.length - last) * ROW}px`;
+    this.below.firstChild.style.height = `${(this.rows.order.length - last) * ROW}px`;
     const active = this.shown.get(this.active);
     if (active) this.table.setAttribute("aria-activedescendant", active.id);
     else this.table.removeAttribute("aria-activedescendant");
@@ -255,27 +168,23 @@ class Table {
   _row(row, place) {
     const element = el("tr", { id: `${this.id}-${row}`, "aria-rowindex": place + 2, "aria-selected": String(row === this.active) });
     element.dataset.row = row;
-    if (this.searching && this.kept[row] === 2) element.className = "context";
-    if (this.tree) {
-      element.setAttribute("aria-level", String(this.depth[row] + 1));
-      if (this.kids[row]) element.setAttribute("aria-expanded", String(this._isOpen(row)));
+    if (this.rows.searching && this.rows.kept[row] === 2) element.className = "context";
+    if (this.rows.tree) {
+      element.setAttribute("aria-level", String(this.rows.depth[row] + 1));
+      if (this.rows.kids[row]) element.setAttribute("aria-expanded", String(this.rows.isOpen(row)));
     }
     for (const column of this.columns) {
       const cell = el("td", { class: `${column.kind}${column.drop ? ` drop${column.drop}` : ""}`, title: column.title_of?.(row) });
-      if (column.kind === "name" && this.tree) {
-        cell.style.paddingInlineStart = `${8 + 14 * Math.min(this.depth[row], 24)}px`;
-        cell.append(el("span", { class: this.kids[row] ? "twist" : "twist none", "aria-hidden": "true" }));
+      if (column.kind === "name" && this.rows.tree) {
+        cell.style.paddingInlineStart = `${8 + 14 * Math.min(this.rows.depth[row], 24)}px`;
+        cell.append(el("span", { class: this.rows.kids[row] ? "twist" : "twist none", "aria-hidden": "true" }));
       }
-      if (column.fill) column.fill(cell, row, this.tree);
+      if (column.fill) column.fill(cell, row, this.rows.tree);
       else if (column.kind === "number") cell.append(column.text(row));
       else cell.append(name(column.text(row)));
       element.append(cell);
     }
     return element;
-  }
-
-  _isOpen(row) {
-    return this.searching || !this.closed[row];
   }
 
   // -- hands --------------------------------------------------------------------------------------------------------------------------
@@ -284,19 +193,19 @@ class Table {
     const element = event.target.closest("tr[data-row]");
     if (!element || !getSelection().isCollapsed) return;
     const row = Number(element.dataset.row);
-    if (event.target.classList.contains("twist") && this.kids?.[row]) this._fold(row, !this.closed[row]);
+    if (event.target.classList.contains("twist") && this.rows.kids?.[row]) this._fold(row, !this.rows.closed[row]);
     else this._activate(row);
   }
 
   _fold(row, closed) {
-    this.closed[row] = closed ? 1 : 0;
+    this.rows.closed[row] = closed ? 1 : 0;
     this.refresh();
   }
 
   _activate(row) {
     this.shown.get(this.active)?.setAttribute("aria-selected", "false");
     this.active = row;
-    this._reveal(this.order.indexOf(row));
+    this._reveal(this.rows.order.indexOf(row));
     this._draw();
     this.shown.get(row)?.setAttribute("aria-selected", "true");
     this.options.onselect?.(row);
@@ -313,15 +222,15 @@ class Table {
   }
 
   _key(event) {
-    if (event.target !== this.table || event.ctrlKey || event.metaKey || event.altKey || !this.order.length) return;
-    const place = this.order.indexOf(this.active);
+    if (event.target !== this.table || event.ctrlKey || event.metaKey || event.altKey || !this.rows.order.length) return;
+    const place = this.rows.order.indexOf(this.active);
     const page = Math.max(1, Math.floor(this.scroller.clientHeight / ROW) - 2);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (event.key in steps) {
-      const next = Math.max(0, Math.min(this.order.length - 1, place + steps[event.key]));
+      const next = Math.max(0, Math.min(this.rows.order.length - 1, place + steps[event.key]));
       event.preventDefault();
-      this._activate(this.order[next]);
-    } else if (this.tree && place >= 0 && ["ArrowRight", "ArrowLeft", "Enter", " "].includes(event.key)) {
+      this._activate(this.rows.order[next]);
+    } else if (this.rows.tree && place >= 0 && ["ArrowRight", "ArrowLeft", "Enter", " "].includes(event.key)) {
       event.preventDefault();
       this._turn(event.key);
     }
@@ -329,11 +238,11 @@ class Table {
 
   _turn(key) {
     const row = this.active;
-    const open = this.kids[row] && this._isOpen(row);
-    if (key === "ArrowRight" && this.kids[row] && !open) this._fold(row, false);
-    else if (key === "ArrowRight" && open) this._activate(this.order[this.order.indexOf(row) + 1]);
-    else if (key === "ArrowLeft" && open && !this.searching) this._fold(row, true);
-    else if (key === "ArrowLeft" && this.options.parent[row] >= 0) this._activate(this.options.parent[row]);
-    else if ((key === "Enter" || key === " ") && this.kids[row]) this._fold(row, Boolean(open));
+    const open = this.rows.kids[row] && this.rows.isOpen(row);
+    if (key === "ArrowRight" && this.rows.kids[row] && !open) this._fold(row, false);
+    else if (key === "ArrowRight" && open) this._activate(this.rows.order[this.rows.order.indexOf(row) + 1]);
+    else if (key === "ArrowLeft" && open && !this.rows.searching) this._fold(row, true);
+    else if (key === "ArrowLeft" && this.rows.parent[row] >= 0) this._activate(this.rows.parent[row]);
+    else if ((key === "Enter" || key === " ") && this.rows.kids[row]) this._fold(row, Boolean(open));
   }
 }
