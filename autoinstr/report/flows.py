@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BEGIN, NEXT, END = "s", "t", "f"  # as Chrome has them
 NO_WORKER = -1
+_APART = 0x9E3779B97F4A7  # the flows of a step to its Workers: far from one another, and from those of other steps
 _FIRST_MARKS = ("arrived", "queued")
 _OF_MARKS = {"first_token": NEXT, "first_output": END}
 
@@ -87,8 +88,11 @@ class Flows:
 
     def _steps(self, step: str, workers: list[int], place: str, count: int) -> list[Flow]:
         """The flows of a step that has a name."""
-        return [Flow(self._id("step", worker, step), place, max(count - 1, 0)) for worker in workers if step]
+        if not step:
+            return []
+        first, nth = self._id("step", step), max(count - 1, 0)
+        return [Flow((first + _APART * worker) % (1 << 52) | 1 << 52, place, nth) for worker in workers]
 
-    def _id(self, *parts: object) -> int:
-        text = "\0".join(map(str, (self._salt, *parts)))
+    def _id(self, kind: str, name: str) -> int:
+        text = f"{self._salt}\0{kind}\0{name}"
         return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little") >> 12 | 1 << 52

@@ -38,10 +38,9 @@ def lay(recording: Recording, make: Callable[[int, str, int], Lane], tick: Tick 
 
     def lane(thread: int, domain: str, number: int) -> Lane:
         mine = lanes.setdefault((thread, domain), {})
-        if number not in mine:
-            if number:
-                lane(thread, domain, 0)
-            mine[number] = make(thread, domain, number)
+        for one in (0, number):  # not by calling itself: a function that does holds on to all that it knows, attributes of a recording too
+            if one not in mine:
+                mine[one] = make(thread, domain, one)
         return mine[number]
 
     def finish() -> None:

@@ -49,16 +49,16 @@ class Served:
         """Keep what a range's or mark's fields say of a step or a request. Changes the fields."""
         if name.domain != DOMAIN:
             return
-        if name.kind == "mark":
-            if name.message.startswith(REQUEST):
-                message, request = name.message[len(REQUEST) :], fields.get("request")
-                if isinstance(request, str):
-                    self.marks.append(Mention(start, thread, name.id, message, request))
-                self.notes.event(message, start, fields)
-        elif name.message in _JOINED:
+        message = name.message
+        if message in _JOINED and name.kind != "mark":
             step = fields.get("step")
-            levels = tuple(_level(fields, *level) for level in LEVELS.values()) if PARTS[name.message] == SCHEDULE else ()
-            self.parts.append(Mention(start, thread, name.id, name.message, step if isinstance(step, str) and step else None, levels))
+            levels = () if PARTS[message] != SCHEDULE else tuple([_level(fields, *level) for level in LEVELS.values()])
+            self.parts.append(Mention(start, thread, name.id, message, step if isinstance(step, str) and step else None, levels))
+        elif name.kind == "mark" and message.startswith(REQUEST):
+            message, request = message[len(REQUEST) :], fields.get("request")
+            if isinstance(request, str):
+                self.marks.append(Mention(start, thread, name.id, message, request))
+            self.notes.event(message, start, fields)
 
     def outermost(self) -> list[Mention]:
         """The parts in order of start, without those inside another of the same step: a Worker calls its runner, and a scheduler may call
