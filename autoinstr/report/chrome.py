@@ -109,22 +109,25 @@ class _Lane:
         rest: list[tuple[int, int, int]] = []
         out: list[str] = []
         add, decimals = out.append, _DECIMALS
-        open_ends, heads, offset = self._ends, self._heads, self._offset_ns
+        push, pop, heads, offset = self._ends.append, self._ends.pop, self._heads, self._offset_ns
         for number in set(names).difference(heads):
             heads[number] = f',\n{{"ph":"X","name":{json.dumps(title(self._names[number]))},{self._where},"ts":'
+        top = pop()
         for name, start, end in zip(names, starts, ends):
-            while open_ends[-1] <= start:
-                open_ends.pop()
-            if end > open_ends[-1]:
+            while top <= start:
+                top = pop()
+            if end > top:
                 rest.append((name, start, end))
                 add("")
                 continue
-            open_ends.append(end)
+            push(top)
+            top = end
             at, lasted = start + offset, end - start
             if end == FOREVER:
                 add(f'{heads[name].replace("X", "B", 1)}{at // 1000}{decimals[at % 1000]}}}')
             else:
                 add(f'{heads[name]}{at // 1000}{decimals[at % 1000]},"dur":{lasted // 1000}{decimals[lasted % 1000]}}}')
+        push(top)
         if not self._fields.keys().isdisjoint(names):
             for at in compress(range(len(names)), map(self._fields.__contains__, names)):
                 name, start = names[at], starts[at]
