@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from autoinstr.recording.reader import Recording
+from tests import pages
 from tests.conftest import REPO, Python, clean_environment
 from tests.programs import PROGRAMS
-from tests.recorded import recordings, the_recording
+from tests.recorded import named, recordings, the_recording
 from tests.timeline import Event, assert_nested, called, counts, inside, timeline
 
 TORCHRUN = [str(Path(sys.executable).with_name("torchrun")), "--standalone", "--nproc-per-node", "2", str(PROGRAMS / "training.py")]
@@ -185,3 +186,20 @@ def test_a_step_that_ends_the_program_leaves_no_range_open(python: Python) -> No
     recording = the_recording(python.cwd / "out")
     assert recording.complete and not recording.open_ranges()
     assert counts(timeline(recording), "torch") == {"backward": 1}
+
+
+def test_the_page_has_a_bar_for_each_step_and_both_ranks(runs: tuple[list[str], list[str], list[Recording]], tmp_path: Path) -> None:
+    pages.page_of(Path(runs[2][0].file).parent, tmp_path / "report.html")
+    data = pages.data_of(tmp_path / "report.html")
+    assert (data["steps"]["sort"], data["steps"]["of"]) == ("optimizer", STEPS)
+    # The busiest rank's steps: each lasts from one mark to the next.
+    gaps = [[b.start - a.start for a, b in zip(marks, marks[1:])] for marks in (named(one, "mark") for one in runs[2])]
+    assert data["steps"]["duration"][1:] in gaps
+    median = next(item for item in data["excerpts"]["items"] if item["reason"].startswith("median"))
+    for lane in median["lanes"]:
+        titles = {data["excerpts"]["names"][number][0] for number in lane["name"]}
+        assert {"backward", "optim.step"} & titles
+    assert {data["processes"][lane["process"]]["rank"] for lane in median["lanes"]} == {0, 1}
+    (compared,) = [tree for group in data["groups"] for tree in group["domains"] if "ranks" in tree and tree["modules"]]
+    ranks = [data["processes"][at]["rank"] for at in compared["ranks"]["members"]]
+    assert sorted(ranks) == [0, 1], "rank 0 alone saves checkpoints, and is compared all the same"
