@@ -7,6 +7,7 @@ import json
 import re
 from base64 import b64encode
 from hashlib import sha256
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -14,10 +15,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from autoinstr.recording.reader import open_run
 from autoinstr.report import figures
 from autoinstr.report.page import assemble, excerpts, units
 from autoinstr.report.page.report import SCRIPTS, payload_of
 from autoinstr.report.page.units import Units, process_units, shown
+from tests.annotated import work_of, write
 from tests.report_fakes import Event, FakeRecording, run_of
 
 
@@ -165,6 +168,12 @@ class TestSteps:
         events += [Event(at, at, domain="torch", cls="", kind="mark", message="step") for at in (55, 95, 150)]
         found = process_units(FakeRecording(events))  # type: ignore[arg-type]
         assert (found.sort, [*found.starts], [*found.lengths]) == ("optimizer", [10, 55, 95], [45, 40, 55])
+
+    def test_a_step_whose_end_was_not_seen_lasts_as_long_as_its_parts(self, tmp_path: Path) -> None:
+        write(str(tmp_path), work_of(100, "r@0", "prefill"), header={"roles": ["Worker"]})
+        data = payload_of(open_run(str(tmp_path)))
+        assert (data["steps"]["kinds"], data["steps"]["duration"], data["steps"]["partly"]) == (["prefill"], [45], [0])
+        assert data["cards"][0]["p50"] is None and len(data["excerpts"]["items"][0]["lanes"]) == 1
 
     def test_what_ran_in_a_call_that_never_ended_is_no_outermost_call(self) -> None:
         events = [Event(10, 50), Event(60, None), Event(70, 90, "a"), Event(91, 95, "b"), Event(92, None, "b.c")]

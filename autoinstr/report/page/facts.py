@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from autoinstr import __version__
 from autoinstr.report.clock import alignment_lines
 from autoinstr.report.processes import overhead
-from autoinstr.report.stats import NO_PHASE
 from autoinstr.report.text import printable
 
 if TYPE_CHECKING:
@@ -29,12 +28,12 @@ def run_entry(run: Run, processes: Sequence[Process], times: tuple[int, int] | N
         for package, version in recording.versions.items():
             if version not in versions.setdefault(str(package), []):
                 versions[str(package)].append(str(version))
-    first = min(recordings, key=lambda one: one.clock_pairs[0][0], default=None)  # the process that all others came from
+    known = [one for one in recordings if one.clock_pairs[0][0]] or recordings
+    first = min(known, key=lambda one: one.clock_pairs[0][0], default=None)  # the process that all others came from
     command = shlex.join(map(str, first.argv)) if first is not None else ""
     began = first.clock_pairs[0][0] if first is not None else 0
     return {
         "name": printable(os.path.basename(os.path.abspath(run.path))),
-        "path": printable(run.path),
         "command": printable(command if len(command) <= LONGEST_COMMAND else command[:LONGEST_COMMAND] + " …"),
         "began_ms": (times[0] if times else began) / 1e6 or None,
         "duration_ns": times[1] - times[0] if times else None,
@@ -50,12 +49,11 @@ def run_entry(run: Run, processes: Sequence[Process], times: tuple[int, int] | N
     }
 
 
-def process_entry(process: Process, group: int) -> dict[str, Any]:
-    """One process; `group` is the index of its group, or -1 where it recorded nothing."""
+def process_entry(process: Process) -> dict[str, Any]:
+    """One process."""
     recording = process.recording
     return {
         "label": printable(process.label),
-        "pid": recording.pid,
         "host": printable(recording.host),
         "rank": recording.rank,
         "emitter": printable(recording.emitter),
@@ -63,10 +61,7 @@ def process_entry(process: Process, group: int) -> dict[str, Any]:
         "dropped": recording.dropped,
         "ranges": process.ranges,
         "threads": process.threads,
-        "busy_ns": process.busy_ns,
         "inside_ns": process.inside_ns,
-        "phases": {phase: time for phase, (_, time) in process.phases.items() if phase != NO_PHASE},
-        "group": group,
         "file": printable(os.path.basename(recording.file)),
     }
 

@@ -18,8 +18,8 @@ CALLED, WRAPPED, MISSING = "called", "wrapped", "missing"
 
 
 def instrumented_entry(run: Run, groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """Processes that were instrumented alike have one entry: {"processes": indices, "emitter", "names", "domain", "options" (null: the
-    recording does not say), "targets": [[name, status, nearest]], "left_out": [[class, path, reason]]}."""
+    """Processes that were instrumented alike have one entry: {"processes": indices, "emitter", "options" (null: the recording does not
+    say), "targets": [[name, status, nearest]], "left_out": [[class, path, reason]]}."""
     called: dict[int, Collection[str]] = {}
     for group in groups:
         functions = {line.path for lines in group.lines.values() for line in lines if not line.node.classes}
@@ -32,13 +32,10 @@ def instrumented_entry(run: Run, groups: Sequence[Group]) -> list[dict[str, Any]
 
 
 def _entry(recording: Recording, called: Collection[str]) -> dict[str, Any]:
-    header = recording.header
-    options = header.get("options")
+    options = recording.header.get("options")
     said = options.items() if isinstance(options, dict) else ()
     return {
         "emitter": printable(recording.emitter),
-        "names": _text(header.get("name")),
-        "domain": _text(header.get("domain")),
         "options": {_text(key): _text(value) for key, value in said if key not in PLACES} if isinstance(options, dict) else None,
         "targets": _targets(recording, called),
         "left_out": [[_text(one.get(key)) for key in ("cls", "path", "reason")] for one in recording.left_out[:MOST]],

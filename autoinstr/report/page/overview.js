@@ -34,7 +34,7 @@ function drawHead() {
     { class: "facts" },
     when && fact("Recorded", el("time", { datetime: when.toISOString(), text: when.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" }) })),
     fact("Duration", duration(run.duration_ns)),
-    fact(run.hosts.length > 1 ? `${count(run.hosts.length)} hosts` : "Host", name(run.hosts.slice(0, 4).join(", ") + (run.hosts.length > 4 ? ", …" : "") || NOTHING)),
+    fact(run.hosts.length > 1 ? `${count(run.hosts.length)} hosts` : "Host", name(run.hosts.slice(0, 4).join(", ") + (run.hosts.length > 4 ? ", …" : "") || NOTHING), run.platforms.length ? el("span", { class: "note" }, " ", name(run.platforms.join(", "))) : null),
     fact("Versions", name(Object.entries(run.versions).map((one) => one.join(" ")).join(" · ") || NOTHING)),
     fact("Processes", count(several)),
     fact("Ranges", count(run.ranges)),

@@ -66,7 +66,7 @@ def payload_of(run: Run, tick: Tick = no_tick) -> dict[str, Any]:
     placed = groups[: len(trees)]
     return {
         "run": run_entry(run, processes, times),
-        "processes": [process_entry(one, _group_of(one, groups)) for one in processes],
+        "processes": list(map(process_entry, processes)),
         "phases": [phase for phase in phases if phase is not None],
         "cards": engine_cards(steps, units) if steps else unit_cards(units),
         "findings": [_finding(one, placed) for one in findings_of(groups, processes)],
@@ -147,10 +147,6 @@ def _trees(groups: Sequence[Group], phases: Sequence[str | None]) -> Iterator[di
                 room -= sum(len(means) for one in entry["ranks"]["figures"] for means in one["means"] if means is not None)
             domains.append(entry)
         yield {"process": group.busiest.index, "members": [one.index for one in group.processes], "domains": domains}
-
-
-def _group_of(process: Process, groups: Sequence[Group]) -> int:
-    return next((at for at, group in enumerate(groups) if process in group.processes), -1)
 
 
 def _finding(finding: Any, groups: Sequence[Group]) -> dict[str, Any]:

@@ -37,8 +37,11 @@ def engine_cards(steps: Sequence[Step], units: Units) -> list[dict[str, Any]]:
 def unit_cards(units: Units) -> list[dict[str, Any]]:
     """A card for each kind of other steps."""
     cards = []
+    ended = len(units.starts) - units.never_ended
     for at, kind in enumerate(units.kinds):
-        lengths = sorted(length for length, which in zip(units.lengths, units.kind) if which == at)
+        lengths = sorted(length for length, which in zip(units.lengths[:ended], units.kind) if which == at)
+        if not lengths:
+            continue
         figures = {"mean": round(sum(lengths) / len(lengths)), "p50": nearest_rank(lengths, 50), "p99": nearest_rank(lengths, 99)}
         cards.append({"kind": kind, "steps": len(lengths), **figures, "total": sum(lengths), **_histogram(lengths)})
     return cards

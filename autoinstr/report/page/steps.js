@@ -27,6 +27,7 @@ function drawSteps() {
   const missing = el("p", { class: "empty", hidden: true });
   const details = el("details", { class: "asTable" }, el("summary", { text: "The ranges of this step as a table" }));
   made.append(missing, details);
+  const partly = new Set(steps.partly);
   let table = null;
   let rows = [];
   let shown = null;
@@ -103,6 +104,7 @@ function drawSteps() {
     if (value("kv_usage") !== null) say("KV cache", percent(value("kv_usage")));
     for (const part of PARTS) if (value(`${part}_ns`) !== null) say(part, duration(value(`${part}_ns`)));
     if (value("gap_ns")) say("gap before", duration(value("gap_ns")));
+    if (partly.has(at)) words.push(el("span", { class: "bad", text: "as far as its parts were seen" }));
     if (steps.never_ended && at === steps.duration.length - 1) words.push(el("span", { class: "bad", text: "it never ended: this is up to the last thing recorded" }));
     if (item?.left_out) words.push(el("span", { class: "bad", text: `${counted(item.left_out, "short range")} of this step not in this page` }));
     const others = data.processes.length - data.excerpts.processes.length;

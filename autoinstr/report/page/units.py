@@ -52,8 +52,16 @@ def engine_units(steps: Sequence[Step]) -> Units:
     there = {step.phase or "unknown" for step in steps}
     kinds = [*(phase for phase in PHASES if phase in there), *sorted(there.difference(PHASES))]
     index = {kind: at for at, kind in enumerate(kinds)}
-    lengths = [-1 if step.duration_ns is None else step.duration_ns for step in steps]
-    return Units("engine", kinds, [index[step.phase or "unknown"] for step in steps], [step.start_ns for step in steps], lengths)
+    kind = [index[step.phase or "unknown"] for step in steps]
+    return Units("engine", kinds, kind, [step.start_ns for step in steps], list(map(_length, steps)))
+
+
+def _length(step: Step) -> int:
+    """Whole, or as far as its parts were seen."""
+    if step.duration_ns is not None:
+        return step.duration_ns
+    parts = [part for part in (step.schedule_ns, step.execute_ns, step.sample_ns, step.update_ns) if part is not None]
+    return sum(parts) if parts else -1
 
 
 def process_units(recording: Recording, tick: Tick = no_tick) -> Units:
@@ -148,5 +156,6 @@ def steps_entry(units: Units, kept: Sequence[int], offset_ns: int, steps: Sequen
         "kind": [units.kind[at] for at in kept],
         "start": [units.starts[at] - offset_ns for at in kept],
         "duration": [None if units.lengths[at] < 0 else units.lengths[at] for at in kept],
+        "partly": [place for place, at in enumerate(kept) if steps and steps[at].duration_ns is None],
         **{column: values for column, values in more.items() if any(value is not None for value in values)},
     }
