@@ -10,10 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoinstr.report.attributes import read
 from autoinstr.report.diff import table
+from autoinstr.report.diff.bins import bins_of, percentile, together
 from autoinstr.report.diff.comparison import Comparison, Line, compare_runs
 from autoinstr.report.diff.data import contents
 from autoinstr.report.diff.gate import judge
+from autoinstr.report.diff.tally import tally
+from autoinstr.report.figures import nearest_rank
 from autoinstr.report.stats import collect
 from tests.report_fakes import Event, FakeRecording, run_of
 from tests.unit.test_report_stats import EVENTS
@@ -287,6 +291,46 @@ def test_a_training_step_ends_with_the_optimizers() -> None:
     assert model_line.a and (model_line.a.kind, model_line.a.steps, model_line.a.step_ns) == ("training step", 8, 200)
 
 
+def test_a_workers_part_of_a_step_and_its_runners_are_one_step() -> None:
+    events = []
+    for step in range(1, 9):
+        at = step * 1_000_000
+        for message, begun in (("worker.execute_model", at), ("runner.execute_model", at + 5)):
+            said = {"step": f"r@{step}", "phase": "decode"}
+            events.append(Event(begun, at + 900 - begun + at, "", "", domain="vllm", root="", message=message, fields=said))
+        events.append(Event(at + 10, at + 500, "", "Model"))
+    found = compared([FakeRecording(events)], [FakeRecording(events)])
+    model_line = line(found, "Model")
+    assert model_line.a and (model_line.a.steps, model_line.a.step_ns) == (8, 490)
+
+
+def test_what_two_threads_call_in_one_step_adds_up() -> None:
+    events = []
+    for step in range(1, 9):
+        at = step * 1000
+        events += [Event(at, at + 100, "", "Model", thread=1), Event(at + 50, at + 250, "", "Model", thread=2)]
+        events.append(optimizer_mark(at + 400, step))
+    found = compared([FakeRecording(events)], [FakeRecording(events)])
+    model_line = line(found, "Model")
+    assert model_line.a and (model_line.a.steps, model_line.a.step_ns) == (8, 300)
+
+
+def test_calls_of_several_threads_are_steps_in_the_order_of_their_start() -> None:
+    events = [Event(1000 * at, 1000 * at + at, "", "Model", thread=1 + at % 2) for at in range(1, 21)]
+    recording = FakeRecording(events)
+    found = tally(recording, read(recording), [])  # type: ignore[arg-type]
+    (series,) = found.names.values()
+    assert list(series.steps) == list(range(20))
+    assert list(series.times) == list(range(1, 21))
+
+
+@given(st.lists(st.integers(0, 10**13), min_size=1, max_size=60), st.integers(1, 100))
+def test_percentiles_of_bins_are_right_to_half_of_their_width(durations: list[int], percent: int) -> None:
+    split = len(durations) // 2
+    bins = together([bins_of(durations[:split]), bins_of(durations[split:])])
+    assert percentile(bins, percent) == pytest.approx(nearest_rank(sorted(durations), percent), rel=1 / 512)
+
+
 def test_steps_of_two_kinds_are_not_compared_and_it_is_said() -> None:
     found = compared([model(20)], [FakeRecording([*model(20).events, optimizer_mark(10**12, 1)])])
     root = line(found, "Model")
@@ -306,6 +350,11 @@ def test_the_one_slow_layer_is_named() -> None:
     assert [one.path for one in judge(found, 0.05, modules=True).failed] == ["model.layers.7"]  # as a whole it is 4 % slower
     assert judge(found, 0.05).failed == []
     assert [one.path for one in judge(found, 0.02).failed] == ["Model"]
+
+
+def test_a_layer_that_changed_about_as_much_as_the_others_is_not_named() -> None:
+    assert compared([model(60, layers=12, noise=0.001)], [model(60, layers=12, slow={7: 1.05}, seed=2, noise=0.001)]).entries == []
+    assert compared([model(60, layers=12, noise=0.001)], [model(60, layers=12, slow={7: 0.8}, seed=2, noise=0.001)]).entries != []
 
 
 def test_an_improvement_never_fails() -> None:
