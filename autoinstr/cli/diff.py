@@ -125,9 +125,10 @@ def _check_common(found: Comparison, phase: str | None) -> None:
 def _check(verdict: Verdict, above: float) -> None:
     """Raise where `--fail-above` is to fail; say what it could not judge."""
     from autoinstr.report.diff.gate import describe
+    from autoinstr.report.text import few
 
-    for line in verdict.unjudged:
-        _say(f"not judged: {describe(line)}")
+    for line in few([f"not judged: {describe(line)}" for line in verdict.unjudged]):
+        _say(line)
     if verdict.failed:
         more = f" (and {len(verdict.failed) - 1} more)" if len(verdict.failed) > 1 else ""
         raise AutoinstrError(f"slower by more than {100 * above:g} %: {describe(verdict.failed[0])}{more}")

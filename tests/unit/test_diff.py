@@ -331,10 +331,35 @@ def test_percentiles_of_bins_are_right_to_half_of_their_width(durations: list[in
     assert percentile(bins, percent) == pytest.approx(nearest_rank(sorted(durations), percent), rel=1 / 512)
 
 
+def test_where_calls_are_steps_the_outermost_are_judged_and_what_they_call_is_not() -> None:
+    def served(inner: int) -> FakeRecording:
+        events = []
+        for at in range(10_000, 410_000, 10_000):
+            events.append(Event(at, at + 5_000 + at // 10_000 % 3, "", "", domain="user", root="", message="serve"))
+            events.append(Event(at + 10, at + 10 + inner, "", "", domain="user", root="", message="parse"))
+        return FakeRecording(events)
+
+    found = compared([served(100)], [served(200)])
+    assert [one.path for one in found.whole] == ["serve"]
+    assert line(found, "parse").change == "slower"
+    assert judge(found, 0.05).failed == []
+    assert [one.path for one in judge(found, 0.05, modules=True).failed] == ["parse"]
+
+
+def test_what_ran_outside_all_steps_is_counted_and_not_compared() -> None:
+    warm = [Event(at, at + 5, "warm", "Warm") for at in range(2_000_000, 2_000_100, 10)]  # after the last optimizer step
+    steps = [event for at in range(1, 9) for event in (Event(at * 1000, at * 1000 + 100, "", "Model"), optimizer_mark(at * 1000 + 400, at))]
+    recording = FakeRecording([*steps, *warm])
+    found = compared([recording], [recording])
+    outside = line(found, "warm")
+    assert outside.a and (outside.a.calls, outside.a.steps, outside.a.step_ns) == (10, 0, None)
+    assert (outside.change, outside.why, outside.per_call) == ("untold", "in no step", 1)
+
+
 def test_steps_of_two_kinds_are_not_compared_and_it_is_said() -> None:
     found = compared([model(20)], [FakeRecording([*model(20).events, optimizer_mark(10**12, 1)])])
     root = line(found, "Model")
-    assert (root.change, root.why) == ("untold", "steps are counted otherwise")
+    assert (root.change, root.why) == ("untold", "steps differ")
     assert not judge(found, 0.05).enough
 
 

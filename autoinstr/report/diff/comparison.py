@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LEAST_ENTRIES = 3  # of a folded list, for one to stand out
 APART = 1.1  # times the ratio of the typical entry, or the inverse
 SLOWER, FASTER, ALIKE, UNTOLD = "slower", "faster", "alike", "untold"
-FEW, NOISE, OTHER_STEPS = "too few steps", "too much noise", "steps are counted otherwise"
+FEW, NOISE, NO_STEP, OTHER_STEPS = "too few steps", "too much noise", "in no step", "steps differ"
 WIDEST = 4.0  # times the ratio that the upper end of an interval may be, to tell anything
 
 
@@ -61,16 +61,17 @@ class Line(NamedTuple):
     def impact_ns(self) -> float:
         """What the difference comes to: of the median steps, times the steps of the side that has more of them."""
         a, b = self.a, self.b
-        if a and b and self.why == OTHER_STEPS:
+        if a and b and self.why in (NO_STEP, OTHER_STEPS):
             return float((b.p50_ns or 0) - (a.p50_ns or 0)) * max(a.calls, b.calls)
         before, after = ((one.step_ns if one else None) or 0.0 for one in (a, b))
         return (after - before) * max(one.steps for one in (a, b) if one)
 
 
 class Comparison:
-    """`whole` is what the runs are judged by: for each role, domain and phase a line (without a path) for all outermost ranges of a step,
-    or the roots' lines where a step is an outermost call itself. `lines` are all modules in order of the trees, `entries` those of
-    folded lists that changed otherwise than the others; `near` says, by index into `lines`, what a module of one side became."""
+    """`whole` is what the runs are judged by, the most time first: for each role, domain and phase a line (without a path) for all
+    outermost ranges of a step, or the lines of outermost roots where a step is an outermost call itself. `lines` are all modules in order
+    of the trees, `entries` those of folded lists that changed otherwise than the others; `near` says, by index into `lines`, what a module
+    of one side became."""
 
     def __init__(self, a: Side, b: Side) -> None:
         self.a = a
@@ -97,7 +98,7 @@ def compare_runs(a: Run, b: Run, tick: Tick = no_tick, *, phase: str | None = No
         for domain in dict.fromkeys([*mine.trees, *theirs.trees]):
             _compare_trees(found, entries, label, domain, mine, theirs)
         found.whole.extend(_whole(found, label, mine, theirs))
-    found.whole = _called(found.whole)
+    found.whole = sorted(_called(found.whole), key=lambda line: -max(one.total_ns for one in (line.a, line.b) if one))
     found.lines = _called(found.lines)
     found.entries = [line for line in _called(entries) if line.change in (SLOWER, FASTER)]
     return found
@@ -133,8 +134,9 @@ def _whole(found: Comparison, role: str, mine: Role, theirs: Role) -> Iterator[L
             totals = tuple(one.total_ns if one else 0 for one in (a, b))
             yield _line(role, domain, phase, Pair("", -1, None, None), a, b, totals)
         else:
-            here = (role, domain, phase)
-            yield from (line for line in found.lines if line.parent < 0 and (line.role, line.domain, line.phase) == here)
+            outermost = mine.outermost.get((domain, phase), set()) | theirs.outermost.get((domain, phase), set())
+            here = (line for line in found.lines if line.parent < 0 and line[:3] == (role, domain, phase))
+            yield from (line for line in here if not outermost.isdisjoint(map(_class_of, line.paths)))
 
 
 def _entries(line: Line, pair: Pair, parent: int) -> list[Line]:
@@ -150,6 +152,11 @@ def _entries(line: Line, pair: Pair, parent: int) -> list[Line]:
         return []
     usual = median(one.shift.ratio for one in found if one.shift)
     return [one for one in found if one.shift and not one.why and _apart(one.shift, usual)]
+
+
+def _class_of(root: str) -> str:
+    """"Model" of the roots "Model#[1-3]", and of "Model"."""
+    return root.rpartition("#")[0] or root
 
 
 def _apart(shift: Shift, usual: float) -> bool:
@@ -177,6 +184,8 @@ def _judged(line: Line) -> Line:
     a, b = line.a, line.b
     if not (a and b):
         return line
+    if not a.steps or not b.steps:
+        return line._replace(change=UNTOLD, why=NO_STEP)
     if not a.kind or a.kind != b.kind:
         return line._replace(change=UNTOLD, why=OTHER_STEPS)
     shift = compare(a.stretches, b.stretches)

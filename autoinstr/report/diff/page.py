@@ -17,29 +17,31 @@ if TYPE_CHECKING:
     from autoinstr.report.diff.gate import Verdict
 
 SCRIPTS = (*assemble.COMMON, "diff_head.js", "diff_table.js", "diff.js")
+LISTS = ("whole", "rows", "entries")
 MOST_ROWS = 150_000
 SIDES = ("a", "b")
 
 
 def write(found: Comparison, stream: TextIO, above: float | None = None, verdict: Verdict | None = None) -> None:
     """Write the page. It holds the heaviest differences, and what is above them, where there are more than `MOST_ROWS` lines."""
-    payload = _shown(contents(found, above, verdict))
-    for key in ("whole", "entries"):
-        payload[key] = _columns(payload[key])
-    payload["left_out"] = max(0, len(payload["rows"]) - MOST_ROWS)
-    payload["rows"] = _columns(_heaviest(payload["rows"]))
+    whole = contents(found, above, verdict)
+    payload = {key: _shown(value) for key, value in whole.items() if key not in LISTS}
+    payload["left_out"] = max(0, len(whole["rows"]) - MOST_ROWS)
     payload["version"] = __version__
+    payload.update((key, _columns(_heaviest(whole[key]) if key == "rows" else whole[key])) for key in LISTS)
     names = [os.path.basename(os.path.abspath(payload[side]["path"])) for side in SIDES]
     assemble.write(stream, f"{names[0]} → {names[1]} · autoinstr diff", SCRIPTS, payload)
 
 
 def _shown(value: Any) -> Any:
     """The same with every text as a reader may see it: no control characters, nothing that turns the direction of writing."""
-    if isinstance(value, str):
-        return printable(value)
     if isinstance(value, list):
         return [_shown(one) for one in value]
-    return {key: _shown(one) for key, one in value.items()} if isinstance(value, dict) else value
+    return {key: _shown(one) for key, one in value.items()} if isinstance(value, dict) else _text(value)
+
+
+def _text(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) else value
 
 
 def _heaviest(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -64,9 +66,9 @@ def _heaviest(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _columns(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """A list for each key; what is of a side is in `a` and `b`, each with a list for each key (null where the side has none)."""
     plain = [key for key in rows[0] if key not in SIDES] if rows else []
-    columns: dict[str, Any] = {key: [row[key] for row in rows] for key in plain}
+    columns: dict[str, Any] = {key: [_text(row[key]) for row in rows] for key in plain}
     for side in SIDES:
         keys = next((list(row[side]) for row in rows if row[side]), [])
-        columns[side] = {key: [row[side][key] if row[side] else None for row in rows] for key in keys}
+        columns[side] = {key: [_text(row[side][key]) if row[side] else None for row in rows] for key in keys}
     columns["count"] = len(rows)
     return columns

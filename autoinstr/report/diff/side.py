@@ -117,12 +117,13 @@ class Branch:
 
 
 class Role:
-    """The processes of one role: folded trees by domain, and all outermost ranges by domain and phase."""
+    """The processes of one role: folded trees by domain, and all outermost ranges by domain and phase, with the names of their roots."""
 
     def __init__(self) -> None:
         self.processes: list[Process] = []
         self.trees: dict[str, Branch] = {}
         self.whole: dict[tuple[str, str | None], Measured] = {}
+        self.outermost: dict[tuple[str, str | None], set[str]] = {}
 
 
 class Side:
@@ -174,6 +175,8 @@ def read_side(run: Run, roles: Roles, tick: Tick, *, phase: str | None = None, b
         mine = gathered.setdefault(label, _Gathered())
         _gather(mine, [row for row in stats.rows if phase is None or (row.phase or NO_PHASE) == phase], steps, by_class)
         _gather_whole(mine, steps, phase)
+        for place, roots in steps.outermost.items():
+            side.roles[label].outermost.setdefault(place, set()).update(roots)
         del notes, stats, steps  # before the next recording is read
     for label in list(gathered):
         _reduce(side.roles[label], gathered.pop(label))

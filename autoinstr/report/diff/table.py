@@ -124,7 +124,7 @@ def _listing(heading: str, lines: Sequence[Line], look: Look) -> Iterator[str]:
     columns = [Column(heading, lambda line: text.printable(line.path or f"all of {line.domain}"), least=NAME_LEAST, keep_end=True)]
     for name in ("phase", "role", "domain"):
         if len({getattr(line, name) for line in lines}) > 1:
-            columns.append(Column(name, lambda line, name=name: text.printable(getattr(line, name) or "none"), least=8))  # type: ignore[misc]
+            columns.append(Column(name, lambda line, name=name: text.printable(getattr(line, name) or "none"), least=12))  # type: ignore[misc]
     yield from layout([*columns, *COLUMNS], lines, look.width)
 
 

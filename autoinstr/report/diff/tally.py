@@ -7,13 +7,14 @@ from operator import lt, sub
 from typing import TYPE_CHECKING
 
 from autoinstr.report.diff.steps import outermost, steps_of
+from autoinstr.report.folding import NO_ROOT
 from autoinstr.report.phases import Phases
 from autoinstr.report.streams import Tick, no_tick, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autoinstr.recording.reader import OpenRange, Recording
+    from autoinstr.recording.reader import OpenRange, RangeName, Recording
     from autoinstr.report.attributes import Notes
     from autoinstr.report.diff.steps import Part
     from autoinstr.report.streams import Piece
@@ -52,14 +53,15 @@ class Series:
 
 
 class Whole(Series):
-    """Outermost ranges, those outside all steps included in `calls` and `total_ns`."""
+    """Outermost ranges, those outside all steps included in `calls` and `total_ns`; `names` are the numbers of their names."""
 
-    __slots__ = ("calls", "total_ns")
+    __slots__ = ("calls", "names", "total_ns")
 
     def __init__(self) -> None:
         super().__init__()
         self.calls = 0
         self.total_ns = 0
+        self.names: set[int] = set()
 
 
 class Tally:
@@ -69,6 +71,7 @@ class Tally:
         self.kind = kind
         self.names: dict[Key, Series] = {}
         self.whole: dict[tuple[str, str | None], Whole] = {}
+        self.outermost: dict[tuple[str, str | None], set[str]] = {}  # what the tree calls the roots that the outermost ranges are of
 
 
 def tally(recording: Recording, notes: Notes, still_open: Sequence[OpenRange], tick: Tick = no_tick) -> Tally:
@@ -100,9 +103,16 @@ def tally(recording: Recording, notes: Notes, still_open: Sequence[OpenRange], t
     orders = {domain: steps.order(domain) for domain, _ in found.whole}
     for key, series in found.names.items():
         series.sort(orders[key[0]])
-    for (domain, _), series in found.whole.items():
-        series.sort(orders[domain])
+    for place, whole in found.whole.items():
+        whole.sort(orders[place[0]])
+        found.outermost[place] = {root_of(names[number]) for number in whole.names}
     return found
+
+
+def root_of(name: RangeName) -> str:
+    """What folding calls the root that a name is below: a class without its number, or a message."""
+    base = name.root.rpartition("#")[0]
+    return base or name.root or (NO_ROOT if name.path or name.cls else name.message)
 
 
 def _add(part: Part, names: Sequence[int], durations: Sequence[int], codes: dict[int, Series]) -> None:
@@ -127,10 +137,12 @@ def _add_whole(
     coming = iter(parts)
     part = next(coming, None)
     for at in places:
-        key = piece.domain, origin.get(piece.names[at], (0, None))[1]
+        number, phase = origin.get(piece.names[at], (piece.names[at], None))
+        key = piece.domain, phase
         mine = whole.get(key)
         if mine is None:
             mine = whole[key] = Whole()
+        mine.names.add(number)
         mine.calls += 1
         mine.total_ns += durations[at]
         while part is not None and part.high <= at:
