@@ -23,7 +23,7 @@ def find(path: str, *, latest: bool = False) -> Run:
     if os.path.isfile(path) and path.endswith(SUFFIX):
         folder = os.path.dirname(path) or "."
         raise UsageError(f"{path}: is one process's recording; give the run directory: autoinstr report {shlex.quote(folder)}")
-    below = [] if _recordings(path) else runs_below(path)
+    below = [] if recording_files(path) else runs_below(path)
     if len(below) > 1 and not latest:
         raise UsageError(f"{path}: holds {len(below)} runs; the newest: autoinstr report {shlex.quote(below[0])} (or add --latest)")
     run = open_run(below[0] if below else path)
@@ -43,7 +43,7 @@ def runs_below(path: str) -> list[str]:
         folders = [os.path.join(path, name) for name in os.listdir(path)]
     except OSError:
         return []
-    runs = [(max(map(os.path.getmtime, files)), folder) for folder in folders for files in [_recordings(folder)] if files]
+    runs = [(max(map(os.path.getmtime, files)), folder) for folder in folders for files in [recording_files(folder)] if files]
     return [folder for _, folder in sorted(runs, reverse=True)]
 
 
@@ -64,7 +64,8 @@ def _names(recording: Recording) -> set[str]:
     return names
 
 
-def _recordings(path: str) -> list[str]:
+def recording_files(path: str) -> list[str]:
+    """The recordings directly in a directory, in no order; none where it cannot be listed."""
     try:
         return [os.path.join(path, name) for name in os.listdir(path) if name.endswith(SUFFIX)]
     except OSError:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.errors import RecordingError
 from autoinstr.recording.reader import open_run
-from autoinstr.report.runs import runs_below
+from autoinstr.report.runs import recording_files, runs_below
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import Run
-LOOK_BACK = 3  # runs
+LOOK_BACK, LOOK_AT = 3, 32  # runs before this one, and recordings of one: a hint is worth no long reading
 
 
 class Seen(NamedTuple):
@@ -48,6 +48,8 @@ def _run_before(seen: Seen) -> str:
     earlier = folders[folders.index(path) + 1 :] if path in folders else []
     command = _command_line(seen.run)
     for before in earlier[:LOOK_BACK]:
+        if len(recording_files(before)) > LOOK_AT:
+            continue
         try:
             same = command and _command_line(open_run(before)) == command
         except RecordingError:
