@@ -21,7 +21,7 @@ if [ -n "$installed" ]; then
     printf '#!/bin/sh\nexec %s "$@"\n' "$installed" >$program
 else
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || unavailable "this is no Debian, and none is installed"
-    wanted() { apt-get -s install --no-install-recommends chromium-headless-shell fonts-liberation 2>/dev/null | awk '/^Inst/ { print $2 }'; }
+    wanted() { apt-get -s install --no-install-recommends chromium-headless-shell 2>/dev/null | awk '/^Inst/ { print $2 }'; }
     packages=$(wanted || true)
     if ! { [ -n "$packages" ] && (cd $folder/debs && apt-get download -qq $packages) >$folder/log 2>&1; }; then
         # Lists that are missing or old name versions that are no longer there.

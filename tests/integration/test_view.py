@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from autoinstr.report.view.server import MOST_CONNECTIONS
 from tests.conftest import REPO, clean_environment
 from tests.recordings import make_recording
 from tests.viewing import View, viewing
@@ -150,6 +152,24 @@ def test_what_is_no_http_harms_nothing(view: View) -> None:
     assert view.say(b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n").status == 414
     assert view.ask(X="y" * 70_000).status == 431
     assert view.ask().status == 200
+
+
+def test_connections_that_say_nothing_cost_a_bounded_number_of_threads(run: Path) -> None:
+    with viewing(run) as one:
+        held = [socket.create_connection(("127.0.0.1", one.port), timeout=60) for _ in range(300)]
+        closed = 0
+        while closed < 300 - MOST_CONNECTIONS:  # those beyond the bound are closed at once
+            closed = sum(connection in select.select(held, [], [], 0.1)[0] for connection in held)
+        threads = re.search(r"Threads:\s+(\d+)", Path(f"/proc/{one.process.pid}/status").read_text())
+        assert threads is not None and int(threads[1]) <= MOST_CONNECTIONS + 2
+        for connection in held:
+            connection.close()
+        while True:  # room again
+            try:
+                assert one.ask().status == 200
+                break
+            except (ConnectionError, IndexError):
+                pass
 
 
 def test_only_loopback_is_bound(view: View) -> None:

@@ -36,6 +36,7 @@ HEADERS = (
     ("Cache-Control", "no-store"),
 )
 IDLE_S = 60  # a connection on which nothing comes is closed
+MOST_CONNECTIONS = 64  # a thread each; a browser opens six at a time, and anybody on the machine may open some
 
 
 class Server(ThreadingHTTPServer):
@@ -50,12 +51,27 @@ class Server(ThreadingHTTPServer):
         self.secret = secrets.token_urlsafe(18)
         self._launches: dict[str, str] = {}
         self._launching = threading.Lock()
+        self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__((HOST, port), _Handler)
 
     def server_bind(self) -> None:
         """Without the standard library's look-up of a name for the address, which may ask a name server."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, self.port
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """In a thread of its own, as long as there are not too many."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """One connection, to its end."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     @property
     def port(self) -> int:
