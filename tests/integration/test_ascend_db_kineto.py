@@ -245,3 +245,50 @@ def test_a_trace_whose_operators_do_not_fit_is_refused(inferred: Ran, tmp_path: 
     (tmp_path / "wrong.json").write_text(json.dumps(told))
     done = report(tmp_path, inferred.run, "--format", "ascend-db", "--kineto", tmp_path / "wrong.json", "-o", tmp_path / "out")
     assert done.returncode == 1 and "its operators do not fit the ranges" in done.stderr
+
+
+RANKS = """
+import sys, torch, torch.distributed as dist
+from torch.profiler import ProfilerActivity, profile
+dist.init_process_group("gloo")
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up, self.down = torch.nn.Linear(32, 64), torch.nn.Linear(64, 32)
+    def forward(self, x):
+        x = self.down(self.up(x))
+        dist.all_reduce(x)
+        return x
+net, x, rank = Net(), torch.ones(4, 32), dist.get_rank()
+with torch.no_grad():
+    net(x)
+    with profile(activities=[ProfilerActivity.CPU], with_stack=True) as profiler:
+        for _ in range(2):
+            net(x)
+            for _ in range(3 * rank):
+                net.up(x)  # rank 1 has more to do
+            profiler.step()
+profiler.export_chrome_trace(f"{sys.argv[1]}/{rank}.json")
+dist.destroy_process_group()
+"""
+
+
+def test_two_ranks_of_torchrun_have_a_database_each(tmp_path: Path) -> None:
+    """One command for both; rank 1 calls a module on its own as well."""
+    (tmp_path / "ranks.py").write_text(RANKS)
+    words = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "ranks.py", tmp_path]
+    program = Python(sys.executable, tmp_path).run(*words, path=(GATE,), env={"AUTOINSTR_OUT": str(tmp_path / "run")})
+    assert program.returncode == 0, program.stderr
+    traces = [tmp_path / "0.json", tmp_path / "1.json"]
+    given = [word for trace in traces for word in ("--kineto", trace)]
+    done = report(tmp_path, tmp_path / "run", "--format", "ascend-db", *given, "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").rglob("*.db")) == [f"ascend_pytorch_profiler_{rank}.db" for rank in (0, 1)]
+    told = json.loads(analysed(Ran(tmp_path / "run", tmp_path, tmp_path / "out", done), "--format", "json").stdout)
+    for rank, trace in enumerate(traces):
+        truth = kineto.truth(trace)
+        [at] = [at for at, one in enumerate(told["profiles"]) if one["rank"] == rank]
+        rows = {row["path"]: row for row in told["rows"] if row["profile"] == at and row["variant"] is None}
+        assert {path: row["calls"] for path, row in rows.items()} == dict(truth.calls)
+        assert {path: row["self_ns"] for path, row in rows.items()} == {path: truth.ns[path] for path in rows}
+    assert kineto.truth(traces[1]).calls == {"Net": 2, "Net/Linear": 4, "Linear": 6}

@@ -68,7 +68,8 @@ def export(run: Run, traces: Sequence[str], out: str, naming: str, tick: Tick) -
             try:
                 done.append(_process(run, at, axis.offsets[at] + axis.base_ns, folder, given.get(at), naming, tick))
             except sqlite3.Error as error:
-                raise AutoinstrError(f"{out}: a database cannot be written: {error} (give another folder with -o)") from error
+                hint = "-o names another folder, SQLITE_TMPDIR one for what is temporary"
+                raise AutoinstrError(f"{out}: cannot be written: {error} ({hint})") from error
     return done
 
 

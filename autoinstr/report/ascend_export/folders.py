@@ -33,8 +33,8 @@ class Folder(NamedTuple):
 
     @property
     def database(self) -> str:
-        """The file to write the database to."""
-        return os.path.join(self.work, OUTPUT, f"ascend_pytorch_profiler_{self.rank}.db")
+        """The file to write the database to: until it is whole, it has no name that a tool looks for."""
+        return os.path.join(self.work, OUTPUT, "unfinished")
 
 
 class Folders:
@@ -111,6 +111,7 @@ def _is_ours(path: str) -> bool:
 
 def _place(folder: Folder) -> None:
     """A new folder is moved as a whole; in one of ours the database goes last."""
+    os.rename(folder.database, os.path.join(folder.work, OUTPUT, f"ascend_pytorch_profiler_{folder.rank}.db"))
     if not os.path.lexists(folder.path):
         os.rename(folder.work, folder.path)
         return

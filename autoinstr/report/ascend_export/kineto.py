@@ -8,6 +8,7 @@ and what else there is are passed over.
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoinstr.report.ascend_export.trace_file import EVENTS, BadTrace, members
@@ -64,11 +65,12 @@ class Trace(NamedTuple):
 def owner(path: str) -> Owner:
     """Read a trace until its first host event. BadTrace where there is none."""
     rank = None
-    for key, value in members(path):
-        if key == "distributedInfo" and isinstance(value, dict) and _is_whole(value.get("rank")):
-            rank = value["rank"]
-        elif key == EVENTS and isinstance(value, dict) and _is_host(value.get("cat")) and _is_whole(value.get("pid")):
-            return Owner(value["pid"], rank)
+    with closing(members(path)) as found:
+        for key, value in found:
+            if key == "distributedInfo" and isinstance(value, dict) and _is_whole(value.get("rank")):
+                rank = value["rank"]
+            elif key == EVENTS and isinstance(value, dict) and _is_host(value.get("cat")) and _is_whole(value.get("pid")):
+                return Owner(value["pid"], rank)
     raise BadTrace(f"{path}: has no operators: profile with torch.profiler.ProfilerActivity.CPU among the activities")
 
 

@@ -26,14 +26,14 @@ _RANGE, _OPERATOR, _LAUNCH = 0, 1, 2  # at the same time, the outer one first
 
 _RANGES = f"""SELECT startNs, {_RANGE}, -endNs, globalTid & 4294967295, domainId = ? FROM MSTX_EVENTS
     WHERE eventType = 2 AND domainId IN ({{marks}}) ORDER BY startNs, endNs DESC"""
-_OPERATORS = f"""SELECT startNs + ?1, {_OPERATOR}, -(endNs + ?1), tid, role, external, name, sequence, forward, types, shapes,
+_OPERATORS = f"""SELECT startNs + :by, {_OPERATOR}, -(endNs + :by), tid, role, external, name, sequence, forward, types, shapes,
     (SELECT group_concat(flow) FROM {FLOWS} f WHERE f.tid = o.tid AND f.startNs = o.startNs)
     FROM {OPERATORS} o ORDER BY startNs, endNs DESC, rowid"""
-_LAUNCHES = f"SELECT startNs + ?1, {_LAUNCH}, -(endNs + ?1), tid, external, name, correlation FROM {LAUNCHES} ORDER BY startNs"
+_LAUNCHES = f"SELECT startNs + :by, {_LAUNCH}, -(endNs + :by), tid, external, name, correlation FROM {LAUNCHES} ORDER BY startNs"
 
 # A call of the runtime and the one of the driver beneath it may have one number; two links would read as forward and backward.
-_ONCE = """DELETE FROM CONNECTION_IDS WHERE connectionId < ?1
-    AND rowid NOT IN (SELECT MAX(rowid) FROM CONNECTION_IDS WHERE connectionId < ?1 GROUP BY connectionId)"""
+_ONCE = """DELETE FROM CONNECTION_IDS WHERE connectionId < :flows
+    AND rowid NOT IN (SELECT MAX(rowid) FROM CONNECTION_IDS WHERE connectionId < :flows GROUP BY connectionId)"""
 
 
 class Links(NamedTuple):
@@ -56,14 +56,15 @@ def link(database: Database, pid: int, offset_ns: int, modules: list[int], tick:
     connection = database.connection
     connection.execute(f"CREATE INDEX temp.FLOWS_AT ON {FLOWS.partition('.')[2]} (tid, startNs)")
     ranges = connection.execute(_RANGES.format(marks=",".join("?" * len(modules))), (modules[0], *modules))
-    rows = [ranges, connection.execute(_OPERATORS, (offset_ns,)), connection.execute(_LAUNCHES, (offset_ns,))]
+    by = {"by": offset_ns}
+    rows = [ranges, connection.execute(_OPERATORS, by), connection.execute(_LAUNCHES, by)]
     for row in heapq.merge(*rows, key=lambda row: row[:3]):
         sweep.take(row)
         tick(0)  # all of them were counted when they were read
     sweep.finish()
     database.flush()
     if "CONNECTION_IDS" in database.counts:
-        connection.execute(_ONCE, (FIRST_FLOW,))
+        connection.execute(_ONCE, {"flows": FIRST_FLOW})
     collectives = 0 if sweep.on_cpu else tasks.of_device(database, pid, offset_ns)
     database.flush()
     return Links(sweep.on_cpu, *tasks.count(database), collectives, sweep.overlapping, sweep.elsewhere)

@@ -11,7 +11,7 @@ from autoinstr.report.ascend_export.schema import NO_DEVICE, NONE
 if TYPE_CHECKING:
     from autoinstr.report.ascend_export.database import Database
 
-_ROWS = f"""SELECT startNs + ?1, endNs + ?1, device, stream, context, correlation, name, kind, collective, grp, type, elements
+_ROWS = f"""SELECT startNs + :by, endNs + :by, device, stream, context, correlation, name, kind, collective, grp, type, elements
     FROM {DEVICE} ORDER BY startNs"""
 
 
@@ -19,7 +19,7 @@ def of_device(database: Database, pid: int, offset_ns: int) -> int:
     """Write all that ran on a device; returns how many collectives there are among it. Copies are described as kernels are, with a kind of
     their own: module_statistic reads no other table, and the device was busy with them."""
     collectives = 0
-    for number, row in enumerate(database.connection.execute(_ROWS, (offset_ns,)), 1):
+    for number, row in enumerate(database.connection.execute(_ROWS, {"by": offset_ns}), 1):
         start, end, device, stream, context, correlation, name, kind, collective, group, data, elements = row
         connection = NONE if correlation is None else correlation
         where = (device, connection, number, pid, kind, NONE if context is None else context, stream, number, NONE)

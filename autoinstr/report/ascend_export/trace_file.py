@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from autoinstr.errors import AutoinstrError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 EVENTS = "traceEvents"
 CHUNK = 1 << 20  # letters read at a time
@@ -28,7 +28,7 @@ class BadTrace(AutoinstrError):
     """A file that is no trace of torch.profiler, or not a whole one."""
 
 
-def members(path: str) -> Iterator[tuple[str, Any]]:
+def members(path: str) -> Generator[tuple[str, Any], None, None]:
     """(key, value) of the object in a file, plain or gzipped, in its order; `traceEvents` comes once for each event. Memory: a few
     megabytes. BadTrace says what is wrong with the file."""
     try:
@@ -36,7 +36,8 @@ def members(path: str) -> Iterator[tuple[str, Any]]:
             packed = raw.peek(2)[:2] == _GZIP
             stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if packed else raw
             # Kineto writes what a program called things, whether that is UTF-8 or not.
-            yield from _Text(path, io.TextIOWrapper(cast("Any", stream), encoding="utf-8-sig", errors="replace")).members()
+            with io.TextIOWrapper(cast("Any", stream), encoding="utf-8-sig", errors="replace") as text:
+                yield from _Text(path, text).members()
     except (gzip.BadGzipFile, zlib.error) as error:
         raise BadTrace(f"{path}: its compression is damaged: {error}") from error
     except EOFError as error:
