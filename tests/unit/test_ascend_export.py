@@ -206,6 +206,19 @@ def test_shapes_types_and_numbers_of_operators_are_as_torch_npu_writes_them(tmp_
     ]  # fmt: skip
 
 
+def test_a_kernel_of_which_no_launch_is_told_is_there_without_a_link(tmp_path: Path) -> None:
+    """And it does not make a module's range look as if it had a stream: those have a connection of their own."""
+    trace = traced(1000)
+    trace.add("kernel", "lonely", 500 * US, 600 * US, 2, 7, device=2, stream=7)
+    one = made(tmp_path, MODEL, trace)
+    assert rows(database(one), "SELECT connectionId, deviceId, endNs - startNs FROM TASK") == [(-1, 2, 100 * US)]
+    assert rows(database(one), "SELECT * FROM RANK_DEVICE_MAP") == [(0, 2)]
+    connection = connect(str(database(one)))
+    facts = read_facts(connection)
+    connection.close()
+    assert (facts.streamed, facts.kernels.number, facts.linked.number, facts.on_cpu) == (0, 1, 0, False)
+
+
 def test_events_that_are_not_understood_are_counted_and_left_out(tmp_path: Path) -> None:
     trace = Trace()
     trace.operator("aten::mm", 120 * US, 150 * US)

@@ -48,11 +48,13 @@ def write(recording: Recording, offset_ns: int, naming: str, window: Window | No
     """Write all closed ranges and marks, or those that overlap the window; returns how many ranges there have no end. `offset_ns` makes
     nanoseconds since 1970 of the recording's times."""
     begin, end = (window.begin_ns - offset_ns, window.end_ns - offset_ns) if window else (0, FOREVER)
-    words = {number: _words(name, naming, database) for number, name in recording.names.items()}
+    words: dict[int, tuple[int, int]] = {}
     numbers = itertools.count(1)
     for piece in pieces(recording, tick):
         tid = recording.pid << 32 | native_tid(recording, piece.thread)
         kind = MARK if piece.mark else START_END
+        for name in set(piece.names).difference(words):
+            words[name] = _words(recording.names[name], naming, database)
         rows = []
         for name, start, stop in zip(piece.names, piece.starts, piece.ends):
             if stop >= begin and start <= end:

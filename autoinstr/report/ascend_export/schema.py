@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 NONE = 4_294_967_295  # CANN's word for "there is none": connection of a range on the host alone, category, model
+NO_CONNECTION = -1  # torch_npu's: of a task that nothing tells the launch of
 NO_DEVICE = -1  # torch_npu's, of a rank without a device
 MARK, START_END = 0, 2  # MSTX_EVENTS.eventType
 OPERATOR = 50_001  # PYTORCH_API.type

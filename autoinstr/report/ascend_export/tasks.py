@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from autoinstr.report.ascend.database import CPU
 from autoinstr.report.ascend_export.kineto import DEVICE
-from autoinstr.report.ascend_export.schema import NO_DEVICE, NONE
+from autoinstr.report.ascend_export.schema import NO_CONNECTION, NO_DEVICE, NONE
 
 if TYPE_CHECKING:
     from autoinstr.report.ascend_export.database import Database
@@ -21,7 +21,7 @@ def of_device(database: Database, pid: int, offset_ns: int) -> int:
     collectives = 0
     for number, row in enumerate(database.connection.execute(_ROWS, {"by": offset_ns}), 1):
         start, end, device, stream, context, correlation, name, kind, collective, group, data, elements = row
-        connection = NONE if correlation is None else correlation
+        connection = NO_CONNECTION if correlation is None else correlation
         where = (device, connection, number, pid, kind, NONE if context is None else context, stream, number, NONE)
         database.add("TASK", [(start, end, *where)])
         if collective is None:
