@@ -65,5 +65,5 @@ def viewing(run: Path, *options: str, **env: str) -> Iterator[View]:
     try:
         yield View(process)
     finally:
-        process.kill()
-        process.communicate()
+        process.terminate()  # so that it removes what it made
+        process.communicate(timeout=60)
