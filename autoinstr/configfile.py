@@ -12,6 +12,7 @@ from typing import Any
 
 from autoinstr.errors import ConfigError
 from autoinstr.options import BY_NAME
+from autoinstr.ownership import trusted
 from autoinstr.texts import BadValue, nearest
 
 LARGEST = 1 << 20  # bytes; a configuration is a page of text
@@ -60,6 +61,8 @@ def _read_bytes(path: str, source: str) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise refuse("is not a regular file")
+        if not trusted(status):
+            raise refuse(f"belongs to user {status.st_uid}, and must belong to this user ({os.geteuid()}) or root; copy it, or chown it")
         # A private group (its number is its only user's) has no members but the owner: many systems make such files group-writable.
         shared_group = status.st_mode & stat.S_IWGRP and status.st_gid != status.st_uid
         if status.st_mode & stat.S_IWOTH or shared_group:

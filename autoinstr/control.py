@@ -9,11 +9,27 @@ from __future__ import annotations
 import _thread
 import ctypes
 import os
+import stat
 from typing import Callable
 
+from autoinstr.ownership import trusted
 from autoinstr.recording.format import CONTROL_FILE
 
 INTERVAL = 0.2  # seconds between two looks: `autoinstr ctl` promises a second
+
+
+def _read(file: str) -> bytes | None:
+    """What the control file says; None where it is none that is believed: it must be a regular file of this user, of root or of whom the
+    run directory belongs to."""
+    # O_NONBLOCK: a pipe that somebody has put there would hang the program.
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or not (trusted(status) or status.st_uid == os.stat(os.path.dirname(file)).st_uid):
+            return None
+        return os.read(descriptor, 16).strip()
+    finally:
+        os.close(descriptor)
 
 
 class ControlWatcher:
@@ -30,16 +46,16 @@ class ControlWatcher:
     def look(self) -> None:
         """Read the control file once and switch if it has changed."""
         try:
-            status = os.stat(self._file)
+            status = os.lstat(self._file)
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen == self._seen:
                 return
-            with open(self._file, encoding="ascii", errors="replace") as stream:
-                text = stream.read(16).strip()
+            word = _read(self._file)
         except OSError:
             return
         self._seen = seen
-        self._switch(text == "on")
+        if word is not None:
+            self._switch(word == b"on")
 
     def start(self) -> None:
         """Start the thread, unless it runs."""

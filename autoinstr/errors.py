@@ -10,6 +10,8 @@ AutoinstrError            exit 1: it was asked for rightly and failed
 
 from __future__ import annotations
 
+from autoinstr.redaction import redact_text
+
 
 class AutoinstrError(Exception):
     """Something a user can act on. Its text is one line."""
@@ -39,7 +41,7 @@ class ConfigError(UsageError):
         super().__init__(problem)
 
     def __str__(self) -> str:
-        given = f"{self.option}={self.value!a}" if self.value else self.option
+        given = redact_text(f"{self.option}={self.value!a}") if self.value else self.option
         where = f" ({self.source})" if self.source else ""
         nearest = f"; did you mean {self.suggestion!a}?" if self.suggestion else ""
         return f"{given}{where}: {self.problem}{nearest}"

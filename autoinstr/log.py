@@ -11,8 +11,12 @@ The shape on the console: `autoinstr: <event> key=value … level=warning pid=12
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from typing import TYPE_CHECKING, Any
+
+from autoinstr.ownership import trusted
+from autoinstr.redaction import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -145,7 +149,7 @@ def _short(value: object) -> object:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     try:
-        text = f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else str(value)
+        text = redact_text(f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else str(value))
     except Exception:  # the user's own __str__
         text = f"<{type(value).__name__}>"
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
@@ -179,6 +183,12 @@ def _append(path: str, data: bytes) -> bool:
             _to_stderr(f"autoinstr: cannot write log_file {path!a}: {error.strerror}; logging to stderr\n".encode())
         return False
     try:
+        status = os.fstat(descriptor)
+        if not trusted(status) or (stat.S_ISREG(status.st_mode) and status.st_nlink > 1):
+            if _first_time("log_file"):
+                whose = f"belongs to user {status.st_uid}" if not trusted(status) else "has another name (a hard link)"
+                _to_stderr(f"autoinstr: log_file {path!a} {whose}; logging to stderr\n".encode())
+            return False
         return os.write(descriptor, data) == len(data)
     except OSError:
         return False

@@ -142,12 +142,19 @@ OPTIONS = (
     ),
     Option("max_mb", STORED, Megabytes(), 512, "512", "the size that the recording of one process never exceeds, in MB of 2^20 bytes"),
     Option("full", STORED, Choice("stop", "ring"), "stop", "stop", "what a full recording does: keep the first ranges, or the last"),
-    Option("mode", STORED, Mode(), 0o600, "0600", "the file mode of recordings"),
+    Option("mode", STORED, Mode(), 0o600, "0600", "the file mode of recordings; who may read them may enter the run directory"),
     Option("log", SAID, Choice("debug", "info", "warning", "error"), "warning", "warning", "the least serious log line that is written"),
     Option(
         "log_format", SAID, Choice("console", "json"), "console", "console", "the shape of log lines: readable, or one JSON object a line"
     ),
-    Option("log_file", SAID, Path(), None, "stderr", "the file to append log lines to; created 0600; a symbolic link is refused"),
+    Option(
+        "log_file",
+        SAID,
+        Path(),
+        None,
+        "stderr",
+        "the file to append log lines to; created 0600; a link is refused, and a file of another user",
+    ),
     Option("config", SAID, Path(), None, "none", "a TOML file with the options under `[autoinstr]`", in_toml=False),
 )
 

@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
 
 from autoinstr import log
 from autoinstr.errors import AutoinstrError
+from autoinstr.ownership import trusted
+
+PRIVATE = 0o600
 
 
-def make(out: str) -> str:
+def make(out: str, mode: int = PRIVATE) -> str:
     """Create `out` if need be and return the folder to write to. AutoinstrError when `out` is something else than a directory.
 
-    Where `out` cannot be written, the folder is a new one in $TMPDIR, exported as AUTOINSTR_OUT, so that children write to it too.
+    `mode` is that of the recordings: who may read them may enter a folder made for them. Where `out` cannot be written, or a symbolic link
+    of another user stands there, the folder is a new one in $TMPDIR, exported as AUTOINSTR_OUT, so that children write to it too.
     """
     if os.path.lexists(out) and not os.path.isdir(out):
         raise AutoinstrError(f"out: {out} is not a directory")
     try:
         parent = os.path.dirname(out)
-        os.makedirs(parent, exist_ok=True)
-        try:
-            os.mkdir(out, 0o700)
-        except FileExistsError:
-            if not stat.S_ISDIR(os.stat(out).st_mode):
-                raise
+        _make_parents(parent)
+        _refuse_foreign_links(parent, out)
+        if not os.path.isdir(out):
+            _make_private(out, mode)
         if not os.access(out, os.W_OK | os.X_OK):
-            raise PermissionError(13, "not writable", out)
+            raise PermissionError(errno.EACCES, "not writable", out)
         return out
     except OSError as error:
         folder = tempfile.mkdtemp(prefix="autoinstr-")
@@ -40,3 +43,34 @@ def make(out: str) -> str:
             error=error.strerror or str(error),
         )
         return folder
+
+
+def _make_parents(folder: str) -> None:
+    """As os.makedirs, but others get no right to write, whatever the umask: they could put another run directory in the place of ours."""
+    if not os.path.isdir(folder):
+        _make_parents(os.path.dirname(folder))
+        try:
+            os.mkdir(folder, 0o755)
+        except FileExistsError:  # another process was faster
+            if not os.path.isdir(folder):
+                raise
+
+
+def _refuse_foreign_links(*places: str) -> None:
+    for place in places:
+        status = os.lstat(place) if os.path.lexists(place) else None
+        if status is not None and stat.S_ISLNK(status.st_mode) and not trusted(status):
+            raise PermissionError(errno.EPERM, f"{place} is a symbolic link of user {status.st_uid}", place)
+
+
+def _make_private(out: str, mode: int) -> None:
+    readers = mode & 0o044
+    try:
+        os.mkdir(out, 0o700)
+    except FileExistsError:  # another process of the run was faster
+        return
+    descriptor = os.open(out, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchmod(descriptor, 0o700 | readers | readers >> 2)  # whatever the umask is
+    finally:
+        os.close(descriptor)

@@ -191,7 +191,7 @@ class Session:
 
     def _open_writer(self) -> RecordingWriter:
         config = self.config
-        folder = rundir.make(config.out)
+        folder = rundir.make(config.out, config.mode)
         emitter, name = ",".join(self.emission.names) or RECORDER, config.name_for(RECORDER)
         about = {"emitter": emitter, "name": name, "domain": config.domain, "options": config.chosen()}
         writer = open_in(folder, {**self.identity.header(), **about}, max_bytes=config.max_mb << 20, full=config.full, mode=config.mode)

@@ -146,10 +146,12 @@ def absolute_pieces(value):
     return ",".join(pieces)
 
 
-def report_verdict(reason):
-    """One line for `autoinstr doctor -- command`, which names the file in _AUTOINSTR_VERDICTS."""
-    line = "%d\t%d\t%s\t%s\t%s\n" % (os.getpid(), os.getppid(), "off" if reason else "on", reason, "\x1f".join(command_line()))
-    fd = os.open(os.environ["_AUTOINSTR_VERDICTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+def report_verdict(reason, folder):
+    """One line for `autoinstr doctor -- command`, which names the file in _AUTOINSTR_VERDICTS. No secret of the command line is in it."""
+    redaction = load("_autoinstr_redaction", os.path.join(package_folder(folder), "redaction.py"))
+    said = redaction.redact_text(reason), "\x1f".join(redaction.redact_argv(command_line()))
+    line = "%d\t%d\t%s\t%s\t%s\n" % (os.getpid(), os.getppid(), "off" if reason else "on", said[0], said[1])
+    fd = os.open(os.environ["_AUTOINSTR_VERDICTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         os.write(fd, line.replace("\n", " ").encode("utf-8", "replace") + b"\n")
     finally:
@@ -174,7 +176,7 @@ def boot(folder):
             os.environ["AUTOINSTR"] = value  # -X autoinstr=off is meant for the children too
         if "autoinstr.instrument.importhook" not in sys.modules:
             if "_AUTOINSTR_VERDICTS" in os.environ:
-                report_verdict(reason)
+                report_verdict(reason, folder)
             if not reason:
                 install_hook(package_folder(folder))
                 find_libraries(folder)

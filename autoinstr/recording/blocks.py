@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 import zlib
 from array import array
@@ -150,10 +151,17 @@ class Blocks:
     @contextmanager
     def _opened(self) -> Iterator[int]:
         try:
-            with open(self.file, "rb", buffering=0) as stream:
+            with open(self.file, "rb", buffering=0, opener=_without_waiting) as stream:
+                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                    raise RecordingError(f"{self.file}: is not a regular file")
                 yield stream.fileno()
         except OSError as error:
             raise RecordingError(f"{self.file}: {error.strerror or error}") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """For open(): a pipe with the name of a recording would wait for somebody to write."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _swap(word: int) -> int:

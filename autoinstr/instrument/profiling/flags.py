@@ -30,7 +30,9 @@ class Flag:
         """The profilers of this process run, or no longer."""
         if running and self._path is None and self._is_worker():
             path = os.path.join(rundir.make(folder(self._out)), f"{PREFIX}{os.getpid()}")
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            if os.path.lexists(path):  # of an earlier process of this number, which was killed
+                os.unlink(path)
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC, 0o600))
             self._path = path
         elif not running and self._path is not None:
             path, self._path = self._path, None

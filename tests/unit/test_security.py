@@ -1,0 +1,349 @@
+"""Attacks by another user of the machine, one test each: what he plants is not followed, not waited for, not believed. docs/security.md."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from autoinstr import log, rundir
+from autoinstr.config import load
+from autoinstr.control import ControlWatcher
+from autoinstr.emitters.recorder import open_in
+from autoinstr.errors import AutoinstrError, ConfigError, RecordingError, UsageError
+from autoinstr.instrument.profiling.flags import Flag
+from autoinstr.recording.reader import Recording, open_run
+from autoinstr.report.output import opened
+from tests.conftest import REPO, clean_environment
+
+OTHER = 54321
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+
+
+@pytest.fixture(autouse=True)
+def plain_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.delenv("AUTOINSTR_OUT", raising=False)
+    log.reset()
+    yield
+    log.reset()
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A file that an attacker would have us write to."""
+    path = tmp_path / "victim"
+    path.write_text("precious")
+    return path
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# -- the run directory --------------------------------------------------------------------------------------------------------------
+
+
+@needs_root
+@pytest.mark.parametrize("place", ["out", "parent"])
+def test_a_link_of_another_user_where_the_run_directory_goes(place: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    theirs = tmp_path / "theirs"
+    (theirs / "run").mkdir(parents=True)
+    link = tmp_path / "link"
+    link.symlink_to(theirs)
+    os.chown(link, OTHER, OTHER, follow_symlinks=False)
+    out = str(link if place == "out" else link / "run")
+    folder = rundir.make(out)
+    assert not os.path.realpath(folder).startswith(str(tmp_path)) and mode(Path(folder)) == 0o700
+    assert os.environ["AUTOINSTR_OUT"] == folder
+    assert f"{link} is a symbolic link of user {OTHER}" in capfd.readouterr().err
+    os.rmdir(folder)
+
+
+def test_a_link_of_ones_own_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "scratch")
+    assert rundir.make(str(tmp_path / "out")) == str(tmp_path / "out")
+
+
+def test_a_link_to_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to(tmp_path / "none")
+    with pytest.raises(AutoinstrError, match="is not a directory"):
+        rundir.make(str(tmp_path / "out"))
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o777])
+@pytest.mark.parametrize(("of_files", "expected"), [(0o600, 0o700), (0o640, 0o750), (0o644, 0o755), (0o604, 0o705), (0o660, 0o750)])
+def test_who_may_enter(umask: int, of_files: int, expected: int, tmp_path: Path) -> None:
+    """Whatever the umask: the folder is for those who may read what is in it, and nobody else may write where it lies."""
+    (tmp_path / "there").mkdir(mode=0o755)
+    before = os.umask(umask)
+    try:
+        rundir.make(str(tmp_path / "there" / "run"), of_files)
+        if umask != 0o777:
+            rundir.make(str(tmp_path / "a" / "b" / "run"), of_files)
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "there" / "run") == expected
+    if umask != 0o777:
+        assert mode(tmp_path / "a") == mode(tmp_path / "a" / "b") == 0o755 & ~umask
+        assert mode(tmp_path / "a" / "b" / "run") == expected
+
+
+def test_a_file_planted_at_the_path_of_a_recording(tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name cannot be foretold; if it could, a link there would still not be followed."""
+    monkeypatch.setattr(os, "urandom", lambda size: bytes(size))
+    name = f"{os.uname().nodename.split('.')[0]}-{os.getpid()}-00000000.airec"
+    for plant in (lambda path: path.symlink_to(victim), lambda path: path.symlink_to(tmp_path / "none"), os.mkfifo, Path.touch):
+        plant(tmp_path / name)
+        with pytest.raises(FileExistsError):
+            open_in(str(tmp_path), {}, max_bytes=1 << 20)
+        assert victim.read_text() == "precious" and not (tmp_path / "none").exists()
+        (tmp_path / name).unlink()
+
+
+def test_a_file_planted_where_a_profile_is_announced(tmp_path: Path, victim: Path) -> None:
+    planted = tmp_path / f".profiling-{os.getpid()}"
+    planted.symlink_to(victim)
+    flag = Flag(str(tmp_path), lambda: True)
+    flag.show(True)
+    assert not planted.is_symlink() and mode(planted) == 0o600 and victim.read_text() == "precious"
+    flag.show(False)
+    assert not planted.exists()
+
+
+# -- the control file ---------------------------------------------------------------------------------------------------------------
+
+
+def switched(folder: Path) -> list[bool]:
+    told: list[bool] = []
+    ControlWatcher(str(folder), told.append).look()
+    return told
+
+
+def test_a_control_file_that_is_no_file(tmp_path: Path) -> None:
+    """A pipe would hang the program that looks at it."""
+    control = tmp_path / "control"
+    os.mkfifo(control)
+    assert switched(tmp_path) == []
+    control.unlink()
+    (tmp_path / "elsewhere").write_text("on\n")
+    control.symlink_to(tmp_path / "elsewhere")
+    assert switched(tmp_path) == []
+    control.unlink()
+    control.mkdir()
+    assert switched(tmp_path) == []
+    control.rmdir()
+    control.write_text("on\n")
+    assert switched(tmp_path) == [True]
+
+
+@needs_root
+def test_a_control_file_of_another_user(tmp_path: Path) -> None:
+    control = tmp_path / "control"
+    control.write_text("on\n")
+    os.chown(control, OTHER, OTHER)
+    assert switched(tmp_path) == []
+    os.chown(tmp_path, OTHER, OTHER)  # whose the run directory is may switch it
+    assert switched(tmp_path) == [True]
+
+
+# -- the log ------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "hard link", "pipe", pytest.param("foreign", marks=needs_root)])
+def test_a_log_file_that_somebody_has_planted(kind: str, tmp_path: Path, victim: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "log"
+    if kind == "link":
+        path.symlink_to(victim)
+    elif kind == "dangling link":
+        path.symlink_to(tmp_path / "none")
+    elif kind == "hard link":
+        os.link(victim, path)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.touch()
+        os.chown(path, OTHER, OTHER)
+    log.configure("info", "console", str(path))
+    log.get_logger().info("something to say")
+    assert victim.read_text() == "precious" and not (tmp_path / "none").exists()
+    assert kind != "foreign" or path.stat().st_size == 0
+    said = capfd.readouterr().err
+    assert "something to say" in said and "logging to stderr" in said
+
+
+# -- the configuration --------------------------------------------------------------------------------------------------------------
+
+
+def config_map(folder: Path, text: str, file_mode: int = 0o644) -> Path:
+    """As the kubelet mounts one: name -> ..data/name, ..data -> a folder with a time in its name."""
+    real = folder / "..2026_01_01_00_00_00.123456789"
+    real.mkdir(parents=True)
+    (real / "a.toml").write_text(text)
+    (real / "a.toml").chmod(file_mode)
+    (folder / "..data").symlink_to(real.name)
+    (folder / "a.toml").symlink_to("..data/a.toml")
+    return folder / "a.toml"
+
+
+TOML = '[autoinstr]\nwhen = "manual"\n'
+
+
+@needs_root
+def test_a_configuration_of_another_user(tmp_path: Path) -> None:
+    path = config_map(tmp_path / "map", TOML)
+    assert load({"AUTOINSTR": str(path)}).when == "manual"
+    os.chown(path, OTHER, OTHER)  # follows the links
+    with pytest.raises(ConfigError, match=rf"belongs to user {OTHER}, and must belong to this user \(0\) or root"):
+        load({"AUTOINSTR": str(path)})
+
+
+@pytest.mark.parametrize("file_mode", [0o646, 0o666, 0o777])
+def test_a_config_map_that_others_can_write_to(file_mode: int, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="others can write to it"):
+        load({"AUTOINSTR": str(config_map(tmp_path, TOML, file_mode))})
+
+
+@pytest.fixture
+def bare_place() -> Iterator[Path]:
+    """A folder that every user can enter; pytest's own is closed."""
+    folder = Path(tempfile.mkdtemp(prefix="autoinstr-security-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def open_python() -> str:
+    """A Python of 3.11 or later that every user can run (this one may lie in a closed home)."""
+    for python in (sys.executable, "/usr/bin/python3"):
+        try:
+            if not subprocess.run([python, "-c", "import tomllib"], user=OTHER, group=0, extra_groups=[], cwd="/").returncode:
+                return python
+        except OSError:
+            continue
+    pytest.skip("no Python 3.11 or later that other users can run")
+
+
+@needs_root
+@pytest.mark.parametrize(("group", "file_mode"), [(0, 0o644), (0, 0o664), (4711, 0o440)])
+def test_a_random_user_in_group_0(group: int, file_mode: int, bare_place: Path) -> None:
+    """OpenShift: the process has a number that nobody knows, group 0, and perhaps an fsGroup; the file is root's."""
+    path = config_map(bare_place / "map", TOML, file_mode)
+    os.chown(path, 0, group)
+    program = f"from autoinstr.config import load; print(load({{'AUTOINSTR': {str(path)!r}}}).when)"
+    ended = subprocess.run(
+        [open_python(), "-B", "-c", program],
+        env=clean_environment(PYTHONPATH=str(REPO)),
+        cwd="/",
+        capture_output=True,
+        text=True,
+        user=1000680000,
+        group=0,
+        extra_groups=[0, 4711],
+    )
+    assert ended.stdout == "manual\n", ended.stderr
+
+
+def test_a_configuration_that_is_a_pipe_behind_links(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    (tmp_path / "a.toml").symlink_to("fifo")
+    with pytest.raises(ConfigError, match="is not a regular file"):
+        load({"AUTOINSTR": str(tmp_path / "a.toml")})
+    (tmp_path / "b.toml").symlink_to("nowhere")
+    with pytest.raises(ConfigError, match="there is no such file"):
+        load({"AUTOINSTR": str(tmp_path / "b.toml")})
+
+
+# -- reading and writing of the command line ----------------------------------------------------------------------------------------
+
+
+def test_a_pipe_called_as_a_recording(tmp_path: Path) -> None:
+    """A report would wait for ever."""
+    os.mkfifo(tmp_path / "a.airec")
+    with pytest.raises(RecordingError, match="is not a regular file"):
+        Recording(str(tmp_path / "a.airec"))
+    run = open_run(str(tmp_path))
+    assert run.recordings == [] and len(run.problems) == 1
+
+
+def test_a_link_planted_at_the_draft_of_a_report(tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "urandom", lambda size: bytes(size))
+    draft = tmp_path / f"report.json.part-{os.getpid()}-00000000"
+    draft.symlink_to(victim)
+    with (
+        pytest.raises(AutoinstrError, match="cannot be written: File exists"),
+        opened(str(tmp_path / "report.json"), binary=False) as stream,
+    ):
+        stream.write(b"mine")
+    assert victim.read_text() == "precious"
+
+
+def test_a_link_at_the_place_of_a_report_is_replaced(tmp_path: Path, victim: Path) -> None:
+    (tmp_path / "report.json").symlink_to(victim)
+    with opened(str(tmp_path / "report.json"), binary=False) as stream:
+        stream.write(b"mine")
+    assert victim.read_text() == "precious" and (tmp_path / "report.json").read_bytes() == b"mine"
+
+
+# -- nothing is evaluated -----------------------------------------------------------------------------------------------------------
+
+EVALUATING = {
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+    "pickle",
+    "cPickle",
+    "_pickle",
+    "marshal",
+    "shelve",
+    "dill",
+    "yaml",
+    "jsonpickle",
+    "ctypes.pickle",
+}
+# Where a name stands all the same, how often, and why it evaluates nothing that comes from outside.
+KNOWN = {
+    ("autoinstr/instrument/inplace.py", "exec"): 1,  # a function with the parameters of one of torch's: their names are what is filled in
+    ("autoinstr/instrument/inplace.py", "compile"): 1,
+    ("sitecustomize/sitecustomize.py", "__import__"): 1,  # the next sitecustomize
+}
+
+
+def test_nothing_evaluates_what_comes_from_outside() -> None:
+    found: dict[tuple[str, str], int] = {}
+    files = [*REPO.glob("autoinstr/**/*.py"), *REPO.glob("sitecustomize/*.py")]
+    assert len(files) > 100
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            names: list[str] = []
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                names = [node.func.id]
+            elif isinstance(node, ast.Import):
+                names = [alias.name.split(".")[0] for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [(node.module or "").split(".")[0]]
+            for name in EVALUATING.intersection(names):
+                key = (str(file.relative_to(REPO)), name)
+                found[key] = found.get(key, 0) + 1
+    assert found == KNOWN
+    pth = (REPO / "autoinstr.pth").read_text()
+    assert pth.count("\n") == 1 and pth.count("exec(") == 1 and "os.environ.get('AUTOINSTR', '0') not in" in pth, "exec of a literal text"
+
+
+def test_errors_and_log_lines_hold_no_secret(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError) as raised:
+        load({"AUTOINSTR": "1", "AUTOINSTR_WHEN": "hf_abcDEF123456789"})
+    assert "hf_abc" not in str(raised.value) and "[redacted]" in str(raised.value)
+    log.get_logger().warning("a line", url="https://me:s3cr3t@host/x", api="--api-key s3cr3t", error=ValueError("token=s3cr3t"))
+    said = capfd.readouterr().err
+    assert "a line" in said and "s3cr3t" not in said
