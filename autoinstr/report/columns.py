@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from autoinstr.report.lines import Line
 
-NAME_LEAST, PATH_LEAST, CLASS_LEAST = 28, 44, 12
+NAME_LEAST, PATH_LEAST, CLASS_LEAST = 28, 44, 16
 BAR, BAR_FROM = 10, 110  # columns of the bar, and of the terminal that has one
 MOST_PHASES = 4  # with columns of their own
 NOTABLE = 0.02  # of the time in phases: one with less has no column

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -81,6 +82,11 @@ def test_the_tables_have_a_line_for_each(eager: Pair, report: dict[str, Any]) ->
     lines = reported(eager.agent.place.out).splitlines()
     assert lines[1].startswith("requests: 4 finished; TTFT p50 ")
     assert any(line.startswith("steps: prefill ") for line in lines)
+    # One screen, modules first, and what a call takes in each phase.
+    assert len(lines) <= 50
+    heading = next(line for line in lines if re.match(r"(module|vllm|torch) ", line)).split()
+    assert heading[0] == "module" and {"prefill", "decode"} <= {*heading}
+    assert lines[-1].startswith("next: autoinstr ")
     for table in ("requests", "steps"):
         csv = reported(eager.agent.place.out, "--table", table, "--format", "csv").splitlines()
         assert len(csv) == 1 + len(report[table])
