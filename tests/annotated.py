@@ -76,13 +76,12 @@ def write(
         annotate(by_end)
     for entry in sorted(entries, key=lambda entry: entry.start):
         state = thread_of(entry)
-        place = next(state[2], None) if state[2] else None
-        if place is None:
-            take, state[3] = writer.slots(state[0], state[1])
+        try:
+            i, j, k = state[2]()
+        except (TypeError, IndexError):
+            state[2], state[3] = writer.slots(state[0], state[1])
             state[1] += 1
-            state[2] = iter(take, None)
-            place = next(state[2])
-        i, j, k = place
+            i, j, k = state[2]()
         words = state[3]
         words[i], words[j], words[k] = name_of(entry), entry.start, entry.end or 0
     if not annotate_first:

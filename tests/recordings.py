@@ -59,7 +59,7 @@ def make_recording(
         state = threads[thread]
         try:
             i, j, k = state[2]() if state[2] else (None, None, None)
-        except StopIteration:
+        except IndexError:
             i = None
         if i is None:
             state[2], state[3] = writer.slots(state[0], state[1])

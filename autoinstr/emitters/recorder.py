@@ -83,7 +83,7 @@ class Recorder:
         try:
             next_record, words = local.slots
             return (words, *next_record())
-        except (AttributeError, StopIteration):
+        except (AttributeError, IndexError):
             pass
         writer = self.open()
         if writer is None:

@@ -59,7 +59,7 @@ class ModuleCalls:
         if known:
             line = eligible.forward_line(torch_module)
             tracing = sys.modules["torch.jit._trace"]
-            self._usual = modules.short_call(torch_module, tracing, line, self.plans.numbers, local, begin, recorder.nowhere)
+            self._usual = modules.short_call(torch_module, tracing, line, self.plans.numbers, local, begin)
         for function in (self._usual, self._counting, *(() if self._long is self._usual else (self._long,))):
             self._made(function)
 

@@ -46,7 +46,7 @@ def direct_call(ranges: FunctionRanges, target: int, function: FunctionType, tol
             name = names[target]
             next_record, words = local.slots
             i, j, k = next_record()
-        except (KeyError, AttributeError, StopIteration):  # not defined yet, no slots yet, a full block: begin() knows
+        except (KeyError, AttributeError, IndexError):  # not defined yet, no slots yet, a full block: begin() knows
             name, words, i, j, k = begin(target)
         try:
             words[i] = name
@@ -63,7 +63,7 @@ def direct_call(ranges: FunctionRanges, target: int, function: FunctionType, tol
             name = names[target]
             next_record, words = local.slots
             i, j, k = next_record()
-        except (KeyError, AttributeError, StopIteration):
+        except (KeyError, AttributeError, IndexError):
             name, words, i, j, k = begin(target, args, kwargs)
         writer, result = recorder.writer, NOTHING
         words[i] = name
@@ -91,7 +91,7 @@ def direct_future(ranges: FunctionRanges, target: int, function: FunctionType) -
             name = names[target]
             next_record, words = local.slots
             i, j, k = next_record()
-        except (KeyError, AttributeError, StopIteration):
+        except (KeyError, AttributeError, IndexError):
             name, words, i, j, k = begin(target, args, kwargs)
         writer, thread, result, pending = recorder.writer, getattr(local, "thread", 0), NOTHING, False
         words[i] = name

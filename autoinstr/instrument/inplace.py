@@ -57,7 +57,7 @@ class _Place:
         self.ranges, self.number, self.twin, self.told = ranges, number, twin, told
         self.names, self.local, self.recorder = ranges.names, ranges.local, ranges.recorder
         self.begin, self.finish = ranges.begin_record, ranges.finish
-        self.clock, self.error, self.nothing = time.perf_counter_ns, (KeyError, AttributeError, StopIteration), NOTHING
+        self.clock, self.error, self.nothing = time.perf_counter_ns, (KeyError, AttributeError, IndexError), NOTHING
 
 
 def innermost(function: Any) -> FunctionType | None:

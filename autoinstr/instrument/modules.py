@@ -6,7 +6,7 @@ they use is in their closure. Costs: docs/benchmarks.md. What is caught before `
 exception that a signal handler raises in that moment is the program's.
 
 short_call and emitting_call have the same guards and ways to forward, written out in both: a function that they shared would be one call
-more in every range.
+more in every range. The first three arguments have names of their own, since to call with a tuple costs more than to record does.
 """
 
 from __future__ import annotations
@@ -42,24 +42,22 @@ def short_call(
     plans: dict[int, Plan],
     local: Any,
     begin: Callable[[Any], Begun],
-    nowhere: Begun,
 ) -> FunctionType:
     """The wrapper for a torch whose calling code is known: inlines `_wrapped_call_impl`, and goes straight to `forward` where nothing lies
     between.
 
     `tracing` is torch.jit._trace, `plans` maps id(module) to the plan of modules of plain classes, `local.slots` holds the thread's next
-    record and words (RecordingWriter.slots); whatever is missing, `begin` supplies. A dropped module's stores go `nowhere`. While the agent
-    is off, `plans` is empty and `begin` records nothing.
+    record and words (RecordingWriter.slots); whatever is missing, `begin` supplies. A dropped module goes to `forward` at once. While the
+    agent is off, `plans` is empty and `begin` records nothing.
     """
     clock = time.perf_counter_ns
     absent = object()
 
-    def call(self: Any, x: Any = absent, /, *args: Any, **kwargs: Any) -> Any:
-        short = False
+    def call(self: Any, x: Any = absent, y: Any = absent, z: Any = absent, /, *args: Any, **kwargs: Any) -> Any:
         try:
             name, cls = plans[id(self)]
             own = self.__dict__
-            if not (
+            if (
                 type(self) is not cls
                 or own["_backward_hooks"]
                 or own["_backward_pre_hooks"]
@@ -73,25 +71,36 @@ def short_call(
                 or "_call_impl" in own
                 or tracing._trace_module_map is not None
             ):
-                if name:
-                    next_record, words = local.slots
-                    i, j, k = next_record()
-                else:
-                    _, words, i, j, k = nowhere
-                short = True
-        except (KeyError, AttributeError, TypeError, StopIteration):  # no plan, no slots, a full block, no __init__ yet: begin() knows
-            pass
-        if not short:
-            name, words, i, j, k = begin(self)
+                cls = None
+            elif name:
+                next_record, words = local.slots
+                i, j, k = next_record()
+            else:
+                words = None
+        except (KeyError, AttributeError, TypeError, IndexError):  # no plan, no slots, a full block, no __init__ yet: begin() knows
+            cls = None
+        if cls is not None:
+            try:
+                if words is not None:
+                    words[i] = name
+                    words[j] = clock()
+                if kwargs or x is absent:
+                    if y is absent:
+                        return self.forward(**kwargs) if x is absent else self.forward(x, **kwargs)
+                    return self.forward(x, y, **kwargs) if z is absent else self.forward(x, y, z, *args, **kwargs)
+                if y is absent:
+                    return self.forward(x)
+                if z is absent:
+                    return self.forward(x, y)
+                return self.forward(x, y, z, *args) if args else self.forward(x, y, z)
+            finally:
+                if words is not None:
+                    words[k] = clock()
+        name, words, i, j, k = begin(self)
         try:
             words[i] = name
             words[j] = clock()
-            if short:
-                if args or kwargs or x is absent:
-                    return self.forward(*args, **kwargs) if x is absent else self.forward(x, *args, **kwargs)
-                return self.forward(x)
-            if x is not absent:
-                args = (x, *args)
+            args = (x, y, z, *args) if z is not absent else (x, y) if y is not absent else () if x is absent else (x,)
             if self._compiled_call_impl is not None:
                 return self._compiled_call_impl(*args, **kwargs)
             return self._call_impl(*args, **kwargs)
@@ -125,12 +134,11 @@ def emitting_call(
         before, era = era, object()
         return before
 
-    def call(self: Any, x: Any = absent, /, *args: Any, **kwargs: Any) -> Any:
-        short = False
+    def call(self: Any, x: Any = absent, y: Any = absent, z: Any = absent, /, *args: Any, **kwargs: Any) -> Any:
         try:
             message, cls = plans[id(self)]
             own = self.__dict__
-            if not (
+            if (
                 type(self) is not cls
                 or own["_backward_hooks"]
                 or own["_backward_pre_hooks"]
@@ -144,40 +152,43 @@ def emitting_call(
                 or "_call_impl" in own
                 or tracing._trace_module_map is not None
             ):
-                if not message:
-                    short = True
-                elif ident() == owner:
-                    since = era
-                    token = start(message, domain)
-                    short = True
+                cls = None
+            elif not message:
+                since = None
+            elif ident() == owner:
+                since = era
+                token = start(message, domain)
+            else:
+                cls = None
         except (KeyError, AttributeError, TypeError, ValueError, RuntimeError):  # as above; or a tool that fails
-            pass
-        if not short:
-            name, words, i, j, k = begin(self)
+            cls = None
+        if cls is not None:
             try:
-                words[i] = name
-                words[j] = clock()
-                if x is not absent:
-                    args = (x, *args)
-                if self._compiled_call_impl is not None:
-                    return self._compiled_call_impl(*args, **kwargs)
-                return self._call_impl(*args, **kwargs)
+                if kwargs or x is absent:
+                    if y is absent:
+                        return self.forward(**kwargs) if x is absent else self.forward(x, **kwargs)
+                    return self.forward(x, y, **kwargs) if z is absent else self.forward(x, y, z, *args, **kwargs)
+                if y is absent:
+                    return self.forward(x)
+                if z is absent:
+                    return self.forward(x, y)
+                return self.forward(x, y, z, *args) if args else self.forward(x, y, z)
             finally:
-                words[k] = clock()
-        if not message:
-            if args or kwargs or x is absent:
-                return self.forward(*args, **kwargs) if x is absent else self.forward(x, *args, **kwargs)
-            return self.forward(x)
+                if era is since:  # else there is no range, or it has been ended by Live.cut
+                    try:
+                        end(token, domain)
+                    except Exception as error:
+                        failed(error)
+        name, words, i, j, k = begin(self)
         try:
-            if args or kwargs or x is absent:
-                return self.forward(*args, **kwargs) if x is absent else self.forward(x, *args, **kwargs)
-            return self.forward(x)
+            words[i] = name
+            words[j] = clock()
+            args = (x, y, z, *args) if z is not absent else (x, y) if y is not absent else () if x is absent else (x,)
+            if self._compiled_call_impl is not None:
+                return self._compiled_call_impl(*args, **kwargs)
+            return self._call_impl(*args, **kwargs)
         finally:
-            if era is since:  # else the range has been ended, by Live.cut
-                try:
-                    end(token, domain)
-                except Exception as error:
-                    failed(error)
+            words[k] = clock()
 
     live.own, live.renew = own, renew
     ours = dress(as_frame_of(call, torch_module, "_call_impl", line), torch_module.Module._wrapped_call_impl)

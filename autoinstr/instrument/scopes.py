@@ -57,7 +57,7 @@ def _scopes(ranges: FunctionRanges, domain: str, native: Callable[[str], Any]) -
                 number = names[target]
                 next_record, words = local.slots
                 i, j, k = next_record()
-            except (KeyError, AttributeError, StopIteration):  # as in direct.py
+            except (KeyError, AttributeError, IndexError):  # as in direct.py
                 number, words, i, j, k = begin(target)
             self.words, self.end = words, k
             words[i] = number

@@ -1,19 +1,17 @@
 """Writes one process's recording. Everything here is off the hot path: a module call stores into the block that `slots()` gave its thread.
 
-The writer takes no part in a call; it hands a thread an iterator over the free records of a block and the block's memoryview, and the
-caller stores name, start and end there. What is stored is in the page cache at once and survives SIGKILL.
+The writer takes no part in a call; it hands a thread a way to the free records of a block and the block's memoryview, and the caller
+stores name, start and end there. What is stored is in the page cache at once and survives SIGKILL.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-import operator
 import os
 import threading
 import time
 import zlib
-from itertools import repeat
 from json import encoder
 from typing import Any, Callable
 
@@ -25,9 +23,10 @@ Slots = tuple[Callable[[], Slot], "memoryview[int]"]
 
 _BODY = f.BLOCK_HEADER_BYTES // 8
 _MOST = f.records_in(f.RANGE_BLOCK_BYTES[-1])
-# Where name, start and end of the n-th record of a block lie: made once, so that a call neither adds nor allocates.
-_TRIPLES: list[Slot] = [(3 * n, 3 * n + 1, 3 * n + 2) for n in range(_MOST)]
-_TRIPLES_BY_BYTES = {size: _TRIPLES[: f.records_in(size)] for size in f.RANGE_BLOCK_BYTES}
+# Where name, start and end of a block's records lie, last record first: made once, so that a call neither adds nor allocates. A thread pops
+# from a copy, which is the cheapest way to a next one that threads, signals and finalizers cannot spoil.
+_TRIPLES: list[Slot] = [(3 * n, 3 * n + 1, 3 * n + 2) for n in reversed(range(_MOST))]
+_TRIPLES_BY_BYTES = {size: _TRIPLES[_MOST - f.records_in(size) :] for size in f.RANGE_BLOCK_BYTES}
 _DROPPED_AT_ONCE = 4096
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
 _parts: Any = _JSON.encode
@@ -70,7 +69,7 @@ class RecordingWriter:
         self._attributes = _Texts(f.KIND_ATTRIBUTES)
         self._encoded: tuple[dict[str, Any], str] = ({}, "{}")
         self._dropped = 0
-        self._dropping: list[Any] = []
+        self._dropping: list[list[Slot]] = []
         self._said_full = False
         self._range_blocks: list[tuple[int, int]] = []  # (offset, bytes), oldest first: what a ring reuses
         self._current: dict[int, int] = {}  # thread index -> offset of the block it writes into
@@ -152,7 +151,8 @@ class RecordingWriter:
         return index
 
     def slots(self, thread: int, generation: int) -> Slots:
-        """The next block of a thread: (next free record as indices of name, start and end; the block's words).
+        """The next block of a thread: (next free record as indices of name, start and end, IndexError where there is none; the block's
+        words).
 
         `generation` counts the thread's blocks from 0: later ones are larger. Once the recording is full, records go nowhere and are
         counted as dropped.
@@ -169,7 +169,7 @@ class RecordingWriter:
             self._range_blocks.append((offset, size))
         start = offset // 8 + _BODY
         triples = _TRIPLES_BY_BYTES.get(size, _TRIPLES)
-        return iter(triples).__next__, self.words[start : start + 3 * len(triples)]
+        return triples.copy().pop, self.words[start : start + 3 * len(triples)]
 
     def set_state(self, state: int) -> None:
         """One of the STATE_ constants, for `autoinstr ctl status` and the reader."""
@@ -182,7 +182,7 @@ class RecordingWriter:
     def count_dropped(self) -> int:
         """Records dropped so far; stored in the header as well."""
         with self._lock:
-            count = self._dropped + sum(_DROPPED_AT_ONCE - operator.length_hint(left) for left in self._dropping)
+            count = self._dropped + sum(_DROPPED_AT_ONCE - len(left) for left in self._dropping)
             self.words[f.H_DROPPED] = count
         return count
 
@@ -273,7 +273,7 @@ class RecordingWriter:
                 continue
             self._dropped += lost
             self.words[offset // 8 + f.B_THREAD] = (1 << 64) - 1  # no thread's, until it is empty
-            body[:] = memoryview(bytes(8 * len(body))).cast("Q")
+            body.cast("B")[:] = bytes(8 * len(body))
             return offset, size
         raise RecordingFull
 
@@ -282,12 +282,12 @@ class RecordingWriter:
         return offset in self._current.values() or offset == self._attributes.block
 
     def _drop(self) -> Slots:
-        left = repeat((0, 1, 2), _DROPPED_AT_ONCE)  # what is left of it tells what was dropped, at no cost to the call
-        running = [old for old in self._dropping if operator.length_hint(old)]
+        left = [(0, 1, 2)] * _DROPPED_AT_ONCE  # what is left of it tells what was dropped, at no cost to the call
+        running = [old for old in self._dropping if old]
         self._dropped += _DROPPED_AT_ONCE * (len(self._dropping) - len(running))
         self._dropping = [*running, left]
         self.count_dropped()
         said, self._said_full = self._said_full, True
         if not said and self.on_full is not None:
             self.on_full()
-        return left.__next__, self.nowhere
+        return left.pop, self.nowhere

@@ -29,7 +29,7 @@ class Ranges:
         self.local, self.recorder = SimpleNamespace(), SimpleNamespace(writer=None)
         self.words = [0] * 300
         if slots:
-            self.local.slots = iter([(n, n + 1, n + 2) for n in range(0, 300, 3)]).__next__, self.words
+            self.local.slots = [(n, n + 1, n + 2) for n in reversed(range(0, 300, 3))].pop, self.words
 
     def begin_record(self, target: int, args: Any, kwargs: Any) -> Any:
         assert target == 7
