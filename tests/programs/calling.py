@@ -42,6 +42,23 @@ def self_as_keyword():
     return Takes()(input=1, x=2, args=3, kwargs=4)
 
 
+@scenario
+def any_number_of_arguments():
+    """Some of them have names in the wrapper: each must arrive as what it was given as. Unknown, known, and with a hook."""
+
+    class Takes(nn.Module):
+        def forward(self, *args, **kwargs):
+            return [repr(args), sorted(kwargs.items())]
+
+    takes, found = Takes(), []
+    for _ in range(2):
+        for number in range(6):
+            given = (None, 0, ..., (), "text", None)[:number]
+            found += [takes(*given), takes(*given, x=1), takes(*given, z=None, y=2, args=3, kwargs=4)]
+        takes.register_forward_pre_hook(lambda module, args: None)
+    return found
+
+
 def raised_by(error):
     net = nn.Sequential(nn.Identity(), nn.Sequential(Failing(error)))
     try:

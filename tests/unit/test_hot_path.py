@@ -1,0 +1,198 @@
+"""The wrappers of module calls, on a Module that is torch's as far as they look. On torch's own: tests/integration/test_modules_behaviour.py."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from autoinstr.emitters.emitter import Emitter
+from autoinstr.emitters.live import Live
+from autoinstr.instrument.modules import NOT_SHORT, emitting_call, short_call
+
+TABLES = ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
+ARGUMENTS = [
+    (args, kwargs)
+    for args in (("a", None, ..., 0, "b")[:number] for number in range(6))
+    for kwargs in ({}, {"x": 1}, {"y": None, "z": 2, "args": 3, "kwargs": 4})
+]
+
+
+class Module:
+    """Tells which way its forward was reached."""
+
+    _compiled_call_impl: Any = None
+
+    def __init__(self) -> None:
+        self.__dict__.update((name, {}) for name in TABLES)
+
+    def _wrapped_call_impl(self) -> None:
+        """Gives the wrapper its name."""
+
+    def _call_impl(self, *args: Any, **kwargs: Any) -> Any:
+        return "torch's way", self.forward(*args, **kwargs)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return args, kwargs
+
+
+class Other(Module):
+    pass
+
+
+class Calls:
+    """A wrapper, and what it did."""
+
+    def __init__(self) -> None:
+        self.torch = ModuleType("torch.nn.modules.module")
+        self.torch.__dict__.update({f"_global{name}": {} for name in TABLES}, Module=Module, __file__="module.py")
+        self.tracing: Any = ModuleType("torch.jit._trace")
+        self.tracing._trace_module_map = None
+        self.plans: dict[int, Any] = {}
+        self.begun: list[Any] = []
+        self.ranges: list[Any] = []  # [name, ended], as they began
+        self.call: Callable[..., Any]
+
+    def begin(self, module: Any) -> Any:
+        self.begun.append(module)
+        return 0, [0, 0, 0], 0, 1, 2
+
+    def takes_the_short_path(self, module: Any) -> bool:
+        self.begun.clear()
+        result = self.call(module, 1)
+        short = result == ((1,), {})
+        assert short or result == ("torch's way", ((1,), {}))
+        assert self.begun == ([] if short else [module])
+        return short
+
+
+class Recording(Calls):
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = [0] * 3000
+        self.local = SimpleNamespace(slots=([(i, i + 1, i + 2) for i in reversed(range(0, 3000, 3))].pop, self.words))
+        self.call = short_call(self.torch, self.tracing, 1, self.plans, self.local, self.begin)
+
+    def written(self) -> list[Any]:
+        return [(name, 0 < start <= end) for name, start, end in zip(*[iter(self.words)] * 3) if start]
+
+
+class Emitting(Calls):
+    def __init__(self) -> None:
+        super().__init__()
+        emitter = Emitter("tool", self._start, self._end, self._start, self._end, print, None, None, True, False, lambda: None)
+        live = Live(emitter, lambda name: name.cls, "Module", "off", False, self._failed)
+        self.call = emitting_call(self.torch, self.tracing, 1, self.plans, self.begin, live, self._failed)
+        live.own(_thread.get_ident())
+
+    def _start(self, message: str, domain: str) -> list[Any]:
+        self.ranges.append([message, False])
+        return self.ranges[-1]
+
+    def _end(self, token: list[Any], domain: str) -> None:
+        assert not token[1]
+        token[1] = True
+
+    def _failed(self, error: BaseException) -> None:
+        raise AssertionError from error
+
+    def written(self) -> list[Any]:
+        return [tuple(one) for one in self.ranges]
+
+
+@pytest.fixture(params=[Recording, Emitting])
+def calls(request: pytest.FixtureRequest) -> Any:
+    return request.param()
+
+
+@pytest.mark.parametrize(("args", "kwargs"), ARGUMENTS)
+def test_arguments_arrive_as_they_were_given(calls: Any, args: Any, kwargs: Any) -> None:
+    module = Module()
+    assert calls.call(module, *args, **kwargs) == ("torch's way", (args, kwargs))
+    assert calls.written() == []
+    calls.plans[id(module)] = (0, Module)
+    assert calls.call(module, *args, **kwargs) == (args, kwargs)
+    assert calls.written() == [], "the filter has dropped it"
+    calls.plans[id(module)] = (7, Module)
+    assert calls.call(module, *args, **kwargs) == (args, kwargs)
+    assert calls.written() == [(7, True)]
+    assert calls.begun == [module]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_exception_ends_the_range_and_is_passed_on(calls: Any, kept: bool) -> None:
+    class Raises(Module):
+        def forward(self, error: BaseException) -> None:
+            raise error
+
+    module, error = Raises(), IndexError("theirs")  # of a kind that the wrapper catches when it is its own
+    calls.plans[id(module)] = (7 if kept else 0, Raises)
+    with pytest.raises(IndexError) as caught:
+        calls.call(module, error)
+    assert caught.value is error and error.__context__ is None
+    assert calls.written() == ([(7, True)] if kept else [])
+    assert not calls.begun
+
+
+def _set(name: str, value: Any) -> Callable[[Any, Module], None]:
+    return lambda calls, module: module.__dict__.update({name: value})
+
+
+def _reached(*args: Any, **kwargs: Any) -> Any:
+    return "torch's way", (args, kwargs)
+
+
+GUARDED: dict[str, Callable[[Any, Module], object]] = {
+    **{name: _set(name, {1: print}) for name in TABLES},
+    **{f"_global{name}": lambda calls, module, name=name: calls.torch.__dict__[f"_global{name}"].update({1: print}) for name in TABLES},
+    "no table, as before __init__": lambda calls, module: module.__dict__.pop("_forward_hooks"),
+    "compiled": _set("_compiled_call_impl", _reached),
+    "_call_impl of its own": _set("_call_impl", _reached),
+    "traced by torch.jit": lambda calls, module: setattr(calls.tracing, "_trace_module_map", {}),
+    "another class": lambda calls, module: setattr(module, "__class__", Other),
+    "not a plain class": lambda calls, module: calls.plans.update({id(module): NOT_SHORT}),
+    "no plan": lambda calls, module: calls.plans.clear(),
+}
+
+
+@pytest.mark.parametrize("what", GUARDED)
+@pytest.mark.parametrize("kept", [True, False])
+def test_all_else_goes_torchs_way(calls: Any, what: str, kept: bool) -> None:
+    module = Module()
+    calls.plans[id(module)] = (7 if kept else 0, Module)
+    assert calls.takes_the_short_path(module)
+    GUARDED[what](calls, module)
+    assert not calls.takes_the_short_path(module)
+
+
+def test_a_forward_of_the_instance_is_called(calls: Any) -> None:
+    module = Module()
+    calls.plans[id(module)] = (7, Module)
+    module.__dict__["forward"] = lambda *args, **kwargs: ("mine", args)
+    assert calls.call(module, 1) == ("mine", (1,))
+    assert calls.written() == [(7, True)]
+
+
+def test_a_thread_without_records_and_a_full_block_ask_for_more() -> None:
+    calls, module = Recording(), Module()
+    calls.plans[id(module)] = (7, Module)
+    for _ in range(1000):
+        assert calls.takes_the_short_path(module)
+    assert not calls.takes_the_short_path(module)
+    assert calls.written() == [(7, True)] * 1000
+    del calls.local.slots
+    assert not calls.takes_the_short_path(module)
+
+
+def test_a_thread_that_does_not_have_the_domain_asks_for_one() -> None:
+    calls, module, found = Emitting(), Module(), []
+    calls.plans[id(module)] = ("message", Module)
+    thread = threading.Thread(target=lambda: found.append(calls.takes_the_short_path(module)))
+    thread.start()
+    thread.join()
+    assert found == [False]
+    assert calls.takes_the_short_path(module)
