@@ -1,7 +1,8 @@
-"""What the gate adds to the start of an interpreter that never imports torch.
+"""What an agent adds to the start of an interpreter: `python -c pass`, and `import torch`. Interleaved, one fresh process each time.
 
-Interleaved runs, so that a busy machine is busy for all of them alike; the minimum is the figure to look at, the median is beside it.
-The aim (design 3): at most 0.2 ms off and 1 ms on. Usage: python benchmarks/startup.py [RUNS]
+The interpreter is the bare one beneath the virtual environment, and what an agent needs is on PYTHONPATH: path files of an environment
+(.pth) would cost all contenders alike. Agents of others are started as their launchers start a program, by the folder of their
+sitecustomize; what the launcher itself takes is not counted.
 """
 
 from __future__ import annotations
@@ -15,54 +16,81 @@ import tempfile
 import time
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parents[1]
+from benchmarks.contenders import REPO
+
+PROGRAMS = {"pass": "pass", "import torch": "import torch"}
+OURS = {"gate there, not asked for": {}, "off: AUTOINSTR=0": {"AUTOINSTR": "0"}, "on": {"AUTOINSTR": "1", "AUTOINSTR_WHEN": "manual"}}
 
 
-def once(environ: dict[str, str]) -> tuple[float, float]:
+def measure(runs: dict[str, int]) -> tuple[dict[str, dict[str, tuple[float, float, float]]], dict[str, str]]:
+    """Program -> contender -> milliseconds over bare (least wall, median wall, least processor time); and who could not run, and why."""
+    found: dict[str, dict[str, tuple[float, float, float]]] = {}
+    with tempfile.TemporaryDirectory(prefix="autoinstr-bench-") as scratch:
+        cases, cannot = _cases(Path(scratch))
+        for program, times in runs.items():
+            values: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
+            for number in range(-1, times):  # the first writes caches
+                for name, environ in cases.items():
+                    one = _once(PROGRAMS[program], environ)
+                    if number >= 0:
+                        values[name].append(one)
+            bare = _figures(values["nothing"])
+            found[program] = {name: _figures(each) for name, each in values.items()}
+            for name in found[program]:
+                if name != "nothing":
+                    wall, median, cpu = found[program][name]
+                    found[program][name] = (wall - bare[0], median - bare[1], cpu - bare[2])
+    return found, cannot
+
+
+def _cases(scratch: Path) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+    bare = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith(("AUTOINSTR", "PYTHON", "OTEL", "DD_"))}
+    packages = _packages(REPO / ".venv")
+    for folder in ("sitecustomize", "autoinstr"):  # a copy, so that caches can be written
+        shutil.copytree(REPO / folder, scratch / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    empty = scratch / "empty"
+    empty.mkdir()
+    (empty / "sitecustomize.py").write_text("")
+
+    def path(*folders: str) -> dict[str, str]:
+        return {**bare, "PYTHONPATH": os.pathsep.join([*folders, packages])}
+
+    cases = {"nothing": path(), "an empty sitecustomize": path(str(empty))}
+    cases.update((f"autoinstr, {name}", {**path(str(scratch / "sitecustomize")), **more}) for name, more in OURS.items())
+    peers, cannot = REPO / ".venv-peers", {}
+    theirs = _packages(peers) if (peers / "bin" / "python").exists() else ""
+    quiet = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none", "DD_TRACE_ENABLED": "true"}
+    quiet.update(DD_INSTRUMENTATION_TELEMETRY_ENABLED="false", DD_REMOTE_CONFIGURATION_ENABLED="false", DD_TRACE_STARTUP_LOGS="false")
+    for name, folder in (
+        ("OpenTelemetry", "opentelemetry/instrumentation/auto_instrumentation"),
+        ("ddtrace", "ddtrace/bootstrap"),
+    ):
+        if theirs and Path(theirs, folder).is_dir():
+            cases[name] = {**path(str(Path(theirs, folder)), theirs), **quiet}
+        else:
+            cannot[name] = "it is not in .venv-peers" if theirs else "no .venv-peers"
+    return cases, cannot
+
+
+def _packages(venv: Path) -> str:
+    return subprocess.run(
+        [str(venv / "bin" / "python"), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+
+
+def _once(program: str, environ: dict[str, str]) -> tuple[float, float]:
     """Milliseconds from the start of an interpreter to its end, and of processor time that it took."""
-    command = [os.path.realpath(sys.executable), "-c", "pass"]
+    command = [os.path.realpath(sys.executable), "-c", program]
+    silent = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
     start = time.perf_counter()
-    pid = os.posix_spawn(command[0], command, environ)
-    _, _, used = os.wait4(pid, 0)
+    pid = os.posix_spawn(command[0], command, environ, file_actions=silent)
+    _, status, used = os.wait4(pid, 0)
+    if status:
+        raise SystemExit(f"python -c {program!r} ended with status {status} (PYTHONPATH={environ['PYTHONPATH']})")
     return (time.perf_counter() - start) * 1e3, (used.ru_utime + used.ru_stime) * 1e3
 
 
-def main() -> None:
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    bare = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith(("AUTOINSTR", "PYTHON"))}
-    with tempfile.TemporaryDirectory() as scratch:
-        for folder in ("sitecustomize", "autoinstr"):  # a copy, so that the caches can be written
-            shutil.copytree(REPO / folder, Path(scratch, folder), ignore=shutil.ignore_patterns("__pycache__"))
-        empty = Path(scratch, "empty")
-        empty.mkdir()
-        (empty / "sitecustomize.py").write_text("")
-        gate = str(Path(scratch, "sitecustomize"))
-        cases = {
-            "bare": bare,
-            "an empty sitecustomize": {**bare, "PYTHONPATH": str(empty)},
-            "off: not asked for": {**bare, "PYTHONPATH": gate},
-            "off: AUTOINSTR=0": {**bare, "PYTHONPATH": gate, "AUTOINSTR": "0"},
-            "on, no torch": {**bare, "PYTHONPATH": gate, "AUTOINSTR": "1"},
-        }
-        for environ in cases.values():
-            subprocess.run([os.path.realpath(sys.executable), "-c", "pass"], env=environ, check=True)
-        times: dict[str, list[tuple[float, float]]] = {name: [] for name in cases}
-        for _ in range(runs):
-            for name, environ in cases.items():
-                times[name].append(once(environ))
-    print(f"Python {sys.version.split()[0]}, {runs} interleaved runs of `python -c pass`, milliseconds over bare")
-    print(f"{'':26}{'min':>8}{'median':>8}{'cpu min':>9}{'cpu median':>12}")
-    floor = figures(times["bare"])
-    print("{:26}{:8.2f}{:8.2f}{:9.2f}{:12.2f}   (absolute)".format("bare", *floor))
-    for name, values in times.items():
-        if name != "bare":
-            print("{:26}{:+8.2f}{:+8.2f}{:+9.2f}{:+12.2f}".format(name, *(a - b for a, b in zip(figures(values), floor))))
-
-
-def figures(values: list[tuple[float, float]]) -> tuple[float, float, float, float]:
+def _figures(values: list[tuple[float, float]]) -> tuple[float, float, float]:
     wall, cpu = zip(*values)
-    return min(wall), statistics.median(wall), min(cpu), statistics.median(cpu)
-
-
-if __name__ == "__main__":
-    main()
+    return min(wall), statistics.median(wall), min(cpu)

@@ -1,4 +1,4 @@
-"""The wrappers of module calls, on a Module that is torch's as far as they look. On torch's own: tests/integration/test_modules_behaviour.py."""
+"""The wrappers of module calls, on a Module that is torch's as far as they look. On torch's own: integration/test_modules_behaviour.py."""
 
 from __future__ import annotations
 

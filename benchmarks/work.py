@@ -1,0 +1,131 @@
+"""What is measured: programs that call modules. Runs in a contender's process."""
+
+from __future__ import annotations
+
+from typing import Any, Callable
+
+LEAVES = 240
+LAYERS = 24
+WORKS = {
+    "leaf": "240 leaf modules of 12 classes whose forward returns its argument, and their root",
+    "step": "a decode step of 24 layers, hidden size 64, one token: 244 module calls, real tensors",
+    "vllm": "vLLM 0.32, offline, in one process: 4 layers, 4 prompts, 32 tokens each",
+}
+
+
+def leaf(torch: Any) -> tuple[Any, Callable[[], object]]:
+    """Identity modules: nothing but the call."""
+    nn = torch.nn
+    classes = [type(f"Leaf{number}", (nn.Module,), {"forward": lambda self, x: x}) for number in range(12)]
+
+    class Root(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.leaves = nn.ModuleList(classes[number % 12]() for number in range(LEAVES))
+            self.order = list(self.leaves)
+
+        def forward(self, x: Any) -> Any:
+            for module in self.order:
+                x = module(x)
+            return x
+
+    root, x = Root(), torch.zeros(1)
+    return root, lambda: root(x)
+
+
+def step(torch: Any) -> tuple[Any, Callable[[], object]]:
+    """Modules that are called as those of a language model are: one, two or three arguments, some by keyword."""
+    nn, size = torch.nn, 64
+
+    class Norm(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(size))
+
+        def forward(self, x: Any, residual: Any = None) -> Any:
+            residual = x if residual is None else x + residual
+            return residual * self.weight, residual
+
+    class Rotary(nn.Module):  # type: ignore[misc]
+        def forward(self, positions: Any, q: Any, k: Any) -> Any:
+            return q + positions, k
+
+    class Attention(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.qkv, self.rotary, self.out = nn.Linear(size, 3 * size), Rotary(), nn.Linear(size, size)
+
+        def forward(self, positions: Any, hidden: Any) -> Any:
+            q, k, v = self.qkv(hidden).chunk(3, -1)
+            q, k = self.rotary(positions, q, k)
+            return self.out(q * k + v)
+
+    class Mlp(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.up, self.act, self.down = nn.Linear(size, size), nn.SiLU(), nn.Linear(size, size)
+
+        def forward(self, x: Any) -> Any:
+            return self.down(self.act(self.up(x)))
+
+    class Layer(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm1, self.attention, self.norm2, self.mlp = Norm(), Attention(), Norm(), Mlp()
+
+        def forward(self, positions: Any, hidden: Any, residual: Any) -> Any:
+            hidden, residual = self.norm1(hidden, residual)
+            hidden, residual = self.norm2(self.attention(positions=positions, hidden=hidden), residual)
+            return self.mlp(hidden), residual
+
+    class Model(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.layers = nn.Embedding(128, size), nn.ModuleList(Layer() for _ in range(LAYERS))
+            self.norm, self.head = Norm(), nn.Linear(size, 128)
+
+        def forward(self, token: Any, positions: Any) -> Any:
+            hidden, residual = self.embed(token), None
+            for layer in self.layers:
+                hidden, residual = layer(positions, hidden, residual)
+            return self.head(self.norm(hidden, residual)[0]).argmax(-1)
+
+    model, token, positions = Model().eval(), torch.tensor([3]), torch.zeros(1, 1)
+
+    def run() -> object:
+        with torch.inference_mode():
+            return model(token, positions)
+
+    return model, run
+
+
+def vllm(torch: Any) -> tuple[Any, Callable[[], object]]:
+    """A real engine, in this process; the model is made by `make bench` before."""
+    import os
+
+    from vllm import LLM, SamplingParams
+
+    engine = LLM(
+        os.environ["BENCH_MODEL"], max_model_len=256, max_num_seqs=8, kv_cache_memory_bytes=64 << 20, enforce_eager=True, seed=0,
+        disable_log_stats=True,
+    )  # fmt: skip
+    sampling = SamplingParams(temperature=0, max_tokens=32, ignore_eos=True)
+    prompts = ["The capital of France is", "1 2 3 4 5", "To be, or not to be", "A layer costs"]
+    model = engine.apply_model(lambda model: model)[0]
+    return model, lambda: engine.generate(prompts, sampling, use_tqdm=False)
+
+
+def calls_of(torch: Any, run: Callable[[], object]) -> int:
+    """Module calls of one run."""
+    count = 0
+
+    def note(module: Any, arguments: Any) -> None:
+        nonlocal count
+        count += 1
+
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(note)
+    try:
+        run()
+    finally:
+        handle.remove()
+    return count
