@@ -4,9 +4,10 @@ RUN := .venv/bin/python
 STAMP := .venv/.installed
 NPU_STAMP := .venv-npu/.installed
 ASCEND_STAMP := .venv-ascend/.installed
+BENCH_STAMP := .venv-bench/.installed
 PYTEST := $(RUN) -m pytest
 
-.PHONY: help setup setup-npu setup-ascend setup-python314 test test-unit test-npu test-long demo lint types bench compat npu-acceptance clean
+.PHONY: help setup setup-npu setup-ascend setup-python314 test test-unit test-npu test-long demo lint types setup-bench bench bench-check bench-growth compat npu-acceptance clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -54,8 +55,20 @@ lint: setup ## ruff
 types: setup ## mypy --strict on the package
 	$(RUN) -m mypy
 
-bench: setup ## start-up cost, and what a module call costs beside its rivals
-	@for file in benchmarks/*.py; do echo "== $$file"; $(RUN) $$file || exit 1; done
+setup-bench: $(BENCH_STAMP) ## make .venv-bench: the peers of make bench that come from PyPI, beside all that .venv has
+
+$(BENCH_STAMP): requirements/bench.txt requirements/bench.sh $(STAMP)
+	@requirements/bench.sh
+	@touch $@
+
+bench: setup-bench ## what a module call costs under every contender, one table (a quarter of an hour; ARGS=--quick: a minute or two)
+	@$(RUN) -m benchmarks $(ARGS)
+
+bench-check: setup ## instructions a call, counted by valgrind, against those that are committed
+	@$(RUN) -m benchmarks.instructions $(ARGS)
+
+bench-growth: setup ## cost and memory from 10 to 100,000 modules, 1 to 64 threads, 1 to 16 processes
+	@$(RUN) -m benchmarks.growth $(ARGS)
 
 compat: setup ## resolve every target row in the releases of vLLM, vllm-ascend and torch; writes docs/compatibility.md
 	$(RUN) tools/compat.py

@@ -47,7 +47,12 @@ def lines(result: dict[str, Any]) -> list[str]:
         cells = [_cell(_value(result, name, column), column[3]) for column in shown]
         if any(cells):
             out.append(f"{name:{NAME}}" + "".join(f"{cell:>{WIDTH}}" for cell in cells))
-    out += ["", *(f"not run: {name}: {why}" for name, why in result["cannot"].items())]
+    bare = [f"{program} {figures['nothing'][0]:.0f} ms" for program, figures in result["startup"].items()]
+    out += [
+        "",
+        *(["start-up alone: " + ", ".join(bare)] if bare else []),
+        *(f"not run: {name}: {why}" for name, why in result["cannot"].items()),
+    ]
     return out
 
 
@@ -61,7 +66,7 @@ def _value(result: dict[str, Any], name: str, column: Column) -> float | None:
     _, work, field, _ = column
     if work == "startup":
         figures = result["startup"].get(field, {}).get(name)
-        return None if figures is None else figures[0]
+        return None if figures is None or name == "nothing" else figures[0]
     if work == "weight":
         weight = result["weight"].get(name)
         return None if weight is None else weight[field]

@@ -100,7 +100,7 @@ class Recorder:
             # else a signal handler has called modules meanwhile: its block is the later one, and a thread's blocks are in order of time
             next_record, words = local.slots
             return (words, *next_record())
-        except (RecordingFull, StopIteration):
+        except (RecordingFull, IndexError):
             return _NOWHERE[1:]
         except OSError as error:
             if raised_by_a_signal_handler(error):

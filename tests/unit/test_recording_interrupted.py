@@ -36,7 +36,7 @@ def fill(slots: Any, number: int, now: int) -> int:
     while True:
         try:
             i, j, k = take()
-        except StopIteration:
+        except IndexError:
             return now
         words[i], words[j], words[k] = number, now, now + 1
         now += 2

@@ -266,7 +266,7 @@ def record(tid):
             while True:
                 try:
                     yield words, take()
-                except StopIteration:
+                except IndexError:
                     break
     free = slots()
     def call(number):
