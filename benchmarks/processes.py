@@ -15,6 +15,9 @@ from typing import Any
 from benchmarks import contenders as c
 from benchmarks.figures import Figure, Turn
 
+# Not PYTHONPATH: with the checkout on it, its sitecustomize would be everybody's.
+_PROGRAM = f"import sys; sys.path.insert(0, {str(c.REPO)!r}); from benchmarks import worker; worker.main()"
+
 
 class Process:
     """One contender at one work."""
@@ -34,9 +37,9 @@ class Process:
         environ = {**c.environment(contender, str(self.out)), **more}
         with open(self._log, "wb") as log:
             self._process = subprocess.Popen(
-                [str(python), "-m", "benchmarks.worker", contender.rival, work],
+                [str(python), "-c", _PROGRAM, contender.rival, work],
                 env=environ,
-                cwd=c.REPO,
+                cwd=folder,  # torch_npu's profiler leaves folders behind
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -1,5 +1,4 @@
-"""A contender's process: `python -m benchmarks.worker RIVAL WORK` (RIVAL is "" for none). Says what is ready, then answers each line with a
-turn.
+"""A contender's process: main() with arguments RIVAL WORK (RIVAL is "" for none). Says what is ready, then answers lines with turns.
 
 First line of stdout: {"calls": module calls of one run} or {"cannot": why}. An answer: {"min", "median"} in nanoseconds a module call,
 "runs" in the turn. The line `weigh N FILE` is answered with the memory that N calls took, and the bytes of what was saved.
@@ -117,7 +116,3 @@ def _memory() -> tuple[int, int]:
         fields = dict(line.split(":", 1) for line in status)
     kilobytes = {name: int(fields[name].split()[0]) for name in ("RssAnon", "RssFile", "RssShmem")}
     return kilobytes["RssAnon"] << 10, kilobytes["RssFile"] + kilobytes["RssShmem"] << 10
-
-
-if __name__ == "__main__":
-    main()
