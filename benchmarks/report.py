@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -135,6 +136,8 @@ def measure(directory: str, what: str) -> None:
     before = memory_kib("VmHWM")
     wall, cpu = time.perf_counter(), time.process_time()
     run = find(directory)
+    if what == "ascend-db":  # a folder of its own for each process
+        export(run, (), f"{path}.folder", "class", lambda count: None)
     with open(path, "wb") as stream:
         if what == "read":
             for recording in run.recordings:
@@ -145,7 +148,7 @@ def measure(directory: str, what: str) -> None:
             stream.writelines(f"{line}\n".encode() for line in diff_table.report(found, diff_table.Look(), ""))
         elif what == "ascend-db":
             export(run, (), f"{path}.folders", "class", lambda count: None)
-        else:
+        elif what != "ascend-db":
             kind, table = ("csv", what) if what in LISTINGS else (what, "modules")
             FORMATS[kind].write(run, stream, Look(table=table, limit=0 if kind == "csv" else 30, screen=46), lambda count: None)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
@@ -183,8 +186,9 @@ def table_of(directory: str, ranges: int, formats: tuple[str, ...]) -> None:
         done = subprocess.run([sys.executable, __file__, "--one", directory, what], capture_output=True, text=True, check=True)
         cpu, wall, peak, grown, mapped, size = map(float, done.stdout.split())
         path = os.path.join(directory, f"out.{what}")
-        packed = compressed_size(path) / ranges if size > ranges else 0.0
+        packed = compressed_size(path) / ranges
         os.unlink(path)
+        shutil.rmtree(f"{path}.folder", ignore_errors=True)
         per = 1e6 / ranges
         memory = f"{peak:7.0f}  {grown:8.0f}  {mapped:9.0f}"
         print(f"{what:10}  {cpu * per:7.2f}  {wall * per:8.2f}  {memory}  {size / ranges:11.2f}  {packed:7.2f}", flush=True)
