@@ -5,6 +5,7 @@ The truth is torch's own: the nn.Module events of its Python tracer and the oper
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import re
@@ -101,14 +102,20 @@ class Table(NamedTuple):
     ns: Counter[str]
 
 
+@functools.cache  # msprof-analyze takes seconds
+def statistic(out: Path) -> list[tuple[Any, ...]]:
+    made = exported.module_statistic(out, out.parent / "statistic")
+    query = "SELECT parentModule, module, opName, `totalKernelDuration(ns)`, opCount FROM ModuleStatistic"
+    return exported.rows(made / "cluster_analysis.db", query)
+
+
 def table(ran: Ran, backward: bool = False) -> Table:
     try:
-        out = exported.module_statistic(ran.out, ran.out.parent / "statistic")
+        rows = statistic(ran.out)
     except simulated.Unavailable as missing:
         pytest.skip(str(missing))
-    query = "SELECT parentModule, module, opName, `totalKernelDuration(ns)`, opCount FROM ModuleStatistic"
     found = Table(defaultdict(Counter), Counter())
-    for parent, module, operator, ns, count in exported.rows(out / "cluster_analysis.db", query):
+    for parent, module, operator, ns, count in rows:
         # It tells a module's variants apart by a number behind the class (other operators in the first call, say).
         path = "/".join(filter(None, (parent, re.sub(r"_\d+$", "", module))))
         if ("[Backward]" in path) == backward:
