@@ -16,6 +16,7 @@ from autoinstr.instrument.functions import FunctionRanges
 from autoinstr.instrument.profiling.state import Profilers
 from autoinstr.instrument.steps import Steps, Window
 from autoinstr.names import wording
+from autoinstr.redaction import redact_text
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -193,7 +194,8 @@ class Session:
         config = self.config
         folder = rundir.make(config.out, config.mode)
         emitter, name = ",".join(self.emission.names) or RECORDER, config.name_for(RECORDER)
-        about = {"emitter": emitter, "name": name, "domain": config.domain, "options": config.chosen()}
+        options = {option: redact_text(text) for option, text in config.chosen().items()}
+        about = {"emitter": emitter, "name": name, "domain": config.domain, "options": options}
         writer = open_in(folder, {**self.identity.header(), **about}, max_bytes=config.max_mb << 20, full=config.full, mode=config.mode)
         writer.on_full = self._recording_full
         process.at_exit(self.close)

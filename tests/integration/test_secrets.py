@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import REPO, Python
 
-SECRETS = ("argv-s3cr3t", "inline-s3cr3t", "login-s3cr3t", "env-s3cr3t", "code-s3cr3t")
+SECRETS = ("option-s3cr3t", "argv-s3cr3t", "inline-s3cr3t", "login-s3cr3t", "env-s3cr3t", "code-s3cr3t")
 PROGRAM = """
 import os, subprocess, sys
 if "torch" in sys.argv:
@@ -23,7 +23,7 @@ if "torch" in sys.argv:
     subprocess.run([sys.executable, "-c", "token = 'code-s3cr3t'"])
     subprocess.run([sys.executable, "-m", "pip", "--version", "--password", "argv-s3cr3t"], stdout=subprocess.DEVNULL)
 """
-ARGV = ["--api-key", SECRETS[0], f"--hf-token={SECRETS[1]}", f"https://me:{SECRETS[2]}@host/x", "torch"]
+ARGV = ["--api-key", "argv-s3cr3t", "--hf-token=inline-s3cr3t", "https://me:login-s3cr3t@host/x", "torch"]
 
 
 @pytest.mark.parametrize("way", ["run", "doctor"])
@@ -33,7 +33,8 @@ def test_secrets_stay_where_they_are(way: str, python: Python, tmp_path: Path) -
     program.write_text(PROGRAM)
     temporary.mkdir()
     env = {
-        "HF_TOKEN": SECRETS[3],
+        "HF_TOKEN": "env-s3cr3t",
+        "AUTOINSTR_EXCLUDE": "password=option-s3cr3t",
         "TMPDIR": str(temporary),
         "LOOKED_AT": str(temporary),
         "LOOKED_FOR": ",".join(SECRETS),
