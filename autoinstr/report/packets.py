@@ -19,7 +19,7 @@ ANNOTATION, FLOW_IDS, TERMINATING_FLOW_IDS = 4, 47, 48
 # TrackDescriptor: Perfetto would lay tracks of one name on one another where a thread number was used twice.
 NOT_MERGED = number(15, 2)
 CHILDREN_BY_RANK = number(11, 3)
-# What decides in which order processes and threads are shown stands on the track of all tracks (v52 of the trace processor does not know it).
+# What decides in which order processes and threads are shown stands on the track of all tracks (trace processor v52 does not know it).
 PROCESSES_AND_THREADS_BY_RANK = number(19, 1) + number(20, 1)
 
 SEQUENCE_BITS = 28  # four bytes in every packet; enough that two traces hardly ever meet in one number
