@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from autoinstr.report.progress import Progress
 
     a, b = _found(args.a, args.process), _found(args.b, args.process)
-    progress = Progress(sys.stderr, f"diff of {a.path} and {b.path}")
+    progress = Progress(sys.stderr, f"diff of {a.path} and {b.path}", total=a.capacity + b.capacity)
     try:
         found = compare_runs(a, b, progress.tick, phase=args.phase, by_class=args.by == "class")
     finally:

@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     look = Look(terminal.columns, "utf-8", limit, sort, args.table, args.phase, 0 if args.limit is not None else lines_of(terminal.lines))
     if target == "-":
         look = look._replace(encoding=getattr(sys.stdout, "encoding", None) or "ascii")
-    most = 0 if args.table == "requests" else sum(recording.capacity for recording in found.recordings)  # requests are read from marks
+    most = 0 if args.table == "requests" else found.capacity  # requests are read from marks
     progress = Progress(sys.stderr, f"{args.format} of {found.path}", total=most)
     try:
         with opened(target, binary=chosen.binary) as stream:

@@ -228,6 +228,11 @@ class Run(NamedTuple):
     recordings: list[Recording]
     problems: list[str]
 
+    @property
+    def capacity(self) -> int:
+        """How many records there can be in all recordings."""
+        return sum(recording.capacity for recording in self.recordings)
+
 
 def open_run(path: str) -> Run:
     """Open every recording in a run directory, ordered by start. RecordingError when `path` is not a run directory."""

@@ -47,7 +47,7 @@ class Made:
 
     def _make(self, name: str, file: str) -> None:
         chosen = FORMATS[name]
-        progress = Progress(self._progress, f"{name} of {self.run.path}")
+        progress = Progress(self._progress, f"{name} of {self.run.path}", total=self.run.capacity)
 
         def tick(count: int) -> None:
             if self._closed:
