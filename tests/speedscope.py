@@ -19,10 +19,11 @@ Read = Callable[[bytes], "dict[str, Any]"]
 
 
 def node() -> str:
-    """The program; skips the test where there is none."""
+    """The program, the machine's own or the one in playwright's wheel; skips the test where there is none."""
     found = shutil.which("node")
     if found is None:
-        pytest.skip("node is not installed")
+        playwright = pytest.importorskip("playwright", reason="neither node nor playwright is installed")
+        found = str(Path(playwright.__file__).parent / "driver" / "node")
     return found
 
 
