@@ -13,7 +13,9 @@ MOST_NAMED = 4  # modules of one side alone
 
 
 def percent(ratio: float) -> str:
-    """"+12.3%" for 1.123."""
+    """"+12.3%" for 1.123; "×12.3" from ten on."""
+    if ratio >= 10:
+        return f"×{ratio:,.1f}"
     return f"{100 * (ratio - 1):+.1f}%"
 
 
