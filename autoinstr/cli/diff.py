@@ -59,6 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         type=_one_of(FAIL_ON),
         help="with --fail-above: whole steps, or any of the modules too (default: whole)",
     )
+    parser.add_argument("--latest", action="store_true", help="where A or B holds several runs, take the newest")
     parser.add_argument(
         "--phase", metavar="PHASE", help="only what ran in this phase: prefill, decode, mixed, idle; none is what is in none"
     )
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     from autoinstr.report.output import opened
     from autoinstr.report.progress import Progress
 
-    a, b = _found(args.a, args.process), _found(args.b, args.process)
+    a, b = (_found(path, args) for path in (args.a, args.b))
     progress = Progress(sys.stderr, f"diff of {a.path} and {b.path}", total=a.capacity + b.capacity)
     try:
         found = compare_runs(a, b, progress.tick, phase=args.phase, by_class=args.by == "class")
@@ -136,16 +137,16 @@ def _check(verdict: Verdict, above: float) -> None:
         raise AutoinstrError(f"--fail-above: only {100 * verdict.judged:.0f} % of the time could be judged; record more steps")
 
 
-def _found(path: str, process: str | None) -> Run:
+def _found(path: str, args: argparse.Namespace) -> Run:
     from autoinstr.report.runs import find, only
 
-    found = find(path)
-    return only(found, process) if process is not None else found
+    found = find(path, latest=args.latest, command="")
+    return only(found, args.process) if args.process is not None else found
 
 
 def _command(args: argparse.Namespace) -> str:
     """The same comparison, for another format."""
-    words = ["autoinstr", "diff", args.a, args.b]
+    words = ["autoinstr", "diff", args.a, args.b, *(["--latest"] if args.latest else [])]
     for option in ("phase", "process"):
         if getattr(args, option) is not None:
             words += [f"--{option}", getattr(args, option)]

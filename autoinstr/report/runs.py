@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
 
 
-def find(path: str, *, latest: bool = False) -> Run:
-    """Open the run directory at `path`, or the only (with `latest` the newest) one directly below it.
+def find(path: str, *, latest: bool = False, command: str = "autoinstr report ") -> Run:
+    """Open the run directory at `path`, or the only (with `latest` the newest) one directly below it. `command` is what a run's name is to
+    be given to.
 
     Processes are ordered: those without a rank by their start, then ranks; `problems` also names those that are missing. UsageError names
     the runs where there is a choice, RecordingError says why nothing there can be read."""
@@ -25,7 +26,7 @@ def find(path: str, *, latest: bool = False) -> Run:
         raise UsageError(f"{path}: is one process's recording; give the run directory: autoinstr report {shlex.quote(folder)}")
     below = [] if recording_files(path) else runs_below(path)
     if len(below) > 1 and not latest:
-        raise UsageError(f"{path}: holds {len(below)} runs; the newest: autoinstr report {shlex.quote(below[0])} (or add --latest)")
+        raise UsageError(f"{path}: holds {len(below)} runs; the newest: {command}{shlex.quote(below[0])} (or add --latest)")
     run = open_run(below[0] if below else path)
     if run.problems and not run.recordings:
         more = f" (and {len(run.problems) - 1} more files like it)" if len(run.problems) > 1 else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -227,6 +228,25 @@ def test_a_process_that_was_killed_is_compared_up_to_there(two_runs: tuple[Path,
     assert done.returncode == 0, done.stderr
     assert "! B: MainProcess" in done.stdout
     assert "still inside" in done.stdout
+
+
+def test_where_there_are_several_runs_one_is_named_or_the_newest_taken(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
+    done = diff(tmp_path, two_runs[1])
+    assert done.returncode == 2
+    assert f"holds 2 runs; the newest: {tmp_path}/" in done.stderr
+    done = diff(tmp_path, two_runs[0], "--latest")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith(f"next: autoinstr diff {tmp_path} {two_runs[0]} --latest --format html")
+
+
+def test_a_page_does_not_go_to_a_terminal(two_runs: tuple[Path, Path]) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "autoinstr", "diff", *map(str, two_runs), "--format", "html"]
+    done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, cwd=REPO, encoding="utf-8", timeout=120)
+    os.close(theirs)
+    os.close(ours)
+    assert done.returncode == 2
+    assert "give a file with -o" in done.stderr
 
 
 @pytest.mark.parametrize(
