@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from autoinstr.report.stats import Row
 
 Spread = tuple[int, int, int, int]  # min, p50, p99, max
+PART = 1 << 19  # values that are sorted at once
 
 
 class Figures:
@@ -39,13 +43,9 @@ class Figures:
         """Mean duration of a call; there must be one."""
         return self.total_ns / self.calls
 
-    def percentiles(self) -> Spread:
-        """(min, p50, p99, max) in nanoseconds; needs the durations."""
-        return percentiles(self.durations)
-
-    def settle(self) -> list[int]:
-        """Keep the percentiles of the durations instead of them, if there are any; returns the durations in order."""
-        ordered, self.durations = sorted(self.durations), array("Q")
+    def settle(self) -> list[array[int]]:
+        """Keep the percentiles of the durations instead of them, if there are any; returns the durations, as `in_order` has them."""
+        ordered, self.durations = in_order(self.durations), array("Q")
         if ordered:
             self.spread = spread_of(ordered)
         return ordered
@@ -53,12 +53,30 @@ class Figures:
 
 def percentiles(durations: array[int]) -> Spread:
     """(min, p50, p99, max) of values in any order, of which there is at least one."""
-    return spread_of(sorted(durations))
+    return spread_of(in_order(durations))
 
 
-def spread_of(ordered: list[int]) -> Spread:
-    """(min, p50, p99, max) of sorted values, of which there is at least one."""
-    return ordered[0], nearest_rank(ordered, 50), nearest_rank(ordered, 99), ordered[-1]
+def in_order(durations: array[int]) -> list[array[int]]:
+    """The values in parts, each sorted: a list of all, which sorting makes, would take five times what they take."""
+    return [array("Q", sorted(durations[at : at + PART])) for at in range(0, len(durations), PART)]
+
+
+def spread_of(parts: Sequence[array[int]]) -> Spread:
+    """(min, p50, p99, max) of the values of sorted parts, of which none is empty."""
+    low, high = min(part[0] for part in parts), max(part[-1] for part in parts)
+    return low, _ranked(parts, 50, low, high), _ranked(parts, 99, low, high), high
+
+
+def _ranked(parts: Sequence[array[int]], percent: int, low: int, high: int) -> int:
+    """The nearest rank over all parts: the least value with so many at or below it."""
+    wanted = (sum(map(len, parts)) * percent + 99) // 100
+    while low < high:
+        middle = (low + high) // 2
+        if sum(bisect_right(part, middle) for part in parts) >= wanted:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def nearest_rank(ordered: list[int], percent: int) -> int:

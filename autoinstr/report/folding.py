@@ -7,7 +7,6 @@ that happened to call other experts than its neighbour is still the same kind of
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from autoinstr.report.figures import Figures, spread_of
@@ -103,9 +102,9 @@ class Node:
 
     def settle(self) -> None:
         """Keep the percentiles of all durations, here and below, instead of them."""
-        ordered = [figures.settle() for figures in self.phases.values()]
-        if any(ordered):
-            self.spread = spread_of(ordered[0] if len(ordered) == 1 else sorted(chain.from_iterable(ordered)))
+        ordered = [part for figures in self.phases.values() for part in figures.settle()]
+        if ordered:
+            self.spread = spread_of(ordered)
         for one in self.children.values():
             one.settle()
 

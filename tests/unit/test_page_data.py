@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from array import array
 from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
@@ -118,6 +119,18 @@ class TestTrees:
         (tree,) = payload_of(run_of(FakeRecording(events)))["groups"][0]["domains"]
         assert tree["left_out"] == 17
         assert tree["paths"] == ["Model", "part17", "part18", "part19"] and tree["parents"] == [-1, 0, 0, 0]
+
+
+class TestPercentiles:
+    @settings(deadline=None)
+    @given(st.lists(st.integers(0, 60) | st.integers(0, 1 << 63), min_size=1, max_size=60), st.integers(1, 9))
+    def test_of_values_sorted_in_parts_they_are_those_of_all(self, values: list[int], part: int) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(figures, "PART", part)
+            found = figures.percentiles(array("Q", values))
+        ordered = sorted(values)
+        ranks = [figures.nearest_rank(ordered, percent) for percent in (50, 99)]
+        assert found == (ordered[0], *ranks, ordered[-1])
 
 
 class TestComparison:

@@ -43,7 +43,7 @@ function layerCell(cell, numbers, means) {
   const words = layerWords(numbers, means);
   if (!words) return;
   const canvas = el("canvas", { role: "img", "aria-label": words });
-  const width = 150;
+  const width = 116;
   canvas.style.width = `${width}px`;
   paint(canvas, width, 18, (context, wide, high) => paintLayers(context, wide, high, means));
   cell.title = words;

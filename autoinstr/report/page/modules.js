@@ -139,7 +139,7 @@ class Modules {
     const callsText = (row) => (over("calls", row) === null ? NOTHING : by() > 1 ? over("calls", row).toFixed(1) : count(get("calls", row)));
     const columns = [
       { key: "module", title: "Module", kind: "name", value: (row) => this.tree.paths[row], text: (row) => this.tree.labels[row], fill: (cell, row, tree) => cell.append(name(tree ? this.tree.labels[row] : this.tree.paths[row])) },
-      { key: "class", title: "Class", kind: "text", width: "clamp(12ch, 15vw, 26ch)", drop: 1, value: (row) => this.tree.classes[row], text: (row) => this.tree.classes[row] },
+      { key: "class", title: "Class", kind: "text", width: "clamp(12ch, 13vw, 26ch)", drop: 1, value: (row) => this.tree.classes[row], text: (row) => this.tree.classes[row] },
       {
         key: "share", title: "Share", hint: "Total by the time inside ranges of this process, domain and phase", kind: "number", width: "9ch", value: share, text: (row) => percent(share(row)),
         fill: (cell, row) => {
@@ -148,14 +148,14 @@ class Modules {
           cell.append(percent(share(row)));
         },
       },
-      time("total", "Total", "Time in all calls", "10ch", (row) => over("total", row)),
-      time("self", "Self", "Time in the calls outside the modules that they called", "10ch", (row) => over("self", row)),
+      time("total", "Total", "Time in all calls", "9.5ch", (row) => over("total", row)),
+      time("self", "Self", "Time in the calls outside the modules that they called", "9.5ch", (row) => over("self", row)),
       { key: "calls", title: "Calls", kind: "number", width: "9ch", drop: 1, value: (row) => get("calls", row), text: callsText, title_of: (row) => count(get("calls", row)) },
-      time("mean", "Mean", "Mean time of a call", "10ch", mean),
-      time("p50", "p50", "Half of the calls took at most this long", "10ch", (row) => get("p50", row), 2),
-      time("p99", "p99", "99 % of the calls took at most this long", "10ch", (row) => get("p99", row), 2),
-      time("max", "Max", "The slowest call", "10ch", (row) => get("max", row), 3),
-      { key: "layers", title: "By layer", hint: "Mean time of a call in each entry of the folded list", kind: "custom", width: "168px", drop: 2, value: (row) => this._spread(row), text: () => "", fill: (cell, row) => this._strip(cell, row) },
+      time("mean", "Mean", "Mean time of a call", "9.5ch", mean),
+      time("p50", "p50", "Half of the calls took at most this long", "9.5ch", (row) => get("p50", row), 2),
+      time("p99", "p99", "99 % of the calls took at most this long", "9.5ch", (row) => get("p99", row), 2),
+      time("max", "Max", "The slowest call", "9.5ch", (row) => get("max", row), 3),
+      { key: "layers", title: "By layer", hint: "Mean time of a call in each entry of the folded list", kind: "custom", width: "132px", drop: 2, value: (row) => this._spread(row), text: () => "", fill: (cell, row) => this._strip(cell, row) },
     ];
     // A column that would be empty is left out.
     return columns.filter((one) => (one.key !== "layers" || this.tree.numbers.length) && (one.key !== "class" || this.tree.modules));

@@ -34,13 +34,13 @@ function drawHead() {
     { class: "facts" },
     when && fact("Recorded", el("time", { datetime: when.toISOString(), text: when.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" }) })),
     fact("Duration", duration(run.duration_ns)),
-    fact(run.hosts.length > 1 ? `${count(run.hosts.length)} hosts` : "Host", name(run.hosts.slice(0, 4).join(", ") + (run.hosts.length > 4 ? ", …" : "") || NOTHING), run.platforms.length ? el("span", { class: "note" }, " ", name(run.platforms.join(", "))) : null),
-    fact("Versions", name(Object.entries(run.versions).map((one) => one.join(" ")).join(" · ") || NOTHING)),
+    fact(run.hosts.length > 1 ? `${count(run.hosts.length)} hosts` : "Host", el("span", { title: run.platforms.join(", ") }, name(run.hosts.slice(0, 4).join(", ") + (run.hosts.length > 4 ? ", …" : "") || NOTHING))),
     fact("Processes", count(several)),
     fact("Ranges", count(run.ranges)),
     fact("Dropped", el("span", { class: run.dropped ? "bad" : null, text: count(run.dropped) })),
-    fact("Estimated overhead", run.overhead === null ? NOTHING : percent(run.overhead), " ", el("span", { class: "note", text: "of time in ranges" })),
+    fact("Overhead (estimated)", run.overhead === null ? NOTHING : percent(run.overhead), " ", el("span", { class: "note", text: "of time in ranges" })),
     fact("Complete", whole ? "yes" : el("span", { class: "bad", text: missing })),
+    fact("Versions", name(Object.entries(run.versions).map((one) => one.join(" ")).join(" · ") || NOTHING)),
   );
   main.append(el("h1", {}, name(run.name)));
   if (run.command) main.append(el("code", { class: "command", tabindex: "0", "aria-label": "Command" }, name(run.command, 4200)));
@@ -74,11 +74,11 @@ function partsBar(card) {
     if (token) piece.style.background = `var(--${token})`;
     bar.append(piece);
   }
-  const legend = el("div", { class: "legend", "aria-hidden": "true" });
+  const legend = el("div", { class: "parts", "aria-hidden": "true" });
   for (const [part, ns, token] of known.slice(0, 4)) {
     const mark = el("span", { class: "swatch" });
     if (token) mark.style.background = `var(--${token})`;
-    legend.append(el("span", {}, mark, `${part} ${duration(ns)}`));
+    legend.append(el("div", { class: "line" }, el("span", {}, mark, part), el("b", { text: duration(ns) })));
   }
   return [bar, legend];
 }
@@ -115,7 +115,8 @@ function drawCards() {
         { class: "card" },
         el("h3", {}, swatch(card.kind), name(card.kind, 60), el("span", { class: "note", text: counted(card.steps, noun) })),
         el("div", { class: "figure" }, duration(card.p50 ?? card.mean), el("small", { text: card.p50 ? `median ${noun}` : `mean ${noun}` })),
-        line("mean · p99", `${duration(card.mean)} · ${duration(card.p99)}`),
+        card.mean === null ? null : line("mean", duration(card.mean)),
+        card.p99 === null ? null : line("p99", duration(card.p99)),
         card.batch ? line("batch · tokens", `${card.batch.toFixed(1)} · ${card.tokens?.toFixed(1) ?? NOTHING}`) : null,
         share && line("of the time in steps", share),
         ...partsBar(card),
@@ -136,9 +137,10 @@ function requestCard(requests) {
     { class: "card" },
     el("h3", {}, "requests", el("span", { class: "note", text: states.map(([state, many]) => `${count(many)} ${state}`).join(", ") })),
     el("div", { class: "figure" }, requests.ttft ? duration(requests.ttft[0]) : NOTHING, el("small", { text: `median TTFT${where}` })),
-    line("TTFT p50 · p99", pair(requests.ttft)),
-    line("TPOT p50 · p99", pair(requests.tpot)),
-    line("E2E p50 · p99", pair(requests.e2e)),
+    el("div", { class: "line" }, el("span"), el("span", { text: "p50 · p99" })),
+    line("TTFT", pair(requests.ttft)),
+    line("TPOT", pair(requests.tpot)),
+    line("end to end", pair(requests.e2e)),
     line("output tokens", requests.tokens_per_s ? `${count(requests.output_tokens)} · ${count(requests.tokens_per_s)}/s` : count(requests.output_tokens)),
   );
 }

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from autoinstr.recording.reader import Run
-    from autoinstr.report.steps import Step
 
 SCRIPTS = (
     *assemble.COMMON, "overview.js", "strip.js", "layout.js", "picture.js", "flame.js", "steps.js", "modules.js",
@@ -55,12 +54,13 @@ def payload_of(run: Run, tick: Tick = no_tick) -> dict[str, Any]:
     axis = Axis(run.recordings)
     offsets = [axis.base_ns + offset for offset in axis.offsets]
     times = _times(processes, offsets)
-    origin = times[0] if times else 0
-    steps, requests = serving.steps(), serving.requests()
-    units = engine_units(steps) if steps else _process_units(run, groups, offsets, tick)
-    which = _shown_processes(processes, groups, steps)
-    some = shown(units)
-    choices = choose(units, some, sum(processes[at].ranges for at in which))
+    served, units, schedulers = _served(serving, times[0] if times else 0)
+    del serving  # its steps and requests take more than all that follows
+    if not units.starts:
+        units = _process_units(run, groups, offsets, tick)
+        served.update(cards=unit_cards(units), steps=steps_entry(units, shown(units), times[0] if times else 0))
+    which = _shown_processes(processes, groups, schedulers)
+    choices = choose(units, served["steps"]["index"] or range(len(units.starts)), sum(processes[at].ranges for at in which))
     phases = _phases(processes)
     trees = list(_trees(groups, phases))
     placed = groups[: len(trees)]
@@ -68,16 +68,23 @@ def payload_of(run: Run, tick: Tick = no_tick) -> dict[str, Any]:
         "run": run_entry(run, processes, times),
         "processes": list(map(process_entry, processes)),
         "phases": [phase for phase in phases if phase is not None],
-        "cards": engine_cards(steps, units) if steps else unit_cards(units),
         "findings": [_finding(one, placed) for one in findings_of(groups, processes)],
         "notices": notices(run, processes),
-        "steps": steps_entry(units, some, origin, steps),
+        **served,
         "excerpts": cut_out(run, which, offsets, choices, units, tick),
         "groups": trees,
         "without_tree": [printable(group.busiest.label) for group in groups[len(trees) :]],
-        "requests": requests_entry(requests, origin),
         "instrumented": instrumented_entry(run, groups),
     }
+
+
+def _served(serving: Serving, origin: int) -> tuple[dict[str, Any], Units, list[int]]:
+    """Cards, steps and requests of what vLLM served, with its steps and who scheduled them; `origin` is the first nanosecond of the run."""
+    requests = requests_entry(serving.requests(), origin)
+    steps = serving.steps()
+    units = engine_units(steps)
+    entry = {"cards": engine_cards(steps, units), "steps": steps_entry(units, shown(units), origin, steps), "requests": requests}
+    return entry, units, list(dict.fromkeys(step.process for step in steps))
 
 
 def _settled(processes: Iterable[Process]) -> Iterator[Process]:
@@ -102,12 +109,12 @@ def _process_units(run: Run, groups: Sequence[Group], offsets: Sequence[int], ti
     return units._replace(starts=[start + offsets[at] for start in units.starts])
 
 
-def _shown_processes(processes: Sequence[Process], groups: Sequence[Group], steps: Sequence[Step]) -> list[int]:
+def _shown_processes(processes: Sequence[Process], groups: Sequence[Group], schedulers: Sequence[int]) -> list[int]:
     """The processes of which excerpts show ranges: all, or of many first those that stand for the others."""
     there = [one.index for one in processes if one.ranges or not one.recording.complete]
     if len(there) <= MOST_PROCESSES:
         return there
-    wanted = dict.fromkeys([*(group.busiest.index for group in groups), *(step.process for step in steps[:MOST_PROCESSES]), *there])
+    wanted = dict.fromkeys([*schedulers[: MOST_PROCESSES // 2], *(group.busiest.index for group in groups), *there])
     return list(wanted)[:MOST_PROCESSES]
 
 
