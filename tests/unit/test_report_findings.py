@@ -102,8 +102,10 @@ def test_figures_are_apart_by_phase_and_percentiles_are_of_all_layers_of_a_line(
     groups, _, _ = analysed(FakeRecording(events), durations=True)
     layers = next(line.node for line in groups[0].lines["Module"] if line.path == "layers.[0-7]")
     assert {phase: one.calls for phase, one in layers.phases.items()} == {"prefill": 8, "decode": 16}
-    assert layers.phases["prefill"].percentiles() == (10 * MS,) * 4
-    assert layers.phases["decode"].percentiles() == (MS,) * 4
+    layers.settle()
+    assert layers.phases["prefill"].spread == (10 * MS,) * 4
+    assert layers.phases["decode"].spread == (MS,) * 4
+    assert layers.spread == (MS, MS, 10 * MS, 10 * MS)
     assert (layers.calls, layers.total_ns) == (24, 96 * MS)
 
 
