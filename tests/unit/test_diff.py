@@ -186,6 +186,17 @@ def test_by_class_two_layouts_meet() -> None:
     assert [(one.path, one.only_in) for one in found.lines] == [("Linear", "")]
 
 
+def test_by_class_all_modules_of_a_class_add_up_in_a_step() -> None:
+    found = compared([model(20, noise=0)], [model(20, noise=0)], by_class=True)
+    layer = line(found, "Layer")
+    assert layer.a and (layer.a.calls, layer.a.steps, layer.a.step_ns) == (80, 20, 400_000)
+
+
+def test_roots_of_two_classes_with_a_digit_in_them_are_both_said() -> None:
+    found = compared([model(20, prefix="Qwen2")], [model(20, prefix="AscendQwen2", seed=2)])
+    assert found.lines[0].path == "Qwen2Model | AscendQwen2Model"
+
+
 def test_phases_stand_against_the_same_phase() -> None:
     a = [model(20, phase="decode"), model(8, phase="prefill", pid=2)]
     b = [model(20, phase="decode", slow=dict.fromkeys(range(4), 2.0)), model(8, phase="prefill", pid=2, seed=3)]

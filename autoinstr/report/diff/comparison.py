@@ -6,8 +6,9 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.report.diff.match import Pair, nearest, pairs
+from autoinstr.report.diff.measured import Measured
 from autoinstr.report.diff.roles import Roles
-from autoinstr.report.diff.side import Measured, Role, Side, read_side
+from autoinstr.report.diff.side import Role, Side, read_side
 from autoinstr.report.diff.statistic import Shift, compare, differs
 from autoinstr.report.diff.steps import CALL
 from autoinstr.report.streams import Tick, no_tick

@@ -13,7 +13,8 @@ from autoinstr.report.json_format import process_entry
 if TYPE_CHECKING:
     from autoinstr.report.diff.comparison import Comparison, Line
     from autoinstr.report.diff.gate import Verdict
-    from autoinstr.report.diff.side import Measured, Side
+    from autoinstr.report.diff.measured import Measured
+    from autoinstr.report.diff.side import Side
 
 SCHEMA = "autoinstr.diff/1"
 

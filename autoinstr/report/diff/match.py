@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from autoinstr.report.diff.side import Branch
+    from autoinstr.report.diff.measured import Branch
 
 ALIKE = 0.5  # of the modules below two roots of other classes that must have one name, for the roots to be the same
+NUMBERS = re.compile(r"\[?[\d,-]+\]?")  # of entries of a list, as folding writes them
 
 
 class Pair(NamedTuple):
@@ -29,8 +30,7 @@ class Pair(NamedTuple):
 
 
 def pairs(a: Branch | None, b: Branch | None) -> list[Pair]:
-    """All modules of two trees, in A's order; what only B has stands after its siblings. Where all is below
-    one root, paths begin there."""
+    """All modules of two trees, in A's order; what only B has stands after its siblings. Where all is below one root, paths begin there."""
     found: list[Pair] = []
 
     def below(left: Branch | None, right: Branch | None, above: tuple[str, str, str], parent: int) -> None:
@@ -89,7 +89,8 @@ def _matched(a: Sequence[Branch], b: Sequence[Branch], roots: bool) -> Iterator[
     for first in a:
         if not first.numbers and first.name in named:
             join(first, named[first.name])
-    lists = [(_overlap(first, second), first, second) for first in a for second in b if first.numbers and _of_one_list(first, second)]
+    entries = [[one for one in side if one.numbers] for side in (a, b)]
+    lists = [(_overlap(first, second), first, second) for first in entries[0] for second in entries[1] if _base(first) == _base(second)]
     lists.sort(key=lambda entry: -entry[0])
     for _, first, second in lists:
         if first.shape == second.shape:
@@ -106,10 +107,6 @@ def _matched(a: Sequence[Branch], b: Sequence[Branch], roots: bool) -> Iterator[
         yield first, partner.get(id(first))
     for second in left.values():
         yield None, second
-
-
-def _of_one_list(first: Branch, second: Branch) -> bool:
-    return bool(second.numbers) and _base(first) == _base(second)
 
 
 def _overlap(first: Branch, second: Branch) -> float:
@@ -136,17 +133,19 @@ def _base(branch: Branch) -> str:
 
 def _alone(branch: Branch | None, parent: Branch | None) -> bool:
     """No other root of its class is apart from it, so that the number in its name tells nothing."""
-    return branch is None or parent is None or sum(_base(other) == _base(branch) for other in parent.children if other.numbers) == 1
+    if branch is None or parent is None or not branch.numbers:
+        return True
+    return sum(_base(other) == _base(branch) for other in parent.children if other.numbers) == 1
 
 
 def _both(first: str, second: str) -> str:
-    """One name for two: [0-23|0-31] of [0-23] and [0-31]."""
+    """One name for two: [0-23|0-31] of [0-23] and [0-31], "Model | AscendModel" of roots of two classes."""
     if not (first and second) or first == second:
         return first or second
-    base, _, mine = first.rpartition("#")
-    if not all(re.search(r"[\[\d]", name) for name in (first, second)):
-        return f"{first} | {second}"  # roots of two classes
-    inside = f"[{mine.strip('[]')}|{second.rpartition('#')[2].strip('[]')}]"
+    (base, _, mine), (other, _, theirs) = first.rpartition("#"), second.rpartition("#")
+    if base != other or not all(map(NUMBERS.fullmatch, (mine, theirs))):
+        return f"{first} | {second}"
+    inside = f"[{mine.strip('[]')}|{theirs.strip('[]')}]"
     return f"{base}#{inside}" if base else inside
 
 

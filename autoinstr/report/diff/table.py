@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from autoinstr.report.diff.comparison import Comparison, Line
-    from autoinstr.report.diff.side import Measured, Side
+    from autoinstr.report.diff.measured import Measured
+    from autoinstr.report.diff.side import Side
 
 SORTS = ("difference", "ratio", "total", "tree")
 NAME_LEAST = 24  # columns for a path
