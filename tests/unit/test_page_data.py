@@ -186,7 +186,7 @@ class TestSteps:
         write(str(tmp_path), work_of(100, "r@0", "prefill"), header={"roles": ["Worker"]})
         data = payload_of(open_run(str(tmp_path)))
         assert (data["steps"]["kinds"], data["steps"]["duration"], data["steps"]["partly"]) == (["prefill"], [45], [0])
-        assert data["cards"][0]["p50"] is None and len(data["excerpts"]["items"][0]["lanes"]) == 1
+        assert (data["cards"][0]["p50"], data["cards"][0]["partly"]) == (45, True) and len(data["excerpts"]["items"][0]["lanes"]) == 1
 
     def test_what_ran_in_a_call_that_never_ended_is_no_outermost_call(self) -> None:
         events = [Event(10, 50), Event(60, None), Event(70, 90, "a"), Event(91, 95, "b"), Event(92, None, "b.c")]

@@ -114,7 +114,7 @@ function drawCards() {
         "article",
         { class: "card" },
         el("h3", {}, swatch(card.kind), name(card.kind, 60), el("span", { class: "note", text: counted(card.steps, noun) })),
-        el("div", { class: "figure" }, duration(card.p50 ?? card.mean), el("small", { text: card.p50 ? `median ${noun}` : `mean ${noun}` })),
+        el("div", { class: "figure" }, duration(card.p50), el("small", { text: card.partly ? "median of its parts" : `median ${noun}` })),
         card.mean === null ? null : line("mean", duration(card.mean)),
         card.p99 === null ? null : line("p99", duration(card.p99)),
         card.batch ? line("batch · tokens", `${card.batch.toFixed(1)} · ${card.tokens?.toFixed(1) ?? NOTHING}`) : null,

@@ -29,6 +29,7 @@ function drawInstrumented() {
   if (!data.instrumented.length) return;
   const made = section("instrumented", "What was instrumented");
   for (const one of data.instrumented) made.append(instrumentedCard(one));
+  made.append(el("p", { class: "empty", text: "Modules inside compiled regions, scripted code and replayed graphs make no call that could be seen; nothing here can tell how many there were. A function whose module was never imported is not listed." }));
 }
 
 function instrumentedCard(one) {
@@ -52,7 +53,6 @@ function moduleWords(one, options) {
     words.append(el("p", { text: "Left out by filters, each class with the first of it:" }));
     words.append(scrolled("Left out", one.left_out.map(([cls, path, reason]) => [`${cls}${path ? ` (${path})` : ""}`, reason])));
   }
-  words.append(el("p", { class: "muted", text: "Modules inside compiled regions, scripted code and replayed graphs make no call that could be seen; nothing here can tell how many there were." }));
   return words;
 }
 

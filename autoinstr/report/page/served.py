@@ -23,13 +23,15 @@ COUNTS = ("prompt_tokens", "output_tokens", "cached_tokens", "preemptions")
 
 
 def engine_cards(steps: Sequence[Step], units: Units) -> list[dict[str, Any]]:
-    """A card for each phase of vLLM's steps."""
+    """A card for each phase of vLLM's steps; where no step of it was seen whole (`partly`), of what was seen of them."""
     cards = []
     for one in by_phase(steps):
         lengths = [length for length, kind in zip(units.lengths, units.kind) if units.kinds[kind] == one.phase and length >= 0]
-        mean = None if one.mean_ns is None else round(one.mean_ns)
+        times = {"mean": None if one.mean_ns is None else round(one.mean_ns), "p50": one.p50_ns, "p99": one.p99_ns}
+        if one.mean_ns is None and lengths:
+            times = _times(sorted(lengths))
         parts = [None if part is None else round(part) for part in one.parts]
-        card = {"kind": one.phase, "steps": one.steps, "mean": mean, "p50": one.p50_ns, "p99": one.p99_ns, "total": sum(lengths)}
+        card = {"kind": one.phase, "steps": one.steps, **times, "partly": one.mean_ns is None, "total": sum(lengths)}
         cards.append({**card, "batch": one.batch, "tokens": one.tokens, "parts": parts, **_histogram(lengths)})
     return cards
 
@@ -42,9 +44,12 @@ def unit_cards(units: Units) -> list[dict[str, Any]]:
         lengths = sorted(length for length, which in zip(units.lengths[:ended], units.kind) if which == at)
         if not lengths:
             continue
-        figures = {"mean": round(sum(lengths) / len(lengths)), "p50": nearest_rank(lengths, 50), "p99": nearest_rank(lengths, 99)}
-        cards.append({"kind": kind, "steps": len(lengths), **figures, "total": sum(lengths), **_histogram(lengths)})
+        cards.append({"kind": kind, "steps": len(lengths), **_times(lengths), "total": sum(lengths), **_histogram(lengths)})
     return cards
+
+
+def _times(lengths: list[int]) -> dict[str, int | None]:
+    return {"mean": round(sum(lengths) / len(lengths)), "p50": nearest_rank(lengths, 50), "p99": nearest_rank(lengths, 99)}
 
 
 def _histogram(lengths: Sequence[int]) -> dict[str, Any]:
