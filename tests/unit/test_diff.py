@@ -365,6 +365,7 @@ def test_what_ran_outside_all_steps_is_counted_and_not_compared() -> None:
     outside = line(found, "warm")
     assert outside.a and (outside.a.calls, outside.a.steps, outside.a.step_ns) == (10, 0, None)
     assert (outside.change, outside.why, outside.per_call) == ("untold", "in no step", 1)
+    assert outside.impact_ns == 0
 
 
 def test_steps_of_two_kinds_are_not_compared_and_it_is_said() -> None:

@@ -60,9 +60,10 @@ class Line(NamedTuple):
 
     @property
     def impact_ns(self) -> float:
-        """What the difference comes to: of the median steps, times the steps of the side that has more of them."""
+        """What the difference comes to: of the median steps, times the steps of the side that has more of them. What ran in no step (at
+        start-up, say) comes to nothing."""
         a, b = self.a, self.b
-        if a and b and self.why in (NO_STEP, OTHER_STEPS):
+        if a and b and self.why == OTHER_STEPS:
             return float((b.p50_ns or 0) - (a.p50_ns or 0)) * max(a.calls, b.calls)
         before, after = ((one.step_ns if one else None) or 0.0 for one in (a, b))
         return (after - before) * max(one.steps for one in (a, b) if one)
