@@ -438,6 +438,14 @@ def test_the_table_fits_and_ends_with_the_next_command(width: int) -> None:
     assert any(line.startswith("module") for line in lines)
 
 
+def test_many_hosts_are_not_all_named() -> None:
+    ranks = [model(6, pid=at, host=f"node{at}", roles=["Worker"], rank=at, world_size=40) for at in range(40)]
+    lines = list(table.report(compared(ranks, [model(6, roles=["Worker"])]), table.Look(100)))
+    named = [one for one in lines if "node0" in one]
+    assert named and all("node39" not in one for one in lines)
+    assert "…" in "".join(named)
+
+
 def test_orders() -> None:
     found = compared([model(40)], [model(40, layers=6, seed=2)])
     assert [one.path for one in table.ordered(found.lines, "tree")] == [one.path for one in found.lines]

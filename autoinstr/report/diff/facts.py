@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from autoinstr.report.diff.comparison import Comparison
     from autoinstr.report.diff.side import Side
 
-MOST_WORDS = 8  # of a command line
+MOST_WORDS = 8  # of a command line, hosts, processes
 
 
 class Difference(NamedTuple):
@@ -55,7 +55,7 @@ def missing(side: Side) -> Iterator[str]:
     """What to know before believing a side's figures: processes that are not there, what could not be read, what each process says."""
     silent = [one.label for one in side.processes if not one.ranges]
     if silent and side.ranges:
-        yield f"recorded nothing: {'; '.join(silent)}"
+        yield f"recorded nothing: {first_of(silent, '; ')}"
     for one in side.processes:
         yield from one.notes
     yield from side.run.problems
@@ -72,15 +72,16 @@ def process_counts(found: Comparison) -> Iterator[str]:
 
 
 def _all(recordings: Iterable[Recording], fact: Callable[[Recording], str]) -> str:
-    return ", ".join(dict.fromkeys(filter(None, map(fact, recordings))))
+    return first_of(dict.fromkeys(filter(None, map(fact, recordings))))
 
 
 def _words(a: Run, b: Run) -> tuple[str, str]:
     """The words of the first process's command line that the other's lacks."""
     lines = [Counter(run.recordings[0].argv) if run.recordings else Counter[str]() for run in (a, b)]
-    return _few((lines[0] - lines[1]).elements(), " "), _few((lines[1] - lines[0]).elements(), " ")
+    return first_of((lines[0] - lines[1]).elements(), " "), first_of((lines[1] - lines[0]).elements(), " ")
 
 
-def _few(words: Iterable[str], between: str = ", ") -> str:
+def first_of(words: Iterable[str], between: str = ", ") -> str:
+    """The words, or the first of very many."""
     known = list(words)
     return between.join(known[:MOST_WORDS]) + (f"{between}…" if len(known) > MOST_WORDS else "")

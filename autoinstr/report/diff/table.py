@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from autoinstr.report import text
 from autoinstr.report.changes import only_in, percent, signed
 from autoinstr.report.diff.comparison import ALIKE, UNTOLD
-from autoinstr.report.diff.facts import differences, missing, process_counts, versions
+from autoinstr.report.diff.facts import differences, first_of, missing, process_counts, versions
 from autoinstr.report.layout import Column, layout
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _side(word: str, side: Side, look: Look) -> Iterator[str]:
     dropped = sum(recording.dropped for recording in side.run.recordings)
     facts = [f"{name} {version}" for name, version in versions(side.run).items()]
     hosts = dict.fromkeys(recording.host for recording in side.run.recordings)
-    pieces = [f"{side.run.path}: {processes}, {text.count(side.ranges, 'range')}, {dropped:,} dropped", ", ".join(facts), ", ".join(hosts)]
+    pieces = [f"{side.run.path}: {processes}, {text.count(side.ranges, 'range')}, {dropped:,} dropped", ", ".join(facts), first_of(hosts)]
     yield from text.packed(word, [piece for piece in pieces if piece], look.width)
 
 
