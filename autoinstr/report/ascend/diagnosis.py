@@ -17,7 +17,9 @@ WORTH_SAYING = 0.01  # of the kernels' time
 
 def missing(facts: Facts, settings: dict[str, Any]) -> str:
     """Why there can be no table; "" if nothing is known to be missing."""
-    if settings.get("made_by") and facts.ranges and not facts.operators:
+    if settings.get("made_by") and not facts.ranges:  # by autoinstr report --format ascend-db
+        return "no ranges of modules: this process called none, or none while it was profiled"
+    if settings.get("made_by") and not facts.operators:
         return (
             "no operators: it was made from a recording alone (run torch.profiler as well, then autoinstr report --format ascend-db "
             "--kineto TRACE)"
