@@ -47,6 +47,12 @@ def venv_python(installed: Path, tmp_path: Path) -> Python:
     return Python(installed.parents[2] / "bin" / "python", tmp_path)
 
 
+def test_the_wheel_holds_the_files_that_pages_are_made_of(wheel: Path) -> None:
+    folder = REPO / "autoinstr" / "report" / "page"
+    there = {f"autoinstr/report/page/{file.name}" for file in folder.iterdir() if file.suffix in (".css", ".html", ".js")}
+    assert len(there) > 10 and there <= set(zipfile.ZipFile(wheel).namelist())
+
+
 def test_what_the_wheel_holds(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     top = {name.split("/")[0] for name in names}
