@@ -83,6 +83,7 @@ def _figures(lines: list[Line], numbers: dict[int, int], lists: list[list[int]],
     found = [(at, line.node.phases[phase]) for at, line in enumerate(lines) if phase in line.node.phases]
     return {
         "phase": phase,
+        "all": False,
         "rows": [at for at, _ in found],
         "calls": [figures.calls for _, figures in found],
         "total": [figures.total_ns for _, figures in found],
