@@ -136,8 +136,6 @@ def measure(directory: str, what: str) -> None:
     before = memory_kib("VmHWM")
     wall, cpu = time.perf_counter(), time.process_time()
     run = find(directory)
-    if what == "ascend-db":  # a folder of its own for each process
-        export(run, (), f"{path}.folder", "class", lambda count: None)
     with open(path, "wb") as stream:
         if what == "read":
             for recording in run.recordings:
@@ -146,9 +144,9 @@ def measure(directory: str, what: str) -> None:
         elif what == "diff":
             found = compare_runs(run, find(directory), lambda count: None)
             stream.writelines(f"{line}\n".encode() for line in diff_table.report(found, diff_table.Look(), ""))
-        elif what == "ascend-db":
+        elif what == "ascend-db":  # a folder of its own for each process
             export(run, (), f"{path}.folders", "class", lambda count: None)
-        elif what != "ascend-db":
+        else:
             kind, table = ("csv", what) if what in LISTINGS else (what, "modules")
             FORMATS[kind].write(run, stream, Look(table=table, limit=0 if kind == "csv" else 30, screen=46), lambda count: None)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
@@ -188,7 +186,7 @@ def table_of(directory: str, ranges: int, formats: tuple[str, ...]) -> None:
         path = os.path.join(directory, f"out.{what}")
         packed = compressed_size(path) / ranges
         os.unlink(path)
-        shutil.rmtree(f"{path}.folder", ignore_errors=True)
+        shutil.rmtree(f"{path}.folders", ignore_errors=True)
         per = 1e6 / ranges
         memory = f"{peak:7.0f}  {grown:8.0f}  {mapped:9.0f}"
         print(f"{what:10}  {cpu * per:7.2f}  {wall * per:8.2f}  {memory}  {size / ranges:11.2f}  {packed:7.2f}", flush=True)
