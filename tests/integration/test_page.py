@@ -198,6 +198,35 @@ def test_the_flame_view_says_what_it_draws_and_zooms(page: Page) -> None:
     assert "sched.schedule" in page.locator("#tip").inner_text()
 
 
+def test_the_flame_view_is_zoomed_and_panned_by_hand(page: Page) -> None:
+    view = page.get_by_role("application", name="Ranges of the step")
+    canvas = view.locator("canvas")
+    view.scroll_into_view_if_needed()
+    whole = canvas.screenshot()
+    box = canvas.bounding_box()
+    assert box is not None
+    canvas.dblclick(position={"x": 30, "y": 22 + 19 + 9})  # sched.schedule, a tenth of the step, fills the view
+    canvas.hover(position={"x": box["width"] / 2, "y": 22 + 19 + 9})
+    assert "sched.schedule" in page.locator("#tip").inner_text()
+    zoomed = canvas.screenshot()
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 - 200, box["y"] + 50, steps=4)
+    page.mouse.up()
+    panned = canvas.screenshot()
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, 3_000)
+    page.keyboard.up("Control")
+    page.mouse.move(5, 5)
+    view.press("Escape")
+    page.evaluate("document.activeElement.blur()")  # its outline is drawn over the canvas
+    assert len({whole, zoomed, panned}) == 3
+    assert canvas.screenshot() == whole
+    before = page.evaluate("scrollY")
+    canvas.hover(position={"x": 100, "y": 60})
+    page.mouse.wheel(0, 120)
+    page.wait_for_function("before => scrollY !== before", arg=before)  # without a key the page scrolls
+
+
 def test_ranks_are_compared_and_switched(page: Page) -> None:
     ranks = page.locator("#ranks")
     assert "2 processes built alike; slowest in Model: Worker rank " in ranks.locator(".note").inner_text()
