@@ -115,6 +115,25 @@ def test_what_the_patch_leaves_as_it_was() -> None:
     assert {key: value for key, value in spec.items() if key not in ours} == {key: value for key, value in old.items() if key not in ours}
 
 
+def test_what_is_patched(tmp_path: Path) -> None:
+    """Workloads that have the label; nothing else that has it, and no workload without."""
+    shutil.copytree(DEPLOY / "kubernetes" / "inject", tmp_path / "inject")
+    label = {"autoinstr": "inject"}
+    container = {"name": "vllm", "image": "x"}
+    resources: list[dict[str, Any]] = [
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "service", "labels": label}, "spec": {"ports": [{"port": 80}]}}
+    ]
+    for kind, version in (("Deployment", "apps/v1"), ("StatefulSet", "apps/v1"), ("DaemonSet", "apps/v1"), ("Job", "batch/v1")):
+        for labels in (label, {"autoinstr": "no"}):
+            metadata = {"name": f"{kind.lower()}-{labels['autoinstr']}", "labels": labels}
+            spec = {"template": {"spec": {"containers": [container]}}}
+            resources.append({"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec})
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(resources))
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"resources": ["all.yaml"], "components": ["inject"]}))
+    patched = {each["metadata"]["name"] for each in kustomized(tmp_path) if "autoinstr-init" in json.dumps(each)}
+    assert patched == {"deployment-inject", "statefulset-inject", "daemonset-inject", "job-inject"}
+
+
 def test_systemd(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze")
