@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from autoinstr.report.progress import LOG_EVERY_S, TERMINAL_EVERY_S, Progress
 
@@ -44,9 +44,12 @@ def run_all(jobs: list[Job], environ: Mapping[str, str], at_once: int, waiting: 
     running: dict[int, subprocess.Popen[bytes]] = {}
     statuses = [-1] * len(jobs)
     ahead = list(range(len(jobs)))
-    before = signal.signal(signal.SIGTERM, _leave)
+    heard: list[int] = []  # signals are acted on between two starts: in the middle of one it is not known yet what has been started
+    before = {number: signal.signal(number, lambda number, _: heard.append(number)) for number in _ENDS if _is_wanted(number)}
     try:
         while ahead or running:
+            if heard:
+                raise _ENDS[heard[0]]()
             while ahead and len(running) < at_once:
                 at = ahead.pop(0)
                 running[at] = _start(jobs[at], environ)
@@ -60,7 +63,8 @@ def run_all(jobs: list[Job], environ: Mapping[str, str], at_once: int, waiting: 
     finally:
         for process in running.values():
             _stop(process)
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         waiting.done()
     return statuses
 
@@ -95,5 +99,9 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _leave(*_: object) -> NoReturn:
-    raise SystemExit(143)
+_ENDS: dict[int, Callable[[], BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: lambda: SystemExit(143)}
+
+
+def _is_wanted(number: int) -> bool:
+    """What runs in a shell's background ignores Ctrl-C, and goes on to."""
+    return signal.getsignal(number) is not signal.SIG_IGN
