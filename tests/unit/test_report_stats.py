@@ -37,7 +37,6 @@ def fast(recording: FakeRecording) -> dict[tuple[Any, ...], dict[str, int]]:
 
 
 @settings(max_examples=400, deadline=None)
-@settings(deadline=None)
 @given(EVENTS, st.integers(1, 7))
 def test_nested_recursive_and_overlapping_ranges_add_up_as_the_slow_computation_says(events: list[Event], block: int) -> None:
     recording = FakeRecording(events, block=block)
@@ -45,7 +44,6 @@ def test_nested_recursive_and_overlapping_ranges_add_up_as_the_slow_computation_
 
 
 @settings(max_examples=200, deadline=None)
-@settings(deadline=None)
 @given(EVENTS)
 def test_totals_are_the_same_when_durations_are_not_kept(events: list[Event]) -> None:
     recording = FakeRecording(events)
