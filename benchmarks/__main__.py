@@ -19,9 +19,9 @@ from benchmarks.contenders import GROUPS, PROFILED, REPO
 
 CACHE = REPO / ".cache"
 # processes of each contender, rounds in each
-FULL = {"leaf": (4, 40), "step": (3, 25), "vllm": (1, 10)}
+FULL = {"leaf": (4, 30), "step": (2, 25), "vllm": (1, 10)}
 QUICK = {"leaf": (1, 20)}
-STARTS = {"pass": 60, "import torch": 8}
+STARTS = {"pass": 60, "import torch": 6}
 WEIGHED_CALLS = 200_000
 
 

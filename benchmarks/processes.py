@@ -85,7 +85,7 @@ class Process:
         for recording in open_run(str(self.out)).recordings:
             modules = {number for number, name in recording.names.items() if name.domain == "Module"}
             for _, words in recording.blocks():
-                ranges += sum(name in modules for name in words[::3].tolist())
+                ranges += sum(name in modules for name in words[::3])
             size += os.path.getsize(recording.file)
         return ranges, size
 

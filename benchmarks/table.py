@@ -24,6 +24,7 @@ COLUMNS: tuple[Column, ...] = (
     ("pass", "startup", "pass", "{:+.1f}"),
     ("torch", "startup", "import torch", "{:+.1f}"),
     ("memory", "weight", "anon", "{:.0f}"),
+    ("mapped", "weight", "file", "{:.0f}"),
     ("disk", "weight", "disk", "{:.0f}"),
 )
 TITLES = {

@@ -17,7 +17,7 @@ from typing import Any, Callable
 from benchmarks import floors, rivals, work
 
 TURN_NS = 15_000_000
-SLICE_CALLS = 1000  # calls that are timed together: short enough to fall between the turns of other programs now and then
+SLICE_CALLS = 250  # calls that are timed together: short enough to fall between the turns of other programs now and then
 WARM = 20
 
 
