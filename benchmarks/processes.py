@@ -55,8 +55,11 @@ class Process:
 
     def ask(self, line: str = "") -> dict[str, Any]:
         assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended: the answer is why
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
@@ -72,7 +75,10 @@ class Process:
         """Calls that it has made, all in all."""
         if not hasattr(self, "_process"):
             return 0
-        rest = self._process.communicate()[0].strip()
+        try:
+            rest = self._process.communicate()[0].strip()
+        except BrokenPipeError:
+            return 0
         return int(json.loads(rest.splitlines()[-1]).get("made", 0)) if rest and not self.cannot else 0
 
     def recorded(self) -> tuple[int, int]:
@@ -120,8 +126,10 @@ def measure(rows: list[c.Contender], work: str, rounds: int, generations: int, m
                 for process in able if turn % 2 else able[::-1]:
                     answer = process.ask()
                     if "cannot" in answer:
-                        raise SystemExit(f"{process.contender.name}: {answer['cannot']}")
+                        process.cannot = figures[process.contender.name].cannot = f"{work}: {answer['cannot']}"
+                        continue
                     turns[process.contender.name].append(Turn(answer["min"], answer["median"]))
+                able = [process for process in able if not process.cannot]
             for process in able:
                 made, (found, _) = process.end(), process.recorded()
                 if process.contender.recorded and found != made:
