@@ -22,7 +22,8 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.vllm)
             # The first test that uses a fixture pays for all of its engines.
-            item.add_marker(pytest.mark.timeout(3 * LIMIT_S))
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(3 * LIMIT_S))
             if "exchanged" in item.fixturenames and item.callspec.params["mode"] == "default":
                 item.add_marker(pytest.mark.long)  # two engines more, and the other mode has all of it
             if missing:
