@@ -294,7 +294,7 @@ def test_a_process_killed_while_it_records(tmp_path: Path) -> None:
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"running\n"
-        while file.stat().st_size < 1 << 20:
+        while file.stat().st_size < 1 << 20 or len(read(file.read_bytes()).threads) < 2:
             time.sleep(0.01)
         child.send_signal(signal.SIGKILL)
     left = read(file.read_bytes())
