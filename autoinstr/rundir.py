@@ -18,7 +18,8 @@ def make(out: str, mode: int = PRIVATE) -> str:
     """Create `out` if need be and return the folder to write to. AutoinstrError when `out` is something else than a directory.
 
     `mode` is that of the recordings: who may read them may enter a folder made for them. Where `out` cannot be written, or a symbolic link
-    of another user stands there, the folder is a new one in $TMPDIR, exported as AUTOINSTR_OUT, so that children write to it too.
+    of another user stands there, the folder is a new one in $TMPDIR, exported as AUTOINSTR_OUT, so that children write to it too. OSError
+    where no file can be opened anywhere.
     """
     if os.path.lexists(out) and not os.path.isdir(out):
         raise AutoinstrError(f"out: {out} is not a directory")
@@ -32,6 +33,8 @@ def make(out: str, mode: int = PRIVATE) -> str:
             raise PermissionError(errno.EACCES, "not writable", out)
         return out
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise  # nowhere else can a file be opened either
         folder = tempfile.mkdtemp(prefix="autoinstr-")
         os.environ["AUTOINSTR_OUT"] = folder
         log.once(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -84,6 +85,11 @@ def clean_environment(**extra: str) -> dict[str, str]:
     }
     environ.update(extra)
     return environ
+
+
+def hears_ctrl_c() -> None:
+    """For `preexec_fn`: a program that the tests send SIGINT must not ignore it, as what runs in a shell's background does."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Python:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from tests.conftest import REPO, clean_environment
+from tests.conftest import REPO, clean_environment, hears_ctrl_c
 
 
 class Answer(NamedTuple):
@@ -61,7 +61,8 @@ def viewing(run: Path, *options: str, **env: str) -> Iterator[View]:
     """`autoinstr view` of a run, without a browser unless it gets BROWSER."""
     command = [sys.executable, "-m", "autoinstr", "view", str(run), *([] if "BROWSER" in env else ["--no-browser"]), *options]
     environ = clean_environment(PYTHONPATH=os.pathsep.join([REPO.as_posix(), *filter(None, [env.pop("PYTHONPATH", "")])]), **env)
-    process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, env=environ, stdout=pipe, stderr=pipe, text=True, preexec_fn=hears_ctrl_c)
     try:
         yield View(process)
     finally:

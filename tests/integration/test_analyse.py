@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
 import gzip
 import hashlib
 import io
@@ -20,7 +19,7 @@ from typing import Any, Protocol
 import pytest
 
 from tests.ascend_db import Database, database, model
-from tests.conftest import REPO, Python, clean_environment
+from tests.conftest import REPO, Python, clean_environment, hears_ctrl_c
 
 MSPROF = REPO / ".venv-msprof" / "bin"
 pytestmark = pytest.mark.peers
@@ -422,8 +421,7 @@ def test_what_it_started_ends_with_it(tmp_path: Path, number: int, status: int) 
     folder = profile(tmp_path / "in")
     command = [sys.executable, "-m", "autoinstr", "analyse", str(folder), "--msprof-analyze", str(tool)]
     env = clean_environment(PYTHONPATH=str(REPO), TMPDIR=str(tmp_path))
-    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what runs in a shell's background ignores it
-    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
+    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c)
     try:
         until = time.monotonic() + 60
         while not (tmp_path / "pids").exists() and process.poll() is None and time.monotonic() < until:

@@ -87,7 +87,8 @@ def test_a_configuration_of_the_program_wins(runs: dict[str, Ended]) -> None:
 def test_only_has_the_warm_up_in_a_trace_of_its_own(runs: dict[str, Ended]) -> None:
     found = {kind: events(file) for kind, (file,) in traces(runs["only"].folder).items()}
     assert found["capture_rank0"][WARM_UP] == 1
-    assert found["capture_rank0"]["aten::mm"] > 0 or found["capture_rank0"]["aten::linear"] > 0
+    # What multiplies depends on the processor.
+    assert any(found["capture_rank0"][name] for name in ("aten::mm", "aten::linear", "_C::weight_packed_linear", "_C::onednn_mm"))
     assert [found[kind][WARM_UP] for kind in ("rank0", "later_rank0")] == [0, 0]
     assert steps(traces(runs["only"].folder)["capture_rank0"][0]) == 0
 
