@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections import Counter
@@ -13,6 +12,7 @@ import pytest
 
 from autoinstr.recording.reader import Recording, open_run
 from tests.conftest import Python
+from tests.disks import mounted
 from tests.programs import PROGRAMS
 from tests.recorded import assert_nested, ranges
 
@@ -73,15 +73,8 @@ def test_the_run_directory_is_removed(python: Python, tmp_path: Path) -> None:
 @pytest.fixture
 def few_inodes(tmp_path: Path) -> Iterator[Path]:
     """A real file system with room for few files."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("mounting a tmpfs needs root")
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,nr_inodes=3", "tmpfs", str(disk)], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted here: {done.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    with mounted(tmp_path / "disk", "size=64m,nr_inodes=3") as disk:
+        yield disk
 
 
 def test_no_inode_is_left(python: Python, few_inodes: Path) -> None:
