@@ -14,8 +14,10 @@ import os
 import re
 import secrets
 import shutil
+import socket
 import sys
 import threading
+import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -36,6 +38,7 @@ HEADERS = (
     ("Cache-Control", "no-store"),
 )
 IDLE_S = 60  # a connection on which nothing comes is closed
+SHUT_S = 2.0  # for the threads of connections to end
 MOST_CONNECTIONS = 64  # a thread each; a browser opens six at a time, and anybody on the machine may open some
 
 
@@ -52,6 +55,7 @@ class Server(ThreadingHTTPServer):
         self._launches: dict[str, str] = {}
         self._launching = threading.Lock()
         self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self._connections: set[Any] = set()
         super().__init__((HOST, port), _Handler)
 
     def server_bind(self) -> None:
@@ -68,10 +72,25 @@ class Server(ThreadingHTTPServer):
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """One connection, to its end."""
+        self._connections.add(request)
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self._connections.discard(request)
             self._free.release()
+
+    def server_close(self) -> None:
+        """End the connections too: Python aborts where it ends while a thread waits for the next request of a browser."""
+        super().server_close()
+        for connection in list(self._connections):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it has ended by itself
+        until = time.monotonic() + SHUT_S
+        for _ in range(MOST_CONNECTIONS):
+            if not self._free.acquire(timeout=max(0.0, until - time.monotonic())):
+                break
 
     @property
     def port(self) -> int:
