@@ -12,7 +12,7 @@ from autoinstr.report.diff import page as diff_page
 from autoinstr.report.diff.comparison import compare_runs
 from autoinstr.report.diff.gate import judge
 from tests import pages
-from tests.browser import Watched, chromium
+from tests.browser import Watched
 from tests.report_fakes import Event, FakeRecording, run_of
 from tests.unit.test_diff import model
 
@@ -34,12 +34,6 @@ def write(file: Path, a: Any, b: Any, above: float | None = None) -> None:
     found = compare_runs(run_of(*a), run_of(*b))
     with open(file, "w", encoding="utf-8") as stream:
         diff_page.write(found, stream, above, judge(found, above) if above is not None else None)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

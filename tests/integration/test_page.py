@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import pages
-from tests.browser import Watched, chromium
+from tests.browser import Watched
 from tests.conftest import REPO
 from tests.recordings import make_recording
 
@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 SCALE = 58  # pixels at the right of the strip (strip.js)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

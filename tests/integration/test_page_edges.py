@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests import pages
 from tests.annotated import Entry, mark, write
-from tests.browser import chromium
 from tests.recordings import make_recording
 
 if TYPE_CHECKING:
@@ -18,12 +14,6 @@ if TYPE_CHECKING:
 
 MOST_ELEMENTS = 5_000  # in a page, however long its tables are
 SEVERAL = 100_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 HOSTILE = {

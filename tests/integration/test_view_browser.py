@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser import Watched, chromium
+from tests.browser import Watched
 from tests.recordings import make_recording
 from tests.viewing import View, viewing
 
@@ -19,12 +18,6 @@ if TYPE_CHECKING:
 pytest.importorskip("viztracer", reason="viztracer is not installed (make setup says why)")
 DRAWN_MS = 120_000  # a shared machine may be slow; nothing is concluded from how long it takes
 MS = 1_000_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
-        yield one
 
 
 @pytest.fixture(scope="module")
