@@ -272,6 +272,7 @@ class RecordingWriter:
                 self._range_blocks.append((offset, size))
                 continue
             self._dropped += lost
+            self.count_dropped()
             self.words[offset // 8 + f.B_THREAD] = (1 << 64) - 1  # no thread's, until it is empty
             body.cast("B")[:] = bytes(8 * len(body))
             return offset, size

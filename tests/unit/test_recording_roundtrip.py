@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autoinstr.errors import RecordingError
@@ -56,7 +56,6 @@ def ordered(calls: list[Call]) -> list[Flat]:
     return sorted(calls, key=lambda call: (call[0], call[3]))
 
 
-@settings(deadline=None)
 @given(threads_of_calls())
 def test_what_is_written_is_read(calls: list[Call]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +66,6 @@ def test_what_is_written_is_read(calls: list[Call]) -> None:
         assert recording.dropped == 0
 
 
-@settings(deadline=None)
 @given(threads_of_calls())
 def test_the_other_byte_order(calls: list[Call]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -115,9 +113,10 @@ def test_stop_keeps_the_first_and_counts_the_rest(tmp_path: Path) -> None:
     assert os.path.getsize(file) <= 1 << 20
 
 
-def test_ring_keeps_the_last_and_every_open_range(tmp_path: Path) -> None:
+@pytest.mark.parametrize("close", [True, False])
+def test_ring_keeps_the_last_and_every_open_range(tmp_path: Path, close: bool) -> None:
     calls: list[Call] = [(0, "", "Model", 1, None), *many(100_000), (1, "other", "Thread", 7, 9)]
-    file = make_recording(str(tmp_path), calls, max_bytes=1 << 20, full="ring")
+    file = make_recording(str(tmp_path), calls, max_bytes=1 << 20, full="ring", close=close)
     recording = Recording(file)
     found = [call for call in read_calls(recording) if call[0] == 0 and call[4] is not None]
     assert recording.dropped > 0
