@@ -49,12 +49,9 @@ class _Known:
 class Namer:
     """Names of all live modules of the process. Not thread-safe: its caller holds the lock."""
 
-    def __init__(self, forget: Callable[[int], None]) -> None:
-        """`forget(id(module))` is told, when the next name is asked for, of each named module that has died.
-
-        The callback of a weak reference runs wherever the last reference to a module goes, and an exception in it is lost: it must be a
-        function of C, or a signal handler of the program's could run and raise in it."""
-        self._forget = forget
+    def __init__(self) -> None:
+        # The callback of a weak reference runs wherever the last reference to a module goes, and an exception in it is lost: it must be a
+        # function of C, or a signal handler of the program's could run and raise in it.
         self._died: deque[weakref.KeyedRef[int, Any]] = deque()
         self._known: dict[int, _Known] = {}
         self._numbers: dict[str, int] = {}
@@ -159,7 +156,6 @@ class Namer:
 
     def _bury(self, reference: weakref.KeyedRef[int, Any]) -> None:
         known = self._known.get(reference.key)
-        self._forget(reference.key)
         if known is not None and known.reference is reference:
             del self._known[reference.key]
             if known.size == 1 and not known.name.path:

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from autoinstr.emitters.live import Live
     from autoinstr.emitters.recorder import Begun
-
-Plan = tuple[Any, Any]  # (what the output calls the module, 0 where the filter drops it; the class that the plan was made for)
+    from autoinstr.instrument.ties import MessageTie, NumberTie
 
 # Stand-ins: as globals of torch's module, which the functions below get, these are torch's own tables.
 _global_backward_pre_hooks: dict[int, Any] = {}
@@ -32,30 +31,33 @@ _global_backward_hooks: dict[int, Any] = {}
 _global_forward_hooks: dict[int, Any] = {}
 _global_forward_pre_hooks: dict[int, Any] = {}
 
-NOT_SHORT: Plan = (0, None)  # the plan that sends a module to begin() at each call: its class may not take the short path
-
 
 def short_call(
     torch_module: ModuleType,
     tracing: ModuleType,
     line: int,
-    plans: dict[int, Plan],
+    kind: type[NumberTie],
+    ties: dict[int, NumberTie],
     local: Any,
     begin: Callable[[Any], Begun],
 ) -> FunctionType:
     """The wrapper for a torch whose calling code is known: inlines `_wrapped_call_impl`, and goes straight to `forward` where nothing lies
     between.
 
-    `tracing` is torch.jit._trace, `plans` maps id(module) to the plan of modules of plain classes, `local.slots` holds the thread's next
-    record and words (RecordingWriter.slots); whatever is missing, `begin` supplies. A dropped module goes to `forward` at once. While the
-    agent is off, `plans` is empty and `begin` records nothing.
+    `tracing` is torch.jit._trace, `kind` what the ties of modules are, `ties` leads to them by id(module), `local.slots` holds the thread's
+    next record and words (RecordingWriter.slots); whatever is missing, `begin` supplies. A dropped module goes to `forward` at once. While
+    the agent is off, there are no ties and `begin` records nothing.
     """
     clock = time.perf_counter_ns
     absent = object()
 
     def call(self: Any, x: Any = absent, y: Any = absent, z: Any = absent, /, *args: Any, **kwargs: Any) -> Any:
         try:
-            name, cls = plans[id(self)]
+            tie = self.__weakref__
+            if type(tie) is not kind:  # somebody else's lies before it
+                tie = ties[id(self)]
+            name = tie.name
+            cls = tie.cls
             own = self.__dict__
             if (
                 type(self) is not cls
@@ -77,7 +79,7 @@ def short_call(
                 i, j, k = next_record()
             else:
                 words = None
-        except (KeyError, AttributeError, TypeError, IndexError):  # no plan, no slots, a full block, no __init__ yet: begin() knows
+        except (KeyError, AttributeError, TypeError, IndexError):  # no tie, no slots, a full block, no __init__ yet: begin() knows
             cls = None
         if cls is not None:
             try:
@@ -114,12 +116,13 @@ def emitting_call(
     torch_module: ModuleType,
     tracing: ModuleType,
     line: int,
-    plans: dict[int, Plan],
+    kind: type[MessageTie],
+    ties: dict[int, MessageTie],
     begin: Callable[[Any], Begun],
     live: Live,
     failed: Callable[[BaseException], None],
 ) -> FunctionType:
-    """As short_call, for one emitter alone: `plans` has messages, and the thread must be in an outermost call that has the domain (`begin`
+    """As short_call, for one emitter alone: ties have messages, and the thread must be in an outermost call that has the domain (`begin`
     sees to that). A dropped module goes to `forward` at once."""
     start, end, domain = live.start, live.end, live.domain
     clock, ident, absent = time.perf_counter_ns, _thread.get_ident, object()
@@ -136,7 +139,11 @@ def emitting_call(
 
     def call(self: Any, x: Any = absent, y: Any = absent, z: Any = absent, /, *args: Any, **kwargs: Any) -> Any:
         try:
-            message, cls = plans[id(self)]
+            tie = self.__weakref__
+            if type(tie) is not kind:
+                tie = ties[id(self)]
+            message = tie.name
+            cls = tie.cls
             own = self.__dict__
             if (
                 type(self) is not cls

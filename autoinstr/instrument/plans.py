@@ -1,27 +1,22 @@
-"""Plans: what each module instance is called, decided once and kept beside the modules.
+"""Plans: what each module instance is called, decided once and tied to the module (ties.py).
 
-`Plans.numbers` and `Plans.messages` are read by the hot paths without a lock; everything else happens here, under one.
+Ties, `Plans.numbers` and `Plans.messages` are read by the hot paths without a lock; everything else happens here, under one.
 """
 
 from __future__ import annotations
 
 import threading
-import weakref
-from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 from autoinstr.containment import raised_by_a_signal_handler
 from autoinstr.instrument import dynamo
-from autoinstr.instrument.modules import NOT_SHORT
+from autoinstr.instrument.ties import MessageTie, NumberTie, tie
 from autoinstr.names import ModuleName, Namer
 
 if TYPE_CHECKING:
     from autoinstr.emitters.recorder import Begun
     from autoinstr.filters import Filter
-    from autoinstr.instrument.modules import Plan
-
-
-_Kept = tuple["Plan", "weakref.ref[Any]"]  # a plan, and the module that it is for
+    from autoinstr.instrument.ties import Tie
 
 
 class Output(Protocol):
@@ -54,8 +49,9 @@ class Plans:
         class of a named module once, `changed(output)` tells whether something now names modules differently,
         `left_out(name, reason)` is told of the first module of a class that the filter drops for a reason, `failed` is told of an error
         of ours (it never reaches the call)."""
-        self.numbers: dict[int, Plan] = {}  # while the recorder alone is on
-        self.messages: dict[int, Plan] = {}  # while something else is: no hot path ever reads a plan of the other kind
+        # By id(module). While the recorder alone is on, the first; else the second: no hot path ever reads a tie of the other kind.
+        self.numbers: dict[int, NumberTie] = {}
+        self.messages: dict[int, MessageTie] = {}
         self._local = local
         self._nowhere = nowhere
         self._filter = filter_
@@ -76,31 +72,31 @@ class Plans:
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
-        self._namer = Namer(self._forget)
-        self._turn(None, {})
+        self._namer = Namer()
+        self._turn(None, numbered=True)
 
-    def _turn(self, output: Output | None, hot: dict[int, Plan]) -> None:
-        """The output that is on, the plans of all modules for it, and those that the hot path may have: read and replaced as one, because
-        a thread may be in the middle of a call."""
+    def _turn(self, output: Output | None, numbered: bool) -> None:
+        """The output that is on, and the kind of its ties, are replaced as one. A thread may be in the middle of a call: a tie is of this
+        output if that is on after the look at it."""
         self.numbers.clear()
         self.messages.clear()
-        self._now: tuple[Output | None, dict[int, _Kept], dict[int, Plan]] = (output, {}, hot)
+        self._now: tuple[Output | None, bool] = (output, numbered)
 
     def on(self, output: Output, numbered: bool) -> None:
         """From now on calls go to `output`; `numbered`: it is the recorder alone."""
         with self._lock:
-            self._turn(output, self.numbers if numbered else self.messages)
+            self._turn(output, numbered)
 
     def off(self) -> None:
         """From now on no call is written; those that run still end their range."""
         with self._lock:
-            self._turn(None, {})
+            self._turn(None, numbered=True)
 
     def reset_in_child(self) -> None:
         """After fork: nothing of the parent's numbers is valid here, and its lock may be held by a thread that does not exist."""
-        output, _, hot = self._now
+        output, numbered = self._now
         self._reset()
-        self._turn(output, hot)
+        self._turn(output, numbered)
 
     def decisions(self) -> dict[tuple[str, str], tuple[bool, str]]:
         """Path and class of every named module -> (kept, reason), for `autoinstr doctor`."""
@@ -115,32 +111,38 @@ class Plans:
 
     def _begin_own(self, module: Any) -> Begun:
         try:
-            output, plans, _ = now = self._now
+            output, numbered = now = self._now
             if output is None:
                 return self._nowhere
-            kept = plans.get(id(module))
-            plan = kept[0] if kept is not None and kept[1]() is module and kept[0][1] is type(module) else self._plan(module, now)
-            return (output.begin_module(plan[0]) or self._nowhere) if plan[0] else self._nowhere
+            ties: dict[int, Any] = self.numbers if numbered else self.messages
+            its: Tie | None = ties.get(id(module))
+            if its is None or its() is not module or its.of is not type(module):
+                its = self._tie(module, now)
+            if its is None or not its.name or self._now is not now:
+                return self._nowhere
+            return output.begin_module(its.name) or self._nowhere
         except Exception as error:
             if raised_by_a_signal_handler(error):
                 raise
             self._failed(error)
             return self._nowhere
 
-    def _plan(self, module: Any, now: Any) -> Plan:
+    def _tie(self, module: Any, now: tuple[Output | None, bool]) -> Tie | None:
+        """None where something else is on by now."""
         callers = self._callers(module)
         with self._lock:
             if self._now is not now:
-                return (0, type(module))
+                return None
             if self._changed(now[0]):
-                self._turn(now[0], now[2])
+                self.numbers.clear()
+                self.messages.clear()
             name, others = self._namer.name(module, callers)
             for other, its_name in others:
                 self._make(other, its_name)
             return self._make(module, name)
 
-    def _make(self, module: Any, name: ModuleName) -> Plan:
-        output, plans, hot = self._now
+    def _make(self, module: Any, name: ModuleName) -> Tie:
+        output, numbered = self._now
         assert output is not None
         cls = type(module)
         plain = self._plain.get(cls)
@@ -152,15 +154,7 @@ class Plans:
         if not decision.keep and (name.cls, decision.reason) not in self._dropped:
             self._dropped.add((name.cls, decision.reason))
             self._left_out(name, decision.reason)
-        plan: Plan = (output.name_module(name) if decision.keep else 0, cls)
-        key = id(module)
-        # The hot path does not look at the module itself: its plan must go before the id is another's, by a function of C (names.py).
-        plans[key] = plan, weakref.ref(module, partial(hot.pop, key))
-        hot[key] = plan if plain else NOT_SHORT
-        return plan
-
-    def _forget(self, key: int) -> None:
-        """A module that had this id is dead; another may have it by now."""
-        kept = self._now[1].get(key)
-        if kept is not None and kept[1]() is None:
-            del self._now[1][key]
+        its_name = output.name_module(name) if decision.keep else 0
+        if numbered:
+            return tie(NumberTie, self.numbers, module, its_name, plain)
+        return tie(MessageTie, self.messages, module, its_name, plain)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import _thread
+import copy
+import gc
+import pickle
 import threading
+import weakref
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -12,7 +16,8 @@ import pytest
 
 from autoinstr.emitters.emitter import Emitter
 from autoinstr.emitters.live import Live
-from autoinstr.instrument.modules import NOT_SHORT, emitting_call, short_call
+from autoinstr.instrument.modules import emitting_call, short_call
+from autoinstr.instrument.ties import MessageTie, NumberTie, Tie, tie
 
 TABLES = ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
 ARGUMENTS = [
@@ -47,12 +52,14 @@ class Other(Module):
 class Calls:
     """A wrapper, and what it did."""
 
+    kind: type[Tie]
+
     def __init__(self) -> None:
         self.torch = ModuleType("torch.nn.modules.module")
         self.torch.__dict__.update({f"_global{name}": {} for name in TABLES}, Module=Module, __file__="module.py")
         self.tracing: Any = ModuleType("torch.jit._trace")
         self.tracing._trace_module_map = None
-        self.plans: dict[int, Any] = {}
+        self.ties: dict[int, Any] = {}
         self.begun: list[Any] = []
         self.ranges: list[Any] = []  # [name, ended], as they began
         self.call: Callable[..., Any]
@@ -60,6 +67,9 @@ class Calls:
     def begin(self, module: Any) -> Any:
         self.begun.append(module)
         return 0, [0, 0, 0], 0, 1, 2
+
+    def tie(self, module: Any, name: Any, plain: bool = True) -> None:
+        tie(self.kind, self.ties, module, name, plain)
 
     def takes_the_short_path(self, module: Any) -> bool:
         self.begun.clear()
@@ -71,22 +81,26 @@ class Calls:
 
 
 class Recording(Calls):
+    kind = NumberTie
+
     def __init__(self) -> None:
         super().__init__()
         self.words = [0] * 3000
         self.local = SimpleNamespace(slots=([(i, i + 1, i + 2) for i in reversed(range(0, 3000, 3))].pop, self.words))
-        self.call = short_call(self.torch, self.tracing, 1, self.plans, self.local, self.begin)
+        self.call = short_call(self.torch, self.tracing, 1, NumberTie, self.ties, self.local, self.begin)
 
     def written(self) -> list[Any]:
         return [(name, 0 < start <= end) for name, start, end in zip(*[iter(self.words)] * 3) if start]
 
 
 class Emitting(Calls):
+    kind = MessageTie
+
     def __init__(self) -> None:
         super().__init__()
         emitter = Emitter("tool", self._start, self._end, self._start, self._end, print, None, None, True, False, lambda: None)
         live = Live(emitter, lambda name: name.cls, "Module", "off", False, self._failed)
-        self.call = emitting_call(self.torch, self.tracing, 1, self.plans, self.begin, live, self._failed)
+        self.call = emitting_call(self.torch, self.tracing, 1, MessageTie, self.ties, self.begin, live, self._failed)
         live.own(_thread.get_ident())
 
     def _start(self, message: str, domain: str) -> list[Any]:
@@ -114,10 +128,10 @@ def test_arguments_arrive_as_they_were_given(calls: Any, args: Any, kwargs: Any)
     module = Module()
     assert calls.call(module, *args, **kwargs) == ("torch's way", (args, kwargs))
     assert calls.written() == []
-    calls.plans[id(module)] = (0, Module)
+    calls.tie(module, 0)
     assert calls.call(module, *args, **kwargs) == (args, kwargs)
     assert calls.written() == [], "the filter has dropped it"
-    calls.plans[id(module)] = (7, Module)
+    calls.tie(module, 7)
     assert calls.call(module, *args, **kwargs) == (args, kwargs)
     assert calls.written() == [(7, True)]
     assert calls.begun == [module]
@@ -130,7 +144,7 @@ def test_an_exception_ends_the_range_and_is_passed_on(calls: Any, kept: bool) ->
             raise error
 
     module, error = Raises(), IndexError("theirs")  # of a kind that the wrapper catches when it is its own
-    calls.plans[id(module)] = (7 if kept else 0, Raises)
+    calls.tie(module, 7 if kept else 0)
     with pytest.raises(IndexError) as caught:
         calls.call(module, error)
     assert caught.value is error and error.__context__ is None
@@ -154,8 +168,8 @@ GUARDED: dict[str, Callable[[Any, Module], object]] = {
     "_call_impl of its own": _set("_call_impl", _reached),
     "traced by torch.jit": lambda calls, module: setattr(calls.tracing, "_trace_module_map", {}),
     "another class": lambda calls, module: setattr(module, "__class__", Other),
-    "not a plain class": lambda calls, module: calls.plans.update({id(module): NOT_SHORT}),
-    "no plan": lambda calls, module: calls.plans.clear(),
+    "not a plain class": lambda calls, module: calls.tie(module, 7, plain=False),
+    "no tie": lambda calls, module: calls.ties.clear(),
 }
 
 
@@ -163,7 +177,7 @@ GUARDED: dict[str, Callable[[Any, Module], object]] = {
 @pytest.mark.parametrize("kept", [True, False])
 def test_all_else_goes_torchs_way(calls: Any, what: str, kept: bool) -> None:
     module = Module()
-    calls.plans[id(module)] = (7 if kept else 0, Module)
+    calls.tie(module, 7 if kept else 0)
     assert calls.takes_the_short_path(module)
     GUARDED[what](calls, module)
     assert not calls.takes_the_short_path(module)
@@ -171,7 +185,7 @@ def test_all_else_goes_torchs_way(calls: Any, what: str, kept: bool) -> None:
 
 def test_a_forward_of_the_instance_is_called(calls: Any) -> None:
     module = Module()
-    calls.plans[id(module)] = (7, Module)
+    calls.tie(module, 7)
     module.__dict__["forward"] = lambda *args, **kwargs: ("mine", args)
     assert calls.call(module, 1) == ("mine", (1,))
     assert calls.written() == [(7, True)]
@@ -179,7 +193,7 @@ def test_a_forward_of_the_instance_is_called(calls: Any) -> None:
 
 def test_a_thread_without_records_and_a_full_block_ask_for_more() -> None:
     calls, module = Recording(), Module()
-    calls.plans[id(module)] = (7, Module)
+    calls.tie(module, 7)
     for _ in range(1000):
         assert calls.takes_the_short_path(module)
     assert not calls.takes_the_short_path(module)
@@ -190,9 +204,61 @@ def test_a_thread_without_records_and_a_full_block_ask_for_more() -> None:
 
 def test_a_thread_that_does_not_have_the_domain_asks_for_one() -> None:
     calls, module, found = Emitting(), Module(), []
-    calls.plans[id(module)] = ("message", Module)
+    calls.tie(module, "message")
     thread = threading.Thread(target=lambda: found.append(calls.takes_the_short_path(module)))
     thread.start()
     thread.join()
     assert found == [False]
     assert calls.takes_the_short_path(module)
+
+
+class Named(Module):
+    name, cls = 9, Module  # what a proxy would answer for it
+
+
+class OtherTie(Tie):
+    __slots__ = ()
+
+
+BEFORE: dict[str, Callable[[Module], Any]] = {
+    "a reference": weakref.ref,
+    "a proxy": weakref.proxy,
+    "a reference and a proxy": lambda module: (weakref.ref(module), weakref.proxy(module)),
+    "a later one with a callback": lambda module: weakref.ref(module, print),
+    "a key of a dictionary": lambda module: weakref.WeakKeyDictionary({module: 1}),
+    "a tie of another kind": lambda module: tie(OtherTie, {}, module, "other", True),
+}
+
+
+@pytest.mark.parametrize("what", BEFORE)
+@pytest.mark.parametrize("first", [True, False])
+def test_weak_references_of_others(calls: Any, what: str, first: bool) -> None:
+    module = Named()
+    theirs = BEFORE[what](module) if first else None
+    calls.tie(module, 7)
+    theirs = theirs or BEFORE[what](module)
+    assert calls.takes_the_short_path(module)
+    assert calls.written() == [(7, True)]
+    del theirs
+
+
+def test_a_tie_goes_with_its_module_or_for_a_later_one(calls: Any) -> None:
+    module = Module()
+    calls.tie(module, 7)
+    calls.tie(module, 8)
+    assert weakref.getweakrefs(module) == [calls.ties[id(module)]]
+    assert calls.takes_the_short_path(module)
+    assert calls.written() == [(8, True)]
+    del module
+    calls.begun.clear()
+    gc.collect()
+    assert calls.ties == {}
+
+
+def test_nothing_of_ours_is_on_a_module(calls: Any) -> None:
+    module, bare = Module(), Module()
+    calls.tie(module, 7)
+    assert vars(module) == vars(bare)
+    assert vars(copy.copy(module)) == vars(bare)
+    assert copy.copy(module).__weakref__ is None
+    assert pickle.dumps(module) == pickle.dumps(bare)
