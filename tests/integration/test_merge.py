@@ -362,7 +362,7 @@ HOSTS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(HOSTS)
 def test_durations_and_nesting_stay_exact_and_the_order_is_right_within_what_is_said(hosts: list[Any]) -> None:
     """Each wall clock is right at one of its pairs and off by its drift at the other. Times in microseconds; the true time is the wall

@@ -34,7 +34,7 @@ def written_run(run: Run, kind: str) -> bytes:
     return out.getvalue()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(CALLS, min_size=1, max_size=3))
 def test_json_equals_the_slow_computation(processes: list[list[tuple[int, str, int, int]]]) -> None:
     with tempfile.TemporaryDirectory() as directory:

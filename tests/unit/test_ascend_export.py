@@ -253,7 +253,7 @@ def overlaps(operators: list[tuple[int, int]], ranges: list[tuple[int, int]]) ->
     return sum(start < begin < end < stop or begin < start < stop < end for start, end in operators for begin, stop in ranges)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 1 << 30), st.integers(-150_000, 150_000))
 def test_the_offset_that_is_found_leaves_no_overlap(seed: int, shift: int) -> None:
     """Random modules with random operators in them, and a trace whose clock is `shift` off."""

@@ -51,7 +51,7 @@ def test_it_is_what_json_reads_however_the_file_is_cut_into_pieces(
     assert as_read(path) == told
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(VALUES, max_size=5), st.dictionaries(st.text(max_size=5).filter(EVENTS.__ne__), VALUES, max_size=4), st.integers(1, 9))
 def test_any_object_is_read_as_json_reads_it(tmp_path: Path, events: list[Any], rest: dict[str, Any], chunk: int) -> None:
     path = tmp_path / "any.json"

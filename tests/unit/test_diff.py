@@ -209,7 +209,7 @@ def test_phases_stand_against_the_same_phase() -> None:
 # -- what the figures are ------------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(EVENTS, EVENTS)
 def test_calls_and_times_are_those_of_the_report(a: Any, b: Any) -> None:
     sides = FakeRecording(a), FakeRecording(b)
@@ -221,7 +221,7 @@ def test_calls_and_times_are_those_of_the_report(a: Any, b: Any) -> None:
             assert sum(getattr(one, name) for one in mine) == sum(getattr(row, name) for row in rows)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(EVENTS, EVENTS)
 def test_turned_round_it_says_the_inverse(a: Any, b: Any) -> None:
     there, back = compared([FakeRecording(a)], [FakeRecording(b)]), compared([FakeRecording(b)], [FakeRecording(a)])
@@ -237,7 +237,7 @@ def test_turned_round_it_says_the_inverse(a: Any, b: Any) -> None:
             assert one.shift.ratio * other.shift.ratio == pytest.approx(1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(EVENTS, st.integers(1, 3))
 def test_a_run_does_not_differ_from_itself(events: Any, processes: int) -> None:
     recordings = [FakeRecording(events, pid=pid) for pid in range(1, processes + 1)]

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from autoinstr.recording.reader import open_run
@@ -43,7 +43,6 @@ def nested(draw: st.DrawFn, thread: int = 1) -> list[Event]:
 
 
 class TestAssembling:
-    @settings(deadline=None)
     @given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
     def test_what_is_embedded_is_the_same_value_and_no_markup(self, value: Any) -> None:
         text = assemble.embedded(value)
@@ -79,7 +78,6 @@ class TestAssembling:
 
 
 class TestTrees:
-    @settings(deadline=None)
     @given(nested())
     def test_figures_of_every_row_and_phase(self, events: list[Event]) -> None:
         data = payload_of(run_of(FakeRecording(events)))
@@ -122,7 +120,6 @@ class TestTrees:
 
 
 class TestPercentiles:
-    @settings(deadline=None)
     @given(st.lists(st.integers(0, 60) | st.integers(0, 1 << 63), min_size=1, max_size=60), st.integers(1, 9))
     def test_of_values_sorted_in_parts_they_are_those_of_all(self, values: list[int], part: int) -> None:
         with pytest.MonkeyPatch.context() as patch:
@@ -134,7 +131,6 @@ class TestPercentiles:
 
 
 class TestComparison:
-    @settings(deadline=None)
     @given(st.lists(st.lists(st.integers(1, 50), min_size=1, max_size=3), min_size=2, max_size=6))
     def test_it_equals_the_means(self, ranks: list[list[int]]) -> None:
         recordings = []
@@ -164,7 +160,6 @@ class TestComparison:
 
 
 class TestSteps:
-    @settings(deadline=None)
     @given(nested(), nested(2))
     def test_outermost_calls_are_those_that_lie_in_no_other(self, first: list[Event], second: list[Event]) -> None:
         found = process_units(FakeRecording([*first, *second]))  # type: ignore[arg-type]
@@ -213,7 +208,6 @@ class TestSteps:
 
 
 class TestExcerpts:
-    @settings(deadline=None)
     @given(nested(), st.lists(st.tuples(st.integers(0, 300), st.integers(0, 200)), min_size=1, max_size=4), st.integers(1, 7))
     @example([Event(1, 1, cls="M")], [(1, 1)], 1)
     def test_every_range_that_overlaps_a_step_is_in_it(self, events: list[Event], steps: list[tuple[int, int]], block: int) -> None:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autoinstr.errors import RecordingError
@@ -79,7 +79,6 @@ def _used() -> int:
     return int.from_bytes(whole()[8 * f.H_USED : 8 * f.H_USED + 8], "little")
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1 << 20))
 def test_cut_off_anywhere(length: int) -> None:
     check_cut(whole()[: length % (len(whole()) + 1)])
@@ -101,7 +100,6 @@ def test_the_longer_the_file_the_more_is_read() -> None:
     assert before == len(CALLS)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1 << 30), st.integers(1, 255))
 def test_one_byte_damaged_anywhere(position: int, change: int) -> None:
     """Nothing crashes; what comes from the undamaged blocks is right; ranges keep their order."""
@@ -135,13 +133,11 @@ def test_much_damaged(seed: int) -> None:
     read(bytes(data))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=20_000))
 def test_noise_is_refused(data: bytes) -> None:
     assert read(data) is None
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=3000), st.integers(0, 1 << 20))
 def test_noise_after_a_good_header(noise: bytes, used: int) -> None:
     header = bytearray(whole()[: f.HEADER_BYTES])

@@ -90,7 +90,7 @@ def slow_outliers(lines: dict[str, FoldedLine], inside: int) -> dict[str, float]
     return dict(found)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.integers(0, 1 << 40), st.integers(1, 6), st.one_of(st.integers(2, 9), st.integers(40, 70)), st.integers(0, 2))
 def test_groups_and_findings(seed: int, ranks: int, layers: int, dense: int) -> None:
     choose = random.Random(seed)

@@ -76,7 +76,7 @@ def written(writer: Any, folder: str) -> bytes:
     return out.getvalue()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RECORDINGS, st.data())
 def test_timelines_show_what_is_left(events: list[Event], data: st.DataObject) -> None:
     entries = [

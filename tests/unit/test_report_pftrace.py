@@ -116,7 +116,7 @@ def found(decoded: Decoded) -> Counter[Any]:
     return Counter((decoded.where(track), name, start, end) for track, name, start, end, _ in decoded.slices)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(RECORDINGS, RECORDINGS, st.integers(1, 6))
 def test_every_range_is_there_with_its_exact_begin_and_end(first: list[Event], second: list[Event], block: int) -> None:
     one, two = FakeRecording(first, block=block, pid=7), FakeRecording(second, block=block, pid=8)
@@ -146,7 +146,7 @@ def nested(draw: st.DrawFn) -> list[Event]:
     return events
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(nested(), st.integers(1, 9))
 def test_nested_calls_stay_on_one_track_at_the_depth_they_ran(events: list[Event], block: int) -> None:
     decoded = decode(FakeRecording(events, block=block))
@@ -234,7 +234,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(st.text(min_size=1, max_size=6), JSON, min_size=1, max_size=4))
 def test_attributes_are_typed_annotations(fields: dict[str, Any]) -> None:
     events = [

@@ -70,7 +70,7 @@ def fast_phases(recording: FakeRecording) -> dict[Any, str | None]:
     return found
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(EVENTS, st.integers(1, 7))
 def test_each_range_has_the_phase_of_the_innermost_one_that_says_it(events: list[Event], block: int) -> None:
     recording = FakeRecording(one_each(events), block=block)
@@ -92,14 +92,14 @@ def sums(recording: FakeRecording, split: bool) -> dict[Any, tuple[int, int, int
     return {key: tuple(value) for key, value in added.items()}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(EVENTS, st.integers(1, 7))
 def test_sums_over_phases_are_the_figures_without_phases(events: list[Event], block: int) -> None:
     recording = FakeRecording(events, block=block)
     assert sums(recording, split=True) == sums(recording, split=False)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(EVENTS)
 def test_durations_need_not_be_kept_for_phases(events: list[Event]) -> None:
     recording = FakeRecording(one_each(events))

@@ -173,7 +173,7 @@ def check_processes(directory: str, durations: bool) -> None:
             assert in_order(lines_below(tree)) == in_order(expected)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(ENTRIES, min_size=1, max_size=2), st.booleans(), st.booleans())
 def test_whole_and_killed_recordings(processes: list[list[Entry]], killed: bool, durations: bool) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -189,7 +189,7 @@ def test_whole_and_killed_recordings(processes: list[list[Entry]], killed: bool,
         check_processes(directory, durations)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ENTRIES.filter(bool), st.one_of(st.integers(f.HEADER_BYTES, 7_000), st.integers(69_000, 76_000)))
 def test_recordings_cut_off_at_any_byte(entries: list[Entry], keep: int) -> None:
     with tempfile.TemporaryDirectory() as directory:

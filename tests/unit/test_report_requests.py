@@ -181,7 +181,7 @@ LIVES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(LIVES, st.randoms(use_true_random=False))
 def test_any_order_of_marks_gives_the_same_rows(lives: list[tuple[str, int, int, int]], shuffled: random.Random) -> None:
     fronts, engines = Notes(), Notes()

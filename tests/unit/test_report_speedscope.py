@@ -70,7 +70,7 @@ def found(loaded: dict[str, Any]) -> Counter[Any]:
     return calls
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(RECORDINGS, RECORDINGS, st.integers(1, 6))
 def test_every_range_is_there_with_its_exact_begin_and_end(first: list[Event], second: list[Event], block: int) -> None:
     one, two = FakeRecording(first, block=block, pid=7), FakeRecording(second, block=block, pid=8)
@@ -89,7 +89,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
 
 
 def test_the_importer_reads_what_was_recorded(read: Read) -> None:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(RECORDINGS, st.integers(1, 6))
     def check(events: list[Event], block: int) -> None:
         recording = FakeRecording(events, block=block)

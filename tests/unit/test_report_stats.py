@@ -36,14 +36,14 @@ def fast(recording: FakeRecording) -> dict[tuple[Any, ...], dict[str, int]]:
     return figures
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(EVENTS, st.integers(1, 7))
 def test_nested_recursive_and_overlapping_ranges_add_up_as_the_slow_computation_says(events: list[Event], block: int) -> None:
     recording = FakeRecording(events, block=block)
     assert fast(recording) == slow(recording.events)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(EVENTS)
 def test_totals_are_the_same_when_durations_are_not_kept(events: list[Event]) -> None:
     recording = FakeRecording(events)
@@ -96,7 +96,6 @@ def test_what_was_read_before_an_error_is_kept_and_the_error_is_named() -> None:
     assert recording.problems == ["torn"]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=300), st.integers(1, 100))
 def test_nearest_rank_is_the_smallest_value_that_covers_the_percentage(values: list[int], percent: int) -> None:
     ordered = sorted(values)

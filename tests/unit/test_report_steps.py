@@ -223,7 +223,7 @@ def slow_rows(engine: list[Entry], workers: list[list[Entry]]) -> list[dict[str,
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 1 << 40), st.integers(1, 25), st.integers(1, 3), st.booleans())
 def test_overlapping_repeated_and_half_seen_steps_equal_the_slow_computation(seed: int, count: int, ranks: int, killed: bool) -> None:
     choose = random.Random(seed)

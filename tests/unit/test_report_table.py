@@ -6,7 +6,7 @@ import io
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autoinstr.report import table, text
@@ -218,7 +218,6 @@ def test_a_whole_run_fits_the_screen_modules_first(functions: int, layers: int) 
     assert sum(line.startswith(("EngineCore.", "MainProcess.")) for line in everything) == 3 * functions
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.text(max_size=12), st.text(max_size=12), st.text(max_size=12)), min_size=1, max_size=6),
     st.sampled_from(["utf-8", "ascii", "latin-1"]),
@@ -261,7 +260,6 @@ def test_durations(ns: float, shown: str) -> None:
     assert text.duration(ns) == shown
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("ab", min_size=1, max_size=30), min_size=1, max_size=8), st.integers(40, 120))
 def test_pieces_are_packed_into_lines_that_fit(pieces: list[str], columns: int) -> None:
     lines = text.packed("label", pieces, columns)

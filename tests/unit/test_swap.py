@@ -7,7 +7,7 @@ import types
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autoinstr.instrument.swap import Swap
@@ -115,7 +115,6 @@ def test_no_order_of_stores_shows_a_wrapper_that_dynamo_does_not_know(monkeypatc
     assert seen == [True] * 6
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(["put", "take out", "patch", "restore"]), max_size=20))
 def test_never_over_somebody_elses(steps: list[str]) -> None:
     """Whatever the order, what others put there stays until they take it away, and torch's own function is back once all are gone."""
