@@ -258,10 +258,11 @@ class RecordingWriter:
             start = offset // 8 + _BODY
             body = self.words[start : (offset + size) // 8]
             if self.words[offset // 8] == f.block_mark(f.KIND_RANGES):
-                flat = body[: 3 * f.records_in(size)].tolist()
-                if any(name and not end for name, end in zip(flat[::3], flat[2::3])):
+                records = 3 * f.records_in(size)
+                names, ends = body[0:records:3].tolist(), body[2:records:3].tolist()
+                if 0 in ends and any(name and not end for name, end in zip(names, ends)):
                     continue
-                lost = sum(1 for name in flat[::3] if name)
+                lost = len(names) - names.count(0)
             else:
                 lost = 0
             try:
