@@ -32,7 +32,7 @@ def run(spec, entry, package=False):
     on = boot(entry)
     if package:
         entry = os.path.dirname(entry)
-    was_first = on and first_in_pythonpath(entry)
+    path = entries_of_pythonpath() if on else []
     ours = sys.modules.pop("sitecustomize", None)
     before = sys.path[:]
     sys.path[:] = [path for path in before if path.rstrip("/") != entry]
@@ -49,8 +49,7 @@ def run(spec, entry, package=False):
     finally:
         if package:
             put_back(entry, before)
-        if was_first and not first_in_pythonpath(entry):
-            pin(entry)
+        stay_ahead(entry, path)
 
 
 def imported_by_an_agent():
@@ -123,15 +122,26 @@ def entries_of_pythonpath():
     return value.split(os.pathsep) if value else []
 
 
-def first_in_pythonpath(entry):
-    entries = entries_of_pythonpath()
-    return bool(entries) and os.path.abspath(entries[0]) == entry
+def stay_ahead(entry, before):
+    """For children, puts our entry ahead again of those in PYTHONPATH that it was ahead of; of all if it was first. OpenTelemetry moves its
+    own to the front, and does not run the next sitecustomize."""
+    at = place(entry, before)
+    if at is None:
+        return
+    now = entries_of_pythonpath()
+    here = place(entry, now)
+    if here is None and at > 0:
+        return
+    overtaken = [number for number, path in enumerate(now[:here]) if at == 0 or path in before[at + 1 :]]
+    if overtaken or here is None:
+        if here is not None:
+            del now[here]
+        now.insert(overtaken[0] if overtaken else 0, entry)
+        os.environ["PYTHONPATH"] = os.pathsep.join(now)
 
 
-def pin(entry):
-    """Puts our entry first again for children: OpenTelemetry moves its own ahead, and does not run the next sitecustomize."""
-    others = [path for path in entries_of_pythonpath() if os.path.abspath(path) != entry]
-    os.environ["PYTHONPATH"] = os.pathsep.join([entry] + others)
+def place(entry, entries):
+    return next((number for number, path in enumerate(entries) if os.path.abspath(path) == entry), None)
 
 
 if __name__ == "sitecustomize":

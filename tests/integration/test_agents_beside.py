@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,8 @@ def states(peer: Python, names: str) -> list[dict[str, bool]]:
     without: list[dict[str, bool]] = json.loads(native.stdout)
     for with_us, alone in zip(shown, without):
         assert {**with_us, "ours": False} == alone, "the others must be on or off as without us"
-    assert all(without[0][name] for name in names.split()[:2] if name in FOLDERS), "the other agent never ran, so this shows nothing"
+    reached = names.partition("opentelemetry")[0].split() + ["opentelemetry"] * ("opentelemetry" in names)  # it runs no next one
+    assert all(without[0][name] for name in reached if name in FOLDERS), "the other agent never ran, so this shows nothing"
     return shown
 
 
@@ -83,6 +85,13 @@ def states(peer: Python, names: str) -> list[dict[str, bool]]:
 )
 def test_ours_is_on_in_parent_and_child(peer: Python, names: str) -> None:
     assert [state["ours"] for state in states(peer, names)] == [True, True]
+
+
+@pytest.mark.parametrize("names", list(permutations(("ours", "opentelemetry", "ddtrace"))), ids=" ".join)
+def test_all_orders_at_once(peer: Python, names: tuple[str, ...]) -> None:
+    """Ours is on unless OpenTelemetry, which runs nobody behind it, comes first; theirs are as without us."""
+    on = names.index("ours") < names.index("opentelemetry")
+    assert [state["ours"] for state in states(peer, " ".join((*names, "user")))] == [on, on]
 
 
 def test_behind_opentelemetry_only_the_pth_helps(peer: Python) -> None:
