@@ -74,8 +74,8 @@ def soaked(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Soaked:
                 time.sleep(EVERY_S)
                 for role, pid in pids.items():
                     samples[role].append(process_of(pid))
-            off = time.perf_counter_ns()
             control(place, "off")
+            off = time.perf_counter_ns()
             time.sleep(5)
             on = time.perf_counter_ns()
             control(place, "on")
@@ -93,7 +93,8 @@ def soaked(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Soaked:
     traces = list((place.out / "profile").glob("*.pt.trace.json*"))
     soaked = Soaked(samples, sum(answered), statuses, {one.role: one for one in run.recordings}, ended, (off, on), traces)
     for role, its in samples.items():
-        print(json.dumps({"role": role, "requests": soaked.requests, "first": its[len(its) // 6], "last": its[-1]}))
+        memory = [one["memory_kb"] for one in its[:: max(1, len(its) // 12)]]
+        print(json.dumps({"role": role, "requests": soaked.requests, "first": its[len(its) // 6], "last": its[-1], "memory_kb": memory}))
     return soaked
 
 
