@@ -17,12 +17,15 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks import counted
 from benchmarks.contenders import GATE, REPO
+from benchmarks.counted import CALLS, RUNS
 
 COMMITTED = Path(__file__).with_name("instructions.json")
 LIBRARY = REPO / ".cache" / "bench-valgrind.so"
 TOLERANCE = 0.05
+# What anything does at start-up moves the entries of the method cache, and those that meet cost up to 6 % more: the least of these layouts
+# counts.
+LAYOUTS = (0, 7, 61)
 # mode -> (what is called, AUTOINSTR_* options; None: the agent is not there)
 MODES: dict[str, tuple[str, dict[str, str] | None]] = {
     "torch alone": ("module", None),
@@ -52,7 +55,9 @@ def main() -> int:
     key = subprocess.run([python, "-c", _KEY], capture_output=True, text=True, check=True).stdout.strip()
     committed: dict[str, dict[str, int]] = json.loads(COMMITTED.read_text())
     with ThreadPoolExecutor(2) as pool:
-        counts = dict(zip(MODES, pool.map(lambda mode: count(python, *MODES[mode]), MODES)))
+        cases = [(mode, layout) for mode in MODES for layout in LAYOUTS]
+        counted = list(zip(cases, pool.map(lambda case: count(python, *MODES[case[0]], case[1]), cases)))
+    counts = {mode: min(number for (its, _), number in counted if its == mode) for mode in MODES}
     print(key)
     lines, worse = compare(counts, committed.get(key, {}))
     print(*lines, sep="\n")
@@ -83,7 +88,7 @@ def compare(counts: dict[str, int], committed: dict[str, int]) -> tuple[list[str
     return lines, worse
 
 
-def count(python: str, what: str, options: dict[str, str] | None) -> int:
+def count(python: str, what: str, options: dict[str, str] | None, layout: int) -> int:
     """Instructions a call."""
     with tempfile.TemporaryDirectory(prefix="autoinstr-count-") as folder:
         # Nothing of the caller's environment: its size moves the stack, and hashes of text move dictionaries.
@@ -93,12 +98,12 @@ def count(python: str, what: str, options: dict[str, str] | None) -> int:
             environ.update(AUTOINSTR="1", AUTOINSTR_MAX_MB="64", AUTOINSTR_TARGETS="none", PYTHONPATH=GATE)
             environ.update((f"AUTOINSTR_{name}", value) for name, value in options.items())
         tool = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/counts"]
-        command = [*tool, python, "-m", "benchmarks.counted", str(LIBRARY), what]
+        command = [*tool, python, "-m", "benchmarks.counted", str(LIBRARY), what, str(layout)]
         done = subprocess.run(command, env=environ, cwd=REPO, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"bench-check: {' '.join(command)} failed with status {done.returncode}\n{done.stderr[-2000:]}")
         first, second = (_total(Path(folder, f"counts.{number}")) for number in (1, 2))
-    return round((second - first) / (counted.RUNS * counted.CALLS[what]))
+    return round((second - first) / (RUNS * CALLS[what]))
 
 
 def _total(dump: Path) -> int:
