@@ -130,7 +130,7 @@ def main() -> None:
         program(*arguments.program)
         return
     found = {what: series(what, numbers, arguments.repeats) for what, numbers in GROWING.items()}
-    panels = [chart.Panel(what, "ns of processor time a call", GROWING[what], _of({name: found[what][name] for name in ("recorded", "torch alone")}, lambda one: one["ns"])) for what in GROWING]
+    panels = [chart.Panel(what, "ns of processor time a call", GROWING[what], _of(found[what], lambda one: one["ns"])) for what in GROWING]
     panels += [chart.Panel(what, unit, GROWING[what], {"the agent's": figure(what, found[what])}) for what, unit, figure in MEMORY]
     arguments.svg.write_text(chart.lines("Cost and memory as numbers grow", panels), encoding="utf-8")
     if arguments.json:
@@ -138,7 +138,7 @@ def main() -> None:
 
 
 def _of(found: dict[str, list[dict[str, Any]]], value: Callable[[dict[str, Any]], float]) -> dict[str, list[float]]:
-    return {name: [value(one) for one in points] for name, points in found.items()}
+    return {name: [value(one) for one in points] for name, points in reversed(found.items())}  # ours first, in its colour
 
 
 def _each(what: str, found: dict[str, list[dict[str, Any]]], key: str) -> list[float]:
