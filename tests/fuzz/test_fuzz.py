@@ -97,7 +97,7 @@ def test_atheris_finds_nothing(name: str, tmp_path: Path) -> None:
         (found / "whole").write_bytes(_whole())
     limits = [f"-max_total_time={SECONDS}", "-timeout=10", "-rss_limit_mb=1024", "-max_len=20000", f"-artifact_prefix={tmp_path}/"]
     done = subprocess.run(
-        [python, "-m", "tests.fuzz.with_atheris", name, *limits, found, seeds],
+        [python, "-m", "tests.fuzz.with_atheris", name, *limits, found, *([seeds] if seeds.is_dir() else [])],
         cwd=tmp_path,
         env=clean_environment(PYTHONPATH=str(REPO)),
         capture_output=True,

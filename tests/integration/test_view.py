@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.report.view.server import MOST_CONNECTIONS
+from autoinstr.report.view.server import MOST_CONNECTIONS, Server
 from tests.conftest import REPO, clean_environment
 from tests.recordings import make_recording
 from tests.viewing import View, viewing
@@ -312,3 +312,16 @@ def test_viztracer_is_not_imported() -> None:
         text=True,
     )
     assert done.stdout.split() == ["False", "True"], done.stderr
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_connection_that_was_closed_at_the_end_is_no_error(closed: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Seen once under load: the signal came while the connection's thread started."""
+    with Server(0, {}) as server, socket.socket() as request:
+        if closed:
+            request.close()
+        try:
+            raise OSError(9, "Bad file descriptor")
+        except OSError:
+            server.handle_error(request, None)
+    assert capsys.readouterr().err == ("" if closed else "autoinstr: [Errno 9] Bad file descriptor\n")

@@ -115,9 +115,10 @@ class Server(ThreadingHTTPServer):
             return self._launches.pop(code, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A line, not a traceback; nothing for a browser that went away."""
+        """A line, not a traceback; nothing for a browser that went away, or where the end came while the connection began and closed it."""
         error = sys.exc_info()[1]
-        if not isinstance(error, (ConnectionError, TimeoutError)) and sys.stderr is not None:
+        gone = isinstance(error, (ConnectionError, TimeoutError)) or request.fileno() == -1
+        if not gone and sys.stderr is not None:
             print(f"autoinstr: {error or type(error).__name__}", file=sys.stderr)
 
 
