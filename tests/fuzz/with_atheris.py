@@ -6,7 +6,8 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["autoinstr"]):
+# atheris 2.3.0 rewrites the loop in redact_text so that CPython 3.11 crashes in it; without atheris the same input is fine.
+with atheris.instrument_imports(include=["autoinstr"], exclude=["autoinstr.redaction"]):
     from tests.fuzz.entries import check
 
 
