@@ -52,7 +52,7 @@ def measure(connection: sqlite3.Connection, base_ns: int, domain: int) -> Alignm
         for at in range(0, ranges, step):
             query = f"SELECT startNs - ?, endNs - ? FROM MSTX_EVENTS WHERE {where} AND globalTid = ? ORDER BY startNs LIMIT ? OFFSET ?"
             piece: list[Interval] = connection.execute(query, (base_ns, base_ns, domain, thread, SAMPLE, at)).fetchall()
-            first, last = piece[0][0] - FARTHEST_NS, piece[-1][0] + FARTHEST_NS
+            first, last = piece[0][0] - FARTHEST_NS, max(end for _, end in piece) + FARTHEST_NS
             query = f"SELECT startNs, endNs FROM {OPERATORS} WHERE tid = ? AND role != ? AND startNs BETWEEN ? AND ? LIMIT ?"
             operators: list[Interval] = connection.execute(query, (tid, ANNOTATION, first, last, MOST_OPERATORS)).fetchall()
             operators_seen, ranges_seen = operators_seen + len(operators), ranges_seen + len(piece)
