@@ -29,7 +29,7 @@ def _text(x: float, y: float, text: str, cls: str = "", anchor: str = "start") -
 
 def bars(title: str, note: str, rows: Sequence[tuple[str, float, str, bool]], least: float) -> str:
     """A bar for each row (name, value, words beside the bar, ours). The axis begins at `least`; what is below is shown as nothing."""
-    left, right, line, top = 400, 860, 24, 56
+    left, right, line, top = 400, 850, 24, 56
     most = max([value for _, value, _, _ in rows], default=1)
     width = (right - left) / math.log10(max(most, least * 10) / least)
     body = [_text(16, 26, title, "title"), _text(16, 44, note, "soft")]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
+
+_Result = TypeVar("_Result")
 
 LEAVES = 240
 LAYERS = 24
@@ -115,8 +117,8 @@ def vllm(torch: Any) -> tuple[Any, Callable[[], object]]:
     return model, lambda: engine.generate(prompts, sampling, use_tqdm=False)
 
 
-def calls_of(torch: Any, run: Callable[[], object]) -> int:
-    """Module calls of one run."""
+def calls_of(torch: Any, run: Callable[[], _Result]) -> tuple[int, _Result]:
+    """Module calls of one run, and what it gave."""
     count = 0
 
     def note(module: Any, arguments: Any) -> None:
@@ -125,7 +127,7 @@ def calls_of(torch: Any, run: Callable[[], object]) -> int:
 
     handle = torch.nn.modules.module.register_module_forward_pre_hook(note)
     try:
-        run()
+        result = run()
     finally:
         handle.remove()
-    return count
+    return count, result

@@ -32,7 +32,7 @@ def run(spec, entry, package=False):
     on = boot(entry)
     if package:
         entry = os.path.dirname(entry)
-    path = entries_of_pythonpath() if on else []
+    pythonpath = entries_of_pythonpath() if on else []  # (`path` would be the loop's below on Python 2)
     ours = sys.modules.pop("sitecustomize", None)
     before = sys.path[:]
     sys.path[:] = [path for path in before if path.rstrip("/") != entry]
@@ -49,7 +49,7 @@ def run(spec, entry, package=False):
     finally:
         if package:
             put_back(entry, before)
-        stay_ahead(entry, path)
+        stay_ahead(entry, pythonpath)
 
 
 def imported_by_an_agent():

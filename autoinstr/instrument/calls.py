@@ -11,7 +11,6 @@ from autoinstr.instrument.callers import Callers
 from autoinstr.instrument.overrides import Overrides
 from autoinstr.instrument.plans import Plans
 from autoinstr.instrument.swap import Swap
-from autoinstr.instrument.ties import MessageTie, NumberTie
 
 if TYPE_CHECKING:
     from types import FunctionType, ModuleType
@@ -60,7 +59,7 @@ class ModuleCalls:
         if known:
             line = eligible.forward_line(torch_module)
             tracing = sys.modules["torch.jit._trace"]
-            self._usual = modules.short_call(torch_module, tracing, line, NumberTie, self.plans.numbers, local, begin)
+            self._usual = modules.short_call(torch_module, tracing, line, self.plans.numbers, local, begin)
         for function in (self._usual, self._counting, *(() if self._long is self._usual else (self._long,))):
             self._made(function)
 
@@ -75,7 +74,7 @@ class ModuleCalls:
             line = eligible.forward_line(self._torch_module)
             tracing = sys.modules["torch.jit._trace"]
             function = modules.emitting_call(
-                self._torch_module, tracing, line, MessageTie, self.plans.messages, self.plans.begin, live, self._failed
+                self._torch_module, tracing, line, self.plans.messages, self.plans.begin, live, self._failed
             )
             self._emitting[id(live)] = function
             self._made(function)

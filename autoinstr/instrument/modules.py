@@ -17,13 +17,13 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.instrument.frames import as_frame_of
+from autoinstr.instrument.ties import MessageTie, NumberTie
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from autoinstr.emitters.live import Live
     from autoinstr.emitters.recorder import Begun
-    from autoinstr.instrument.ties import MessageTie, NumberTie
 
 # Stand-ins: as globals of torch's module, which the functions below get, these are torch's own tables.
 _global_backward_pre_hooks: dict[int, Any] = {}
@@ -36,7 +36,6 @@ def short_call(
     torch_module: ModuleType,
     tracing: ModuleType,
     line: int,
-    kind: type[NumberTie],
     ties: dict[int, NumberTie],
     local: Any,
     begin: Callable[[Any], Begun],
@@ -44,11 +43,11 @@ def short_call(
     """The wrapper for a torch whose calling code is known: inlines `_wrapped_call_impl`, and goes straight to `forward` where nothing lies
     between.
 
-    `tracing` is torch.jit._trace, `kind` what the ties of modules are, `ties` leads to them by id(module), `local.slots` holds the thread's
-    next record and words (RecordingWriter.slots); whatever is missing, `begin` supplies. A dropped module goes to `forward` at once. While
-    the agent is off, there are no ties and `begin` records nothing.
+    `tracing` is torch.jit._trace, `ties` leads to those of modules by id(module), `local.slots` holds the thread's next record and words
+    (RecordingWriter.slots); whatever is missing, `begin` supplies. A dropped module goes to `forward` at once. While the agent is off,
+    there are no ties and `begin` records nothing.
     """
-    clock = time.perf_counter_ns
+    clock, kind = time.perf_counter_ns, NumberTie
     absent = object()
 
     def call(self: Any, x: Any = absent, y: Any = absent, z: Any = absent, /, *args: Any, **kwargs: Any) -> Any:
@@ -116,7 +115,6 @@ def emitting_call(
     torch_module: ModuleType,
     tracing: ModuleType,
     line: int,
-    kind: type[MessageTie],
     ties: dict[int, MessageTie],
     begin: Callable[[Any], Begun],
     live: Live,
@@ -125,7 +123,7 @@ def emitting_call(
     """As short_call, for one emitter alone: ties have messages, and the thread must be in an outermost call that has the domain (`begin`
     sees to that). A dropped module goes to `forward` at once."""
     start, end, domain = live.start, live.end, live.domain
-    clock, ident, absent = time.perf_counter_ns, _thread.get_ident, object()
+    clock, ident, absent, kind = time.perf_counter_ns, _thread.get_ident, object(), MessageTie
     owner, era = 0, object()
 
     def own(thread: int) -> None:

@@ -6,17 +6,16 @@ Ties, `Plans.numbers` and `Plans.messages` are read by the hot paths without a l
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Protocol
+from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol
 
 from autoinstr.containment import raised_by_a_signal_handler
 from autoinstr.instrument import dynamo
-from autoinstr.instrument.ties import MessageTie, NumberTie, tie
+from autoinstr.instrument.ties import MessageTie, NumberTie, Tie, tie
 from autoinstr.names import ModuleName, Namer
 
 if TYPE_CHECKING:
     from autoinstr.emitters.recorder import Begun
     from autoinstr.filters import Filter
-    from autoinstr.instrument.ties import Tie
 
 
 class Output(Protocol):
@@ -27,6 +26,9 @@ class Output(Protocol):
 
     def begin_module(self, name: Any) -> Begun | None:
         """A module's range begins in this thread; None where there is none."""
+
+
+_Now = tuple[Optional[Output], type[Tie], dict[int, Any]]
 
 
 class Plans:
@@ -76,11 +78,11 @@ class Plans:
         self._turn(None, numbered=True)
 
     def _turn(self, output: Output | None, numbered: bool) -> None:
-        """The output that is on, and the kind of its ties, are replaced as one. A thread may be in the middle of a call: a tie is of this
-        output if that is on after the look at it."""
+        """The output that is on, the kind of its ties and the table that leads to them are replaced as one. A thread may be in the middle
+        of a call: a tie is of this output if that is on after the look at it."""
         self.numbers.clear()
         self.messages.clear()
-        self._now: tuple[Output | None, bool] = (output, numbered)
+        self._now: _Now = (output, NumberTie, self.numbers) if numbered else (output, MessageTie, self.messages)
 
     def on(self, output: Output, numbered: bool) -> None:
         """From now on calls go to `output`; `numbered`: it is the recorder alone."""
@@ -94,9 +96,9 @@ class Plans:
 
     def reset_in_child(self) -> None:
         """After fork: nothing of the parent's numbers is valid here, and its lock may be held by a thread that does not exist."""
-        output, numbered = self._now
+        output, kind, _ = self._now
         self._reset()
-        self._turn(output, numbered)
+        self._turn(output, kind is NumberTie)
 
     def decisions(self) -> dict[tuple[str, str], tuple[bool, str]]:
         """Path and class of every named module -> (kept, reason), for `autoinstr doctor`."""
@@ -111,11 +113,10 @@ class Plans:
 
     def _begin_own(self, module: Any) -> Begun:
         try:
-            output, numbered = now = self._now
+            output, _, ties = now = self._now
             if output is None:
                 return self._nowhere
-            ties: dict[int, Any] = self.numbers if numbered else self.messages
-            its: Tie | None = ties.get(id(module))
+            its = ties.get(id(module))
             if its is None or its() is not module or its.of is not type(module):
                 its = self._tie(module, now)
             if its is None or not its.name or self._now is not now:
@@ -127,22 +128,21 @@ class Plans:
             self._failed(error)
             return self._nowhere
 
-    def _tie(self, module: Any, now: tuple[Output | None, bool]) -> Tie | None:
+    def _tie(self, module: Any, now: _Now) -> Tie | None:
         """None where something else is on by now."""
         callers = self._callers(module)
         with self._lock:
             if self._now is not now:
                 return None
             if self._changed(now[0]):
-                self.numbers.clear()
-                self.messages.clear()
+                now[2].clear()
             name, others = self._namer.name(module, callers)
             for other, its_name in others:
                 self._make(other, its_name)
             return self._make(module, name)
 
     def _make(self, module: Any, name: ModuleName) -> Tie:
-        output, numbered = self._now
+        output, kind, ties = self._now
         assert output is not None
         cls = type(module)
         plain = self._plain.get(cls)
@@ -154,7 +154,4 @@ class Plans:
         if not decision.keep and (name.cls, decision.reason) not in self._dropped:
             self._dropped.add((name.cls, decision.reason))
             self._left_out(name, decision.reason)
-        its_name = output.name_module(name) if decision.keep else 0
-        if numbered:
-            return tie(NumberTie, self.numbers, module, its_name, plain)
-        return tie(MessageTie, self.messages, module, its_name, plain)
+        return tie(kind, ties, module, output.name_module(name) if decision.keep else 0, plain)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import weakref
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 
 class Tie(weakref.ReferenceType[Any]):
@@ -37,10 +37,7 @@ class MessageTie(Tie):
     __slots__ = ()
 
 
-_AnyTie = TypeVar("_AnyTie", bound=Tie)
-
-
-def tie(kind: type[_AnyTie], ties: dict[int, _AnyTie], module: Any, name: Any, plain: bool) -> _AnyTie:
+def tie(kind: type[Tie], ties: dict[int, Any], module: Any, name: Any, plain: bool) -> Tie:
     """A new tie of `module`, put into `ties`, which it leaves when the module dies, by a function of C (names.py): the id may be another's
     then. The one before it goes. TypeError where the module cannot be referred to weakly."""
     key = id(module)

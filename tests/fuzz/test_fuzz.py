@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import REPO, clean_environment
@@ -20,7 +20,7 @@ from tests.recordings import make_recording
 
 CORPUS = Path(__file__).parent / "corpus"
 SECONDS = 120  # of atheris, for each kind of input
-QUICK = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=60)
 
 WORDS = st.text(st.sampled_from("layers.*?[]-0123,=:;\\#!re class depth path exclude include mstx on off \"'é\x00\n"), max_size=60)
 VALUES = st.recursive(

@@ -60,6 +60,15 @@ def test_chaining(versioned: tuple[str, Python], tmp_path: Path, case: str) -> N
         assert (ours.returncode, ours.stdout, "".join(lines)) == (native.returncode, native.stdout, native.stderr), gate
 
 
+def test_pythonpath_stays_what_it_is(versioned: tuple[str, Python]) -> None:
+    """Run from our own folder: Python 2 keeps a list's loop variable, which was taken for PYTHONPATH once."""
+    _, python = versioned
+    program = "import os; print(os.environ['PYTHONPATH'])"
+    here = Python(python.executable, GATE)
+    for path in ((Path("/"), GATE), (GATE, Path("/"))):
+        assert here.run("-B", "-c", program, path=path, on=None).stdout == ":".join(map(str, path)) + "\n"
+
+
 def test_left_alone(versioned: tuple[str, Python]) -> None:
     """Python 3.9 has no sys.orig_argv: the command line comes from /proc there."""
     version, python = versioned
