@@ -19,7 +19,7 @@ from benchmarks.contenders import GROUPS, PROFILED, REPO
 
 CACHE = REPO / ".cache"
 # processes of each contender, rounds in each
-FULL = {"leaf": (3, 25), "step": (2, 20), "vllm": (1, 8)}
+FULL = {"leaf": (3, 25), "step": (2, 20), "vllm": (3, 8)}
 QUICK = {"leaf": (1, 20)}
 STARTS = {"pass": 60, "import torch": 6}
 WEIGHED_CALLS = 200_000

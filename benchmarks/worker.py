@@ -39,8 +39,8 @@ def main() -> None:
             say(calls=1)
             _serve_floor(once, say)
             os._exit(0)
-        warm_up, (root, run) = work.calls_of(torch, lambda: getattr(work, name)(torch))  # vLLM runs its model while it starts
-        calls, _ = work.calls_of(torch, run)
+        root, run = getattr(work, name)(torch)
+        calls = work.calls_of(torch, root, run)
         ours = getattr(rivals, rival)(torch, root) if rival else rivals.Rival()
     except Exception as error:
         say(cannot=f"{type(error).__name__}: {error}")
@@ -65,7 +65,7 @@ def main() -> None:
         ours.after()
         made += 1 + values.pop("runs")
         say(**values)
-    say(made=made * calls + warm_up)
+    say(made=made * calls)
     if "BENCH_PROFILED" in os.environ:
         os._exit(0)  # a profile that nobody wants would be analysed first
 
