@@ -198,6 +198,7 @@ class Session:
         about = {"emitter": emitter, "name": name, "domain": config.domain, "options": options}
         writer = open_in(folder, {**self.identity.header(), **about}, max_bytes=config.max_mb << 20, full=config.full, mode=config.mode)
         writer.on_full = self._recording_full
+        writer.on_removed = self._recording_removed
         process.at_exit(self.close)
         return writer
 
@@ -209,6 +210,11 @@ class Session:
             max_mb=self.config.max_mb,
             full=self.config.full,
         )
+
+    def _recording_removed(self) -> str:
+        folder = rundir.make(self.config.out, self.config.mode)
+        log.once("removed", "warning", "the recording was removed; all of it is written again", folder=folder)
+        return folder
 
     def _recorder_failed(self, error: BaseException) -> None:
         log.once("recorder", "error", "recording is off", out=self.config.out, error=str(error) or type(error).__name__)

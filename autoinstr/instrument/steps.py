@@ -90,7 +90,9 @@ def optimizer_exists() -> bool:
     return module is not None and any(issubclass(type(one), module.Optimizer) for one in gc.get_objects())
 
 
-def counting_call(original: FunctionType, local: Any, begin: Callable[[Any], Begun], outermost_ended: Callable[[], None]) -> FunctionType:
+def counting_call(
+    original: FunctionType, local: Any, begin: Callable[[Any], Begun], nowhere: Begun, outermost_ended: Callable[[], None]
+) -> FunctionType:
     """A wrapper around torch's own function that also tells when an outermost call has ended; used only while a window is open or to
     come."""
     clock = time.perf_counter_ns
@@ -98,7 +100,10 @@ def counting_call(original: FunctionType, local: Any, begin: Callable[[Any], Beg
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         depth = getattr(local, "depth", 0)
         local.depth = depth + 1
-        name, words, i, j, k = begin(self)
+        try:
+            name, words, i, j, k = begin(self)
+        except RecursionError:  # as in modules.py
+            name, words, i, j, k = nowhere
         try:
             words[i] = name
             words[j] = clock()
@@ -107,6 +112,9 @@ def counting_call(original: FunctionType, local: Any, begin: Callable[[Any], Beg
             words[k] = clock()
             local.depth = depth
             if not depth:
-                outermost_ended()
+                try:
+                    outermost_ended()
+                except RecursionError:
+                    pass  # a step that is not counted
 
     return dress(call, original)

@@ -11,6 +11,7 @@ import ctypes
 import errno
 import mmap
 import os
+from typing import Any, Callable
 
 _PROT_NONE = 0
 _PROT_RW = mmap.PROT_READ | mmap.PROT_WRITE
@@ -21,10 +22,13 @@ _FAILED = ctypes.c_void_p(-1).value
 _NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 _ZEROS = bytes(1 << 16)
 
-_libc = ctypes.CDLL(None, use_errno=True)
+# No other thread may store while a file is exchanged for another: PyDLL keeps the GIL.
+_libc = ctypes.PyDLL(None, use_errno=True)
 _mmap = _libc.mmap
 _mmap.restype = ctypes.c_void_p
 _mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64]
+_munmap = _libc.munmap
+_munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 
 
 def _map(address: int | None, length: int, protection: int, flags: int, fd: int, offset: int) -> int:
@@ -38,11 +42,12 @@ def _map(address: int | None, length: int, protection: int, flags: int, fd: int,
 class Mapping:
     """`words` is the file as a memoryview of unsigned 64-bit words; only the first `allocated` bytes may be touched."""
 
-    def __init__(self, fd: int, max_bytes: int) -> None:
-        """Reserve up to `max_bytes` of address space (less where the process may not have so much). OSError if none can be had."""
-        self.fd = fd
+    def __init__(self, descriptor: Callable[[], int], max_bytes: int) -> None:
+        """Reserve up to `max_bytes` of address space; where the process may not have as much as it likes (RLIMIT_AS), a sixteenth of
+        what is left. `descriptor` gives one of the file. OSError if nothing can be had."""
+        self.descriptor = descriptor
         self.allocated = 0
-        size = -(-max_bytes // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
+        size = -(-min(max_bytes, max(_room() >> 4, 1 << 20)) // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY
         while True:
             try:
                 self._base = _map(None, size, _PROT_NONE, _ANONYMOUS, -1, 0)
@@ -63,15 +68,45 @@ class Mapping:
         end = start + min(-(-length // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY, self.size - start)
         if end <= start:
             raise OSError(errno.EFBIG, "the recording has reached its largest size")
-        _allocate(self.fd, start, end - start)
-        _map(self._base + start, end - start, _PROT_RW, mmap.MAP_SHARED | _MAP_FIXED, self.fd, start)
+        fd = self.descriptor()
+        _allocate(fd, start, end - start)
+        _map(self._base + start, end - start, _PROT_RW, mmap.MAP_SHARED | _MAP_FIXED, fd, start)
         if self.allocated < end:
             self.allocated = end
+
+    def move(self, descriptor: Callable[[], int]) -> None:
+        """From here on stores go to another file, empty until now, which has all that the old one has. OSError; then all is as before."""
+        length, fd = self.allocated, descriptor()
+        _allocate(fd, 0, length)
+        elsewhere = _map(None, length, _PROT_RW, mmap.MAP_SHARED, fd, 0)
+        try:
+            copy = memoryview((ctypes.c_char * length).from_address(elsewhere)).cast("B")
+            old = self.words.cast("B")[:length]
+            copy[:] = old
+            _map(self._base, length, _PROT_RW, mmap.MAP_SHARED | _MAP_FIXED, fd, 0)
+        finally:
+            _munmap(elsewhere, length)
+        self.descriptor = descriptor
 
     def replace_with_private_memory(self) -> None:
         """In a forked child: the same addresses, but memory of its own, so that a call begun before the fork ends without touching the
         parent's file."""
         _map(self._base, self.size, _PROT_RW, _ANONYMOUS | _MAP_FIXED, -1, 0)
+
+
+def _room() -> int:
+    """Bytes of address space that the process may still have."""
+    resource: Any
+    try:
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit == resource.RLIM_INFINITY:
+            return 1 << 62
+        with open("/proc/self/statm", "rb") as statm:
+            return max(0, int(limit) - int(statm.read().split()[0]) * mmap.PAGESIZE)
+    except (ImportError, OSError, ValueError):  # not Linux: the kernel says no where it must
+        return 1 << 62
 
 
 def _allocate(fd: int, offset: int, length: int) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Callable
 
 from autoinstr.recording import format as f
 from autoinstr.recording.mapping import Mapping
+from autoinstr.recording.ownfile import OwnFile
 
 Slot = tuple[int, int, int]
 Slots = tuple[Callable[[], Slot], "memoryview[int]"]
@@ -51,16 +52,18 @@ class _Texts:
 
 
 class RecordingWriter:
-    """One open recording. `on_full` is called once, when the first record is dropped."""
+    """One open recording. `on_full` is called once, when the first record is dropped; `on_removed` whenever the file has been removed, and
+    gives the folder to write it to again (OSError)."""
 
     def __init__(self, path: str, header: dict[str, Any], *, max_bytes: int, full: str = "stop", mode: int = 0o600) -> None:
         """Create `path` (it must not exist) and write `header` as its first definition.
 
         `max_bytes` bounds the file, `full` is "stop" or "ring", `mode` the file mode. Raises OSError; then no file is left behind.
         """
-        self.path = path
         self.full = full
         self.on_full: Callable[[], None] | None = None
+        self.on_removed: Callable[[], str] | None = None
+        self._mode = mode
         self._lock = threading.RLock()
         self._used = f.HEADER_BYTES
         self._sequence = 0
@@ -73,10 +76,9 @@ class RecordingWriter:
         self._said_full = False
         self._range_blocks: list[tuple[int, int]] = []  # (offset, bytes), oldest first: what a ring reuses
         self._current: dict[int, int] = {}  # thread index -> offset of the block it writes into
-        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC, mode)
+        self._file = OwnFile(path, mode)
         try:
-            os.fchmod(self.fd, mode)  # the umask is the host's; the mode is what the user asked of us
-            self._mapping = Mapping(self.fd, max(max_bytes, 1 << 20))
+            self._mapping = Mapping(self._file.descriptor, max(max_bytes, 1 << 20))
             self._max = min(max(max_bytes, 1 << 20), self._mapping.size)
             self._mapping.extend(f.FIRST_SEGMENT_BYTES)
             self.words = self._mapping.words
@@ -96,9 +98,14 @@ class RecordingWriter:
             self.clock_pair()
             self.define({"t": "header", **header})
         except BaseException:
-            os.close(self.fd)
+            self._file.close()
             os.unlink(path)
             raise
+
+    @property
+    def path(self) -> str:
+        """Where the recording is."""
+        return self._file.path
 
     # -- definitions and attributes -----------------------------------------------------------------------------------------------------
 
@@ -159,6 +166,7 @@ class RecordingWriter:
         """
         size = f.RANGE_BLOCK_BYTES[min(generation, len(f.RANGE_BLOCK_BYTES) - 1)]
         with self._lock:
+            self._look_after_file()
             try:
                 offset, size = self._range_block(size)
             except RecordingFull:
@@ -195,16 +203,28 @@ class RecordingWriter:
             self.set_state(f.STATE_CLOSED)
             self._max, self.full, self._said_full = 0, "stop", True
             try:
-                os.ftruncate(self.fd, min(-(-self._used // 65536) * 65536, self._mapping.allocated))  # 65,536: the largest page there is
+                self._look_after_file()
+                length = min(-(-self._used // 65536) * 65536, self._mapping.allocated)  # 65,536: the largest page there is
+                os.ftruncate(self._file.descriptor(), length)
             except OSError:
                 pass  # a larger file than needed is no loss
-            os.close(self.fd)
+            self._file.close()
 
     def abandon_in_child(self) -> None:
         """After fork, in the child: from here on nothing that this process stores reaches the parent's file."""
         self._mapping.replace_with_private_memory()
+        self.on_removed = None
         self._max, self.full, self._said_full = 0, "stop", True
-        os.close(self.fd)
+        self._file.close()
+
+    def _look_after_file(self) -> None:
+        """A recording that somebody has removed is written again. OSError."""
+        if self.on_removed is not None and self._file.is_removed():
+            before, name = self._file, os.path.basename(self.path)
+            made = OwnFile(os.path.join(self.on_removed(), name), self._mode)
+            self._mapping.move(made.descriptor)
+            self._file = made
+            before.close()
 
     # -- blocks ---------------------------------------------------------------------------------------------------------------------------
 

@@ -22,11 +22,11 @@ CALLS_OF_NET = 12
 class Outcome:
     """A program's two runs: what it printed (the same), what was logged, and the recordings that there are."""
 
-    def __init__(self, python: Python, fault: str, out: Path, **env: str) -> None:
-        native = python.run(PROGRAMS / "faulty.py", fault, python.cwd / "nothing", on=None, env=env, timeout=250)
+    def __init__(self, python: Python, fault: str, out: Path, *, limit_s: float = 250, **env: str) -> None:
+        native = python.run(PROGRAMS / "faulty.py", fault, python.cwd / "nothing", on=None, env=env, timeout=limit_s)
         assert (native.returncode, native.stderr) == (0, "")
         mine = {**env, "AUTOINSTR_OUT": str(out), "AUTOINSTR_TARGETS": "none"}
-        done = python.run(PROGRAMS / "faulty.py", fault, out, env=mine, timeout=250)
+        done = python.run(PROGRAMS / "faulty.py", fault, out, env=mine, timeout=limit_s)
         assert done.returncode == 0, done.stderr
         assert done.stdout == native.stdout
         self.printed = done.stdout
@@ -65,9 +65,17 @@ def test_the_wall_clock_is_set_back(python: Python, tmp_path: Path, jumping: Pat
 
 def test_the_run_directory_is_removed(python: Python, tmp_path: Path) -> None:
     outcome = Outcome(python, "folder_removed", tmp_path / "out")
-    assert len(outcome.log) <= 1, outcome.log
-    # The parent goes on in its file, which has no name any more. The child makes the folder anew.
-    assert [calls(one)["Net"] for one in outcome.recordings] == [1]
+    assert len(outcome.log) == 1, outcome.log
+    assert "the recording was removed; all of it is written again" in outcome.log[0]
+    assert sorted(calls(one)["Net"] for one in outcome.recordings) == [1, 10_006]  # the child's and the parent's
+
+
+def test_all_descriptors_are_closed(python: Python, tmp_path: Path) -> None:
+    outcome = Outcome(python, "descriptors_closed", tmp_path / "out")
+    assert outcome.printed == "[[true, true, true, true, true, true, true, true], true]\n"
+    assert outcome.log == []
+    assert outcome.recording.complete
+    assert calls(outcome.recording)["Net"] == 10_001
 
 
 @pytest.fixture
@@ -106,7 +114,7 @@ def test_no_file_can_be_opened(python: Python, tmp_path: Path) -> None:
 def test_no_memory_can_be_had(python: Python, tmp_path: Path) -> None:
     outcome = Outcome(python, "no_more_memory", tmp_path / "out")
     assert outcome.log == []
-    assert calls(outcome.recording)["Net"] == 2_000
+    assert calls(outcome.recording)["Net"] == 2_001
 
 
 def test_signals_at_every_moment(python: Python, tmp_path: Path) -> None:
@@ -147,15 +155,15 @@ def test_a_hundred_thousand_modules(python: Python, tmp_path: Path) -> None:
 
 def test_near_the_recursion_limit(python: Python, tmp_path: Path) -> None:
     outcome = Outcome(python, "near_the_recursion_limit", tmp_path / "out")
-    assert outcome.printed.startswith("[[], 91, ")
+    assert outcome.printed.startswith("[[3, 2, 1], 100, ")  # what torch itself needs
     assert len(outcome.log) <= 1, outcome.log
     assert calls(outcome.recording)["Net"] == 1
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
+@pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
 def test_short_processes(python: Python, tmp_path: Path, count: int) -> None:
     out = tmp_path / "out"
-    outcome = Outcome(python, "short_processes", out, FAULTY_PROCESSES=str(count))
+    outcome = Outcome(python, "short_processes", out, limit_s=250 + count / 10, FAULTY_PROCESSES=str(count))
     assert outcome.printed == "[5]\n"
     assert outcome.log == []
     assert len(outcome.recordings) == count + 1

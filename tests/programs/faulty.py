@@ -3,12 +3,14 @@ without the agent. argv: which, and the run directory (the agent's, where it is 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 import time
 from typing import Any, Callable
@@ -54,6 +56,25 @@ def folder_removed(out: str) -> Any:
     return [first == digest(net(X)), os.waitpid(child, 0)[1]]
 
 
+def descriptors_closed(out: str) -> Any:
+    """As a daemon does, the program closes all descriptors, and opens files of its own, which get the numbers of those."""
+    net = Net()
+    net(X)
+    os.closerange(3, 1024)
+    contents = [os.urandom(1 << 20) for _ in range(8)]
+    with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
+        files = [stack.enter_context(open(os.path.join(folder, str(number)), "w+b")) for number in range(len(contents))]
+        numbers = [file.fileno() for file in files]
+        for file, content in zip(files, contents):
+            file.write(content)
+            file.flush()
+        for _ in range(10_000):  # far beyond what was allocated
+            net(X)
+        for file in files:
+            file.seek(0)
+        return [[file.read() == content for file, content in zip(files, contents)], 3 in numbers]
+
+
 def no_more_files(out: str) -> Any:
     """RLIMIT_NOFILE is reached before the first range."""
     held = []
@@ -73,12 +94,14 @@ def no_more_files(out: str) -> Any:
 
 
 def no_more_memory(out: str) -> Any:
-    """RLIMIT_AS leaves 100 MB, less than the address space that a recording reserves."""
+    """RLIMIT_AS leaves 100 MB, less than the address space that a recording likes to have, and the program needs 80 of them."""
     with open("/proc/self/statm", encoding="ascii") as stream:
         used = int(stream.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20), resource.RLIM_INFINITY))
     net = Net()
-    return [digest(net(X)) for _ in range(2_000)][-1]
+    net(X)
+    needed = bytearray(80 << 20)
+    return [len(needed), [digest(net(X)) for _ in range(2_000)][-1]]
 
 
 def signals(out: str) -> Any:
@@ -173,7 +196,7 @@ def near_the_recursion_limit(out: str) -> Any:
     worked = {}
     sys.setrecursionlimit(here + limit)
     try:
-        for left in range(100, 9, -1):
+        for left in range(100, 0, -1):
             try:
                 worked[left] = down(limit - left, Leaf())
             except RecursionError:
