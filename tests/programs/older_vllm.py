@@ -6,6 +6,7 @@ vLLM's own around one, both made with the Worker; 0.17 and later: made at the fi
 
 from __future__ import annotations
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
+
+with contextlib.suppress(ImportError):  # torch 2.13 imports it within the first trace, and writes broken traces of imports that it sees
+    import torch.profiler._cupti_monitor
 
 FOLDER = sys.argv[1]
 SHAPES = ("bare", "eager", "lazy")
