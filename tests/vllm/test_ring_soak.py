@@ -1,5 +1,10 @@
 """A server for half an hour under load, recording in a ring: nothing grows, the end is there, and profiles and switching still work.
 
+Once a minute the clients rest for three seconds. Under load that never rests, vLLM 0.32 itself grows, with us and without, by about 400
+bytes a request of 24 tokens in EngineCore and Worker each: its SpinCondition (distributed/device_communicators/shm_broadcast.py) gets a
+ZeroMQ message a step and does not look at its socket until it has had nothing to read for a second, so that 656 bytes of ZeroMQ's command
+queue stay for every sixteen of them. A rest of a second frees them.
+
 AUTOINSTR_SOAK_MINUTES shortens it."""
 
 from __future__ import annotations
@@ -23,6 +28,7 @@ from tests.vllm.profiled import SERVER, Client, process_of, starts
 
 MINUTES = float(os.environ.get("AUTOINSTR_SOAK_MINUTES", "30"))
 EVERY_S = 10
+REST_EVERY_S, REST_S = 60, 3
 MAX_MB = 4
 SECOND = 10**9
 pytestmark = [pytest.mark.long, pytest.mark.timeout(60 * MINUTES + 1800)]
@@ -52,6 +58,9 @@ def soaked(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Soaked:
 
     def load(number: int) -> None:
         while not over.is_set():
+            if time.monotonic() % REST_EVERY_S < REST_S:
+                time.sleep(0.1)
+                continue
             client.generate(24)
             answered[number] += 1
 
@@ -76,10 +85,10 @@ def soaked(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Soaked:
                     samples[role].append(process_of(pid))
             control(place, "off")
             off = time.perf_counter_ns()
-            time.sleep(5)
+            time.sleep(5 + REST_S)
             on = time.perf_counter_ns()
             control(place, "on")
-            time.sleep(5)
+            time.sleep(5 + REST_S)
             statuses = [client.post("/start_profile"), client.post("/stop_profile")]
         finally:
             over.set()
@@ -118,12 +127,12 @@ def test_threads_and_files_are_flat(soaked: Soaked) -> None:
 
 
 def test_memory_is_flat(soaked: Soaked) -> None:
-    """Medians, because a garbage collection moves it: from the second sixth of the time to the last, by no more than 8 MB."""
+    """Medians, because a garbage collection moves it: from the second sixth of the time to the last, by no more than 2 MB."""
     for role, its in soaked.samples.items():
         memory = [sample["memory_kb"] for sample in its]
         sixth = len(memory) // 6
         early, late = sorted(memory[sixth : 2 * sixth])[sixth // 2], sorted(memory[-sixth:])[sixth // 2]
-        assert late - early < 8 * 1024, (role, memory)
+        assert late - early < 2 * 1024, (role, memory)
 
 
 def test_the_ring_holds_the_last_of_it(soaked: Soaked) -> None:
