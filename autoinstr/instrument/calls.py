@@ -49,17 +49,17 @@ class ModuleCalls:
             lambda name, reason: recorder.tell({"t": "left_out", "cls": name.cls, "path": name.path, "root": name.root, "reason": reason}),
             failed,
         )
-        local, begin, nowhere, original = recorder.local, self.plans.begin, recorder.nowhere, self.swap.original
-        self.overrides = Overrides(module_class, local, self.plans.begin_own, nowhere, callers.codes.add)
-        self._long = self._usual = modules.long_call(original, begin, nowhere)
+        local, begin, original = recorder.local, self.plans.begin, self.swap.original
+        self.overrides = Overrides(module_class, local, self.plans.begin_own, callers.codes.add)
+        self._long = self._usual = modules.long_call(original, begin)
         self._lives: list[Live] = []
         self._emitting: dict[int, FunctionType] = {}  # id of an emitter's output -> the wrapper for it alone
-        self._counting = steps.counting_call(original, local, begin, nowhere, dynamo.unseen(outermost_ended))
+        self._counting = steps.counting_call(original, local, begin, dynamo.unseen(outermost_ended))
         self._recorder = recorder
         if known:
             line = eligible.forward_line(torch_module)
             tracing = sys.modules["torch.jit._trace"]
-            self._usual = modules.short_call(torch_module, tracing, line, self.plans.numbers, local, begin, nowhere)
+            self._usual = modules.short_call(torch_module, tracing, line, self.plans.numbers, local, begin)
         for function in (self._usual, self._counting, *(() if self._long is self._usual else (self._long,))):
             self._made(function)
 
@@ -73,9 +73,7 @@ class ModuleCalls:
         if self._known:
             line = eligible.forward_line(self._torch_module)
             tracing = sys.modules["torch.jit._trace"]
-            function = modules.emitting_call(
-                self._torch_module, tracing, line, self.plans.messages, self.plans.begin, self._recorder.nowhere, live, self._failed
-            )
+            function = modules.emitting_call(self._torch_module, tracing, line, self.plans.messages, self.plans.begin, live, self._failed)
             self._emitting[id(live)] = function
             self._made(function)
 

@@ -39,14 +39,13 @@ def short_call(
     ties: dict[int, NumberTie],
     local: Any,
     begin: Callable[[Any], Begun],
-    nowhere: Begun,
 ) -> FunctionType:
     """The wrapper for a torch whose calling code is known: inlines `_wrapped_call_impl`, and goes straight to `forward` where nothing lies
     between.
 
     `tracing` is torch.jit._trace, `ties` leads to those of modules by id(module), `local.slots` holds the thread's next record and words
-    (RecordingWriter.slots); whatever is missing, `begin` supplies, or `nowhere` where the stack is too deep for it. A dropped module goes
-    to `forward` at once. While the agent is off, there are no ties and `begin` records nothing.
+    (RecordingWriter.slots); whatever is missing, `begin` supplies. A dropped module goes to `forward` at once. While the agent is off,
+    there are no ties and `begin` records nothing.
     """
     clock, kind = time.perf_counter_ns, NumberTie
     absent = object()
@@ -100,8 +99,8 @@ def short_call(
                     words[k] = clock()
         try:
             name, words, i, j, k = begin(self)
-        except RecursionError:  # torch's own way may need fewer frames than are left, to name a module takes more
-            name, words, i, j, k = nowhere
+        except RecursionError:  # torch's own way may need fewer frames than are left; to name a module takes more
+            name, words, i, j, k = 0, [0, 0, 0], 0, 1, 2
         try:
             words[i] = name
             words[j] = clock()
@@ -121,7 +120,6 @@ def emitting_call(
     line: int,
     ties: dict[int, MessageTie],
     begin: Callable[[Any], Begun],
-    nowhere: Begun,
     live: Live,
     failed: Callable[[BaseException], None],
 ) -> FunctionType:
@@ -191,8 +189,8 @@ def emitting_call(
                         failed(error)
         try:
             name, words, i, j, k = begin(self)
-        except RecursionError:  # torch's own way may need fewer frames than are left, to name a module takes more
-            name, words, i, j, k = nowhere
+        except RecursionError:  # torch's own way may need fewer frames than are left; to name a module takes more
+            name, words, i, j, k = 0, [0, 0, 0], 0, 1, 2
         try:
             words[i] = name
             words[j] = clock()
@@ -209,7 +207,7 @@ def emitting_call(
     return ours
 
 
-def long_call(original: FunctionType, begin: Callable[[Any], Begun], nowhere: Begun) -> FunctionType:
+def long_call(original: FunctionType, begin: Callable[[Any], Begun]) -> FunctionType:
     """A wrapper around torch's own function: for a torch that is not known, and for a running Python tracer, which looks for torch's
     own frame."""
     clock = time.perf_counter_ns
@@ -217,8 +215,8 @@ def long_call(original: FunctionType, begin: Callable[[Any], Begun], nowhere: Be
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         try:
             name, words, i, j, k = begin(self)
-        except RecursionError:  # torch's own way may need fewer frames than are left, to name a module takes more
-            name, words, i, j, k = nowhere
+        except RecursionError:  # torch's own way may need fewer frames than are left; to name a module takes more
+            name, words, i, j, k = 0, [0, 0, 0], 0, 1, 2
         try:
             words[i] = name
             words[j] = clock()
@@ -229,7 +227,7 @@ def long_call(original: FunctionType, begin: Callable[[Any], Begun], nowhere: Be
     return dress(call, original)
 
 
-def own_call(original: FunctionType, local: Any, begin: Callable[[Any], Begun], nowhere: Begun) -> FunctionType:
+def own_call(original: FunctionType, local: Any, begin: Callable[[Any], Begun]) -> FunctionType:
     """A wrapper around the `__call__` of a class that defines its own. That may go on to `Module.__call__`, and the range must not come
     twice: `local.own_calls` holds the modules, by id, whose own call is running in this thread and has not come there yet."""
     clock = time.perf_counter_ns
@@ -237,8 +235,8 @@ def own_call(original: FunctionType, local: Any, begin: Callable[[Any], Begun], 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         try:
             name, words, i, j, k = begin(self)
-        except RecursionError:  # torch's own way may need fewer frames than are left, to name a module takes more
-            name, words, i, j, k = nowhere
+        except RecursionError:  # torch's own way may need fewer frames than are left; to name a module takes more
+            name, words, i, j, k = 0, [0, 0, 0], 0, 1, 2
         if not name:
             return original(self, *args, **kwargs)
         own_calls = local.__dict__.setdefault("own_calls", [])

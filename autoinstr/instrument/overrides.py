@@ -19,14 +19,11 @@ if TYPE_CHECKING:
 class Overrides:
     """Wraps overriding classes as they are met, and remembers which."""
 
-    def __init__(
-        self, module_class: type, local: Any, begin: Callable[[Any], Begun], nowhere: Begun, on_code: Callable[[Any], None]
-    ) -> None:
+    def __init__(self, module_class: type, local: Any, begin: Callable[[Any], Begun], on_code: Callable[[Any], None]) -> None:
         """`on_code` is told of the code object of each wrapper, so that its frames can be recognised."""
         self._module_class = module_class
         self._local = local
         self._begin = begin
-        self._nowhere = nowhere
         self._on_code = on_code
         self._done: list[tuple[type, FunctionType, FunctionType]] = []
 
@@ -38,7 +35,7 @@ class Overrides:
                 continue
             torchs = base is self._module_class or base.__module__.split(".")[0] == "torch" or not isinstance(call, FunctionType)
             if not torchs and not any(call is ours for _, ours, _ in self._done):
-                ours = own_call(call, self._local, self._begin, self._nowhere)
+                ours = own_call(call, self._local, self._begin)
                 dynamo.stands_for(ours, call)
                 self._on_code(ours.__code__)
                 self._done.append((base, ours, call))

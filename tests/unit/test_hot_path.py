@@ -19,7 +19,6 @@ from autoinstr.emitters.live import Live
 from autoinstr.instrument.modules import emitting_call, short_call
 from autoinstr.instrument.ties import MessageTie, NumberTie, Tie, tie
 
-NOWHERE: Any = (0, [0, 0, 0], 0, 1, 2)
 TABLES = ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
 ARGUMENTS = [
     (args, kwargs)
@@ -67,7 +66,7 @@ class Calls:
 
     def begin(self, module: Any) -> Any:
         self.begun.append(module)
-        return NOWHERE
+        return 0, [0, 0, 0], 0, 1, 2
 
     def tie(self, module: Any, name: Any, plain: bool = True) -> None:
         tie(self.kind, self.ties, module, name, plain)
@@ -88,7 +87,7 @@ class Recording(Calls):
         super().__init__()
         self.words = [0] * 3000
         self.local = SimpleNamespace(slots=([(i, i + 1, i + 2) for i in reversed(range(0, 3000, 3))].pop, self.words))
-        self.call = short_call(self.torch, self.tracing, 1, self.ties, self.local, self.begin, NOWHERE)
+        self.call = short_call(self.torch, self.tracing, 1, self.ties, self.local, self.begin)
 
     def written(self) -> list[Any]:
         return [(name, 0 < start <= end) for name, start, end in zip(*[iter(self.words)] * 3) if start]
@@ -101,7 +100,7 @@ class Emitting(Calls):
         super().__init__()
         emitter = Emitter("tool", self._start, self._end, self._start, self._end, print, None, None, True, False, lambda: None)
         live = Live(emitter, lambda name: name.cls, "Module", "off", False, self._failed)
-        self.call = emitting_call(self.torch, self.tracing, 1, self.ties, self.begin, NOWHERE, live, self._failed)
+        self.call = emitting_call(self.torch, self.tracing, 1, self.ties, self.begin, live, self._failed)
         live.own(_thread.get_ident())
 
     def _start(self, message: str, domain: str) -> list[Any]:
