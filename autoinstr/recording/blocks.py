@@ -2,10 +2,14 @@
 
 A file is open only while something is read from it, and is read block by block, never mapped: any number of recordings needs one file
 descriptor, memory does not grow with a file, and a file that is cut short while it is read is an error and not a crash.
+
+Nothing is read through a symbolic link: files are found by listing a folder, and whoever made the folder (or the archive that it came in)
+could put a recording of somebody else into it that way, to be shown and passed on as part of the run.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -54,9 +58,7 @@ class Blocks:
                 header.byteswap()
             version = header[f.H_VERSION]
             if version > f.VERSION:
-                raise RecordingError(
-                    f"{file}: format version {version} is newer than this autoinstr reads ({f.VERSION}); use a newer one"
-                )
+                raise RecordingError(f"{file}: format version {version} is newer than this autoinstr reads ({f.VERSION}); use a newer one")
             self.header = header
             self._find(fd, os.fstat(fd).st_size // 8 * 8)
 
@@ -151,17 +153,19 @@ class Blocks:
     @contextmanager
     def _opened(self) -> Iterator[int]:
         try:
-            with open(self.file, "rb", buffering=0, opener=_without_waiting) as stream:
+            with open(self.file, "rb", buffering=0, opener=_no_other_file) as stream:
                 if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                     raise RecordingError(f"{self.file}: is not a regular file")
                 yield stream.fileno()
         except OSError as error:
-            raise RecordingError(f"{self.file}: {error.strerror or error}") from error
+            is_link = error.errno == errno.ELOOP and os.path.islink(self.file)
+            why = "is a symbolic link, which is not followed" if is_link else error.strerror or str(error)
+            raise RecordingError(f"{self.file}: {why}") from error
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    """For open(): a pipe with the name of a recording would wait for somebody to write."""
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+def _no_other_file(path: str, flags: int) -> int:
+    """For open(): not what a link points to; and a pipe with the name of a recording would wait for somebody to write."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _swap(word: int) -> int:

@@ -1,4 +1,8 @@
-"""Which run, and which of its processes, a command line means."""
+"""Which run, and which of its processes, a command line means.
+
+What the command line names may be a symbolic link, and so may anything above it. What is found below it by listing may not: neither a run
+in a folder of runs nor a recording in a run (blocks.py says why). Links that are left out are named.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from autoinstr.report.missing import missing
 if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
 
+_NOT_FOLLOWED = "is a symbolic link to a run directory, which is followed only where you name it yourself"
+
 
 def find(path: str, *, latest: bool = False, command: str = "autoinstr report ") -> Run:
     """Open the run directory at `path`, or the only (with `latest` the newest) one directly below it. `command` is what a run's name is to
@@ -25,6 +31,9 @@ def find(path: str, *, latest: bool = False, command: str = "autoinstr report ")
         folder = os.path.dirname(path) or "."
         raise UsageError(f"{path}: is one process's recording; give the run directory: autoinstr report {shlex.quote(folder)}")
     below = [] if recording_files(path) else runs_below(path)
+    linked = _linked_runs(path, below)
+    if linked and not below:
+        raise RecordingError(f"{linked[0]}: {_NOT_FOLLOWED}: {command}{shlex.quote(linked[0])}")
     if len(below) > 1 and not latest:
         raise UsageError(f"{path}: holds {len(below)} runs; the newest: {command}{shlex.quote(below[0])} (or add --latest)")
     run = open_run(below[0] if below else path)
@@ -35,17 +44,36 @@ def find(path: str, *, latest: bool = False, command: str = "autoinstr report ")
         raise RecordingError(
             f"{run.path}: holds no recording: no process has recorded anything there (autoinstr doctor -- <your command> says why)"
         )
-    return Run(run.path, sorted(run.recordings, key=_order), [*run.problems, *missing(run.recordings)])
+    problems = [*run.problems, *(f"{link}: {_NOT_FOLLOWED}" for link in linked), *missing(run.recordings)]
+    return Run(run.path, sorted(run.recordings, key=_order), problems)
 
 
 def runs_below(path: str) -> list[str]:
     """Run directories directly below a directory, the newest first."""
+    runs = [(_newest(files), folder) for folder in _folders(path, links=False) for files in [recording_files(folder)] if files]
+    return [folder for _, folder in sorted(runs, reverse=True)]
+
+
+def _linked_runs(path: str, below: list[str]) -> list[str]:
+    """Links to run directories in a folder of runs, where one is not just another name (`latest`) for one of those that are there."""
+    if recording_files(path):
+        return []
+    known = {os.path.realpath(folder) for folder in below}
+    return [link for link in _folders(path, links=True) if os.path.realpath(link) not in known and recording_files(link)]
+
+
+def _folders(path: str, *, links: bool) -> list[str]:
+    """The folders, or what links to folders there are, directly in a directory; none where it cannot be listed."""
     try:
-        folders = [os.path.join(path, name) for name in os.listdir(path)]
+        with os.scandir(path) as entries:
+            return sorted(entry.path for entry in entries if entry.is_dir() and entry.is_symlink() is links)
     except OSError:
         return []
-    runs = [(max(map(os.path.getmtime, files)), folder) for folder in folders for files in [recording_files(folder)] if files]
-    return [folder for _, folder in sorted(runs, reverse=True)]
+
+
+def _newest(files: list[str]) -> float:
+    """When the last of them was written to; links count as themselves, and may lead nowhere."""
+    return max(os.lstat(file).st_mtime for file in files)
 
 
 def only(run: Run, wanted: str) -> Run:

@@ -18,7 +18,9 @@ from autoinstr.errors import AutoinstrError, RecordingError, UsageError
 from autoinstr.instrument.profiling.flags import Flag
 from autoinstr.recording.reader import Recording, open_run
 from autoinstr.report.output import opened
+from autoinstr.report.runs import find
 from tests.conftest import REPO
+from tests.recordings import make_recording
 
 OTHER = 54321
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
@@ -189,6 +191,51 @@ def test_a_pipe_called_as_a_recording(tmp_path: Path) -> None:
         Recording(str(tmp_path / "a.airec"))
     run = open_run(str(tmp_path))
     assert run.recordings == [] and len(run.problems) == 1
+
+
+def test_a_link_called_as_a_recording(tmp_path: Path) -> None:
+    """It may lead to somebody else's recording, and what is served or passed on as this run would have it in it. The run itself may be
+    reached through a link."""
+    (tmp_path / "run").mkdir()
+    secret = make_recording(str(tmp_path / "elsewhere"), [(0, "secret", "Layer", 1_000, 2_000)])
+    make_recording(str(tmp_path / "run"), [(0, "mine", "Layer", 1_000, 2_000)])
+    link = tmp_path / "run" / "linked.airec"
+    link.symlink_to(secret)
+    (tmp_path / "name").symlink_to(tmp_path / "run")
+    for named in (tmp_path / "run", tmp_path / "name"):
+        run = find(str(named))
+        assert [name.path for one in run.recordings for name in one.names.values()] == ["mine"]
+        assert run.problems == [f"{named / link.name}: is a symbolic link, which is not followed"]
+    link.unlink()
+    link.symlink_to(tmp_path / "none")
+    assert find(str(tmp_path / "run")).problems == [f"{link}: is a symbolic link, which is not followed"]
+
+
+def test_a_recording_that_becomes_a_link_once_it_is_known(tmp_path: Path) -> None:
+    """`view` reads its run again for each format."""
+    secret = make_recording(str(tmp_path / "elsewhere"), [(0, "secret", "Layer", 1_000, 2_000)])
+    file = Path(make_recording(str(tmp_path / "run"), [(0, "mine", "Layer", 1_000, 2_000)]))
+    [recording] = find(str(tmp_path / "run")).recordings
+    file.unlink()
+    file.symlink_to(secret)
+    with pytest.raises(RecordingError, match="is a symbolic link, which is not followed"):
+        recording.names  # noqa: B018
+
+
+def test_a_link_in_a_folder_of_runs(tmp_path: Path) -> None:
+    make_recording(str(tmp_path / "elsewhere"), [(0, "secret", "Layer", 1_000, 2_000)])
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    (runs / "linked").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RecordingError, match=f"{runs}/linked: is a symbolic link to a run directory, .*: autoinstr report {runs}/linked"):
+        find(str(runs), latest=True)
+    assert len(find(str(runs / "linked")).recordings) == 1, "he names it himself"
+    make_recording(str(runs / "one"), [(0, "mine", "Layer", 1_000, 2_000)])
+    (runs / "latest").symlink_to("one")
+    (runs / "nothing").symlink_to(tmp_path / "none")
+    run = find(str(runs))
+    assert run.path == str(runs / "one")
+    assert [problem.partition(", ")[0] for problem in run.problems] == [f"{runs / 'linked'}: is a symbolic link to a run directory"]
 
 
 def test_a_link_planted_at_the_draft_of_a_report(tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch) -> None:
