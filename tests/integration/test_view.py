@@ -61,6 +61,19 @@ def test_the_page_leads_to_the_report_the_timeline_and_the_data(view: View, run:
     assert sorted(os.listdir(run)) == ["control", next(run.glob("*.airec")).name]  # nothing is written into the run
 
 
+def test_a_recording_of_another_run_is_not_served_through_a_link(tmp_path: Path) -> None:
+    outside = make_recording(str(tmp_path / "outside"), [(0, "secret", "Layer", 1_000, 2_000)], pid=12)
+    make_recording(str(tmp_path / "run"), CALLS, pid=11)
+    (tmp_path / "run" / "linked.airec").symlink_to(outside)
+    (tmp_path / "name").symlink_to(tmp_path / "run")
+    with viewing(tmp_path / "name") as view:
+        report = json.loads(view.ask("report.json").body)
+        page = view.ask("report.html").body
+    assert [row["path"] for row in report["rows"]] == [path for _, path, *_ in CALLS]
+    assert report["problems"] == [f"{tmp_path / 'name' / 'linked.airec'}: is a symbolic link, which is not followed"]
+    assert b"linked.airec: is a symbolic link" in page and b"secret" not in page
+
+
 def test_what_is_downloaded_is_what_the_report_writes(view: View, run: Path, tmp_path: Path) -> None:
     target = tmp_path / "trace"
     command = [sys.executable, "-m", "autoinstr", "report", str(run), "--format", "pftrace", "-o", str(target)]
@@ -112,6 +125,28 @@ def test_an_origin_that_is_not_ours_is_refused(view: View) -> None:
     for origin in ("http://evil.example", "null", "https://ui.perfetto.dev", *near):
         assert view.ask("report.json", Origin=origin).status == 403, origin
     assert view.ask("report.json", Origin=f"http://127.0.0.1:{view.port}").status == 200
+
+
+def test_of_two_origins_neither_counts(view: View) -> None:
+    ours, evil = f"Origin: http://127.0.0.1:{view.port}", "Origin: http://evil.example"
+    for two in ((ours, evil), (evil, ours), (ours, ours)):  # a browser sends one
+        request = "\r\n".join([f"GET {view.root}report.json HTTP/1.1", f"Host: 127.0.0.1:{view.port}", *two, "Connection: close", "", ""])
+        assert view.say(request.encode()).status == 403, two
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Origin : http://evil.example", "Origin\t: http://evil.example", "Ori gin: http://evil.example", ": http://evil.example", "Origin",
+     "Origin\x0b: http://evil.example", "Origin\xa0: http://evil.example", " Origin: http://evil.example", "From Origin: http://evil.example"],
+)  # fmt: skip
+@pytest.mark.parametrize("first", [True, False])
+def test_headers_that_are_none_are_refused(view: View, line: str, first: bool) -> None:
+    """What is not understood of a request may be the Origin; and what follows such a line is not looked at by the standard library."""
+    host = f"Host: 127.0.0.1:{view.port}"
+    lines = [line, host] if first else [host, "Accept: */*", line]
+    request = "\r\n".join([f"GET {view.root}report.json HTTP/1.1", *lines, "Connection: close", "", ""])
+    answer = view.say(request.encode("latin-1"))
+    assert (answer.status, answer.body) == (400, b"a header of this request is not understood\n")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"])

@@ -3,7 +3,7 @@
 Loopback is open to every user of a machine and to every web page in its browser. So:
 - the address has a secret part that only the terminal shows (recordings are private, and other users can connect to the port);
 - a request must name this machine as its host, or it comes from a page whose name was pointed at it (DNS rebinding);
-- an Origin that is not ours is refused, and so is every method but GET and HEAD;
+- an Origin that is not ours is refused, and so is a second one, a header that is not understood, and every method but GET and HEAD;
 - what is served is a table of routes; no part of a request becomes a path.
 """
 
@@ -131,15 +131,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer, or say why not."""
-        hosts, origin = self.headers.get_all("Host") or [], self.headers.get("Origin")
-        if len(hosts) != 1 or not OUR_HOSTS.fullmatch(hosts[0]):
+        hosts, origins = self.headers.get_all("Host") or [], self.headers.get_all("Origin") or []
+        if self._misread():
+            self._refuse(HTTPStatus.BAD_REQUEST, "a header of this request is not understood")
+        elif len(hosts) != 1 or not OUR_HOSTS.fullmatch(hosts[0]):
             self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "this server answers to 127.0.0.1 and localhost only")
-        elif origin is not None and origin != f"http://{hosts[0]}":
+        elif origins not in ([], [f"http://{hosts[0]}"]):
             self._refuse(HTTPStatus.FORBIDDEN, "this server answers to its own pages only")
         else:
             self._answer(hosts[0], self.path.partition("?")[0])
 
     do_HEAD = do_GET
+
+    def _misread(self) -> bool:
+        """A line that is no header ("Origin : …"), at which the standard library stops to read them, or one that continues another: what
+        is not seen cannot be refused."""
+        broken = self.headers.defects or self.headers.get_unixfrom() or self.headers.get_payload()
+        return bool(broken) or any("\n" in value for value in self.headers.values())
 
     def _not_allowed(self) -> None:
         self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD only")
