@@ -31,7 +31,7 @@ def opened(target: str, *, binary: bool) -> Iterator[BinaryIO]:
     direct = os.path.exists(target) and not os.path.isfile(target)
     path = target if direct else f"{target}.part-{os.getpid()}-{os.urandom(4).hex()}"
     try:
-        with open(path, "wb", opener=None if direct else _create) as raw:
+        with open(path, "wb", opener=None if direct else new_file) as raw:
             stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1, mtime=0)) if target.endswith(".gz") else raw
             try:
                 yield cast("BinaryIO", stream)
@@ -48,7 +48,7 @@ def opened(target: str, *, binary: bool) -> Iterator[BinaryIO]:
         raise
 
 
-def _create(path: str, flags: int) -> int:
+def new_file(path: str, flags: int) -> int:
     """For open(): a new file, not what somebody else has put in its place."""
     return os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
 

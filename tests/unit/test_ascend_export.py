@@ -4,9 +4,11 @@ msprof-analyze."""
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from autoinstr.report.ascend import diagnosis, profiles
 from autoinstr.report.ascend.database import connect, read_facts
 from autoinstr.report.ascend_export import alignment
 from autoinstr.report.ascend_export.alignment import Alignment
+from autoinstr.report.ascend_export.database import Database
 from autoinstr.report.ascend_export.export import Exported, export
 from autoinstr.report.streams import no_tick
 from tests.kineto import Trace
@@ -28,6 +31,7 @@ from tests.npu.exported import rows
 from tests.recordings import Call, make_recording, set_clock
 
 US = 1_000
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another user")
 CLOCK = 5_000_000_000
 MODEL: list[Call] = [(0, "", "Model", 100, 300), (0, "a", "Linear", 110, 155), (0, "b", "Linear", 158, 200)]
 
@@ -483,3 +487,48 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pyt
     (tmp_path / "file").write_text("")
     status, error = failing(capsys, "report", record(tmp_path / "run", MODEL), "--format", "ascend-db", "-o", tmp_path / "file" / "below")
     assert status == 1 and "cannot be written: Not a directory (give another folder with -o)" in error
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_who_may_enter_its_folders(umask: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody while they are made, under whatever name somebody may have foretold; then whom the umask lets."""
+    run, out, seen = record(tmp_path / "run", MODEL), tmp_path / "out", []
+    close = Database.close
+
+    def watched(database: Database, whole: bool) -> None:
+        [draft] = [path for path in out.iterdir() if path.name.startswith(".")]
+        seen.append((stat.S_IMODE(draft.stat().st_mode), sorted(path.name for path in draft.rglob("*"))))
+        close(database, whole)
+
+    monkeypatch.setattr(Database, "close", watched)
+    before = os.umask(umask)
+    try:
+        assert main(["report", str(run), "--format", "ascend-db", "-o", str(out)]) == 0
+        assert main(["report", str(run), "--format", "ascend-db", "-o", str(out)]) == 0  # into the same
+    finally:
+        os.umask(before)
+    assert seen == [(0o700, ["ASCEND_PROFILER_OUTPUT", "profiler_info_0.json", "profiler_metadata.json", "unfinished"])] * 2
+    [folder] = out.iterdir()
+    for path in (folder, *folder.rglob("*")):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o777 if path.is_dir() else 0o666) & ~umask, path
+
+
+@pytest.mark.parametrize("planted", ["link", "link inside", pytest.param("folder of another user", marks=needs_root)])
+def test_a_folder_that_leads_elsewhere_is_not_ours(planted: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a folder that others can write to: what they have put in the place of an earlier export is not filled."""
+    run, out = record(tmp_path / "run", MODEL), tmp_path / "out"
+    words = ["report", str(run), "--format", "ascend-db", "-o", str(out)]
+    assert main(words) == 0
+    capsys.readouterr()
+    [folder] = out.iterdir()
+    elsewhere = tmp_path / "elsewhere"
+    if planted == "folder of another user":
+        os.chown(folder, 54321, 54321)
+    else:
+        moved = folder if planted == "link" else folder / "ASCEND_PROFILER_OUTPUT"
+        moved.rename(elsewhere)
+        moved.symlink_to(elsewhere)
+    before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*") if path != out}
+    status, error = failing(capsys, *words)
+    assert status == 2 and error.startswith(f"{folder}: is there and was not made by this command")
+    assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*") if path != out} == before

@@ -1,6 +1,7 @@
 """The folders of the export: `<host>_<pid>_<time>_ascend_pt` for each process, as torch_npu names them, which appear whole or not at all.
 
-A folder that this command made before is filled anew; one of anybody else's is left alone, and nothing is written.
+A folder that this command made before is filled anew; one of anybody else's is left alone, and nothing is written. What is not whole yet
+lies in a new folder that nobody else may enter: `out` may be a folder that others can write to.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ import json
 import os
 import re
 import shutil
+import stat
+import tempfile
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoinstr import __version__
 from autoinstr.errors import AutoinstrError, UsageError
+from autoinstr.ownership import trusted
 from autoinstr.report.ascend.profiles import OUTPUT, SUFFIX
+from autoinstr.report.output import new_file
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
@@ -53,12 +58,13 @@ class Folders:
         path = os.path.join(self.out, name)
         if os.path.lexists(path) and not _is_ours(path):
             raise UsageError(f"{path}: is there and was not made by this command; remove it, or name another folder with -o")
-        folder = Folder(path, os.path.join(self.out, f".{name}.part-{os.getpid()}"), rank)
         try:
-            os.makedirs(os.path.join(folder.work, OUTPUT))
+            os.makedirs(self.out, exist_ok=True)
+            folder = Folder(path, tempfile.mkdtemp(prefix=f".{name}.part-", dir=self.out), rank)
+            self._folders.append(folder)
+            os.mkdir(os.path.join(folder.work, OUTPUT))
         except OSError as error:
             raise AutoinstrError(f"{self.out}: cannot be written: {error.strerror} (give another folder with -o)") from error
-        self._folders.append(folder)
         return folder
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -82,9 +88,9 @@ def describe(folder: Folder, recording: Recording, trace: dict[str, Any] | None,
         "common_config": {"activities": activities, **settings, "made_by": MADE_BY},
         "experimental_config": {"_export_type": ["db"], "_mstx": True},
     }
-    with open(os.path.join(folder.work, f"profiler_info_{folder.rank}.json"), "w", encoding="utf-8") as stream:
+    with open(os.path.join(folder.work, f"profiler_info_{folder.rank}.json"), "w", encoding="utf-8", opener=new_file) as stream:
         json.dump({"config": config, "rank_id": folder.rank}, stream, indent=2)
-    with open(os.path.join(folder.work, METADATA), "w", encoding="utf-8") as stream:
+    with open(os.path.join(folder.work, METADATA), "w", encoding="utf-8", opener=new_file) as stream:
         json.dump({MADE_BY: made_by}, stream, indent=2)
     return made_by
 
@@ -102,7 +108,13 @@ def _name(recording: Recording, taken: set[str]) -> str:
 
 
 def _is_ours(path: str) -> bool:
+    """What is written into it is meant to be there: no link leads elsewhere, and nobody else can exchange it."""
     try:
+        inside = os.path.join(path, OUTPUT)
+        for folder in [path, *([inside] if os.path.lexists(inside) else [])]:
+            status = os.lstat(folder)
+            if not stat.S_ISDIR(status.st_mode) or not trusted(status):
+                return False
         with open(os.path.join(path, METADATA), encoding="utf-8") as stream:
             return MADE_BY in json.load(stream)
     except (OSError, ValueError, TypeError):
@@ -111,8 +123,10 @@ def _is_ours(path: str) -> bool:
 
 def _place(folder: Folder) -> None:
     """A new folder is moved as a whole; in one of ours the database goes last."""
-    os.rename(folder.database, os.path.join(folder.work, OUTPUT, f"ascend_pytorch_profiler_{folder.rank}.db"))
+    output = os.path.join(folder.work, OUTPUT)
+    os.rename(folder.database, os.path.join(output, f"ascend_pytorch_profiler_{folder.rank}.db"))
     if not os.path.lexists(folder.path):
+        os.chmod(folder.work, stat.S_IMODE(os.stat(output).st_mode))  # by the umask, as the one in it
         os.rename(folder.work, folder.path)
         return
     for inside in ("", OUTPUT):
