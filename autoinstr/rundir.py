@@ -18,15 +18,15 @@ def make(out: str, mode: int = PRIVATE) -> str:
     """Create `out` if need be and return the folder to write to. AutoinstrError when `out` is something else than a directory.
 
     `mode` is that of the recordings: who may read them may enter a folder made for them. Where `out` cannot be written, or a symbolic link
-    of another user stands there, the folder is a new one in $TMPDIR, exported as AUTOINSTR_OUT, so that children write to it too. OSError
-    where no file can be opened anywhere.
+    of another user is on the way to it, the folder is a new one in $TMPDIR, exported as AUTOINSTR_OUT, so that children write to it too.
+    OSError where no file can be opened anywhere.
     """
     if os.path.lexists(out) and not os.path.isdir(out):
         raise AutoinstrError(f"out: {out} is not a directory")
     try:
-        parent = os.path.dirname(out)
-        _make_parents(parent)
-        _refuse_foreign_links(parent, out)
+        _refuse_foreign_links(out)  # before a folder is made behind one
+        _make_parents(os.path.dirname(out))
+        _refuse_foreign_links(out)
         if not os.path.isdir(out):
             _make_private(out, mode)
         if not os.access(out, os.W_OK | os.X_OK):
@@ -59,11 +59,17 @@ def _make_parents(folder: str) -> None:
                 raise
 
 
-def _refuse_foreign_links(*places: str) -> None:
-    for place in places:
+def _refuse_foreign_links(out: str) -> None:
+    """At the run directory and the folder around it none is right. Above, links to a disk may be an administrator's or, where users are
+    mapped, of a number that says nothing: there only those count that anybody could have put there."""
+    place, near = out, 2
+    while place != os.path.dirname(place):
+        folder = os.path.dirname(place)
         status = os.lstat(place) if os.path.lexists(place) else None
-        if status is not None and stat.S_ISLNK(status.st_mode) and not trusted(status):
-            raise PermissionError(errno.EPERM, f"{place} is a symbolic link of user {status.st_uid}", place)
+        foreign = status is not None and stat.S_ISLNK(status.st_mode) and not trusted(status)
+        if foreign and (near > 0 or os.stat(folder).st_mode & stat.S_IWOTH):
+            raise PermissionError(errno.EPERM, f"{place} is a symbolic link of user {os.lstat(place).st_uid}", place)
+        place, near = folder, near - 1
 
 
 def _make_private(out: str, mode: int) -> None:

@@ -65,6 +65,28 @@ def test_a_link_of_another_user_where_the_run_directory_goes(place: str, tmp_pat
     os.rmdir(folder)
 
 
+@needs_root
+@pytest.mark.parametrize(("of_folder", "refused"), [(0o1777, True), (0o777, True), (0o775, False), (0o755, False)])
+def test_a_link_of_another_user_further_up(
+    of_folder: int, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Refused where anybody could have put it there, before anything is made behind it; elsewhere it is how a machine was set up."""
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(of_folder)
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "private").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "private"))
+    link = tmp_path / "shared" / "link"
+    link.symlink_to(tmp_path / "theirs")
+    os.chown(link, OTHER, OTHER, follow_symlinks=False)
+    folder = rundir.make(str(link / "a" / "b" / "run"))
+    if refused:
+        assert os.path.dirname(folder) == str(tmp_path / "private") and os.listdir(tmp_path / "theirs") == []
+        assert f"{link} is a symbolic link of user {OTHER}" in capfd.readouterr().err
+    else:
+        assert folder == str(link / "a" / "b" / "run") and (tmp_path / "theirs" / "a" / "b" / "run").is_dir()
+
+
 def test_a_link_of_ones_own_is_followed(tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     (tmp_path / "out").symlink_to(tmp_path / "scratch")
