@@ -9,7 +9,14 @@ import pytest
 
 from tests.conftest import REPO, Python
 
-SECRETS = ("option-s3cr3t", "argv-s3cr3t", "inline-s3cr3t", "login-s3cr3t", "env-s3cr3t", "code-s3cr3t")
+FORMS = ("subscript-s3cr3t", "variable-s3cr3t", "empty-s3cr3t", "id-s3cr3t", "pass-s3cr3t", "second-s3cr3t", "digest-s3cr3t", "user-s3cr3t")
+CODE = """
+import os, torch
+os.environ["HF_TOKEN"] = "subscript-s3cr3t"
+value = "variable-s3cr3t"
+torch.nn.Linear(2, 2)(torch.ones(2))
+"""
+SECRETS = ("option-s3cr3t", "argv-s3cr3t", "inline-s3cr3t", "login-s3cr3t", "env-s3cr3t", "code-s3cr3t", *FORMS)
 PROGRAM = """
 import os, subprocess, sys
 if "torch" in sys.argv:
@@ -59,3 +66,18 @@ def test_secrets_stay_where_they_are(way: str, python: Python, tmp_path: Path) -
     if way == "doctor":
         assert "--api-key" in run.stdout and "[redacted]" in run.stdout
         assert run.stdout.count("\nprocess ") == 3, "the children too: one on, one left alone"
+
+
+def test_secrets_of_every_form_stay_out_of_a_recording(python: Python, tmp_path: Path) -> None:
+    """What a reviewer found in one: a program that sets a token, options of other names and with more than one value, headers, users."""
+    pytest.importorskip("torch", reason="there is no torch in this environment (make setup)")
+    options = ["--api-key=", "empty-s3cr3t", "--id-token", "id-s3cr3t", "--db-pass", "pass-s3cr3t", "-u", "me:user-s3cr3t"]
+    options += ["sh -c 'vllm serve m --api-key first second-s3cr3t'", "Authorization: Digest digest-s3cr3t", "--max-tokens", "16"]
+    run = python.run("-c", CODE, *options, env={"AUTOINSTR_OUT": str(tmp_path / "out")})
+    assert run.returncode == 0, run.stderr
+    recordings = list((tmp_path / "out").rglob("*.airec"))
+    assert recordings
+    for recording in recordings:
+        data = recording.read_bytes()
+        assert not [secret for secret in FORMS if secret.encode() in data]
+        assert b"HF_TOKEN" in data and b"--id-token" in data and b'"--max-tokens","16"' in data.replace(b'", "', b'","')
