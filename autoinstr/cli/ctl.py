@@ -61,6 +61,7 @@ def write_control(directory: str, word: str) -> None:
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
+            os.fchmod(descriptor, 0o644)  # root's, too, is for a program of another user; who may not enter the directory cannot read it
             os.write(descriptor, f"{word}\n".encode())
         finally:
             os.close(descriptor)

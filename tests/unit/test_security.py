@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import os
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from autoinstr import log, rundir
+from autoinstr.cli.ctl import write_control
 from autoinstr.config import load
 from autoinstr.control import ControlWatcher
 from autoinstr.emitters.recorder import open_in
@@ -176,6 +179,33 @@ def test_a_control_file_of_another_user(tmp_path: Path) -> None:
     assert switched(tmp_path) == []
     os.chown(control, 0, 0)
     assert switched(tmp_path) == [True]
+
+
+@needs_root
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_what_root_says_is_read_by_a_program_of_another_user(umask: int) -> None:
+    """`sudo autoinstr ctl on …` for a service: in a process of that user, because root reads everything."""
+    folder = tempfile.mkdtemp()  # not tmp_path, which lies in a folder of root's alone
+    try:
+        os.chown(folder, OTHER, OTHER)
+        before = os.umask(umask)
+        try:
+            write_control(folder, "on")
+        finally:
+            os.umask(before)
+        child = os.fork()
+        if not child:
+            heard = False
+            try:
+                os.setgroups([])
+                os.setgid(OTHER)
+                os.setuid(OTHER)
+                heard = switched(Path(folder)) == [True]
+            finally:
+                os._exit(0 if heard else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        shutil.rmtree(folder)
 
 
 # -- the log ------------------------------------------------------------------------------------------------------------------------
