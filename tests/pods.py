@@ -6,6 +6,7 @@ The roots are made in mount namespaces. What is real: commands, environment, use
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,21 @@ exec unshare --root="$root" --wd=/ --setgid "$group" --setuid "$user" -- "$@"
 """
 
 
+NAME = "serve-5d9c7b6f4-x2x7p"
+
+
+def environment(container: dict[str, Any]) -> dict[str, str]:
+    """What a container's `env` comes to in a pod of this NAME: as Kubernetes does, $(X) is what X is further up in the list, or stays."""
+    made: dict[str, str] = {}
+    for each in container.get("env", []):
+        assert ("value" in each) != ("valueFrom" in each), each  # Kubernetes refuses both
+        if "valueFrom" in each:
+            assert each["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}, each
+        value = each.get("value", NAME)
+        made[each["name"]] = re.sub(r"\$\((\w+)\)", lambda found: made.get(found[1], found[0]), value)
+    return made
+
+
 class Pod:
     """The containers of `template` (spec.template of a workload). `images` maps an image to (its command, its environment, its folders as
     place -> folder of this machine)."""
@@ -51,7 +67,7 @@ class Pod:
         """One container; `command` is what `kubectl exec` would run in it, `env` what a changed manifest would say."""
         entrypoint, own, folders = self.images[container["image"]]
         words = command or [*container.get("command", entrypoint), *container.get("args", [])]
-        environ = {"PATH": "/usr/bin:/bin", **own, **{each["name"]: each["value"] for each in container.get("env", [])}, **env}
+        environ = {"PATH": "/usr/bin:/bin", **own, **environment(container), **env}
         binds = [f"{source}:{place}:ro" for place, source in folders.items()]
         for mount in container["volumeMounts"]:
             binds.append(f"{self.volumes[mount['name']]}:{mount['mountPath']}:{'ro' if mount.get('readOnly') else 'rw'}")

@@ -23,7 +23,7 @@ import pytest
 from autoinstr.recording.reader import open_run
 from tests.bundles import make
 from tests.conftest import REPO, clean_environment
-from tests.pods import Pod
+from tests.pods import NAME, Pod, environment
 from tests.sealed import impossible
 
 yaml = pytest.importorskip("yaml", reason="PyYAML, which reads the manifests, is not installed (make setup)")
@@ -31,6 +31,8 @@ yaml = pytest.importorskip("yaml", reason="PyYAML, which reads the manifests, is
 DEPLOY = REPO / "deploy"
 TOOLS = REPO / ".cache" / "deploy"
 FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
+OWN_NAME = {"valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+needs_kubectl = pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl on PATH, which has kustomize")
 
 
 def tool(path: str) -> str:
@@ -116,13 +118,15 @@ def test_what_the_patch_leaves_as_it_was() -> None:
 
 
 def test_what_is_patched(tmp_path: Path) -> None:
-    """Workloads that have the label; nothing else that has it, and no workload without."""
+    """Workloads that have the label; nothing else that has it (a CronJob has its template elsewhere), and no workload without."""
     shutil.copytree(DEPLOY / "kubernetes" / "inject", tmp_path / "inject")
     label = {"autoinstr": "inject"}
     container = {"name": "vllm", "image": "x"}
     resources: list[dict[str, Any]] = [
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "service", "labels": label}, "spec": {"ports": [{"port": 80}]}}
     ]
+    spec = {"schedule": "@daily", "jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}}}
+    resources.append({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "cron", "labels": label}, "spec": spec})
     for kind, version in (("Deployment", "apps/v1"), ("StatefulSet", "apps/v1"), ("DaemonSet", "apps/v1"), ("Job", "batch/v1")):
         for labels in (label, {"autoinstr": "no"}):
             metadata = {"name": f"{kind.lower()}-{labels['autoinstr']}", "labels": labels}
@@ -132,6 +136,47 @@ def test_what_is_patched(tmp_path: Path) -> None:
     (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"resources": ["all.yaml"], "components": ["inject"]}))
     patched = {each["metadata"]["name"] for each in kustomized(tmp_path) if "autoinstr-init" in json.dumps(each)}
     assert patched == {"deployment-inject", "statefulset-inject", "daemonset-inject", "job-inject"}
+
+
+CONTAINERS: dict[str, list[dict[str, Any]]] = {
+    "alone": [{"name": "vllm", "image": "x"}],
+    "with variables of its own": [{"name": "vllm", "image": "x", "env": [{"name": "A", "value": "b"}, {"name": "POD_NAME", **OWN_NAME}]}],
+    "behind another": [{"name": "side", "image": "y", "env": [{"name": "A", "value": "b"}]}, {"name": "vllm", "image": "x"}],
+}
+
+
+def injected(tmp_path: Path, containers: list[dict[str, Any]], out: str) -> subprocess.CompletedProcess[str]:
+    """What kustomize makes of a workload with these containers, where the patch says this of `out`."""
+    shutil.copytree(DEPLOY / "kubernetes" / "inject", tmp_path / "inject")
+    patch = tmp_path / "inject" / "patch.yaml"
+    assert "out=/recordings/run," in patch.read_text()
+    patch.write_text(patch.read_text().replace("out=/recordings/run,", f"out={out},"))
+    metadata = {"name": "serve", "labels": {"autoinstr": "inject"}}
+    workload = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata}
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump({**workload, "spec": {"template": {"spec": {"containers": containers}}}}))
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump({"resources": ["all.yaml"], "components": ["inject"]}))
+    return subprocess.run(["kubectl", "kustomize", str(tmp_path)], capture_output=True, text=True)
+
+
+@needs_kubectl
+@pytest.mark.parametrize("workload", CONTAINERS)
+def test_each_pod_has_a_run_directory_of_its_own(workload: str, tmp_path: Path) -> None:
+    """docs/deploy.md: out=/recordings/$(POD_NAME). Kubernetes replaces it only where POD_NAME stands before AUTOINSTR."""
+    made = injected(tmp_path, CONTAINERS[workload], "/recordings/$(POD_NAME)")
+    assert made.returncode == 0, made.stderr
+    spec = yaml.safe_load(made.stdout)["spec"]["template"]["spec"]
+    container = {each["name"]: each for each in spec["containers"]}["vllm"]
+    assert container["image"] == "x" and len(spec["containers"]) == len(CONTAINERS[workload])
+    assert environment(container)["AUTOINSTR"] == f"out=/recordings/{NAME},when=manual"
+
+
+@needs_kubectl
+@pytest.mark.parametrize("names", [["server"], ["side", "server"]])
+def test_a_container_of_another_name_is_an_error(names: list[str], tmp_path: Path) -> None:
+    """A strategic merge patch would add a container without an image, and leave the server as it is."""
+    made = injected(tmp_path, [{"name": name, "image": "x"} for name in names], "/recordings/run")
+    assert made.returncode != 0 and made.stdout == ""
+    assert "error in move for path: 'image'" in made.stderr, "what docs/deploy.md says"
 
 
 def test_systemd(tmp_path: Path) -> None:
