@@ -172,5 +172,7 @@ def test_short_processes(python: Python, tmp_path: Path, count: int) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "autoinstr", "report", str(out)], capture_output=True, text=True, cwd=PROGRAMS.parents[1], timeout=900
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    # On a slow machine it says how far it is.
+    assert not [line for line in done.stderr.splitlines() if not line.startswith("autoinstr: table of ")]
     assert f"{count + 1:,} processes, {CALLS_OF_NET * (count + 1):,} ranges" in done.stdout
