@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from autoinstr.recording.format import STATE_ON
 from autoinstr.recording.reader import OpenRange, RangeName, Run, ThreadInfo
 
 
@@ -40,6 +41,7 @@ class FakeRecording:
         self.header: dict[str, Any] = {}
         self.emitter = "recorder"
         self.complete = True
+        self.state = STATE_ON  # only asked of one that is not complete
         self.dropped = 0
         self.versions: dict[str, str] = {}
         self.argv: list[str] = []

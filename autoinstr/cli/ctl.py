@@ -6,6 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from autoinstr.cli import add_command
+from autoinstr.cli.arguments import place
+from autoinstr.cli.said import say
 from autoinstr.errors import AutoinstrError, UsageError
 from autoinstr.texts import nearest
 
@@ -22,6 +24,7 @@ EXAMPLES = """\
   autoinstr ctl on runs/serve           within a second, in all its processes
   autoinstr ctl status runs/serve
   autoinstr ctl off runs/serve
+  autoinstr ctl status autoinstr-runs --latest
 """
 
 
@@ -35,7 +38,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         EXAMPLES,
     )
     parser.add_argument("verb", metavar="on|off|status", help="what to do")
-    parser.add_argument("directory", metavar="DIR", help="the run directory")
+    parser.add_argument("directory", metavar="DIR", type=place, help="the run directory, or a directory that holds one")
+    parser.add_argument("--latest", action="store_true", help="where DIR holds several runs, take the newest")
     parser.set_defaults(run=run)
 
 
@@ -43,14 +47,53 @@ def run(args: argparse.Namespace) -> int:
     if args.verb not in VERBS:
         near = nearest(args.verb, VERBS)
         raise UsageError(f"{args.verb!a} is not one of {', '.join(VERBS)}" + (f"; did you mean {near!r}?" if near else ""))
-    from autoinstr.recording.reader import open_run
-
-    found = open_run(args.directory)  # refuses what is not a run directory: a mistyped one must not get a control file
+    found = find_run(args.directory, args.verb, latest=args.latest)
     if args.verb == "status":
         print("\n".join(status_lines(found)))
         return 0
-    write_control(args.directory, args.verb)
+    if found.recordings:
+        check_switchable(found)
+    else:
+        say(f"no process has started to record in {found.path}: one that begins there with when=manual begins {args.verb}")
+    write_control(found.path, args.verb)
     return 0
+
+
+def find_run(directory: str, verb: str, *, latest: bool) -> Run:
+    """The run that is meant; it may have no recording yet. RecordingError for what is no run directory: a mistyped one must not get a
+    control file."""
+    from autoinstr.recording.format import CONTROL_FILE
+    from autoinstr.recording.reader import Run, open_run
+    from autoinstr.report.runs import find, recording_files
+
+    if os.path.isdir(directory) and os.access(directory, os.R_OK) and not recording_files(directory):
+        there = os.listdir(directory)
+        if CONTROL_FILE in there:
+            return open_run(directory)
+        if not there and verb != "status":  # made beforehand, for a program that is still starting: a volume in a pod
+            return Run(directory, [], [])
+    return find(directory, latest=latest, command=f"autoinstr ctl {verb} ")
+
+
+def check_switchable(found: Run) -> None:
+    """AutoinstrError where nobody would follow the control file."""
+    from autoinstr.report.alive import ALIVE, ELSEWHERE, ENDED, state_of
+    from autoinstr.report.text import count
+
+    states = [state_of(recording) for recording in found.recordings]
+    if not {ALIVE, ELSEWHERE}.intersection(states):
+        ended = states.count(ENDED)
+        killed = f"{len(states) - ended} killed, or not to be seen from this container" if ended < len(states) else ""
+        which = "; ".join(words for words in (count(ended, "process", "processes") + " ended" if ended else "", killed) if words)
+        raise AutoinstrError(f"{found.path}: no process of it is alive ({which}), so there is nothing to switch")
+    if not any(state in (ALIVE, ELSEWHERE) and _may_be_manual(recording) for state, recording in zip(states, found.recordings)):
+        hint = "start it with autoinstr run --when manual, or AUTOINSTR_WHEN=manual"
+        raise AutoinstrError(f"{found.path}: this run was not started with when=manual, so there is nothing to switch ({hint})")
+
+
+def _may_be_manual(recording: Recording) -> bool:
+    options = recording.header.get("options")
+    return not isinstance(options, dict) or options.get("when") == "manual"  # who says nothing of options may be anything
 
 
 def write_control(directory: str, word: str) -> None:
@@ -81,20 +124,11 @@ def status_lines(found: Run) -> list[str]:
 
 
 def _row(recording: Recording) -> tuple[str, str, str, str, str, str]:
+    from autoinstr.report.alive import ALIVE, ELSEWHERE, state_of
+
     role = "+".join(recording.roles) + (f" rank {recording.rank}" if recording.rank is not None else "")
-    here = recording.host == os.uname().nodename
-    state = "ended" if recording.complete else "on another host" if not here else "alive" if is_alive(recording.pid) else "killed"
-    ranges = sum(len(words) // 3 for _, words in recording.blocks())
-    active = "on" if recording.active and state in ("alive", "on another host") else "off"
+    state = state_of(recording)
+    marks = {number for number, name in recording.names.items() if name.kind == "mark"}
+    ranges = sum(len(words) // 3 - sum(map(marks.__contains__, words[::3])) for _, words in recording.blocks())
+    active = "on" if recording.active and state in (ALIVE, ELSEWHERE) else "off"
     return (str(recording.pid), role, state, active, f"{ranges:,}", f"{recording.dropped:,}")
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process of this number runs here."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is somebody else's
-        return True
-    return True

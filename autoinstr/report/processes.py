@@ -5,9 +5,11 @@ Tables and pages are made from these. A process's recording is read once, and on
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from autoinstr.report import text
+from autoinstr.report.alive import ALIVE, KILLED, state_of
 from autoinstr.report.attributes import read
 from autoinstr.report.folding import Node, fold, module_tree
 from autoinstr.report.identity import host_count, process_label, thread_label
@@ -119,12 +121,15 @@ def trouble(process: Process, stats: Stats) -> list[str]:
     if recording.dropped:
         notes.append(f"{label}: {text.count(recording.dropped, 'range')} dropped, the recording was full (option max_mb)")
     found = stats.open_ranges(recording)
+    now = 0
     if not recording.complete:
-        state = "the recording is damaged" if recording.problems else "the process was killed or still runs"
-        notes.append(f"{label}: {state}")
+        state = state_of(recording)
+        now = time.perf_counter_ns() if state == ALIVE else 0  # it is of this machine, and so is its clock
+        became = {ALIVE: "the process still runs", KILLED: "the process was killed"}.get(state, "the process was killed or still runs")
+        notes.append(f"{label}: {'the recording is damaged' if recording.problems else became}")
     for thread in dict.fromkeys(one.thread for one in found):
         mine = [one for one in found if one.thread == thread]
-        last = max(stats.last_ns or 0, mine[-1].start_ns)
+        last = max(stats.last_ns or 0, mine[-1].start_ns, now)
         where = f"{label}, {thread_label(recording, thread)}: still inside {title(recording.names[mine[-1].name])}"
         lasted = text.duration(last - mine[0].start_ns)
         notes.append(f"{where} ({text.count(len(mine), 'open range')}, the outermost for at least {lasted})")

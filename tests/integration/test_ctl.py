@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from autoinstr.recording.reader import open_run
+from autoinstr.recording.writer import RecordingWriter
 from tests.recordings import make_recording
 
 REPO = Path(__file__).resolve().parents[2]
@@ -129,3 +131,82 @@ def test_a_run_directory_that_is_somebody_elses(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     done = ctl("on", str(tmp_path))
     assert (done.returncode, done.stderr) == (1, f"autoinstr: error: cannot write the control file in {tmp_path}: Permission denied\n")
+
+
+def started(tmp_path: Path, pid: int, when: str | None, **header: Any) -> Path:
+    """A run directory with one recording of a process here."""
+    options = {} if when is None else {"when": when}
+    make_recording(str(tmp_path), [], pid=pid, close=False, header={"host": os.uname().nodename, "options": options, **header})
+    return tmp_path
+
+
+@pytest.mark.parametrize("verb", ["on", "off"])
+@pytest.mark.parametrize("when", ["always", "profiling", None])
+def test_a_run_that_does_not_listen(tmp_path: Path, verb: str, when: str | None) -> None:
+    run = started(tmp_path, os.getpid(), when)
+    done = ctl(verb, str(run))
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert f"{run}: this run was not started with when=manual, so there is nothing to switch" in done.stderr
+    assert not (run / "control").exists()
+    started(run, os.getpid(), "manual")
+    assert ctl(verb, str(run)).returncode == 0, "one process of it listens"
+
+
+def test_a_run_whose_processes_have_all_ended(tmp_path: Path) -> None:
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    run = started(tmp_path, child, "manual")
+    done = ctl("on", str(run))
+    assert done.returncode == 1
+    assert f"{run}: no process of it is alive (1 killed, or not to be seen from this container)" in done.stderr
+    make_recording(str(run), [], pid=os.getpid(), header={"options": {"when": "manual"}})
+    assert "no process of it is alive (1 process ended; 1 killed, or" in ctl("off", str(run)).stderr
+    assert not (run / "control").exists()
+    started(run, 7, "manual", host="elsewhere")
+    assert ctl("on", str(run)).returncode == 0, "what runs elsewhere may be alive"
+
+
+def test_a_run_in_which_nothing_has_been_recorded_yet(tmp_path: Path) -> None:
+    """A volume in a pod whose program is still starting: its processes look at the control file when they begin."""
+    for verb in ("on", "off"):
+        done = ctl(verb, str(tmp_path))
+        assert (done.returncode, done.stdout) == (0, "")
+        assert done.stderr == (
+            f"autoinstr: no process has started to record in {tmp_path}: one that begins there with when=manual begins {verb}\n"
+        )
+        assert (tmp_path / "control").read_text() == f"{verb}\n"
+    assert ctl("status", str(tmp_path)).stdout == "no process has started to record\n"
+
+
+def test_the_run_is_found_as_by_report(tmp_path: Path) -> None:
+    started(tmp_path / "one", os.getpid(), "manual")
+    assert columns(ctl("status", str(tmp_path)).stdout)["PID"] == str(os.getpid())
+    started(tmp_path / "two", 7, "manual", host="elsewhere")
+    for path in (tmp_path / "two").iterdir():
+        os.utime(path, (4e9, 4e9))
+    done = ctl("on", str(tmp_path))
+    assert done.returncode == 2
+    assert f"holds 2 runs; the newest: autoinstr ctl on {tmp_path / 'two'} (or add --latest)" in done.stderr
+    assert ctl("on", str(tmp_path), "--latest").returncode == 0
+    assert [path.parent.name for path in tmp_path.rglob("control")] == ["two"]
+
+
+def test_an_empty_word_is_no_directory(tmp_path: Path) -> None:
+    done = ctl("on", "")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "argument DIR: is empty" in done.stderr
+
+
+def test_marks_are_no_ranges(tmp_path: Path) -> None:
+    """RANGES is what the report counts."""
+    writer = RecordingWriter(str(tmp_path / "host-1-00000000.airec"), {"host": "host", "roles": ["MainProcess"]}, max_bytes=1 << 20)
+    for number, kind in ((1, "range"), (2, "mark")):
+        writer.define({"t": "name", "id": number, "kind": kind, "domain": "Module", "message": kind})
+    take, words = writer.slots(writer.new_thread(1, "thread"), 0)
+    for name, start, end in ((1, 10, 20), (2, 15, 15), (2, 16, 16)):
+        for at, value in zip(take(), (name, start, end)):
+            words[at] = value
+    writer.close()
+    assert columns(ctl("status", str(tmp_path)).stdout)["RANGES"] == "1"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
+import time
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -113,3 +115,21 @@ def test_a_served_run_cut_off_anywhere_gives_a_report_of_what_is_left(tmp_path: 
             assert all(value in (None, known[row["id"]][key]) for key, value in row.items() if key not in ("state", "preemptions"))
     else:
         assert out.getvalue()
+
+
+def test_a_process_that_still_runs_is_told_from_a_killed_one(tmp_path: Path) -> None:
+    """And its open ranges have lasted until now, whatever was recorded last."""
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    began = time.perf_counter_ns() - 3_600 * 10**9
+    for pid, host in ((os.getpid(), os.uname().nodename), (child, os.uname().nodename), (3, "elsewhere")):
+        make_recording(str(tmp_path), [(0, "", "M", began, None)], pid=pid, close=False, header={"host": host})
+    lines = {line for line in written(str(tmp_path), "table").decode().splitlines() if line.startswith("! ")}
+    here = f"MainProcess on {os.uname().nodename}, pid"
+    assert {f"! {here} {os.getpid()}: the process still runs", f"! {here} {child}: the process was killed"} < lines
+    assert "! MainProcess on elsewhere, pid 3: the process was killed or still runs" in lines
+    (still,) = (line for line in lines if f"pid {os.getpid()}, " in line)
+    assert 3600 <= float(still.partition("at least ")[2].split()[0]) < 7200
+    assert any(f"pid {child}, " in line and line.endswith("(1 open range, the outermost for at least 0 ns)") for line in lines)

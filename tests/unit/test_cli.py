@@ -198,16 +198,6 @@ def test_a_prepared_draft_of_the_control_file_is_not_written_to(tmp_path: Path, 
     assert victim.read_text() == "untouched"
 
 
-def test_is_alive() -> None:
-    assert ctl.is_alive(os.getpid())
-    assert ctl.is_alive(1)
-    child = os.fork()
-    if not child:
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert not ctl.is_alive(child)
-
-
 def test_reports_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The session's report replaces the gate's verdict, and secrets are out of both."""
     wanted = ["10\t1\ton\t\tpython\x1ftrain.py\x1f--api-key=abc", f"{os.getpid()}\t1\ton\t\tpython"]
