@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from autoinstr import config
 from autoinstr.errors import AutoinstrError
@@ -15,13 +17,18 @@ from autoinstr.filters import compile_filter
 from autoinstr.options import OPTIONS
 from autoinstr.recording import format as f
 from autoinstr.recording.writer import RecordingFull, RecordingWriter
+from autoinstr.report.ascend_export.export import export
 from autoinstr.report.formats import FORMATS
 from autoinstr.report.merge.directory import merge
 from autoinstr.report.runs import find
+from autoinstr.report.streams import no_tick
 from autoinstr.report.table import Look
 from autoinstr.targets.rows import custom
+from tests.fuzz.seeds import PAIRS, sound, with_clock
 
+T = TypeVar("T")
 PATHS = (("", "Net"), ("layers.3.mlp", "MLP"), ("a" * 300, "Ü\n"), (".." * 60, ""))
+CLOCKS = struct.Struct("<8Q")
 
 
 def environment(data: bytes) -> None:
@@ -51,17 +58,20 @@ def configuration_file(data: bytes) -> None:
         custom(loaded.custom_targets, str(file))
 
 
-def recording(data: bytes) -> None:
-    """A recording: every format of report, and merging it with itself."""
+def recording(data: bytes) -> int:
+    """A recording: every report of it, and a merge with a sound one of another host, which never fails for the one that is damaged."""
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, f"a{f.SUFFIX}").write_bytes(data)
-        report_all(folder)
+        Path(folder, "given").mkdir()
+        Path(folder, "given", f"a{f.SUFFIX}").write_bytes(data)
+        return report_and_merge(folder)
 
 
-def definitions(data: bytes) -> None:
+def definitions(data: bytes) -> int:
     """Lines of JSON as a recording's definitions and attributes (those that are lists), with right checksums, and ranges of each name."""
     with tempfile.TemporaryDirectory() as folder:
-        writer = RecordingWriter(str(Path(folder, f"a{f.SUFFIX}")), {"host": "h"}, max_bytes=1 << 20)
+        file = Path(folder, "given", f"a{f.SUFFIX}")
+        file.parent.mkdir()
+        writer = RecordingWriter(str(file), {"host": "h"}, max_bytes=1 << 20)
         thread = writer.new_thread(1, "main")
         now = 100
         try:
@@ -79,29 +89,90 @@ def definitions(data: bytes) -> None:
         except RecordingFull:
             pass
         writer.close()
-        report_all(folder)
+        file.write_bytes(with_clock(file.read_bytes(), PAIRS))  # of the sound one's time
+        return report_and_merge(folder)
 
 
-def report_all(folder: str) -> None:
-    """Every format of report, and a merge."""
-    run = find(folder)
+def merge_inputs(data: bytes) -> int:
+    """Two recordings: 64 bytes change the clock pairs of both (nothing, or zeros: they stay sound), the next says what they have in common,
+    and every four more change one byte: in which of the two and where, and to what."""
+    changes = CLOCKS.unpack(data[: CLOCKS.size].ljust(CLOCKS.size, b"\0"))
+    shared = data[CLOCKS.size] if len(data) > CLOCKS.size else 0
+    boot = "" if shared & 4 else "boot of one"
+    host, other = ("one" if shared & 1 else "two"), (boot if shared & 2 or not boot else "boot of two")
+    inputs = [sound(boot=boot), sound(host, other, 1, 1000 if shared & 8 else 2000)]
+    changed = [bytearray(with_clock(one, tuple(map(int.__xor__, PAIRS, changes[4 * at : 4 * at + 4])))) for at, one in enumerate(inputs)]
+    edits = data[CLOCKS.size + 1 :]
+    for at in range(0, len(edits) - 3, 4):
+        which = changed[edits[at] & 1]
+        which[int.from_bytes(edits[at + 1 : at + 3], "little") % len(which)] = edits[at + 3]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, one in zip(("given", "beside"), changed):
+            Path(folder, name).mkdir()
+            Path(folder, name, f"a{f.SUFFIX}").write_bytes(one)
+        return merge_both(folder)
+
+
+def report_and_merge(folder: str) -> int:
+    """Every report of the run directory `given`, and a merge with a sound one; how many recordings were merged, at least one."""
+    report_all(os.path.join(folder, "given"), os.path.join(folder, "databases"))
+    Path(folder, "beside").mkdir()
+    Path(folder, "beside", f"a{f.SUFFIX}").write_bytes(sound("sound", "boot of sound", 1))
+    merged = merge_both(folder)
+    assert merged, "a damaged recording keeps the sound one from being merged"
+    return merged
+
+
+def merge_both(folder: str) -> int:
+    """Merge `given` and `beside`; how many recordings were. It is made whole or not at all, and every report of it can be made."""
+    sources = [os.path.join(folder, name) for name in ("given", "beside")]
+    out = os.path.join(folder, "merged")
+    before = set(os.listdir(folder))
+    done = answer(lambda: merge(sources, out, latest=False, skip_unaligned=True, tick=no_tick))
+    assert set(os.listdir(folder)) - before == ({"merged"} if done else set()), os.listdir(folder)
+    if done is None:
+        return 0
+    assert done.directories == 2
+    given = {Path(source, f"a{f.SUFFIX}").read_bytes() for source in sources}
+    copies = [file.read_bytes() for file in Path(out).iterdir()]
+    assert len(copies) == len(done.facts) and given.issuperset(copies), "something else than what was given"
+    assert len(find(out).recordings) == len(copies)
+    report_all(out, os.path.join(folder, "merged databases"))
+    return len(copies)
+
+
+def report_all(path: str, databases: str) -> None:
+    """Every format of report, also where another one could not be made."""
+    run = answer(lambda: find(path))
+    if run is None:
+        return
     for made in FORMATS.values():
-        made.write(run, io.BytesIO(), Look(), lambda count: None)
-    merge([folder], os.path.join(folder, "merged"), latest=False, skip_unaligned=True, tick=lambda count: None)
+        answer(lambda made=made: made.write(run, io.BytesIO(), Look(), no_tick))  # type: ignore[misc]
+    try:
+        answer(lambda: export(run, (), databases, "class", no_tick))
+    except OverflowError:
+        pass  # times that SQLite's integers do not hold: test_fuzz.test_ascend_db_of_times_that_cannot_be waits for one line
 
 
-ENTRIES: dict[str, Callable[[bytes], None]] = {
+ENTRIES: dict[str, Callable[[bytes], int | None]] = {
     "environment": environment,
     "patterns": patterns,
     "configuration_file": configuration_file,
     "recording": recording,
     "definitions": definitions,
+    "merge_inputs": merge_inputs,
 }
 
 
-def check(name: str, data: bytes) -> None:
-    """AssertionError for anything but an answer or an AutoinstrError of one line."""
+def answer(work: Callable[[], T]) -> T | None:
+    """What it returns, or None for an AutoinstrError. AssertionError where that is not of one line."""
     try:
-        ENTRIES[name](data)
+        return work()
     except AutoinstrError as error:
         assert "\n" not in str(error).strip(), str(error)
+        return None
+
+
+def check(name: str, data: bytes) -> int | None:
+    """AssertionError for anything but an answer or an AutoinstrError of one line. How many recordings were merged, if any were to be."""
+    return answer(lambda: ENTRIES[name](data))
