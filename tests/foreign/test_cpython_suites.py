@@ -32,9 +32,9 @@ def outcomes(python: str, module: str, folder: Path, *, agent: bool) -> dict[str
     folder.mkdir()
     environ = clean_environment(HOME=str(folder), TMPDIR=str(folder))
     if agent:
-        environ.update(PYTHONPATH=str(GATE), AUTOINSTR="1", AUTOINSTR_OUT=str(folder / "out"))
+        environ.update(PYTHONPATH=str(GATE), AUTOINSTR="1", AUTOINSTR_OUT=str(folder / "out"), _AUTOINSTR_VERDICTS=str(folder / "verdicts"))
     report = folder / "report.xml"
-    command = [python, "-m", "test", "--junit-xml", str(report), "--timeout", "600", module]
+    command = [python, "-m", "test", "--junit-xml", str(report), "--timeout", "2400", module]
     done = subprocess.run(command, env=environ, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=3000)
     assert report.exists(), done.stdout[-2000:] + done.stderr[-2000:]
     found = {}
@@ -42,6 +42,14 @@ def outcomes(python: str, module: str, folder: Path, *, agent: bool) -> dict[str
         kinds = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
         found[case.get("name") or ""] = kinds[0] if kinds else "passed"
     return found
+
+
+def switched_on(folder: Path, module: str) -> tuple[bool, int]:
+    """By what the gate wrote for `doctor` in each process: whether it was on in the one that ran the tests, and in how many others."""
+    lines = [line.strip().split("\t") for line in (folder / "verdicts").read_text(errors="replace").splitlines()]
+    commands = [line[4].split("\x1f") for line in lines if line[2] == "on"]
+    tests = [command for command in commands if command[-1] == module and command[1:3] == ["-m", "test"]]
+    return bool(tests), len(commands) - len(tests)
 
 
 @pytest.mark.long
@@ -59,5 +67,8 @@ def test_cpythons_own_tests_end_as_without_the_gate(module: str, tmp_path: Path)
         differ = {test for test in differ if again.get(test) != agent.get(test)}
     assert not differ, {test: (native.get(test), agent.get(test)) for test in differ}
     passed = sum(outcome == "passed" for outcome in agent.values())
-    print(f"{module} of {python}: {len(agent)} tests, {passed} passed")
+    on, children = switched_on(tmp_path / "agent", module)
+    print(f"{module} of {python}: {len(agent)} tests, {passed} passed, the agent on in it and in {children} other processes")
     assert passed > 10
+    assert on, "the gate was not on where the tests ran, so this shows nothing"
+    assert children or module == "test_importlib", "in none of the processes that it started"

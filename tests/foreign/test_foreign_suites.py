@@ -9,7 +9,7 @@ import pytest
 from tests.foreign.suites import Suite, fetch, rows, run
 from tests.recorded import ranges, recordings
 
-LEAST = 10  # passed tests; fewer show nothing
+LEAST = 10  # passed tests, and calls of modules that we recorded; fewer show nothing
 
 
 @pytest.mark.long
@@ -34,3 +34,5 @@ def test_each_test_ends_as_without_the_agent(suite: Suite, tmp_path: Path) -> No
     calls = sum(len(ranges(one)) for one in recordings(tmp_path / "agent" / "out"))
     print(f"{suite.package} {suite.version}: {len(agent)} tests, {passed} passed, {calls:,} ranges")
     assert passed >= LEAST, (tmp_path / "agent" / "log").read_text(errors="replace")[-3000:]
+    assert calls >= LEAST, "the agent recorded nothing, so this shows nothing"
+    assert not (tmp_path / "native" / "out").exists() and not recordings(tmp_path / "native" / "work" / "autoinstr-runs")
