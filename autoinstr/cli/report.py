@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from autoinstr.cli import add_command
-from autoinstr.cli.arguments import count, one_of, place
+from autoinstr.cli.arguments import one_of, place, whole_number
 from autoinstr.cli.said import say
 from autoinstr.errors import UsageError
 
@@ -46,9 +46,10 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         subparsers,
         "report",
         "say what each module cost: a table, a page, data, or a timeline",
-        "Read a run directory and say what each module cost. The table folds repeated layers into one line; 'self' is the time in\n"
-        "a module outside the modules that it called, 'share' is of all time inside ranges. Of vLLM there is also a line for each\n"
-        "request and for each engine step (--table). All formats and every column: docs/reports.md.",
+        "Read a run directory and say what each module cost. The table folds repeated layers into one line; the time in\n"
+        "a module is 'total', outside the modules that it called 'self', and 'share' is total by all time inside ranges of the same\n"
+        "process and domain. Of vLLM there is also a line for each request and for each engine step (--table). All formats and every\n"
+        "column: docs/reports.md.",
         EXAMPLES,
     )
     parser.add_argument("dir", metavar="DIR", type=place, help="a run directory (holds *.airec files), or a directory that holds one")
@@ -59,7 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         type=place,
         metavar="FILE",
         help="where to write; - is standard output; .gz compresses (default: standard output; html: report.html in DIR; timelines: "
-        "report.pftrace, report.chrome.json, report.speedscope.json there)",
+        "report.pftrace, report.chrome.json, report.speedscope.json there). For ascend-db a directory: where to make its folders",
     )
     parser.add_argument("--latest", action="store_true", help="where DIR holds several runs, take the newest")
     parser.add_argument("--process", metavar="WHICH", help='only the processes of this pid, role (Worker) or rank ("rank 3")')
@@ -78,13 +79,16 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "--sort",
         metavar="BY",
         type=one_of(orders),
-        help="; ".join(f"{table}: {', '.join(words)}" for table, words in SORTS.items()) + " (default: the first of each)",
+        help="table and csv; "
+        + "; ".join(f"{table}: {', '.join(words)}" for table, words in SORTS.items())
+        + " (default: the first of each)",
     )
     parser.add_argument(
         "--limit",
         metavar="N",
-        type=count,
-        help="most lines: of each table, of requests, of steps; 0 is all (default: one screen; requests and steps: 30; csv: all)",
+        type=whole_number,
+        help="table and csv: most lines, of each table, of requests, of steps; 0 is all (default: one screen; requests and steps: 30; "
+        "csv: all)",
     )
     parser.add_argument(
         "--kineto",
@@ -104,11 +108,15 @@ def run(args: argparse.Namespace) -> int:
     from autoinstr.report.progress import Progress
     from autoinstr.report.runs import find, only
     from autoinstr.report.screen import lines_of
+    from autoinstr.report.stats import check_phase
     from autoinstr.report.table import Look
+    from autoinstr.report.text import count
 
     sort = _sort_of(args)
     limit = args.limit if args.limit is not None else 30 if args.format == "table" else 0
     found = find(args.dir, latest=args.latest)
+    if args.phase is not None:
+        check_phase(args.phase, [found])
     if args.process is not None:
         found = only(found, args.process)
     if args.format == "ascend-db":
@@ -126,7 +134,8 @@ def run(args: argparse.Namespace) -> int:
     if target == "-":
         look = look._replace(encoding=getattr(sys.stdout, "encoding", None) or "ascii")
     most = 0 if args.table == "requests" else found.capacity  # requests are read from marks
-    progress = Progress(sys.stderr, f"{args.format} of {found.path}", total=most)
+    what = "mark" if args.table == "requests" else "record"  # a record is a range or a mark
+    progress = Progress(sys.stderr, f"{args.format} of {found.path}", f"{what}s", total=most)
     try:
         with opened(target, binary=chosen.binary) as stream:
             remarks = chosen.write(found, stream, look, progress.tick) or []
@@ -134,8 +143,8 @@ def run(args: argparse.Namespace) -> int:
         progress.done()
     if target != "-":
         size = os.path.getsize(target) if os.path.isfile(target) else 0
-        read = f"{progress.count:,} {'marks' if args.table == 'requests' else 'ranges'}"
-        say(f"wrote {target} ({read}, {size / 1e6:,.1f} MB){'; ' if chosen.hint else ''}{chosen.hint}")
+        hint = f"unpack it, then {chosen.hint}" if chosen.unpacked and target.endswith(".gz") else chosen.hint
+        say(f"wrote {target} ({count(progress.count, what)}, {size / 1e6:,.1f} MB){'; ' if hint else ''}{hint}")
     for remark in remarks:
         say(remark)
     if args.format != "table":
@@ -156,6 +165,9 @@ def _sort_of(args: argparse.Namespace) -> str:
         whole = "the page has all phases" if args.format == "html" else f"a timeline ({args.format}) is always whole"
         what = "requests go through all phases" if args.table == "requests" else whole
         raise UsageError(f"--phase {args.phase}: {what}")
+    for option in ("sort", "limit"):
+        if getattr(args, option) is not None and args.format not in ("table", "csv"):
+            raise UsageError(f"--{option} {getattr(args, option)}: is for the formats table and csv; {args.format} is always whole")
     if args.sort is not None and args.sort not in orders:
         raise UsageError(f"--sort {args.sort}: is no order of {args.table}; there are: {', '.join(orders)}")
     return args.sort or orders[0]
@@ -164,6 +176,7 @@ def _sort_of(args: argparse.Namespace) -> str:
 def _say_problems(found: Run) -> None:
     """The table has these in it; the other formats go to programs."""
     from autoinstr.report.clock import alignment_lines
+    from autoinstr.report.text import count
 
     for line in alignment_lines(found.recordings):
         say(line)
@@ -171,4 +184,4 @@ def _say_problems(found: Run) -> None:
         say(f"warning: {problem}")
     for recording in found.recordings:
         if recording.dropped:
-            say(f"warning: {recording.file}: {recording.dropped:,} ranges were dropped, the recording was full (option max_mb)")
+            say(f"warning: {recording.file}: {count(recording.dropped, 'range')} dropped, the recording was full (option max_mb)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from autoinstr.report.attributes import read
@@ -19,12 +20,22 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = None) -> list[str]:
-    """Write a heading and one line per row (of one phase); lines end in CR LF, missing values are empty. Returns what a reader should
-    know beside."""
+_ORDERS: dict[str, Callable[[dict[str, Any]], float]] = {
+    "total": lambda cells: cells["total_ns"],
+    "self": lambda cells: cells["self_ns"],
+    "calls": lambda cells: cells["calls"],
+    "mean": lambda cells: cells["total_ns"] / cells["calls"],
+}
+
+
+def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = None, *, sort: str = "tree", limit: int = 0) -> list[str]:
+    """Write a heading and one line per row (of one phase); lines end in CR LF, missing values are empty. Rows come process by process, or
+    the largest `total`, `self`, `calls` or `mean` first; `limit` is the most lines (0: all). Returns what a reader should know beside."""
     writer = csv.writer(stream, lineterminator="\r\n")
     writer.writerow(COLUMNS)
     seen: dict[str | None, None] = {}
+    rows: list[dict[str, Any]] = []  # those that wait for the largest
+    written = 0
     for at, recording in enumerate(run.recordings):
         stats = collect(recording, read(recording), tick=tick)
         seen.update(dict.fromkeys(row.phase for row in stats.rows))
@@ -32,7 +43,13 @@ def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = No
             thread = entry.pop("thread")
             process = {"pid": recording.pid, "role": recording.role, "rank": recording.rank, "host": recording.host}
             cells = {**entry, **process, "tid": thread["tid"], "thread": thread["name"]}
-            writer.writerow([guarded(cells[column]) for column in COLUMNS])
+            if sort != "tree":
+                rows.append(cells)
+            elif not limit or written < limit:
+                writer.writerow([guarded(cells[column]) for column in COLUMNS])
+                written += 1
+    for cells in sorted(rows, key=_ORDERS[sort], reverse=True)[: limit or None] if rows else ():
+        writer.writerow([guarded(cells[column]) for column in COLUMNS])
     return [] if phase is None or phase in [one or NO_PHASE for one in seen] else [no_such_phase(phase, seen)]
 
 

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 class Format(NamedTuple):
     """`write` may return lines to be said beside the report; `default_file` is the name inside the run directory, or "" for standard
-    output; `hint` what to do with the file."""
+    output; `hint` what to do with the file, `unpacked` that this is so once it is no longer compressed."""
 
     write: Callable[[Run, BinaryIO, table.Look, Tick], list[str] | None]
     default_file: str = ""
     binary: bool = False
     hint: str = ""
+    unpacked: bool = False
 
 
 def _as_text(write: Callable[[TextIO], list[str] | None], stream: BinaryIO, encoding: str) -> list[str] | None:
@@ -42,7 +43,7 @@ def _json(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) ->
 
 def _csv(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_tick) -> list[str] | None:
     if look.table == "modules":
-        return _as_text(lambda out: csv_format.write(run, out, tick, look.phase), stream, "utf-8")
+        return _as_text(lambda out: csv_format.write(run, out, tick, look.phase, sort=look.sort, limit=look.limit), stream, "utf-8")
     return _as_text(lambda out: listing.write_csv(run, out, look, tick), stream, "utf-8")
 
 
@@ -64,7 +65,7 @@ def _speedscope(run: Run, stream: BinaryIO, look: table.Look, tick: Tick = no_ti
 
 FORMATS = {
     "table": Format(_table),
-    "html": Format(_html, "report.html", False, "open it in a browser"),
+    "html": Format(_html, "report.html", False, "open it in a browser", True),  # Perfetto and speedscope take .gz
     "json": Format(_json),
     "csv": Format(_csv),
     "pftrace": Format(_pftrace, "report.pftrace", True, "open it at https://ui.perfetto.dev"),

@@ -32,7 +32,9 @@ def opened(target: str, *, binary: bool) -> Iterator[BinaryIO]:
     path = target if direct else f"{target}.part-{os.getpid()}-{os.urandom(4).hex()}"
     try:
         with open(path, "wb", opener=None if direct else new_file) as raw:
-            stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1, mtime=0)) if target.endswith(".gz") else raw
+            # With the name of the draft or the time in it, no two files of one report would be alike.
+            packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=1, mtime=0) if target.endswith(".gz") else None
+            stream = raw if packed is None else cast("IO[bytes]", packed)
             try:
                 yield cast("BinaryIO", stream)
             finally:

@@ -17,15 +17,18 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from autoinstr.errors import RecordingError, UsageError
 from autoinstr.report.figures import percentiles
 from autoinstr.report.phases import Phases
 from autoinstr.report.streams import FOREVER, Tick, no_tick, pieces
+from autoinstr.texts import nearest
 
 if TYPE_CHECKING:
-    from autoinstr.recording.reader import OpenRange, RangeName, Recording
+    from autoinstr.recording.reader import OpenRange, RangeName, Recording, Run
     from autoinstr.report.attributes import Notes
 
 NO_PHASE = "none"  # what the phase of ranges is called that are in none
+PHASES = ("prefill", "decode", "mixed", "idle", NO_PHASE)  # of vLLM's steps; a run may have others, from ranges of the user's own
 
 
 class Row:
@@ -94,6 +97,25 @@ class Stats:
 def no_such_phase(phase: str, there: Iterable[str | None]) -> str:
     """One line for who asked for a phase in which nothing ran."""
     return f"no range has the phase {phase!a}; this run has: {', '.join(dict.fromkeys(one or NO_PHASE for one in there)) or 'no ranges'}"
+
+
+def check_phase(phase: str, runs: Sequence[Run]) -> None:
+    """UsageError for a phase that vLLM has not and that no range of these runs says."""
+    if phase in PHASES:
+        return
+    there = dict.fromkeys(PHASES)
+    for recording in (recording for run in runs for recording in run.recordings):
+        try:
+            for _, _, _, fields in recording.attributes():
+                if fields.get("phase") == phase:
+                    return
+                if isinstance(fields.get("phase"), str):
+                    there[fields["phase"]] = None
+        except (RecordingError, OSError):
+            continue  # said by whoever reads its ranges
+    near = nearest(phase, there)
+    hint = f"did you mean {near!a}?" if near else f"there are: {', '.join(ascii(one)[1:-1] for one in there)}"
+    raise UsageError(f"--phase {phase!a}: neither vLLM nor this recording has such a phase; {hint}")
 
 
 class _Open:

@@ -90,7 +90,7 @@ def test_timelines_go_to_a_file_in_the_run_directory_and_its_path_to_stderr(run_
     for name, kind in (("report.pftrace", "pftrace"), ("report.chrome.json", "chrome")):
         done = report(run_directory, "--format", kind)
         assert (done.returncode, done.stdout) == (0, b"")
-        assert f"autoinstr: wrote {run_directory / name} (4 ranges, " in done.stderr.decode()
+        assert f"autoinstr: wrote {run_directory / name} (4 records, " in done.stderr.decode()
         assert (run_directory / name).stat().st_size > 100
     events = json.loads((run_directory / "report.chrome.json").read_text())["traceEvents"]
     assert sum(event["ph"] == "X" for event in events) == 4
@@ -105,6 +105,41 @@ def test_output_to_a_file_to_stdout_and_compressed(run_directory: Path, tmp_path
     report(run_directory, "--format", "csv", "-o", tmp_path / "t.csv")
     assert len(list(csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text())))) == 4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs", "t.csv", "t.pftrace.gz"]
+
+
+def test_the_same_report_is_the_same_file(run_directory: Path, tmp_path: Path) -> None:
+    for name in ("a.pftrace.gz", "b.pftrace.gz"):
+        assert report(run_directory, "--format", "pftrace", "-o", tmp_path / name).returncode == 0
+    assert (tmp_path / "a.pftrace.gz").read_bytes() == (tmp_path / "b.pftrace.gz").read_bytes()
+
+
+def test_what_to_do_with_a_compressed_file(run_directory: Path, tmp_path: Path) -> None:
+    """A browser shows a compressed page as rubbish; Perfetto takes a compressed trace."""
+    said = {name: report(run_directory, "--format", name, "-o", tmp_path / f"{name}.gz").stderr.decode() for name in ("html", "pftrace")}
+    assert "; unpack it, then open it in a browser\n" in said["html"]
+    assert "; open it at https://ui.perfetto.dev\n" in said["pftrace"]
+
+
+def test_order_and_length_of_csv(run_directory: Path) -> None:
+    """As the table's: the largest first, no more than asked for."""
+
+    def rows(*args: str) -> list[dict[str, str]]:
+        done = report(run_directory, "--format", "csv", *args)
+        assert done.returncode == 0, done.stderr
+        return list(csv.DictReader(io.StringIO(done.stdout.decode())))
+
+    everything = rows()
+    assert len(everything) == 4
+    for sort, key in (
+        ("total", lambda row: int(row["total_ns"])),
+        ("self", lambda row: int(row["self_ns"])),
+        ("calls", lambda row: int(row["calls"])),
+        ("mean", lambda row: int(row["total_ns"]) / int(row["calls"])),
+    ):
+        assert rows("--sort", sort) == sorted(everything, key=key, reverse=True)
+    assert rows("--sort", "total", "--limit", "1") == [max(everything, key=lambda row: int(row["total_ns"]))]
+    assert rows("--limit", "2") == everything[:2]
+    assert rows("--limit", "0") == everything
 
 
 def test_only_one_process(run_directory: Path) -> None:
@@ -228,6 +263,14 @@ def test_bad_input_is_one_clear_line(run_directory: Path, tmp_path: Path) -> Non
         (["--sort", "totl"], "did you mean 'total'?"),
         (["--limit", "-1"], "is not a whole number"),
         (["-o", "/"], "is a directory"),
+        (["-o", ""], "argument -o/--output: is empty"),
+        (["--phase", "prefil"], "--phase 'prefil': neither vLLM nor this recording has such a phase; did you mean 'prefill'?"),
+        (["--phase", "xyz"], "has such a phase; there are: prefill, decode, mixed, idle, none"),
+        *(
+            ([option, value, "--format", kind], f"{option} {value}: is for the formats table and csv; {kind} is always whole")
+            for option, value in (("--sort", "self"), ("--limit", "3"))
+            for kind in ("json", "html", "pftrace", "ascend-db")
+        ),
     ],
 )
 def test_wrong_usage_exits_with_2(run_directory: Path, args: list[str], said: str) -> None:

@@ -118,9 +118,8 @@ def test_the_table_of_one_phase(served: Path) -> None:
     layer = next(line for line in lines if line.strip().startswith("layers.0"))
     assert words(layer.rstrip("█ ")).endswith("3 2.000 ms 6.000 ms")
     assert any(line.startswith("nothing in this phase: APIServer, pid 1") for line in lines)
-    nothing = text(served, "--phase", "decoed")
-    assert nothing[3].startswith("no range has the phase 'decoed'; this run has: ")
-    assert all(word in nothing[3] for word in ("decode", "prefill", "mixed", "idle"))
+    nothing = text(served, "--process", "APIServer", "--phase", "decode")
+    assert nothing[2].startswith("no range has the phase 'decode'; this run has: "), nothing
 
 
 def test_the_request_table(served: Path) -> None:
@@ -157,7 +156,17 @@ def test_the_step_table_and_its_orders(served: Path) -> None:
     assert lines[head + 2].split()[-2:] == ["2.000", "ms"]  # the gap
     only = text(served, "--table", "steps", "--phase", "decode", "--limit", "2")
     assert only[0] == f"{served}: 3 steps of phase decode"
-    assert text(served, "--table", "steps", "--phase", "x")[0] == "no step has the phase 'x'; this run has: prefill, mixed, decode, idle"
+    none = text(served, "--table", "steps", "--phase", "none")
+    assert none[0] == "no step has the phase 'none'; this run has: prefill, mixed, decode, idle"
+
+
+def test_a_phase_of_ones_own_is_one_and_a_misspelt_one_is_not(served: Path) -> None:
+    write(str(served), [Entry(MS, 2 * MS, "warm", {"phase": "warm up"}), mark(MS, "m", phase=7)], pid=4)
+    assert text(served, "--phase", "warm up")[0].startswith(f"{served}: 4 processes, 1 range of phase warm up, ")
+    for kind in (["--format", "json"], ["--format", "csv"], ["--table", "steps"], ["--process", "APIServer"]):
+        done = report(served, "--phase", "warmup", *kind)
+        assert done.returncode == 2
+        assert "--phase 'warmup': neither vLLM nor this recording has such a phase; did you mean 'warm up'?" in errors(done)
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120])

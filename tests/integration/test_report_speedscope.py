@@ -21,7 +21,7 @@ def test_the_page_opens_on_the_busiest_profile_and_exports_the_same_calls(tmp_pa
     done = report(run, "--format", "speedscope")
     assert (done.returncode, done.stdout) == (0, b"")
     said = done.stderr.decode()
-    assert f"wrote {run / 'report.speedscope.json'} (11 ranges, " in said
+    assert f"wrote {run / 'report.speedscope.json'} (11 records, " in said
     assert "autoinstr: 1 range has no end: shown up to the last thing that the process recorded" in said
     payload = (run / "report.speedscope.json").read_bytes()
     script = tmp_path / "load.js"  # what the command `speedscope FILE` writes for its page
