@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
     """argparse, but wrong usage is an exception (printing it is `main`'s job) and an unknown option is answered with the nearest.
 
     With `takes_command`, what follows `--`, or begins with the first word that is no option, is somebody else's command line: it is
-    left as it is in `args.command`.
+    left as it is in `args.command`: None without either, [] behind a `--` at the end.
     """
 
     takes_command = False
@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         words, command = self._split(list(sys.argv[1:] if args is None else args))
-        found, unknown = super().parse_known_args(words, namespace)
+        found, unknown = super().parse_known_args(self._joined(words), namespace)
         if unknown:
             word = unknown[0].partition("=")[0]
             near = nearest(word, self._option_string_actions) if word.startswith("-") else None
@@ -59,7 +59,18 @@ class Parser(argparse.ArgumentParser):
             found.command = command
         return found, []
 
-    def _split(self, words: list[str]) -> tuple[list[str], list[str]]:
+    def _joined(self, words: list[str]) -> list[str]:
+        """With `--option=-5%` for `--option -5%`: argparse takes what begins with a minus, and is no plain number, for an option."""
+        joined: list[str] = []
+        for word in words:
+            action = self._option_string_actions.get(joined[-1]) if joined else None
+            if word[:1] == "-" and word[1:2].isdecimal() and action is not None and action.nargs is None and joined[-1][:2] == "--":
+                joined[-1] += f"={word}"
+            else:
+                joined.append(word)
+        return joined
+
+    def _split(self, words: list[str]) -> tuple[list[str], list[str] | None]:
         at = 0
         while self.takes_command and at < len(words):
             name, equals, value = words[at].partition("=")
@@ -71,7 +82,7 @@ class Parser(argparse.ArgumentParser):
                 return words[:at], words[at:]
             action = self._option_string_actions.get(words[at])
             at += 2 if action is not None and action.nargs != 0 else 1
-        return words, []
+        return words, None
 
 
 def add_command(subparsers: argparse._SubParsersAction[Parser], name: str, summary: str, description: str, examples: str) -> Parser:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from autoinstr.cli import add_command
+from autoinstr.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -41,6 +42,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
 def run(args: argparse.Namespace) -> int:
     import json
 
+    if args.command == []:
+        raise UsageError("no command is given after --; for example: autoinstr doctor -- python train.py")
     if args.command:
         from autoinstr.cli.diagnose import diagnose, process_lines
 

@@ -316,7 +316,7 @@ def test_torchrun_on_two_nodes(shipped: Path, tmp_path: Path) -> None:
     (tmp_path / "bin" / "torchrun").chmod(0o755)
     (tmp_path / "train.py").write_text(NODE)
     environ = clean_environment(
-        AUTOINSTR_BUNDLE=str(shipped), AUTOINSTR_RUNS=str(tmp_path / "runs"), PYTHONPATH=sysconfig.get_path("purelib"), OMP_NUM_THREADS="1"
+        AGENT_BUNDLE=str(shipped), AGENT_RUNS=str(tmp_path / "runs"), PYTHONPATH=sysconfig.get_path("purelib"), OMP_NUM_THREADS="1"
     )
     environ["PATH"] = f"{tmp_path / 'bin'}:{environ['PATH']}"
     nodes = []
@@ -329,6 +329,7 @@ def test_torchrun_on_two_nodes(shipped: Path, tmp_path: Path) -> None:
         for node in nodes:
             node.kill()
     assert [(node.returncode, out) for node, (out, _) in zip(nodes, said)] == [(0, "2\n")] * 2, said
+    assert not [err for _, err in said if "AUTOINSTR" in err], "a variable of the script's was taken for an option"
     workers = [one for one in open_run(str(tmp_path / "runs" / "first")).recordings if one.rank is not None]
     assert sorted((one.rank, one.world_size) for one in workers) == [(0, 2), (1, 2)]
     for one in workers:

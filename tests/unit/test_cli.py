@@ -50,11 +50,12 @@ def test_run_has_a_flag_for_every_option(capsys: pytest.CaptureFixture[str]) -> 
         (["--json", "--", "--odd"], ["--odd"], True),
         (["python", "--", "-c", "x", "--help"], ["python", "--", "-c", "x", "--help"], False),
         (["--json", "python", "--version"], ["python", "--version"], True),
-        (["--json"], [], True),
-        ([], [], False),
+        (["--json"], None, True),
+        (["--json", "--"], [], True),
+        ([], None, False),
     ],
 )
-def test_where_the_command_begins(words: list[str], command: list[str], json: bool) -> None:
+def test_where_the_command_begins(words: list[str], command: list[str] | None, json: bool) -> None:
     args = build_parser().parse_args(["doctor", *words])
     assert (args.command, args.json) == (command, json)
 
@@ -82,6 +83,23 @@ def test_a_value_is_not_taken_for_the_command() -> None:
         (["run", "--include", "[a", "true"], "include='[a' (--include): the bracket at character 1 is never closed; did you mean '[[]a'?"),
         (["run", "--exclude", "re:*", "true"], "exclude='re:*' (--exclude): is not a regular expression: nothing to repeat at position 0"),
         (["doctor", "--jsn", "true"], "'--jsn' is not an option of autoinstr doctor; did you mean '--json'?"),
+        (["doctor", "--"], "no command is given after --; for example: autoinstr doctor -- python train.py"),
+        (["doctor", "--json", "--"], "no command is given after --"),
+        (["run", "--window", "-1:5", "--", "true"], "window='-1:5' (--window): must be all or skip:count in steps"),
+        (
+            ["diff", "a", "b", "--fail-above", "-5%"],
+            "argument --fail-above: '-5%' is not a percentage such as 5% (see autoinstr diff --help)",
+        ),
+        (["report", "a", "--limit", "-1"], "argument --limit: '-1' is not a whole number (0 or more)"),
+        (["report", ""], "argument DIR: is empty; is a variable of the shell not set? (see autoinstr report --help)"),
+        (["merge", "a", "", "-o", "b"], "argument DIR: is empty"),
+        (["merge", "a", "-o", ""], "argument -o/--output: is empty"),
+        (["view", ""], "argument DIR: is empty"),
+        (["bundle", ""], "argument DIR: is empty"),
+        (["bundle", "--check", ""], "argument DIR: is empty"),
+        (["analyse", ""], "argument DIR: is empty"),
+        (["analyse", "a", "--compare", ""], "argument --compare: is empty"),
+        (["diff", "a", ""], "argument B: is empty"),
         (["ctl", "onn", "x"], "'onn' is not one of on, off, status; did you mean 'on'?"),
         (["ctl"], "the following arguments are required: on|off|status, DIR (see autoinstr ctl --help)"),
         (["path", "x"], "'x' is one argument too many for autoinstr path (see autoinstr path --help)"),
