@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tempfile
 from typing import TYPE_CHECKING
 
 from autoinstr.cli import add_command
-from autoinstr.cli.arguments import count, one_of, place
+from autoinstr.cli.arguments import one_of, place, whole_number
 from autoinstr.cli.said import say, write_lines
 from autoinstr.errors import AutoinstrError, UsageError
 
@@ -63,8 +64,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         type=one_of(orders),
         help=f"table: {', '.join(SORTS)}; with --compare: {', '.join(COMPARE_SORTS)} (default: tree)",
     )
-    parser.add_argument("--limit", metavar="N", type=count, default=30, help="table: most lines; 0 is all (default: 30)")
-    parser.add_argument("--rank", metavar="N", type=count, help="only the profiles of this rank")
+    parser.add_argument("--limit", metavar="N", type=whole_number, default=30, help="table: most lines; 0 is all (default: 30)")
+    parser.add_argument("--rank", metavar="N", type=whole_number, help="only the profiles of this rank")
     parser.add_argument("--text", action="store_true", help="let torch_npu's analysis export text files as well (trace_view.json and CSV)")
     parser.add_argument("--python", metavar="PYTHON", help="a Python with torch_npu, for raw profiles (default: this one, or one on PATH)")
     parser.add_argument(
@@ -76,9 +77,13 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
 def run(args: argparse.Namespace) -> int:
     from autoinstr.report.ascend import compare
     from autoinstr.report.ascend.analysis import Tools, analyse
-    from autoinstr.report.output import opened
+    from autoinstr.report.output import check_target, opened
 
     _check(args)
+    for path in filter(None, (args.dir, args.compare)):
+        if not os.path.exists(path):
+            raise AutoinstrError(f"{path}: no such directory")
+    check_target(args.output)
     tools = Tools(args.msprof_analyze, args.python, "db,text" if args.text else "db")
     work = tempfile.mkdtemp(prefix="autoinstr-analyse-")
     try:
@@ -161,6 +166,8 @@ def _say_remarks(found: Analysis) -> None:
 
 
 def _failure(found: Analysis) -> str:
+    from autoinstr.report.text import count
+
     first = found.results[0]
-    more = f" (and {len(found.results) - 1} more profiles without one)" if len(found.results) > 1 else ""
+    more = f" (and {count(len(found.results) - 1, 'more profile')} without one)" if len(found.results) > 1 else ""
     return f"{found.path}: no module table: {first.label}: {first.problem}{more}"

@@ -20,7 +20,7 @@ def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
     return checked
 
 
-def count(word: str) -> int:
+def whole_number(word: str) -> int:
     """A whole number, 0 or more."""
     if not (word.isascii() and word.isdecimal()):
         raise argparse.ArgumentTypeError(f"{word!a} is not a whole number (0 or more)")

@@ -59,6 +59,7 @@ def _make(directory: str) -> int:
 
 def _check(directory: str) -> int:
     from autoinstr.bundle.check import problems
+    from autoinstr.report.text import count
 
     try:
         document, found = problems(directory)
@@ -66,7 +67,7 @@ def _check(directory: str) -> int:
         raise AutoinstrError(f"{directory}: cannot be checked: {error.strerror}") from None
     print("\n".join([*summary(directory, document), *(f"problem: {line}" for line in found)]), flush=True)
     if found:
-        raise AutoinstrError(f"{directory}: the bundle has {len(found)} problem{'s' * (len(found) > 1)}; make it anew, or copy it again")
+        raise AutoinstrError(f"{directory}: the bundle has {count(len(found), 'problem')}; make it anew, or copy it again")
     return 0
 
 

@@ -115,13 +115,15 @@ def _shown(value: object) -> str:
 
 
 def _module_lines(modules: list[dict[str, Any]]) -> list[str]:
+    from autoinstr.report.text import count
+
     by_reason: dict[tuple[bool, str], list[str]] = {}
     for module in modules:
         name = f"{module['path'] or '(root)'} {module['class']}"
         by_reason.setdefault((module["keep"], module["reason"]), []).append(name)
     lines = []
     for (keep, reason), names in sorted(by_reason.items(), reverse=True):
-        lines.append(f"  {len(names)} module{'s' if len(names) != 1 else ''} {'kept' if keep else 'dropped'}: {reason}")
+        lines.append(f"  {count(len(names), 'module')} {'kept' if keep else 'dropped'}: {reason}")
         lines += [f"    {name}" for name in names[:SHOWN]]
         if len(names) > SHOWN:
             lines.append(f"    … and {len(names) - SHOWN} more (--json lists all)")

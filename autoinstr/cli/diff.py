@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from autoinstr.cli import add_command
-from autoinstr.cli.arguments import count, one_of, place
+from autoinstr.cli.arguments import one_of, place, whole_number
 from autoinstr.cli.said import say, write_lines
 from autoinstr.errors import AutoinstrError
 
@@ -68,7 +68,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument(
         "--sort", default="difference", metavar="BY", type=one_of(SORTS), help=f"table: {', '.join(SORTS)} (default: difference)"
     )
-    parser.add_argument("--limit", metavar="N", type=count, default=20, help="table: most modules; 0 is all (default: 20)")
+    parser.add_argument("--limit", metavar="N", type=whole_number, default=20, help="table: most modules; 0 is all (default: 20)")
     parser.set_defaults(run=run)
 
 
@@ -76,15 +76,21 @@ def run(args: argparse.Namespace) -> int:
     from autoinstr.report.diff import data, page, table
     from autoinstr.report.diff.comparison import compare_runs
     from autoinstr.report.diff.gate import judge
-    from autoinstr.report.output import opened
+    from autoinstr.report.output import check_target, opened
     from autoinstr.report.progress import Progress
+    from autoinstr.report.stats import check_phase
 
+    check_target(args.output)
     a, b = (_found(path, args) for path in (args.a, args.b))
-    progress = Progress(sys.stderr, f"diff of {a.path} and {b.path}", total=a.capacity + b.capacity)
+    if args.phase is not None:
+        check_phase(args.phase, [a, b])
+    progress = Progress(sys.stderr, f"diff of {a.path} and {b.path}", "records", total=a.capacity + b.capacity)
     try:
         found = compare_runs(a, b, progress.tick, phase=args.phase, by_class=args.by == "class")
     finally:
         progress.done()
+    if args.phase is not None and not found.in_common:
+        _check_phase(found, args.phase)
     verdict = judge(found, args.fail_above, args.fail_on == "modules") if args.fail_above is not None else None
     with opened(args.output, binary=args.format == "html") as stream:
         out = io.TextIOWrapper(stream, encoding="ascii" if args.format == "json" else "utf-8", errors="backslashreplace", newline="")
@@ -104,20 +110,25 @@ def run(args: argparse.Namespace) -> int:
     if args.format != "table":
         for line in table.remarks(found):
             say(f"warning: {line}")
-    _check_common(found, args.phase)
+    _check_common(found)
     if verdict is not None:
         _check(verdict, args.fail_above)
     return 0
 
 
-def _check_common(found: Comparison, phase: str | None) -> None:
+def _check_phase(found: Comparison, phase: str) -> None:
+    """AutoinstrError where a side has nothing of this phase: there is nothing to show either."""
+    for word, side in (("A", found.a), ("B", found.b)):
+        if side.ranges and phase not in side.phases:
+            raise AutoinstrError(f"nothing to compare: in {word} no range has the phase {phase!a}; it has: {', '.join(side.phases)}")
+
+
+def _check_common(found: Comparison) -> None:
     if found.in_common:
         return
     for word, side in (("A", found.a), ("B", found.b)):
         if not side.ranges:
             raise AutoinstrError(f"nothing to compare: {word} ({side.run.path}) recorded nothing")
-        if phase is not None and phase not in side.phases:
-            raise AutoinstrError(f"nothing to compare: in {word} no range has the phase {phase!a}; it has: {', '.join(side.phases)}")
     raise AutoinstrError(f"nothing in common: no module of {found.a.run.path} was called in {found.b.run.path} (try --by class)")
 
 

@@ -43,6 +43,7 @@ def examine() -> dict[str, Any]:
         targets, profiler = target_facts(config), profiler_facts(config)
     except ConfigError as bad:
         error = str(bad)
+        warnings = warnings or _warnings_beside()
     reached, reason = probe()
     active = reached and not error
     if reason == "not asked for":
@@ -66,6 +67,12 @@ def examine() -> dict[str, Any]:
         "targets": targets,
         "profiler": profiler,
     }
+
+
+def _warnings_beside() -> list[str]:
+    """Of the names in the environment, where a value among them cannot be used: both may be the same mistake."""
+    named = {"AUTOINSTR", *(option.environment for option in OPTIONS)}
+    return load({name: value for name, value in os.environ.items() if name not in named}).warnings
 
 
 def probe() -> tuple[bool, str]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from autoinstr.cli import add_command
 from autoinstr.cli.arguments import place
 from autoinstr.cli.said import say
+from autoinstr.errors import AutoinstrError, RecordingError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from autoinstr.cli import Parser
 
@@ -51,11 +55,15 @@ def run(args: argparse.Namespace) -> int:
     from autoinstr.report.progress import Progress
     from autoinstr.report.text import count, duration
 
+    for path in args.dirs:
+        if not os.path.lexists(path):
+            raise RecordingError(f"{path}: no such run directory")
     progress = Progress(sys.stderr, f"merge into {args.output}", "bytes")
-    try:
-        merged = merge(args.dirs, args.output, latest=args.latest, skip_unaligned=args.skip_unaligned, tick=progress.tick)
-    finally:
-        progress.done()
+    with parents_of(args.output):
+        try:
+            merged = merge(args.dirs, args.output, latest=args.latest, skip_unaligned=args.skip_unaligned, tick=progress.tick)
+        finally:
+            progress.done()
     for note in merged.notes:
         say(note)
     kept = merged.facts
@@ -68,3 +76,29 @@ def run(args: argparse.Namespace) -> int:
         print(line)
     print(f"next: autoinstr report {shlex.quote(args.output)}")
     return 0
+
+
+@contextmanager
+def parents_of(out: str) -> Iterator[None]:
+    """Makes the folders above `out` that are missing, as the run directory of a program has them; they go again where nothing is made."""
+    missing = []
+    place = os.path.dirname(os.path.abspath(out))
+    while not os.path.lexists(place):
+        missing.append(place)
+        place = os.path.dirname(place)
+    made: list[str] = []
+    try:
+        for folder in reversed(missing):
+            try:
+                os.mkdir(folder, 0o755)
+            except OSError as error:
+                raise AutoinstrError(f"-o {out}: {folder} cannot be made: {error.strerror}") from None
+            made.append(folder)
+        yield
+    except BaseException:
+        for folder in reversed(made):
+            try:
+                os.rmdir(folder)
+            except OSError:  # somebody else has put something there
+                break
+        raise

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, NoReturn
 
 from autoinstr.cli import add_command
 from autoinstr.cli.path import gate_folder
-from autoinstr.config import INHERITED_OUT, load
+from autoinstr.config import INHERITED_OUT, default_out, load
 from autoinstr.errors import AutoinstrError, ConfigError, UsageError
 from autoinstr.filters import compile_filter
 from autoinstr.instrument.profiling.parameters import read
 from autoinstr.options import GROUPS, OPTIONS
+from autoinstr.targets.rows import builtin, custom
+from autoinstr.targets.selection import unmatched
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
     from autoinstr.cli import Parser
+    from autoinstr.config import Config
 
 DESCRIPTION = """\
 Run a command with the agent on in every Python process that it starts. The
@@ -65,11 +68,25 @@ def run(args: argparse.Namespace) -> int:
         texts = getattr(args, f"option_{option.name}")
         if texts:
             flags[option.name] = ",".join(texts) if option.kind.is_list else texts[-1]
+    check_targets(load(os.environ, flags=flags))
     replace_process(args.command, environment(flags))
 
 
+def check_targets(config: Config) -> None:
+    """Raises UsageError for a row of the user's own that cannot be used, and for a pattern that names no target. In the command itself
+    either is a warning; `doctor` lists them all."""
+    if not config.custom_targets and config.sources["targets"] == "default":
+        return
+    own, problems = custom(config.custom_targets, config.config or "")
+    for problem in problems:
+        raise UsageError(problem)
+    for pattern, near in unmatched([*builtin(), *own], config.targets):
+        raise ConfigError("is no target", option="targets", value=pattern, source=config.sources["targets"], suggestion=near)
+
+
 def environment(flags: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with the agent on and `flags` set. All options are checked first: raises ConfigError."""
+    """This process's environment with the agent on and `flags` set. All options are checked first, but for what `targets` names: raises
+    ConfigError."""
     config = load(os.environ, flags=flags)
     compile_filter(config.include, config.exclude, config.sources)
     for bad in read(config.profiler)[1]:
@@ -83,7 +100,8 @@ def environment(flags: Mapping[str, str]) -> dict[str, str]:
     entries = [entry for entry in kept.get("PYTHONPATH", "").split(os.pathsep) if entry != folder]
     # An empty PYTHONPATH is not an entry; a trailing separator would put the working directory on the path of every child.
     kept["PYTHONPATH"] = os.pathsep.join([folder, *entries]) if kept.get("PYTHONPATH") else folder
-    return {**kept, **config.to_environ()}
+    # The run has its name in any case: a command may start several Python programs, which write into one `out`.
+    return {**kept, INHERITED_OUT: default_out(os.environ), **config.to_environ()}
 
 
 def was_added(name: str) -> bool:

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from autoinstr.cli import add_command
+from autoinstr.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +28,7 @@ wildcards. A * marks those that the option chooses now."""
 EXAMPLES = """\
   autoinstr targets
   autoinstr targets --config mine.toml
-  autoinstr targets --json --all
+  autoinstr targets --json
   AUTOINSTR_TARGETS='default,comm.*' autoinstr targets
 """
 
@@ -41,6 +42,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.json and args.all:
+        raise UsageError("--all: --json has every row anyway, whatever its status")
     import sys
 
     from autoinstr.config import load
@@ -90,6 +93,8 @@ def row_of(one: Status, selected: bool) -> dict[str, Any]:
 
 def lines(found: list[Status], wanted: set[int], problems: list[str], everything: bool) -> list[str]:
     """The list for a reader: a paragraph for each package, a group for each first word of a name."""
+    from autoinstr.report.text import count
+
     shown: list[str] = []
     packages: dict[str, list[Status]] = {}
     for one in found:
@@ -101,7 +106,7 @@ def lines(found: list[Status], wanted: set[int], problems: list[str], everything
         chosen = sum(1 for one in rows if one.status == "ok" and id(one.target) in wanted)
         listed = [one for one in rows if everything or one.status != "not-applicable"]
         if version is None and not everything:
-            shown.append(f"{head}: {len(rows)} rows (--all lists them)")
+            shown.append(f"{head}: {count(len(rows), 'row')} (--all {'lists them' if len(rows) > 1 else 'shows it'})")
             continue
         shown.append(
             f"{head}: {counts['ok']} ok ({chosen} chosen), {counts['missing']} missing, {counts['not-applicable']} of other versions"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import sys
@@ -48,6 +49,18 @@ def opened(target: str, *, binary: bool) -> Iterator[BinaryIO]:
     except BaseException:
         _discard(path, direct)
         raise
+
+
+def check_target(target: str) -> None:
+    """For who works long before anything is written: AutoinstrError, or UsageError, for what `opened` could not open."""
+    if target == "-":
+        return
+    folder = os.path.dirname(target) or "."
+    if os.path.isdir(target):
+        raise UsageError(f"-o {target}: is a directory; give a file name")
+    if not os.path.isdir(folder) or not (os.path.exists(target) or os.access(folder, os.W_OK | os.X_OK)):
+        number = errno.EACCES if os.path.isdir(folder) else errno.ENOTDIR if os.path.exists(folder) else errno.ENOENT
+        raise AutoinstrError(f"{target}: cannot be written: {os.strerror(number)} (give another file with -o)")
 
 
 def new_file(path: str, flags: int) -> int:

@@ -14,6 +14,7 @@ from autoinstr.errors import RecordingError, UsageError
 from autoinstr.recording.format import SUFFIX
 from autoinstr.recording.reader import Run, open_run
 from autoinstr.report.missing import missing
+from autoinstr.report.text import count
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
@@ -38,7 +39,7 @@ def find(path: str, *, latest: bool = False, command: str = "autoinstr report ")
         raise UsageError(f"{path}: holds {len(below)} runs; the newest: {command}{shlex.quote(below[0])} (or add --latest)")
     run = open_run(below[0] if below else path)
     if run.problems and not run.recordings:
-        more = f" (and {len(run.problems) - 1} more files like it)" if len(run.problems) > 1 else ""
+        more = f" (and {count(len(run.problems) - 1, 'more file')} like it)" if len(run.problems) > 1 else ""
         raise RecordingError(f"nothing can be read: {run.problems[0]}{more}")
     if not run.recordings:
         raise RecordingError(

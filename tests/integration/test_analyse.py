@@ -147,6 +147,26 @@ def test_wrong_usage(tmp_path: Path, words: list[str], problem: str) -> None:
     assert line.startswith("autoinstr: error: ") and problem in line
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--compare", "nodir"], "nodir: no such directory"),
+        (["-o", "nodir/x.txt"], "nodir/x.txt: cannot be written: No such file or directory"),
+    ],
+)
+def test_what_cannot_work_is_said_before_the_long_part(analyse: Analyse, tmp_path: Path, words: list[str], problem: str) -> None:
+    """With a tool that would fail, too, if it came to that."""
+    folder = profile(tmp_path / "in")
+    done = analyse(folder, *words, tool="/bin/false")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"autoinstr: error: {problem}") and done.stderr.count("\n") == 1
+
+
+def test_a_missing_directory_is_a_failure_as_everywhere(analyse: Analyse, tmp_path: Path) -> None:
+    done = analyse(tmp_path / "nodir")
+    assert (done.returncode, done.stderr) == (1, f"autoinstr: error: {tmp_path / 'nodir'}: no such directory\n")
+
+
 def test_ranks_stand_side_by_side(analyse: Analyse, tmp_path: Path) -> None:
     profile(tmp_path / "in", "host_1_20260101_ascend_pt", rank=0)
     profile(tmp_path / "in", "host_2_20260101_ascend_pt", rank=1, us=20)
@@ -278,9 +298,7 @@ def without_tables(msprof: Path, tmp_path_factory: pytest.TempPathFactory) -> su
 
 
 @pytest.mark.parametrize("make", MISSING)
-def test_what_is_missing_is_said_plainly(
-    without_tables: subprocess.CompletedProcess[str], make: Callable[[Database], None]
-) -> None:
+def test_what_is_missing_is_said_plainly(without_tables: subprocess.CompletedProcess[str], make: Callable[[Database], None]) -> None:
     rank = list(MISSING).index(make)
     [line] = [line for line in without_tables.stdout.splitlines() if line.startswith(f"! rank {rank} ")]
     assert f"(host_{rank}_20260101_ascend_pt): no module table: " in line and MISSING[make] in line

@@ -100,9 +100,7 @@ def test_models_of_other_sizes_are_matched(recorded: dict[str, Path]) -> None:
 # -- the gate ------------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("bound", "status"), [("5%", 1), ("5", 1), (" 9.5 % ", 1), ("0", 1), ("0.5%", 1), ("15%", 0), ("200", 0)]
-)
+@pytest.mark.parametrize(("bound", "status"), [("5%", 1), ("5", 1), (" 9.5 % ", 1), ("0", 1), ("0.5%", 1), ("15%", 0), ("200", 0)])
 def test_a_slower_run_fails_above_the_bound(two_runs: tuple[Path, Path], bound: str, status: int) -> None:
     done = diff(*two_runs, "--fail-above", bound)
     assert done.returncode == status, done.stderr
@@ -171,7 +169,20 @@ def test_processes_and_phases_are_chosen(two_runs: tuple[Path, Path]) -> None:
     assert "no such process" in diff(*two_runs, "--process", "Worker").stderr
     done = diff(*two_runs, "--phase", "decode")
     assert done.returncode == 1
-    assert done.stderr.endswith("nothing to compare: in A no range has the phase 'decode'; it has: none\n")
+    assert done.stderr == "autoinstr: error: nothing to compare: in A no range has the phase 'decode'; it has: none\n"
+    assert done.stdout == "", "the error says it all"
+    wrong = diff(*two_runs, "--phase", "decoed")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "did you mean 'decode'?" in wrong.stderr
+
+
+def test_where_it_cannot_be_written_is_said_first(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
+    """Before the runs are read."""
+    for run in two_runs:
+        next(run.iterdir()).write_bytes(b"torn")
+    done = diff(*two_runs, "-o", tmp_path / "nodir" / "d.txt")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{tmp_path / 'nodir' / 'd.txt'}: cannot be written: No such file or directory" in done.stderr
 
 
 # -- bad input -----------------------------------------------------------------------------------------------------------------------------

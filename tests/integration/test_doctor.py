@@ -157,6 +157,14 @@ def test_filter_decisions_with_their_reasons(tmp_path: Path) -> None:
     }
 
 
+def test_an_unknown_name_is_named_beside_a_bad_value() -> None:
+    """It may be the same mistake: a name that was meant for the value."""
+    done = doctor(AUTOINSTR_WEN="x", AUTOINSTR_WHEN="manul")
+    assert done.returncode == 1
+    assert "error: when='manul' (environment AUTOINSTR_WHEN)" in done.stdout
+    assert "warning: ignored, because there is no such option: AUTOINSTR_WEN (did you mean AUTOINSTR_WHEN?)" in done.stdout
+
+
 def test_a_bad_value_is_found_before_the_command_runs(tmp_path: Path) -> None:
     done = doctor("--", "touch", str(tmp_path / "ran"), AUTOINSTR_WHEN="manul")
     assert done.returncode == 2

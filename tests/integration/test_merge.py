@@ -309,7 +309,7 @@ def test_an_empty_run_is_said_and_a_folder_that_is_no_run_is_an_error(tmp_path: 
     assert "not a run directory: it holds no *.airec file" in merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "x", status=1).stderr
     (tmp_path / "b" / "control").write_text("off\n")
     assert f"left out: {tmp_path}/b: holds no recording" in merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "x").stderr
-    assert "No such file" in merge(tmp_path / "nowhere", "-o", tmp_path / "y", status=1).stderr
+    assert "nowhere: no such run directory" in merge(tmp_path / "a", tmp_path / "nowhere", "-o", tmp_path / "y", status=1).stderr
     file = next((tmp_path / "a").iterdir())
     assert "not a run directory but a file" in merge(file, "-o", tmp_path / "y", status=1).stderr
 
@@ -333,7 +333,7 @@ def test_a_folder_of_several_runs_needs_a_choice(tmp_path: Path) -> None:
         ("a/inside", 2, "lies inside"),
         ("a", 2, "is not empty"),
         ("runs/inside", 2, "lies inside"),
-        ("no/such/place", 1, "cannot be written: No such file or directory"),
+        ("file/inside", 1, "cannot be written: Not a directory"),
     ],
 )
 def test_where_it_may_not_be_written(tmp_path: Path, out: str, status: int, reason: str) -> None:
@@ -349,6 +349,17 @@ def test_where_it_may_not_be_written(tmp_path: Path, out: str, status: int, reas
     assert sorted(map(str, tmp_path.rglob("*"))) == before
     merge(tmp_path / "a", "-o", tmp_path / "empty")
     assert len(listed(tmp_path / "empty")) == 1
+
+
+def test_folders_above_are_made_and_go_again_where_nothing_is(tmp_path: Path) -> None:
+    recording(tmp_path / "a", "a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "control").touch()
+    before = sorted(map(str, tmp_path.rglob("*")))
+    assert "nothing can be merged" in merge(tmp_path / "b", "-o", tmp_path / "new" / "runs" / "all", status=1).stderr
+    assert sorted(map(str, tmp_path.rglob("*"))) == before
+    merge(tmp_path / "a", "-o", tmp_path / "new" / "runs" / "all")
+    assert len(listed(tmp_path / "new" / "runs" / "all")) == 1
 
 
 # -- the axis ---------------------------------------------------------------------------------------------------------------------------

@@ -160,3 +160,9 @@ def test_vllm_as_imported_is_vllm_as_read(tmp_path: Path) -> None:
     wrong, absent, agreed = compared("vllm", tmp_path)
     assert wrong == []
     assert len(set(agreed)) > 200, f"modules that cannot be imported here: {sorted(set(absent))}"
+
+
+def test_json_and_all_do_not_go_together(project: Path) -> None:
+    done = targets("--json", "--all", cwd=project)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--all: --json has every row anyway" in done.stderr
