@@ -8,7 +8,7 @@ from typing import Any
 from autoinstr.emitters.emitter import Emitter, Unusable
 
 # Kineto (torch 2.13) writes names into its JSON as they are: one quote, and no viewer reads the trace.
-_SPOILS = {ord('"'): "'", ord("\\"): "/", **dict.fromkeys(range(32), " ")}
+SPOILS = {ord('"'): "'", ord("\\"): "/", **dict.fromkeys(range(32), " ")}
 
 
 def make() -> Emitter:
@@ -28,4 +28,4 @@ def make() -> Emitter:
     def mark(message: str, domain: str) -> Any:
         end(start(message, domain), domain)
 
-    return Emitter("torch", start, end, start, end, mark, None, None, False, False, lambda: None, _SPOILS, attributes=False)
+    return Emitter("torch", start, end, start, end, mark, None, None, False, False, lambda: None, SPOILS, attributes=False)

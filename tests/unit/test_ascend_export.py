@@ -285,10 +285,10 @@ def test_the_offset_that_is_found_leaves_no_overlap(seed: int, shift: int) -> No
         call(0)
     connection = sqlite3.connect(":memory:")
     connection.execute("CREATE TABLE MSTX_EVENTS (startNs, endNs, eventType, domainId, globalTid)")
-    connection.execute("CREATE TEMP TABLE OPERATORS (startNs, endNs, tid, role)")
+    connection.execute("CREATE TEMP TABLE OPERATORS (startNs, endNs, tid, role, cut)")
     connection.executemany("INSERT INTO MSTX_EVENTS VALUES (?,?,2,1,9)", ranges)
     moved = [(start - shift, end - shift) for start, end in operators]
-    connection.executemany("INSERT INTO temp.OPERATORS VALUES (?,?,9,1)", moved)
+    connection.executemany("INSERT INTO temp.OPERATORS VALUES (?,?,9,1,0)", moved)
     fit = alignment.measure(connection, 0, 1)
     assert (fit.ranges, fit.overlaps, fit.left) == (len(ranges), overlaps(moved, ranges), 0)
     assert overlaps([(start + fit.offset_ns, end + fit.offset_ns) for start, end in moved], ranges) == 0
@@ -297,7 +297,7 @@ def test_the_offset_that_is_found_leaves_no_overlap(seed: int, shift: int) -> No
 def test_without_modules_nothing_is_moved() -> None:
     connection = sqlite3.connect(":memory:")
     connection.execute("CREATE TABLE MSTX_EVENTS (startNs, endNs, eventType, domainId, globalTid)")
-    connection.execute("CREATE TEMP TABLE OPERATORS (startNs, endNs, tid, role)")
+    connection.execute("CREATE TEMP TABLE OPERATORS (startNs, endNs, tid, role, cut)")
     assert alignment.measure(connection, 0, 1) == Alignment(0, 0, 0, 0, 0)
 
 

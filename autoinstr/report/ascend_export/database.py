@@ -36,6 +36,10 @@ class Database:
             self.add("STRING_IDS", [(number, text.encode("utf-8", "backslashreplace").decode("utf-8"))])
         return number
 
+    def known(self, text: str) -> int | None:
+        """The number of a text that is there already."""
+        return self._texts.get(text)
+
     def add(self, table: str, rows: Iterable[Sequence[object]]) -> None:
         """More rows for a table of the schema, or for a temporary one."""
         waiting = self._waiting.setdefault(table, [])

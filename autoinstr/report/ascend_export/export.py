@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoinstr.errors import AutoinstrError
 from autoinstr.report.ascend.database import MODULE
-from autoinstr.report.ascend_export import alignment, kineto, ranges
+from autoinstr.report.ascend_export import alignment, kineto, own, ranges
 from autoinstr.report.ascend_export.database import Database
 from autoinstr.report.ascend_export.folders import MADE_BY, Folder, Folders, describe
 from autoinstr.report.ascend_export.links import Links, link
@@ -45,10 +45,11 @@ class Exported(NamedTuple):
 
 
 class Traced(NamedTuple):
-    """What a trace gave to it."""
+    """What a trace gave to it. `own` of its operators are ranges of ours."""
 
     trace: Trace
     fit: Alignment
+    own: int
     links: Links
 
 
@@ -104,9 +105,10 @@ def _with_trace(
             f"{given.path}: its operators do not fit the ranges of process {recording.pid}: {fit.left:,} times one pokes out of one of "
             f"{fit.ranges:,} looked at, wherever within {duration(alignment.FARTHEST_NS)} they are moved to (was the wall clock set?)"
         )
+    ours = own.mark(database, recording, trace.base_ns + fit.offset_ns, naming)
     written = ranges.finish(database, Window(trace.begin_ns + fit.offset_ns, trace.end_ns + fit.offset_ns, trace.bounded))
     links = link(database, recording.pid, trace.base_ns + fit.offset_ns, written.domains, tick)
-    return Exported(recording, folder, written, unended, Traced(trace, fit, links))
+    return Exported(recording, folder, written, unended, Traced(trace, fit, ours, links))
 
 
 def _apart(recording: Recording, offset_ns: int, trace: Trace) -> str:

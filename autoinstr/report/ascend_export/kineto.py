@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 OPERATORS, LAUNCHES, DEVICE, FLOWS = "temp.OPERATORS", "temp.LAUNCHES", "temp.DEVICE", "temp.FLOWS"
 COLUMNS = {
     OPERATORS: """startNs INTEGER, endNs INTEGER, tid INTEGER, name INTEGER, external INTEGER, sequence INTEGER, forward INTEGER,
-        types INTEGER, shapes INTEGER, role INTEGER""",
+        types INTEGER, shapes INTEGER, role INTEGER, cut INTEGER""",
     LAUNCHES: "startNs INTEGER, endNs INTEGER, tid INTEGER, name INTEGER, correlation INTEGER, external INTEGER",
     DEVICE: """startNs INTEGER, endNs INTEGER, device INTEGER, stream INTEGER, context INTEGER, correlation INTEGER, name INTEGER,
         kind INTEGER, collective INTEGER, grp INTEGER, type INTEGER, elements INTEGER""",
     FLOWS: "tid INTEGER, startNs INTEGER, flow INTEGER",
 }
 # What an operator is to the sweep (links.py).
-ANNOTATION, PLAIN, ENGINE = 0, 1, 2
+ANNOTATION, PLAIN, ENGINE, OWN = 0, 1, 2, 3  # OWN: a range of our own (own.py)
 _ENGINE = "autograd::engine::evaluate_function: "  # around each node of the backward pass
 _HOST = ("cpu_op", "user_annotation")
 _ON_DEVICE = ("kernel", "gpu_memcpy", "gpu_memset")
@@ -142,9 +142,10 @@ class _Loading:
             self._steps.append((int(step[1]), start, end))
         role = ANNOTATION if category == "user_annotation" else ENGINE if name.startswith(_ENGINE) else PLAIN
         types, shapes = args.get("Input type"), args.get("Input Dims")
+        cut = args.get("finished") is False  # it ran on after the profile, whose end it has
         facts = (_maybe(args.get("External id")), _maybe(args.get("Sequence number")), _maybe(args.get("Fwd thread id")))
         inputs = (text(";".join(map(str, types))) if types else None, text(_shapes(shapes)) if shapes else None)
-        self._database.add(OPERATORS, [(start, end, _whole(event["tid"]), text(name), *facts, *inputs, role)])
+        self._database.add(OPERATORS, [(start, end, _whole(event["tid"]), text(name), *facts, *inputs, role, cut)])
 
     def _launch(self, event: dict[str, Any]) -> None:
         args = event["args"]

@@ -14,7 +14,7 @@ import heapq
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.report.ascend_export import tasks
-from autoinstr.report.ascend_export.kineto import ANNOTATION, DEVICE, ENGINE, FLOWS, LAUNCHES, OPERATORS
+from autoinstr.report.ascend_export.kineto import ANNOTATION, DEVICE, ENGINE, FLOWS, LAUNCHES, OPERATORS, OWN
 from autoinstr.report.ascend_export.schema import OPERATOR, RUNTIME
 
 if TYPE_CHECKING:
@@ -74,10 +74,11 @@ class _Running:
     """A range (number 0) or an operator. `task` is the task that its time is counted in, `cuts` the modules that a task itself called;
     `row` is all that PYTORCH_API tells of an operator but its times and its link."""
 
-    __slots__ = ("cuts", "end", "external", "linked", "number", "row", "start", "task", "tid")
+    __slots__ = ("cuts", "end", "externals", "linked", "number", "row", "start", "task", "tid")
 
     def __init__(self, start: int, end: int, tid: int, number: int = 0, external: int | None = None) -> None:
-        self.start, self.end, self.tid, self.number, self.external = start, end, tid, number, external
+        self.start, self.end, self.tid, self.number = start, end, tid, number
+        self.externals = [] if external is None else [external]  # Kineto's numbers: its own, and those of our ranges within it
         self.task: _Running | None = None
         self.cuts: list[tuple[int, int]] = []
         self.linked = False
@@ -141,9 +142,11 @@ class _Sweep:
     def _operator(self, stack: list[_Running], entry: _Running, role: int, flows: str) -> None:
         overlapping = bool(stack) and stack[-1].end < entry.end
         elsewhere = entry.start < self._holder[1] and entry.tid != self._holder[0]
-        if role == ANNOTATION or overlapping or elsewhere:
-            self.overlapping += overlapping and role != ANNOTATION
-            self.elsewhere += elsewhere and not overlapping and role != ANNOTATION
+        if role == OWN and entry.externals:
+            self._stand_in(stack, entry.externals[0])
+        if role in (ANNOTATION, OWN) or overlapping or elsewhere:
+            self.overlapping += overlapping and role not in (ANNOTATION, OWN)
+            self.elsewhere += elsewhere and not overlapping and role not in (ANNOTATION, OWN)
             self._write(entry)
             return
         for flow in filter(None, flows.split(",")):
@@ -152,9 +155,16 @@ class _Sweep:
             entry.task = stack[-1].task if stack else None
             if entry.task is None and role != ENGINE:
                 entry.task = entry
-        if entry.external is not None:
-            self._external[entry.external] = entry
+        for external in entry.externals:
+            self._external[external] = entry
         stack.append(entry)
+
+    def _stand_in(self, stack: list[_Running], external: int) -> None:
+        """What our range is said to have launched, the operator around it did, if there is one."""
+        outer = next((one for one in reversed(stack) if one.number), None)
+        if outer is not None:
+            outer.externals.append(external)
+            self._external[external] = outer
 
     def _launch(
         self, stack: list[_Running], start: int, end: int, tid: int, external: int | None, name: int, correlation: int
@@ -172,8 +182,9 @@ class _Sweep:
             name, _, _, types, shapes, *_ = entry.row
             assert name is not None
             self._tasks.add(entry.own_time(), entry.number, entry.tid, (name, types, shapes))
-        if entry.external is not None and self._external.get(entry.external) is entry:
-            del self._external[entry.external]
+        for external in entry.externals:
+            if self._external.get(external) is entry:
+                del self._external[external]
         self._write(entry)
 
     def _connect(self, entry: _Running, connection: int) -> None:

@@ -66,6 +66,13 @@ def write(recording: Recording, offset_ns: int, naming: str, window: Window | No
     return sum(begin <= one.start_ns <= end for one in recording.open_ranges())
 
 
+def message_of(name: RangeName, naming: str) -> str:
+    """What a range is called in MSTX_EVENTS."""
+    if name.cls and name.kind == "range":
+        return wording(naming)(ModuleName(0, name.root, name.path, name.cls, 0))
+    return title(name)
+
+
 def finish(database: Database, window: Window | None) -> Written:
     """Leave out what does not lie in the window after all, part the threads, and count."""
     connection, module = database.connection, database.text(MODULE)
@@ -85,10 +92,9 @@ def finish(database: Database, window: Window | None) -> Written:
 
 def _words(name: RangeName, naming: str, database: Database) -> tuple[int, int]:
     """(message, domain)."""
-    if name.cls and name.kind == "range":
-        # The only domain that is read for modules, whatever the program's was called (option `domain`).
-        return database.text(wording(naming)(ModuleName(0, name.root, name.path, name.cls, 0))), database.text(MODULE)
-    return database.text(title(name)), database.text(name.domain)
+    # The only domain that is read for modules, whatever the program's was called (option `domain`).
+    domain = MODULE if name.cls and name.kind == "range" else name.domain
+    return database.text(message_of(name, naming)), database.text(domain)
 
 
 def _part(database: Database, module: int) -> list[int]:

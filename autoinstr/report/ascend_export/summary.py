@@ -53,11 +53,11 @@ def _contents(one: Exported) -> str:
     words = [count(one.ranges.modules, "range of modules", "ranges of modules"), count(one.ranges.others, "other range")]
     words += [count(one.ranges.marks, "mark")] if one.ranges.marks else []
     if one.traced is not None:
-        trace, fit, links = one.traced
+        trace, fit, own, links = one.traced
         kind = "task of the CPU", "tasks of the CPU"
         if not links.on_cpu:
             kind = "kernel", "kernels"
-        words.append(count(trace.operators, "operator"))
+        words.append(count(trace.operators - own, "operator"))
         words.append(f"{count(links.tasks, *kind)}, {links.linked:,} linked")
         words.append(f"trace moved by {'-' if fit.offset_ns < 0 else '+'}{duration(abs(fit.offset_ns))}")
     return ", ".join(words)
@@ -82,7 +82,9 @@ def _missing(done: Sequence[Exported]) -> Iterator[str]:
 
 
 def _remarks(traced: Traced) -> Iterator[str]:
-    trace, _, links = traced
+    trace, _, own, links = traced
+    if own:
+        yield f"{count(own, 'event')} of {trace.path}: our own, of the emitter torch, there as annotations"
     if links.on_cpu:
         yield f"{trace.path} has no device: operators that no other operator called are the tasks (kind cpu_op)"
     elif links.linked < links.tasks:
