@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
+import shutil
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr import log
-from autoinstr.containment import failed
+from autoinstr.containment import contained, failed
 from autoinstr.instrument.frames import no_frame
 from autoinstr.instrument.profiling.patching import replace
 
@@ -25,10 +28,13 @@ _OWN_SCHEDULE = ("vllm.", "vllm_ascend.")
 def apply(module: ModuleType, torch_values: Mapping[str, Any], experimental_values: Mapping[str, Any]) -> None:
     """`module` is torch.profiler.profiler. Without a parameter nothing is patched."""
     values = dict(torch_values)
+    saved = _Saved(module)
+    if "on_trace_ready" in values:
+        saved.apply()
     builds: dict[str, Build] = {
         "activities": lambda wanted, _: _activities(module, wanted),
         "schedule": lambda numbers, _: module.schedule(**numbers),
-        "on_trace_ready": lambda folder, _: module.tensorboard_trace_handler(folder),
+        "on_trace_ready": lambda folder, _: saved.handler(folder),
     }
     if experimental_values:
         values["experimental_config"] = dict(experimental_values)
@@ -78,6 +84,67 @@ def rewrite(cls: type, values: Mapping[str, Any], builds: Mapping[str, Build]) -
         return init
 
     replace(cls, "__init__", make)
+
+
+class _Saved:
+    """Where our handler has saved a trace: Kineto saves each once, and a program that exports it as well would get an error that it does
+    not get without us. It gets a copy; what it asks for more often than Kineto lets it stays an error."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+        self._saving: set[Any] = set()  # profilers of torch.autograd that our handler is at
+        # By such a profiler: which results (each cycle of a schedule has its own), and the file. Nothing is kept alive by it.
+        self._files: weakref.WeakKeyDictionary[Any, tuple[weakref.ref[Any], str]] = weakref.WeakKeyDictionary()
+
+    def handler(self, folder: str) -> Callable[[Any], None]:
+        """What is called with each profile that is ready. It writes a file of its own into the folder."""
+        write = self._module.tensorboard_trace_handler(folder)
+
+        @contained("writing a trace (on_trace_ready)")
+        def ready(profiler: Any) -> None:
+            self._saving.add(profiler.profiler)
+            try:
+                write(profiler)
+            finally:
+                self._saving.discard(profiler.profiler)
+
+        return ready
+
+    def apply(self) -> None:
+        """See every trace being saved: torch.profiler's classes, and what packs files, save through this one."""
+
+        def make(original: Any) -> Any:
+            @no_frame
+            def export_chrome_trace(self_: Any, path: Any, *args: Any, **kwargs: Any) -> object:
+                by_python = kwargs.get("use_python_export", args[1:2] == (True,))  # that writes as often as it is asked
+                if not by_python and isinstance(path, str) and self._copied(self_, path):
+                    return None
+                result = original(self_, path, *args, **kwargs)
+                self._note(self_, path)
+                return result
+
+            return export_chrome_trace
+
+        replace(self._module.prof.profile, "export_chrome_trace", make)
+
+    def _note(self, profiler: Any, path: str) -> None:
+        if profiler in self._saving and profiler.kineto_results is not None:
+            self._files[profiler] = weakref.ref(profiler.kineto_results), path
+
+    @contained("copying a trace (on_trace_ready)")
+    def _copied(self, profiler: Any, path: str) -> bool:
+        """Whether these results are in a file of ours. A copy that fails is a line, as Kineto's own export is where it cannot write."""
+        if profiler in self._saving:
+            return False
+        results, file = self._files.pop(profiler, (None, ""))
+        if results is None or results() is None or results() is not profiler.kineto_results:
+            return False
+        try:
+            shutil.copyfile(file, f"{path}.tmp")
+            os.replace(f"{path}.tmp", path)
+        except OSError as error:
+            failed(f"copying {file} to {path}", error)
+        return True
 
 
 class _Unusable(Exception):
