@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
+import sysconfig
+import venv
 from itertools import permutations
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import GATE, REPO, Python
+from tests.programs import PROGRAMS
+from tests.recorded import counts, ranges, recordings
 
 pytestmark = pytest.mark.peers
 
 ENVIRONMENT = REPO / ".venv-peers"
+TORCH = Path(sysconfig.get_path("purelib"))
 FOLDERS = {"opentelemetry": "opentelemetry/instrumentation/auto_instrumentation", "ddtrace": "ddtrace/bootstrap"}
 # Nothing may be sent anywhere, and nothing about a missing collector may be logged.
 QUIET = {
@@ -26,9 +33,10 @@ QUIET = {
     "DD_TRACE_STARTUP_LOGS": "false",
 }
 
-# What is on in this process, and then in a child of it.
+# What is on in this process, whose model is called three times, and then in a child of it, where it is called twice.
 PROGRAM = """
 import json, subprocess, sys
+import beside
 theirs = {
     "opentelemetry": "opentelemetry.instrumentation.auto_instrumentation.sitecustomize" in sys.modules
     or "opentelemetry.instrumentation.auto_instrumentation._load" in sys.modules,
@@ -36,6 +44,7 @@ theirs = {
 }
 user = [getattr(module, "user_value", None) for name, module in sorted(sys.modules.items()) if name == "sitecustomize"]
 state = {"ours": "autoinstr.instrument.importhook" in sys.modules, "user": user == [5], **theirs}
+state["called"] = beside.call(2 if sys.argv[1:] else 3)
 if sys.argv[1:]:
     print(json.dumps([state]))
 else:
@@ -50,9 +59,53 @@ def peer(tmp_path: Path) -> Python:
     if not executable.exists():
         pytest.skip("no .venv-peers: `make setup` could not install coverage, OpenTelemetry and ddtrace")
     (tmp_path / "program.py").write_text(PROGRAM)
+    shutil.copy(PROGRAMS / "beside.py", tmp_path)
+    libraries(tmp_path)
     (tmp_path / "user").mkdir()
     (tmp_path / "user" / "sitecustomize.py").write_text("user_value = 5\n")
     return Python(executable, tmp_path)
+
+
+def libraries(place: Path, *, real: bool = False) -> Path:
+    """A folder for the end of PYTHONPATH with what .venv-peers lacks: structlog and torch, the stand-in or the real one with all that is
+    beside it, but for what would hide a peer."""
+    found = place / ("real" if real else "libraries")
+    if not found.exists():
+        found.mkdir()
+        (found / "torch").symlink_to(TORCH / "torch" if real else REPO / "tests" / "stub" / "torch")
+        for one in TORCH.iterdir() if real else [TORCH / "structlog"]:
+            if one.name != "torch" and not one.name.startswith(("opentelemetry", "autoinstr", "viztracer", "wrapt")):
+                (found / one.name).symlink_to(one)
+    return found
+
+
+def installed(place: Path, pth: str = "autoinstr.pth", *, user: bool = False) -> Python:
+    """A new virtual environment (or a user's site for the interpreter beneath it, PYTHONUSERBASE being `place`/home) with what .venv-peers
+    has, and with our package and .pth as a wheel brings them."""
+    home = place / "home"
+    venv.create(home, symlinks=True)
+    (site,) = home.glob("lib/python*/site-packages")
+    (theirs,) = (ENVIRONMENT / "lib").glob("python*/site-packages")
+    if theirs.parent.name != site.parent.name:
+        pytest.skip("the Python of the tests is not that of .venv-peers")
+    shutil.copytree(REPO / "autoinstr", site / "autoinstr", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(GATE, site / "autoinstr" / "sitecustomize", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPO / "autoinstr.pth", site / pth)
+    (site / "peers.pth").write_text(f"{theirs}\n{libraries(place)}\n")
+    return Python(os.path.realpath(sys.executable) if user else home / "bin" / "python", place)
+
+
+def calls(times: int) -> dict[str, int]:
+    """What is recorded of so many calls of the model of beside.py."""
+    return {"Net||Net": times, "Net|first|Doubles": times, "Net|second|Doubles": times}
+
+
+def assert_recorded(out: Path, pids: Path, on: list[bool]) -> None:
+    """Each process in which we are on has recorded all its calls, and no other has a recording. `on`: of the processes in `pids`."""
+    processes = [tuple(map(int, line.split())) for line in pids.read_text().splitlines()]
+    assert len(processes) == len(on)
+    found = [(one.pid, counts(ranges(one))) for one in recordings(out)]
+    assert sorted(found, key=str) == sorted(((pid, calls(times)) for (pid, times), is_on in zip(processes, on) if is_on), key=str)
 
 
 def folder(name: str) -> Path:
@@ -63,15 +116,18 @@ def folder(name: str) -> Path:
     return found
 
 
-def states(peer: Python, names: str) -> list[dict[str, bool]]:
-    """The states of parent and child with these folders on PYTHONPATH in this order."""
+def states(peer: Python, names: str, *, real: bool = False, env: dict[str, str] | None = None) -> list[dict[str, bool]]:
+    """The states of parent and child with these folders on PYTHONPATH in this order; what was recorded is compared with them."""
     places = {"ours": GATE, "user": peer.cwd / "user"}
-    path = tuple(places.get(name) or folder(name) for name in names.split())
-    run = peer.run("program.py", path=path, env=QUIET)
+    path = (*(places.get(name) or folder(name) for name in names.split()), libraries(peer.cwd, real=real))
+    more = {**QUIET, **(env or {})}
+    out, pids = peer.cwd / f"out {names}", peer.cwd / f"pids {names}"
+    run = peer.run("program.py", path=path, env={**more, "AUTOINSTR_OUT": str(out), "PIDS": str(pids)})
     assert run.returncode == 0, run.stderr
-    native = peer.run("program.py", path=tuple(place for place in path if place != GATE), on=None, env=QUIET)
+    native = peer.run("program.py", path=tuple(place for place in path if place != GATE), on=None, env=more)
     assert run.stderr == native.stderr, "what goes to stderr differs from a run without us"
     shown: list[dict[str, bool]] = json.loads(run.stdout)
+    assert_recorded(out, pids, [state["ours"] for state in shown])
     without: list[dict[str, bool]] = json.loads(native.stdout)
     for with_us, alone in zip(shown, without):
         assert {**with_us, "ours": False} == alone, "the others must be on or off as without us"
@@ -94,55 +150,43 @@ def test_all_orders_at_once(peer: Python, names: tuple[str, ...]) -> None:
     assert [state["ours"] for state in states(peer, " ".join((*names, "user")))] == [on, on]
 
 
-def test_behind_opentelemetry_only_the_pth_helps(peer: Python) -> None:
+@pytest.mark.long
+def test_with_the_real_torch(peer: Python) -> None:
+    assert [state["ours"] for state in states(peer, "ddtrace ours opentelemetry user", real=True)] == [True, True]
+
+
+@pytest.mark.parametrize("user", [False, True], ids=["venv", "user site"])
+def test_behind_opentelemetry_only_the_pth_helps(peer: Python, user: bool) -> None:
     """It does not run the next sitecustomize, anybody's; the documented way is the .pth of an installed autoinstr."""
     assert [state["ours"] for state in states(peer, "opentelemetry ours")] == [False, False]
-    peers = peer.cwd / "site"
-    peers.mkdir()
-    (peers / "autoinstr.pth").write_text((REPO / "autoinstr.pth").read_text())
-    (peers / "checkout.pth").write_text(f"{REPO}\n")
-    (peers / "autoinstr.pth").rename(peers / "z-autoinstr.pth")  # behind checkout.pth, as hatchling's own comes first
-    program = f"import site; site.addsitedir({str(peers)!r})\nimport sys; print('autoinstr.instrument.importhook' in sys.modules)"
-    run = peer.run("-c", program, path=(folder("opentelemetry"),), env=QUIET)
-    assert (run.stdout, run.returncode) == ("True\n", 0)
+    with_pth = installed(peer.cwd, user=user)
+    env = {"PYTHONUSERBASE": str(peer.cwd / "home")} if user else {}
+    for names in ("opentelemetry user", "opentelemetry ours ddtrace"):
+        assert [state["ours"] for state in states(with_pth, names, env=env)] == [True, True], names
 
 
 def test_opentelemetrys_own_launcher(peer: Python) -> None:
     """opentelemetry-instrument puts its folder ahead of ours, and so do its children, so ours must already be first to stay."""
     launcher = Python(ENVIRONMENT / "bin" / "opentelemetry-instrument", peer.cwd)
     folder("opentelemetry")
-    run = launcher.run(peer.executable, "program.py", path=(), on=None, env=QUIET)
+    path, env = (libraries(peer.cwd),), {**QUIET, "AUTOINSTR_OUT": str(peer.cwd / "out"), "PIDS": str(peer.cwd / "pids")}
+    run = launcher.run(peer.executable, "program.py", path=path, on=None, env=QUIET)
     assert run.returncode == 0 and json.loads(run.stdout)[0]["ours"] is False, run.stderr
     command = (
         f"import os, sys; os.environ['PYTHONPATH'] = {str(GATE)!r} + os.pathsep + os.environ['PYTHONPATH']; "
         "os.execv(sys.executable, [sys.executable, 'program.py'])"
     )
-    run = launcher.run(peer.executable, "-c", command, path=(), on="1", env=QUIET)
+    run = launcher.run(peer.executable, "-c", command, path=path, on="1", env=env)
     shown = json.loads(run.stdout)
     assert [state["ours"] for state in shown] == [True, True], "OpenTelemetry puts itself first for children: ours has to be put back"
+    assert_recorded(peer.cwd / "out", peer.cwd / "pids", [True, True])
 
 
 def test_ddtraces_own_launcher(peer: Python) -> None:
     folder("ddtrace")
     launcher = Python(ENVIRONMENT / "bin" / "ddtrace-run", peer.cwd)
-    run = launcher.run(peer.executable, "program.py", env=QUIET)
+    env = {**QUIET, "AUTOINSTR_OUT": str(peer.cwd / "out"), "PIDS": str(peer.cwd / "pids")}
+    run = launcher.run(peer.executable, "program.py", path=(GATE, libraries(peer.cwd)), env=env)
     assert run.returncode == 0, run.stderr
     assert [state["ours"] for state in json.loads(run.stdout)] == [True, True]
-
-
-def test_coverage_measures_the_same_lines(peer: Python) -> None:
-    """In parent and child, by its own .pth and with the gate in place."""
-    (peer.cwd / ".coveragerc").write_text("[run]\nparallel = true\npatch = subprocess\nsource = .\n")
-    lines = {}
-    for name, path, on in (("native", (), None), ("ours", (GATE,), "1")):
-        for old in peer.cwd.glob(".coverage.*"):
-            old.unlink()
-        run = peer.run("-m", "coverage", "run", "program.py", path=path, on=on)
-        assert run.returncode == 0, run.stderr
-        assert [state["ours"] for state in json.loads(run.stdout)] == [on == "1"] * 2
-        assert len(list(peer.cwd.glob(".coverage.*"))) == 2, "one file for the parent, one for the child"
-        assert peer.run("-m", "coverage", "combine", "-q", path=(), on=None).returncode == 0
-        report = peer.run("-m", "coverage", "json", "-q", "-o", "-", path=(), on=None)
-        lines[name] = {file: data["executed_lines"] for file, data in json.loads(report.stdout)["files"].items()}
-        os.remove(peer.cwd / ".coverage")
-    assert lines["ours"] == lines["native"] and lines["native"]["program.py"]
+    assert_recorded(peer.cwd / "out", peer.cwd / "pids", [True, True])
