@@ -1,4 +1,5 @@
-"""Beside a debugger and a tracer: they see of the program what they see without us, and we record what we record without them."""
+"""Beside a debugger and a tracer, in the program and in its children, whichever of us starts the other: they see what they see without us,
+and we record what we record without them."""
 
 from __future__ import annotations
 
@@ -7,14 +8,17 @@ import os
 import socket
 import subprocess
 import sysconfig
+import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from tests.conftest import GATE, REPO, Python, clean_environment
 from tests.dap import Client
+from tests.integration.test_agents_beside import assert_recorded, libraries
 from tests.programs import PROGRAMS
 from tests.recorded import counts, ranges, the_recording
 
@@ -23,6 +27,9 @@ pytestmark = pytest.mark.peers
 PEERS = REPO / ".venv-peers"
 PROGRAM = PROGRAMS / "debugged.py"
 TORCH = sysconfig.get_path("purelib")
+WITH_CHILDREN, WAYS = PROGRAMS / "beside.py", ("script", "code", "spawn", "fork")
+# Does natively what `autoinstr run` does: becomes another program.
+BECOMES = "import os, sys\nos.execvpe(sys.executable, [sys.executable, *sys.argv[1:]], dict(os.environ))\n"
 CALLS = {"Net||Net": 4, "Net|first|Doubles": 4, "Net|second|Doubles": 4}
 
 
@@ -108,3 +115,109 @@ def test_viztracer_sees_the_same_calls(peer: Python, tmp_path: Path) -> None:
     assert found == native
     assert said == printed
     assert counts(ranges(the_recording(out))) == CALLS
+
+
+class Outcome(NamedTuple):
+    """What a program that ran under a tool came to, and for each of its processes what the tool saw, sorted."""
+
+    stdout: str
+    stderr: str
+    status: int
+    seen: list[Any]
+
+
+ORDERS = ("PYTHONPATH", "autoinstr run, tool", "tool, autoinstr run")
+
+
+def command(peer: Python, order: str, tool: list[str], on: bool) -> list[str]:
+    """The tool and the program with children; `tool` ends where the program's name goes. With `on` we are there, in this order."""
+    program, run = [str(WITH_CHILDREN), *WAYS], ["-m", "autoinstr", "run", "--"]
+    if order == "tool, autoinstr run":
+        (peer.cwd / "becomes.py").write_text(BECOMES)
+        return [*tool, *(["-m", "autoinstr", "--", "run", "--", peer.executable] if on else ["becomes.py"]), *program]
+    return [*([peer.executable, *run] if on and order != "PYTHONPATH" else []), *tool, *program]
+
+
+def places(peer: Python, order: str, on: bool) -> dict[str, str]:
+    """The environment, with us in it or without."""
+    path = [*([GATE] if on and order == "PYTHONPATH" else []), libraries(peer.cwd), REPO]
+    more = {"AUTOINSTR_OUT": str(peer.cwd / "out"), "PIDS": str(peer.cwd / "pids")} if on else {}
+    if on and order == "PYTHONPATH":
+        more["AUTOINSTR"] = "1"
+    return clean_environment(PYTHONPATH=os.pathsep.join(map(str, path)), PYDEVD_DISABLE_FILE_VALIDATION="1", **more)
+
+
+def debugged(peer: Python, order: str, on: bool) -> Outcome:
+    """What `result` was at each stop and how much of the program was on the stack, in each process; children come to the same port. (Not
+    for a program that becomes another: whether debugpy follows it or loses it hangs on the moment, also without us.)"""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    line = next(at for at, text in enumerate(WITH_CHILDREN.read_text().splitlines(), 1) if "stop here" in text)
+    seen: list[list[tuple[str, int]]] = []
+    threads: list[threading.Thread] = []
+
+    def session(port: int, **attach: Any) -> None:
+        client, mine = Client(port), []
+        client.ask("initialize", adapterID="tests", linesStartAt1=True, pathFormat="path")
+        attached = client.send("attach", **attach)
+        client.event("initialized")
+        client.ask("setBreakpoints", source={"path": str(WITH_CHILDREN)}, breakpoints=[{"line": line}])
+        client.ask("configurationDone")
+        client.response(attached)
+        while (event := client.event("stopped", "terminated", "debugpyAttach"))["event"] != "terminated":
+            if event["event"] == "debugpyAttach":
+                more = {key: value for key, value in event["body"].items() if key not in ("name", "request", "type")}
+                threads.append(threading.Thread(target=session, args=(more["connect"]["port"],), kwargs=more))
+                threads[-1].start()
+                continue
+            thread = event["body"]["threadId"]
+            frames = client.ask("stackTrace", threadId=thread)["stackFrames"]
+            own = sum(frame.get("source", {}).get("path") == str(WITH_CHILDREN) for frame in frames)
+            mine.append((client.ask("evaluate", expression="result", frameId=frames[0]["id"])["result"], own))
+            client.ask("continue", threadId=thread)
+        client.close()
+        seen.append(mine)
+
+    tool = [peer.executable, "-m", "debugpy", "--listen", f"127.0.0.1:{port}", "--wait-for-client"]
+    pipe, environ = subprocess.PIPE, places(peer, order, on)
+    process = subprocess.Popen(
+        command(peer, order, tool, on), env=environ, cwd=peer.cwd, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+    )
+    try:
+        session(port, justMyCode=False, subProcess=True)
+        stdout, stderr = process.communicate(timeout=60)
+        for thread in threads:
+            thread.join(60)
+    finally:
+        process.kill()
+        process.wait()
+    return Outcome(stdout, stderr, process.returncode, sorted(filter(None, seen)))  # others than those that call may be gone early
+
+
+def viztraced(peer: Python, order: str, on: bool) -> Outcome:
+    """How often each function of the program ran in each process. (Of one that becomes another viztracer keeps nothing.)"""
+    trace = peer.cwd / "trace.json"
+    tool = [peer.executable, "-m", "viztracer", "--quiet", "-o", str(trace)]
+    done = subprocess.run(command(peer, order, tool, on), env=places(peer, order, on), cwd=peer.cwd, capture_output=True, text=True)
+    found: dict[int, Counter[str]] = {}
+    if trace.exists():
+        for one in json.loads(trace.read_text())["traceEvents"]:
+            if one["ph"] == "X" and str(WITH_CHILDREN) in one["name"]:
+                found.setdefault(one["pid"], Counter())[one["name"].split(" ")[0]] += 1
+        trace.unlink()
+    return Outcome(done.stdout, done.stderr, done.returncode, sorted(sorted(its.items()) for its in found.values()))
+
+
+@pytest.mark.timeout(280)
+@pytest.mark.parametrize(
+    ("under", "order"),
+    [*((debugged, order) for order in ORDERS[:2]), *((viztraced, order) for order in ORDERS)],
+    ids=[*(f"debugpy {order}" for order in ORDERS[:2]), *(f"viztracer {order}" for order in ORDERS)],
+)
+def test_children(peer: Python, under: Callable[[Python, str, bool], Outcome], order: str) -> None:
+    native, found = under(peer, order, False), under(peer, order, True)
+    assert found == native
+    assert (native.status, native.stdout) == (3, "[[0, 4, 8], [0, 4], [0, 4], [0, 4, 0], [0, 4, 0]]\n")
+    assert len(native.seen) == (0 if under is viztraced and order == "tool, autoinstr run" else 5)
+    assert_recorded(peer.cwd / "out", peer.cwd / "pids", [True] * 5)
