@@ -71,6 +71,8 @@ def export(run: Run, traces: Sequence[str], out: str, naming: str, tick: Tick) -
             except sqlite3.Error as error:
                 hint = "-o names another folder, SQLITE_TMPDIR one for what is temporary"
                 raise AutoinstrError(f"{out}: cannot be written: {error} ({hint})") from error
+            except OverflowError as error:
+                raise AutoinstrError(f"{run.recordings[at].file}: is damaged: a time in it is beyond what a database holds") from error
     return done
 
 
