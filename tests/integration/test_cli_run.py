@@ -140,6 +140,36 @@ def test_a_bad_value_stops_before_the_command(tmp_path: Path, value: str) -> Non
     assert not witness.exists()
 
 
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [("nope.*", "is no target"), ("default,sched.shedule", "is no target; did you mean 'sched.schedule'?")],
+)
+def test_a_pattern_that_names_no_target_stops_before_the_command(tmp_path: Path, pattern: str, said: str) -> None:
+    done = autoinstr("run", "--targets", pattern, "--", "touch", "ran", cwd=tmp_path)
+    wrong = pattern.rpartition(",")[2]
+    assert (done.returncode, done.stdout) == (2, "") and not (tmp_path / "ran").exists()
+    assert done.stderr.startswith(f"autoinstr: error: targets={wrong!r} (--targets): {said}") and done.stderr.count("\n") == 1
+
+
+def test_a_broken_row_stops_before_the_command(tmp_path: Path) -> None:
+    file = tmp_path / "rows.toml"
+    file.write_text('[autoinstr]\n[[autoinstr.custom_target]]\nname = "mine"\ntarget = "m:f"\nkind = "asynch"\n')
+    file.chmod(0o600)
+    done = autoinstr("run", "--config", str(file), "--", "touch", "ran", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and not (tmp_path / "ran").exists()
+    assert done.stderr == f"autoinstr: error: {file}: custom_target 'mine': kind has 'asynch'; did you mean 'async'?\n"
+    file.write_text(file.read_text().replace("asynch", "async"))
+    assert autoinstr("run", "--config", str(file), "--targets", "mine", "--", "touch", "ran", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "ran").exists()
+
+
+def test_programs_of_one_command_are_one_run_whatever_out_is() -> None:
+    code = "import os; print(os.environ['_AUTOINSTR_DEFAULT_OUT'])"
+    done = autoinstr("run", "--out", "/tmp/x", "--", "bash", "-c", f'"{sys.executable}" -c "{code}"; "{sys.executable}" -c "{code}"')
+    first, second = done.stdout.splitlines()
+    assert first == second and first.startswith("/autoinstr-runs/")
+
+
 def test_a_config_file_reaches_the_command(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('[autoinstr]\nwhen = "manual"\n')
     (tmp_path / "a.toml").chmod(0o600)

@@ -123,6 +123,17 @@ def test_a_pattern_without_a_target_is_told_with_the_nearest() -> None:
     ]
 
 
+@pytest.mark.parametrize("pattern", ["nope.*", "non*", "al?", "al*e", "defaul[a-s]", "xyz*"])
+def test_a_glob_is_never_taken_for_all_or_none(pattern: str) -> None:
+    """`none` in the place of a glob would switch every target off."""
+    (said,) = select(builtin(), (pattern,))[1]
+    assert not [word for word in ("default", "all", "none") if f"did you mean '{word}'" in said]
+
+
+def test_a_glob_is_answered_with_a_glob() -> None:
+    assert select(builtin(), ("shced.*",))[1] == ["'shced.*' is no target; did you mean 'sched.*'?"]
+
+
 class Base:
     def plain(self) -> int:
         return 1
