@@ -9,7 +9,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from autoinstr.cli import add_command
-from autoinstr.cli.arguments import one_of, place, whole_number
+from autoinstr.cli.arguments import one_of, only_table, place, whole_number
 from autoinstr.cli.said import say, write_lines
 from autoinstr.errors import AutoinstrError, UsageError
 
@@ -59,12 +59,11 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     orders = tuple(dict.fromkeys(SORTS + COMPARE_SORTS))
     parser.add_argument(
         "--sort",
-        default="tree",
         metavar="BY",
         type=one_of(orders),
         help=f"table: {', '.join(SORTS)}; with --compare: {', '.join(COMPARE_SORTS)} (default: tree)",
     )
-    parser.add_argument("--limit", metavar="N", type=whole_number, default=30, help="table: most lines; 0 is all (default: 30)")
+    parser.add_argument("--limit", metavar="N", type=whole_number, help="table: most lines; 0 is all (default: 30)")
     parser.add_argument("--rank", metavar="N", type=whole_number, help="only the profiles of this rank")
     parser.add_argument("--text", action="store_true", help="let torch_npu's analysis export text files as well (trace_view.json and CSV)")
     parser.add_argument("--python", metavar="PYTHON", help="a Python with torch_npu, for raw profiles (default: this one, or one on PATH)")
@@ -121,6 +120,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
+    only_table(args, sort="tree", limit=30)
     if args.compare is None and args.sort not in SORTS:
         raise UsageError(f"--sort {args.sort}: is for --compare; there are: {', '.join(SORTS)}")
     if args.compare is not None and args.sort not in COMPARE_SORTS:

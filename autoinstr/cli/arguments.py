@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Callable
 
+from autoinstr.errors import UsageError
 from autoinstr.texts import nearest
 
 
@@ -18,6 +19,15 @@ def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
         return word
 
     return checked
+
+
+def only_table(args: argparse.Namespace, **defaults: object) -> None:
+    """Give the options that only a table follows their defaults; UsageError where one is given for another format."""
+    for option, default in defaults.items():
+        if getattr(args, option) is None:
+            setattr(args, option, default)
+        elif args.format != "table":
+            raise UsageError(f"--{option} {getattr(args, option)}: is for the format table; {args.format} is always whole")
 
 
 def whole_number(word: str) -> int:

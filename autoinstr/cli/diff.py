@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from autoinstr.cli import add_command
-from autoinstr.cli.arguments import one_of, place, whole_number
+from autoinstr.cli.arguments import one_of, only_table, place, whole_number
 from autoinstr.cli.said import say, write_lines
 from autoinstr.errors import AutoinstrError
 
@@ -65,10 +65,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     )
     parser.add_argument("--process", metavar="WHICH", help='only the processes of this pid, role (Worker) or rank ("rank 3")')
     parser.add_argument("--by", default="path", metavar="WHAT", type=one_of(BY), help="match modules by path or by class (default: path)")
-    parser.add_argument(
-        "--sort", default="difference", metavar="BY", type=one_of(SORTS), help=f"table: {', '.join(SORTS)} (default: difference)"
-    )
-    parser.add_argument("--limit", metavar="N", type=whole_number, default=20, help="table: most modules; 0 is all (default: 20)")
+    parser.add_argument("--sort", metavar="BY", type=one_of(SORTS), help=f"table: {', '.join(SORTS)} (default: difference)")
+    parser.add_argument("--limit", metavar="N", type=whole_number, help="table: most modules; 0 is all (default: 20)")
     parser.set_defaults(run=run)
 
 
@@ -80,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
     from autoinstr.report.progress import Progress
     from autoinstr.report.stats import check_phase
 
+    only_table(args, sort="difference", limit=20)
     check_target(args.output)
     a, b = (_found(path, args) for path in (args.a, args.b))
     if args.phase is not None:

@@ -137,6 +137,8 @@ def test_csv_goes_to_a_file_and_may_be_compressed(analyse: Analyse, tmp_path: Pa
         (["--compare", "x", "--table", "operators"], "--table operators: --compare compares modules"),
         (["--format", "json", "--table", "operators"], "--table operators: is for the formats table and csv"),
         (["--format", "tabel"], "did you mean 'table'?"),
+        (["--format", "csv", "--limit", "3"], "--limit 3: is for the format table; csv is always whole"),
+        (["--format", "json", "--sort", "self"], "--sort self: is for the format table; json is always whole"),
         (["--rank", "one"], "'one' is not a whole number"),
     ],
 )

@@ -176,6 +176,14 @@ def test_processes_and_phases_are_chosen(two_runs: tuple[Path, Path]) -> None:
     assert "did you mean 'decode'?" in wrong.stderr
 
 
+@pytest.mark.parametrize(("option", "value"), [("--sort", "tree"), ("--limit", "3")])
+def test_orders_and_lengths_are_of_the_table(two_runs: tuple[Path, Path], option: str, value: str) -> None:
+    for kind in ("json", "html"):
+        done = diff(*two_runs, option, value, "--format", kind)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{option} {value}: is for the format table; {kind} is always whole" in done.stderr
+
+
 def test_where_it_cannot_be_written_is_said_first(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
     """Before the runs are read."""
     for run in two_runs:
