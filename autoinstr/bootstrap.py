@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import sys
 from typing import TYPE_CHECKING
 
 from autoinstr import config as configuration
-from autoinstr import diagnosis, log
+from autoinstr import diagnosis, log, missed
 from autoinstr.containment import contained
 from autoinstr.control import ControlWatcher
+from autoinstr.emission import RECORDER
 from autoinstr.errors import ConfigError
-from autoinstr.instrument import dynamo, importhook, training
+from autoinstr.instrument import dynamo, importhook, training, unfound
 from autoinstr.instrument.engine_steps import EngineSteps
 from autoinstr.instrument.patches import FunctionPatches
 from autoinstr.instrument.profiling import connect as profiling
 from autoinstr.instrument.roles import RolePatches
 from autoinstr.instrument.tracers import ProfilerPatches
-from autoinstr.instrument.unfound import unfound
 from autoinstr.session import Session
 from autoinstr.targets import rows, selection
 
@@ -47,11 +48,15 @@ def activate() -> None:
         first = configuration.WARNED not in os.environ
         os.environ[configuration.WARNED] = "1"  # one line a run, not one a process
         if config.emitter == ("none",):
-            return _stay_off("the emitter is none")
+            return _stay_off("the emitter is none", "info")
         session = Session(config, sys.modules["torch.nn.modules.module"])
     except ConfigError as error:
-        return _stay_off(str(error))
+        said = os.environ.get(configuration.WARNED)
+        os.environ[configuration.WARNED] = mistake = ascii(str(error))
+        return _stay_off(str(error), "info" if said == mistake else "error")  # one that a process further up has said already
     _session = session
+    session.first = first
+    session.storage.run = _run(config)
     os.environ["AUTOINSTR_OUT"] = config.out
     _connect(session, first)
     _start(session)
@@ -62,8 +67,14 @@ def session() -> Session | None:
     return _session
 
 
-def _stay_off(reason: str) -> None:
-    log.once(reason, "error" if "emitter is none" not in reason else "info", f"off in this process: {reason}")
+def _run(config: configuration.Config) -> str:
+    """Which run this process is of: what the first one would have called the run directory, whatever `out` says."""
+    named = config.out if config.sources["out"] == "default" else configuration.default_out(os.environ)
+    return os.path.basename(os.environ.setdefault(configuration.INHERITED_OUT, named))
+
+
+def _stay_off(reason: str, level: str) -> None:
+    log.once(reason, level, f"off in this process: {reason}")
     diagnosis.report(False, reason)
 
 
@@ -88,7 +99,11 @@ def _apply_targets(session: Session, first: bool) -> None:
     if first:
         for problem in problems:
             log.once(problem, "warning", problem)
-        atexit.register(_say_unfound, chosen)
+        own = [target for target in chosen if not target.package]
+        if own:
+            in_script = [target for target in own if unfound.names_the_script(target)]
+            atexit.register(missed.when_children_have_ended, functools.partial(_say_unfound, session, own, in_script))
+    chosen = [target for target in chosen if target.module != unfound.MAIN or not unfound.names_the_script(target)]
     torchs = [target for target in chosen if target.package == "torch"]
     training.apply(session.functions, torchs, session.window is not None, session.steps.optimizer_stepped)
     FunctionPatches(session.functions, [target for target in chosen if target.package != "torch"]).apply()
@@ -102,9 +117,18 @@ def targets(config: configuration.Config) -> tuple[list[Target], list[str]]:
 
 
 @contained("looking for modules of targets")
-def _say_unfound(chosen: list[Target]) -> None:
-    for target in unfound(chosen):
-        log.once(f"unfound {target.name}", "warning", "the module of a target does not exist", target=target.name, module=target.module)
+def _say_unfound(session: Session, own: list[Target], in_script: list[Target]) -> None:
+    if not missed.is_first(session):
+        return
+    found: dict[str, list[Target]] = {}
+    for target, why in unfound.unfound(own, in_script):
+        if why != unfound.NOT_IMPORTED or not missed.wrapped_in_run(session.storage, target.name):
+            found.setdefault(why, []).append(target)
+    for why, targets in found.items():
+        # A child that writes to a tool alone leaves no word of what it has wrapped.
+        level = "warning" if why != unfound.NOT_IMPORTED or RECORDER in session.emission.names else "info"
+        names = {"target": ",".join(one.name for one in targets), "module": ",".join(one.module for one in targets)}
+        log.once(f"unfound {why}", level, why, **names)
 
 
 def _dynamo_imported(module: ModuleType) -> None:

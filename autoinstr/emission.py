@@ -42,7 +42,7 @@ class Emission:
         self.names: tuple[str, ...] = ()  # of the emitters that there are, the recorder first
         self._unusable: set[str] = set()
         self._joined: dict[tuple[str, ...], Several] = {}
-        self._were_on: set[str] = set()
+        self.were_on: set[str] = set()  # at some time, in this process
 
     def choose(self) -> list[Live]:
         """Look which emitters there can be by now; those that are new. With the recorder alone nothing of the others is imported."""
@@ -107,7 +107,7 @@ class Emission:
 
     def output(self, names: tuple[str, ...]) -> Recorder | Live | Several | None:
         """What ranges are to be written to for these emitters to have them."""
-        self._were_on.update(names)
+        self.were_on.update(names)
         if len(names) < 2:
             return self._one(names[0]) if names else None
         if names not in self._joined:
@@ -133,21 +133,28 @@ class Emission:
             except Exception as error:
                 failed(f"the emitter {live.emitter.name}", error)
 
-    def say_what_was_missed(self) -> None:
-        """At the end of the process: who was asked for ranges, and had none."""
+    @property
+    def emitted(self) -> bool:
+        """A tool has had ranges of this process, ours or the program's own."""
+        return any(live.emitted or live.leaves_modules for live in self.live.values())
+
+    def say_what_was_missed(self, first: bool) -> None:
+        """At the end of a process that has ranges: who was asked for some, and had none. `first`: it is the first of its run; a child may
+        well have what another one lacks."""
         for name in self._config.emitter:
             if name in self.live or name in self._unusable or name in ("auto", RECORDER):
                 continue
-            log.once(f"missed {name}", "warning", "no range was written: torch_npu was never imported", emitter=name)
+            level = "warning" if first else "info"
+            log.once(f"missed {name}", level, "no range was written: torch_npu was never imported", emitter=name)
         for name, live in self.live.items():
-            if name in self._were_on and not live.emitted and not live.leaves_modules:
+            if name in self.were_on and not live.emitted and not live.leaves_modules:
                 log.once(f"missed {name}", "warning", "no range was written: nothing that the filters keep was called", emitter=name)
-            elif name not in self._were_on:
+            elif name not in self.were_on:
                 log.once(f"missed {name}", "info", "no range was written: no profiler ran (when=always waits for none)", emitter=name)
 
     def reset_in_child(self) -> None:
         """After fork: nothing that is open is this process's."""
-        self._were_on.clear()
+        self.were_on.clear()
         for live in self.live.values():
             live.reset_in_child()
 

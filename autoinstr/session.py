@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from autoinstr import diagnosis, log, process, rundir, user
+from autoinstr import diagnosis, log, missed, user
 from autoinstr.containment import contained, failed
 from autoinstr.emission import KINDS, RECORDER, WITHOUT_MSTX, Emission
-from autoinstr.emitters.recorder import Recorder, open_in
+from autoinstr.emitters.recorder import Recorder
 from autoinstr.filters import compile_filter
 from autoinstr.identity import Identity
 from autoinstr.instrument.calls import ModuleCalls
@@ -16,14 +16,13 @@ from autoinstr.instrument.functions import FunctionRanges
 from autoinstr.instrument.profiling.state import Profilers
 from autoinstr.instrument.steps import Steps, Window
 from autoinstr.names import wording
-from autoinstr.redaction import redact_text
+from autoinstr.storage import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
     from types import ModuleType
 
     from autoinstr.config import Config
-    from autoinstr.recording.writer import RecordingWriter
 
 # Kinds of profilers that a forked child does not have: it could only write into its parent's session.
 _OF_THE_PARENT = frozenset(("torch_npu", WITHOUT_MSTX))
@@ -36,13 +35,16 @@ class Session:
         """`torch_module` is torch.nn.modules.module. ConfigError for a filter that cannot be compiled."""
         self.config = config
         self.reason = "not switched on yet"
+        self.first = False  # of the processes of its run that loaded torch
+        self.profiled = False  # a profiler has run, here or as an engine has announced
         self._lock = threading.RLock()
         self._on: tuple[str, ...] = ()  # names of the emitters that are on
         self._switched: bool | None = None  # by `autoinstr ctl`
         self.profilers = Profilers()
         self._stopping: set[Hashable] = set()  # profilers between profiler_stops and profiler_stopped
         self.filter = compile_filter(config.include, config.exclude, config.sources)
-        self.recorder = Recorder(self._open_writer, self._recorder_failed, config.domain, wording(config.name_for(RECORDER)))
+        self.storage = Storage(self, config)
+        self.recorder = Recorder(self.storage.open, self.storage.cannot, config.domain, wording(config.name_for(RECORDER)))
         self.identity = Identity(self.recorder)
         self.recorder.now_and_then = contained("looking for the rank")(self.identity.look_for_rank)
         self.emission = Emission(config, self.recorder)
@@ -151,6 +153,7 @@ class Session:
         with self._lock:
             self._stopping.discard(key)
             self.profilers.started(key, python_tracer)
+            self.profiled = True
             self._refresh("a profiler runs")
             if isinstance(key, tuple) and key[0] == WITHOUT_MSTX and self.emission.names == ("mstx",) and not self._on:
                 log.once(key[0], "warning", "this profile has no ranges: it was started without mstx, or without the NPU activity")
@@ -178,9 +181,10 @@ class Session:
         """Whether the profiler of a Worker in another process runs: that counts from now on. None: what this process knows itself."""
         with self._lock:
             self.profilers.follow(running)
+            self.profiled = self.profiled or bool(running)
             self._refresh("a profiler runs" if self.profilers.running else "no profiler runs")
 
-    # -- the recording ------------------------------------------------------------------------------------------------------------------
+    # -- the process -------------------------------------------------------------------------------------------------------------------
 
     @contained("telling the role of the process")
     def take_role(self, role: str, rank: int | None, world_size: int | None) -> None:
@@ -190,41 +194,11 @@ class Session:
         if RECORDER in self.emission.names:
             self.recorder.open()
 
-    def _open_writer(self) -> RecordingWriter:
-        config = self.config
-        folder = rundir.make(config.out, config.mode)
-        emitter, name = ",".join(self.emission.names) or RECORDER, config.name_for(RECORDER)
-        options = {option: redact_text(text) for option, text in config.chosen().items()}
-        about = {"emitter": emitter, "name": name, "domain": config.domain, "options": options}
-        writer = open_in(folder, {**self.identity.header(), **about}, max_bytes=config.max_mb << 20, full=config.full, mode=config.mode)
-        writer.on_full = self._recording_full
-        writer.on_removed = self._recording_removed
-        process.at_exit(self.close)
-        return writer
-
-    def _recording_full(self) -> None:
-        log.once(
-            "full",
-            "warning",
-            "the recording is full; later ranges are counted and dropped",
-            max_mb=self.config.max_mb,
-            full=self.config.full,
-        )
-
-    def _recording_removed(self) -> str:
-        folder = rundir.make(self.config.out, self.config.mode)
-        log.once("removed", "warning", "the recording was removed; all of it is written again", folder=folder)
-        return folder
-
-    def _recorder_failed(self, error: BaseException) -> None:
-        log.once("recorder", "error", "recording is off", out=self.config.out, error=str(error) or type(error).__name__)
-
-    # -- process life -------------------------------------------------------------------------------------------------------------------
-
     @contained("resetting after a fork")
     def reset_in_child(self) -> None:
         """In a forked child: locks, numbers and the recording are the parent's. This process starts its own at its first range."""
         self._lock = threading.RLock()
+        self.first = False
         self.calls.plans.reset_in_child()
         self.recorder.reset_in_child()
         self.emission.reset_in_child()
@@ -243,9 +217,16 @@ class Session:
         nothing_kept = decisions and not any(keep for keep, _ in decisions)
         for piece in self.filter.unmatched() if decisions else ():  # a piece may be here because an earlier one matched first
             log.once(f"unmatched {piece}", "warning" if nothing_kept else "info", "a filter matched no module", filter=piece)
-        self.emission.say_what_was_missed()
         self.recorder.close()
         self.diagnose()
+        if not self.first:
+            return self.emission.say_what_was_missed(False)
+        missed.when_children_have_ended(self._say_what_was_missed)
+
+    @contained("looking for what was missed")
+    def _say_what_was_missed(self) -> None:
+        if not (missed.is_first(self) and missed.say(self)):
+            self.emission.say_what_was_missed(True)
 
     def diagnose(self) -> None:
         """For `autoinstr doctor -- command`."""

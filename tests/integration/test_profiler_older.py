@@ -24,7 +24,8 @@ def ran(python: Python, *arguments: str, on: str | None = "1", **env: str) -> di
     folder.mkdir(exist_ok=True)
     done = python.run(PROGRAMS / "older_vllm.py", folder, *arguments, on=on, env=env)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "autoinstr: " not in done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("autoinstr: ")]
+    assert not [line for line in said if "no nn.Module and no target was called" not in line], said  # some only look at an environment
     return json.loads(done.stdout)
 
 
