@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from autoinstr.report import text
+from autoinstr.report.findings_runs import successive_runs
 from autoinstr.report.processes import overhead
 from autoinstr.report.ranks import all_alike
 
@@ -34,8 +35,8 @@ _Key = TypeVar("_Key")
 
 
 class Finding(NamedTuple):
-    """One line of prose. `kind` is outlier, rank or overhead; the place is a process's index, a domain and a line's path ("" where it is
-    none in particular); `excess_ns` is the time beyond what is usual, by which findings are ordered. All that stands out in one place is
+    """One line of prose. `kind` is runs, outlier, rank or overhead; the place is a process's index, a domain and a line's path ("" where it
+    is none in particular); `excess_ns` is the time beyond what is usual, by which findings are ordered. All that stands out in one place is
     one finding, so that there are never more than there are lists of layers and outermost modules."""
 
     kind: str
@@ -61,10 +62,13 @@ class _Excess(NamedTuple):
 
 
 def findings_of(groups: Sequence[Group], processes: Sequence[Process]) -> list[Finding]:
-    """All of them, the largest excess first."""
+    """All of them, the largest excess first; before them what is to be known of every figure."""
     found = [one for group in groups for domain in group.lines for one in outliers(group.busiest, domain, group.lines[domain])]
     found += [one for alike in all_alike(groups) for one in slow_ranks(alike)]
     found.sort(key=lambda one: -one.excess_ns)
+    several = successive_runs(process.recording for process in processes)
+    if several:
+        found.insert(0, Finding("runs", several))
     share = overhead(processes)
     if share is not None and share > HEAVY:
         words = f"recording took an estimated {100 * share:.0f} % of the time inside ranges: leave small modules out (option exclude)"
@@ -155,7 +159,7 @@ def _apart(lines: Sequence[Line], folded: Line) -> dict[str, Node]:
 
 
 def _where_below(lines: Sequence[Line], at: int, name: str, excess: _Excess) -> str:
-    """"; mostly in mlp.gate": the deepest line below that takes most of the excess. Lists below have members of their own."""
+    """ "; mostly in mlp.gate": the deepest line below that takes most of the excess. Lists below have members of their own."""
     number = next(n for n in lines[at].node.members if _entry(lines[at], n) == name)
     deepest, other_list = None, None
     for line in lines[at + 1 :]:
@@ -174,7 +178,7 @@ def _where_below(lines: Sequence[Line], at: int, name: str, excess: _Excess) -> 
 
 
 def _entry(line: Line, number: int) -> str:
-    """"model.layers.17" of the line "model.layers.[3-47]"."""
+    """ "model.layers.17" of the line "model.layers.[3-47]"."""
     head, _, last = line.path.rpartition(".")
     label = f"{last.rpartition('#')[0]}#{number}" if "#" in last else str(number)
     return f"{head}.{label}" if head else label
