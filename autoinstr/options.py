@@ -138,7 +138,7 @@ OPTIONS = (
         Choice("step", "range"),
         "step",
         "step",
-        "what survives a SIGKILL: everything up to the last outermost call, or every range",
+        "what a SIGKILL may cost: both are the same by now, since the format loses no range that had begun (docs/recording-format.md)",
     ),
     Option("max_mb", STORED, Megabytes(), 512, "512", "the size that the recording of one process never exceeds, in MB of 2^20 bytes"),
     Option("full", STORED, Choice("stop", "ring"), "stop", "stop", "what a full recording does: keep the first ranges, or the last"),

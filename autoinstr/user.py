@@ -54,7 +54,7 @@ class Nothing:
     __slots__ = ("__weakref__",)
 
     def note(self, **attributes: object) -> None:
-        """Store attributes with the range."""
+        """As Running's, and nothing of it is kept."""
 
 
 class Running(Nothing):
@@ -70,6 +70,8 @@ class Running(Nothing):
         self.attributes: dict[str, object] | None = None
 
     def note(self, **attributes: object) -> None:
+        """Store attributes with the range when it ends: numbers, texts, truth values, lists and dicts of them; of anything else its text.
+        A later call adds to an earlier one, and wins where both have a name. Raises nothing."""
         if self.attributes is None:
             self.attributes = attributes
         else:
@@ -185,7 +187,10 @@ def range(message: str, domain: str = "user") -> Range:
 
 
 def mark(message: str, domain: str = "user", **attributes: object) -> None:
-    """An instant event, now, in this thread."""
+    """An instant event, now, in this thread.
+
+    `domain` groups it with ranges and marks of that domain, in reports and in tools that know domains; `attributes` are stored with it, as
+    `note` of a range stores them. `message` and `domain` are taken as text. Raises nothing; does nothing while nothing is recorded."""
     if state.active and state.ranges is not None:
         try:
             state.ranges.mark(str(domain), str(message), attributes)
