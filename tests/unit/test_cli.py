@@ -152,6 +152,7 @@ def test_environment_of_a_run(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
     environ = environment({"domain": "new", "out": "runs"})
     ours = {name: value for name, value in environ.items() if before.get(name) != value}
     assert ours.pop("PYTHONPATH").endswith("/sitecustomize")
+    assert os.path.dirname(ours.pop("_AUTOINSTR_DEFAULT_OUT")) == str(tmp_path / "autoinstr-runs")  # the run's name, whatever `out` is
     assert ours == {
         "AUTOINSTR": "1",
         "AUTOINSTR_WHEN": "manual",
