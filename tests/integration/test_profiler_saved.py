@@ -89,6 +89,25 @@ def count(path: Path) -> int:
     return sum(event.get("name") == "aten::sin" for event in json.loads(path.read_text())["traceEvents"])
 
 
+STOPPED = """
+with profile(activities=[ProfilerActivity.CPU], schedule=schedule(wait=0, warmup=1, active=1), acc_events=True) as profiler:
+    for _ in range(2):
+        torch.ones(2).sin()
+        profiler.step()
+profiler.export_chrome_trace("last.json")
+"""
+
+
+def test_results_that_our_handler_was_not_called_for_are_no_earlier_cycles(python: Python, tmp_path: Path) -> None:
+    """A profiler that stops in its warm-up: torch lets that be exported, with nothing in it."""
+    ran(python, STOPPED, None)
+    native = count(python.cwd / "last.json")
+    (python.cwd / "last.json").unlink()
+    ran(python, STOPPED, tmp_path / "traces")
+    [ours] = (tmp_path / "traces").iterdir()
+    assert (count(python.cwd / "last.json"), count(ours)) == (native, 1) == (0, 1)
+
+
 SAME = """
 p = profiled()
 print(said(lambda: p.export_chrome_trace("first.json")), said(lambda: p.export_chrome_trace("second.json")))
