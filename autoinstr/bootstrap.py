@@ -56,6 +56,7 @@ def activate() -> None:
         return _stay_off(str(error), "info" if said == mistake else "error")  # one that a process further up has said already
     _session = session
     session.first = first
+    session.asked = given is not None or configuration.ASKED in os.environ
     session.storage.run = _run(config)
     os.environ["AUTOINSTR_OUT"] = config.out
     _connect(session, first)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WARNED = "_AUTOINSTR_WARNED"  # set once the warnings of this environment were logged: its children need not repeat them
 INHERITED_OUT = "_AUTOINSTR_DEFAULT_OUT"  # the run directory that the first process of a run chose
+ASKED = "_AUTOINSTR_ASKED"  # the run was begun by `autoinstr run`
 
 __all__ = ["Config", "activation", "default_out", "load", "log_settings"]
 

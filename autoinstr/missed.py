@@ -127,8 +127,13 @@ def _nothing_called(session: Session) -> tuple[str, str]:
 
 
 def _is_meant(session: Session) -> bool:
-    """Who waits for `autoinstr ctl` may well never give it: a service that is ready to be looked at."""
-    return session.config.when == "manual" and not session.emission.were_on
+    """A service that is ready to be looked at, by `autoinstr ctl` or a profiler, may never be; and where a whole container has the agent,
+    so has every small program that imports torch and calls nothing."""
+    when, were_on = session.config.when, session.emission.were_on
+    if when == "manual" and not were_on:
+        return True
+    called = session.calls.plans.decisions() or session.window is not None
+    return not session.asked and (when == "profiling" if not were_on else not called)
 
 
 def _elsewhere(session: Session) -> bool:

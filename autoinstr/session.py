@@ -36,6 +36,7 @@ class Session:
         self.config = config
         self.reason = "not switched on yet"
         self.first = False  # of the processes of its run that loaded torch
+        self.asked = False  # for this very command, by -X or `autoinstr run`: not by an environment that is a container's
         self.profiled = False  # a profiler has run, here or as an engine has announced
         self._lock = threading.RLock()
         self._on: tuple[str, ...] = ()  # names of the emitters that are on

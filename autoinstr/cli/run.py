@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from autoinstr.cli import add_command
 from autoinstr.cli.path import gate_folder
-from autoinstr.config import INHERITED_OUT, default_out, load
+from autoinstr.config import ASKED, INHERITED_OUT, default_out, load
 from autoinstr.errors import AutoinstrError, ConfigError, UsageError
 from autoinstr.filters import compile_filter
 from autoinstr.instrument.profiling.parameters import read
@@ -92,7 +92,7 @@ def environment(flags: Mapping[str, str]) -> dict[str, str]:
     for bad in read(config.profiler)[1]:
         value, source = f"{bad.name}={bad.value}", config.sources["profiler"]
         raise ConfigError(bad.problem, option="profiler", value=value, source=source, suggestion=bad.suggestion)
-    ours = {option.environment for option in OPTIONS} | {INHERITED_OUT}
+    ours = {option.environment for option in OPTIONS} | {INHERITED_OUT, ASKED}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     if was_added("LC_CTYPE"):
         del kept["LC_CTYPE"]
@@ -101,7 +101,7 @@ def environment(flags: Mapping[str, str]) -> dict[str, str]:
     # An empty PYTHONPATH is not an entry; a trailing separator would put the working directory on the path of every child.
     kept["PYTHONPATH"] = os.pathsep.join([folder, *entries]) if kept.get("PYTHONPATH") else folder
     # The run has its name in any case: a command may start several Python programs, which write into one `out`.
-    return {**kept, INHERITED_OUT: default_out(os.environ), **config.to_environ()}
+    return {**kept, ASKED: "1", INHERITED_OUT: default_out(os.environ), **config.to_environ()}
 
 
 def was_added(name: str) -> bool:

@@ -63,7 +63,7 @@ def test_arguments_and_environment_arrive_untouched() -> None:
     assert active
     before = environ()
     changed = {name for name in {*before, *seen} if before.get(name) != seen.get(name)}
-    assert changed == {"PYTHONPATH", "AUTOINSTR", "AUTOINSTR_WHEN", "_AUTOINSTR_DEFAULT_OUT"}
+    assert changed == {"PYTHONPATH", "AUTOINSTR", "AUTOINSTR_WHEN", "_AUTOINSTR_DEFAULT_OUT", "_AUTOINSTR_ASKED"}
     assert seen["PYTHONPATH"] == f"{REPO / 'sitecustomize'}:{REPO}"
 
 

@@ -23,22 +23,24 @@ for word in sys.argv[1:]:
 """
 
 
-def said(folder: Path, *words: str, status: int = 0, source: str = PROGRAM, **options: str) -> list[str]:
-    """What the agent has written on stderr."""
+def said(folder: Path, *words: str, status: int = 0, source: str = PROGRAM, asked: bool = False, **options: str) -> list[str]:
+    """What the agent has written on stderr. asked: by `autoinstr run`, else by the environment."""
     program = folder / "program.py"
     program.write_text(source)
     env = {f"AUTOINSTR_{name.upper()}": value for name, value in options.items()}
-    done = Python(REPO / ".venv/bin/python", folder).run(program, *words, env=env)
+    python = Python(REPO / ".venv/bin/python", folder)
+    command = ["-m", "autoinstr", "run", "--", python.executable, program] if asked else [program]
+    done = python.run(*command, *words, env=env, on=None if asked else "1")
     assert done.returncode == status and not done.stdout, done.stderr
     return [line for line in done.stderr.splitlines() if line.startswith("autoinstr: ")]
 
 
 NOTHING = {
     "no profiler ran": ["call", "emitter=torch"],
-    "no profiler ran; start one": ["call", "when=profiling"],
+    "no profiler ran; start one": ["call", "when=profiling", "asked="],
     "no NVTX tool is in this process": ["call", "emitter=nvtx"],
     "torch_npu was never imported": ["call", "emitter=mstx"],
-    "no nn.Module and no target was called": [],
+    "no nn.Module and no target was called": ["asked="],
     "nothing that the filters keep was called": ["call", "exclude=*"],
     "the window begins after the last step (1 were counted)": ["call", "window=10:"],
 }
@@ -47,12 +49,13 @@ NOTHING = {
 @pytest.mark.parametrize("why", NOTHING)
 def test_a_run_without_a_range_is_one_line_that_says_what_to_do(tmp_path: Path, why: str) -> None:
     words = [word for word in NOTHING[why] if "=" not in word]
-    lines = said(tmp_path, *words, **dict(word.split("=", 1) for word in NOTHING[why] if "=" in word))
+    options = dict(word.split("=", 1) for word in NOTHING[why] if "=" in word)
+    lines = said(tmp_path, *words, asked=options.pop("asked", None) is not None, **options)
     assert len(lines) == 1 and f"no range was written: {why}" in lines[0] and "level=warning" in lines[0]
 
 
 def test_a_run_whose_children_have_none_either_is_one_line(tmp_path: Path) -> None:
-    lines = said(tmp_path, "child:rest", "child:rest")
+    lines = said(tmp_path, "child:rest", "child:rest", asked=True)
     assert len(lines) == 1 and "no nn.Module and no target was called" in lines[0]
 
 
@@ -64,7 +67,7 @@ def test_who_records_is_told_nothing(tmp_path: Path, words: list[str]) -> None:
 def test_recordings_of_an_earlier_run_do_not_count(tmp_path: Path) -> None:
     """The same `out` again: a report would show the other run's figures."""
     assert said(tmp_path, "call", out="same") == []
-    assert len(said(tmp_path, out="same")) == 1
+    assert len(said(tmp_path, out="same", asked=True)) == 1
     assert len({one.header["run"] for one in recordings(tmp_path / "same")}) == 1
 
 
@@ -80,15 +83,24 @@ def test_a_program_that_fails_has_its_own_line(tmp_path: Path) -> None:
 
 def test_what_waits_for_ctl_is_silent(tmp_path: Path) -> None:
     """A fleet's services are made ready so, and most of them are never looked at."""
-    assert said(tmp_path, "call", when="manual") == []
+    assert said(tmp_path, "call", when="manual", asked=True) == []
     lines = said(tmp_path, "call", when="manual", log="info", out="here")
     assert [line for line in lines if line.startswith(f"autoinstr: recording folder={tmp_path}/here level=info")]
     assert [line for line in lines if f"it was not switched on; autoinstr ctl on {tmp_path}/here" in line and "level=info" in line]
 
 
+@pytest.mark.parametrize("words", [["call", "when=profiling"], []], ids=["waits for a profiler", "calls nothing"])
+def test_a_container_whose_environment_has_the_agent_is_silent(tmp_path: Path, words: list[str]) -> None:
+    options = dict(word.split("=", 1) for word in words if "=" in word)
+    words = [word for word in words if "=" not in word]
+    assert said(tmp_path, *words, **options) == []
+    lines = said(tmp_path, *words, log="info", **options)
+    assert [line for line in lines if "no range was written" in line and "level=info" in line]
+
+
 def test_a_forked_child_says_nothing(tmp_path: Path) -> None:
     source = "import os, sys, torch\nif not os.fork():\n    sys.exit()\nos.wait()\n"
-    assert len(said(tmp_path, source=source)) == 1
+    assert len(said(tmp_path, source=source, asked=True)) == 1
 
 
 def test_children_that_are_joined_after_the_end_are_waited_for(tmp_path: Path) -> None:
