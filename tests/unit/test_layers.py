@@ -16,7 +16,10 @@ LAYERS = (
     ("reports", ("autoinstr.report",)),
     ("bundle", ("autoinstr.bundle",)),
     ("bootstrap", ("autoinstr.bootstrap",)),
-    ("session", ("autoinstr.session", "autoinstr.storage", "autoinstr.missed", "autoinstr.emission", "autoinstr.identity", "autoinstr.control")),
+    (
+        "session",
+        ("autoinstr.session", "autoinstr.storage", "autoinstr.missed", "autoinstr.emission", "autoinstr.identity", "autoinstr.control"),
+    ),
     ("instrument", ("autoinstr.instrument",)),
     ("targets", ("autoinstr.targets",)),
     ("emitters", ("autoinstr.emitters",)),
