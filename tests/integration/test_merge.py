@@ -450,4 +450,6 @@ def test_two_ranks_on_two_machines_meet_in_their_collectives(tmp_path: Path) -> 
     for mine, theirs in zip(*reduces):
         assert mine["ts"] <= theirs["ts"] + theirs["dur"] + spread and theirs["ts"] <= mine["ts"] + mine["dur"] + spread
     waited = [max(one["dur"] for one in pair) for pair in zip(*reduces)]
-    assert min(waited) > 10_000  # the early rank waits: a wrong axis would take them apart by far more than these overlap
+    # The early rank waits: a wrong axis would take them apart by far more than these overlap. Not each time: who is to be late sleeps,
+    # and a busy machine may hold up the other one meanwhile.
+    assert sorted(waited)[len(waited) // 2] > 10_000
