@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from autoinstr.report.attributes import read
 from autoinstr.report.json_format import row_entries
+from autoinstr.report.lines import weight
 from autoinstr.report.stats import NO_PHASE, collect, no_such_phase
 from autoinstr.report.streams import Tick, no_tick
 
@@ -18,14 +18,6 @@ COLUMNS = (
     "process", "pid", "role", "rank", "host", "tid", "thread", "domain", "root", "path", "class", "message",
     "calls", "total_ns", "self_ns", "min_ns", "p50_ns", "p99_ns", "max_ns", "phase",
 )  # fmt: skip
-
-
-_ORDERS: dict[str, Callable[[dict[str, Any]], float]] = {
-    "total": lambda cells: cells["total_ns"],
-    "self": lambda cells: cells["self_ns"],
-    "calls": lambda cells: cells["calls"],
-    "mean": lambda cells: cells["total_ns"] / cells["calls"],
-}
 
 
 def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = None, *, sort: str = "tree", limit: int = 0) -> list[str]:
@@ -48,7 +40,8 @@ def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = No
             elif not limit or written < limit:
                 writer.writerow([guarded(cells[column]) for column in COLUMNS])
                 written += 1
-    for cells in sorted(rows, key=_ORDERS[sort], reverse=True)[: limit or None] if rows else ():
+    rows.sort(key=lambda cells: weight(sort, cells["total_ns"], cells["self_ns"], cells["calls"]), reverse=True)
+    for cells in rows[: limit or None]:
         writer.writerow([guarded(cells[column]) for column in COLUMNS])
     return [] if phase is None or phase in [one or NO_PHASE for one in seen] else [no_such_phase(phase, seen)]
 
