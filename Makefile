@@ -70,7 +70,7 @@ bench-check: setup ## instructions a call, counted by valgrind, against those th
 bench-growth: setup ## cost and memory from 10 to 100,000 modules, 1 to 64 threads, 1 to 16 processes
 	@$(RUN) -m benchmarks.growth $(ARGS)
 
-compat: setup ## resolve every target row in the releases of vLLM, vllm-ascend and torch; writes docs/compatibility.md
+compat: setup ## resolve every target row in the releases of vLLM, vllm-ascend and torch; writes docs/internals/compatibility.md
 	$(RUN) tools/compat.py
 
 npu-acceptance: ## on a machine with an NPU: prove what the simulation cannot (PYTHON=python3 ARGS="--model …"); writes npu-acceptance.md

@@ -8,15 +8,15 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from autoinstr.user import mark as mark
-    from autoinstr.user import range as range
+    from autoinstr.api.ranges import mark as mark
+    from autoinstr.api.ranges import range as range
 
 
 def __getattr__(name: str) -> object:
     if name not in ("mark", "range"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from autoinstr import user
+    from autoinstr.api import ranges
 
-    globals().update(mark=user.mark, range=user.range)
+    globals().update(mark=ranges.mark, range=ranges.range)
     globals().pop("__getattr__", None)  # CPython looks up attributes faster in a module that has none
     return globals()[name]

@@ -46,8 +46,8 @@ def module() -> Callable[[], object]:
 def function(active: bool) -> Callable[[], object]:
     """A function target whose function returns its argument."""
     from autoinstr.emitters.recorder import Recorder, open_in
-    from autoinstr.instrument.direct import direct_call
-    from autoinstr.instrument.functions import FunctionRanges
+    from autoinstr.instrument.functions.closure import direct_call
+    from autoinstr.instrument.functions.ranges import FunctionRanges
     from autoinstr.targets.rows import Target
 
     def stop(error: BaseException) -> None:

@@ -20,8 +20,8 @@ sys.path.insert(0, REPO)
 CALLS = 500  # a slice of about a millisecond: short enough to fall between other programs' turns now and then
 
 from autoinstr.emitters.recorder import Recorder, open_in  # noqa: E402
-from autoinstr.instrument import direct, wrappers  # noqa: E402
-from autoinstr.instrument.functions import FunctionRanges  # noqa: E402
+from autoinstr.instrument.functions import closure, wrappers  # noqa: E402
+from autoinstr.instrument.functions.ranges import FunctionRanges  # noqa: E402
 from autoinstr.targets.rows import Target  # noqa: E402
 
 
@@ -81,9 +81,9 @@ def main() -> None:
         "record_function, no profiler": with_record_function(bare),
         "wrapt, off": wrappers.TargetWrapper(bare, wrappers.KINDS["sync"](off, target(off))),
         "wrapt, recording": wrappers.TargetWrapper(bare, wrappers.KINDS["sync"](on, target(on))),
-        "autoinstr, off": direct.direct_call(off, target(off), bare, False),
-        "autoinstr, recording": direct.direct_call(on, target(on), bare, False),
-        "autoinstr, with phase, counts and 8 ids": direct.direct_call(on, target(on, "scheduled"), bare, True),
+        "autoinstr, off": closure.direct_call(off, target(off), bare, False),
+        "autoinstr, recording": closure.direct_call(on, target(on), bare, False),
+        "autoinstr, with phase, counts and 8 ids": closure.direct_call(on, target(on, "scheduled"), bare, True),
     }
     classes = {name: type("Service", (Service,), {"call": function}) for name, function in contenders.items()}
     found: dict[str, list[float]] = {name: [] for name in contenders}

@@ -60,7 +60,7 @@ def steps_of(count: int) -> Iterator[Call]:
 
 def make(directory: str, ranges: int, processes: int) -> int:
     """Write the recordings; return how many ranges they hold."""
-    from tests.recordings import make_recording
+    from tests.support.recordings import make_recording
 
     per_step = LAYERS * (len(LAYER) + 1) + 1
     steps = ranges // per_step // processes
@@ -72,7 +72,7 @@ def make(directory: str, ranges: int, processes: int) -> int:
 
 def make_served(directory: str, ranges: int) -> tuple[int, int, int]:
     """Write the recordings of an engine and its worker; return how many ranges, steps and requests they hold."""
-    from tests.annotated import Entry, mark, write
+    from tests.support.annotated import Entry, mark, write
 
     uneven = random.Random(1)
     steps = ranges // 50
@@ -125,12 +125,12 @@ def memory_kib(what: str) -> int:
 
 def measure(directory: str, what: str) -> None:
     """One format, in this process; prints the figures."""
-    from autoinstr.report.ascend_export.export import export
-    from autoinstr.report.diff import table as diff_table
-    from autoinstr.report.diff.comparison import compare_runs
+    from autoinstr.analysis.runs import find
+    from autoinstr.diff import table as diff_table
+    from autoinstr.diff.comparison import compare_runs
+    from autoinstr.report.ascend_db.export import export
     from autoinstr.report.formats import FORMATS
-    from autoinstr.report.runs import find
-    from autoinstr.report.table import Look
+    from autoinstr.report.terminal.modules_table import Look
 
     path = os.path.join(directory, f"out.{what}")
     before = memory_kib("VmHWM")

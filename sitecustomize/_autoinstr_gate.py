@@ -241,7 +241,7 @@ def activate(torch):
     """Called by the import hook with torch, complete; again if torch is reloaded."""
     try:
         put_last()
-        from autoinstr import bootstrap
+        from autoinstr.agent import bootstrap
 
         bootstrap.activate()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Resolves every row of the target tables in the sources of many releases and writes docs/compatibility.md (`make compat`).
+"""Resolves every row of the target tables in the sources of many releases and writes docs/internals/compatibility.md (`make compat`).
 
 A row resolves where its definition is found by reading the source files, through imports and inherited classes; nothing is imported.
 It fails (exit status 1) where a row's bounds claim a release that lacks it, where a row's kind is not what the source says, and where two
@@ -22,13 +22,13 @@ from typing import NamedTuple
 REPO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(REPO))
 
-from autoinstr.instrument.profiling.table import ROWS, Row  # noqa: E402
+from autoinstr.instrument.profilers.patched_names import ROWS, Row  # noqa: E402
 from autoinstr.targets.rows import Target, applies, builtin  # noqa: E402
-from autoinstr.targets.sources import Tree  # noqa: E402
+from autoinstr.targets.source_tree import Tree  # noqa: E402
 from autoinstr.targets.versions import within  # noqa: E402
 
 CACHE = REPO / ".cache" / "compat"
-PAGE = REPO / "docs" / "compatibility.md"
+PAGE = REPO / "docs" / "internals" / "compatibility.md"
 
 
 class Package(NamedTuple):
@@ -140,7 +140,7 @@ def check_patches(rows: list[Row], release: str, tree: Tree) -> tuple[int, list[
 
 
 def page(results: dict[str, list[Result]], rows: list[Target]) -> str:
-    """docs/compatibility.md."""
+    """docs/internals/compatibility.md."""
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     newest = ", ".join(f"{package} {found[0].release} to {found[-1].release}" for package, found in results.items())
     lines = [

@@ -26,7 +26,7 @@ sys.path[:0] = [str(REPO), str(REPO / "tools")]
 import npu_programs as programs  # noqa: E402
 from npu_machine import Hurt, Machine, NotHere, about  # noqa: E402
 
-from autoinstr.report.ascend.database import connect, read_facts, read_ranges  # noqa: E402
+from autoinstr.device.ascend.database import connect, read_facts, read_ranges  # noqa: E402
 
 PROVED, FAILED, OPEN = "proved", "FAILED", "not tried"
 AGREES = "agrees, simulated"

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr import __version__
+from autoinstr.base.errors import AutoinstrError, UsageError
 from autoinstr.bundle import interpreters, manifest, sources
 from autoinstr.bundle.layout import CACHE, COMMAND, COMMAND_TEXT, FILE_MODE, FOLDER_MODE, MANIFEST, PROGRAM_MODE, PYTHONS, dotted
-from autoinstr.errors import AutoinstrError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

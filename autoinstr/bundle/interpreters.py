@@ -9,8 +9,8 @@ import subprocess
 import sys
 from typing import NamedTuple
 
+from autoinstr.base.errors import AutoinstrError
 from autoinstr.bundle.layout import GATE, LIBRARIES, PACKAGE, PYTHONS, dotted
-from autoinstr.errors import AutoinstrError
 
 # Where version managers keep interpreters that are not on PATH: pyenv, then uv.
 _FOLDERS = (("PYENV_ROOT", "~/.pyenv", "versions"), ("UV_PYTHON_INSTALL_DIR", "~/.local/share/uv/python", ""))

@@ -7,8 +7,8 @@ import json
 import os
 from typing import Any
 
+from autoinstr.base.errors import AutoinstrError
 from autoinstr.bundle.layout import MANIFEST, SCHEMA
-from autoinstr.errors import AutoinstrError
 
 _LISTS = {"libraries": ("name", "version"), "bytecode": ("tag", "python")}
 LARGEST = 4 << 20  # bytes; a real one has some hundred lines

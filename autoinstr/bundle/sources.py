@@ -6,9 +6,9 @@ import os
 from importlib import metadata
 from typing import TYPE_CHECKING, NamedTuple
 
+from autoinstr.base.errors import AutoinstrError
 from autoinstr.bundle.layout import CACHE, GATE, LIBRARIES, LICENSES, PACKAGE, Library, dotted
 from autoinstr.bundle.requires import allows
-from autoinstr.errors import AutoinstrError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

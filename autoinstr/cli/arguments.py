@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Callable
 
-from autoinstr.errors import UsageError
-from autoinstr.texts import nearest
+from autoinstr.base.errors import UsageError
+from autoinstr.config.suggestions import nearest
 
 
 def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:

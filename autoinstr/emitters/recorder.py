@@ -10,14 +10,14 @@ import time
 from array import array
 from typing import TYPE_CHECKING, Any, Callable
 
-from autoinstr.containment import raised_by_a_signal_handler
-from autoinstr.names import wording
-from autoinstr.process import version_of
+from autoinstr.base.guard import raised_by_a_signal_handler
+from autoinstr.base.module_name import wording
+from autoinstr.base.process_facts import version_of
 from autoinstr.recording import format as f
 from autoinstr.recording.writer import RecordingFull, RecordingWriter
 
 if TYPE_CHECKING:
-    from autoinstr.names import ModuleName
+    from autoinstr.base.module_name import ModuleName
 
 Begun = tuple[int, Any, int, int, int]  # name, words (a recording's, or what takes stores like them), indices of name, start and end
 

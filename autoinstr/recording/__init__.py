@@ -1,1 +1,6 @@
-"""See docs/architecture.md."""
+"""The recording format: one file for each process. docs/internals/recording-format.md documents it.
+
+Contents: `writer.py` and `mapping.py` write; `reader.py`, `blocks.py` and `records.py` read.
+May import: `base/errors.py`.
+Start with: `format.py` (numbers and marks), then `writer.py` or `reader.py`.
+"""

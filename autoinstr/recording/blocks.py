@@ -19,7 +19,7 @@ from array import array
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from autoinstr.errors import RecordingError
+from autoinstr.base.errors import RecordingError
 from autoinstr.recording import format as f
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What each kind of definition must hold (docs/recording-format.md): a checksum tells that an entry was written, not that it means much."""
+"""What each kind of definition must hold (docs/internals/recording-format.md): a checksum tells that an entry was written, not that it means much."""
 
 from __future__ import annotations
 

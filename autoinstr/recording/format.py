@@ -1,4 +1,4 @@
-"""The numbers of the recording format, version 1 (docs/recording-format.md).
+"""The numbers of the recording format, version 1 (docs/internals/recording-format.md).
 
 A recording is a header page followed by blocks. All words are unsigned 64-bit in the writer's byte order; the byte-order mark tells which.
 """

@@ -6,7 +6,7 @@ import os
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from autoinstr.errors import RecordingError
+from autoinstr.base.errors import RecordingError
 from autoinstr.recording import format as f
 from autoinstr.recording.blocks import Blocks
 from autoinstr.recording.definitions import wrong_fields

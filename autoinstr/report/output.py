@@ -9,7 +9,7 @@ import sys
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
-from autoinstr.errors import AutoinstrError, UsageError
+from autoinstr.base.errors import AutoinstrError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

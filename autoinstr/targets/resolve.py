@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.texts import nearest
+from autoinstr.config.suggestions import nearest
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from autoinstr.config.suggestions import nearest
 from autoinstr.targets.versions import parse, within
-from autoinstr.texts import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Target(NamedTuple):
     roles: tuple[str, ...]  # the processes in which it runs; () means any
     since: str  # first version of `package` that has it, "" = no bound known
     before: str  # first version that has it no longer, "" = none
-    attributes: tuple[str, ...]  # names of getters in autoinstr/targets/attributes.py
+    attributes: tuple[str, ...]  # names of getters in autoinstr/targets/getters.py
     default: bool  # in the default set
     package: str  # vllm | vllm_ascend | torch | "" for a user's
     domain: str  # vllm | torch | user, or what a user's row says
@@ -158,8 +158,8 @@ def _target_problem(target: str) -> str | None:
 
 
 def _values_problem(table: dict[str, Any]) -> str | None:
-    from autoinstr.targets.attributes import GETTERS
-    from autoinstr.targets.requests import EVENTS
+    from autoinstr.targets.getters import GETTERS
+    from autoinstr.targets.request_events import EVENTS
 
     choices = {"kind": (*KINDS, "auto"), "roles": ROLES, "attributes": (*GETTERS, *EVENTS)}
     for key, known in choices.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from autoinstr.texts import nearest
+from autoinstr.config.suggestions import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import GATE, clean_environment
-from tests.interpreters import SUPPORTED, interpreter
+from tests.support.interpreters import SUPPORTED, interpreter
 
 MODULES = ("test_site", "test_multiprocessing_spawn", "test_importlib", "test_subprocess")
 BASE = os.path.realpath(getattr(sys, "_base_executable", sys.executable))

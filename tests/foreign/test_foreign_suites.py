@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.foreign.suites import Suite, fetch, rows, run
-from tests.recorded import ranges, recordings
+from tests.support.recorded import ranges, recordings
 
 LEAST = 10  # passed tests, and calls of modules that we recorded; fewer show nothing
 

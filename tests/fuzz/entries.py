@@ -11,18 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from autoinstr import config
-from autoinstr.errors import AutoinstrError
-from autoinstr.filters import compile_filter
-from autoinstr.options import OPTIONS
+from autoinstr.analysis.blocks import no_tick
+from autoinstr.analysis.runs import find
+from autoinstr.base.errors import AutoinstrError
+from autoinstr.config import config
+from autoinstr.config.filters import compile_filter
+from autoinstr.config.options import OPTIONS
+from autoinstr.merge.directory import merge
 from autoinstr.recording import format as f
 from autoinstr.recording.writer import RecordingFull, RecordingWriter
-from autoinstr.report.ascend_export.export import export
+from autoinstr.report.ascend_db.export import export
 from autoinstr.report.formats import FORMATS
-from autoinstr.report.merge.directory import merge
-from autoinstr.report.runs import find
-from autoinstr.report.streams import no_tick
-from autoinstr.report.table import Look
+from autoinstr.report.terminal.modules_table import Look
 from autoinstr.targets.rows import custom
 from tests.fuzz.seeds import PAIRS, sound, with_clock
 

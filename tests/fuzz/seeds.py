@@ -9,7 +9,7 @@ from pathlib import Path
 from unittest import mock
 
 from autoinstr.recording import format as f
-from tests.recordings import make_recording
+from tests.support.recordings import make_recording
 
 SECOND = 10**9
 WALL = 1_795_389_621 * SECOND

@@ -18,14 +18,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.errors import AutoinstrError, UsageError
-from autoinstr.report.ascend_export.export import export
-from autoinstr.report.runs import find
-from autoinstr.report.streams import no_tick
+from autoinstr.analysis.blocks import no_tick
+from autoinstr.analysis.runs import find
+from autoinstr.base.errors import AutoinstrError, UsageError
+from autoinstr.report.ascend_db.export import export
 from tests.conftest import REPO, clean_environment
 from tests.fuzz.entries import CLOCKS, ENTRIES, check
 from tests.fuzz.seeds import PAIRS, SECOND, sound
-from tests.recordings import make_recording, set_clock
+from tests.support.recordings import make_recording, set_clock
 
 CORPUS = Path(__file__).parent / "corpus"
 SECONDS = 120  # of atheris, for each kind of input

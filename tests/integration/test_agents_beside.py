@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import GATE, REPO, Python
 from tests.programs import PROGRAMS
-from tests.recorded import counts, ranges, recordings
+from tests.support.recorded import counts, ranges, recordings
 
 pytestmark = pytest.mark.peers
 

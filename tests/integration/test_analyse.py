@@ -18,8 +18,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.ascend_db import Database, database, model
 from tests.conftest import REPO, Python, clean_environment, hears_ctrl_c
+from tests.support.ascend_db import Database, database, model
 
 MSPROF = REPO / ".venv-msprof" / "bin"
 pytestmark = pytest.mark.peers

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPO, Python
-from tests.kineto import Trace
 from tests.npu import exported, simulated
-from tests.recordings import Call, make_recording, set_clock
+from tests.support.kineto import Trace
+from tests.support.recordings import Call, make_recording, set_clock
 
 pytestmark = pytest.mark.peers
 US = 1_000

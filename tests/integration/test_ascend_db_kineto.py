@@ -1,6 +1,6 @@
 """A recording and a torch.profiler trace of one run as an Ascend database, read by the real msprof-analyze: a tiny Qwen2 of transformers.
 
-The truth is torch's own: the nn.Module events of its Python tracer and the operators, from the trace alone (tests/kineto.py).
+The truth is torch's own: the nn.Module events of its Python tracer and the operators, from the trace alone (tests/support/kineto.py).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests import kineto
 from tests.conftest import GATE, REPO, Python
 from tests.npu import exported, simulated
+from tests.support import kineto
 
 pytestmark = pytest.mark.peers
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from tests.bundles import bundle, make
 from tests.conftest import REPO, Python, clean_environment
-from tests.interpreters import SUPPORTED, interpreter
+from tests.support.bundles import bundle, make
+from tests.support.interpreters import SUPPORTED, interpreter
 
 ON = "import autoinstr, sys; print(autoinstr.__version__, autoinstr.__file__)"
 
@@ -112,7 +112,7 @@ def test_byte_code_is_never_compared_with_its_source(made: Path, copy: Path, bar
 
 
 def test_tracebacks_name_the_place_where_it_is_now(copy: Path, bare: Python) -> None:
-    run = bare.run("-c", "import autoinstr.config as c; print(c.load.__code__.co_filename)", path=(copy / "sitecustomize",))
+    run = bare.run("-c", "import autoinstr.config.config as c; print(c.load.__code__.co_filename)", path=(copy / "sitecustomize",))
     assert run.stdout == f"{copy}/autoinstr/config.py\n"
 
 

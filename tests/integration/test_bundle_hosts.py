@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from autoinstr.recording.reader import open_run
-from tests.bundles import bundle, make
 from tests.conftest import REPO
-from tests.interpreters import MISSING, SUPPORTED, interpreter
-from tests.sealed import NOBODY, Sealed, impossible, sealed
+from tests.support.bundles import bundle, make
+from tests.support.interpreters import MISSING, SUPPORTED, interpreter
+from tests.support.sealed import NOBODY, Sealed, impossible, sealed
 
 pytestmark = pytest.mark.skipif(bool(impossible()), reason=impossible() or "-")
 

@@ -121,14 +121,15 @@ def test_a_forkserver_with_a_preload(bare: Python) -> None:
 # The gate's own callback, with a stand-in for what it calls: this is about when, not about what.
 STAND_IN = """
 import sys, types
-bootstrap = types.ModuleType("autoinstr.bootstrap")
+bootstrap = types.ModuleType("autoinstr.agent.bootstrap")
 def activate():
     torch = sys.modules["torch"]
     torch.activated = getattr(torch, "activated", 0) + 1
     assert torch.finished
 bootstrap.activate = activate
 if "autoinstr" in sys.modules:
-    sys.modules["autoinstr.bootstrap"] = sys.modules["autoinstr"].bootstrap = bootstrap
+    import autoinstr.agent
+    sys.modules["autoinstr.agent.bootstrap"] = autoinstr.agent.bootstrap = bootstrap
 """
 
 

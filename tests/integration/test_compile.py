@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import REPO, Python
 from tests.programs import PROGRAMS
-from tests.recorded import assert_nested, counts, ranges, recordings
+from tests.support.recorded import assert_nested, counts, ranges, recordings
 
 RACE_SECONDS = 4
 

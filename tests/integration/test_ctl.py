@@ -13,7 +13,7 @@ import pytest
 
 from autoinstr.recording.reader import open_run
 from autoinstr.recording.writer import RecordingWriter
-from tests.recordings import make_recording
+from tests.support.recordings import make_recording
 
 REPO = Path(__file__).resolve().parents[2]
 

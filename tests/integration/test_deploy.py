@@ -21,10 +21,10 @@ from typing import Any
 import pytest
 
 from autoinstr.recording.reader import open_run
-from tests.bundles import make
 from tests.conftest import REPO, clean_environment
-from tests.pods import NAME, Pod, environment
-from tests.sealed import impossible
+from tests.support.bundles import make
+from tests.support.pods import NAME, Pod, environment
+from tests.support.sealed import impossible
 
 yaml = pytest.importorskip("yaml", reason="PyYAML, which reads the manifests, is not installed (make setup)")
 

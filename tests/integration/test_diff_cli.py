@@ -15,7 +15,7 @@ import pytest
 
 from autoinstr.recording import format as f
 from tests.conftest import GATE, REPO, clean_environment
-from tests.recordings import make_recording
+from tests.support.recordings import make_recording
 
 PROGRAM = REPO / "tests" / "programs" / "layered.py"
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from autoinstr.report.diff import page as diff_page
-from autoinstr.report.diff.comparison import compare_runs
-from autoinstr.report.diff.gate import judge
-from tests import pages
-from tests.browser import Watched
-from tests.report_fakes import Event, FakeRecording, run_of
+from autoinstr.diff import page as diff_page
+from autoinstr.diff.comparison import compare_runs
+from autoinstr.diff.gate import judge
+from tests.support import pages
+from tests.support.browser import Watched
+from tests.support.report_fakes import Event, FakeRecording, run_of
 from tests.unit.test_diff import model
 
 if TYPE_CHECKING:

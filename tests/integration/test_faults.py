@@ -12,9 +12,9 @@ import pytest
 
 from autoinstr.recording.reader import Recording, open_run
 from tests.conftest import Python
-from tests.disks import mounted
 from tests.programs import PROGRAMS
-from tests.recorded import assert_nested, ranges
+from tests.support.disks import mounted
+from tests.support.recorded import assert_nested, ranges
 
 CALLS_OF_NET = 12
 

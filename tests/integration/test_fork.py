@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Python
 from tests.programs import PROGRAMS
-from tests.recorded import assert_nested, counts, ranges, recordings
+from tests.support.recorded import assert_nested, counts, ranges, recordings
 
 PARENT = {"Sequential||Sequential": 3, "Sequential|0|Leaf": 3, "Sequential|1|Forks": 3, "Sequential|2|Leaf": 3}
 # The child finishes its parent's call: the leaf after the fork is a call of its own process, by a tree that it has not named yet.

@@ -79,7 +79,7 @@ def test_children_in_another_directory_agree_on_every_path(bare: Python, tmp_pat
 
 def test_config_reads_the_value_that_the_gate_wrote(bare: Python, tmp_path: Path) -> None:
     program = (
-        "import os, sys; os.chdir('/')\nfrom autoinstr import config\n"
+        "import os, sys; os.chdir('/')\nfrom autoinstr.config import config\n"
         "loaded = config.load(os.environ, sys._xoptions.get('autoinstr'))\nprint(loaded.out, loaded.include)"
     )
     run = bare.run("-X", r"autoinstr=out=r\,s,include=a.*,b.*", "-c", program, on=None)

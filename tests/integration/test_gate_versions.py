@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import GATE, REPO, Python
 from tests.integration.test_chaining import NEXT, write_next
-from tests.interpreters import MISSING, SUPPORTED, interpreter
+from tests.support.interpreters import MISSING, SUPPORTED, interpreter
 
 VERSIONS = ("2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 PROGRAM = """
@@ -87,9 +87,9 @@ def test_the_import_hook(versioned: tuple[str, Python]) -> None:
         return
     (python.cwd / "torch.py").write_text("import sys\nlast = 1\n")
     (python.cwd / "sitecustomize.py").write_text(
-        "import sys, types\nstand_in = types.ModuleType('autoinstr.bootstrap')\n"
+        "import sys, types\nstand_in = types.ModuleType('autoinstr.agent.bootstrap')\n"
         "stand_in.activate = lambda: sys.stdout.write('activated %s\\n' % sys.modules['torch'].last)\n"
-        "sys.modules['autoinstr.bootstrap'] = sys.modules['autoinstr'].bootstrap = stand_in\n"
+        "import autoinstr.agent\nsys.modules['autoinstr.agent.bootstrap'] = autoinstr.agent.bootstrap = stand_in\n"
     )
     run = python.run("-B", "-c", "import torch, importlib; importlib.reload(torch)", path=(GATE, python.cwd))
     assert (run.stdout, run.stderr) == ("activated 1\nactivated 1\n", "")

@@ -48,8 +48,8 @@ def venv_python(installed: Path, tmp_path: Path) -> Python:
 
 
 def test_the_wheel_holds_the_files_that_pages_are_made_of(wheel: Path) -> None:
-    folder = REPO / "autoinstr" / "report" / "page"
-    there = {f"autoinstr/report/page/{file.name}" for file in folder.iterdir() if file.suffix in (".css", ".html", ".js")}
+    folder = REPO / "autoinstr" / "report" / "page" / "assets"
+    there = {f"autoinstr/report/page/assets/{file.name}" for file in folder.iterdir() if file.suffix in (".css", ".html", ".js")}
     assert len(there) > 10 and there <= set(zipfile.ZipFile(wheel).namelist())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from autoinstr.recording.reader import Recording
 from tests.conftest import Python
-from tests.recorded import recordings
+from tests.support.recorded import recordings
 
 PROGRAM = """
 import os, signal, sys

@@ -16,7 +16,7 @@ import pytest
 from autoinstr.recording.reader import Recording
 from tests.conftest import GATE, clean_environment
 from tests.programs import PROGRAMS
-from tests.recorded import Range, assert_nested, ranges, recordings
+from tests.support.recorded import Range, assert_nested, ranges, recordings
 
 LEAVES = 3
 DEAD = 255

@@ -1,5 +1,5 @@
 """`autoinstr merge`: recordings that the real writer made, with the words of their clocks changed as a test needs; and two machines that
-really have two monotonic clocks (tests/machines.py)."""
+really have two monotonic clocks (tests/support/machines.py)."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoinstr.base.text import duration
+from autoinstr.merge.directory import merge as merged_by
 from autoinstr.recording import format as f
 from autoinstr.recording.reader import Recording
-from autoinstr.report.merge.directory import merge as merged_by
-from autoinstr.report.text import duration
-from tests.annotated import step_of, work_of, write
 from tests.conftest import REPO, clean_environment
 from tests.integration.test_report_recordings import written
-from tests.machines import elsewhere
 from tests.programs import PROGRAMS
-from tests.recordings import make_recording
+from tests.support.annotated import step_of, work_of, write
+from tests.support.machines import elsewhere
+from tests.support.recordings import make_recording
 
 NOW = 1_795_389_621_000_000_000
 SECOND = 10**9

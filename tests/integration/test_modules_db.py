@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Python
 from tests.programs import PROGRAMS
-from tests.recorded import assert_nested, counts, ranges, the_recording
+from tests.support.recorded import assert_nested, counts, ranges, the_recording
 
 pytest.importorskip("numpy", reason="needs torch with numpy")
 

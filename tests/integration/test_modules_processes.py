@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Python
 from tests.programs import PROGRAMS
-from tests.recorded import assert_nested, counts, ranges, recordings, the_recording
+from tests.support.recorded import assert_nested, counts, ranges, recordings, the_recording
 
 
 def both(python: Python, what: str, **env: str) -> dict[str, object]:

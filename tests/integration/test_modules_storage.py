@@ -11,9 +11,9 @@ import pytest
 
 from autoinstr.recording.reader import open_run
 from tests.conftest import Python
-from tests.disks import mounted
 from tests.programs import PROGRAMS
-from tests.recorded import counts, ranges, the_recording
+from tests.support.disks import mounted
+from tests.support.recorded import counts, ranges, the_recording
 
 CALLS = 9_000  # 12 ranges each: 2.6 MB of recording
 

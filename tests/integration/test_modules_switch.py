@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import GATE, REPO, Python, clean_environment
 from tests.programs import PROGRAMS
-from tests.recorded import counts, ranges, recordings
+from tests.support.recorded import counts, ranges, recordings
 
 
 def facts(python: Python, **env: str) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import pages
-from tests.browser import Watched
 from tests.conftest import REPO
-from tests.recordings import make_recording
+from tests.support import pages
+from tests.support.browser import Watched
+from tests.support.recordings import make_recording
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests import pages
-from tests.annotated import Entry, mark, write
-from tests.recordings import make_recording
+from tests.support import pages
+from tests.support.annotated import Entry, mark, write
+from tests.support.recordings import make_recording
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

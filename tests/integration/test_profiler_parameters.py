@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import REPO, Python
 from tests.programs import PROGRAMS
-from tests.recorded import ranges, the_recording
+from tests.support.recorded import ranges, the_recording
 
 PARAMETERS = "record_shapes=true;with_stack=on;profile_memory=0;acc_events=yes"
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Python
 from tests.programs import PROGRAMS
-from tests.recorded import assert_nested, counts, ranges, recordings
+from tests.support.recorded import assert_nested, counts, ranges, recordings
 
 PROFILES = ("first", "second", "switched off", "switched on", "another model", "operators", "legacy")
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundles import make
 from tests.conftest import GATE, REPO, Python
 from tests.programs import PROGRAMS
-from tests.recorded import counts, ranges, recordings
+from tests.support.bundles import make
+from tests.support.recorded import counts, ranges, recordings
 
 pytestmark = pytest.mark.peers
 

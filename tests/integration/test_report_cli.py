@@ -17,7 +17,7 @@ import pytest
 
 from autoinstr.recording import format as f
 from tests.conftest import REPO, clean_environment
-from tests.recordings import make_recording
+from tests.support.recordings import make_recording
 
 CALLS = [
     (0, "", "Model", 1_000, 9_000),

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from autoinstr.report.runs import find
-from tests.annotated import Entry, mark, step_of, work_of, write
+from autoinstr.analysis.runs import find
 from tests.integration.test_report_recordings import written
-from tests.trace_processor import Trace, loaded
+from tests.support.annotated import Entry, mark, step_of, work_of, write
+from tests.support.trace_processor import Trace, loaded
 
-BASE = 1_795_389_621_000_000_000 - 1_000  # of tests.annotated.write: wall clock at perf_counter 0
+BASE = 1_795_389_621_000_000_000 - 1_000  # of tests.support.annotated.write: wall clock at perf_counter 0
 # Engine 2 with two Workers, engine 12 with one. Steps overlap, and a@0 is scheduled again after a preemption.
 STEPS = ((1_000, "a@0", "prefill"), (1_080, "a@7", "decode"), (2_000, "b@0", "prefill"), (3_000, "a@0", "prefill"))
 OUTPUT = {"a": 1_200, "b": 2_200, "c": 1_210}
@@ -164,7 +164,7 @@ def test_the_perfetto_trace_says_in_which_order_tracks_are_shown(run: Path) -> N
 
 
 def test_a_flow_whose_other_end_is_not_in_the_run_harms_nothing(run: Path) -> None:
-    from autoinstr.report.runs import only
+    from autoinstr.analysis.runs import only
     from tests.integration.test_report_recordings import written_run
 
     for which in ("Worker", "EngineCore"):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.annotated import step_of, work_of, write
 from tests.conftest import Python
 from tests.integration.test_report_recordings import written
-from tests.recordings import make_recording, set_clock
-from tests.trace_processor import loaded
+from tests.support.annotated import step_of, work_of, write
+from tests.support.recordings import make_recording, set_clock
+from tests.support.trace_processor import loaded
 
 PROFILED = """
 import json, sys, time

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.cli.report import FORMATS
+from autoinstr.cli.commands.report import FORMATS
 from autoinstr.recording.reader import MOST_NAMED, open_run
 from benchmarks.report import LAYER, LAYERS, steps_of
 from tests.conftest import REPO, clean_environment
-from tests.recordings import make_recording
+from tests.support.recordings import make_recording
 
 RANGES_OF_A_STEP = LAYERS * (len(LAYER) + 1) + 1
 LIMIT = 48  # files a process may have open: Python's own, and the one that is read

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoinstr.analysis.runs import find
 from autoinstr.recording.reader import Run
 from autoinstr.report.formats import FORMATS
-from autoinstr.report.runs import find
-from autoinstr.report.table import Look
-from tests.annotated import mark, step_of, write
-from tests.recordings import make_recording
-from tests.report_fakes import Event, slow
+from autoinstr.report.terminal.modules_table import Look
+from tests.support.annotated import mark, step_of, write
+from tests.support.recordings import make_recording
+from tests.support.report_fakes import Event, slow
 
 PATHS = ("", "a", "a.b", "layers.0", "layers.1")
 CALLS = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(PATHS), st.integers(1, 40), st.integers(0, 40)), max_size=40)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.annotated import Entry, mark, step_of, work_of, write
 from tests.integration.test_report_cli import errors, report
+from tests.support.annotated import Entry, mark, step_of, work_of, write
 
 MS = 1_000_000
 

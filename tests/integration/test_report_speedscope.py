@@ -6,10 +6,10 @@ import base64
 import json
 from pathlib import Path
 
-from tests.annotated import Entry, write
-from tests.browser import Watched, chromium
 from tests.integration.test_report_cli import report
-from tests.speedscope import release
+from tests.support.annotated import Entry, write
+from tests.support.browser import Watched, chromium
+from tests.support.speedscope import release
 
 
 def test_the_page_opens_on_the_busiest_profile_and_exports_the_same_calls(tmp_path: Path) -> None:

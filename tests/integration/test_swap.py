@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Python
 from tests.programs import PROGRAMS
-from tests.recorded import assert_nested, ranges, the_recording
+from tests.support.recorded import assert_nested, ranges, the_recording
 
 
 @pytest.mark.parametrize("durability", ["step", "range"])

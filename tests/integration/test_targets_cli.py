@@ -100,8 +100,8 @@ def test_wrong_usage(project: Path, words: tuple[str, ...], said: str) -> None:
 TRUTH = """
 import importlib, inspect, json, os, sys
 from autoinstr.targets.resolve import resolve
-from autoinstr.targets.sources import Tree
-from autoinstr.targets.survey import OK, _root, survey
+from autoinstr.targets.source_tree import Tree
+from autoinstr.targets.installed import OK, _root, survey
 
 package = sys.argv[1]
 tree = Tree([_root(package)])

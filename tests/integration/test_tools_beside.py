@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.conftest import GATE, REPO, Python, clean_environment
-from tests.dap import Client
 from tests.integration.test_agents_beside import assert_recorded, libraries
 from tests.programs import PROGRAMS
-from tests.recorded import counts, ranges, the_recording
+from tests.support.dap import Client
+from tests.support.recorded import counts, ranges, the_recording
 
 pytestmark = pytest.mark.peers
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.conftest import Python
-from tests.scenarios import Outcome, names
+from tests.support.scenarios import Outcome, names
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from autoinstr.recording.reader import Recording
-from tests import pages
 from tests.conftest import REPO, Python, clean_environment
 from tests.programs import PROGRAMS
-from tests.recorded import named, recordings, the_recording
-from tests.timeline import Event, assert_nested, called, counts, inside, timeline
+from tests.support import pages
+from tests.support.recorded import named, recordings, the_recording
+from tests.support.timeline import Event, assert_nested, called, counts, inside, timeline
 
 TORCHRUN = [str(Path(sys.executable).with_name("torchrun")), "--standalone", "--nproc-per-node", "2", str(PROGRAMS / "training.py")]
 AUTOINSTR = [sys.executable, "-m", "autoinstr", "run"]

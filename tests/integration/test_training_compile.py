@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Python
 from tests.programs import PROGRAMS
-from tests.recorded import recordings
+from tests.support.recorded import recordings
 
 # Traced beside what is traced natively: how torch.compile looks up what stands for our code, and what stands for our optimizer hooks.
 OURS = {"getattr_and_trace", "nothing"}

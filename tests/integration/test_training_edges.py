@@ -12,9 +12,9 @@ import pytest
 
 from tests.conftest import Python
 from tests.programs import PROGRAMS
-from tests.recorded import recordings
-from tests.scenarios import names
-from tests.timeline import Event, assert_nested, called, timeline
+from tests.support.recorded import recordings
+from tests.support.scenarios import names
+from tests.support.timeline import Event, assert_nested, called, timeline
 
 PROGRAM = PROGRAMS / "training_edges.py"
 CASES = names("training_edges.py")
@@ -23,7 +23,7 @@ CASES = names("training_edges.py")
 IN_PLACE = """
 import importlib, inspect, json, sys
 import torch, torch.distributed.checkpoint
-from autoinstr.instrument import inplace
+from autoinstr.instrument.functions import code_swap
 from autoinstr.targets import resolve, rows
 found = {}
 for row in rows.builtin():

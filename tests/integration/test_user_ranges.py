@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import GATE, REPO, Python
-from tests.recorded import recordings, the_recording
-from tests.timeline import assert_nested, called, counts, inside, timeline
+from tests.support.recorded import recordings, the_recording
+from tests.support.timeline import assert_nested, called, counts, inside, timeline
 
 PROGRAM = """
 import asyncio, threading

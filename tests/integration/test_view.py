@@ -17,8 +17,8 @@ import pytest
 
 from autoinstr.report.view.server import MOST_CONNECTIONS, Server
 from tests.conftest import REPO, clean_environment
-from tests.recordings import make_recording
-from tests.viewing import View, viewing
+from tests.support.recordings import make_recording
+from tests.support.viewing import View, viewing
 
 CALLS = [
     (0, "", "Model", 1_000, 9_000),

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.browser import Watched
-from tests.recordings import make_recording
-from tests.viewing import View, viewing
+from tests.support.browser import Watched
+from tests.support.recordings import make_recording
+from tests.support.viewing import View, viewing
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

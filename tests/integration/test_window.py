@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from tests.conftest import Python
-from tests.recorded import ranges, the_recording
+from tests.support.recorded import ranges, the_recording
 
 CALLS = """
 import torch

@@ -22,7 +22,7 @@ A = P.ProfilerActivity
 WATCH = (
     NET
     + """
-from autoinstr import bootstrap
+from autoinstr.agent import bootstrap
 session = bootstrap.session()
 def running():
     return sorted(key[0] for key in session.profilers._running)

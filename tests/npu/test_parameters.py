@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from autoinstr.instrument.profiling.parameters import TABLE as PARAMETERS
+from autoinstr.instrument.profilers.parameters import TABLE as PARAMETERS
 from tests.npu.simulated import PYTHON, Ran, RunNpu, environment
 
 # What follows PRELUDE in every program: what torch_npu has made of what it was given.
@@ -110,7 +110,7 @@ def case(name, env, body):
         try:
             if env is not None:
                 os.environ.update(AUTOINSTR="1", **env)
-                from autoinstr import bootstrap
+                from autoinstr.agent import bootstrap
                 bootstrap.activate()
             with open(name + ".json", "w") as file:
                 json.dump(body(), file)

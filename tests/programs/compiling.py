@@ -22,14 +22,14 @@ if HOW == "late":
     import torch._dynamo
 
     sys.path.append(os.environ["REPOSITORY"])
-    from autoinstr import bootstrap
+    from autoinstr.agent import bootstrap
 
     bootstrap.activate()
 
 import torch._dynamo.symbolic_convert as symbolic_convert  # noqa: E402
 from torch._dynamo.utils import counters  # noqa: E402
 
-SESSION = sys.modules["autoinstr.bootstrap"].session() if "autoinstr.bootstrap" in sys.modules else None
+SESSION = sys.modules["autoinstr.agent.bootstrap"].session() if "autoinstr.agent.bootstrap" in sys.modules else None
 assert (SESSION is None) == (HOW == "native")
 TRACED: set[str] = set()
 

@@ -17,8 +17,9 @@ from typing import Any
 import torch
 
 from autoinstr.instrument import importhook
-from autoinstr.instrument.profiling import npu_config, npu_observe, npu_profile, parameters
-from autoinstr.instrument.profiling.effective import Effective
+from autoinstr.instrument.profilers import parameters
+from autoinstr.instrument.profilers.effective import Effective
+from autoinstr.instrument.profilers.npu import config_settings, profile_settings, watch
 
 ROOT = os.path.join(sys.argv[1], "torch_npu")
 told: list[Any] = []
@@ -86,9 +87,9 @@ def load(pairs: dict[str, str]) -> tuple[Any, Effective]:
     effective, watcher = Effective(), Watcher()
     importhook.install()
     for module, patch in (
-        (npu_config.MODULE, npu_config.ConfigParameters(values.get("torch_npu", {}), "pairs", "Module", effective).apply),
-        (npu_profile.MODULE, npu_profile.ProfileParameters(values.get("torch", {}), bool(values), "pairs", "Module", effective).apply),
-        (npu_observe.MODULE, npu_observe.NpuObserver(watcher).apply),  # type: ignore[arg-type]
+        (config_settings.MODULE, config_settings.ConfigParameters(values.get("torch_npu", {}), "pairs", "Module", effective).apply),
+        (profile_settings.MODULE, profile_settings.ProfileParameters(values.get("torch", {}), bool(values), "pairs", "Module", effective).apply),
+        (watch.MODULE, watch.NpuObserver(watcher).apply),  # type: ignore[arg-type]
     ):
         importhook.register(module, patch)
     return importlib.import_module("torch_npu.profiler"), effective

@@ -46,7 +46,7 @@ def operators(model: nn.Module) -> dict[str, int]:
 def main() -> None:
     switch = lambda on: None  # noqa: E731
     if sys.argv[1] == "agent":
-        from autoinstr import bootstrap
+        from autoinstr.agent import bootstrap
 
         session = bootstrap.session()
         switch = lambda on: (session.on if on else session.off)("test")  # noqa: E731

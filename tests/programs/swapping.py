@@ -12,7 +12,7 @@ from nets import Net, X
 from torch import nn
 from truth import digest
 
-from autoinstr import bootstrap
+from autoinstr.agent import bootstrap
 from autoinstr.recording.reader import Recording
 
 torch.set_num_threads(1)

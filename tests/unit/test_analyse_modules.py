@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from autoinstr.report.ascend.database import Facts, Ranges, connect, read_facts, read_ranges
-from autoinstr.report.ascend.diagnosis import missing, remarks
-from autoinstr.report.ascend.modules import chosen, lines_of, module_tree, walk
-from autoinstr.report.ascend.statistic import Operator
-from tests.ascend_db import TID, Database, database, model
+from autoinstr.device.ascend.database import Facts, Ranges, connect, read_facts, read_ranges
+from autoinstr.device.ascend.missing_reasons import missing, remarks
+from autoinstr.device.ascend.modules import chosen, lines_of, module_tree, walk
+from autoinstr.device.ascend.msprof_analyze import Operator
+from tests.support.ascend_db import TID, Database, database, model
 
 
 def no_tick(count: int) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.errors import AutoinstrError, UsageError
-from autoinstr.report.ascend import profiles
-from tests.ascend_db import database
+from autoinstr.base.errors import AutoinstrError, UsageError
+from autoinstr.device.ascend import profiles
+from tests.support.ascend_db import database
 
 
 def raw(folder: Path, rank: int | None = None, stopped: bool = True) -> Path:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.report.ascend import compare, data, tables
-from autoinstr.report.ascend.analysis import Analysis, Result
-from autoinstr.report.ascend.database import Called, Facts, Kernels, Ranges
-from autoinstr.report.ascend.modules import module_tree
-from autoinstr.report.ascend.profiles import Profile
-from autoinstr.report.ascend.statistic import Operator
+from autoinstr.device.ascend.analysis import Analysis, Result
+from autoinstr.device.ascend.database import Called, Facts, Kernels, Ranges
+from autoinstr.device.ascend.modules import module_tree
+from autoinstr.device.ascend.msprof_analyze import Operator
+from autoinstr.device.ascend.profiles import Profile
+from autoinstr.report.ascend_modules import compare, data, tables
 
 PATHS = (("Net", 2), ("Net/Block", 4), ("Net/Block/Linear", 8), ("Net/Head", 2))
 ROWS = (

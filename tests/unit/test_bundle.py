@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from autoinstr.base.errors import AutoinstrError
 from autoinstr.bundle import build, check, manifest, sources
 from autoinstr.bundle.layout import LIBRARIES, PYTHONS
 from autoinstr.bundle.requires import allows
 from autoinstr.cli import main
-from autoinstr.errors import AutoinstrError
 
 
 @pytest.mark.parametrize(

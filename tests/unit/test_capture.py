@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from autoinstr.instrument.profiling.capture import _prepare
+from autoinstr.instrument.profilers.vllm.capture import _prepare
 
 
 @pytest.mark.parametrize("stacks", [False, True])

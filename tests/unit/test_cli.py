@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr import diagnosis
-from autoinstr.cli import SUBCOMMANDS, build_parser, ctl, main
-from autoinstr.cli.diagnose import process_lines, read_processes
-from autoinstr.cli.problems import path_problems
-from autoinstr.cli.run import environment
-from autoinstr.errors import AutoinstrError, ConfigError, RecordingError
-from autoinstr.options import OPTIONS
+from autoinstr.base import doctor_channel
+from autoinstr.base.errors import AutoinstrError, ConfigError, RecordingError
+from autoinstr.cli.commands import ctl
+from autoinstr.cli.commands.run import environment
+from autoinstr.cli.doctor.processes import process_lines, read_processes
+from autoinstr.cli.doctor.python_path import path_problems
+from autoinstr.cli.entry import SUBCOMMANDS, build_parser, main
+from autoinstr.config.options import OPTIONS
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ def test_every_way_to_end(
     def fail(args: object) -> int:
         raise raised
 
-    monkeypatch.setattr("autoinstr.cli.path.run", fail)
+    monkeypatch.setattr("autoinstr.cli.commands.path.run", fail)
     assert main(["path"]) == status
     assert capsys.readouterr().err == said
 
@@ -224,10 +225,10 @@ def test_reports_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     verdicts = [*wanted, "12\t10\toff\tpip is left alone\tpip", "torn"]
     (tmp_path / "verdicts").write_text("\n".join(verdicts))
     (tmp_path / "13.json").write_text("{torn")
-    monkeypatch.setenv(diagnosis.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(doctor_channel.VARIABLE, str(tmp_path))
     monkeypatch.setattr(sys, "orig_argv", ["python", "--token", "abc"], raising=False)
-    diagnosis.report(False, "early")
-    diagnosis.report(True, "recording", {"wrapped": True, "modules": [{"path": "", "class": "A", "keep": True, "reason": "why"}]})
+    doctor_channel.report(False, "early")
+    doctor_channel.report(True, "recording", {"wrapped": True, "modules": [{"path": "", "class": "A", "keep": True, "reason": "why"}]})
     found = read_processes(str(tmp_path))
     assert [said["pid"] for said in found] == [10, os.getpid(), 12]
     assert [said["active"] for said in found] == [False, True, False]
@@ -240,12 +241,12 @@ def test_reports_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_report_costs_nothing_and_cannot_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(diagnosis.VARIABLE, raising=False)
-    diagnosis.report(True, "x")
+    monkeypatch.delenv(doctor_channel.VARIABLE, raising=False)
+    doctor_channel.report(True, "x")
     for folder in (tmp_path / "gone", tmp_path / "file"):
         (tmp_path / "file").write_text("")
-        monkeypatch.setenv(diagnosis.VARIABLE, str(folder))
-        diagnosis.report(True, "x", {"odd": object()})
+        monkeypatch.setenv(doctor_channel.VARIABLE, str(folder))
+        doctor_channel.report(True, "x", {"odd": object()})
     assert os.listdir(tmp_path) == ["file"]
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.cli.profilers import profiler_facts, profiler_lines
-from autoinstr.config import load
+from autoinstr.cli.doctor.profiler_lines import profiler_facts, profiler_lines
+from autoinstr.config.config import load
 
 PROFILER = """
 class profile(_KinetoProfile):

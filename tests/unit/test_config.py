@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoinstr.config import Config, activation, default_out, load, log_settings
-from autoinstr.errors import ConfigError
-from autoinstr.options import BY_NAME, OPTIONS
+from autoinstr.base.errors import ConfigError
+from autoinstr.config.config import Config, activation, default_out, load, log_settings
+from autoinstr.config.options import BY_NAME, OPTIONS
 
 ON = {"AUTOINSTR": "1"}
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.config import load
-from autoinstr.errors import ConfigError
+from autoinstr.base.errors import ConfigError
+from autoinstr.config.config import load
 
 
 def written(folder: Path, text: str, mode: int = 0o644) -> str:

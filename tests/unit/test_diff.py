@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.report.attributes import read
-from autoinstr.report.diff import table
-from autoinstr.report.diff.bins import bins_of, percentile, together
-from autoinstr.report.diff.comparison import Comparison, Line, compare_runs
-from autoinstr.report.diff.data import contents
-from autoinstr.report.diff.gate import judge
-from autoinstr.report.diff.tally import tally
-from autoinstr.report.figures import nearest_rank
-from autoinstr.report.stats import collect
-from tests.report_fakes import Event, FakeRecording, run_of
-from tests.unit.test_report_stats import EVENTS
+from autoinstr.analysis.attributes import read
+from autoinstr.analysis.figures import nearest_rank
+from autoinstr.analysis.stats import collect
+from autoinstr.diff import table
+from autoinstr.diff.bins import bins_of, percentile, together
+from autoinstr.diff.comparison import Comparison, Line, compare_runs
+from autoinstr.diff.data import contents
+from autoinstr.diff.gate import judge
+from autoinstr.diff.tally import tally
+from tests.support.report_fakes import Event, FakeRecording, run_of
+from tests.unit.test_stats import EVENTS
 
 STEP_NS = 10_000_000
 

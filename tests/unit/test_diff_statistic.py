@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.report.diff.statistic import LEAST, MOST, Shift, compare, differs, stretches
+from autoinstr.diff.statistic import LEAST, MOST, Shift, compare, differs, stretches
 
 REPEATS = 400
 NOISE = 0.1  # standard deviation of a step's time, as a part of it

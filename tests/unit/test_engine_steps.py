@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autoinstr.instrument.engine_steps import DUMMY, STEPS, EngineSteps
+from autoinstr.instrument.steps.engine import DUMMY, STEPS, EngineSteps
 from autoinstr.targets.rows import builtin
 
 RUNNER, EXECUTOR, FRONT, MADE_UP = 0, 1, 2, -1

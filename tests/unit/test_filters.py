@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoinstr.errors import ConfigError
-from autoinstr.filters import compile_filter
+from autoinstr.base.errors import ConfigError
+from autoinstr.config.filters import compile_filter
 
 # path, class, depth: a small Qwen2
 TREE = [

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from autoinstr.emitters.emitter import Emitter
-from autoinstr.emitters.live import Live
-from autoinstr.instrument.modules import emitting_call, short_call
-from autoinstr.instrument.ties import MessageTie, NumberTie, Tie, tie
+from autoinstr.emitters.tool_output import Live
+from autoinstr.instrument.modules.hot_call import emitting_call, short_call
+from autoinstr.instrument.modules.module_refs import MessageTie, NumberTie, Tie, tie
 
 TABLES = ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
 ARGUMENTS = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from autoinstr.identity import Identity
+from autoinstr.agent.identity import Identity
 
 
 class Header:

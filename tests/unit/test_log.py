@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr import log
+from autoinstr.base import log
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAD = "from autoinstr import log; import os, sys; logger = log.get_logger()\n"
+HEAD = "from autoinstr.base import log; import os, sys; logger = log.get_logger()\n"
 MODES = ["structlog", "plain"]
 
 
@@ -204,7 +204,11 @@ def test_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_is_printed_on_stdout() -> None:
     """print without a file, or sys.stdout, must not stand in what runs in the user's process."""
-    for name in ("log", "config", "configfile", "grammar", "filters", "options", "kinds", "texts", "diagnosis", "redaction", "errors"):
+    names = [
+        *(f"base/{name}" for name in ("log", "doctor_channel", "redaction", "errors")),
+        *(f"config/{name}" for name in ("config", "file", "inline_syntax", "filters", "options", "value_types", "suggestions")),
+    ]
+    for name in names:
         for node in ast.walk(ast.parse((ROOT / "autoinstr" / f"{name}.py").read_text())):
             assert not (isinstance(node, ast.Name) and node.id == "print"), name
             assert not (isinstance(node, ast.Attribute) and node.attr == "stdout"), name

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autoinstr.instrument.profiling.npu_rules import Known, of_config, of_profile
+from autoinstr.instrument.profilers.npu.rules import Known, of_config, of_profile
 
 METRICS = {"AiCoreNone": "none", "Memory": "memory"}
 LEVELS = {"Level0": 0, "Level1": 1, "Level_none": -1}

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from autoinstr import process
+from autoinstr.base import process_facts
 from autoinstr.emitters import nvtx
 from autoinstr.emitters.emitter import Unusable
-from autoinstr.emitters.live import Live
+from autoinstr.emitters.tool_output import Live
 
 
 @pytest.fixture
@@ -64,10 +64,10 @@ def test_a_torch_without_nvtx_is_unusable(monkeypatch: pytest.MonkeyPatch) -> No
         nvtx.make()
 
 
-@pytest.mark.parametrize("variable", process.NVTX_TOOLS)
+@pytest.mark.parametrize("variable", process_facts.NVTX_TOOLS)
 def test_a_tool_is_known_by_its_variables(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
-    for name in process.NVTX_TOOLS:
+    for name in process_facts.NVTX_TOOLS:
         monkeypatch.delenv(name, raising=False)
-    assert not process.nvtx_injected()
+    assert not process_facts.nvtx_injected()
     monkeypatch.setenv(variable, "x")
-    assert process.nvtx_injected()
+    assert process_facts.nvtx_injected()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autoinstr.instrument.training import OptimizerSteps
+from autoinstr.instrument.steps.optimizer import OptimizerSteps
 
 
 class Begun:

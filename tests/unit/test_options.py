@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoinstr.kinds import Mode, Pairs, Window
-from autoinstr.options import BY_NAME, EMITTERS, GROUPS, OPTIONS, PER_EMITTER
-from autoinstr.texts import BadValue, join_list, nearest, split_list
+from autoinstr.config.options import BY_NAME, EMITTERS, GROUPS, OPTIONS, PER_EMITTER
+from autoinstr.config.suggestions import BadValue, join_list, nearest, split_list
+from autoinstr.config.value_types import Mode, Pairs, Window
 
 # The contract of design section 9: a name that goes, or a new default, breaks users.
 CONTRACT = {
@@ -173,7 +173,7 @@ def test_the_runtime_imports_nothing_slow() -> None:
     """options, config, log and filters are imported in the user's process: what they pull in there is paid by every run."""
     code = (
         "import sys; before = set(sys.modules)\n"
-        "import autoinstr.config, autoinstr.log, autoinstr.filters, autoinstr.diagnosis\n"
+        "import autoinstr.config.config, autoinstr.base.log, autoinstr.config.filters, autoinstr.base.doctor_channel\n"
         "slow = {'argparse', 'difflib', 'json', 'importlib.metadata', 'tomllib', 'tomli', 'structlog', 'logging', 'dataclasses',\n"
         "        'pathlib', 'subprocess', 'inspect', 'tempfile', 'socket', 'threading'}\n"
         "print(sorted(slow & (set(sys.modules) - before)))\n"

@@ -8,12 +8,12 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 DOCUMENT = os.path.join(ROOT, "docs", "configuration.md")
-BEGIN, END = "<!-- options: from autoinstr/options.py -->\n", "<!-- end of options -->\n"
+BEGIN, END = "<!-- options: from autoinstr/config/options.py -->\n", "<!-- end of options -->\n"
 
 if __name__ == "__main__":
     sys.path.insert(0, ROOT)
 
-from autoinstr.options import GROUPS, OPTIONS  # noqa: E402
+from autoinstr.config.options import GROUPS, OPTIONS  # noqa: E402
 
 
 def rendered() -> str:

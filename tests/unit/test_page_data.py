@@ -16,13 +16,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from autoinstr.analysis import figures
 from autoinstr.recording.reader import open_run
-from autoinstr.report import figures
-from autoinstr.report.page import assemble, excerpts, units
+from autoinstr.report.page import assemble, page_steps, step_excerpts
+from autoinstr.report.page.page_steps import Units, process_units, shown
 from autoinstr.report.page.report import SCRIPTS, payload_of
-from autoinstr.report.page.units import Units, process_units, shown
-from tests.annotated import work_of, write
-from tests.report_fakes import Event, FakeRecording, run_of
+from tests.support.annotated import work_of, write
+from tests.support.report_fakes import Event, FakeRecording, run_of
 
 
 @st.composite
@@ -188,23 +188,23 @@ class TestSteps:
         events += [Event(1, 7, "x", thread=2)]
         found = process_units(FakeRecording(events))  # type: ignore[arg-type]
         assert ([*found.starts], [*found.lengths], found.never_ended) == ([10, 60], [40, 35], True)
-        assert excerpts.choose(found, range(2), 10)[0] == excerpts.Choice(1, "never ended")
+        assert step_excerpts.choose(found, range(2), 10)[0] == step_excerpts.Choice(1, "never ended")
 
     def test_of_very_many_steps_the_slowest_of_each_few_are_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(units, "MOST_STEPS", 3)
+        monkeypatch.setattr(page_steps, "MOST_STEPS", 3)
         lengths = [5, 9, 1, 4, 4, 8, 2]
         assert shown(Units("call", ["M"], [0] * 7, range(7), lengths)) == [1, 5, 6]
 
     def test_the_steps_worth_a_look_come_first(self) -> None:
         several = Units("engine", ["prefill", "decode", "idle"], [0, 1, 1, 1, 2], range(5), [90, 20, 60, 30, 99])
-        found = excerpts.choose(several, range(5), 10)
+        found = step_excerpts.choose(several, range(5), 10)
         assert [(one.step, one.reason) for one in found] == [
             (0, "the only prefill"), (2, "slowest decode"), (3, "median decode"), (1, "first decode"), (4, ""),
         ]  # fmt: skip
 
     def test_a_step_of_unknown_length_is_not_cut_out(self) -> None:
         unknown = Units("engine", ["decode"], [0, 0], range(2), [-1, 5])
-        assert excerpts.choose(unknown, range(2), 10) == [excerpts.Choice(1, "the only decode")]
+        assert step_excerpts.choose(unknown, range(2), 10) == [step_excerpts.Choice(1, "the only decode")]
 
 
 class TestExcerpts:
@@ -214,8 +214,8 @@ class TestExcerpts:
         events = [*events, Event(150, None, "b", "M", 2)]
         recording = FakeRecording(events, block=block)
         several = Units("call", ["M"], [0] * len(steps), [start for start, _ in steps], [length for _, length in steps])
-        choices = [excerpts.Choice(at, "") for at in range(len(steps))]
-        found = excerpts.cut_out(run_of(recording), [0], [0], choices, several)
+        choices = [step_excerpts.Choice(at, "") for at in range(len(steps))]
+        found = step_excerpts.cut_out(run_of(recording), [0], [0], choices, several)
         for (start, length), item in zip(steps, found["items"]):
             expected = []
             for event in events:
@@ -231,10 +231,10 @@ class TestExcerpts:
             assert sorted(got) == sorted(expected) and item["left_out"] == 0
 
     def test_of_a_step_with_too_many_ranges_the_longest_are_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(excerpts, "MOST_RANGES", 5)
+        monkeypatch.setattr(step_excerpts, "MOST_RANGES", 5)
         events = [Event(0, 10_000), *(Event(100 * at + 1, 100 * at + 2 + at % 7, "a") for at in range(60))]
         several = Units("call", ["M"], [0], [0], [10_000])
-        found = excerpts.cut_out(run_of(FakeRecording(events)), [0], [0], [excerpts.Choice(0, "")], several)
+        found = step_excerpts.cut_out(run_of(FakeRecording(events)), [0], [0], [step_excerpts.Choice(0, "")], several)
         (item,) = found["items"]
         assert item["left_out"] == 56
         assert sorted(item["lanes"][0]["duration"]) == [7, 7, 7, 7, 10_000]

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoinstr.errors import RecordingError
+from autoinstr.base.errors import RecordingError
 from autoinstr.recording import format as f
 from autoinstr.recording.reader import Recording, open_run
-from tests.recordings import Call, make_recording
+from tests.support.recordings import Call, make_recording
 from tests.unit.test_recording_roundtrip import read_calls
 
 CALLS: list[Call] = []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autoinstr.containment import contained, raised_by_a_signal_handler
+from autoinstr.base.guard import contained, raised_by_a_signal_handler
 from autoinstr.emitters.recorder import Recorder
 from autoinstr.recording import format as f
 from autoinstr.recording import mapping
@@ -221,7 +221,7 @@ def test_only_what_a_signal_handler_raised_is_the_programs() -> None:
     with pytest.raises(ValueError) as raised:
         fails()
     assert not raised_by_a_signal_handler(raised.value)
-    own: dict[str, Any] = {"__name__": "autoinstr.instrument.callers"}
+    own: dict[str, Any] = {"__name__": "autoinstr.instrument.modules.callers"}
     exec("import sys\ndef looks_at_frames():\n    frame = sys._getframe(1)\n    raise ValueError(frame)", own)
     assert contained("here")(own["looks_at_frames"])() is None, "code of ours that has its caller's frame is no handler"
     assert contained("here")(fails)() is None

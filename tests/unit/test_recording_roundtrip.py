@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoinstr.errors import RecordingError
+from autoinstr.base.errors import RecordingError
 from autoinstr.recording import format as f
 from autoinstr.recording.reader import OpenRange, Recording, open_run
 from autoinstr.recording.writer import RecordingWriter
-from tests.recordings import Call, make_recording
+from tests.support.recordings import Call, make_recording
 
 Flat = tuple[int, str, str, int, Optional[int]]
 

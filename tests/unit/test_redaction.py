@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoinstr.redaction import REDACTED, is_secret_name, redact_argv, redact_text
+from autoinstr.base.redaction import REDACTED, is_secret_name, redact_argv, redact_text
 
 SECRET = "s3cr3t-V4lue"
 

@@ -11,10 +11,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.report import chrome
-from autoinstr.report.streams import title
-from tests.report_fakes import Event, FakeRecording, run_of
-from tests.timelines import RECORDINGS
+from autoinstr.analysis.blocks import title
+from autoinstr.report.timeline import chrome
+from tests.support.report_fakes import Event, FakeRecording, run_of
+from tests.support.timelines import RECORDINGS
 
 WALL, PERF = 1_795_389_621_000_000_123, 1_000
 

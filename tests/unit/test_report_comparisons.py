@@ -12,14 +12,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.report.findings import findings_of
-from autoinstr.report.processes import Process, kept, processes_of
-from autoinstr.report.ranks import all_alike, groups_of
-from autoinstr.report.runs import find
-from autoinstr.report.serving import Serving
-from tests.annotated import Entry, write
-from tests.slow_recording import read
-from tests.slow_report import Call, FoldedLine, calls_of, folded
+from autoinstr.analysis.alike import all_alike, groups_of
+from autoinstr.analysis.findings import findings_of
+from autoinstr.analysis.processes import Process, kept, processes_of
+from autoinstr.analysis.runs import find
+from autoinstr.analysis.serving import Serving
+from tests.support.annotated import Entry, write
+from tests.support.slow_recording import read
+from tests.support.slow_report import Call, FoldedLine, calls_of, folded
 
 
 def model(choose: random.Random, layers: int, dense: int) -> list[Entry]:

@@ -13,15 +13,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoinstr.analysis.blocks import title
+from autoinstr.analysis.runs import find
 from autoinstr.recording.reader import Recording
-from autoinstr.report import chrome, pftrace, speedscope
-from autoinstr.report.runs import find
-from autoinstr.report.streams import title
-from tests.annotated import Entry, write
-from tests.report_fakes import Event
-from tests.timelines import RECORDINGS
+from autoinstr.report.timeline import chrome, perfetto, speedscope
+from tests.support.annotated import Entry, write
+from tests.support.report_fakes import Event
+from tests.support.timelines import RECORDINGS
 from tests.unit import test_report_speedscope
-from tests.unit.test_report_pftrace import Decoded
+from tests.unit.test_report_perfetto import Decoded
 
 WALL, PERF = 1_795_389_621_000_000_000, 1_000
 
@@ -97,7 +97,7 @@ def test_timelines_show_what_is_left(events: list[Event], data: st.DataObject) -
         left = in_file(recording)
         last = max((start if end is None else end for *_, start, end in left), default=0)
         assert in_chrome(written(chrome, folder)) == Counter(left)
-        assert in_pftrace(written(pftrace, folder)) == Counter(
+        assert in_pftrace(written(perfetto, folder)) == Counter(
             (tid, domain, name.encode("utf-8", "backslashreplace").decode(), start, end) for tid, domain, name, start, end in left
         )
         assert in_speedscope(written(speedscope, folder)) == Counter(

@@ -7,8 +7,8 @@ import io
 import json
 from typing import Any
 
-from autoinstr.report import csv_format, json_format
-from tests.report_fakes import Event, FakeRecording, run_of
+from autoinstr.report.data import stats_csv, stats_json
+from tests.support.report_fakes import Event, FakeRecording, run_of
 
 ROW = [
     "process",
@@ -31,7 +31,7 @@ ROW = [
 
 def as_json(*recordings: FakeRecording, problems: tuple[str, ...] = ()) -> dict[str, Any]:
     out = io.StringIO()
-    json_format.write(run_of(*recordings, problems=problems), out)
+    stats_json.write(run_of(*recordings, problems=problems), out)
     loaded: dict[str, Any] = json.loads(out.getvalue())
     return loaded
 
@@ -85,7 +85,7 @@ def test_marks_are_counted_apart_from_rows() -> None:
 def test_csv_has_a_line_per_row_and_survives_any_name() -> None:
     names = ['=HYPERLINK("x")', "+1", "-1", "@a", "\tt", "\rr", 'quo"te,', "new\nline", "plain", "a=b"]
     out = io.StringIO(newline="")
-    csv_format.write(run_of(FakeRecording([Event(t, t + 1, name) for t, name in enumerate(names)])), out)
+    stats_csv.write(run_of(FakeRecording([Event(t, t + 1, name) for t, name in enumerate(names)])), out)
     lines = list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
     assert [line["path"] for line in lines] == [("'" + name if name[0] in "=+-@\t\r" else name) for name in names]
     assert out.getvalue().count("\r\n") == 1 + len(names)

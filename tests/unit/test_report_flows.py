@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from autoinstr.report.annotations import Annotations
-from autoinstr.report.flows import Flows
-from tests.report_fakes import Event, FakeRecording
+from autoinstr.report.timeline.annotations import Annotations
+from autoinstr.report.timeline.flows import Flows
+from tests.support.report_fakes import Event, FakeRecording
 
 
 def part(start: int, message: str, step: str | None) -> Event:

@@ -6,8 +6,8 @@ import gc
 import weakref
 from collections.abc import Sequence
 
-from autoinstr.report.lanes import MARKS, lay
-from tests.report_fakes import Event, FakeRecording
+from autoinstr.report.timeline.lanes import MARKS, lay
+from tests.support.report_fakes import Event, FakeRecording
 
 
 class Noted:

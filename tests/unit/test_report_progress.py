@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from autoinstr.report import progress
+from autoinstr.base import progress
 
 
 class Terminal(io.StringIO):

@@ -1,6 +1,6 @@
 """Every figure of the reports against a slow computation of what docs/reports.md says, over files that the real writer wrote.
 
-The other side shares no code with reports or reader: tests/slow_recording.py reads the bytes, tests/slow_report.py adds up."""
+The other side shares no code with reports or reader: tests/support/slow_recording.py reads the bytes, tests/support/slow_report.py adds up."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoinstr.analysis.figures import Figures
+from autoinstr.analysis.processes import processes_of
+from autoinstr.analysis.runs import find
+from autoinstr.analysis.serving import Serving
+from autoinstr.analysis.tree import Node
 from autoinstr.recording import format as f
-from autoinstr.report.figures import Figures
-from autoinstr.report.folding import Node
 from autoinstr.report.formats import FORMATS
-from autoinstr.report.processes import processes_of
-from autoinstr.report.runs import find
-from autoinstr.report.serving import Serving
-from autoinstr.report.table import Look
-from tests.annotated import Entry, write
+from autoinstr.report.terminal.modules_table import Look
 from tests.conftest import REPO, clean_environment
-from tests.slow_recording import Read, read
-from tests.slow_report import Call, calls_of, folded, rows_of
+from tests.support.annotated import Entry, write
+from tests.support.slow_recording import Read, read
+from tests.support.slow_report import Call, calls_of, folded, rows_of
 
 FIGURES = ("calls", "total_ns", "self_ns", "min_ns", "p50_ns", "p99_ns", "max_ns")
 PHASES = ("prefill", "decode", "mixed")

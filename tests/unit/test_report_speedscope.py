@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.errors import RecordingError
-from autoinstr.report import speedscope, spool
-from autoinstr.report.identity import thread_label
-from autoinstr.report.streams import title
-from tests.report_fakes import Event, FakeRecording, run_of
-from tests.speedscope import Read, importer, release
-from tests.timelines import RECORDINGS
+from autoinstr.analysis.blocks import title
+from autoinstr.analysis.labels import thread_label
+from autoinstr.base.errors import RecordingError
+from autoinstr.report.timeline import speedscope, spool
+from tests.support.report_fakes import Event, FakeRecording, run_of
+from tests.support.speedscope import Read, importer, release
+from tests.support.timelines import RECORDINGS
 
 PERF = 1_000  # of a FakeRecording: when the run began
 

@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoinstr.report import table, text
-from autoinstr.report.folding import ranges_of
-from tests.report_fakes import Event, FakeRecording, run_of
+from autoinstr.analysis.tree import ranges_of
+from autoinstr.base import text
+from autoinstr.report.terminal import modules_table
+from tests.support.report_fakes import Event, FakeRecording, run_of
 
 
 def render(*recordings: FakeRecording, problems: tuple[str, ...] = (), **look: object) -> list[str]:
     out = io.StringIO()
-    table.write(run_of(*recordings, problems=problems), out, table.Look(**look))  # type: ignore[arg-type]
+    modules_table.write(run_of(*recordings, problems=problems), out, modules_table.Look(**look))  # type: ignore[arg-type]
     return out.getvalue().splitlines()
 
 

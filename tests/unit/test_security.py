@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr import log, rundir
-from autoinstr.cli.ctl import write_control
-from autoinstr.config import load
-from autoinstr.control import ControlWatcher
+from autoinstr.agent.control_file import ControlWatcher
+from autoinstr.analysis.runs import find
+from autoinstr.base import log, run_directory
+from autoinstr.base.errors import AutoinstrError, RecordingError, UsageError
+from autoinstr.cli.commands.ctl import write_control
+from autoinstr.config.config import load
 from autoinstr.emitters.recorder import open_in
-from autoinstr.errors import AutoinstrError, RecordingError, UsageError
-from autoinstr.instrument.profiling.flags import Flag
+from autoinstr.instrument.profilers.vllm.running_flag import Flag
 from autoinstr.recording.reader import Recording, open_run
 from autoinstr.report.output import opened
-from autoinstr.report.runs import find
 from tests.conftest import REPO
-from tests.recordings import make_recording
+from tests.support.recordings import make_recording
 
 OTHER = 54321
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
@@ -61,7 +61,7 @@ def test_a_link_of_another_user_where_the_run_directory_goes(place: str, tmp_pat
     link.symlink_to(theirs)
     os.chown(link, OTHER, OTHER, follow_symlinks=False)
     out = str(link if place == "out" else link / "run")
-    folder = rundir.make(out)
+    folder = run_directory.make(out)
     assert not os.path.realpath(folder).startswith(str(tmp_path)) and mode(Path(folder)) == 0o700
     assert os.environ["AUTOINSTR_OUT"] == folder
     assert f"{link} is a symbolic link of user {OTHER}" in capfd.readouterr().err
@@ -82,7 +82,7 @@ def test_a_link_of_another_user_further_up(
     link = tmp_path / "shared" / "link"
     link.symlink_to(tmp_path / "theirs")
     os.chown(link, OTHER, OTHER, follow_symlinks=False)
-    folder = rundir.make(str(link / "a" / "b" / "run"))
+    folder = run_directory.make(str(link / "a" / "b" / "run"))
     if refused:
         assert os.path.dirname(folder) == str(tmp_path / "private") and os.listdir(tmp_path / "theirs") == []
         assert f"{link} is a symbolic link of user {OTHER}" in capfd.readouterr().err
@@ -93,13 +93,13 @@ def test_a_link_of_another_user_further_up(
 def test_a_link_of_ones_own_is_followed(tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     (tmp_path / "out").symlink_to(tmp_path / "scratch")
-    assert rundir.make(str(tmp_path / "out")) == str(tmp_path / "out")
+    assert run_directory.make(str(tmp_path / "out")) == str(tmp_path / "out")
 
 
 def test_a_link_to_nowhere(tmp_path: Path) -> None:
     (tmp_path / "out").symlink_to(tmp_path / "none")
     with pytest.raises(AutoinstrError, match="is not a directory"):
-        rundir.make(str(tmp_path / "out"))
+        run_directory.make(str(tmp_path / "out"))
     assert not (tmp_path / "none").exists()
 
 
@@ -110,9 +110,9 @@ def test_who_may_enter(umask: int, of_files: int, expected: int, tmp_path: Path)
     (tmp_path / "there").mkdir(mode=0o755)
     before = os.umask(umask)
     try:
-        rundir.make(str(tmp_path / "there" / "run"), of_files)
+        run_directory.make(str(tmp_path / "there" / "run"), of_files)
         if umask != 0o777:
-            rundir.make(str(tmp_path / "a" / "b" / "run"), of_files)
+            run_directory.make(str(tmp_path / "a" / "b" / "run"), of_files)
     finally:
         os.umask(before)
     assert mode(tmp_path / "there" / "run") == expected
@@ -328,8 +328,8 @@ EVALUATING = {
 }
 # Where a name stands all the same, how often, and why it evaluates nothing that comes from outside.
 KNOWN = {
-    ("autoinstr/instrument/inplace.py", "exec"): 1,  # a function with the parameters of one of torch's: their names are what is filled in
-    ("autoinstr/instrument/inplace.py", "compile"): 1,
+    ("autoinstr/instrument/functions/code_swap.py", "exec"): 1,  # a function with the parameters of one of torch's: their names are what is filled in
+    ("autoinstr/instrument/functions/code_swap.py", "compile"): 1,
     ("sitecustomize/sitecustomize.py", "__import__"): 1,  # the next sitecustomize
 }
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.config import load
-from autoinstr.errors import ConfigError
+from autoinstr.base.errors import ConfigError
+from autoinstr.config.config import load
 from tests.conftest import REPO, clean_environment
 
 OTHER = 54321
@@ -75,7 +75,7 @@ def test_a_random_user_in_group_0(group: int, file_mode: int, bare_place: Path) 
     """OpenShift: the process has a number that nobody knows, group 0, and perhaps an fsGroup; the file is root's."""
     path = config_map(bare_place / "map", TOML, file_mode)
     os.chown(path, 0, group)
-    program = f"from autoinstr.config import load; print(load({{'AUTOINSTR': {str(path)!r}}}).when)"
+    program = f"from autoinstr.config.config import load; print(load({{'AUTOINSTR': {str(path)!r}}}).when)"
     ended = subprocess.run(
         [open_python(), "-B", "-c", program],
         env=clean_environment(PYTHONPATH=str(REPO)),

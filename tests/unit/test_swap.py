@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoinstr.instrument.swap import Swap
+from autoinstr.instrument.modules.swap import Swap
 
 
 def make_class() -> Any:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.targets.sources import Tree
-from autoinstr.targets.survey import MISSING, NOT_APPLICABLE, OK, survey
+from autoinstr.targets.installed import MISSING, NOT_APPLICABLE, OK, survey
+from autoinstr.targets.source_tree import Tree
 
 SOURCES = {
     "pkg/__init__.py": "from .core import run as start\nfrom .star import *\nfrom . import core\n",
@@ -129,16 +129,16 @@ def test_survey_of_own_rows(package: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_survey_of_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autoinstr.targets.survey._root", lambda package: None)
+    monkeypatch.setattr("autoinstr.targets.installed._root", lambda package: None)
     found, _ = survey()
     assert {(one.status, one.version) for one in found} == {(NOT_APPLICABLE, None)}
 
 
 def test_survey_of_an_older_and_an_unknown_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "vllm").mkdir()
-    monkeypatch.setattr("autoinstr.targets.survey._root", lambda package: str(tmp_path) if package == "vllm" else None)
+    monkeypatch.setattr("autoinstr.targets.installed._root", lambda package: str(tmp_path) if package == "vllm" else None)
     for version, expected in (("0.9.2", MISSING), ("0.1.dev7+gabc", NOT_APPLICABLE)):
-        monkeypatch.setattr("autoinstr.targets.survey.version_of", lambda package, version=version: version)
+        monkeypatch.setattr("autoinstr.targets.installed.version_of", lambda package, version=version: version)
         by_target = {one.target.module: one for one in survey()[0] if one.target.name == "input.process"}
         assert by_target["vllm.v1.engine.processor"].status == expected
         assert by_target["vllm.v1.engine.input_processor"].status == NOT_APPLICABLE

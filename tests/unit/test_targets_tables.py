@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.targets.attributes import GETTERS
-from autoinstr.targets.requests import EVENTS
+from autoinstr.targets.getters import GETTERS
+from autoinstr.targets.installed import MISSING, OK, survey
+from autoinstr.targets.request_events import EVENTS
 from autoinstr.targets.rows import COLUMNS, DOMAINS, KINDS, ROLES, Target, applies, builtin
-from autoinstr.targets.survey import MISSING, OK, survey
 from autoinstr.targets.versions import parse
 
 REPO = Path(__file__).resolve().parents[2]
@@ -126,7 +126,7 @@ def test_every_row_that_applies_to_what_is_installed_resolves() -> None:
 
 
 def test_what_torch_npu_marks_itself_is_left_to_it_on_mstx_alone() -> None:
-    from autoinstr.targets.elsewhere import ELSEWHERE, marked
+    from autoinstr.emitters.marked_by_others import ELSEWHERE, marked
 
     theirs = "/site-packages/torch_npu/profiler/_add_mstx_patch.py"
     assert {one.target for one in ELSEWHERE} <= {row.name for row in builtin()}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from autoinstr.instrument.wrappers import KINDS, NOTHING, TargetWrapper, kind_of
+from autoinstr.instrument.functions.wrappers import KINDS, NOTHING, TargetWrapper, kind_of
 
 
 class Ranges:

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests import recorded
 from tests.conftest import REPO, clean_environment
+from tests.support import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

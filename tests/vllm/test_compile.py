@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from tests import recorded
+from tests.support import recorded
 from tests.vllm.conftest import Pair
 from tests.vllm.engines import Offline, module_calls
 

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from autoinstr.recording.reader import Recording
-from autoinstr.targets.survey import OK, survey
+from autoinstr.targets.installed import OK, survey
 from examples.tiny_model import LAYERS
-from tests import recorded
+from tests.support import recorded
 from tests.vllm.engines import LIMIT_S, Place, ending_all
 from tests.vllm.test_server import free_port, post, wait_until_healthy
 

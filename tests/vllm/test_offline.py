@@ -11,7 +11,7 @@ import pytest
 
 from autoinstr.recording.reader import Recording
 from examples.tiny_model import LAYERS
-from tests import recorded
+from tests.support import recorded
 from tests.vllm.conftest import Pair
 from tests.vllm.engines import module_calls
 

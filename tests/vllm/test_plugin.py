@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from autoinstr.recording.reader import Recording
-from tests import recorded
 from tests.conftest import GATE, REPO, clean_environment
+from tests.support import recorded
 from tests.vllm.conftest import Pair
 from tests.vllm.engines import EXAMPLES, LIMIT_S, Place, module_calls
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from autoinstr.recording.reader import Recording
-from tests import recorded
+from tests.support import recorded
 from tests.vllm.engines import Place, ending_all
 from tests.vllm.profiled import SERVER, Client, Span, kinds, starts, steps, traces
 

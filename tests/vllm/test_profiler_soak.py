@@ -11,7 +11,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from tests import recorded
+from tests.support import recorded
 from tests.vllm.engines import Place, ending_all
 from tests.vllm.profiled import SERVER, Client, kinds, process_of, starts
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests import pages, recorded
-from tests.trace_processor import loaded
+from tests.support import pages, recorded
+from tests.support.trace_processor import loaded
 from tests.vllm.conftest import Pair
 
 TOKENS = 32

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from autoinstr.recording.reader import Recording
-from tests import recorded
+from tests.support import recorded
 from tests.vllm.engines import Offline, Place, module_calls, run_offline
 from tests.vllm.request_stats import REQUESTS
 

@@ -18,7 +18,7 @@ import pytest
 
 from autoinstr.recording.reader import Recording
 from examples.tiny_model import LAYERS
-from tests import recorded
+from tests.support import recorded
 from tests.vllm.engines import LIMIT_S, Place, ending_all, module_calls
 
 PROMPTS = (("The capital of France is", 5), ("1 2 3", 17), ("To be", 1))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 COMMON = ("dom.js", "format.js", "rows.js", "table.js")  # scripts that every page has first
-HERE = os.path.dirname(os.path.abspath(__file__))
+HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "assets")
 _DATA = "\x00data\x00"  # stands for the data in the filled template: no asset holds it
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Optional
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autoinstr.report.ranks import Alike
+    from autoinstr.analysis.alike import Alike
 
 MOST_FIGURES = 400_000  # of single processes in one page: about 2.5 MB
 

@@ -7,15 +7,15 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from autoinstr import __version__
-from autoinstr.report.clock import alignment_lines
-from autoinstr.report.processes import overhead
-from autoinstr.report.text import printable
+from autoinstr.analysis.clock import alignment_lines
+from autoinstr.analysis.processes import overhead
+from autoinstr.base.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from autoinstr.analysis.processes import Process
     from autoinstr.recording.reader import Recording, Run
-    from autoinstr.report.processes import Process
 
 LONGEST_COMMAND = 4_000  # characters
 

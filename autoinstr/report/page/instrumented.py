@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.report.text import printable
+from autoinstr.base.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from autoinstr.analysis.alike import Group
     from autoinstr.recording.reader import Recording, Run
-    from autoinstr.report.ranks import Group
 
 MOST = 2_000  # of one list
 PLACES = ("out", "log_file", "config")  # options that change nothing of what is recorded

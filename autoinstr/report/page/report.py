@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TextIO
 
-from autoinstr.report.clock import Axis
-from autoinstr.report.findings import findings_of
+from autoinstr.analysis.alike import Alike, Group, groups_of
+from autoinstr.analysis.blocks import Tick, no_tick
+from autoinstr.analysis.clock import Axis
+from autoinstr.analysis.findings import findings_of
+from autoinstr.analysis.processes import Process, kept, processes_of
+from autoinstr.analysis.serving import Serving
+from autoinstr.analysis.serving_summary import PHASES
+from autoinstr.base.text import printable
 from autoinstr.report.page import assemble
 from autoinstr.report.page.comparison import MOST_FIGURES, comparison
-from autoinstr.report.page.excerpts import choose, cut_out
 from autoinstr.report.page.facts import notices, process_entry, run_entry
 from autoinstr.report.page.instrumented import instrumented_entry
-from autoinstr.report.page.served import engine_cards, requests_entry, unit_cards
+from autoinstr.report.page.page_steps import NONE, Units, engine_units, process_units, shown, steps_entry
+from autoinstr.report.page.serving_cards import engine_cards, requests_entry, unit_cards
+from autoinstr.report.page.step_excerpts import choose, cut_out
 from autoinstr.report.page.trees import domains_of, row_of, tree_entry
-from autoinstr.report.page.units import NONE, Units, engine_units, process_units, shown, steps_entry
-from autoinstr.report.processes import Process, kept, processes_of
-from autoinstr.report.ranks import Alike, Group, groups_of
-from autoinstr.report.serving import Serving
-from autoinstr.report.streams import Tick, no_tick
-from autoinstr.report.summary import PHASES
-from autoinstr.report.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.report.lines import chosen
-from autoinstr.report.text import printable
+from autoinstr.analysis.tree_lines import chosen
+from autoinstr.base.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from autoinstr.report.figures import Spread
-    from autoinstr.report.folding import Node
-    from autoinstr.report.lines import Line
-    from autoinstr.report.ranks import Group
+    from autoinstr.analysis.alike import Group
+    from autoinstr.analysis.figures import Spread
+    from autoinstr.analysis.tree import Node
+    from autoinstr.analysis.tree_lines import Line
 
 MOST_ROWS = 120_000  # of one tree; a browser holds more, but nobody reads them
 

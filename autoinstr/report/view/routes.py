@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from autoinstr.report.text import printable
+from autoinstr.base.text import printable
 from autoinstr.report.view import pages, perfetto
 
 if TYPE_CHECKING:
-    from autoinstr.report.view.made import Made
+    from autoinstr.report.view.report_cache import Made
 
 HTML = "text/html; charset=utf-8"
 BYTES = "application/octet-stream"

@@ -1,1 +1,0 @@
-"""Two runs side by side, module by module (docs/diff.md)."""

@@ -1,1 +1,0 @@
-"""`autoinstr merge`: run directories of many ranks and hosts become one."""

@@ -1,0 +1,172 @@
+"""What docs/reports.md says, computed slowly from what tests/support/slow_recording.py reads: one range after the other, nothing incremental."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, NamedTuple
+
+from tests.support.slow_recording import Name, Read, Record
+
+FOREVER = 1 << 70
+Sums = tuple[int, int, int]  # calls, total, self
+
+
+class Call(NamedTuple):
+    """A closed range with what the definitions make of it."""
+
+    thread: int
+    name: Name
+    start: int
+    end: int
+    own: int
+    phase: str | None
+
+
+def calls_of(file: Read) -> list[Call]:
+    """All closed ranges."""
+    found: list[Call] = []
+    for thread in file.threads:
+        mine = [one for one in file.records if one.thread == thread and file.names[one.number].kind == "range"]
+        phases = _phases(file, mine)
+        own = [0] * len(mine)
+        for domain in {file.names[one.number].domain for one in mine}:
+            of_domain = [at for at, one in enumerate(mine) if one.end and file.names[one.number].domain == domain]
+            for at, nested in _nested([(mine[at].start, mine[at].end) for at in of_domain]).items():
+                one = mine[of_domain[at]]
+                own[of_domain[at]] = one.end - one.start - _union(nested)
+        found += [
+            Call(thread, file.names[one.number], one.start, one.end, own[at], phases[at]) for at, one in enumerate(mine) if one.end
+        ]
+    return found
+
+
+def _nested(ranges: list[tuple[int, int]]) -> dict[int, list[tuple[int, int]]]:
+    """Place of each range -> the ranges nested directly in it: in the latest started earlier one that contains it and has not ended."""
+    inside: dict[int, list[tuple[int, int]]] = {at: [] for at in range(len(ranges))}
+    running: list[int] = []
+    for at, (start, end) in enumerate(ranges):
+        running = [other for other in running if ranges[other][1] > start]
+        around = [other for other in running if ranges[other][1] >= end]
+        if around:
+            inside[around[-1]].append((start, end))
+        running.append(at)
+    return inside
+
+
+def _union(ranges: list[tuple[int, int]]) -> int:
+    covered, until = 0, 0
+    for start, end in sorted(ranges):
+        covered += max(0, end - max(start, until))
+        until = max(until, end)
+    return covered
+
+
+def _phases(file: Read, mine: list[Record]) -> list[str | None]:
+    """Of the records of one thread, in order: their own, or that of the latest begun one around them that has one."""
+    said = {(thread, name, start): fields["phase"] for thread, name, start, fields in file.attributes if "phase" in fields}
+    own = [said.get((one.thread, one.number, one.start)) for one in mine]
+    found: list[str | None] = []
+    running: list[int] = []
+    for at, one in enumerate(mine):
+        running = [other for other in running if (mine[other].end or FOREVER) > one.start]
+        around = [own[other] for other in running if own[other] and (mine[other].end or FOREVER) >= (one.end or FOREVER)]
+        found.append(own[at] or (around[-1] if around else None))
+        running.append(at)
+    return found
+
+
+def rows_of(calls: list[Call]) -> dict[tuple[Any, ...], dict[str, int]]:
+    """(thread, domain, root, path, class, message, phase) -> figures; percentiles are values that so many per cent do not exceed."""
+    groups: dict[tuple[Any, ...], list[Call]] = defaultdict(list)
+    for one in calls:
+        groups[one.thread, one.name.domain, one.name.root, one.name.path, one.name.cls, one.name.message, one.phase].append(one)
+    found = {}
+    for key, group in groups.items():
+        lasted = sorted(one.end - one.start for one in group)
+        rank = {p: next(value for at, value in enumerate(lasted, 1) if 100 * at >= p * len(lasted)) for p in (50, 99)}
+        found[key] = {
+            "calls": len(group), "total_ns": sum(lasted), "self_ns": sum(one.own for one in group),
+            "min_ns": lasted[0], "p50_ns": rank[50], "p99_ns": rank[99], "max_ns": lasted[-1],
+        }  # fmt: skip
+    return found
+
+
+# -- the folded tree ------------------------------------------------------------------------------------------------------------
+
+Parts = tuple[Any, ...]  # of a module: its root (name, number), then names, and numbers for entries of lists
+
+
+class FoldedLine(NamedTuple):
+    """Figures of one line by phase; `members` by the number of the nearest folded list's entry, then by phase."""
+
+    classes: frozenset[str]
+    phases: dict[str | None, Sums]
+    members: dict[int, dict[str | None, Sums]]
+
+
+def parts_of(name: Name) -> Parts:
+    """("Model", 1), "layers", 3, "mlp"."""
+    head, _, number = name.root.rpartition("#")
+    root = (head, int(number)) if head and number.isdecimal() else name.root or ("(no root)" if name.path or name.cls else name.message)
+    return (root, *(int(part) if part.isdecimal() else part for part in name.path.split(".") if name.path))
+
+
+def _number(part: Any) -> int | None:
+    return part if isinstance(part, int) else part[1] if isinstance(part, tuple) else None
+
+
+def folded(calls: list[Call]) -> list[tuple[tuple[str, ...], FoldedLine]]:
+    """The lines for the calls of one domain, each with its path: its parts as the table has them, the root first."""
+    places = [parts_of(one.name) for one in calls]
+    everything = {place[:depth] for place in places for depth in range(1, len(place) + 1)}
+    classes: dict[Parts, set[str]] = defaultdict(set)
+    for place, one in zip(places, calls):
+        classes[place] |= {one.name.cls} - {""}
+
+    def built(place: Parts) -> Any:
+        """Two entries are built alike where this is equal: class, and what is below, lists as the set of what is in them."""
+        below = [other for other in everything if other[:-1] == place]
+        return frozenset(classes[place]), frozenset((part if _number(part := other[-1]) is None else "[]", built(other)) for other in below)
+
+    # Line by line from the top: which places share one. A line's key is its parent's, and the name, or for entries how they are built.
+    line_of: dict[Parts, Any] = {(): ()}
+    for place in sorted(everything, key=len):
+        part = place[-1]
+        kind = part if _number(part) is None else ("entries", part[0] if isinstance(part, tuple) else "", built(place))
+        line_of[place] = (line_of[place[:-1]], kind)
+    numbers: dict[Any, set[int]] = defaultdict(set)
+    for place, line in line_of.items():
+        if place and _number(place[-1]) is not None:
+            numbers[line].add(_number(place[-1]))  # type: ignore[arg-type]
+
+    def label(place: Parts) -> str:
+        part, mine = place[-1], numbers.get(line_of[place])
+        if mine is None:
+            return str(part)
+        shown = _runs(sorted(mine))
+        return f"{part[0]}#{shown}" if isinstance(part, tuple) else shown
+
+    found: dict[Any, FoldedLine] = {}
+    labels: dict[Any, tuple[str, ...]] = {}
+    for place, one in zip(places, calls):
+        line = line_of[place]
+        labels[line] = tuple(label(place[:depth]) for depth in range(1, len(place) + 1))
+        entry = found.setdefault(line, FoldedLine(frozenset(classes[place]), {}, {}))
+        _add(entry.phases, one)
+        entries = [place[:depth] for depth in range(1, len(place) + 1) if len(numbers.get(line_of[place[:depth]], ())) > 1]
+        if entries:
+            _add(entry.members.setdefault(_number(entries[-1][-1]), {}), one)  # type: ignore[arg-type]
+    return [(labels[line], entry) for line, entry in found.items()]
+
+
+def _add(phases: dict[str | None, Sums], one: Call) -> None:
+    calls, total, own = phases.get(one.phase, (0, 0, 0))
+    phases[one.phase] = (calls + 1, total + one.end - one.start, own + one.own)
+
+
+def _runs(numbers: list[int]) -> str:
+    if len(numbers) == 1:
+        return str(numbers[0])
+    firsts = [number for number in numbers if number - 1 not in numbers]
+    lasts = [number for number in numbers if number + 1 not in numbers]
+    return f"[{','.join(str(low) if low == high else f'{low}-{high}' for low, high in zip(firsts, lasts))}]"
