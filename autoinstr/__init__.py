@@ -18,5 +18,7 @@ def __getattr__(name: str) -> object:
     from autoinstr.api import ranges
 
     globals().update(mark=ranges.mark, range=ranges.range)
-    globals().pop("__getattr__", None)  # CPython looks up attributes faster in a module that has none
+    globals().pop(
+        "__getattr__", None
+    )  # CPython looks up attributes faster in a module that has none
     return globals()[name]

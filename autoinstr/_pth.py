@@ -1,5 +1,6 @@
-# What autoinstr.pth imports where autoinstr was asked for: it runs the gate, which lies within the package in a wheel and beside it in a
-# checkout. sys.path is not complete yet, and in a virtual environment the .pth may be read twice. No `from __future__`: it costs an import.
+# What autoinstr.pth imports where autoinstr was asked for: it runs the gate, which lies within the
+# package in a wheel and beside it in a checkout. sys.path is not complete yet, and in a virtual
+# environment the .pth may be read twice. No `from __future__`: it costs an import.
 import os
 import sys
 
@@ -7,7 +8,10 @@ import sys
 def boot() -> bool:
     """Runs the gate. Safe to call again."""
     package = os.path.dirname(os.path.abspath(__file__))
-    for folder in (os.path.join(package, "sitecustomize"), os.path.join(os.path.dirname(package), "sitecustomize")):
+    for folder in (
+        os.path.join(package, "sitecustomize"),
+        os.path.join(os.path.dirname(package), "sitecustomize"),
+    ):
         if os.path.isfile(os.path.join(folder, "_autoinstr_gate.py")):
             sys.path.insert(0, folder)
             try:

@@ -1,1 +1,2 @@
-"""`make bench`: what an agent costs, ours and everybody else's, in one run and one table (docs/internals/benchmarks.md)."""
+"""`make bench`: what an agent costs, ours and everybody else's, in one run and one table
+(docs/internals/benchmarks.md)."""

@@ -1,4 +1,5 @@
-"""`make bench`: every contender, every work, one table. `python -m benchmarks --help` has the ways to run less."""
+"""`make bench`: every contender, every work, one table. `python -m benchmarks --help` has the ways
+to run less."""
 
 from __future__ import annotations
 
@@ -27,15 +28,35 @@ WEIGHED_CALLS = 200_000
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="a minute or two: the module call alone, one process for each contender")
-    parser.add_argument("--only", metavar="TEXT", default="", help="contenders with this in their name, and what they are compared with")
-    parser.add_argument("--work", choices=[*FULL, "startup", "weight"], action="append", help="only this")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="a minute or two: the module call alone, one process for each contender",
+    )
+    parser.add_argument(
+        "--only",
+        metavar="TEXT",
+        default="",
+        help="contenders with this in their name, and what they are compared with",
+    )
+    parser.add_argument(
+        "--work", choices=[*FULL, "startup", "weight"], action="append", help="only this"
+    )
     parser.add_argument("--json", type=Path, default=CACHE / "bench.json", metavar="FILE")
     parser.add_argument("--svg", type=Path, default=CACHE / "bench.svg", metavar="FILE")
     arguments = parser.parse_args()
     begun = time.monotonic()
-    wanted = arguments.work or [*(QUICK if arguments.quick else FULL), *(() if arguments.quick else ("startup", "weight"))]
-    result: dict[str, Any] = {"schema": "autoinstr.bench/1", "machine": _machine(), "works": work.WORKS, "cannot": {}, "rows": {}}
+    wanted = arguments.work or [
+        *(QUICK if arguments.quick else FULL),
+        *(() if arguments.quick else ("startup", "weight")),
+    ]
+    result: dict[str, Any] = {
+        "schema": "autoinstr.bench/1",
+        "machine": _machine(),
+        "works": work.WORKS,
+        "cannot": {},
+        "rows": {},
+    }
     result.update(startup={}, weight={}, processes={}, ranges={})
     for name, (generations, rounds) in (QUICK if arguments.quick else FULL).items():
         if name in wanted:
@@ -46,7 +67,9 @@ def main() -> None:
         result["cannot"].update(missing)
     if "weight" in wanted:
         recording = [one for one in contenders.CPU if one.rival in WEIGHED or one.recorded]
-        result["weight"] = processes.weigh([one for one in recording if arguments.only in one.name], WEIGHED_CALLS, {})
+        result["weight"] = processes.weigh(
+            [one for one in recording if arguments.only in one.name], WEIGHED_CALLS, {}
+        )
     result["seconds"] = round(time.monotonic() - begun)
     print(_header(result), *table.lines(result), sep="\n")
     _write(arguments.json, result)
@@ -64,10 +87,17 @@ WEIGHED = frozenset(("viztracer", "cprofile", "record_function_profiled", "with_
 
 
 def _measure(name: str, generations: int, rounds: int, only: str, result: dict[str, Any]) -> None:
-    floor = next((row["min"] for row in result["rows"].get("leaf", {}).values() if row["floors"] == 1), None)
+    floor = next(
+        (row["min"] for row in result["rows"].get("leaf", {}).values() if row["floors"] == 1), None
+    )
     found: dict[str, Any] = result["rows"].setdefault(name, {})
     for group, members in GROUPS.items():
-        rows = [one for one in members if name in one.works and (only in one.name or one.kind in (contenders.BASE, contenders.FLOOR))]
+        rows = [
+            one
+            for one in members
+            if name in one.works
+            and (only in one.name or one.kind in (contenders.BASE, contenders.FLOOR))
+        ]
         if not rows:
             continue
         with _prepared(name, group) as (more, cannot):
@@ -80,8 +110,14 @@ def _measure(name: str, generations: int, rounds: int, only: str, result: dict[s
                 result["cannot"].setdefault(one, figure.cannot)
             if figure.ranges:
                 result["ranges"][one] = result["ranges"].get(one, 0) + figure.ranges
-        result["processes"][name] = {"processes": generations, "rounds": rounds, "calls": max(one.calls for one in measured.values())}
-        found.update((one, row._asdict()) for one, row in figures.rows(rows, measured, floor).items())
+        result["processes"][name] = {
+            "processes": generations,
+            "rounds": rounds,
+            "calls": max(one.calls for one in measured.values()),
+        }
+        found.update(
+            (one, row._asdict()) for one, row in figures.rows(rows, measured, floor).items()
+        )
 
 
 @contextlib.contextmanager
@@ -99,9 +135,17 @@ def _prepared(name: str, group: str) -> Any:
             yield {**more, **({"BENCH_PROFILED": "1"} if group.endswith(PROFILED) else {})}, ""
     elif name == "vllm":
         with tempfile.TemporaryDirectory() as folder:
-            command = [str(REPO / ".venv/bin/python"), str(REPO / "examples" / "tiny_model.py"), folder]
+            command = [
+                str(REPO / ".venv/bin/python"),
+                str(REPO / "examples" / "tiny_model.py"),
+                folder,
+            ]
             done = subprocess.run(command, capture_output=True, text=True)
-            why = f"examples/tiny_model.py: {done.stderr.strip().splitlines()[-1]}" if done.returncode else ""
+            why = (
+                f"examples/tiny_model.py: {done.stderr.strip().splitlines()[-1]}"
+                if done.returncode
+                else ""
+            )
             yield {"BENCH_MODEL": folder, "VLLM_CACHE_ROOT": f"{folder}/cache"}, why
     else:
         yield {}, ""
@@ -109,7 +153,10 @@ def _prepared(name: str, group: str) -> Any:
 
 def _machine() -> dict[str, Any]:
     with open("/proc/cpuinfo") as info:
-        model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), platform.machine())
+        model = next(
+            (line.split(":", 1)[1].strip() for line in info if line.startswith("model name")),
+            platform.machine(),
+        )
     versions = subprocess.run(
         [str(REPO / ".venv-bench/bin/python"), "-c", "import sys, torch; print(sys.version); print(torch.__version__)"],
         capture_output=True, text=True,

@@ -1,8 +1,9 @@
-"""Runs under callgrind: `python -m benchmarks.counted LIBRARY WHAT LAYOUT`. Dumps the counts of N runs of the work, then those of 2 N more.
+"""Runs under callgrind: `python -m benchmarks.counted LIBRARY WHAT LAYOUT`. Dumps the counts of N
+runs of the work, then those of 2 N more.
 
-The difference is N runs' and nothing else's: what the dumps themselves cost is in both. LAYOUT classes are looked at before the work's
-own: CPython numbers classes as they are looked at, and by these numbers their entries meet in the method cache, or not.
-"""
+The difference is N runs' and nothing else's: what the dumps themselves cost is in both. LAYOUT
+classes are looked at before the work's own: CPython numbers classes as they are looked at, and by
+these numbers their entries meet in the method cache, or not."""
 
 from __future__ import annotations
 
@@ -59,7 +60,9 @@ def function(active: bool) -> Callable[[], object]:
     def target(x: int) -> int:
         return x
 
-    number = ranges.add(Target("bench", "bench", "target", "sync", (), "", "", (), True, "bench", "vllm", ""))
+    number = ranges.add(
+        Target("bench", "bench", "target", "sync", (), "", "", (), True, "bench", "vllm", "")
+    )
     call = direct_call(ranges, number, target, False)
     if active:
         ranges.switch(recorder, True)

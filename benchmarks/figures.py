@@ -56,15 +56,28 @@ class Row(NamedTuple):
     peers: float | None  # extra / extra of the best peer that writes a range for each call
 
 
-def rows(contenders: list[Contender], figures: dict[str, Figure], floor: float | None = None) -> dict[str, Row]:
-    """Of one work and one group. `floor` (ns) is that of the group where this work has none of its own."""
-    there = {one.name: (one, figures[one.name]) for one in contenders if one.name in figures and figures[one.name].mins}
+def rows(
+    contenders: list[Contender], figures: dict[str, Figure], floor: float | None = None
+) -> dict[str, Row]:
+    """Of one work and one group. `floor` (ns) is that of the group where this work has none of its
+    own."""
+    there = {
+        one.name: (one, figures[one.name])
+        for one in contenders
+        if one.name in figures and figures[one.name].mins
+    }
     base = next((figure.min for one, figure in there.values() if one.kind == BASE), None)
     floor = next((figure.min for one, figure in there.values() if one.kind == FLOOR), floor)
     if base is None:
         return {}
-    extras = {name: figure.min - (0 if one.kind == FLOOR else base) for name, (one, figure) in there.items()}
-    best = min((extras[name] for name, (one, _) in there.items() if one.kind == PEER and one.whole), default=None)
+    extras = {
+        name: figure.min - (0 if one.kind == FLOOR else base)
+        for name, (one, figure) in there.items()
+    }
+    best = min(
+        (extras[name] for name, (one, _) in there.items() if one.kind == PEER and one.whole),
+        default=None,
+    )
     return {
         name: Row(
             figure.min,

@@ -1,4 +1,5 @@
-"""The floors: what nobody can write a range for less than, in Python. Each gives nanoseconds a range, its loop taken off."""
+"""The floors: what nobody can write a range for less than, in Python. Each gives nanoseconds a
+range, its loop taken off."""
 
 from __future__ import annotations
 
@@ -16,7 +17,11 @@ TIMES = 2000
 
 def floor(_: Any) -> Callable[[], float]:
     """Two clock reads and one packed store."""
-    target, pack, clock = mmap.mmap(-1, 4096), struct.Struct("<QQII").pack_into, time.perf_counter_ns
+    target, pack, clock = (
+        mmap.mmap(-1, 4096),
+        struct.Struct("<QQII").pack_into,
+        time.perf_counter_ns,
+    )
 
     def run() -> float:
         begin = clock()
@@ -33,7 +38,11 @@ def bare_mstx(torch: Any) -> Callable[[], float]:
     import torch_npu
 
     rivals.npu(torch, None)
-    start, end, clock = torch_npu._C._mstx._range_start_on_host, torch_npu._C._mstx._range_end, time.perf_counter_ns
+    start, end, clock = (
+        torch_npu._C._mstx._range_start_on_host,
+        torch_npu._C._mstx._range_end,
+        time.perf_counter_ns,
+    )
 
     def run() -> float:
         begin = clock()

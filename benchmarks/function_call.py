@@ -1,8 +1,9 @@
-"""What a range around one method call costs: nanoseconds over the bare call, contenders in turn in one process.
+"""What a range around one method call costs: nanoseconds over the bare call, contenders in turn in
+one process.
 
-The floor is two clock reads and a store each around the call, in a closure. wrapt: its FunctionWrapper, with the same three stores as
-ours. Minimum and median of all rounds. Run: make bench, or python benchmarks/function_call.py [ROUNDS]. Needs torch and wrapt.
-"""
+The floor is two clock reads and a store each around the call, in a closure. wrapt: its
+FunctionWrapper, with the same three stores as ours. Minimum and median of all rounds. Run: make
+bench, or python benchmarks/function_call.py [ROUNDS]. Needs torch and wrapt."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from typing import Any
 
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, REPO)
-CALLS = 500  # a slice of about a millisecond: short enough to fall between other programs' turns now and then
+# a slice of about a millisecond: short enough to fall between other programs' turns now and then
+CALLS = 500
 
 from autoinstr.emitters.recorder import Recorder, open_in  # noqa: E402
 from autoinstr.instrument.functions import closure, wrappers  # noqa: E402
@@ -56,7 +58,9 @@ def with_record_function(function: Any) -> Any:
 def step_output(requests: int) -> Any:
     """Shaped as vLLM's SchedulerOutput in a decode step."""
     ids = [f"cmpl-{number:032x}-0" for number in range(requests)]
-    cached = SimpleNamespace(req_ids=ids, num_computed_tokens=[100] * requests, is_context_phase=lambda request: False)
+    cached = SimpleNamespace(
+        req_ids=ids, num_computed_tokens=[100] * requests, is_context_phase=lambda request: False
+    )
     return type("Output", (), {})(), dict.fromkeys(ids, 1), cached
 
 
@@ -69,11 +73,30 @@ def main() -> None:
     on.active = True
 
     def target(ranges: FunctionRanges, *attributes: str) -> int:
-        return ranges.add(Target("call", "m", "Service.bare", "sync", (), "", "", attributes, True, "vllm", "vllm", ""))
+        return ranges.add(
+            Target(
+                "call",
+                "m",
+                "Service.bare",
+                "sync",
+                (),
+                "",
+                "",
+                attributes,
+                True,
+                "vllm",
+                "vllm",
+                "",
+            )
+        )
 
     bare = Service.bare
     output, tokens, cached = step_output(8)
-    output.num_scheduled_tokens, output.total_num_scheduled_tokens, output.scheduled_cached_reqs = tokens, 8, cached
+    output.num_scheduled_tokens, output.total_num_scheduled_tokens, output.scheduled_cached_reqs = (
+        tokens,
+        8,
+        cached,
+    )
     output.scheduled_new_reqs = []
     contenders = {
         "bare call": bare,
@@ -83,9 +106,14 @@ def main() -> None:
         "wrapt, recording": wrappers.TargetWrapper(bare, wrappers.KINDS["sync"](on, target(on))),
         "autoinstr, off": closure.direct_call(off, target(off), bare, False),
         "autoinstr, recording": closure.direct_call(on, target(on), bare, False),
-        "autoinstr, with phase, counts and 8 ids": closure.direct_call(on, target(on, "scheduled"), bare, True),
+        "autoinstr, with phase, counts and 8 ids": closure.direct_call(
+            on, target(on, "scheduled"), bare, True
+        ),
     }
-    classes = {name: type("Service", (Service,), {"call": function}) for name, function in contenders.items()}
+    classes = {
+        name: type("Service", (Service,), {"call": function})
+        for name, function in contenders.items()
+    }
     found: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, cls in classes.items():
@@ -102,7 +130,9 @@ def main() -> None:
     print(f"{'':42}{'min ns':>8}{'median':>8}{'extra':>8}{'x floor':>9}")
     for name, values in found.items():
         extra = min(values) - base
-        print(f"{name:42}{min(values):8.0f}{statistics.median(values):8.0f}{extra:8.0f}{extra / least:9.2f}")
+        print(
+            f"{name:42}{min(values):8.0f}{statistics.median(values):8.0f}{extra:8.0f}{extra / least:9.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""`make bench-growth`: what a recorded call costs, and what memory the agent takes, as modules, threads and processes grow in number.
+"""`make bench-growth`: what a recorded call costs, and what memory the agent takes, as modules,
+threads and processes grow in number.
 
-Each point is torch alone and the recorder, in fresh processes; threads and processes share the machine's cores, so their figure is
-processor time a call. Writes docs/images/growth.svg and prints the figures.
-"""
+Each point is torch alone and the recorder, in fresh processes; threads and processes share the
+machine's cores, so their figure is processor time a call. Writes docs/images/growth.svg and prints
+the figures."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ PICTURE = REPO / "docs" / "images" / "growth.svg"
 
 
 def program(modules: int, threads: int) -> None:
-    """A process: prints nanoseconds of processor time a call, of the first call of each module, and bytes of memory of its own."""
+    """A process: prints nanoseconds of processor time a call, of the first call of each module, and
+    bytes of memory of its own."""
     import torch
     from torch import nn
 
@@ -77,7 +79,9 @@ def program(modules: int, threads: int) -> None:
         for one in group:
             one.join()
         values.append((clock() - start) / runs / (modules + 1) / threads)
-    print(json.dumps({"ns": min(values), "first": first, "memory": taken, "all": _memory() - before}))
+    print(
+        json.dumps({"ns": min(values), "first": first, "memory": taken, "all": _memory() - before})
+    )
 
 
 def _memory() -> int:
@@ -87,14 +91,38 @@ def _memory() -> int:
 
 def point(on: bool, modules: int = 240, threads: int = 1, processes: int = 1) -> dict[str, Any]:
     """The mean of so many processes at once."""
-    environ = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith(("AUTOINSTR", "PYTHON"))}
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.lstrip("_").startswith(("AUTOINSTR", "PYTHON"))
+    }
     with tempfile.TemporaryDirectory(prefix="autoinstr-growth-") as out:
         if on:
-            environ.update(AUTOINSTR="1", AUTOINSTR_OUT=out, AUTOINSTR_MAX_MB="4096", AUTOINSTR_TARGETS="none", PYTHONPATH=GATE)
-        command = [str(REPO / ".venv/bin/python"), "-m", "benchmarks.growth", "--program", str(modules), str(threads)]
-        group = [subprocess.Popen(command, env=environ, cwd=REPO, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+            environ.update(
+                AUTOINSTR="1",
+                AUTOINSTR_OUT=out,
+                AUTOINSTR_MAX_MB="4096",
+                AUTOINSTR_TARGETS="none",
+                PYTHONPATH=GATE,
+            )
+        command = [
+            str(REPO / ".venv/bin/python"),
+            "-m",
+            "benchmarks.growth",
+            "--program",
+            str(modules),
+            str(threads),
+        ]
+        group = [
+            subprocess.Popen(command, env=environ, cwd=REPO, stdout=subprocess.PIPE, text=True)
+            for _ in range(processes)
+        ]
         answers = [json.loads(one.communicate()[0]) for one in group]
-        disk = sum(file.stat().st_size for file in Path(out).iterdir()) if on and Path(out).is_dir() else 0
+        disk = (
+            sum(file.stat().st_size for file in Path(out).iterdir())
+            if on and Path(out).is_dir()
+            else 0
+        )
     mean = {key: sum(answer[key] for answer in answers) / processes for key in answers[0]}
     return {**mean, "disk": disk / processes}
 
@@ -108,7 +136,9 @@ def series(what: str, numbers: tuple[int, ...], repeats: int) -> dict[str, list[
             for name in found:
                 tries[name].append(point(name == "recorded", **{what: number}))
         for name in found:
-            found[name].append({key: min(one[key] for one in tries[name]) for key in tries[name][0]})
+            found[name].append(
+                {key: min(one[key] for one in tries[name]) for key in tries[name][0]}
+            )
         alone, ours = found["torch alone"][-1], found["recorded"][-1]
         print(
             f"{number:7,} {what:10}{alone['ns']:9.0f} ns alone{ours['ns']:9.0f} recorded{ours['ns'] - alone['ns']:+8.0f}"
@@ -120,7 +150,9 @@ def series(what: str, numbers: tuple[int, ...], repeats: int) -> dict[str, list[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="make bench-growth", description=(__doc__ or "").split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="make bench-growth", description=(__doc__ or "").split("\n\n")[0]
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--svg", type=Path, default=PICTURE)
     parser.add_argument("--json", type=Path)
@@ -130,27 +162,51 @@ def main() -> None:
         program(*arguments.program)
         return
     found = {what: series(what, numbers, arguments.repeats) for what, numbers in GROWING.items()}
-    panels = [chart.Panel(what, "ns of processor time a call", GROWING[what], _of(found[what], lambda one: one["ns"])) for what in GROWING]
-    panels += [chart.Panel(what, unit, GROWING[what], {"the agent's": figure(what, found[what])}) for what, unit, figure in MEMORY]
-    arguments.svg.write_text(chart.lines("Cost and memory as numbers grow", panels), encoding="utf-8")
+    panels = [
+        chart.Panel(
+            what,
+            "ns of processor time a call",
+            GROWING[what],
+            _of(found[what], lambda one: one["ns"]),
+        )
+        for what in GROWING
+    ]
+    panels += [
+        chart.Panel(what, unit, GROWING[what], {"the agent's": figure(what, found[what])})
+        for what, unit, figure in MEMORY
+    ]
+    arguments.svg.write_text(
+        chart.lines("Cost and memory as numbers grow", panels), encoding="utf-8"
+    )
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def _of(found: dict[str, list[dict[str, Any]]], value: Callable[[dict[str, Any]], float]) -> dict[str, list[float]]:
-    return {name: [value(one) for one in points] for name, points in reversed(found.items())}  # ours first, in its colour
+def _of(
+    found: dict[str, list[dict[str, Any]]], value: Callable[[dict[str, Any]], float]
+) -> dict[str, list[float]]:
+    return {
+        name: [value(one) for one in points] for name, points in reversed(found.items())
+    }  # ours first, in its colour
 
 
 def _each(what: str, found: dict[str, list[dict[str, Any]]], key: str) -> list[float]:
     pairs = zip(found["torch alone"], found["recorded"])
-    return [(ours[key] - alone[key]) / number / 1e3 for (alone, ours), number in zip(pairs, GROWING[what])]
+    return [
+        (ours[key] - alone[key]) / number / 1e3
+        for (alone, ours), number in zip(pairs, GROWING[what])
+    ]
 
 
 GROWING = {"modules": MODULES, "threads": THREADS, "processes": PROCESSES}
 MEMORY: tuple[tuple[str, str, Any], ...] = (
     ("modules", "memory, kB a module", lambda what, found: _each(what, found, "memory")),
     ("threads", "memory, kB a thread", lambda what, found: _each(what, found, "all")),
-    ("processes", "memory, kB a process", lambda what, found: [(b["all"] - a["all"]) / 1e3 for a, b in zip(*found.values())]),
+    (
+        "processes",
+        "memory, kB a process",
+        lambda what, found: [(b["all"] - a["all"]) / 1e3 for a, b in zip(*found.values())],
+    ),
 )
 
 if __name__ == "__main__":

@@ -16,13 +16,17 @@ from benchmarks import contenders as c
 from benchmarks.figures import Figure, Turn
 
 # Not PYTHONPATH: with the checkout on it, its sitecustomize would be everybody's.
-_PROGRAM = f"import sys; sys.path.insert(0, {str(c.REPO)!r}); from benchmarks import worker; worker.main()"
+_PROGRAM = (
+    f"import sys; sys.path.insert(0, {str(c.REPO)!r}); from benchmarks import worker; worker.main()"
+)
 
 
 class Process:
     """One contender at one work."""
 
-    def __init__(self, contender: c.Contender, work: str, folder: Path, more: dict[str, str]) -> None:
+    def __init__(
+        self, contender: c.Contender, work: str, folder: Path, more: dict[str, str]
+    ) -> None:
         self.contender = contender
         self.out = folder / "out"
         self.cannot = ""
@@ -66,7 +70,9 @@ class Process:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            last = self._log.read_text(errors="replace").strip().splitlines()[-1:] or [f"it ended with status {self._process.wait()}"]
+            last = self._log.read_text(errors="replace").strip().splitlines()[-1:] or [
+                f"it ended with status {self._process.wait()}"
+            ]
             return {"cannot": last[0]}
         answer: dict[str, Any] = json.loads(line)
         return answer
@@ -79,7 +85,9 @@ class Process:
             rest = self._process.communicate()[0].strip()
         except BrokenPipeError:
             return 0
-        return int(json.loads(rest.splitlines()[-1]).get("made", 0)) if rest and not self.cannot else 0
+        return (
+            int(json.loads(rest.splitlines()[-1]).get("made", 0)) if rest and not self.cannot else 0
+        )
 
     def recorded(self) -> tuple[int, int]:
         """Module ranges that the reader finds, and bytes of the files."""
@@ -89,7 +97,9 @@ class Process:
             return 0, 0
         ranges = size = 0
         for recording in open_run(str(self.out)).recordings:
-            modules = {number for number, name in recording.names.items() if name.domain == "Module"}
+            modules = {
+                number for number, name in recording.names.items() if name.domain == "Module"
+            }
             for _, words in recording.blocks():
                 ranges += sum(name in modules for name in words[::3])
             size += os.path.getsize(recording.file)
@@ -97,7 +107,9 @@ class Process:
 
 
 @contextmanager
-def generation(rows: list[c.Contender], work: str, more: dict[str, str], at_once: int) -> Iterator[list[Process]]:
+def generation(
+    rows: list[c.Contender], work: str, more: dict[str, str], at_once: int
+) -> Iterator[list[Process]]:
     """A fresh process for each contender, all ready; `at_once` start at a time."""
     with tempfile.TemporaryDirectory(prefix="autoinstr-bench-") as scratch, ExitStack() as stack:
         processes: list[Process] = []
@@ -111,7 +123,14 @@ def generation(rows: list[c.Contender], work: str, more: dict[str, str], at_once
         yield processes
 
 
-def measure(rows: list[c.Contender], work: str, rounds: int, generations: int, more: dict[str, str], at_once: int = 2) -> dict[str, Figure]:
+def measure(
+    rows: list[c.Contender],
+    work: str,
+    rounds: int,
+    generations: int,
+    more: dict[str, str],
+    at_once: int = 2,
+) -> dict[str, Figure]:
     """By name, what `generations` of fresh processes gave in `rounds` interleaved turns each."""
     figures = {contender.name: Figure() for contender in rows}
     for number in range(generations):
@@ -122,18 +141,24 @@ def measure(rows: list[c.Contender], work: str, rounds: int, generations: int, m
             able = [process for process in processes if not process.cannot]
             turns: dict[str, list[Turn]] = {process.contender.name: [] for process in able}
             for turn in range(rounds):
-                _say(f"{work}: processes {number + 1} of {generations}, round {turn + 1} of {rounds}")
+                _say(
+                    f"{work}: processes {number + 1} of {generations}, round {turn + 1} of {rounds}"
+                )
                 for process in able if turn % 2 else able[::-1]:
                     answer = process.ask()
                     if "cannot" in answer:
-                        process.cannot = figures[process.contender.name].cannot = f"{work}: {answer['cannot']}"
+                        process.cannot = figures[process.contender.name].cannot = (
+                            f"{work}: {answer['cannot']}"
+                        )
                         continue
                     turns[process.contender.name].append(Turn(answer["min"], answer["median"]))
                 able = [process for process in able if not process.cannot]
             for process in able:
                 made, (found, _) = process.end(), process.recorded()
                 if process.contender.recorded and found != made:
-                    raise SystemExit(f"{process.contender.name}, {work}: the reader found {found} ranges, {made} calls were made")
+                    raise SystemExit(
+                        f"{process.contender.name}, {work}: the reader found {found} ranges, {made} calls were made"
+                    )
                 figure = figures[process.contender.name]
                 figure.add(turns[process.contender.name], process.calls)
                 figure.ranges += found
@@ -154,7 +179,11 @@ def weigh(rows: list[c.Contender], calls: int, more: dict[str, str]) -> dict[str
             process.end()
             ranges, size = process.recorded()
             disk = size / ranges if ranges else answer["disk"] / answer["calls"]
-            found[contender.name] = {"anon": answer["anon"] / answer["calls"], "file": answer["file"] / answer["calls"], "disk": disk}
+            found[contender.name] = {
+                "anon": answer["anon"] / answer["calls"],
+                "file": answer["file"] / answer["calls"],
+                "disk": disk,
+            }
     _say("")
     return found
 

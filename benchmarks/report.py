@@ -1,10 +1,12 @@
-"""How long each report takes per million ranges, and how much memory: `python benchmarks/report.py [million ranges] [processes]`.
+"""How long each report takes per million ranges, and how much memory: `python benchmarks/report.py
+[million ranges] [processes]`.
 
-Makes recordings of a model of 24 layers (10 modules each), then runs every format that there is in a process of its own, and `diff` of the
-run with itself, and prints CPU seconds, wall seconds, the peak of the resident set, how much of it is not Python and modules as they were
-before, how much of it was mapped files at the end, and the size of what was written. The reader's own share is the line "read". Then the
-same for what serving leaves: as many ranges (a million at most) in steps of 50, each with its phase, request ids and parts in two
-processes, and a request for every four steps.
+Makes recordings of a model of 24 layers (10 modules each), then runs every format that there is in
+a process of its own, and `diff` of the run with itself, and prints CPU seconds, wall seconds, the
+peak of the resident set, how much of it is not Python and modules as they were before, how much of
+it was mapped files at the end, and the size of what was written. The reader's own share is the line
+"read". Then the same for what serving leaves: as many ranges (a million at most) in steps of 50,
+each with its phase, request ids and parts in two processes, and a request for every four steps.
 
 `10 8` is ten million ranges over eight processes, `10 1000` a thousand ranks of ten thousand.
 """
@@ -34,7 +36,8 @@ Call = tuple[int, str, str, int, int]  # thread, path, class, start, end
 
 
 def steps_of(count: int) -> Iterator[Call]:
-    """Calls of so many forward passes. Times are uneven, or the sizes of what is compressed would be too good to be true."""
+    """Calls of so many forward passes. Times are uneven, or the sizes of what is compressed would
+    be too good to be true."""
     uneven = random.Random(1)
     now = 1_000_000
     for _ in range(count):
@@ -49,7 +52,18 @@ def steps_of(count: int) -> Iterator[Call]:
                     now += uneven.randrange(4_000, 80_000)
                 inner.append((0, f"model.layers.{layer}.{name}", name.title(), begin, now))
             for at, (thread, path, cls, begin, end) in enumerate(inner):
-                inner[at] = (thread, path, cls, begin, max([end, *(other[4] + 300 for other in inner if other[1].startswith(f"{path}."))]))
+                inner[at] = (
+                    thread,
+                    path,
+                    cls,
+                    begin,
+                    max(
+                        [
+                            end,
+                            *(other[4] + 300 for other in inner if other[1].startswith(f"{path}.")),
+                        ]
+                    ),
+                )
             now += 3_000
             calls.append((0, f"model.layers.{layer}", "DecoderLayer", start, now))
             calls.extend(inner)
@@ -66,12 +80,15 @@ def make(directory: str, ranges: int, processes: int) -> int:
     steps = ranges // per_step // processes
     for process in range(processes):
         header = {"roles": ["Worker"], "rank": process, "world_size": processes}
-        make_recording(directory, steps_of(steps), pid=1000 + process, header=header, max_bytes=1 << 32)
+        make_recording(
+            directory, steps_of(steps), pid=1000 + process, header=header, max_bytes=1 << 32
+        )
     return steps * per_step * processes
 
 
 def make_served(directory: str, ranges: int) -> tuple[int, int, int]:
-    """Write the recordings of an engine and its worker; return how many ranges, steps and requests they hold."""
+    """Write the recordings of an engine and its worker; return how many ranges, steps and requests
+    they hold."""
     from tests.support.annotated import Entry, mark, write
 
     uneven = random.Random(1)
@@ -84,7 +101,12 @@ def make_served(directory: str, ranges: int) -> tuple[int, int, int]:
         first = max(0, at // 4 - 31)
         ids = [f"chatcmpl-{one:032x}" for one in range(first, at // 4 + 1)]
         new = at % 4 == 0
-        facts = {"phase": "mixed" if new else "decode", "tokens": 300, "prefills": int(new), "decodes": len(ids) - new}
+        facts = {
+            "phase": "mixed" if new else "decode",
+            "tokens": 300,
+            "prefills": int(new),
+            "decodes": len(ids) - new,
+        }
         facts.update(step=f"{ids[0]}@{100 + at - 4 * first}", requests=ids)
         begun = now = now + uneven.randrange(20_000, 90_000)
         if new:
@@ -92,12 +114,31 @@ def make_served(directory: str, ranges: int) -> tuple[int, int, int]:
             engine.append(mark(now - 5_000, "request.queued", request=ids[-1], prompt_tokens=200))
             engine.append(mark(now + 40_000, "request.scheduled", request=ids[-1], cached_tokens=0))
         now += 90_000
-        engine.append(Entry(begun, now, "sched.schedule", {**facts, "running": len(ids), "waiting": 0, "kv_usage": 0.25}))
+        engine.append(
+            Entry(
+                begun,
+                now,
+                "sched.schedule",
+                {**facts, "running": len(ids), "waiting": 0, "kv_usage": 0.25},
+            )
+        )
         start = now + 20_000
         inner = now = start + 30_000
         for layer in range(42):
             begin, now = now + uneven.randrange(500, 3_000), now + uneven.randrange(10_000, 80_000)
-            worker.append(Entry(begin, now, "", None, 0, "Module", "range", f"model.layers.{layer}", "DecoderLayer"))
+            worker.append(
+                Entry(
+                    begin,
+                    now,
+                    "",
+                    None,
+                    0,
+                    "Module",
+                    "range",
+                    f"model.layers.{layer}",
+                    "DecoderLayer",
+                )
+            )
         worker.append(Entry(inner, now + 1_000, "", None, 0, "Module", "range", "", "Model"))
         worker.append(Entry(inner - 9_000, now + 9_000, "runner.execute_model", facts))
         worker.append(Entry(start, now + 20_000, "worker.execute_model", facts))
@@ -110,15 +151,29 @@ def make_served(directory: str, ranges: int) -> tuple[int, int, int]:
             engine.append(mark(now, "request.first_token", request=ids[-1]))
             front.append(mark(now + 9_000, "request.first_output", request=ids[-1]))
             if len(ids) == 32:
-                engine.append(mark(now, "request.finished", request=ids[0], reason="stop", output_tokens=128, preemptions=0))
+                engine.append(
+                    mark(
+                        now,
+                        "request.finished",
+                        request=ids[0],
+                        reason="stop",
+                        output_tokens=128,
+                        preemptions=0,
+                    )
+                )
                 front.append(mark(now + 9_000, "request.completed", request=ids[0], reason="stop"))
-    for pid, role, entries in ((1, "APIServer", front), (2, "EngineCore", engine), (3, "Worker", worker)):
+    for pid, role, entries in (
+        (1, "APIServer", front),
+        (2, "EngineCore", engine),
+        (3, "Worker", worker),
+    ):
         write(directory, entries, pid=pid, header={"roles": [role]}, max_bytes=1 << 32)
     return sum(entry.kind == "range" for entry in (*engine, *worker)), steps, (steps + 3) // 4
 
 
 def memory_kib(what: str) -> int:
-    """VmHWM (the largest resident set so far; not ru_maxrss: a child process inherits its parent's) or RssFile (mapped files, now)."""
+    """VmHWM (the largest resident set so far; not ru_maxrss: a child process inherits its parent's)
+    or RssFile (mapped files, now)."""
     with open("/proc/self/status", encoding="ascii") as stream:
         return next(int(line.split()[1]) for line in stream if line.startswith(f"{what}:"))
 
@@ -143,22 +198,40 @@ def measure(directory: str, what: str) -> None:
                     pass
         elif what == "diff":
             found = compare_runs(run, find(directory), lambda count: None)
-            stream.writelines(f"{line}\n".encode() for line in diff_table.report(found, diff_table.Look(), ""))
+            stream.writelines(
+                f"{line}\n".encode() for line in diff_table.report(found, diff_table.Look(), "")
+            )
         elif what == "ascend-db":  # a folder of its own for each process
             export(run, (), f"{path}.folders", "class", lambda count: None)
         else:
             kind, table = ("csv", what) if what in LISTINGS else (what, "modules")
-            FORMATS[kind].write(run, stream, Look(table=table, limit=0 if kind == "csv" else 30, screen=46), lambda count: None)
+            FORMATS[kind].write(
+                run,
+                stream,
+                Look(table=table, limit=0 if kind == "csv" else 30, screen=46),
+                lambda count: None,
+            )
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     peak = memory_kib("VmHWM")
-    print(cpu, wall, peak / 1024, (peak - before) / 1024, memory_kib("RssFile") / 1024, size_of(path) + size_of(f"{path}.folders"))
+    print(
+        cpu,
+        wall,
+        peak / 1024,
+        (peak - before) / 1024,
+        memory_kib("RssFile") / 1024,
+        size_of(path) + size_of(f"{path}.folders"),
+    )
 
 
 def size_of(path: str) -> int:
     """Bytes of a file, or of all that are in a folder; 0 where there is neither."""
     if os.path.isfile(path):
         return os.path.getsize(path)
-    return sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(path) for name in names)
+    return sum(
+        os.path.getsize(os.path.join(folder, name))
+        for folder, _, names in os.walk(path)
+        for name in names
+    )
 
 
 def main() -> None:
@@ -178,10 +251,16 @@ def main() -> None:
 
 
 def table_of(directory: str, ranges: int, formats: tuple[str, ...]) -> None:
-    """Measure each format in a process of its own. What is written is deleted again: it may be gigabytes."""
+    """Measure each format in a process of its own. What is written is deleted again: it may be
+    gigabytes."""
     print(f"{'':10}  CPU s/M  wall s/M  peak MB  grown MB  mapped MB  bytes/range  gzipped")
     for what in formats:
-        done = subprocess.run([sys.executable, __file__, "--one", directory, what], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, __file__, "--one", directory, what],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         cpu, wall, peak, grown, mapped, size = map(float, done.stdout.split())
         path = os.path.join(directory, f"out.{what}")
         packed = compressed_size(path) / ranges
@@ -189,7 +268,10 @@ def table_of(directory: str, ranges: int, formats: tuple[str, ...]) -> None:
         shutil.rmtree(f"{path}.folders", ignore_errors=True)
         per = 1e6 / ranges
         memory = f"{peak:7.0f}  {grown:8.0f}  {mapped:9.0f}"
-        print(f"{what:10}  {cpu * per:7.2f}  {wall * per:8.2f}  {memory}  {size / ranges:11.2f}  {packed:7.2f}", flush=True)
+        print(
+            f"{what:10}  {cpu * per:7.2f}  {wall * per:8.2f}  {memory}  {size / ranges:11.2f}  {packed:7.2f}",
+            flush=True,
+        )
 
 
 def compressed_size(path: str) -> int:

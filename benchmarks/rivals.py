@@ -1,4 +1,5 @@
-"""Puts each contender in place as its users do, in its own process. Native calls that would need a GPU, CANN or nvtx are no-op builtins."""
+"""Puts each contender in place as its users do, in its own process. Native calls that would need a
+GPU, CANN or nvtx are no-op builtins."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from typing import Any, NamedTuple
 
 
 class Rival(NamedTuple):
-    """Called before and after each turn, outside of what is timed: what collects in memory is emptied there."""
+    """Called before and after each turn, outside of what is timed: what collects in memory is
+    emptied there."""
 
     before: Callable[[], object] = lambda: None
     after: Callable[[], object] = lambda: None
@@ -19,7 +21,8 @@ class Rival(NamedTuple):
 
 
 def custom_call(torch: Any, root: Any) -> Rival:
-    """The function that the vLLM-Ascend profiling guide tells its readers to paste, its two native calls replaced by getattr and max."""
+    """The function that the vLLM-Ascend profiling guide tells its readers to paste, its two native
+    calls replaced by getattr and max."""
     original, start, end = torch.nn.Module.__call__, getattr, max
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -72,10 +75,16 @@ def profiled(torch: Any, root: Any, **options: Any) -> Rival:
     running: list[Any] = []
 
     def before() -> None:
-        running[:] = [torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], **options)]
+        running[:] = [
+            torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], **options)
+        ]
         running[0].__enter__()
 
-    return Rival(before, lambda: running[0].__exit__(None, None, None), lambda path: running[0].export_chrome_trace(path))
+    return Rival(
+        before,
+        lambda: running[0].__exit__(None, None, None),
+        lambda path: running[0].export_chrome_trace(path),
+    )
 
 
 def record_function_profiled(torch: Any, root: Any) -> Rival:
@@ -88,7 +97,8 @@ def with_stack(torch: Any, root: Any) -> Rival:
 
 
 def service_profiler(torch: Any, root: Any) -> Rival:
-    """The wrapper that msServiceProfiler puts around each function of its table; its table has no module calls, here it has."""
+    """The wrapper that msServiceProfiler puts around each function of its table; its table has no
+    module calls, here it has."""
     native = ModuleType("ms_service_profiler")  # comes with CANN
     native.__dict__.update(Profiler=None, Level=None)
     mstx = ModuleType("ms_service_profiler.mstx")
@@ -136,14 +146,18 @@ def cprofile(torch: Any, root: Any) -> Rival:
 
 
 def npu(torch: Any, root: Any) -> Rival:
-    """A device has been used, without which mstx with streams has none; and torch_npu's profiler collects mstx from here to the end of the
-    process where BENCH_PROFILED says so."""
+    """A device has been used, without which mstx with streams has none; and torch_npu's profiler
+    collects mstx from here to the end of the process where BENCH_PROFILED says so."""
     torch.ones(1).npu()
     if "BENCH_PROFILED" in os.environ:
         from torch_npu import profiler as p
 
-        config = p._ExperimentalConfig(mstx=True, export_type=["db"], profiler_level=p.ProfilerLevel.Level_none)
-        p.profile(activities=[p.ProfilerActivity.CPU, p.ProfilerActivity.NPU], experimental_config=config).start()
+        config = p._ExperimentalConfig(
+            mstx=True, export_type=["db"], profiler_level=p.ProfilerLevel.Level_none
+        )
+        p.profile(
+            activities=[p.ProfilerActivity.CPU, p.ProfilerActivity.NPU], experimental_config=config
+        ).start()
     return Rival()
 
 
@@ -165,8 +179,9 @@ def mstx_custom_call(torch: Any, root: Any) -> Rival:
 
 
 def mstx_plugin(torch: Any, root: Any) -> Rival:
-    """What a module call does under mstx_torch_plugin (Ascend's mstt repository, profiler/example/mstx_torch_plugin; not on PyPI), written
-    anew: one range around the outermost call, found by state that all calls look at."""
+    """What a module call does under mstx_torch_plugin (Ascend's mstt repository,
+    profiler/example/mstx_torch_plugin; not on PyPI), written anew: one range around the outermost
+    call, found by state that all calls look at."""
     import torch_npu
 
     original, mstx = torch.nn.Module.__call__, torch_npu.npu.mstx
@@ -176,7 +191,9 @@ def mstx_plugin(torch: Any, root: Any) -> Rival:
         if not torch.npu.is_initialized():
             return original(self, *args, **kwargs)
         if state["outermost"]:
-            if not any(self in below for below in state["below"].values()) and not isinstance(self, torch.nn.modules.loss._Loss):
+            if not any(self in below for below in state["below"].values()) and not isinstance(
+                self, torch.nn.modules.loss._Loss
+            ):
                 state["range"] = mstx.range_start("forward", torch.npu.current_stream())
                 state["below"][self] = [module for module in self.modules() if module is not self]
             state["outermost"], self.tx_visited = False, True

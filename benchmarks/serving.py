@@ -1,9 +1,11 @@
-"""What the agent costs a server: throughput by vLLM's own client (`vllm bench serve`) of a tiny model that is served in three ways.
+"""What the agent costs a server: throughput by vLLM's own client (`vllm bench serve`) of a tiny
+model that is served in three ways.
 
-native; attached and off (`when=manual`, never switched on); recording modules and default targets. All three servers are up, and the two
-that are not being asked are stopped (SIGSTOP), because an idle worker of vLLM spins. Rounds alternate, and the figure is the ratio to
-native within a round: the machine's noise is common to both. Usage: python benchmarks/serving.py [ROUNDS] [PROMPTS]. Needs vllm.
-"""
+native; attached and off (`when=manual`, never switched on); recording modules and default targets.
+All three servers are up, and the two that are not being asked are stopped (SIGSTOP), because an
+idle worker of vLLM spins. Rounds alternate, and the figure is the ratio to native within a round:
+the machine's noise is common to both. Usage: python benchmarks/serving.py [ROUNDS] [PROMPTS]. Needs
+vllm."""
 
 from __future__ import annotations
 
@@ -27,11 +29,26 @@ from typing import Any
 
 REPO = Path(__file__).resolve().parents[1]
 LIMIT_S = 600
-WAYS: dict[str, list[str] | None] = {"native": None, "attached, off": ["--when", "manual"], "recording": []}
-SERVER = ["--max-model-len=256", "--max-num-seqs=16", "--enforce-eager", "--seed=0", f"--kv-cache-memory-bytes={64 << 20}"]
+WAYS: dict[str, list[str] | None] = {
+    "native": None,
+    "attached, off": ["--when", "manual"],
+    "recording": [],
+}
+SERVER = [
+    "--max-model-len=256",
+    "--max-num-seqs=16",
+    "--enforce-eager",
+    "--seed=0",
+    f"--kv-cache-memory-bytes={64 << 20}",
+]
 CLIENT = ["--backend=openai", "--host=127.0.0.1", "--max-concurrency=8", "--ignore-eos"]
 CLIENT += ["--dataset-name=random", "--random-input-len=32", "--random-output-len=64"]
-ENVIRON = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
+ENVIRON = {
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 class Server:
@@ -47,21 +64,43 @@ class Server:
         command += ["--host=127.0.0.1", f"--port={self.port}", *SERVER]
         if flags is not None:
             out = folder / name.replace(" ", "-")
-            command = [sys.executable, "-m", "autoinstr", "run", "--out", str(out), "--max-mb", "2048", *flags, "--", *command]
+            command = [
+                sys.executable,
+                "-m",
+                "autoinstr",
+                "run",
+                "--out",
+                str(out),
+                "--max-mb",
+                "2048",
+                *flags,
+                "--",
+                *command,
+            ]
         environ = {**os.environ, **ENVIRON, "VLLM_CACHE_ROOT": str(folder / "cache")}
-        environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH")]))
+        environ["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [str(REPO), os.environ.get("PYTHONPATH")])
+        )
         self.log = folder / f"{self.port}.log"
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(command, env=environ, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, env=environ, stdout=log, stderr=log, start_new_session=True
+            )
 
     def wait(self) -> None:
         """Until it answers. SystemExit with the end of its log if it does not."""
         deadline = time.monotonic() + LIMIT_S
         while time.monotonic() < deadline and self.process.poll() is None:
-            with contextlib.suppress(OSError, urllib.error.URLError), urllib.request.urlopen(self.health, timeout=5):
+            with (
+                contextlib.suppress(OSError, urllib.error.URLError),
+                urllib.request.urlopen(self.health, timeout=5),
+            ):
                 return
             time.sleep(0.5)
-        sys.exit(f"{self.name}: the server did not come up\n" + self.log.read_text(errors="replace")[-4000:])
+        sys.exit(
+            f"{self.name}: the server did not come up\n"
+            + self.log.read_text(errors="replace")[-4000:]
+        )
 
     def signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -74,11 +113,18 @@ def tokens_per_second(server: Server, model: str, prompts: int, seed: int) -> fl
 
     parser = argparse.ArgumentParser()
     serve.add_cli_args(parser)
-    more = [f"--port={server.port}", f"--model={model}", f"--num-prompts={prompts}", f"--seed={seed}"]
+    more = [
+        f"--port={server.port}",
+        f"--model={model}",
+        f"--num-prompts={prompts}",
+        f"--seed={seed}",
+    ]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         result: dict[str, Any] = asyncio.run(serve.main_async(parser.parse_args([*CLIENT, *more])))
     if result["completed"] != prompts or result["total_output_tokens"] != prompts * 64:
-        sys.exit(f"{server.name}: {result['completed']} of {prompts} requests, {result['total_output_tokens']} tokens")
+        sys.exit(
+            f"{server.name}: {result['completed']} of {prompts} requests, {result['total_output_tokens']} tokens"
+        )
     return float(result["output_throughput"])
 
 
@@ -90,7 +136,11 @@ def main() -> None:
     os.environ.update({**ENVIRON, "VLLM_LOGGING_LEVEL": "ERROR"})
     with tempfile.TemporaryDirectory() as scratch:
         folder, model = Path(scratch), str(Path(scratch, "model"))
-        subprocess.run([sys.executable, str(REPO / "examples" / "tiny_model.py"), model], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, str(REPO / "examples" / "tiny_model.py"), model],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         servers: list[Server] = []
         try:
             for name, flags in WAYS.items():
@@ -115,10 +165,20 @@ def measure(servers: list[Server], model: str, rounds: int, prompts: int) -> Non
             time.sleep(1)
             found[server.name].append(tokens_per_second(server, model, prompts, number))
             server.signal(signal.SIGSTOP)
-        print("  ".join(f"{name} {values[-1]:.0f}" for name, values in found.items()), "output tokens/s", flush=True)
-    print(f"\n{rounds} rounds of {prompts} requests, 32 tokens in and 64 out, 8 at a time; four layers, eager, {os.cpu_count()} cores")
-    print(f"{'':16}{'tokens/s':>10}{'ratio to native: all rounds':>29}{'median':>9}{'lowest':>9}{'highest':>9}")
-    whole = {name: statistics.harmonic_mean(values) for name, values in found.items()}  # all tokens by all seconds
+        print(
+            "  ".join(f"{name} {values[-1]:.0f}" for name, values in found.items()),
+            "output tokens/s",
+            flush=True,
+        )
+    print(
+        f"\n{rounds} rounds of {prompts} requests, 32 tokens in and 64 out, 8 at a time; four layers, eager, {os.cpu_count()} cores"
+    )
+    print(
+        f"{'':16}{'tokens/s':>10}{'ratio to native: all rounds':>29}{'median':>9}{'lowest':>9}{'highest':>9}"
+    )
+    whole = {
+        name: statistics.harmonic_mean(values) for name, values in found.items()
+    }  # all tokens by all seconds
     for name, values in found.items():
         ratios = [one / native for one, native in zip(values, found["native"])]
         spread = f"{statistics.median(ratios):9.3f}{min(ratios):9.3f}{max(ratios):9.3f}"

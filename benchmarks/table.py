@@ -39,7 +39,11 @@ NAME, WIDTH = 54, 9
 
 def lines(result: dict[str, Any]) -> list[str]:
     """The table as text; `result` is what `make bench` saves as JSON."""
-    shown = [column for column in COLUMNS if any(_value(result, name, column) is not None for name in _names(result))]
+    shown = [
+        column
+        for column in COLUMNS
+        if any(_value(result, name, column) is not None for name in _names(result))
+    ]
     top, works = " " * NAME, [column[1] for column in shown]
     for work in dict.fromkeys(works):
         top += f"{TITLES[work]:>{WIDTH * works.count(work)}}"
@@ -48,7 +52,10 @@ def lines(result: dict[str, Any]) -> list[str]:
         cells = [_cell(_value(result, name, column), column[3]) for column in shown]
         if any(cells):
             out.append(f"{name:{NAME}}" + "".join(f"{cell:>{WIDTH}}" for cell in cells))
-    bare = [f"{program} {figures['nothing'][0]:.0f} ms" for program, figures in result["startup"].items()]
+    bare = [
+        f"{program} {figures['nothing'][0]:.0f} ms"
+        for program, figures in result["startup"].items()
+    ]
     out += [
         "",
         *(["start-up alone: " + ", ".join(bare)] if bare else []),
@@ -59,7 +66,9 @@ def lines(result: dict[str, Any]) -> list[str]:
 
 def _names(result: dict[str, Any]) -> list[str]:
     rows: list[Contender] = [one for group in GROUPS.values() for one in group]
-    startup = [name for figures in result["startup"].values() for name in figures if name != "nothing"]
+    startup = [
+        name for figures in result["startup"].values() for name in figures if name != "nothing"
+    ]
     return list(dict.fromkeys([one.name for one in rows] + startup))
 
 

@@ -1,9 +1,10 @@
-"""What `autoinstr.range` and `autoinstr.mark` cost, off and on, beside torch's record_function and context managers that do nothing.
+"""What `autoinstr.range` and `autoinstr.mark` cost, off and on, beside torch's record_function and
+context managers that do nothing.
 
-Every contender in a fresh process of its own, rounds interleaved; nanoseconds a use, the loop around it taken off. Off: imported and no
-session, or a session that is not switched on. What is recorded is read back and counted.
-Run: make bench, or python benchmarks/user_range.py [--rounds N] [--json FILE]
-"""
+Every contender in a fresh process of its own, rounds interleaved; nanoseconds a use, the loop
+around it taken off. Off: imported and no session, or a session that is not switched on. What is
+recorded is read back and counted. Run: make bench, or python benchmarks/user_range.py [--rounds N]
+[--json FILE]"""
 
 from __future__ import annotations
 
@@ -18,17 +19,34 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-USES = 2_000  # a slice of a millisecond or less: short enough to fall between other programs' turns now and then
+# a slice of a millisecond or less: short enough to fall between other programs' turns now and then
+USES = 2_000
 
 RANGE, MARK = "with autoinstr.range('part'): pass", "autoinstr.mark('here')"
 FUNCTION = "function = lambda: None"
 DECORATED = "import autoinstr; function = autoinstr.range('part')(lambda: None)"
 # name -> (set-up, what is done, AUTOINSTR_… of its process: None is no agent at all)
 CONTENDERS: dict[str, tuple[str, str, dict[str, str] | None]] = {
-    "threading.Lock, `with`": ("import threading; lock = threading.Lock()", "with lock: pass", None),
-    "contextlib.nullcontext, made before": ("import contextlib; nothing = contextlib.nullcontext()", "with nothing: pass", None),
-    "contextlib.nullcontext, made each time": ("from contextlib import nullcontext", "with nullcontext(): pass", None),
-    "record_function, no profiler": ("from torch.profiler import record_function", "with record_function('part'): pass", None),
+    "threading.Lock, `with`": (
+        "import threading; lock = threading.Lock()",
+        "with lock: pass",
+        None,
+    ),
+    "contextlib.nullcontext, made before": (
+        "import contextlib; nothing = contextlib.nullcontext()",
+        "with nothing: pass",
+        None,
+    ),
+    "contextlib.nullcontext, made each time": (
+        "from contextlib import nullcontext",
+        "with nullcontext(): pass",
+        None,
+    ),
+    "record_function, no profiler": (
+        "from torch.profiler import record_function",
+        "with record_function('part'): pass",
+        None,
+    ),
     "a function alone": (FUNCTION, "function()", None),
     "autoinstr.range, no session": ("import autoinstr", RANGE, None),
     "autoinstr.mark, no session": ("import autoinstr", MARK, None),
@@ -41,12 +59,17 @@ CONTENDERS: dict[str, tuple[str, str, dict[str, str] | None]] = {
         {"WHEN": "always"},
     ),
     "autoinstr.mark, recorded": ("import torch, autoinstr", MARK, {"WHEN": "always"}),
-    "decorated function, recorded": ("import torch; " + DECORATED, "function()", {"WHEN": "always"}),
+    "decorated function, recorded": (
+        "import torch; " + DECORATED,
+        "function()",
+        {"WHEN": "always"},
+    ),
 }
 
 
 def contender(name: str) -> None:
-    """A contender's process: answers each line on stdin with nanoseconds per use, and says at the end how many uses there were."""
+    """A contender's process: answers each line on stdin with nanoseconds per use, and says at the
+    end how many uses there were."""
     setup, work, _ = CONTENDERS[name]
     space: dict[str, object] = {"clock": time.perf_counter_ns}
     exec(setup, space)
@@ -69,7 +92,11 @@ def contender(name: str) -> None:
 def start(name: str, out: str) -> subprocess.Popen[str]:
     """The process of a contender."""
     options = CONTENDERS[name][2]
-    environ = {key: value for key, value in os.environ.items() if not key.lstrip("_").startswith("AUTOINSTR")}
+    environ = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.lstrip("_").startswith("AUTOINSTR")
+    }
     path = [str(REPOSITORY)]
     if options is not None:
         path.insert(0, str(REPOSITORY / "sitecustomize"))
@@ -77,7 +104,9 @@ def start(name: str, out: str) -> subprocess.Popen[str]:
         environ.update({f"AUTOINSTR_{option}": value for option, value in options.items()})
     environ["PYTHONPATH"] = os.pathsep.join(path)
     command = [sys.executable, __file__, "--contender", name]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ
+    )
 
 
 def recorded(out: str) -> int:
@@ -87,7 +116,11 @@ def recorded(out: str) -> int:
 
     (recording,) = open_run(out).recordings
     assert not recording.dropped, recording.dropped
-    return sum(recording.names[name].domain == "user" for _, words in recording.blocks() for name in words[::3])
+    return sum(
+        recording.names[name].domain == "user"
+        for _, words in recording.blocks()
+        for name in words[::3]
+    )
 
 
 def main() -> None:
@@ -100,7 +133,10 @@ def main() -> None:
         return contender(args.contender)
     figures: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     with tempfile.TemporaryDirectory() as folder:
-        processes = {name: start(name, os.path.join(folder, str(number))) for number, name in enumerate(CONTENDERS)}
+        processes = {
+            name: start(name, os.path.join(folder, str(number)))
+            for number, name in enumerate(CONTENDERS)
+        }
         for _ in range(args.rounds):
             for name, process in processes.items():
                 process.stdin.write("\n")  # type: ignore[union-attr]
@@ -116,7 +152,12 @@ def main() -> None:
     for name, its in figures.items():
         print(f"| {name} | {min(its):,.0f} | {statistics.median(its):,.0f} |")
     if args.json:
-        Path(args.json).write_text(json.dumps({name: [min(its), statistics.median(its)] for name, its in figures.items()}, indent=1))
+        Path(args.json).write_text(
+            json.dumps(
+                {name: [min(its), statistics.median(its)] for name, its in figures.items()},
+                indent=1,
+            )
+        )
 
 
 if __name__ == "__main__":

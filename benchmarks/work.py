@@ -17,7 +17,9 @@ WORKS = {
 def leaf(torch: Any) -> tuple[Any, Callable[[], object]]:
     """Identity modules: nothing but the call."""
     nn = torch.nn
-    classes = [type(f"Leaf{number}", (nn.Module,), {"forward": lambda self, x: x}) for number in range(12)]
+    classes = [
+        type(f"Leaf{number}", (nn.Module,), {"forward": lambda self, x: x}) for number in range(12)
+    ]
 
     class Root(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -35,7 +37,8 @@ def leaf(torch: Any) -> tuple[Any, Callable[[], object]]:
 
 
 def step(torch: Any) -> tuple[Any, Callable[[], object]]:
-    """Modules that are called as those of a language model are: one, two or three arguments, some by keyword."""
+    """Modules that are called as those of a language model are: one, two or three arguments, some
+    by keyword."""
     nn, size = torch.nn, 64
 
     class Norm(nn.Module):  # type: ignore[misc]
@@ -54,7 +57,11 @@ def step(torch: Any) -> tuple[Any, Callable[[], object]]:
     class Attention(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.qkv, self.rotary, self.out = nn.Linear(size, 3 * size), Rotary(), nn.Linear(size, size)
+            self.qkv, self.rotary, self.out = (
+                nn.Linear(size, 3 * size),
+                Rotary(),
+                nn.Linear(size, size),
+            )
 
         def forward(self, positions: Any, hidden: Any) -> Any:
             q, k, v = self.qkv(hidden).chunk(3, -1)
@@ -76,13 +83,18 @@ def step(torch: Any) -> tuple[Any, Callable[[], object]]:
 
         def forward(self, positions: Any, hidden: Any, residual: Any) -> Any:
             hidden, residual = self.norm1(hidden, residual)
-            hidden, residual = self.norm2(self.attention(positions=positions, hidden=hidden), residual)
+            hidden, residual = self.norm2(
+                self.attention(positions=positions, hidden=hidden), residual
+            )
             return self.mlp(hidden), residual
 
     class Model(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.embed, self.layers = nn.Embedding(128, size), nn.ModuleList(Layer() for _ in range(LAYERS))
+            self.embed, self.layers = (
+                nn.Embedding(128, size),
+                nn.ModuleList(Layer() for _ in range(LAYERS)),
+            )
             self.norm, self.head = Norm(), nn.Linear(size, 128)
 
         def forward(self, token: Any, positions: Any) -> Any:
@@ -117,10 +129,15 @@ def vllm(torch: Any) -> tuple[Any, Callable[[], object]]:
 
 
 def calls_of(torch: Any, root: Any, run: Callable[[], object]) -> int:
-    """Module calls of one run. The hook sees all but those of classes whose own `__call__` goes straight to `forward` (vLLM's compiled
-    models): of these, which are in `root`, `forward` is counted."""
+    """Module calls of one run. The hook sees all but those of classes whose own `__call__` goes
+    straight to `forward` (vLLM's compiled models): of these, which are in `root`, `forward` is
+    counted."""
     count = 0
-    own = [one for one in root.modules() if type(one).__call__ is not torch.nn.Module.__call__ and "forward" not in vars(one)]
+    own = [
+        one
+        for one in root.modules()
+        if type(one).__call__ is not torch.nn.Module.__call__ and "forward" not in vars(one)
+    ]
 
     def note(module: Any, *_: Any) -> None:
         nonlocal count

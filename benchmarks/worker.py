@@ -1,8 +1,9 @@
-"""A contender's process: main() with arguments RIVAL WORK (RIVAL is "" for none). Says what is ready, then answers lines with turns.
+"""A contender's process: main() with arguments RIVAL WORK (RIVAL is "" for none). Says what is
+ready, then answers lines with turns.
 
-First line of stdout: {"calls": module calls of one run} or {"cannot": why}. An answer: {"min", "median"} in nanoseconds a module call,
-"runs" in the turn. The line `weigh N FILE` is answered with the memory that N calls took, and the bytes of what was saved.
-"""
+First line of stdout: {"calls": module calls of one run} or {"cannot": why}. An answer: {"min",
+"median"} in nanoseconds a module call, "runs" in the turn. The line `weigh N FILE` is answered with
+the memory that N calls took, and the bytes of what was saved."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ from typing import Any, Callable
 from benchmarks import floors, rivals, work
 
 TURN_NS = 15_000_000
-SLICE_CALLS = 250  # calls that are timed together: short enough to fall between the turns of other programs now and then
+# calls that are timed together: short enough to fall between the turns of other programs now and
+# then
+SLICE_CALLS = 250
 WARM = 20
 
 
@@ -95,8 +98,11 @@ def _serve_floor(once: Callable[[], float], say: Callable[..., None]) -> None:
     say(made=0)
 
 
-def _weigh(ours: rivals.Rival, run: Callable[[], object], runs: int, calls: int, file: str) -> dict[str, Any]:
-    """Memory of the process's own and mapped from files, before and after; and the file that holds what was taken down."""
+def _weigh(
+    ours: rivals.Rival, run: Callable[[], object], runs: int, calls: int, file: str
+) -> dict[str, Any]:
+    """Memory of the process's own and mapped from files, before and after; and the file that holds
+    what was taken down."""
     ours.before()
     run()
     before = _memory()
@@ -108,7 +114,12 @@ def _weigh(ours: rivals.Rival, run: Callable[[], object], runs: int, calls: int,
     if ours.save is not None:
         ours.save(file)
         size = os.path.getsize(file)
-    return {"anon": after[0] - before[0], "file": after[1] - before[1], "disk": size, "calls": runs * calls}
+    return {
+        "anon": after[0] - before[0],
+        "file": after[1] - before[1],
+        "disk": size,
+        "calls": runs * calls,
+    }
 
 
 def _memory() -> tuple[int, int]:

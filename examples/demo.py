@@ -1,7 +1,8 @@
-"""`make demo`: an unedited vLLM script under the agent, then its module table, its page and its timeline.
+"""`make demo`: an unedited vLLM script under the agent, then its module table, its page and its
+timeline.
 
-Where vllm is not installed, an unedited transformers script. Needs no network: the model is made here, with random weights.
-"""
+Where vllm is not installed, an unedited transformers script. Needs no network: the model is made
+here, with random weights."""
 
 from __future__ import annotations
 
@@ -36,9 +37,15 @@ STAGES = (
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--script", choices=("vllm", "transformers"), help="default: vllm where it is installed")
-    script = parser.parse_args().script or ("vllm" if importlib.util.find_spec("vllm") else "transformers")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--script", choices=("vllm", "transformers"), help="default: vllm where it is installed"
+    )
+    script = parser.parse_args().script or (
+        "vllm" if importlib.util.find_spec("vllm") else "transformers"
+    )
     os.chdir(REPO)
     CACHE.mkdir(exist_ok=True)
     begun = time.monotonic()
@@ -47,13 +54,17 @@ def main() -> int:
         print(f"{time.monotonic() - begun:5.1f} s  {text}", flush=True)
 
     if script == "transformers":
-        say("vllm is not used here (not installed, or --script): the demo runs a transformers script instead")
+        say(
+            "vllm is not used here (not installed, or --script): the demo runs a transformers script instead"
+        )
     model = CACHE / "tiny-qwen2"
     if (model / "tokenizer_config.json").exists():
         say(f"tiny random Qwen2: {model.relative_to(REPO)}, made earlier")
     else:
         say(f"tiny random Qwen2: being made in {model.relative_to(REPO)}")
-        if not quietly([sys.executable, "examples/tiny_model.py", str(model)], {}, lambda line: None):
+        if not quietly(
+            [sys.executable, "examples/tiny_model.py", str(model)], {}, lambda line: None
+        ):
             return 1
     out = Path("autoinstr-runs") / time.strftime("demo-%Y%m%d-%H%M%S", time.gmtime())
     command = ["python", f"examples/offline_{script}.py", str(model.relative_to(REPO))]
@@ -65,27 +76,40 @@ def main() -> int:
                 say(text.format(line=line))
 
     command[0] = sys.executable
-    environ = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CACHE_ROOT": str(CACHE / "vllm")}
+    environ = {
+        "HF_HUB_OFFLINE": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_CACHE_ROOT": str(CACHE / "vllm"),
+    }
     if not quietly(autoinstr("run", "--out", str(out), "--", *command), environ, stage):
         return 1
     say(f"autoinstr report {out}")
     print(flush=True)
     if subprocess.run(autoinstr("report", str(out)), check=False).returncode:
-        print(f"demo: the script ended well, but its recording is not as it should be; the script's output is in {LOG}", file=sys.stderr)
+        print(
+            f"demo: the script ended well, but its recording is not as it should be; the script's output is in {LOG}",
+            file=sys.stderr,
+        )
         return 1
     print(flush=True)
     for what, kind, name, how in (
         ("page", "html", "report.html", "open it in a browser"),
         ("timeline", "pftrace", "report.pftrace", "https://ui.perfetto.dev, Open trace file"),
     ):
-        if not quietly(autoinstr("report", str(out), "--format", kind, "-o", str(out / name)), {}, lambda line: None):
+        if not quietly(
+            autoinstr("report", str(out), "--format", kind, "-o", str(out / name)),
+            {},
+            lambda line: None,
+        ):
             return 1
         print(f"{what:15} {out / name}   ({how})")
     print(f"run directory   {out}")
     print("\nnext:")
     print(f"  .venv/bin/autoinstr report {out} --sort self   # the largest first")
     if script == "vllm":
-        print(f"  .venv/bin/autoinstr report {out} --table steps   # each step of the engine; requests: each request")
+        print(
+            f"  .venv/bin/autoinstr report {out} --table steps   # each step of the engine; requests: each request"
+        )
     print("  .venv/bin/autoinstr run -- python your_script.py   # a program of yours")
     return 0
 
@@ -95,8 +119,8 @@ def autoinstr(*words: str) -> list[str]:
 
 
 def quietly(command: list[str], environ: dict[str, str], on_line: Callable[[str], None]) -> bool:
-    """Run `command` and give each line of its output to `on_line`; where it fails, print all of that output.
-    Leaves no process behind."""
+    """Run `command` and give each line of its output to `on_line`; where it fails, print all of
+    that output. Leaves no process behind."""
     with open(LOG, "w+", encoding="utf-8", errors="replace") as log:
         # A session of its own, so that everything that the command started can be ended together.
         process = subprocess.Popen(
@@ -131,7 +155,8 @@ def quietly(command: list[str], environ: dict[str, str], on_line: Callable[[str]
 
 
 def watch(process: subprocess.Popen[str], read: threading.Event, late: threading.Event) -> None:
-    """End everything that is too slow, or that a process which has ended left behind with our pipe in its hands."""
+    """End everything that is too slow, or that a process which has ended left behind with our pipe
+    in its hands."""
     deadline = time.monotonic() + LIMIT_S
     while process.poll() is None and time.monotonic() < deadline:
         if read.wait(0.2):

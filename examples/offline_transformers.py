@@ -1,4 +1,5 @@
-"""An ordinary transformers script. It knows nothing of autoinstr: `python offline_transformers.py MODEL`."""
+"""An ordinary transformers script. It knows nothing of autoinstr: `python offline_transformers.py
+MODEL`."""
 
 import argparse
 import time
@@ -19,7 +20,9 @@ def main() -> None:
     count = 0
     for prompt in PROMPTS:
         tokens = tokenizer(prompt, return_tensors="pt")["input_ids"]
-        output = model.generate(tokens, do_sample=False, max_new_tokens=args.tokens, min_new_tokens=args.tokens)
+        output = model.generate(
+            tokens, do_sample=False, max_new_tokens=args.tokens, min_new_tokens=args.tokens
+        )
         count += output.shape[1] - tokens.shape[1]
     print(f"{count} tokens for {len(PROMPTS)} prompts in {time.perf_counter() - start:.2f} s")
 

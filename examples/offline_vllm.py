@@ -1,4 +1,5 @@
-"""An ordinary offline vLLM script. It knows nothing of autoinstr: `python offline_vllm.py MODEL`."""
+"""An ordinary offline vLLM script. It knows nothing of autoinstr: `python offline_vllm.py
+MODEL`."""
 
 import argparse
 import json
@@ -16,7 +17,14 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="let vLLM compile the model")
     parser.add_argument("--json", action="store_true", help="print token ids")
     args = parser.parse_args()
-    llm = LLM(args.model, max_model_len=256, max_num_seqs=8, kv_cache_memory_bytes=64 << 20, enforce_eager=not args.compile, seed=0)
+    llm = LLM(
+        args.model,
+        max_model_len=256,
+        max_num_seqs=8,
+        kv_cache_memory_bytes=64 << 20,
+        enforce_eager=not args.compile,
+        seed=0,
+    )
     sampling = SamplingParams(temperature=0, max_tokens=args.tokens, ignore_eos=True)
     start = time.perf_counter()
     outputs = llm.generate(PROMPTS, sampling, use_tqdm=False)

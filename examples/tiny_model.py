@@ -1,4 +1,5 @@
-"""Makes a tiny Qwen2 with random weights, for machines that cannot download one: `python tiny_model.py FOLDER`."""
+"""Makes a tiny Qwen2 with random weights, for machines that cannot download one: `python
+tiny_model.py FOLDER`."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ _BYTES = 256  # one token for each byte, behind as many that stand for nothing
 
 
 def make(folder: str) -> None:
-    """Write config, weights and tokenizer to `folder`, unless it holds them already. The same weights each time (seed 0)."""
+    """Write config, weights and tokenizer to `folder`, unless it holds them already. The same
+    weights each time (seed 0)."""
     done = os.path.join(folder, "tokenizer_config.json")  # written last
     if os.path.exists(done):
         return
@@ -36,14 +38,22 @@ def make(folder: str) -> None:
     )
     Qwen2ForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
     vocabulary = {f"<{number}>": number for number in range(_BYTES)}
-    vocabulary.update({character: _BYTES + number for number, character in enumerate(sorted(ByteLevel.alphabet()))})
+    vocabulary.update(
+        {
+            character: _BYTES + number
+            for number, character in enumerate(sorted(ByteLevel.alphabet()))
+        }
+    )
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<0>"))
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.save(os.path.join(folder, "tokenizer.json"))
     special = {"bos_token": "<1>", "eos_token": "<2>", "unk_token": "<0>"}
     with open(done + ".new", "w", encoding="utf-8") as stream:
-        json.dump({"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, **special}, stream)
+        json.dump(
+            {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, **special},
+            stream,
+        )
     os.replace(done + ".new", done)
 
 

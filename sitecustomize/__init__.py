@@ -1,5 +1,6 @@
-# Reached only when the folder *above* this one is on sys.path (a repository root, say): then Python takes `sitecustomize/` for a
-# package, which would sit there inert and hide every other sitecustomize. As `autoinstr.sitecustomize` (in a wheel) it does nothing.
+# Reached only when the folder *above* this one is on sys.path (a repository root, say): then Python
+# takes `sitecustomize/` for a package, which would sit there inert and hide every other
+# sitecustomize. As `autoinstr.sitecustomize` (in a wheel) it does nothing.
 if __name__ == "sitecustomize":
     from .sitecustomize import run as _run
 

@@ -1,5 +1,6 @@
-# Decides whether this process is wanted, and if so puts the import hook in place. Loaded by sitecustomize.py or by the .pth, in processes
-# that asked for autoinstr in one way or another. Same rules as there: os and sys only, parses on Python 2.7, prints nothing on stdout.
+# Decides whether this process is wanted, and if so puts the import hook in place. Loaded by
+# sitecustomize.py or by the .pth, in processes that asked for autoinstr in one way or another. Same
+# rules as there: os and sys only, parses on Python 2.7, prints nothing on stdout.
 import os
 import sys
 
@@ -18,23 +19,33 @@ FILES = (
     "/pip/__main__.py",
     "/pyproject_hooks/_in_process/_in_process.py",
 )
-CODE = ("from multiprocessing.resource_tracker import main", 'runpy.run_module("pip"')  # the second is ensurepip's child
-PATHS = ("out", "config", "log_file")  # options that a child with another working directory would read differently
+CODE = (
+    "from multiprocessing.resource_tracker import main",
+    'runpy.run_module("pip"',
+)  # the second is ensurepip's child
+PATHS = (
+    "out",
+    "config",
+    "log_file",
+)  # options that a child with another working directory would read differently
 libraries = []  # folders of a bundle's libraries; in a checkout and in a wheel there are none
 NEWEST = (3, 14)
 OLDEST = (3, 9)
 
 
-# -- Is this process wanted? ----------------------------------------------------------------------------------------------------
+# -- Is this process wanted? -----------------------------------------------------------------------
 
 
 def enabled(value):
     """Whether a value of AUTOINSTR or -X autoinstr means on. True is the bare -X."""
-    return value is not None and (value is True or value.split(",", 1)[0].strip().lower() not in OFF)
+    return value is not None and (
+        value is True or value.split(",", 1)[0].strip().lower() not in OFF
+    )
 
 
 def command(argv):
-    """What the interpreter was told to run, as ("-c", code), ("-m", module), ("file", path) or ("", "")."""
+    """What the interpreter was told to run, as ("-c", code), ("-m", module), ("file", path) or ("",
+    "")."""
     rest = iter(argv[1:])
     for word in rest:
         if word == "-" or not word.startswith("-"):
@@ -44,7 +55,9 @@ def command(argv):
                 next(rest, "")
             continue
         for at, letter in enumerate(word[1:], 2):
-            if letter in "cmWX":  # the only letters that take a value: the rest of this word, or else the next word
+            if (
+                letter in "cmWX"
+            ):  # the only letters that take a value: the rest of this word, or else the next word
                 value = word[at:] or next(rest, "")
                 if letter in "cm":
                     return "-" + letter, value
@@ -55,11 +68,15 @@ def command(argv):
 def irrelevant(argv):
     """Why a process with this command line is left alone, or "" if it is wanted.
 
-    A forkserver is wanted although it runs no user code itself: its forked children do, and no sitecustomize runs in them.
-    """
+    A forkserver is wanted although it runs no user code itself: its forked children do, and no
+    sitecustomize runs in them."""
     kind, value = command(argv)
     if kind == "-m":
-        found = value.split(".", 1)[0] in TOOLS or value in MODULES or (value.endswith(".__main__") and value[:-9] in MODULES)
+        found = (
+            value.split(".", 1)[0] in TOOLS
+            or value in MODULES
+            or (value.endswith(".__main__") and value[:-9] in MODULES)
+        )
     elif kind == "-c":
         found = any(piece in value for piece in CODE)
     else:
@@ -71,7 +88,9 @@ def irrelevant(argv):
 def command_line():
     if hasattr(sys, "orig_argv"):
         return sys.orig_argv
-    try:  # Python 3.9, where sys.argv does not hold the interpreter's own options yet; elsewhere than on Linux all are wanted
+    # Python 3.9, where sys.argv does not hold the interpreter's own options yet; elsewhere than on
+    # Linux all are wanted
+    try:
         fd = os.open("/proc/self/cmdline", os.O_RDONLY)
         try:
             return [os.fsdecode(word) for word in os.read(fd, 1 << 16).split(b"\0")]
@@ -92,11 +111,12 @@ def verdict(value):
     return irrelevant(command_line())
 
 
-# -- What children must agree on ------------------------------------------------------------------------------------------------
+# -- What children must agree on -------------------------------------------------------------------
 
 
 def export(value, from_x):
-    """Writes into the environment what this process was told, so that children with another directory or without -X agree."""
+    """Writes into the environment what this process was told, so that children with another
+    directory or without -X agree."""
     if value is True:
         value = "1"
     value = absolute_pieces(value.strip())
@@ -112,13 +132,20 @@ def export(value, from_x):
 
 
 def export_default_out():
-    time = sys.modules.get("time")  # the interpreter itself imports it before site; without it config.py finds a name
+    time = sys.modules.get(
+        "time"
+    )  # the interpreter itself imports it before site; without it config.py finds a name
     try:
         cwd = os.getcwd()
     except OSError:  # the directory was removed: config.py finds another place
         cwd = None
     if cwd is not None and time is not None:
-        host = "".join(c if (c.isalnum() and c < "\x7f") or c in "._" else "-" for c in os.uname()[1])[:64].lstrip(".") or "host"
+        host = (
+            "".join(c if (c.isalnum() and c < "\x7f") or c in "._" else "-" for c in os.uname()[1])[
+                :64
+            ].lstrip(".")
+            or "host"
+        )
         name = "%d-%s-%d-%s" % (time.time(), host, os.getpid(), os.urandom(4).hex())
         os.environ["_AUTOINSTR_DEFAULT_OUT"] = os.path.join(cwd, "autoinstr-runs", name)
 
@@ -131,7 +158,8 @@ def absolute(path):
 
 
 def absolute_pieces(value):
-    """Makes the paths among the comma-separated pieces absolute, and an `out=` the value of AUTOINSTR_OUT as well."""
+    """Makes the paths among the comma-separated pieces absolute, and an `out=` the value of
+    AUTOINSTR_OUT as well."""
     if value.endswith(".toml") and "=" not in value:
         return absolute(value)
     pieces = []
@@ -147,22 +175,34 @@ def absolute_pieces(value):
 
 
 def report_verdict(reason, folder):
-    """One line for `autoinstr doctor -- command`, which names the file in _AUTOINSTR_VERDICTS. No secret of the command line is in it."""
+    """One line for `autoinstr doctor -- command`, which names the file in _AUTOINSTR_VERDICTS. No
+    secret of the command line is in it."""
     redaction = load("_autoinstr_redaction", os.path.join(package_folder(folder), "redaction.py"))
     said = redaction.redact_text(reason), "\x1f".join(redaction.redact_argv(command_line()))
-    line = "%d\t%d\t%s\t%s\t%s\n" % (os.getpid(), os.getppid(), "off" if reason else "on", said[0], said[1])
-    fd = os.open(os.environ["_AUTOINSTR_VERDICTS"], os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    line = "%d\t%d\t%s\t%s\t%s\n" % (
+        os.getpid(),
+        os.getppid(),
+        "off" if reason else "on",
+        said[0],
+        said[1],
+    )
+    fd = os.open(
+        os.environ["_AUTOINSTR_VERDICTS"],
+        os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW,
+        0o600,
+    )
     try:
         os.write(fd, line.replace("\n", " ").encode("utf-8", "replace") + b"\n")
     finally:
         os.close(fd)
 
 
-# -- On -------------------------------------------------------------------------------------------------------------------------
+# -- On --------------------------------------------------------------------------------------------
 
 
 def boot(folder):
-    """Installs the import hook if this process is wanted. Safe to call again: from the .pth, then from sitecustomize, then reloaded.
+    """Installs the import hook if this process is wanted. Safe to call again: from the .pth, then
+    from sitecustomize, then reloaded.
 
     folder: where this file lies.  Returns whether autoinstr is on. Never raises.
     """
@@ -196,16 +236,21 @@ def package_folder(folder):
 
 
 def find_libraries(folder):
-    """Notes the libraries that a bundle carries, beside the folder of this file, and makes them importable."""
+    """Notes the libraries that a bundle carries, beside the folder of this file, and makes them
+    importable."""
     above = os.path.dirname(os.path.realpath(folder))
-    names = ("libraries",) if sys.version_info >= (3, 11) else ("libraries", "libraries-before-3.11")
-    libraries.extend(path for path in (os.path.join(above, name) for name in names) if os.path.isdir(path))
+    names = (
+        ("libraries",) if sys.version_info >= (3, 11) else ("libraries", "libraries-before-3.11")
+    )
+    libraries.extend(
+        path for path in (os.path.join(above, name) for name in names) if os.path.isdir(path)
+    )
     put_last()
 
 
 def put_last():
-    """Puts them behind everything else on sys.path, so that the host's versions win. Again before they are needed: the host may have
-    appended folders of its own meanwhile."""
+    """Puts them behind everything else on sys.path, so that the host's versions win. Again before
+    they are needed: the host may have appended folders of its own meanwhile."""
     if libraries and sys.path[-len(libraries) :] != libraries:
         sys.path[:] = [path for path in sys.path if path not in libraries] + libraries
 
@@ -221,7 +266,8 @@ def install_hook(package):
 
 
 def load(name, file, locations=None):
-    """Imports a module from its file, unless it is imported: sys.path need not hold it, and nothing is searched (saves 0.15 ms)."""
+    """Imports a module from its file, unless it is imported: sys.path need not hold it, and nothing
+    is searched (saves 0.15 ms)."""
     if name not in sys.modules:
         external = sys.modules["_frozen_importlib_external"]
         spec = external.spec_from_file_location(name, file, submodule_search_locations=locations)
@@ -251,6 +297,8 @@ def activate(torch):
 def complain(error):
     try:
         text = " ".join(str(error).split())
-        sys.stderr.write("autoinstr: off in process %d: %s: %s\n" % (os.getpid(), type(error).__name__, text))
+        sys.stderr.write(
+            "autoinstr: off in process %d: %s: %s\n" % (os.getpid(), type(error).__name__, text)
+        )
     except Exception:  # stderr may be None, closed or full; there is nobody left to tell
         pass

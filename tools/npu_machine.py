@@ -1,4 +1,5 @@
-"""The machine that tools/npu_acceptance.py runs on: whether it has an NPU, and how programs are run and analysed there."""
+"""The machine that tools/npu_acceptance.py runs on: whether it has an NPU, and how programs are run
+and analysed there."""
 
 from __future__ import annotations
 
@@ -32,19 +33,25 @@ class Machine(NamedTuple):
     model: str | None
     settings: dict[str, Any]
 
-    def run(self, name: str, source: str, *words: str, agent: bool = True, **options: str) -> dict[str, Any]:
-        """Run a program in a folder of its own, under the agent; return what it wrote. NotHere if it fails, Hurt if it does so under the
-        agent alone."""
+    def run(
+        self, name: str, source: str, *words: str, agent: bool = True, **options: str
+    ) -> dict[str, Any]:
+        """Run a program in a folder of its own, under the agent; return what it wrote. NotHere if
+        it fails, Hurt if it does so under the agent alone."""
         folder = self.work / name
         folder.mkdir()
         (folder / "program.py").write_text(source)
-        gate = os.pathsep.join(filter(None, [str(REPO / "sitecustomize"), os.environ.get("PYTHONPATH")]))
+        gate = os.pathsep.join(
+            filter(None, [str(REPO / "sitecustomize"), os.environ.get("PYTHONPATH")])
+        )
         env = {**os.environ, "PYTHONPATH": gate, "AUTOINSTR": "1" if agent else "0", **options}
         done = started([self.python, "program.py", *words], env, folder)
         (folder / "stdout").write_text(done.stdout)
         (folder / "stderr").write_text(done.stderr)
         if done.returncode or not (folder / "result.json").exists():
-            last = [line.strip() for line in done.stderr.splitlines() if line.strip()][-1:] or [f"exit status {done.returncode}"]
+            last = [line.strip() for line in done.stderr.splitlines() if line.strip()][-1:] or [
+                f"exit status {done.returncode}"
+            ]
             if agent:
                 self.run(f"{name}-without", source, *words, agent=False)
                 raise Hurt(f"runs without the agent, and under it: {last[0][:300]}")
@@ -53,14 +60,33 @@ class Machine(NamedTuple):
         return result
 
     def analyse(self, folder: str) -> dict[str, Any]:
-        """`autoinstr analyse --format json`. NotHere without msprof-analyze or torch_npu's analysis."""
-        command = [sys.executable, "-m", "autoinstr", "analyse", str(self.work / folder), "--format", "json", "--python", self.python]
+        """`autoinstr analyse --format json`. NotHere without msprof-analyze or torch_npu's
+        analysis."""
+        command = [
+            sys.executable,
+            "-m",
+            "autoinstr",
+            "analyse",
+            str(self.work / folder),
+            "--format",
+            "json",
+            "--python",
+            self.python,
+        ]
         if self.msprof_analyze:
             command += ["--msprof-analyze", self.msprof_analyze]
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH")])), "AUTOINSTR": "0"}
+        env = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH")])),
+            "AUTOINSTR": "0",
+        }
         done = started(command, env)
         if not done.stdout:
-            raise NotHere(done.stderr.strip().splitlines()[-1][:300] if done.stderr.strip() else "autoinstr analyse printed nothing")
+            raise NotHere(
+                done.stderr.strip().splitlines()[-1][:300]
+                if done.stderr.strip()
+                else "autoinstr analyse printed nothing"
+            )
         told: dict[str, Any] = json.loads(done.stdout)
         return told
 
@@ -71,12 +97,23 @@ class Machine(NamedTuple):
         return str(found[0])
 
 
-def started(command: list[str], env: dict[str, str], folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT_S)
+def started(
+    command: list[str], env: dict[str, str], folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+    )
 
 
 def about(python: str) -> tuple[list[str], bool]:
-    """The machine in words, and whether its CANN is the simulated one. NotHere where there is no NPU."""
+    """The machine in words, and whether its CANN is the simulated one. NotHere where there is no
+    NPU."""
     asked = "[torch.__version__, torch_npu.__version__, torch.npu.device_count(), torch.npu.get_device_name(0)]"
     program = f"import json, structlog, wrapt, torch, torch_npu\nprint(json.dumps({asked}))"
     done = started([python, "-c", program], {**os.environ, "AUTOINSTR": "0"})
@@ -86,7 +123,9 @@ def about(python: str) -> tuple[list[str], bool]:
     home = Path(os.environ.get("ASCEND_HOME_PATH", ""))
     library = home / "lib64" / "libascendcl.so"
     simulated = library.exists() and b"cannsim" in library.read_bytes()
-    notes = "\n".join(file.read_text() for file in home.glob("*/ascend_toolkit_install.info")).splitlines()
+    notes = "\n".join(
+        file.read_text() for file in home.glob("*/ascend_toolkit_install.info")
+    ).splitlines()
     version = next((line for line in notes if "version" in line), "?")
     return [
         f"- {count} × {name}, CANN {version}, {platform.machine()}, {platform.platform()}",

@@ -1,4 +1,5 @@
-"""The programs that tools/npu_acceptance.py runs on an NPU. They know nothing of the agent; each writes what it saw into result.json."""
+"""The programs that tools/npu_acceptance.py runs on an NPU. They know nothing of the agent; each
+writes what it saw into result.json."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ torch.set_grad_enabled(False)
 net(x); torch.npu.synchronize()
 """
 
-# Ranges, links and device times. The truth is counted by torch's own hooks, in calls outside of the profile.
+# Ranges, links and device times. The truth is counted by torch's own hooks, in calls outside of the
+# profile.
 MODULES = """
 hooks, stack, truth = nn.modules.module, [], {}
 def enter(module, _):
@@ -66,7 +68,8 @@ torch.npu.synchronize()
 done(truth=truth, elapsed_ns=begin.elapsed_time(end) * 1e6)
 """
 
-# What a call costs on the host while ranges are taken: two bare calls, and a module that does nothing.
+# What a call costs on the host while ranges are taken: two bare calls, and a module that does
+# nothing.
 COST = """
 from torch_npu._C import _mstx as bound
 module, rounds = nn.Identity(), []
@@ -92,7 +95,8 @@ for running in (False, True):
 done(off=rounds[0], on=rounds[1])
 """
 
-# A graph that is captured before the profile (beside a call without one), and one that is captured in it.
+# A graph that is captured before the profile (beside a call without one), and one that is captured
+# in it.
 GRAPH = """
 def capture():
     graph = torch.npu.NPUGraph()
@@ -134,7 +138,13 @@ if __name__ == "__main__":
 """
 
 
-def program(source: str, *, width: int = 1024, calls: int = 5, levels: tuple[str, ...] = ("Level0", "Level1")) -> str:
+def program(
+    source: str,
+    *,
+    width: int = 1024,
+    calls: int = 5,
+    levels: tuple[str, ...] = ("Level0", "Level1"),
+) -> str:
     """The whole program: what it needs, then `source`."""
     if source is VLLM:
         return source

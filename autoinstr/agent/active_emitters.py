@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 RECORDER = "recorder"
 WITHOUT_MSTX = "torch_npu_without_mstx"  # a profiler of torch_npu's that collects no ranges
-# The kinds of profilers whose running is, for an emitter, the time of a profile (`when=profiling`). For the recorder any is; nvtx looks for
-# the tool itself.
+# The kinds of profilers whose running is, for an emitter, the time of a profile (`when=profiling`).
+# For the recorder any is; nvtx looks for the tool itself.
 KINDS = {
     "mstx": frozenset(("torch_npu", "msprof", "mspti")),
     "torch": frozenset(("torch", "torch_npu", WITHOUT_MSTX)),
@@ -45,11 +45,14 @@ class Emission:
         self.were_on: set[str] = set()  # at some time, in this process
 
     def choose(self) -> list[Live]:
-        """Look which emitters there can be by now; those that are new. With the recorder alone nothing of the others is imported."""
+        """Look which emitters there can be by now; those that are new. With the recorder alone
+        nothing of the others is imported."""
         asked = self._config.emitter
         if asked == ("auto",):
             asked = self._automatic()
-        new = [live for name in asked if name not in (RECORDER, "auto") and (live := self._make(name))]
+        new = [
+            live for name in asked if name not in (RECORDER, "auto") and (live := self._make(name))
+        ]
         there = [name for name in asked if name in self.live]
         if RECORDER in asked or (self._config.emitter == ("auto",) and not there):
             there.insert(0, RECORDER)
@@ -74,25 +77,40 @@ class Emission:
         except Exception as error:
             self._unusable.add(name)
             if isinstance(error, Unusable):
-                log.once(f"unusable {name}", "error", "an emitter cannot be used", emitter=name, reason=str(error))
+                log.once(
+                    f"unusable {name}",
+                    "error",
+                    "an emitter cannot be used",
+                    emitter=name,
+                    reason=str(error),
+                )
             else:
                 failed(f"the emitter {name}", error)
             return None
         config = self._config
         message = wording(config.name_for(name))
         live = Live(
-            emitter, message, config.domain, config.streams_for(name), config.attributes, lambda error: failed(f"a range of {name}", error)
+            emitter,
+            message,
+            config.domain,
+            config.streams_for(name),
+            config.attributes,
+            lambda error: failed(f"a range of {name}", error),
         )
         self.live[name] = live
         return live
 
-    def wanted(self, profilers: Profilers, switched: bool | None, stopping: Collection[Hashable]) -> tuple[str, ...]:
-        """The emitters that should be on; `switched` is what has been said last (Session.on and off), if anything. While a profiler is
-        `stopping` an emitter that has to close early is off, whatever it waits for."""
+    def wanted(
+        self, profilers: Profilers, switched: bool | None, stopping: Collection[Hashable]
+    ) -> tuple[str, ...]:
+        """The emitters that should be on; `switched` is what has been said last (Session.on and
+        off), if anything. While a profiler is `stopping` an emitter that has to close early is off,
+        whatever it waits for."""
         return tuple(
             name
             for name in self.names
-            if self._is_wanted(name, profilers, switched) and not (stopping and name in self.live and self.live[name].emitter.closes_early)
+            if self._is_wanted(name, profilers, switched)
+            and not (stopping and name in self.live and self.live[name].emitter.closes_early)
         )
 
     def _is_wanted(self, name: str, profilers: Profilers, switched: bool | None) -> bool:
@@ -113,7 +131,10 @@ class Emission:
         if names not in self._joined:
             from autoinstr.emitters.combined_output import Several
 
-            self._joined[names] = Several([self._one(name) for name in names], lambda error: failed("one of several emitters", error))
+            self._joined[names] = Several(
+                [self._one(name) for name in names],
+                lambda error: failed("one of several emitters", error),
+            )
         return self._joined[names]
 
     def _one(self, name: str) -> Any:
@@ -139,18 +160,33 @@ class Emission:
         return any(live.emitted or live.leaves_modules for live in self.live.values())
 
     def say_what_was_missed(self, first: bool) -> None:
-        """At the end of a process that has ranges: who was asked for some, and had none. `first`: it is the first of its run; a child may
-        well have what another one lacks."""
+        """At the end of a process that has ranges: who was asked for some, and had none. `first`:
+        it is the first of its run; a child may well have what another one lacks."""
         for name in self._config.emitter:
             if name in self.live or name in self._unusable or name in ("auto", RECORDER):
                 continue
             level = "warning" if first else "info"
-            log.once(f"missed {name}", level, "no range was written: torch_npu was never imported", emitter=name)
+            log.once(
+                f"missed {name}",
+                level,
+                "no range was written: torch_npu was never imported",
+                emitter=name,
+            )
         for name, live in self.live.items():
             if name in self.were_on and not live.emitted and not live.leaves_modules:
-                log.once(f"missed {name}", "warning", "no range was written: nothing that the filters keep was called", emitter=name)
+                log.once(
+                    f"missed {name}",
+                    "warning",
+                    "no range was written: nothing that the filters keep was called",
+                    emitter=name,
+                )
             elif name not in self.were_on:
-                log.once(f"missed {name}", "info", "no range was written: no profiler ran (when=always waits for none)", emitter=name)
+                log.once(
+                    f"missed {name}",
+                    "info",
+                    "no range was written: no profiler ran (when=always waits for none)",
+                    emitter=name,
+                )
 
     def reset_in_child(self) -> None:
         """After fork: nothing that is open is this process's."""

@@ -1,4 +1,5 @@
-"""What happens once torch has been imported: read the configuration, start the one session, connect it to the events that it follows."""
+"""What happens once torch has been imported: read the configuration, start the one session, connect
+it to the events that it follows."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ _session: Session | None = None
 
 @contained("starting")
 def activate() -> None:
-    """Start the session of this process, once. Called by the import hook when `import torch` has finished."""
+    """Start the session of this process, once. Called by the import hook when `import torch` has
+    finished."""
     global _session
     if _session is not None:
         return
@@ -45,7 +47,9 @@ def activate() -> None:
     log.configure(*configuration.log_settings(os.environ, given))
     try:
         config = configuration.load(os.environ, given)
-        log.configure(config.log, config.log_format, config.log_file)  # a file may say more than the environment
+        log.configure(
+            config.log, config.log_format, config.log_file
+        )  # a file may say more than the environment
         for warning in config.warnings:
             log.once(warning, "warning", warning)
         first = configuration.WARNED not in os.environ
@@ -56,7 +60,9 @@ def activate() -> None:
     except ConfigError as error:
         said = os.environ.get(configuration.WARNED)
         os.environ[configuration.WARNED] = mistake = ascii(str(error))
-        return _stay_off(str(error), "info" if said == mistake else "error")  # one that a process further up has said already
+        return _stay_off(
+            str(error), "info" if said == mistake else "error"
+        )  # one that a process further up has said already
     _session = session
     session.first = first
     session.asked = given is not None or configuration.ASKED in os.environ
@@ -72,8 +78,11 @@ def session() -> Session | None:
 
 
 def _run(config: configuration.Config) -> str:
-    """Which run this process is of: what the first one would have called the run directory, whatever `out` says."""
-    named = config.out if config.sources["out"] == "default" else configuration.default_out(os.environ)
+    """Which run this process is of: what the first one would have called the run directory,
+    whatever `out` says."""
+    named = (
+        config.out if config.sources["out"] == "default" else configuration.default_out(os.environ)
+    )
     return os.path.basename(os.environ.setdefault(configuration.INHERITED_OUT, named))
 
 
@@ -106,15 +115,27 @@ def _apply_targets(session: Session, first: bool) -> None:
         own = [target for target in chosen if not target.package]
         if own:
             in_script = [target for target in own if unwrapped_rows.names_the_script(target)]
-            atexit.register(empty_run.when_children_have_ended, functools.partial(_say_unfound, session, own, in_script))
-    chosen = [target for target in chosen if target.module != unwrapped_rows.MAIN or not unwrapped_rows.names_the_script(target)]
+            atexit.register(
+                empty_run.when_children_have_ended,
+                functools.partial(_say_unfound, session, own, in_script),
+            )
+    chosen = [
+        target
+        for target in chosen
+        if target.module != unwrapped_rows.MAIN or not unwrapped_rows.names_the_script(target)
+    ]
     torchs = [target for target in chosen if target.package == "torch"]
-    optimizer.apply(session.functions, torchs, session.window is not None, session.steps.optimizer_stepped)
-    FunctionPatches(session.functions, [target for target in chosen if target.package != "torch"]).apply()
+    optimizer.apply(
+        session.functions, torchs, session.window is not None, session.steps.optimizer_stepped
+    )
+    FunctionPatches(
+        session.functions, [target for target in chosen if target.package != "torch"]
+    ).apply()
 
 
 def targets(config: configuration.Config) -> tuple[list[Target], list[str]]:
-    """The function targets that the configuration selects, and a line for each row or pattern that is wrong."""
+    """The function targets that the configuration selects, and a line for each row or pattern that
+    is wrong."""
     own, problems = rows.custom(config.custom_targets, config.config or "custom_target")
     chosen, unmatched = selection.select([*rows.builtin(), *own], config.targets)
     return chosen, [*problems, *unmatched]
@@ -126,12 +147,21 @@ def _say_unfound(session: Session, own: list[Target], in_script: list[Target]) -
         return
     found: dict[str, list[Target]] = {}
     for target, why in unwrapped_rows.unfound(own, in_script):
-        if why != unwrapped_rows.NOT_IMPORTED or not empty_run.wrapped_in_run(session.storage, target.name):
+        if why != unwrapped_rows.NOT_IMPORTED or not empty_run.wrapped_in_run(
+            session.storage, target.name
+        ):
             found.setdefault(why, []).append(target)
     for why, targets in found.items():
         # A child that writes to a tool alone leaves no word of what it has wrapped.
-        level = "warning" if why != unwrapped_rows.NOT_IMPORTED or RECORDER in session.emission.names else "info"
-        names = {"target": ",".join(one.name for one in targets), "module": ",".join(one.module for one in targets)}
+        level = (
+            "warning"
+            if why != unwrapped_rows.NOT_IMPORTED or RECORDER in session.emission.names
+            else "info"
+        )
+        names = {
+            "target": ",".join(one.name for one in targets),
+            "module": ",".join(one.module for one in targets),
+        }
         log.once(f"unfound {why}", level, why, **names)
 
 
@@ -165,4 +195,8 @@ def _follow_control(session: Session) -> None:
     watcher = ControlWatcher(folder, switch)
     watcher.look()
     watcher.start()
-    os.register_at_fork(before=watcher.stop, after_in_parent=watcher.restart_later, after_in_child=watcher.restart_in_child)
+    os.register_at_fork(
+        before=watcher.stop,
+        after_in_parent=watcher.restart_later,
+        after_in_child=watcher.restart_in_child,
+    )

@@ -1,8 +1,9 @@
-"""Switches a run on and off from outside: a thread that looks at the run directory's control file. Only with when=manual.
+"""Switches a run on and off from outside: a thread that looks at the run directory's control file.
+Only with when=manual.
 
-The thread is started below `threading`, so that the host's own thread counts stay as they are, and is stopped before a fork (CPython 3.12
-and later warn of a fork with several threads, after the fork; it is started again only when the main thread next runs Python code).
-"""
+The thread is started below `threading`, so that the host's own thread counts stay as they are, and
+is stopped before a fork (CPython 3.12 and later warn of a fork with several threads, after the
+fork; it is started again only when the main thread next runs Python code)."""
 
 from __future__ import annotations
 
@@ -19,12 +20,19 @@ INTERVAL = 0.2  # seconds between two looks: `autoinstr ctl` promises a second
 
 
 def _read(file: str) -> bytes | None:
-    """What the control file says; None where it is none that is believed: it must be a regular file of this user or of root."""
+    """What the control file says; None where it is none that is believed: it must be a regular file
+    of this user or of root."""
     # O_NONBLOCK: a pipe that somebody has put there would hang the program.
-    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    descriptor = os.open(
+        file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    )
     try:
         status = os.fstat(descriptor)
-        return os.read(descriptor, 16).strip() if stat.S_ISREG(status.st_mode) and trusted(status) else None
+        return (
+            os.read(descriptor, 16).strip()
+            if stat.S_ISREG(status.st_mode) and trusted(status)
+            else None
+        )
     finally:
         os.close(descriptor)
 
@@ -71,7 +79,8 @@ class ControlWatcher:
             stopped.acquire(timeout=2.0)
 
     def restart_later(self) -> None:
-        """Start the thread again once the main thread runs Python code: not yet, a fork is being finished."""
+        """Start the thread again once the main thread runs Python code: not yet, a fork is being
+        finished."""
         ctypes.pythonapi.Py_AddPendingCall(self._restart, None)
 
     def restart_in_child(self) -> None:
@@ -83,7 +92,8 @@ class ControlWatcher:
         try:
             self.start()
         except Exception:
-            pass  # no thread could be started: the switch stays as it is; a pending call must not raise
+            # no thread could be started: the switch stays as it is; a pending call must not raise
+            pass
         return 0
 
     def _run(self, stop: _thread.LockType, stopped: _thread.LockType) -> None:

@@ -1,8 +1,8 @@
 """At the end of a run: that it has no range at all, and what to do about it.
 
-One line a run, not one a process: many helper processes import torch and record nothing. So the first process that loaded torch says it, if
-no recording of the run has a range either. What a child has written to a tool is not known here: where a child could have, it is info.
-"""
+One line a run, not one a process: many helper processes import torch and record nothing. So the
+first process that loaded torch says it, if no recording of the run has a range either. What a child
+has written to a tool is not known here: where a child could have, it is info."""
 
 from __future__ import annotations
 
@@ -39,20 +39,28 @@ def in_run(storage: Storage, wanted: Collection[bytes]) -> set[bytes]:
         return set(wanted)
     for name in names:
         data = _beginning(os.path.join(folder, name))
-        if f'"run":"{storage.run}"'.encode() in data:  # else of another run, to which the same folder was given
+        if (
+            f'"run":"{storage.run}"'.encode() in data
+        ):  # else of another run, to which the same folder was given
             found.update(text for text in wanted if text in data)
     return found
 
 
 def wrapped_in_run(storage: Storage, target: str) -> bool:
     """A process that has recorded something has wrapped the target of this name."""
-    fact = f'{{"t":"target","name":{json.dumps(target, ensure_ascii=False)},"status":"wrapped"'.encode("utf-8", "surrogatepass")
+    fact = (
+        f'{{"t":"target","name":{json.dumps(target, ensure_ascii=False)},"status":"wrapped"'.encode(
+            "utf-8", "surrogatepass"
+        )
+    )
     return fact in in_run(storage, (fact,))
 
 
 def _beginning(file: str) -> bytes:
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        descriptor = os.open(
+            file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        )
     except OSError:
         return b""
     try:
@@ -71,7 +79,9 @@ def say(session: Session) -> bool:
     if why:
         level = "info" if _is_meant(session) or _elsewhere(session) else "warning"
         names = session.emission.names or session.config.emitter
-        log.once("nothing", level, f"no range was written: {why}; {remedy}", emitter=",".join(names))
+        log.once(
+            "nothing", level, f"no range was written: {why}; {remedy}", emitter=",".join(names)
+        )
     return True
 
 
@@ -81,7 +91,8 @@ def has_children() -> bool:
 
 
 def when_children_have_ended(function: Callable[[], object]) -> None:
-    """Call it now, or once multiprocessing has joined the children that the program leaves to it: it does so after our own end."""
+    """Call it now, or once multiprocessing has joined the children that the program leaves to it:
+    it does so after our own end."""
     util = sys.modules.get("multiprocessing.util")
     if util is not None and has_children():
         util.Finalize(None, function, exitpriority=-100)
@@ -90,8 +101,12 @@ def when_children_have_ended(function: Callable[[], object]) -> None:
 
 
 def is_first(session: Session) -> bool:
-    """This process speaks for the run: not a child, not another rank, and not a program that has failed, which has its own line."""
-    own = process_facts.describe()["roles"] == ["MainProcess"] and session.identity.rank in (None, 0)
+    """This process speaks for the run: not a child, not another rank, and not a program that has
+    failed, which has its own line."""
+    own = process_facts.describe()["roles"] == ["MainProcess"] and session.identity.rank in (
+        None,
+        0,
+    )
     return session.first and own and not hasattr(sys, "last_value")
 
 
@@ -122,13 +137,20 @@ def _nothing_called(session: Session) -> tuple[str, str]:
             return "", ""  # said of the piece itself
         return "nothing that the filters keep was called", "see include and exclude"
     if session.window is not None:
-        return f"the window begins after the last step ({session.window.steps} were counted)", "see window"
-    return "no nn.Module and no target was called", "autoinstr doctor -- COMMAND shows what each process did"
+        return (
+            f"the window begins after the last step ({session.window.steps} were counted)",
+            "see window",
+        )
+    return (
+        "no nn.Module and no target was called",
+        "autoinstr doctor -- COMMAND shows what each process did",
+    )
 
 
 def _is_meant(session: Session) -> bool:
-    """A service that is ready to be looked at, by `autoinstr ctl` or a profiler, may never be; and where a whole container has the agent,
-    so has every small program that imports torch and calls nothing."""
+    """A service that is ready to be looked at, by `autoinstr ctl` or a profiler, may never be; and
+    where a whole container has the agent, so has every small program that imports torch and calls
+    nothing."""
     when, were_on = session.config.when, session.emission.were_on
     if when == "manual" and not were_on:
         return True
@@ -137,12 +159,17 @@ def _is_meant(session: Session) -> bool:
 
 
 def _elsewhere(session: Session) -> bool:
-    """A child may have written to a tool, of which nothing is known here. An engine's front is told when a profiler runs in it."""
+    """A child may have written to a tool, of which nothing is known here. An engine's front is told
+    when a profiler runs in it."""
     emission, asked = session.emission, session.config.emitter
-    live = any(name in ("mstx", "torch") for name in asked) or (asked == ("auto",) and exists("torch_npu"))
+    live = any(name in ("mstx", "torch") for name in asked) or (
+        asked == ("auto",) and exists("torch_npu")
+    )
     if not live:
         return False
     if session.profiled and not emission.were_on:
         return True
     times = os.times()
-    return not session.steps.served and (times.children_user + times.children_system >= WORKED or has_children())
+    return not session.steps.served and (
+        times.children_user + times.children_system >= WORKED or has_children()
+    )

@@ -1,4 +1,5 @@
-"""What this process is among those of its run, as the recording's header says it: roles, rank, versions. Both may become known late."""
+"""What this process is among those of its run, as the recording's header says it: roles, rank,
+versions. Both may become known late."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ class Identity:
     def take_role(self, role: str, rank: int | None, world_size: int | None) -> None:
         """The process has instantiated something of vLLM's that gives it a role."""
         if self.roles == ["MainProcess"]:
-            self.roles = []  # a process is called so that is nothing else; the recording may have been opened before this was known
+            # a process is called so that is nothing else; the recording may have been opened before
+            # this was known
+            self.roles = []
         if role not in self.roles:
             self.roles.append(role)
         if rank is not None:
@@ -33,7 +36,8 @@ class Identity:
         self._recorder.update_header(roles=self.roles, rank=self.rank, world_size=self.world_size)
 
     def look_for_rank(self) -> None:
-        """A process may get its rank after its first range, and may have lost it again by its end."""
+        """A process may get its rank after its first range, and may have lost it again by its
+        end."""
         if self.rank is None:
             self.rank, self.world_size = process_facts.rank()
             if self.rank is not None:
@@ -46,7 +50,13 @@ class Identity:
         if self.rank is None:
             self.rank, self.world_size = said["rank"], said["world_size"]
         argv = redact_argv(list(getattr(sys, "orig_argv", None) or [sys.executable, *sys.argv]))
-        own = {"roles": self.roles, "rank": self.rank, "world_size": self.world_size, "argv": argv, "versions": loaded_versions()}
+        own = {
+            "roles": self.roles,
+            "rank": self.rank,
+            "world_size": self.world_size,
+            "argv": argv,
+            "versions": loaded_versions(),
+        }
         return {**said, **own}
 
     def reset_in_child(self) -> None:

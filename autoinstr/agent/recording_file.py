@@ -1,4 +1,5 @@
-"""Where this process's recording lies, what stands at its head, and what is said when something becomes of it."""
+"""Where this process's recording lies, what stands at its head, and what is said when something
+becomes of it."""
 
 from __future__ import annotations
 
@@ -31,13 +32,23 @@ class Storage:
         folder = run_directory.make(config.out, config.mode)
         emitter, name = ",".join(session.emission.names) or RECORDER, config.name_for(RECORDER)
         options = {option: redact_text(text) for option, text in config.chosen().items()}
-        about = {"run": self.run, "emitter": emitter, "name": name, "domain": config.domain, "options": options}
+        about = {
+            "run": self.run,
+            "emitter": emitter,
+            "name": name,
+            "domain": config.domain,
+            "options": options,
+        }
         header = {**session.identity.header(), **about}
-        writer = open_in(folder, header, max_bytes=config.max_mb << 20, full=config.full, mode=config.mode)
+        writer = open_in(
+            folder, header, max_bytes=config.max_mb << 20, full=config.full, mode=config.mode
+        )
         writer.on_full = self._full
         writer.on_removed = self._removed
         process_facts.at_exit(session.close)
-        log.once("recording", "info", "recording", folder=folder)  # who gave no `out` finds the run directory by this
+        log.once(
+            "recording", "info", "recording", folder=folder
+        )  # who gave no `out` finds the run directory by this
         return writer
 
     def folder(self) -> str:
@@ -51,10 +62,21 @@ class Storage:
 
     def _removed(self) -> str:
         folder = run_directory.make(self._config.out, self._config.mode)
-        log.once("removed", "warning", "the recording was removed; all of it is written again", folder=folder)
+        log.once(
+            "removed",
+            "warning",
+            "the recording was removed; all of it is written again",
+            folder=folder,
+        )
         return folder
 
     def cannot(self, error: BaseException) -> None:
         """There is none, or no more of it."""
         self.failed = True
-        log.once("recorder", "error", "recording is off", out=self._config.out, error=str(error) or type(error).__name__)
+        log.once(
+            "recorder",
+            "error",
+            "recording is off",
+            out=self._config.out,
+            error=str(error) or type(error).__name__,
+        )

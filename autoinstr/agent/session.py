@@ -1,4 +1,5 @@
-"""The session: the one live activation in a process. It owns the emitters, the plans and the swap, and switches them together."""
+"""The session: the one live activation in a process. It owns the emitters, the plans and the swap,
+and switches them together."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
     from autoinstr.config.config import Config
 
-# Kinds of profilers that a forked child does not have: it could only write into its parent's session.
+# Kinds of profilers that a forked child does not have: it could only write into its parent's
+# session.
 _OF_THE_PARENT = frozenset(("torch_npu", WITHOUT_MSTX))
 
 
@@ -34,28 +36,44 @@ class Session:
     """Ranges of this process, on or off. Its methods may be called from any thread."""
 
     def __init__(self, config: Config, torch_module: ModuleType) -> None:
-        """`torch_module` is torch.nn.modules.module. ConfigError for a filter that cannot be compiled."""
+        """`torch_module` is torch.nn.modules.module. ConfigError for a filter that cannot be
+        compiled."""
         self.config = config
         self.reason = "not switched on yet"
         self.first = False  # of the processes of its run that loaded torch
-        self.asked = False  # for this very command, by -X or `autoinstr run`: not by an environment that is a container's
+        # for this very command, by -X or `autoinstr run`: not by an environment that is a
+        # container's
+        self.asked = False
         self.profiled = False  # a profiler has run, here or as an engine has announced
         self._lock = threading.RLock()
         self._on: tuple[str, ...] = ()  # names of the emitters that are on
         self._switched: bool | None = None  # by `autoinstr ctl`
         self.profilers = Profilers()
-        self._stopping: set[Hashable] = set()  # profilers between profiler_stops and profiler_stopped
+        self._stopping: set[Hashable] = (
+            set()
+        )  # profilers between profiler_stops and profiler_stopped
         self.filter = compile_filter(config.include, config.exclude, config.sources)
         self.storage = Storage(self, config)
-        self.recorder = Recorder(self.storage.open, self.storage.cannot, config.domain, wording(config.name_for(RECORDER)))
+        self.recorder = Recorder(
+            self.storage.open,
+            self.storage.cannot,
+            config.domain,
+            wording(config.name_for(RECORDER)),
+        )
         self.identity = Identity(self.recorder)
         self.recorder.now_and_then = contained("looking for the rank")(self.identity.look_for_rank)
         self.emission = Emission(config, self.recorder)
         self.steps = Steps(self._step)
         self.calls = ModuleCalls(
-            torch_module, self.recorder, self.filter, lambda error: failed("a module range", error), self.steps.outermost_ended
+            torch_module,
+            self.recorder,
+            self.filter,
+            lambda error: failed("a module range", error),
+            self.steps.outermost_ended,
         )
-        self.functions = FunctionRanges(self.recorder, lambda error: failed("a function range", error))
+        self.functions = FunctionRanges(
+            self.recorder, lambda error: failed("a function range", error)
+        )
         ranges.connect(self.functions)
         self.window = None if config.window is None else Window(*config.window, self._emit)
 
@@ -64,14 +82,15 @@ class Session:
         """What the process is in its run."""
         return self.identity.roles
 
-    # -- the switch ---------------------------------------------------------------------------------------------------------------------
+    # -- the switch --------------------------------------------------------------------------------
 
     def on(self, reason: str) -> None:
         """What waits for `autoinstr ctl` is on from now on, and what is always on."""
         self._switch(True, reason)
 
     def off(self, reason: str) -> None:
-        """Neither is from now on; torch's own function is back unless somebody has patched over ours, or a profiler is followed."""
+        """Neither is from now on; torch's own function is back unless somebody has patched over
+        ours, or a profiler is followed."""
         self._switch(False, reason)
 
     def _switch(self, on: bool, reason: str) -> None:
@@ -85,7 +104,11 @@ class Session:
         with self._lock:
             for live in self.emission.choose():
                 self.calls.emit(live)
-            self._refresh(f"when={self.config.when_for(self.emission.names[0])}" if self.emission.names else "no emitter can be used")
+            self._refresh(
+                f"when={self.config.when_for(self.emission.names[0])}"
+                if self.emission.names
+                else "no emitter can be used"
+            )
 
     def _refresh(self, reason: str) -> None:
         """Bring what is on in line with what is wanted."""
@@ -95,7 +118,9 @@ class Session:
             if names:
                 self._put()
             elif self.reason == "not switched on yet":
-                self.reason = f"{reason}, and no profiler runs" if reason == "when=profiling" else reason
+                self.reason = (
+                    f"{reason}, and no profiler runs" if reason == "when=profiling" else reason
+                )
             return
         self._on, self.reason = names, reason
         if not names:
@@ -138,13 +163,18 @@ class Session:
                 if self.window.over:
                     self.calls.take_out()
 
-    # -- profilers (instrument/profilers/torch/watch.py, instrument/profiling) ------------------------------------------------------------------------
+    # -- profilers (instrument/profilers/torch/watch.py, instrument/profiling) ---------------------
 
     @contained("watching a profiler")
     def profiler_starts(self, python_tracer: bool) -> None:
-        """torch's Python tracer, and torch_npu's, takes down when it first starts which code object Module.__call__ has: it must be
-        torch's. And what the first range imports is imported before: torch writes broken traces of imports that it sees."""
-        if python_tracer and RECORDER in self.emission.names and (self._on or self.config.when_for(RECORDER) == "profiling"):
+        """torch's Python tracer, and torch_npu's, takes down when it first starts which code object
+        Module.__call__ has: it must be torch's. And what the first range imports is imported
+        before: torch writes broken traces of imports that it sees."""
+        if (
+            python_tracer
+            and RECORDER in self.emission.names
+            and (self._on or self.config.when_for(RECORDER) == "profiling")
+        ):
             self.recorder.open()
         if python_tracer:
             with self._lock:
@@ -158,12 +188,22 @@ class Session:
             self.profilers.started(key, python_tracer)
             self.profiled = True
             self._refresh("a profiler runs")
-            if isinstance(key, tuple) and key[0] == WITHOUT_MSTX and self.emission.names == ("mstx",) and not self._on:
-                log.once(key[0], "warning", "this profile has no ranges: it was started without mstx, or without the NPU activity")
+            if (
+                isinstance(key, tuple)
+                and key[0] == WITHOUT_MSTX
+                and self.emission.names == ("mstx",)
+                and not self._on
+            ):
+                log.once(
+                    key[0],
+                    "warning",
+                    "this profile has no ranges: it was started without mstx, or without the NPU activity",
+                )
 
     @contained("watching a profiler")
     def profiler_stops(self, key: Hashable) -> None:
-        """It is about to stop: what is written to it live ends before. Without a start before it nothing changes."""
+        """It is about to stop: what is written to it live ends before. Without a start before it
+        nothing changes."""
         with self._lock:
             if isinstance(key, tuple) and key[0] in KINDS["mstx"]:
                 self._stopping.add(key)
@@ -181,13 +221,14 @@ class Session:
 
     @contained("watching a profiler")
     def follow_worker(self, running: bool | None) -> None:
-        """Whether the profiler of a Worker in another process runs: that counts from now on. None: what this process knows itself."""
+        """Whether the profiler of a Worker in another process runs: that counts from now on. None:
+        what this process knows itself."""
         with self._lock:
             self.profilers.follow(running)
             self.profiled = self.profiled or bool(running)
             self._refresh("a profiler runs" if self.profilers.running else "no profiler runs")
 
-    # -- the process -------------------------------------------------------------------------------------------------------------------
+    # -- the process -------------------------------------------------------------------------------
 
     @contained("telling the role of the process")
     def take_role(self, role: str, rank: int | None, world_size: int | None) -> None:
@@ -199,7 +240,8 @@ class Session:
 
     @contained("resetting after a fork")
     def reset_in_child(self) -> None:
-        """In a forked child: locks, numbers and the recording are the parent's. This process starts its own at its first range."""
+        """In a forked child: locks, numbers and the recording are the parent's. This process starts
+        its own at its first range."""
         self._lock = threading.RLock()
         self.first = False
         self.calls.plans.reset_in_child()
@@ -218,8 +260,15 @@ class Session:
         self.identity.look_for_rank()
         decisions = self.calls.plans.decisions().values()
         nothing_kept = decisions and not any(keep for keep, _ in decisions)
-        for piece in self.filter.unmatched() if decisions else ():  # a piece may be here because an earlier one matched first
-            log.once(f"unmatched {piece}", "warning" if nothing_kept else "info", "a filter matched no module", filter=piece)
+        for piece in (
+            self.filter.unmatched() if decisions else ()
+        ):  # a piece may be here because an earlier one matched first
+            log.once(
+                f"unmatched {piece}",
+                "warning" if nothing_kept else "info",
+                "a filter matched no module",
+                filter=piece,
+            )
         self.recorder.close()
         self.diagnose()
         if not self.first:

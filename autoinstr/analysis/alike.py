@@ -1,7 +1,7 @@
 """Processes that are built alike (the ranks of a model), side by side.
 
-Of each group the busiest process stands for all where one table is shown. What is compared is kept for every process as two numbers a line
-and phase, so that a thousand ranks cost a few megabytes.
+Of each group the busiest process stands for all where one table is shown. What is compared is kept
+for every process as two numbers a line and phase, so that a thousand ranks cost a few megabytes.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ Place = tuple[int, "str | None"]  # index of a line, phase
 
 
 class Alike:
-    """Processes of the same roles whose trees of one domain have the same lines. `processes` are in the run's order; `lines` are the
-    busiest one's.
+    """Processes of the same roles whose trees of one domain have the same lines. `processes` are in
+    the run's order; `lines` are the busiest one's.
 
-    `calls[place]` and `total_ns[place]` have one entry for each process, in the order of `processes`."""
+    `calls[place]` and `total_ns[place]` have one entry for each process, in the order of
+    `processes`."""
 
     def __init__(self, domain: str) -> None:
         self.domain = domain
@@ -43,7 +44,10 @@ class Alike:
             self.lines, self._most_ns = lines, process.busy_ns
         for index, line in enumerate(lines):
             for phase, figures in line.node.phases.items():
-                for table, value in ((self.calls, figures.calls), (self.total_ns, figures.total_ns)):
+                for table, value in (
+                    (self.calls, figures.calls),
+                    (self.total_ns, figures.total_ns),
+                ):
                     column = table.get((index, phase))
                     if column is None:
                         column = table[index, phase] = array("Q")
@@ -55,12 +59,16 @@ class Alike:
 
     def mean_ns(self, place: Place) -> list[float | None]:
         """Mean duration of a call in each process; None where it made none."""
-        return [total / calls if calls else None for calls, total in zip(self.calls[place], self.total_ns[place])]
+        return [
+            total / calls if calls else None
+            for calls, total in zip(self.calls[place], self.total_ns[place])
+        ]
 
 
 class Group:
-    """Processes whose trees have the same lines in every domain, the busiest of which stands for all. `lines` are its own, by domain, and
-    `alike`, by domain, are all that have the lines of that one: a rank that also saves checkpoints is still one of the ranks."""
+    """Processes whose trees have the same lines in every domain, the busiest of which stands for
+    all. `lines` are its own, by domain, and `alike`, by domain, are all that have the lines of that
+    one: a rank that also saves checkpoints is still one of the ranks."""
 
     def __init__(self, busiest: Process) -> None:
         self.busiest = busiest
@@ -76,7 +84,8 @@ class Group:
 
 
 def groups_of(processes: Iterable[Process]) -> list[Group]:
-    """Groups of the processes that recorded something, the busiest first. Of all but a group's busiest process the trees are let go."""
+    """Groups of the processes that recorded something, the busiest first. Of all but a group's
+    busiest process the trees are let go."""
     found: dict[object, Group] = {}
     alike: dict[object, Alike] = {}
     orders: dict[object, dict[object, int]] = {}
@@ -118,6 +127,9 @@ def _key(line: Line) -> object:
 
 def _arrange(node: Node, at: dict[int, int]) -> int:
     """Put all that is below a node in order; return the first place that anything there has."""
-    children = sorted(((_arrange(child, at), key, child) for key, child in node.children.items()), key=lambda entry: entry[0])
+    children = sorted(
+        ((_arrange(child, at), key, child) for key, child in node.children.items()),
+        key=lambda entry: entry[0],
+    )
     node.children = {key: child for _, key, child in children}
     return min([at.get(id(node), len(at)), *(place for place, _, _ in children[:1])])

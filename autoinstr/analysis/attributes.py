@@ -1,8 +1,9 @@
-"""What the attributes of one recording say: phases, the parts of engine steps, the marks of requests. Read once, before any range is.
+"""What the attributes of one recording say: phases, the parts of engine steps, the marks of
+requests. Read once, before any range is.
 
-Attributes name their range or mark by thread, name and start; when the range ended is in its record, and found while the records are read
-(phases.py). Attributes whose range is not there any more (ring) still say when it began.
-"""
+Attributes name their range or mark by thread, name and start; when the range ended is in its
+record, and found while the records are read (phases.py). Attributes whose range is not there any
+more (ring) still say when it began."""
 
 from __future__ import annotations
 
@@ -16,13 +17,31 @@ if TYPE_CHECKING:
 
 DOMAIN = "vllm"  # of the ranges and marks that steps and requests are made of
 # Schedulers of vllm-ascend: some override vLLM's, some call it.
-ASCEND = ("ascend", "recompute", "dynamic_batch", "profiling_chunk", "batch_job", "balance", "kv_delivery")
+ASCEND = (
+    "ascend",
+    "recompute",
+    "dynamic_batch",
+    "profiling_chunk",
+    "batch_job",
+    "balance",
+    "kv_delivery",
+)
 SCHEDULE, UPDATE, EXECUTE, SAMPLE = "schedule", "update", "execute", "sample"
 PARTS = {
     **dict.fromkeys(("sched.schedule", *(f"npu.sched.{one}" for one in ASCEND)), SCHEDULE),
-    **dict.fromkeys(("sched.update_from_output", *(f"npu.sched.{one}_update" for one in ASCEND)), UPDATE),
-    **{f"{npu}{who}.execute_model": EXECUTE for npu in ("", "npu.") for who in ("worker", "runner", "runner2")},
-    **{f"{npu}{who}.sample_tokens": SAMPLE for npu in ("", "npu.") for who in ("worker", "runner", "runner2")},
+    **dict.fromkeys(
+        ("sched.update_from_output", *(f"npu.sched.{one}_update" for one in ASCEND)), UPDATE
+    ),
+    **{
+        f"{npu}{who}.execute_model": EXECUTE
+        for npu in ("", "npu.")
+        for who in ("worker", "runner", "runner2")
+    },
+    **{
+        f"{npu}{who}.sample_tokens": SAMPLE
+        for npu in ("", "npu.")
+        for who in ("worker", "runner", "runner2")
+    },
 }
 REQUEST = "request."  # the marks of a request begin so
 
@@ -31,8 +50,8 @@ Event = tuple[int, str, "dict[str, Any] | None"]
 
 
 class Part:
-    """One range that is a part of an engine step. Times in nanoseconds of the process's perf_counter; `end` is None until its record is
-    met."""
+    """One range that is a part of an engine step. Times in nanoseconds of the process's
+    perf_counter; `end` is None until its record is met."""
 
     __slots__ = ("end", "fields", "kind", "message", "phase", "start", "step")
 
@@ -61,14 +80,17 @@ Note = Union[str, Part]  # a phase, or a part of a step, which has one
 
 
 class Notes:
-    """The attributes of one recording. Memory: a few hundred bytes for each range with a phase and each mark of a request."""
+    """The attributes of one recording. Memory: a few hundred bytes for each range with a phase and
+    each mark of a request."""
 
     def __init__(self) -> None:
         self.ranges: dict[int, dict[int, dict[int, Note]]] = {}  # thread -> name -> start
         self.parts: list[Part] = []
         self.requests: dict[str, list[Event]] = {}
 
-    def note(self, thread: int, name: int, start: int, message: str, fields: dict[str, Any]) -> None:
+    def note(
+        self, thread: int, name: int, start: int, message: str, fields: dict[str, Any]
+    ) -> None:
         """Keep what a range's fields say; what is said later of the same range counts."""
         mine = self.ranges.setdefault(thread, {}).setdefault(name, {})
         known = mine.get(start)
@@ -86,7 +108,9 @@ class Notes:
         """Keep a mark of a request."""
         request = fields.pop("request", None)
         if isinstance(request, str):
-            self.requests.setdefault(request, []).append((time, sys.intern(message), fields or None))
+            self.requests.setdefault(request, []).append(
+                (time, sys.intern(message), fields or None)
+            )
 
 
 def read(recording: Recording) -> Notes:

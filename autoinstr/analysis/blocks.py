@@ -1,8 +1,9 @@
-"""The blocks of a recording, split so that every consumer sees one thread, one domain and one kind at a time.
+"""The blocks of a recording, split so that every consumer sees one thread, one domain and one kind
+at a time.
 
-Nesting is defined inside one domain of one thread (design section 10), so all sweeps start here: a block is cut by slicing, which is done
-in C, and only a block that really mixes domains pays for a second pass.
-"""
+Nesting is defined inside one domain of one thread (design section 10), so all sweeps start here: a
+block is cut by slicing, which is done in C, and only a block that really mixes domains pays for a
+second pass."""
 
 from __future__ import annotations
 
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from autoinstr.base.errors import RecordingError
 
 if TYPE_CHECKING:
-
     from autoinstr.analysis.phases import Phases
     from autoinstr.recording.reader import OpenRange, RangeName, Recording
 
@@ -25,8 +25,9 @@ _Block = TypeVar("_Block")
 
 
 class Piece(NamedTuple):
-    """Consecutive ranges (or marks) of one thread and one domain in order of start; times in nanoseconds of the process's perf_counter.
-    `names` are the numbers of names, or codes where phases were asked for (phases.py)."""
+    """Consecutive ranges (or marks) of one thread and one domain in order of start; times in
+    nanoseconds of the process's perf_counter. `names` are the numbers of names, or codes where
+    phases were asked for (phases.py)."""
 
     thread: int
     domain: str
@@ -41,19 +42,24 @@ def no_tick(count: int) -> None:
 
 
 def title(name: RangeName) -> str:
-    """What a timeline calls a range: the message the user asked for, or path:class where a recording holds none."""
+    """What a timeline calls a range: the message the user asked for, or path:class where a
+    recording holds none."""
     if name.message:
         return name.message
     return f"{name.path}:{name.cls}" if name.path and name.cls else name.path or name.cls or "?"
 
 
 def pieces(
-    recording: Recording, tick: Tick = no_tick, phases: Phases | None = None, still_open: list[OpenRange] | None = None
+    recording: Recording,
+    tick: Tick = no_tick,
+    phases: Phases | None = None,
+    still_open: list[OpenRange] | None = None,
 ) -> Iterator[Piece]:
-    """Yield the closed ranges and the marks of a recording; `tick` is called with the number of records after each block. Ranges without an
-    end are added to `still_open`, where that is given.
+    """Yield the closed ranges and the marks of a recording; `tick` is called with the number of
+    records after each block. Ranges without an end are added to `still_open`, where that is given.
 
-    What breaks off ends the pieces and is named in the recording's problems: what was read before stays good."""
+    What breaks off ends the pieces and is named in the recording's problems: what was read before
+    stays good."""
     split = _Splitter(recording, phases)
     for thread, words, unended in _readable(recording.blocks_with_open, recording):
         if still_open is not None:
@@ -69,7 +75,8 @@ def pieces(
 
 
 def pieces_with_open(recording: Recording, tick: Tick = no_tick) -> Iterator[Piece]:
-    """As `pieces`, with the ranges that never ended in their places; such a range's end is FOREVER. A thread's pieces come together."""
+    """As `pieces`, with the ranges that never ended in their places; such a range's end is FOREVER.
+    A thread's pieces come together."""
     split = _Splitter(recording)
     for thread, words, still_open in _readable(recording.blocks_with_open, recording):
         columns: Sequence[Sequence[int]] = (words[0::3], words[1::3], words[2::3])
@@ -87,7 +94,8 @@ def pieces_with_open(recording: Recording, tick: Tick = no_tick) -> Iterator[Pie
 
 
 def last_time_if_open(recording: Recording) -> int:
-    """The last time that a recording has, to which ranges without an end lasted at least; 0 where all have one."""
+    """The last time that a recording has, to which ranges without an end lasted at least; 0 where
+    all have one."""
     last, found = 0, False
     try:
         for _, words, still_open in recording.blocks_with_open():
@@ -106,7 +114,9 @@ class _Splitter:
         self._origin = {} if phases is None else phases.origin
         self._keys: dict[int, tuple[str, bool]] = {}
 
-    def __call__(self, thread: int, numbers: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> Iterator[Piece]:
+    def __call__(
+        self, thread: int, numbers: Sequence[int], starts: Sequence[int], ends: Sequence[int]
+    ) -> Iterator[Piece]:
         keys = self._keys
         used = set(numbers)
         for number in used.difference(keys):
@@ -121,7 +131,12 @@ class _Splitter:
             return
         for group in groups:
             mine = [keys[number] == group for number in numbers]
-            yield Piece(thread, group[0], group[1], *(list(compress(column, mine)) for column in (numbers, starts, ends)))
+            yield Piece(
+                thread,
+                group[0],
+                group[1],
+                *(list(compress(column, mine)) for column in (numbers, starts, ends)),
+            )
 
 
 def readable_blocks(recording: Recording) -> Iterator[tuple[int, list[int]]]:

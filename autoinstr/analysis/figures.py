@@ -16,8 +16,9 @@ PART = 1 << 19  # values that are sorted at once
 
 
 class Figures:
-    """Times in nanoseconds. `durations` holds every call's, or is empty where they were not asked for, or are settled: then `spread` has
-    their percentiles. `parts` is what the rows that were added have under that name."""
+    """Times in nanoseconds. `durations` holds every call's, or is empty where they were not asked
+    for, or are settled: then `spread` has their percentiles. `parts` is what the rows that were
+    added have under that name."""
 
     __slots__ = ("calls", "durations", "parts", "self_ns", "spread", "total_ns")
 
@@ -44,7 +45,8 @@ class Figures:
         return self.total_ns / self.calls
 
     def settle(self) -> list[array[int]]:
-        """Keep the percentiles of the durations instead of them, if there are any; returns the durations, as `in_order` has them."""
+        """Keep the percentiles of the durations instead of them, if there are any; returns the
+        durations, as `in_order` has them."""
         ordered, self.durations = in_order(self.durations), array("Q")
         if ordered:
             self.spread = spread_of(ordered)
@@ -57,7 +59,8 @@ def percentiles(durations: array[int]) -> Spread:
 
 
 def in_order(durations: array[int]) -> list[array[int]]:
-    """The values in parts, each sorted: a list of all, which sorting makes, would take five times what they take."""
+    """The values in parts, each sorted: a list of all, which sorting makes, would take five times
+    what they take."""
     return [array("Q", sorted(durations[at : at + PART])) for at in range(0, len(durations), PART)]
 
 

@@ -1,7 +1,8 @@
-"""What stands out in a run: layers unlike their neighbours, ranks slower than the others, the cost of recording itself.
+"""What stands out in a run: layers unlike their neighbours, ranks slower than the others, the cost
+of recording itself.
 
-Nothing is guessed: a finding compares figures of one run that should be alike, and says which and by how much. The bounds are below.
-"""
+Nothing is guessed: a finding compares figures of one run that should be alike, and says which and
+by how much. The bounds are below."""
 
 from __future__ import annotations
 
@@ -25,7 +26,10 @@ ALIKE = 4  # of fewer layers none is unlike the others
 LEAST_RANKS = 2
 OUTLIER = 1.25  # times the median layer
 SLOW_RANK = 1.1  # times the median rank
-SPREAD, SPREAD_OF_RANKS = 5.0, 3.0  # times the median distance from the median: what is usual between these is no finding
+SPREAD, SPREAD_OF_RANKS = (
+    5.0,
+    3.0,
+)  # times the median distance from the median: what is usual between these is no finding
 WORTH = 0.005  # of the time inside ranges of the process and domain
 MOSTLY = 0.5  # of what an entry takes more, to name the one below it that takes it
 HEAVY = 0.05  # of the time inside ranges, for what recording costs
@@ -35,9 +39,10 @@ _Key = TypeVar("_Key")
 
 
 class Finding(NamedTuple):
-    """One line of prose. `kind` is runs, outlier, rank or overhead; the place is a process's index, a domain and a line's path ("" where it
-    is none in particular); `excess_ns` is the time beyond what is usual, by which findings are ordered. All that stands out in one place is
-    one finding, so that there are never more than there are lists of layers and outermost modules."""
+    """One line of prose. `kind` is runs, outlier, rank or overhead; the place is a process's index,
+    a domain and a line's path ("" where it is none in particular); `excess_ns` is the time beyond
+    what is usual, by which findings are ordered. All that stands out in one place is one finding,
+    so that there are never more than there are lists of layers and outermost modules."""
 
     kind: str
     words: str
@@ -48,7 +53,8 @@ class Finding(NamedTuple):
 
 
 class _Excess(NamedTuple):
-    """What one layer or process takes beyond the others in one phase: times what is usual, nanoseconds of a call, calls."""
+    """What one layer or process takes beyond the others in one phase: times what is usual,
+    nanoseconds of a call, calls."""
 
     phase: str | None
     ratio: float
@@ -63,7 +69,12 @@ class _Excess(NamedTuple):
 
 def findings_of(groups: Sequence[Group], processes: Sequence[Process]) -> list[Finding]:
     """All of them, the largest excess first; before them what is to be known of every figure."""
-    found = [one for group in groups for domain in group.lines for one in outliers(group.busiest, domain, group.lines[domain])]
+    found = [
+        one
+        for group in groups
+        for domain in group.lines
+        for one in outliers(group.busiest, domain, group.lines[domain])
+    ]
     found += [one for alike in all_alike(groups) for one in slow_ranks(alike)]
     found.sort(key=lambda one: -one.excess_ns)
     several = successive_runs(process.recording for process in processes)
@@ -77,8 +88,8 @@ def findings_of(groups: Sequence[Group], processes: Sequence[Process]) -> list[F
 
 
 def outliers(process: Process, domain: str, lines: Sequence[Line]) -> Iterator[Finding]:
-    """Lists of alike layers of which some have calls that take longer, on the mean, than the others'. So may a layer beside the list that
-    is of its class and built otherwise."""
+    """Lists of alike layers of which some have calls that take longer, on the mean, than the
+    others'. So may a layer beside the list that is of its class and built otherwise."""
     worth = WORTH * sum(line.node.self_ns for line in lines)
     for at, line in enumerate(lines):
         if not line.node.folded:
@@ -86,26 +97,54 @@ def outliers(process: Process, domain: str, lines: Sequence[Line]) -> Iterator[F
         apart = _apart(lines, line)
         found: dict[str, list[_Excess]] = {}
         for phase in line.node.phases:
-            alike = {_entry(line, n): by[phase] for n, by in line.node.members.items() if phase in by and by[phase].calls}
+            alike = {
+                _entry(line, n): by[phase]
+                for n, by in line.node.members.items()
+                if phase in by and by[phase].calls
+            }
             if len(alike) < ALIKE:
                 continue
             usual, bound = _usual([one.mean_ns for one in alike.values()], OUTLIER, SPREAD)
-            others = {name: by.phases[phase] for name, by in apart.items() if phase in by.phases and by.phases[phase].calls}
+            others = {
+                name: by.phases[phase]
+                for name, by in apart.items()
+                if phase in by.phases and by.phases[phase].calls
+            }
             for name, figures in {**alike, **others}.items():
-                excess = _Excess(phase, figures.mean_ns / usual if usual else 0.0, figures.mean_ns, usual, figures.calls)
+                excess = _Excess(
+                    phase,
+                    figures.mean_ns / usual if usual else 0.0,
+                    figures.mean_ns,
+                    usual,
+                    figures.calls,
+                )
                 if usual and figures.mean_ns >= bound and excess.ns >= worth:
                     found.setdefault(name, []).append(excess)
         if found:
             (name, most), *more = _ordered(found.items())
             words = f"{name}{' (built otherwise)' if name in apart else ''} takes {most[0].ratio:.1f} × the median of {line.path}"
             more_a_call = text.duration(most[0].mean_ns - most[0].usual_ns)
-            words += f"{_in(most[0].phase)} (+{more_a_call} a call, {text.count(most[0].calls, 'call')})"
-            words += ("" if name in apart else _where_below(lines, at, name, most[0])) + _also(most) + _more([one[0] for one in more])
-            yield Finding("outlier", words, process.index, domain, line.path, sum(one.ns for each in found.values() for one in each))
+            words += (
+                f"{_in(most[0].phase)} (+{more_a_call} a call, {text.count(most[0].calls, 'call')})"
+            )
+            words += (
+                ("" if name in apart else _where_below(lines, at, name, most[0]))
+                + _also(most)
+                + _more([one[0] for one in more])
+            )
+            yield Finding(
+                "outlier",
+                words,
+                process.index,
+                domain,
+                line.path,
+                sum(one.ns for each in found.values() for one in each),
+            )
 
 
 def slow_ranks(group: Alike) -> Iterator[Finding]:
-    """Outermost modules whose calls take longer in some of the processes that are alike than in the others."""
+    """Outermost modules whose calls take longer in some of the processes that are alike than in the
+    others."""
     if len(group.processes) < LEAST_RANKS:
         return
     for at, line in enumerate(group.lines):
@@ -113,26 +152,52 @@ def slow_ranks(group: Alike) -> Iterator[Finding]:
             continue
         found: dict[int, list[_Excess]] = {}
         for phase in line.node.phases:
-            means = {index: mean for index, mean in enumerate(group.mean_ns((at, phase))) if mean is not None}
+            means = {
+                index: mean
+                for index, mean in enumerate(group.mean_ns((at, phase)))
+                if mean is not None
+            }
             if len(means) < LEAST_RANKS:
                 continue
             usual, bound = _usual(list(means.values()), SLOW_RANK, SPREAD_OF_RANKS)
             for index, mean in means.items():
-                excess = _Excess(phase, mean / usual if usual else 0.0, mean, usual, group.calls[at, phase][index])
-                if usual and mean >= bound and excess.ns >= WORTH * group.processes[index].inside_ns:
+                excess = _Excess(
+                    phase,
+                    mean / usual if usual else 0.0,
+                    mean,
+                    usual,
+                    group.calls[at, phase][index],
+                )
+                if (
+                    usual
+                    and mean >= bound
+                    and excess.ns >= WORTH * group.processes[index].inside_ns
+                ):
                     found.setdefault(index, []).append(excess)
         if found:
             (index, most), *more = _ordered(found.items())
             process = group.processes[index]
-            others = "the other" if len(group.processes) == 2 else f"the median of {len(group.processes):,} alike"
+            others = (
+                "the other"
+                if len(group.processes) == 2
+                else f"the median of {len(group.processes):,} alike"
+            )
             words = f"{process.label} takes {most[0].ratio:.2f} × {others} in {line.path}{_in(most[0].phase)}"
             words += f" ({text.duration(most[0].mean_ns)} a call against {text.duration(most[0].usual_ns)})"
             words += _also(most) + _more([group.processes[other].label for other, _ in more])
-            yield Finding("rank", words, process.index, group.domain, line.path, sum(one.ns for each in found.values() for one in each))
+            yield Finding(
+                "rank",
+                words,
+                process.index,
+                group.domain,
+                line.path,
+                sum(one.ns for each in found.values() for one in each),
+            )
 
 
 def _usual(means: list[float], times: float, spread: float) -> tuple[float, float]:
-    """(the median, how long a call takes at least that is unlike the others); of two the shorter is the usual one."""
+    """(the median, how long a call takes at least that is unlike the others); of two the shorter is
+    the usual one."""
     if len(means) == 2:
         return min(means), times * min(means)
     usual = median(means)
@@ -151,7 +216,8 @@ def _apart(lines: Sequence[Line], folded: Line) -> dict[str, Node]:
     return {
         line.path: line.node
         for line in lines
-        if (line.parent, line.depth, line.node.cls) == (folded.parent, folded.depth, folded.node.cls)
+        if (line.parent, line.depth, line.node.cls)
+        == (folded.parent, folded.depth, folded.node.cls)
         and line.node.number is not None
         and not line.node.folded
         and line.path.rpartition(".")[0] == head
@@ -159,7 +225,8 @@ def _apart(lines: Sequence[Line], folded: Line) -> dict[str, Node]:
 
 
 def _where_below(lines: Sequence[Line], at: int, name: str, excess: _Excess) -> str:
-    """ "; mostly in mlp.gate": the deepest line below that takes most of the excess. Lists below have members of their own."""
+    """ "; mostly in mlp.gate": the deepest line below that takes most of the excess. Lists below
+    have members of their own."""
     number = next(n for n in lines[at].node.members if _entry(lines[at], n) == name)
     deepest, other_list = None, None
     for line in lines[at + 1 :]:
@@ -168,11 +235,17 @@ def _where_below(lines: Sequence[Line], at: int, name: str, excess: _Excess) -> 
         if other_list is not None and line.depth > other_list:
             continue
         other_list = line.depth if line.node.folded else None
-        of_all = {n: by[excess.phase] for n, by in line.node.members.items() if excess.phase in by and by[excess.phase].calls}
+        of_all = {
+            n: by[excess.phase]
+            for n, by in line.node.members.items()
+            if excess.phase in by and by[excess.phase].calls
+        }
         if line.node.folded or number not in of_all:
             continue
         mine = of_all[number]
-        if (mine.mean_ns - median(one.mean_ns for one in of_all.values())) * mine.calls >= MOSTLY * excess.ns:
+        if (
+            mine.mean_ns - median(one.mean_ns for one in of_all.values())
+        ) * mine.calls >= MOSTLY * excess.ns:
             deepest = line
     return "" if deepest is None else f"; mostly in {deepest.path[len(lines[at].path) + 1 :]}"
 

@@ -1,9 +1,10 @@
 """What processes, threads and tracks are called and numbered in a report.
 
-Numbers must hold across files: two containers can have the same host name, process and thread numbers, and a trace viewer drops or mixes
-what collides (measured: slices vanish). So a second process of a number already taken gets one that no operating system gives out, and
-tracks are identified by a hash of all that tells processes apart. Nothing is random: the same run gives the same file.
-"""
+Numbers must hold across files: two containers can have the same host name, process and thread
+numbers, and a trace viewer drops or mixes what collides (measured: slices vanish). So a second
+process of a number already taken gets one that no operating system gives out, and tracks are
+identified by a hash of all that tells processes apart. Nothing is random: the same run gives the
+same file."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ FIRST_FREE_NUMBER = 1 << 30  # far above Linux's largest process number, 1 << 22
 
 
 def process_label(recording: Recording, hosts: int = 1) -> str:
-    """"Worker rank 1 of 4"; with the host where the run has several."""
+    """ "Worker rank 1 of 4"; with the host where the run has several."""
     label = "+".join(recording.roles)
     if recording.rank is not None:
         label += f" rank {recording.rank}"
@@ -48,11 +49,16 @@ def native_tid(recording: Recording, thread: int) -> int:
 
 
 def distinct_pids(recordings: Sequence[Recording]) -> list[int]:
-    """One number per recording: its pid, or a free one where the pid is taken by an earlier recording."""
+    """One number per recording: its pid, or a free one where the pid is taken by an earlier
+    recording."""
     taken: set[int] = set()
     pids: list[int] = []
     for at, recording in enumerate(recordings):
-        pid = recording.pid if recording.pid and recording.pid not in taken else FIRST_FREE_NUMBER + at
+        pid = (
+            recording.pid
+            if recording.pid and recording.pid not in taken
+            else FIRST_FREE_NUMBER + at
+        )
         taken.add(pid)
         pids.append(pid)
     return pids
@@ -60,5 +66,13 @@ def distinct_pids(recordings: Sequence[Recording]) -> list[int]:
 
 def track_uuid(recording: Recording, *parts: object) -> int:
     """64 bits that tell a track apart from every other in this and in any other run."""
-    text = "\0".join(str(part) for part in (recording.host, recording.pid, os.path.basename(recording.file), *parts))
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little") or 1
+    text = "\0".join(
+        str(part)
+        for part in (recording.host, recording.pid, os.path.basename(recording.file), *parts)
+    )
+    return (
+        int.from_bytes(
+            blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little"
+        )
+        or 1
+    )

@@ -1,9 +1,9 @@
 """Which phase each range was in.
 
-A range that says its phase itself has that one. Any other has the phase of the latest begun range of its thread (of any domain) that says
-one, contains it entirely and had not ended when it began. While records are read, a name in a phase gets a number of its own (a code), so
-that everything that adds up by name then adds up by name and phase, at no cost to recordings without phases.
-"""
+A range that says its phase itself has that one. Any other has the phase of the latest begun range
+of its thread (of any domain) that says one, contains it entirely and had not ended when it began.
+While records are read, a name in a phase gets a number of its own (a code), so that everything that
+adds up by name then adds up by name and phase, at no cost to recordings without phases."""
 
 from __future__ import annotations
 
@@ -33,15 +33,22 @@ class _Codes(dict[int, int]):
 
 
 class Phases:
-    """The phases of one recording's ranges; `origin` says of a code that is no name's own number which name and phase it stands for."""
+    """The phases of one recording's ranges; `origin` says of a code that is no name's own number
+    which name and phase it stands for."""
 
-    def __init__(self, recording: Recording, notes: Notes, still_open: Sequence[OpenRange] = ()) -> None:
+    def __init__(
+        self, recording: Recording, notes: Notes, still_open: Sequence[OpenRange] = ()
+    ) -> None:
         self.origin: dict[int, tuple[int, str]] = {}
         self._next = max(recording.names, default=0) + 1
         self._tables: dict[str, _Codes] = {}
         self._notes = notes.ranges
-        self._around: dict[int, list[tuple[int, _Codes]]] = {thread: [] for thread in notes.ranges}  # (end, codes), latest begun last
-        self._open: dict[int, list[tuple[int, _Codes]]] = {}  # (start, codes) of those that never ended, by thread
+        self._around: dict[int, list[tuple[int, _Codes]]] = {
+            thread: [] for thread in notes.ranges
+        }  # (end, codes), latest begun last
+        self._open: dict[
+            int, list[tuple[int, _Codes]]
+        ] = {}  # (start, codes) of those that never ended, by thread
         for one in still_open:
             phase = _phase_of(notes.ranges.get(one.thread, {}).get(one.name, {}).get(one.start_ns))
             if phase is not None:
@@ -54,8 +61,11 @@ class Phases:
         self.origin[code] = number, phase
         return code
 
-    def codes(self, thread: int, numbers: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> Sequence[int]:
-        """Codes of the next records of a thread (all its domains, in order of start). Notes when parts of steps ended."""
+    def codes(
+        self, thread: int, numbers: Sequence[int], starts: Sequence[int], ends: Sequence[int]
+    ) -> Sequence[int]:
+        """Codes of the next records of a thread (all its domains, in order of start). Notes when
+        parts of steps ended."""
         if thread not in self._notes:
             return numbers
         around = self._around[thread]
@@ -74,8 +84,11 @@ class Phases:
         self._until(len(numbers), codes, numbers, starts, ends, thread)
         return codes
 
-    def find_ends(self, thread: int, numbers: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, Note]]:
-        """Note when the parts of steps among these records ended; return the places of all records that say something."""
+    def find_ends(
+        self, thread: int, numbers: Sequence[int], starts: Sequence[int], ends: Sequence[int]
+    ) -> list[tuple[int, Note]]:
+        """Note when the parts of steps among these records ended; return the places of all records
+        that say something."""
         notes = self._notes.get(thread)
         if notes is None:
             return []
@@ -89,13 +102,24 @@ class Phases:
                 note.end = ends[at]
         return found
 
-    def _until(self, stop: int, codes: list[int], numbers: Sequence[int], starts: Sequence[int], ends: Sequence[int], thread: int) -> None:
-        """Add the codes of the records before `stop`, none of which says a phase; ranges that never ended begin in their places."""
+    def _until(
+        self,
+        stop: int,
+        codes: list[int],
+        numbers: Sequence[int],
+        starts: Sequence[int],
+        ends: Sequence[int],
+        thread: int,
+    ) -> None:
+        """Add the codes of the records before `stop`, none of which says a phase; ranges that never
+        ended begin in their places."""
         around, waiting = self._around[thread], self._open.get(thread)
         latest = starts[min(stop, len(starts) - 1)]
         while waiting and waiting[0][0] <= latest:
             start, table = waiting.pop(0)
-            self._plain(bisect_left(starts, start, len(codes), stop), codes, numbers, starts, ends, around)
+            self._plain(
+                bisect_left(starts, start, len(codes), stop), codes, numbers, starts, ends, around
+            )
             around.append((FOREVER, table))
         self._plain(stop, codes, numbers, starts, ends, around)
 
@@ -108,7 +132,8 @@ class Phases:
         ends: Sequence[int],
         around: list[tuple[int, _Codes]],
     ) -> None:
-        """Add the codes of records that say no phase, before `stop`: whole runs at once where all of a run lie in the latest phase."""
+        """Add the codes of records that say no phase, before `stop`: whole runs at once where all
+        of a run lie in the latest phase."""
         at = len(codes)
         while at < stop:
             while around and around[-1][0] <= starts[at]:
@@ -122,7 +147,9 @@ class Phases:
                 codes.extend(map(table.__getitem__, numbers[at:until]))
             else:
                 for number, last in zip(numbers[at:until], ends[at:until]):
-                    found = next((codes_of for end, codes_of in reversed(around) if last <= end), None)
+                    found = next(
+                        (codes_of for end, codes_of in reversed(around) if last <= end), None
+                    )
                     codes.append(number if found is None else found[number])
             at = until
 

@@ -1,7 +1,8 @@
-"""What each process of a run comes to: its folded module trees, one for each domain, and what to know before believing them.
+"""What each process of a run comes to: its folded module trees, one for each domain, and what to
+know before believing them.
 
-Tables and pages are made from these. A process's recording is read once, and only its folded trees are kept.
-"""
+Tables and pages are made from these. A process's recording is read once, and only its folded trees
+are kept."""
 
 from __future__ import annotations
 
@@ -25,14 +26,16 @@ if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording, Run
 
 MODULES = "Module"  # the domain of modules, unless the option `domain` says otherwise
-# What recording costs the program, in nanoseconds (docs/internals/benchmarks.md: 0.95 × floor, 1.70 × floor, a step's attributes).
+# What recording costs the program, in nanoseconds (docs/internals/benchmarks.md: 0.95 × floor, 1.70
+# × floor, a step's attributes).
 MODULE_COST_NS, FUNCTION_COST_NS, ATTRIBUTES_COST_NS = 230, 630, 4_000
 
 
 class Process:
-    """One process. `ranges` and all times (nanoseconds) are of the phase asked for; `phases` is of all: how many ranges, and the time in
-    them; `still_open` is how many ranges had no end. `inside_ns` is the time inside ranges, a thread's busiest domain counted; `cost_ns` an
-    estimate of what recording took."""
+    """One process. `ranges` and all times (nanoseconds) are of the phase asked for; `phases` is of
+    all: how many ranges, and the time in them; `still_open` is how many ranges had no end.
+    `inside_ns` is the time inside ranges, a thread's busiest domain counted; `cost_ns` an estimate
+    of what recording took."""
 
     def __init__(self, index: int, recording: Recording, label: str) -> None:
         self.index = index
@@ -63,7 +66,11 @@ class Process:
         self.inside_ns = sum(max(domains.values()) for domains in busy.values())
         modules = sum(row.calls for row in rows if row.name.cls)
         annotated = sum(len(starts) for names in notes.ranges.values() for starts in names.values())
-        self.cost_ns = MODULE_COST_NS * modules + FUNCTION_COST_NS * (self.ranges - modules) + ATTRIBUTES_COST_NS * annotated
+        self.cost_ns = (
+            MODULE_COST_NS * modules
+            + FUNCTION_COST_NS * (self.ranges - modules)
+            + ATTRIBUTES_COST_NS * annotated
+        )
         for domain in dict.fromkeys(row.name.domain for row in rows):
             tree = module_tree(row for row in rows if row.name.domain == domain)
             fold(tree)
@@ -71,11 +78,17 @@ class Process:
 
 
 def processes_of(
-    run: Run, serving: Serving, *, phase: str | None = None, durations: bool = False, tick: Tick = no_tick
+    run: Run,
+    serving: Serving,
+    *,
+    phase: str | None = None,
+    durations: bool = False,
+    tick: Tick = no_tick,
 ) -> Iterator[Process]:
-    """Read one recording after the other, and give `serving` what each says of requests and steps. With `phase` only that one's ranges
-    ("none": those in none). Memory: the names of one recording, and the folded trees of each process whose trees are kept; with
-    `durations` (for percentiles) eight bytes a range of those too."""
+    """Read one recording after the other, and give `serving` what each says of requests and steps.
+    With `phase` only that one's ranges ("none": those in none). Memory: the names of one recording,
+    and the folded trees of each process whose trees are kept; with `durations` (for percentiles)
+    eight bytes a range of those too."""
     hosts = host_count(run.recordings)
     for at, recording in enumerate(run.recordings):
         process = Process(at, recording, f"{process_label(recording, hosts)}, pid {recording.pid}")
@@ -83,7 +96,11 @@ def processes_of(
         stats = collect(recording, notes, durations=durations, tick=tick)
         serving.add(at, notes)
         process.phases = _by_phase(stats.rows)
-        process.take([row for row in stats.rows if phase is None or (row.phase or NO_PHASE) == phase], stats, notes)
+        process.take(
+            [row for row in stats.rows if phase is None or (row.phase or NO_PHASE) == phase],
+            stats,
+            notes,
+        )
         process.still_open = len(stats.open_ranges(recording))
         process.notes = trouble(process, stats)
         del notes, stats  # before the next recording is read
@@ -98,7 +115,8 @@ def kept(processes: Iterable[Process], into: list[Process]) -> Iterator[Process]
 
 
 def overhead(processes: Iterable[Process]) -> float | None:
-    """Estimated part (0 to 1) of the time inside ranges that recording them took; None where there are none."""
+    """Estimated part (0 to 1) of the time inside ranges that recording them took; None where there
+    are none."""
     cost = inside = 0
     for one in processes:
         cost, inside = cost + one.cost_ns, inside + one.inside_ns
@@ -119,18 +137,26 @@ def trouble(process: Process, stats: Stats) -> list[str]:
     recording, label = process.recording, process.label
     notes = []
     if recording.dropped:
-        notes.append(f"{label}: {text.count(recording.dropped, 'range')} dropped, the recording was full (option max_mb)")
+        notes.append(
+            f"{label}: {text.count(recording.dropped, 'range')} dropped, the recording was full (option max_mb)"
+        )
     found = stats.open_ranges(recording)
     now = 0
     if not recording.complete:
         state = state_of(recording)
-        now = time.perf_counter_ns() if state == ALIVE else 0  # it is of this machine, and so is its clock
-        became = {ALIVE: "the process still runs", KILLED: "the process was killed"}.get(state, "the process was killed or still runs")
+        now = (
+            time.perf_counter_ns() if state == ALIVE else 0
+        )  # it is of this machine, and so is its clock
+        became = {ALIVE: "the process still runs", KILLED: "the process was killed"}.get(
+            state, "the process was killed or still runs"
+        )
         notes.append(f"{label}: {'the recording is damaged' if recording.problems else became}")
     for thread in dict.fromkeys(one.thread for one in found):
         mine = [one for one in found if one.thread == thread]
         last = max(stats.last_ns or 0, mine[-1].start_ns, now)
         where = f"{label}, {thread_label(recording, thread)}: still inside {title(recording.names[mine[-1].name])}"
         lasted = text.duration(last - mine[0].start_ns)
-        notes.append(f"{where} ({text.count(len(mine), 'open range')}, the outermost for at least {lasted})")
+        notes.append(
+            f"{where} ({text.count(len(mine), 'open range')}, the outermost for at least {lasted})"
+        )
     return notes

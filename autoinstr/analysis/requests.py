@@ -1,9 +1,10 @@
-"""One row for each request, from the marks that the processes of a run set (docs/reports.md defines every column).
+"""One row for each request, from the marks that the processes of a run set (docs/reports.md defines
+every column).
 
-A request is seen by the process that it came to (arrived, first_output, completed) and by the engine (queued, scheduled, first_token,
-preempted, finished), under one id. Each process's marks are put in order of time first, and the two sides joined afterwards: so a request
-is never torn apart by the clocks of two hosts, and an id that is used again is a second request.
-"""
+A request is seen by the process that it came to (arrived, first_output, completed) and by the
+engine (queued, scheduled, first_token, preempted, finished), under one id. Each process's marks are
+put in order of time first, and the two sides joined afterwards: so a request is never torn apart by
+the clocks of two hosts, and an id that is used again is a second request."""
 
 from __future__ import annotations
 
@@ -19,9 +20,11 @@ FRONT = ("arrived", "first_output", "completed")
 ENGINE = ("queued", "scheduled", "first_token", "finished")
 PREEMPTED = "preempted"
 ABORTED = "abort"
-# Two hosts' clocks may differ by so much before a request is not found again by an id that is used twice.
+# Two hosts' clocks may differ by so much before a request is not found again by an id that is used
+# twice.
 CLOCKS_DIFFER_NS = 10_000_000
-# vLLM notes an arrival by the wall clock: what is longer ago than a day is a clock that was set, and not a wait.
+# vLLM notes an arrival by the wall clock: what is longer ago than a day is a clock that was set,
+# and not a wait.
 LONGEST_WAIT_NS = 86_400 * 10**9
 
 _TIMES = {
@@ -37,7 +40,8 @@ _FACTS = ("external", "prompt_tokens", "output_tokens", "cached_tokens", "preemp
 
 
 class Request:
-    """One request, or one side of it. Times in nanoseconds since 1970 (or since whatever the offset given counts from); None: not seen."""
+    """One request, or one side of it. Times in nanoseconds since 1970 (or since whatever the offset
+    given counts from); None: not seen."""
 
     __slots__ = ("id", "process", *_TIMES.values(), *_FACTS)
 
@@ -81,7 +85,11 @@ class Request:
         lasted = _between(self.first_token_ns, self.finished_ns)
         if lasted is None:
             lasted = _between(self.first_output_ns, self.completed_ns)
-        return None if lasted is None or self.output_tokens is None or self.output_tokens < 2 else lasted // (self.output_tokens - 1)
+        return (
+            None
+            if lasted is None or self.output_tokens is None or self.output_tokens < 2
+            else lasted // (self.output_tokens - 1)
+        )
 
     @property
     def e2e_ns(self) -> int | None:
@@ -146,25 +154,38 @@ class Request:
 
 
 class Requests:
-    """Gathers the requests of a run, one recording after the other. Memory: about 700 bytes a request."""
+    """Gathers the requests of a run, one recording after the other. Memory: about 700 bytes a
+    request."""
 
     def __init__(self) -> None:
-        self._sides: dict[str, tuple[list[Request], list[Request]]] = {}  # id -> as the front end saw it, as the engine did
+        self._sides: dict[
+            str, tuple[list[Request], list[Request]]
+        ] = {}  # id -> as the front end saw it, as the engine did
 
     def add(self, process: int, notes: Notes, offset_ns: int) -> None:
         """Add the marks of one recording; `offset_ns` lays its times on the run's axis."""
         for request, events in notes.requests.items():
             sides = self._sides.setdefault(request, ([], []))
             for side, messages in zip(sides, (FRONT, (*ENGINE, PREEMPTED))):
-                side += _lives(request, process, [one for one in events if one[1] in messages], messages[0], offset_ns)
+                side += _lives(
+                    request,
+                    process,
+                    [one for one in events if one[1] in messages],
+                    messages[0],
+                    offset_ns,
+                )
 
     def rows(self) -> list[Request]:
         """One for each request, in order of arrival."""
-        found = [row for fronts, engines in self._sides.values() for row in _joined(fronts, engines)]
+        found = [
+            row for fronts, engines in self._sides.values() for row in _joined(fronts, engines)
+        ]
         return sorted(found, key=lambda row: row.first_ns)
 
 
-def _lives(request: str, process: int, events: list[Event], begin: str, offset_ns: int) -> Iterator[Request]:
+def _lives(
+    request: str, process: int, events: list[Event], begin: str, offset_ns: int
+) -> Iterator[Request]:
     """One side of the requests that had this id, one after the other."""
     life: Request | None = None
     for time, message, fields in sorted(events, key=lambda one: one[0]):
@@ -178,8 +199,8 @@ def _lives(request: str, process: int, events: list[Event], begin: str, offset_n
 
 
 def _is_another(life: Request, message: str) -> bool:
-    """A mark of which this request has one already is the next one's of the same id, if this one is over. Two ends are one request's: a
-    scheduler may call another, and both be watched."""
+    """A mark of which this request has one already is the next one's of the same id, if this one is
+    over. Two ends are one request's: a scheduler may call another, and both be watched."""
     over = life.finished_ns is not None or life.completed_ns is not None
     return over and message not in ("finished", "completed", PREEMPTED) and life.has(message)
 
@@ -192,7 +213,9 @@ def _joined(fronts: list[Request], engines: list[Request]) -> Iterable[Request]:
     else:
         pairs = []
         for engine in engines:
-            before = [side for side in fronts if side.first_ns <= engine.first_ns + CLOCKS_DIFFER_NS]
+            before = [
+                side for side in fronts if side.first_ns <= engine.first_ns + CLOCKS_DIFFER_NS
+            ]
             if before:
                 fronts.remove(before[-1])
             pairs.append((before[-1] if before else None, engine))

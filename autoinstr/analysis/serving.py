@@ -1,4 +1,5 @@
-"""The requests and the steps of a run, as data: gathered one recording after the other, with their columns."""
+"""The requests and the steps of a run, as data: gathered one recording after the other, with their
+columns."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ STEP_COLUMNS = (
 
 
 class Serving:
-    """What the recordings added so far say of requests and steps. Times are nanoseconds since 1970."""
+    """What the recordings added so far say of requests and steps. Times are nanoseconds since
+    1970."""
 
     def __init__(self, run: Run) -> None:
         axis = Axis(run.recordings)
@@ -36,7 +38,8 @@ class Serving:
         self._steps = Steps()
 
     def add(self, process: int, notes: Notes) -> None:
-        """Add the recording of this index; its records must have been read (parts of steps learn there when they ended)."""
+        """Add the recording of this index; its records must have been read (parts of steps learn
+        there when they ended)."""
         self._requests.add(process, notes, self._offsets[process])
         self._steps.add(process, notes, self._offsets[process])
 

@@ -1,4 +1,5 @@
-"""What the requests and the steps of a run come to: the lines above the module tables and above the rows of `--table`."""
+"""What the requests and the steps of a run come to: the lines above the module tables and above the
+rows of `--table`."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ class PhaseOfSteps(NamedTuple):
 
 
 def from_engine_only(rows: Sequence[Request]) -> bool:
-    """The process that the requests came to is not in this run: times to first token and end to end are the engine's."""
+    """The process that the requests came to is not in this run: times to first token and end to end
+    are the engine's."""
     return all(row.ttft_ns is None and row.e2e_ns is None for row in rows)
 
 
@@ -44,10 +46,14 @@ def request_lines(rows: Sequence[Request], width: int) -> list[str]:
     firsts = sorted(_known(row.engine_ttft_ns if engine else row.ttft_ns for row in rows))
     if firsts:
         where = " in the engine" if engine else ""
-        words.append(f"TTFT p50 {text.duration(nearest_rank(firsts, 50))}, p99 {text.duration(nearest_rank(firsts, 99))}{where}")
+        words.append(
+            f"TTFT p50 {text.duration(nearest_rank(firsts, 50))}, p99 {text.duration(nearest_rank(firsts, 99))}{where}"
+        )
     each = sorted(_known(row.tpot_ns for row in rows))
     if each:
-        words.append(f"TPOT p50 {text.duration(nearest_rank(each, 50))}, p99 {text.duration(nearest_rank(each, 99))}")
+        words.append(
+            f"TPOT p50 {text.duration(nearest_rank(each, 50))}, p99 {text.duration(nearest_rank(each, 99))}"
+        )
     tokens = sum(_known(row.output_tokens for row in rows))
     lasted = max(row.last_ns for row in rows) - min(row.first_ns for row in rows)
     if tokens and lasted > 0:

@@ -1,4 +1,5 @@
-"""Recordings of several runs in one directory: `out` was given again, and every figure is of all of them."""
+"""Recordings of several runs in one directory: `out` was given again, and every figure is of all of
+them."""
 
 from __future__ import annotations
 
@@ -15,9 +16,12 @@ NEVER = 1 << 64  # later than any time
 def runs_in_turn(recordings: Iterable[Recording]) -> int:
     """How many runs of one host came one after another, 1 where none is known to.
 
-    Ranks that were started one by one are runs of their own by name, and one run to who reads a report: they overlap. So a run counts as
-    over when all that is known of it was before another one began; where none of its processes ended in order, nothing is known."""
-    times: dict[str, dict[str, tuple[int, int]]] = {}  # host -> run -> first begin, last end known (0: none)
+    Ranks that were started one by one are runs of their own by name, and one run to who reads a
+    report: they overlap. So a run counts as over when all that is known of it was before another
+    one began; where none of its processes ended in order, nothing is known."""
+    times: dict[
+        str, dict[str, tuple[int, int]]
+    ] = {}  # host -> run -> first begin, last end known (0: none)
     for one in recordings:
         run = one.header.get("run")
         if isinstance(run, str) and run:

@@ -1,13 +1,19 @@
-"""Calls, total and self time, and exact percentiles per (thread, name, phase), from one sweep over a recording.
+"""Calls, total and self time, and exact percentiles per (thread, name, phase), from one sweep over
+a recording.
 
 Definitions, for the ranges of one domain on one thread, in order of start:
 
-* A range is nested in the latest started earlier range that contains it entirely and had not ended when it started.
-* `self_ns` of a range is its duration minus the union of the ranges nested directly in it. Ranges that overlap without one containing the
-  other (async start and end) are siblings: where two siblings overlap, their parent's time is taken away once, so no self time is negative.
-* `total_ns` is inclusive per call: where a module calls itself, the inner call is counted in its own row entry and in the outer call's, so
+* A range is nested in the latest started earlier range that contains it entirely and had not ended
+when it started.
+* `self_ns` of a range is its duration minus the union of the ranges nested directly in it. Ranges
+that overlap without one containing the
+  other (async start and end) are siblings: where two siblings overlap, their parent's time is taken
+  away once, so no self time is negative.
+* `total_ns` is inclusive per call: where a module calls itself, the inner call is counted in its
+own row entry and in the outer call's, so
   the totals of recursive paths can exceed the elapsed time. Self times never do.
-* Phases (phases.py) split rows by call and change nothing else: a range takes its time from its parent, whatever phase that is in.
+* Phases (phases.py) split rows by call and change nothing else: a range takes its time from its
+parent, whatever phase that is in.
 * Percentiles are nearest-rank over all calls, not estimates.
 """
 
@@ -28,12 +34,18 @@ if TYPE_CHECKING:
     from autoinstr.recording.reader import OpenRange, RangeName, Recording, Run
 
 NO_PHASE = "none"  # what the phase of ranges is called that are in none
-PHASES = ("prefill", "decode", "mixed", "idle", NO_PHASE)  # of vLLM's steps; a run may have others, from ranges of the user's own
+PHASES = (
+    "prefill",
+    "decode",
+    "mixed",
+    "idle",
+    NO_PHASE,
+)  # of vLLM's steps; a run may have others, from ranges of the user's own
 
 
 class Row:
-    """One name on one thread in one phase (None: in none that is known). All times in nanoseconds; `durations` holds every call's, or is
-    empty if they were not asked for."""
+    """One name on one thread in one phase (None: in none that is known). All times in nanoseconds;
+    `durations` holds every call's, or is empty if they were not asked for."""
 
     __slots__ = ("calls", "durations", "mark", "name", "nested_ns", "phase", "thread", "total_ns")
 
@@ -73,8 +85,9 @@ class Stats:
         self._open: list[OpenRange] | None = None
 
     def open_ranges(self, recording: Recording) -> list[OpenRange]:
-        """The ranges without an end, outermost first within a thread. Where phases must know them before the sweep, finding them reads the
-        recording once more; else the sweep has found them."""
+        """The ranges without an end, outermost first within a thread. Where phases must know them
+        before the sweep, finding them reads the recording once more; else the sweep has found
+        them."""
         if self._open is None:
             self._open = recording.open_ranges()
         return self._open
@@ -114,12 +127,17 @@ def check_phase(phase: str, runs: Sequence[Run]) -> None:
         except (RecordingError, OSError):
             continue  # said by whoever reads its ranges
     near = nearest(phase, there)
-    hint = f"did you mean {near!a}?" if near else f"there are: {', '.join(ascii(one)[1:-1] for one in there)}"
+    hint = (
+        f"did you mean {near!a}?"
+        if near
+        else f"there are: {', '.join(ascii(one)[1:-1] for one in there)}"
+    )
     raise UsageError(f"--phase {phase!a}: neither vLLM nor this recording has such a phase; {hint}")
 
 
 class _Open:
-    """The ranges of one thread and domain that had not ended at the start of the latest one. The bottom entry contains everything."""
+    """The ranges of one thread and domain that had not ended at the start of the latest one. The
+    bottom entry contains everything."""
 
     __slots__ = ("ends", "owners")
 
@@ -128,9 +146,11 @@ class _Open:
         self.owners: list[int] = [-1]
 
     def overlap(self, start: int, end: int) -> tuple[int, int]:
-        """Find the parent of a range that outlives the latest one: (its name, the part of this range no sibling covers yet).
+        """Find the parent of a range that outlives the latest one: (its name, the part of this
+        range no sibling covers yet).
 
-        Rare, so it may look at every open range; it also forgets those that ended, or a chain of overlapping ranges would grow for ever."""
+        Rare, so it may look at every open range; it also forgets those that ended, or a chain of
+        overlapping ranges would grow for ever."""
         alive = [at for at, other in enumerate(self.ends) if other > start]
         self.ends[:] = [self.ends[at] for at in alive]
         self.owners[:] = [self.owners[at] for at in alive]
@@ -171,12 +191,23 @@ class _Thread:
             row.nested_ns = self.nested[number]
 
 
-def collect(recording: Recording, notes: Notes | None = None, *, durations: bool = True, tick: Tick = no_tick) -> Stats:
-    """Sweep one recording; with its `notes`, rows are split by phase, and the parts of steps learn when they ended. Memory: eight bytes a
-    range with `durations`, else only the rows. What cannot be read ends the sweep and is named in the recording's problems."""
+def collect(
+    recording: Recording,
+    notes: Notes | None = None,
+    *,
+    durations: bool = True,
+    tick: Tick = no_tick,
+) -> Stats:
+    """Sweep one recording; with its `notes`, rows are split by phase, and the parts of steps learn
+    when they ended. Memory: eight bytes a range with `durations`, else only the rows. What cannot
+    be read ends the sweep and is named in the recording's problems."""
     stats = Stats()
     threads: dict[int, _Thread] = {}
-    phases = Phases(recording, notes, stats.open_ranges(recording)) if notes is not None and notes.ranges else None
+    phases = (
+        Phases(recording, notes, stats.open_ranges(recording))
+        if notes is not None and notes.ranges
+        else None
+    )
     origin = phases.origin if phases is not None else {}
     still_open: list[OpenRange] = []
     for piece in pieces(recording, tick, phases, still_open):
@@ -233,7 +264,8 @@ def _sweep(
 
 
 def _merged(rows: list[Row]) -> list[Row]:
-    """A name that was defined twice alike on a thread (once per instance of a module, say) is one row."""
+    """A name that was defined twice alike on a thread (once per instance of a module, say) is one
+    row."""
     merged: dict[tuple[object, ...], Row] = {}
     for row in rows:
         same = merged.setdefault((row.thread, row.phase, *row.name[1:]), row)

@@ -1,9 +1,10 @@
-"""One row for each engine step, from the ranges that say of which step they are a part (docs/reports.md defines every column).
+"""One row for each engine step, from the ranges that say of which step they are a part
+(docs/reports.md defines every column).
 
-Steps overlap where scheduling is asynchronous, and their parts run in several processes: they are joined by the step's name, never by
-nesting. A name may come twice (a request that was preempted and begins again): a part belongs to the latest step of its name that was
-scheduled before the part began.
-"""
+Steps overlap where scheduling is asynchronous, and their parts run in several processes: they are
+joined by the step's name, never by nesting. A name may come twice (a request that was preempted and
+begins again): a part belongs to the latest step of its name that was scheduled before the part
+began."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ Key = tuple[int, "str | None"]
 
 
 class Step:
-    """One engine step. Times in nanoseconds since 1970 (or since whatever the offset given counts from); None: not seen."""
+    """One engine step. Times in nanoseconds since 1970 (or since whatever the offset given counts
+    from); None: not seen."""
 
     __slots__ = (
         "end_ns", "execute_ns", "gap_ns", "index", "kv_usage", "phase", "process", "request_ids", "requests", "sample_ns", "schedule_ns",
@@ -33,7 +35,9 @@ class Step:
 
     def __init__(self, process: int, step: str | None, start_ns: int) -> None:
         self.index = 0  # in the order of the run
-        self.process = process  # index of the recording: the scheduler's, else that of the first part
+        self.process = (
+            process  # index of the recording: the scheduler's, else that of the first part
+        )
         self.step = step
         self.start_ns = start_ns
         self.end_ns: int | None = None
@@ -88,15 +92,16 @@ class Step:
 
 
 class Steps:
-    """Gathers the steps of a run, one recording after the other. Memory: about a kilobyte a step, and 200 bytes for each part of a step
-    whose scheduler was not met yet."""
+    """Gathers the steps of a run, one recording after the other. Memory: about a kilobyte a step,
+    and 200 bytes for each part of a step whose scheduler was not met yet."""
 
     def __init__(self) -> None:
         self._steps: dict[Key, list[Step]] = {}  # in order of start
         self._waiting: list[tuple[int, Part, int]] = []
 
     def add(self, process: int, notes: Notes, offset_ns: int) -> None:
-        """Add the parts in one recording, of which the records were read; `offset_ns` lays its times on the run's axis."""
+        """Add the parts in one recording, of which the records were read; `offset_ns` lays its
+        times on the run's axis."""
         for part in _outermost(part for part in notes.parts if part.kind == SCHEDULE):
             step = Step(process, part.step, part.start + offset_ns)
             step.describe(part.fields or {})
@@ -106,7 +111,11 @@ class Steps:
             if len(same) > 1 and same[-2].start_ns > step.start_ns:  # another process's
                 same.sort(key=lambda one: one.start_ns)
         for part in notes.parts:
-            if part.kind != SCHEDULE and not self._join(process, part, offset_ns) and part.step is not None:
+            if (
+                part.kind != SCHEDULE
+                and not self._join(process, part, offset_ns)
+                and part.step is not None
+            ):
                 self._waiting.append((process, part, offset_ns))
 
     def rows(self) -> list[Step]:
@@ -114,8 +123,13 @@ class Steps:
         left = [entry for entry in self._waiting if not self._join(*entry)]
         self._waiting = []
         self._unscheduled(left)
-        rows = sorted((step for steps in self._steps.values() for step in steps), key=lambda step: step.start_ns)
-        ends: dict[int, int] = {}  # process -> when all its steps so far had ended, as far as that was seen
+        rows = sorted(
+            (step for steps in self._steps.values() for step in steps),
+            key=lambda step: step.start_ns,
+        )
+        ends: dict[
+            int, int
+        ] = {}  # process -> when all its steps so far had ended, as far as that was seen
         before: dict[int, Step] = {}
         for at, row in enumerate(rows):
             row.index = at
@@ -139,11 +153,14 @@ class Steps:
         return True
 
     def _unscheduled(self, parts: list[tuple[int, Part, int]]) -> None:
-        """Steps whose scheduler's process is not in this run (or not asked for), or was not recording yet: what their parts say."""
+        """Steps whose scheduler's process is not in this run (or not asked for), or was not
+        recording yet: what their parts say."""
         times: dict[tuple[int, str, str | None], int] = {}
         for process, part, offset_ns in sorted(parts, key=lambda entry: entry[1].start + entry[2]):
             # A process sees each step once: the second of one name is another step.
-            which = times[process, part.message, part.step] = times.get((process, part.message, part.step), -1) + 1
+            which = times[process, part.message, part.step] = (
+                times.get((process, part.message, part.step), -1) + 1
+            )
             steps = self._steps.setdefault((-1, part.step), [])
             if len(steps) <= which:
                 steps.append(Step(process, part.step, part.start + offset_ns))
@@ -155,7 +172,8 @@ def _key(process: int, part: Part) -> Key:
 
 
 def _outermost(schedules: Iterable[Part]) -> list[Part]:
-    """In order of start, without those inside another of the same step: a scheduler may call the one it is made from."""
+    """In order of start, without those inside another of the same step: a scheduler may call the
+    one it is made from."""
     found: list[Part] = []
     for part in sorted(schedules, key=lambda part: part.start):
         last = found[-1] if found else None

@@ -1,9 +1,9 @@
 """The module tree of one process, with repeated layers folded into one line.
 
-Children whose names are numbers (the entries of a ModuleList) fold into `layers.[0-23]` where they are built alike: same class, and the
-same signature below. Inside a signature a numbered list counts as the set of its members' signatures, so that a mixture-of-experts layer
-that happened to call other experts than its neighbour is still the same kind of layer.
-"""
+Children whose names are numbers (the entries of a ModuleList) fold into `layers.[0-23]` where they
+are built alike: same class, and the same signature below. Inside a signature a numbered list counts
+as the set of its members' signatures, so that a mixture-of-experts layer that happened to call
+other experts than its neighbour is still the same kind of layer."""
 
 from __future__ import annotations
 
@@ -22,13 +22,26 @@ MAX_DEPTH = 100  # a path is a name that a program chose: it may be all dots
 
 
 class Node:
-    """One module, or several folded ones. `calls` is 0 for a module that was never called itself (a ModuleList).
+    """One module, or several folded ones. `calls` is 0 for a module that was never called itself (a
+    ModuleList).
 
-    `phases` has the figures by phase. Of what was folded, `members` has the figures of each entry of the list (by its number), without
-    durations: the entry itself for the list's line (which is `folded`), and for lines below it, up to the next list, what that entry has
-    there. Empty where nothing was folded. `spread` has the percentiles of all phases together once the tree is settled."""
+    `phases` has the figures by phase. Of what was folded, `members` has the figures of each entry
+    of the list (by its number), without durations: the entry itself for the list's line (which is
+    `folded`), and for lines below it, up to the next list, what that entry has there. Empty where
+    nothing was folded. `spread` has the percentiles of all phases together once the tree is
+    settled."""
 
-    __slots__ = ("_signature", "children", "classes", "folded", "members", "name", "number", "phases", "spread")
+    __slots__ = (
+        "_signature",
+        "children",
+        "classes",
+        "folded",
+        "members",
+        "name",
+        "number",
+        "phases",
+        "spread",
+    )
 
     def __init__(self, name: str, number: int | None = None) -> None:
         self.name = name
@@ -61,7 +74,8 @@ class Node:
         return sum(figures.self_ns for figures in self.phases.values())
 
     def child(self, name: str, number: int | None = None) -> Node:
-        """The child of this name, made if need be; children keep the order in which they were first called."""
+        """The child of this name, made if need be; children keep the order in which they were first
+        called."""
         key = name if number is None else (name, number)
         if key not in self.children:
             self.children[key] = Node(name, number)
@@ -92,7 +106,9 @@ class Node:
                 _figures(mine, phase).add(figures)
         for key, theirs in other.children.items():
             known = self.children.get(key)
-            if known is not None and known.signature() != theirs.signature():  # entries of one number need not be alike
+            if (
+                known is not None and known.signature() != theirs.signature()
+            ):  # entries of one number need not be alike
                 key = key, theirs.signature()
                 known = self.children.get(key)
             if known is None:
@@ -109,16 +125,22 @@ class Node:
             one.settle()
 
     def signature(self) -> tuple[object, ...]:
-        """What is below and of which classes, regardless of the node's own name and of figures. Only asked for once a tree is whole."""
+        """What is below and of which classes, regardless of the node's own name and of figures.
+        Only asked for once a tree is whole."""
         if self._signature is None:
-            named = {(one.name, one.signature()) for one in self.children.values() if one.number is None}
-            listed = {("[]", one.signature()) for one in self.children.values() if one.number is not None}
+            named = {
+                (one.name, one.signature()) for one in self.children.values() if one.number is None
+            }
+            listed = {
+                ("[]", one.signature()) for one in self.children.values() if one.number is not None
+            }
             self._signature = (frozenset(self.classes), frozenset(named | listed))
         return self._signature
 
 
 def module_tree(rows: Iterable[Row]) -> Node:
-    """All modules of some rows (of one process and domain) below one nameless node: first the roots, then their paths."""
+    """All modules of some rows (of one process and domain) below one nameless node: first the
+    roots, then their paths."""
     top = Node("")
     for row in rows:
         root, path, cls = row.name.root, row.name.path, row.name.cls
@@ -137,7 +159,9 @@ def fold(node: Node) -> None:
     """Fold alike numbered children into the first of them, here and below."""
     groups: dict[object, list[Node]] = {}
     for key, one in node.children.items():
-        groups.setdefault(key if one.number is None else (one.name, one.signature()), []).append(one)
+        groups.setdefault(key if one.number is None else (one.name, one.signature()), []).append(
+            one
+        )
     children: dict[object, Node] = {}
     for key, alike in groups.items():
         first = alike[0]
@@ -163,7 +187,7 @@ def _figures(phases: dict[str | None, Figures], phase: str | None) -> Figures:
 
 
 def ranges_of(numbers: Iterable[int]) -> str:
-    """"3" for one number, "[0-2,5,7-9]" for several."""
+    """ "3" for one number, "[0-2,5,7-9]" for several."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and number == runs[-1][1] + 1:

@@ -15,7 +15,8 @@ SORTS = ("tree", "total", "self", "calls", "mean")
 
 
 class Line(NamedTuple):
-    """One line: `label` is the module's name below the line that `parent` (an index, or -1) says, `path` the whole of it."""
+    """One line: `label` is the module's name below the line that `parent` (an index, or -1) says,
+    `path` the whole of it."""
 
     depth: int
     label: str
@@ -25,12 +26,17 @@ class Line(NamedTuple):
 
 
 def lines_of(tree: Node) -> list[Line]:
-    """All lines in tree order. A module that was never called itself has no line: its name goes before its children's."""
+    """All lines in tree order. A module that was never called itself has no line: its name goes
+    before its children's."""
     roots = list(tree.children.values())
     lines: list[Line] = []
     for root in roots:
         label = root.name
-        if sum(other.name.rpartition("#")[0] == root.name.rpartition("#")[0] for other in roots) == 1 and root.number is not None:
+        if (
+            sum(other.name.rpartition("#")[0] == root.name.rpartition("#")[0] for other in roots)
+            == 1
+            and root.number is not None
+        ):
             label = root.name if "[" in root.name else root.name.rpartition("#")[0]
         if root.calls or len(roots) > 1:
             lines.append(Line(0, printable(label), printable(label), -1, root))
@@ -51,9 +57,11 @@ def _below(node: Node, lines: list[Line], depth: int, prefix: str, path: str, pa
             _below(child, lines, depth, f"{label}.", whole, parent)
 
 
-def chosen(lines: list[Line], limit: int, sort: str, weights: Sequence[float] = ()) -> tuple[list[Line], list[Line]]:
-    """(lines to show, lines left out). In tree order the heaviest (by `weights`, else by total time) are kept, with the lines above them;
-    else the list is cut."""
+def chosen(
+    lines: list[Line], limit: int, sort: str, weights: Sequence[float] = ()
+) -> tuple[list[Line], list[Line]]:
+    """(lines to show, lines left out). In tree order the heaviest (by `weights`, else by total
+    time) are kept, with the lines above them; else the list is cut."""
     if sort != "tree":
         flat = [line._replace(depth=0, label=line.path) for line in lines if line.node.calls]
         ordered = sorted(flat, key=lambda line: -_key(line.node, sort))
@@ -71,7 +79,9 @@ def chosen(lines: list[Line], limit: int, sort: str, weights: Sequence[float] = 
         if len(kept) + len(above) > limit:
             break
         kept.update(above)
-    return [line for at, line in enumerate(lines) if at in kept], [line for at, line in enumerate(lines) if at not in kept]
+    return [line for at, line in enumerate(lines) if at in kept], [
+        line for at, line in enumerate(lines) if at not in kept
+    ]
 
 
 def _key(node: Node, sort: str) -> float:

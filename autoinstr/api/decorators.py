@@ -1,8 +1,8 @@
 """`autoinstr.range` as a decorator: functions of every kind, each call of which is a range.
 
-A decorated function is of the kind that it was, with its name, signature and pickling. A generator's range runs from its first step until
-it is exhausted or closed, other work in between included.
-"""
+A decorated function is of the kind that it was, with its name, signature and pickling. A
+generator's range runs from its first step until it is exhausted or closed, other work in between
+included."""
 
 from __future__ import annotations
 
@@ -30,11 +30,17 @@ def decorate(range_: Range, function: _F) -> _F:
     if isinstance(function, type) or not callable(function):
         raise TypeError(f"autoinstr.range decorates functions and methods, not {function!r}")
     flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
-    for flag, kind in ((_COROUTINE, _coroutine), (_GENERATOR, _generator), (_ASYNC_GENERATOR, _async_generator)):
+    for flag, kind in (
+        (_COROUTINE, _coroutine),
+        (_GENERATOR, _generator),
+        (_ASYNC_GENERATOR, _async_generator),
+    ):
         if flags & flag:
             return functools.update_wrapper(kind(range_, function), function)  # type: ignore[return-value]
     call = functools.update_wrapper(_sync(range_, function), function)
-    call.__dict__["_torchdynamo_inline"] = function  # compiled code has the function in it, and no range
+    call.__dict__["_torchdynamo_inline"] = (
+        function  # compiled code has the function in it, and no range
+    )
     return call  # type: ignore[return-value]
 
 
@@ -79,7 +85,9 @@ def _async_generator(range_: Range, function: Callable[..., Any]) -> Callable[..
         inner = function(*args, **kwargs)
         try:
             step = inner.__anext__()
-            while True:  # what `yield from` is for generators (PEP 380) has no counterpart for async ones
+            while (
+                True
+            ):  # what `yield from` is for generators (PEP 380) has no counterpart for async ones
                 try:
                     item = await step
                 except StopAsyncIteration:

@@ -1,8 +1,9 @@
-"""`autoinstr.range` and `autoinstr.mark`, for scripts that name parts of themselves (docs/user-ranges.md).
+"""`autoinstr.range` and `autoinstr.mark`, for scripts that name parts of themselves
+(docs/user-ranges.md).
 
-Until a session records, both do nothing, at the price of a call: entering and leaving a range are then two functions of C. A session of
-this process makes them live, those included that were made before it.
-"""
+Until a session records, both do nothing, at the price of a call: entering and leaving a range are
+then two functions of C. A session of this process makes them live, those included that were made
+before it."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     class Ranges(Protocol):
         """What a session gives: FunctionRanges."""
 
-        def begin_named(self, domain: str, message: str, on_stream: bool = False, crossing: bool = False) -> Any:
+        def begin_named(
+            self, domain: str, message: str, on_stream: bool = False, crossing: bool = False
+        ) -> Any:
             """A range begins; a `crossing` one may end in another thread, or out of order."""
 
         def end_named(self, begun: Any, fields: dict[str, Any] | None = None) -> None:
@@ -70,8 +73,9 @@ class Running(Nothing):
         self.attributes: dict[str, object] | None = None
 
     def note(self, **attributes: object) -> None:
-        """Store attributes with the range when it ends: numbers, texts, truth values, lists and dicts of them; of anything else its text.
-        A later call adds to an earlier one, and wins where both have a name. Raises nothing."""
+        """Store attributes with the range when it ends: numbers, texts, truth values, lists and
+        dicts of them; of anything else its text. A later call adds to an earlier one, and wins
+        where both have a name. Raises nothing."""
         if self.attributes is None:
             self.attributes = attributes
         else:
@@ -79,12 +83,14 @@ class Running(Nothing):
 
 
 _NOTHING = Nothing()
-_running: ContextVar[Running | None] = ContextVar("autoinstr ranges", default=None)  # the innermost of this task or thread
+_running: ContextVar[Running | None] = ContextVar(
+    "autoinstr ranges", default=None
+)  # the innermost of this task or thread
 
 
 class Range:
-    """A range to be: a context manager, and a decorator of functions of every kind. It may be entered any number of times, also by several
-    threads and tasks at once, and within itself."""
+    """A range to be: a context manager, and a decorator of functions of every kind. It may be
+    entered any number of times, also by several threads and tasks at once, and within itself."""
 
     __slots__ = ("domain", "message")
 
@@ -96,7 +102,12 @@ class Range:
 
         def __enter__(self) -> Nothing: ...
 
-        def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None: ...
+        def __exit__(
+            self,
+            kind: type[BaseException] | None,
+            error: BaseException | None,
+            traceback: TracebackType | None,
+        ) -> None: ...
 
     def __call__(self, function: _F) -> _F:
         """Decorate: each call is a range. Raises TypeError for what is no function."""
@@ -108,9 +119,14 @@ class Range:
         return f"autoinstr.range({self.message!r}, domain={self.domain!r})"
 
     def begin(self, crossing: bool = False) -> Any:
-        """For user_calls: what `end` is to be given, in whatever thread or task if it is `crossing`."""
+        """For user_calls: what `end` is to be given, in whatever thread or task if it is
+        `crossing`."""
         ranges = state.ranges
-        return None if ranges is None or not state.active else ranges.begin_named(self.domain, self.message, False, crossing)
+        return (
+            None
+            if ranges is None or not state.active
+            else ranges.begin_named(self.domain, self.message, False, crossing)
+        )
 
 
 def end(begun: Any, attributes: dict[str, object] | None = None) -> None:
@@ -125,7 +141,9 @@ def end(begun: Any, attributes: dict[str, object] | None = None) -> None:
 
 def _enter(self: Range) -> Nothing:
     # In a generator or coroutine others may begin and end ranges before this one ends.
-    running = Running(self, self.begin(bool(_getframe(1).f_code.co_flags & _SUSPENDS)), _running.get())
+    running = Running(
+        self, self.begin(bool(_getframe(1).f_code.co_flags & _SUSPENDS)), _running.get()
+    )
     _running.set(running)
     return running
 
@@ -144,9 +162,10 @@ def _exit(self: Range, kind: object, error: object, traceback: object) -> None:
 
 
 def _set_methods() -> None:
-    """While nothing is recorded, a `with` calls two functions of C, the fastest there are that do nothing: a weak reference gives what it
-    refers to, and a memoryview that is released is released again, whatever it is given. Python looks up both when a `with` begins, so
-    what has begun is ended, whatever is set meanwhile."""
+    """While nothing is recorded, a `with` calls two functions of C, the fastest there are that do
+    nothing: a weak reference gives what it refers to, and a memoryview that is released is released
+    again, whatever it is given. Python looks up both when a `with` begins, so what has begun is
+    ended, whatever is set meanwhile."""
     on = state.active
     Range.__enter__ = _enter if on else ref(_NOTHING)  # type: ignore[method-assign,assignment]
     Range.__exit__ = _exit if on else memoryview(b"").__exit__  # type: ignore[method-assign,assignment]
@@ -158,7 +177,8 @@ def connect(ranges: Ranges) -> None:
 
 
 def switch(on: bool) -> None:
-    """It records from now on, or no longer. A range that has begun is ended where it ends, in any case."""
+    """It records from now on, or no longer. A range that has begun is ended where it ends, in any
+    case."""
     state.active = on and state.ranges is not None
     _set_methods()
 
@@ -169,8 +189,8 @@ _made_elsewhere: dict[str, dict[str, Range]] = {}
 
 
 def range(message: str, domain: str = "user") -> Range:
-    """A range called `message` in `domain`: `with autoinstr.range("load"): …`, or a decorator. `as running` gives an object whose
-    `running.note(files=3)` stores attributes with the range."""
+    """A range called `message` in `domain`: `with autoinstr.range("load"): …`, or a decorator. `as
+    running` gives an object whose `running.note(files=3)` stores attributes with the range."""
     try:
         if domain == "user":
             return _made[message]
@@ -189,8 +209,9 @@ def range(message: str, domain: str = "user") -> Range:
 def mark(message: str, domain: str = "user", **attributes: object) -> None:
     """An instant event, now, in this thread.
 
-    `domain` groups it with ranges and marks of that domain, in reports and in tools that know domains; `attributes` are stored with it, as
-    `note` of a range stores them. `message` and `domain` are taken as text. Raises nothing; does nothing while nothing is recorded."""
+    `domain` groups it with ranges and marks of that domain, in reports and in tools that know
+    domains; `attributes` are stored with it, as `note` of a range stores them. `message` and
+    `domain` are taken as text. Raises nothing; does nothing while nothing is recorded."""
     if state.active and state.ranges is not None:
         try:
             state.ranges.mark(str(domain), str(message), attributes)
@@ -199,7 +220,8 @@ def mark(message: str, domain: str = "user", **attributes: object) -> None:
 
 
 def _traced_range(message: str, domain: str = "user") -> Any:
-    """What torch.compile sees of `range`: a compiled region has no ranges, and its graph must not break for one."""
+    """What torch.compile sees of `range`: a compiled region has no ranges, and its graph must not
+    break for one."""
     return nullcontext(_NOTHING)
 
 
@@ -208,7 +230,9 @@ def _traced_mark(message: str, domain: str = "user", **attributes: object) -> No
 
 
 for _traced in (_traced_range, _traced_mark, Nothing.note):
-    _traced.__code__ = _traced.__code__.replace(co_filename="<traced>")  # torch.compile is told to skip our files (instrument/compile.py)
+    _traced.__code__ = _traced.__code__.replace(
+        co_filename="<traced>"
+    )  # torch.compile is told to skip our files (instrument/compile.py)
 range.__dict__["_torchdynamo_inline"] = _traced_range
 mark.__dict__["_torchdynamo_inline"] = _traced_mark
 
@@ -222,4 +246,9 @@ def _lost(error: Exception) -> None:
     if raised_by_a_signal_handler(error):
         raise error
 
-    log.once("attributes of a user's range", "warning", "attributes could not be stored", error=f"{type(error).__name__}: {error}")
+    log.once(
+        "attributes of a user's range",
+        "warning",
+        "attributes could not be stored",
+        error=f"{type(error).__name__}: {error}",
+    )

@@ -5,8 +5,8 @@ AutoinstrError            exit 1: it was asked for rightly and failed
 │   └── ConfigError       one option has a value that cannot be used
 └── RecordingError        what is on disk is not a recording, or not a whole one
 
-`autoinstr.cli.main` is the only place that prints them; inside a user's process they are one log line and an inactive agent.
-"""
+`autoinstr.cli.main` is the only place that prints them; inside a user's process they are one log
+line and an inactive agent."""
 
 from __future__ import annotations
 
@@ -28,11 +28,19 @@ class UsageError(AutoinstrError):
 class ConfigError(UsageError):
     """An option whose value cannot be used.
 
-    `option` is its name in the table of options, or the name that was given when there is no such option. `value` is the text as it
-    was given, `source` where it came from ("environment AUTOINSTR_WHEN"), `suggestion` the nearest valid text, or None.
-    """
+    `option` is its name in the table of options, or the name that was given when there is no such
+    option. `value` is the text as it was given, `source` where it came from ("environment
+    AUTOINSTR_WHEN"), `suggestion` the nearest valid text, or None."""
 
-    def __init__(self, problem: str, *, option: str, value: str = "", source: str = "", suggestion: str | None = None) -> None:
+    def __init__(
+        self,
+        problem: str,
+        *,
+        option: str,
+        value: str = "",
+        source: str = "",
+        suggestion: str | None = None,
+    ) -> None:
         self.problem = problem
         self.option = option
         self.value = value

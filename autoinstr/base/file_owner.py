@@ -1,4 +1,5 @@
-"""Whose files are believed: in a folder that others can write to, what lies there may have been put there by them."""
+"""Whose files are believed: in a folder that others can write to, what lies there may have been put
+there by them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Log lines of the agent, in somebody else's process.
 
-One line is one write on stderr (or to `log_file`), so that the lines of several processes do not mix; never stdout. structlog is
-imported at the first line that is really written, through `wrap_logger`: the host's structlog configuration is neither read nor
-changed. Without structlog the same line is made by hand. Nothing here raises, takes a lock or keeps a file open, so a fork at any
+One line is one write on stderr (or to `log_file`), so that the lines of several processes do not
+mix; never stdout. structlog is imported at the first line that is really written, through
+`wrap_logger`: the host's structlog configuration is neither read nor changed. Without structlog the
+same line is made by hand. Nothing here raises, takes a lock or keeps a file open, so a fork at any
 moment is safe.
 
 The shape on the console: `autoinstr: <event> key=value … level=warning pid=1234`.
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-LONGEST = 4096  # bytes of one line: POSIX lets writes of at most this much to a pipe not mix (PIPE_BUF on Linux)
+# bytes of one line: POSIX lets writes of at most this much to a pipe not mix (PIPE_BUF on Linux)
+LONGEST = 4096
 LONGEST_VALUE = 1000  # characters
 MOST_KEYS = 1000  # of `once`; beyond that, repeats are the smaller evil
 
@@ -48,7 +50,8 @@ def reset() -> None:
 
 
 class Logger:
-    """`logger.warning("what happened", key=value)`; nothing it does can fail or reach the user's program."""
+    """`logger.warning("what happened", key=value)`; nothing it does can fail or reach the user's
+    program."""
 
     __slots__ = ()
 
@@ -74,7 +77,8 @@ def get_logger() -> Logger:
 
 
 def once(key: str, level: str, event: str, **fields: object) -> None:
-    """Log an event the first time that `key` is seen in this process, or in the one it was forked from."""
+    """Log an event the first time that `key` is seen in this process, or in the one it was forked
+    from."""
     if LEVELS.get(level, 0) >= _threshold and _first_time(key):
         _log(level, event, fields)
 
@@ -105,16 +109,22 @@ def _structlog_logger() -> Any:
     """A logger of structlog's that shares nothing with the host's, or False."""
     global _bound
     if _bound is None:
-        # A fork can leave another thread's import unfinished for ever: waiting for it would hang the child.
+        # A fork can leave another thread's import unfinished for ever: waiting for it would hang
+        # the child.
         spec = getattr(sys.modules.get("structlog"), "__spec__", None)
         if getattr(spec, "_initializing", False):
             return False
         try:
             from structlog import BoundLogger, wrap_logger
 
-            # Everything is given, so that structlog looks up nothing in the configuration that belongs to the host.
+            # Everything is given, so that structlog looks up nothing in the configuration that
+            # belongs to the host.
             _bound = wrap_logger(
-                Sink(), processors=[render], wrapper_class=BoundLogger, context_class=dict, cache_logger_on_first_use=True
+                Sink(),
+                processors=[render],
+                wrapper_class=BoundLogger,
+                context_class=dict,
+                cache_logger_on_first_use=True,
             ).bind()
         except Exception:  # missing, too old, or a module of the user's that is called structlog
             _bound = False
@@ -122,7 +132,8 @@ def _structlog_logger() -> Any:
 
 
 def render(logger: object, method: str, line: MutableMapping[str, Any]) -> str:
-    """The text of a line, without its end; a processor for structlog, and all there is without it."""
+    """The text of a line, without its end; a processor for structlog, and all there is without
+    it."""
     shown = {key: _short(value) for key, value in line.items()}
     text = _as_json(shown) if _format == "json" else _as_console(shown)
     if len(text.encode("utf-8", "backslashreplace")) < LONGEST:
@@ -141,7 +152,11 @@ def _as_json(line: dict[str, Any]) -> str:
     import json
     from time import gmtime, strftime
 
-    head = {"timestamp": strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()), "logger": "autoinstr", "event": line["event"]}
+    head = {
+        "timestamp": strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()),
+        "logger": "autoinstr",
+        "event": line["event"],
+    }
     return json.dumps({**head, **line}, default=str)
 
 
@@ -149,7 +164,9 @@ def _short(value: object) -> object:
     if value is None or isinstance(value, (bool, int, float)):
         return value
     try:
-        text = redact_text(f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else str(value))
+        text = redact_text(
+            f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else str(value)
+        )
     except Exception:  # the user's own __str__
         text = f"<{type(value).__name__}>"
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
@@ -162,7 +179,8 @@ def _quoted(value: object) -> str:
 
 
 class Sink:
-    """Where finished lines go; under each name that a level has, because structlog calls them by level."""
+    """Where finished lines go; under each name that a level has, because structlog calls them by
+    level."""
 
     def msg(self, text: str) -> None:
         """Append one line to the file or to stderr, in one write."""
@@ -174,19 +192,34 @@ class Sink:
 
 
 def _append(path: str, data: bytes) -> bool:
-    # Opened for each line: a daemon that closes all descriptors would otherwise have ours point into one of its own files.
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    # Opened for each line: a daemon that closes all descriptors would otherwise have ours point
+    # into one of its own files.
+    flags = (
+        os.O_WRONLY
+        | os.O_APPEND
+        | os.O_CREAT
+        | os.O_NOFOLLOW
+        | os.O_CLOEXEC
+        | os.O_NONBLOCK
+        | os.O_NOCTTY
+    )
     try:
         descriptor = os.open(path, flags, 0o600)
     except OSError as error:
         if _first_time("log_file"):
-            _to_stderr(f"autoinstr: cannot write log_file {path!a}: {error.strerror}; logging to stderr\n".encode())
+            _to_stderr(
+                f"autoinstr: cannot write log_file {path!a}: {error.strerror}; logging to stderr\n".encode()
+            )
         return False
     try:
         status = os.fstat(descriptor)
         if not trusted(status) or (stat.S_ISREG(status.st_mode) and status.st_nlink > 1):
             if _first_time("log_file"):
-                whose = f"belongs to user {status.st_uid}" if not trusted(status) else "has another name (a hard link)"
+                whose = (
+                    f"belongs to user {status.st_uid}"
+                    if not trusted(status)
+                    else "has another name (a hard link)"
+                )
                 _to_stderr(f"autoinstr: log_file {path!a} {whose}; logging to stderr\n".encode())
             return False
         return os.write(descriptor, data) == len(data)
@@ -202,7 +235,8 @@ def _to_stderr(data: bytes) -> None:
         return
     native: Any = sys.__stderr__
     if stream is native:
-        # Not through the stream: its buffer has a lock, which another thread may hold while this process is forked.
+        # Not through the stream: its buffer has a lock, which another thread may hold while this
+        # process is forked.
         os.write(stream.fileno(), data)
     else:  # the program has put something of its own there, a notebook's for example
         stream.write(data.decode())

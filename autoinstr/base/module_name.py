@@ -1,7 +1,7 @@
 """What a module is called: its dotted path in the largest tree seen so far that contains it.
 
-Knows nothing of torch: a module is any object with `named_modules()`. The namer keeps weak references only, beside the modules, never on
-them.
+Knows nothing of torch: a module is any object with `named_modules()`. The namer keeps weak
+references only, beside the modules, never on them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 class ModuleName(NamedTuple):
-    """`module` numbers the instance (from 1); a root module's `path` is "" and `root` tells trees apart (`Class#n`)."""
+    """`module` numbers the instance (from 1); a root module's `path` is "" and `root` tells trees
+    apart (`Class#n`)."""
 
     module: int
     root: str
@@ -27,7 +28,8 @@ class ModuleName(NamedTuple):
 
 
 def wording(how: str) -> Callable[[ModuleName], str]:
-    """The message of a module's range: `class`, `path` or `path:class`; a root has no path and is called by its class."""
+    """The message of a module's range: `class`, `path` or `path:class`; a root has no path and is
+    called by its class."""
     if how == "class":
         return lambda name: name.cls
     if how == "path":
@@ -38,7 +40,14 @@ def wording(how: str) -> Callable[[ModuleName], str]:
 class _Known:
     __slots__ = ("cls", "name", "reference", "size", "tree")
 
-    def __init__(self, reference: weakref.KeyedRef[int, Any], name: ModuleName, size: int, cls: type, tree: int) -> None:
+    def __init__(
+        self,
+        reference: weakref.KeyedRef[int, Any],
+        name: ModuleName,
+        size: int,
+        cls: type,
+        tree: int,
+    ) -> None:
         self.reference = reference
         self.name = name
         self.size = size  # number of modules in the tree that gave the name
@@ -50,21 +59,25 @@ class Namer:
     """Names of all live modules of the process. Not thread-safe: its caller holds the lock."""
 
     def __init__(self) -> None:
-        # The callback of a weak reference runs wherever the last reference to a module goes, and an exception in it is lost: it must be a
-        # function of C, or a signal handler of the program's could run and raise in it.
+        # The callback of a weak reference runs wherever the last reference to a module goes, and an
+        # exception in it is lost: it must be a function of C, or a signal handler of the program's
+        # could run and raise in it.
         self._died: deque[weakref.KeyedRef[int, Any]] = deque()
         self._known: dict[int, _Known] = {}
         self._numbers: dict[str, int] = {}
         self._modules = 0
-        # A program may make a module anew at each step: such ones share one name, or the names would grow for ever.
+        # A program may make a module anew at each step: such ones share one name, or the names
+        # would grow for ever.
         self._unreachable: dict[tuple[int, str], int] = {}
         self._free: dict[str, list[tuple[int, str]]] = {}
 
-    def name(self, module: Any, callers: list[Any]) -> tuple[ModuleName, list[tuple[Any, ModuleName]]]:
+    def name(
+        self, module: Any, callers: list[Any]
+    ) -> tuple[ModuleName, list[tuple[Any, ModuleName]]]:
         """The module's name, and every other module whose name came or changed on the way.
 
-        `callers` are the modules whose calls are running in this thread, innermost first; the last is the outermost call. TypeError when
-        the module cannot be referred to weakly.
+        `callers` are the modules whose calls are running in this thread, innermost first; the last
+        is the outermost call. TypeError when the module cannot be referred to weakly.
         """
         while self._died:
             self._bury(self._died.popleft())
@@ -89,7 +102,11 @@ class Namer:
 
     def _lookup(self, module: Any) -> _Known | None:
         known = self._known.get(id(module))
-        return known if known is not None and known.cls is type(module) and known.reference() is module else None
+        return (
+            known
+            if known is not None and known.cls is type(module) and known.reference() is module
+            else None
+        )
 
     def _name_tree(self, root: Any) -> list[tuple[Any, ModuleName]]:
         tree = list(_named_modules(root))
@@ -98,8 +115,13 @@ class Namer:
         if size == 1 and old is None and tree[0][1] is root:
             self._add_single(root)
             return []
-        # A root inside a larger tree keeps its name there; what is new below it is named below that name.
-        label, prefix, tree_number = (old.name.root, old.name.path, old.tree) if old is not None else (self._root(root), "", 0)
+        # A root inside a larger tree keeps its name there; what is new below it is named below that
+        # name.
+        label, prefix, tree_number = (
+            (old.name.root, old.name.path, old.tree)
+            if old is not None
+            else (self._root(root), "", 0)
+        )
         if old is not None and prefix:
             size = max(size, old.size)
         changed: list[tuple[Any, ModuleName]] = []
@@ -108,7 +130,10 @@ class Namer:
             if (
                 known is not None
                 and known.cls is type(module)
-                and (known.size >= size or (known.name.path == _join(prefix, path) and known.name.root == label))
+                and (
+                    known.size >= size
+                    or (known.name.path == _join(prefix, path) and known.name.root == label)
+                )
             ):
                 known.size = max(known.size, size) if known.name.root == label else known.size
                 continue
@@ -129,7 +154,9 @@ class Namer:
             return
         cls = _class_name(module)
         number = self._unreachable.get((parent.name.module, cls))
-        self._add(module, parent.name.root, _join(parent.name.path, f"{cls}?"), 1, parent.tree, number)
+        self._add(
+            module, parent.name.root, _join(parent.name.path, f"{cls}?"), 1, parent.tree, number
+        )
         self._unreachable[parent.name.module, cls] = self._known[id(module)].name.module
 
     def _add_single(self, module: Any) -> None:
@@ -141,7 +168,9 @@ class Namer:
         else:
             self._add(module, root, "", 1, 0, number)
 
-    def _add(self, module: Any, root: str, path: str, size: int, tree: int, number: int | None = None) -> None:
+    def _add(
+        self, module: Any, root: str, path: str, size: int, tree: int, number: int | None = None
+    ) -> None:
         key = id(module)
         old = self._known.get(key)
         if old is not None and old.reference() is module:
@@ -151,7 +180,9 @@ class Namer:
                 self._modules += 1
                 number = self._modules
             reference = weakref.KeyedRef(module, self._died.append, key)
-        name = ModuleName(number, root, path, _class_name(module), path.count(".") + 1 if path else 0)
+        name = ModuleName(
+            number, root, path, _class_name(module), path.count(".") + 1 if path else 0
+        )
         self._known[key] = _Known(reference, name, size, type(module), tree or number)
 
     def _bury(self, reference: weakref.KeyedRef[int, Any]) -> None:
@@ -159,7 +190,9 @@ class Namer:
         if known is not None and known.reference is reference:
             del self._known[reference.key]
             if known.size == 1 and not known.name.path:
-                self._free.setdefault(known.name.cls, []).append((known.name.module, known.name.root))
+                self._free.setdefault(known.name.cls, []).append(
+                    (known.name.module, known.name.root)
+                )
 
     def _root(self, module: Any) -> str:
         cls = _class_name(module)
@@ -182,7 +215,8 @@ def _named_modules(root: Any) -> Iterator[tuple[str, Any]]:
     seen = set()
     try:
         tree = list(root.named_modules())
-    except Exception as error:  # the program's own affair (Module.__init__ was not called, say): such a tree is a tree of one
+    # the program's own affair (Module.__init__ was not called, say): such a tree is a tree of one
+    except Exception as error:
         if raised_by_a_signal_handler(error):
             raise
         return

@@ -1,5 +1,5 @@
-"""What this process is: its host, its name among multiprocessing's, its rank. Nothing is imported that the program has not imported
-itself.
+"""What this process is: its host, its name among multiprocessing's, its rank. Nothing is imported
+that the program has not imported itself.
 """
 
 from __future__ import annotations
@@ -8,8 +8,14 @@ import os
 import sys
 from typing import Any, Callable
 
-# multiprocessing's names of vLLM's processes, as its executors give them (EngineCore_DP0, VllmWorker-0, ApiServer_0)
-_NAMED = (("EngineCore", "EngineCore"), ("VllmWorker", "Worker"), ("ApiServer", "APIServer"), ("APIServer", "APIServer"))
+# multiprocessing's names of vLLM's processes, as its executors give them (EngineCore_DP0,
+# VllmWorker-0, ApiServer_0)
+_NAMED = (
+    ("EngineCore", "EngineCore"),
+    ("VllmWorker", "Worker"),
+    ("ApiServer", "APIServer"),
+    ("APIServer", "APIServer"),
+)
 
 
 def describe() -> dict[str, Any]:
@@ -28,7 +34,8 @@ def describe() -> dict[str, Any]:
 
 
 def _boot_id() -> str:
-    """Which start of the kernel this is: processes that agree on it share one clock. "" where the kernel does not say."""
+    """Which start of the kernel this is: processes that agree on it share one clock. "" where the
+    kernel does not say."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
             return stream.read().strip()
@@ -37,7 +44,8 @@ def _boot_id() -> str:
 
 
 def rank() -> tuple[int | None, int | None]:
-    """Rank and world size: torch.distributed's where it is initialised, else what torchrun put into the environment."""
+    """Rank and world size: torch.distributed's where it is initialised, else what torchrun put into
+    the environment."""
     distributed = sys.modules.get("torch.distributed")
     try:
         if distributed is not None and distributed.is_available() and distributed.is_initialized():
@@ -60,11 +68,13 @@ _of_distributions: dict[str, str | None] = {}
 
 
 def version_of(package: str) -> str | None:
-    """The version of a package that this process has loaded: its own word, or that of its distribution where it says nothing, as
-    vllm_ascend; None where neither says."""
+    """The version of a package that this process has loaded: its own word, or that of its
+    distribution where it says nothing, as vllm_ascend; None where neither says."""
     module = sys.modules.get(package)
     said = getattr(module, "__version__", None)
-    metadata = sys.modules.get("importlib.metadata")  # a program that has not loaded it has no such package
+    metadata = sys.modules.get(
+        "importlib.metadata"
+    )  # a program that has not loaded it has no such package
     if isinstance(said, str) or module is None or metadata is None:
         return said if isinstance(said, str) else None
     if package not in _of_distributions:
@@ -81,14 +91,18 @@ def _roles() -> list[str]:
     for prefix, role in _NAMED:
         if name.startswith(prefix):
             return [role]
-    if name == "MainProcess" and "ray" in sys.modules and os.path.basename(sys.argv[0] if sys.argv else "") == "default_worker.py":
+    if (
+        name == "MainProcess"
+        and "ray" in sys.modules
+        and os.path.basename(sys.argv[0] if sys.argv else "") == "default_worker.py"
+    ):
         return ["RayWorker"]
     return [name]
 
 
 def at_exit(function: Callable[[], object]) -> None:
-    """A multiprocessing child leaves by os._exit (before CPython 3.13 without atexit): what must run at its end is told to
-    multiprocessing."""
+    """A multiprocessing child leaves by os._exit (before CPython 3.13 without atexit): what must
+    run at its end is told to multiprocessing."""
     module = sys.modules.get("multiprocessing.process")
     util = sys.modules.get("multiprocessing.util")
     if module is not None and util is not None and module.parent_process() is not None:

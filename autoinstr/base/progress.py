@@ -13,10 +13,13 @@ BAR = 20  # columns
 
 
 class Progress:
-    """Counts records, or what `unit` says, of which there are at most `total` (0: nobody knows); use `tick` as the callback of a report and
-    `done` after it. A terminal gets one line that is rewritten, with a bar where the total is known, anything else a line now and then."""
+    """Counts records, or what `unit` says, of which there are at most `total` (0: nobody knows);
+    use `tick` as the callback of a report and `done` after it. A terminal gets one line that is
+    rewritten, with a bar where the total is known, anything else a line now and then."""
 
-    def __init__(self, stream: TextIO | None, what: str, unit: str = "ranges", total: int = 0) -> None:
+    def __init__(
+        self, stream: TextIO | None, what: str, unit: str = "ranges", total: int = 0
+    ) -> None:
         self._stream = stream
         self._what = what
         self._unit = unit
@@ -33,14 +36,18 @@ class Progress:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + (TERMINAL_EVERY_S if self._terminal else LOG_EVERY_S)
-            self._say(f"autoinstr: {self._what}: {self._how_far()}{self.count:,} {self._unit}, {now - self._started:.0f} s")
+            self._say(
+                f"autoinstr: {self._what}: {self._how_far()}{self.count:,} {self._unit}, {now - self._started:.0f} s"
+            )
 
     def _how_far(self) -> str:
         if not self._total:
             return ""
         part = min(self.count / self._total, 1.0)
         bar = "#" * round(BAR * part)
-        return f"[{bar:-<{BAR}}] {100 * part:.0f} %, " if self._terminal else f"{100 * part:.0f} %, "
+        return (
+            f"[{bar:-<{BAR}}] {100 * part:.0f} %, " if self._terminal else f"{100 * part:.0f} %, "
+        )
 
     def done(self) -> None:
         """Leave no line behind on a terminal."""

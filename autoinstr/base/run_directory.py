@@ -1,4 +1,5 @@
-"""The run directory: made at the first recording, 0700, or a private folder in $TMPDIR where it cannot be."""
+"""The run directory: made at the first recording, 0700, or a private folder in $TMPDIR where it
+cannot be."""
 
 from __future__ import annotations
 
@@ -15,12 +16,13 @@ PRIVATE = 0o600
 
 
 def make(out: str, mode: int = PRIVATE) -> str:
-    """Create `out` if need be and return the folder to write to. AutoinstrError when `out` is something else than a directory.
+    """Create `out` if need be and return the folder to write to. AutoinstrError when `out` is
+    something else than a directory.
 
-    `mode` is that of the recordings: who may read them may enter a folder made for them. Where `out` cannot be written, or a symbolic link
-    of another user is on the way to it, the folder is a new one in $TMPDIR, exported as AUTOINSTR_OUT, so that children write to it too.
-    OSError where no file can be opened anywhere.
-    """
+    `mode` is that of the recordings: who may read them may enter a folder made for them. Where
+    `out` cannot be written, or a symbolic link of another user is on the way to it, the folder is a
+    new one in $TMPDIR, exported as AUTOINSTR_OUT, so that children write to it too. OSError where
+    no file can be opened anywhere."""
     if os.path.lexists(out) and not os.path.isdir(out):
         raise AutoinstrError(f"out: {out} is not a directory")
     try:
@@ -49,7 +51,8 @@ def make(out: str, mode: int = PRIVATE) -> str:
 
 
 def _make_parents(folder: str) -> None:
-    """As os.makedirs, but others get no right to write, whatever the umask: they could put another run directory in the place of ours."""
+    """As os.makedirs, but others get no right to write, whatever the umask: they could put another
+    run directory in the place of ours."""
     if not os.path.isdir(folder):
         _make_parents(os.path.dirname(folder))
         try:
@@ -60,15 +63,18 @@ def _make_parents(folder: str) -> None:
 
 
 def _refuse_foreign_links(out: str) -> None:
-    """At the run directory and the folder around it none is right. Above, links to a disk may be an administrator's or, where users are
-    mapped, of a number that says nothing: there only those count that anybody could have put there."""
+    """At the run directory and the folder around it none is right. Above, links to a disk may be an
+    administrator's or, where users are mapped, of a number that says nothing: there only those
+    count that anybody could have put there."""
     place, near = out, 2
     while place != os.path.dirname(place):
         folder = os.path.dirname(place)
         status = os.lstat(place) if os.path.lexists(place) else None
         foreign = status is not None and stat.S_ISLNK(status.st_mode) and not trusted(status)
         if foreign and (near > 0 or os.stat(folder).st_mode & stat.S_IWOTH):
-            raise PermissionError(errno.EPERM, f"{place} is a symbolic link of user {os.lstat(place).st_uid}", place)
+            raise PermissionError(
+                errno.EPERM, f"{place} is a symbolic link of user {os.lstat(place).st_uid}", place
+            )
         place, near = folder, near - 1
 
 

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any, Callable
 from autoinstr import __version__
 from autoinstr.base.errors import AutoinstrError, UsageError
 from autoinstr.bundle import interpreters, manifest, sources
-from autoinstr.bundle.layout import CACHE, COMMAND, COMMAND_TEXT, FILE_MODE, FOLDER_MODE, MANIFEST, PROGRAM_MODE, PYTHONS, dotted
+from autoinstr.bundle.layout import (
+    CACHE,
+    COMMAND,
+    COMMAND_TEXT,
+    FILE_MODE,
+    FOLDER_MODE,
+    MANIFEST,
+    PROGRAM_MODE,
+    PYTHONS,
+    dotted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,10 +33,11 @@ _RENAME_EXCHANGE = 2
 
 
 def build(target: str, gate: str, say: Callable[[str], None]) -> dict[str, Any]:
-    """Make or replace the bundle `target` and return its manifest. `gate` is the folder of the gate; `say` is told of each step.
+    """Make or replace the bundle `target` and return its manifest. `gate` is the folder of the
+    gate; `say` is told of each step.
 
-    UsageError where something else than a bundle stands at `target`, AutoinstrError where the bundle cannot be made; then `target` is
-    what it was.
+    UsageError where something else than a bundle stands at `target`, AutoinstrError where the
+    bundle cannot be made; then `target` is what it was.
     """
     target = os.path.abspath(target)
     _check_place(target)
@@ -49,7 +60,9 @@ def build(target: str, gate: str, say: Callable[[str], None]) -> dict[str, Any]:
             _move(draft, target)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        raise AutoinstrError(f"{target}: the bundle cannot be made: {error.strerror or error}{where}") from None
+        raise AutoinstrError(
+            f"{target}: the bundle cannot be made: {error.strerror or error}{where}"
+        ) from None
     return document
 
 
@@ -58,16 +71,26 @@ def _check_place(target: str) -> None:
     if not os.path.lexists(target):
         return
     if os.path.islink(target) or not os.path.isdir(target):
-        raise UsageError(f"{target}: is no folder; give the name of a new one, or of a bundle to replace")
+        raise UsageError(
+            f"{target}: is no folder; give the name of a new one, or of a bundle to replace"
+        )
     entries = os.listdir(target)
     if not entries:
         return
     if MANIFEST not in entries:
-        raise UsageError(f"{target}: is neither empty nor a bundle; give the name of a new folder, or of a bundle to replace")
+        raise UsageError(
+            f"{target}: is neither empty nor a bundle; give the name of a new folder, or of a bundle to replace"
+        )
     known = manifest.read(target)["files"]
-    foreign = [path for path in manifest.list_files(target) if path not in known and f"{CACHE}/" not in path]
+    foreign = [
+        path
+        for path in manifest.list_files(target)
+        if path not in known and f"{CACHE}/" not in path
+    ]
     if foreign:
-        raise UsageError(f"{target}: holds {foreign[0]}, which is no part of the bundle there; move it away first")
+        raise UsageError(
+            f"{target}: holds {foreign[0]}, which is no part of the bundle there; move it away first"
+        )
 
 
 @contextmanager
@@ -92,7 +115,9 @@ def _copy(files: dict[str, str], draft: str) -> None:
         stream.write(COMMAND_TEXT)
 
 
-def _facts(libraries: list[sources.Source], compiled: list[interpreters.Interpreter]) -> dict[str, Any]:
+def _facts(
+    libraries: list[sources.Source], compiled: list[interpreters.Interpreter]
+) -> dict[str, Any]:
     return {
         "autoinstr": __version__,
         "python": [dotted(minor) for minor in PYTHONS],
@@ -121,9 +146,12 @@ def _set_modes(draft: str) -> None:
 
 
 def _move(draft: str, target: str) -> None:
-    """At no moment is there a folder at `target` that is neither the old bundle nor the new one, or none at all where there was one."""
+    """At no moment is there a folder at `target` that is neither the old bundle nor the new one, or
+    none at all where there was one."""
     if os.path.ismount(target):
-        raise AutoinstrError(f"{target}: is a mount point, which cannot be replaced in one step; give a folder in it")
+        raise AutoinstrError(
+            f"{target}: is a mount point, which cannot be replaced in one step; give a folder in it"
+        )
     try:
         os.rename(draft, target)  # there is none, or an empty one
     except OSError as error:
@@ -135,9 +163,14 @@ def _move(draft: str, target: str) -> None:
 def _exchange(draft: str, target: str) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     rename = getattr(libc, "renameat2", None)
-    if rename is not None and rename(_AT_FDCWD, os.fsencode(draft), _AT_FDCWD, os.fsencode(target), _RENAME_EXCHANGE) == 0:
+    if (
+        rename is not None
+        and rename(_AT_FDCWD, os.fsencode(draft), _AT_FDCWD, os.fsencode(target), _RENAME_EXCHANGE)
+        == 0
+    ):
         return
-    # An old kernel, a network file system, a C library without it: for the moment between these two there is no bundle.
+    # An old kernel, a network file system, a C library without it: for the moment between these two
+    # there is no bundle.
     aside = f"{draft}.old"
     os.rename(target, aside)
     try:

@@ -11,8 +11,8 @@ from autoinstr.bundle.layout import MANIFEST
 
 
 def problems(folder: str) -> tuple[dict[str, Any], list[str]]:
-    """The manifest of a bundle, and a line for everything that is not as it was made. AutoinstrError where there is no bundle, OSError
-    where it cannot be read."""
+    """The manifest of a bundle, and a line for everything that is not as it was made.
+    AutoinstrError where there is no bundle, OSError where it cannot be read."""
     document = manifest.read(folder)
     found = [*differences(folder, document), *permission_problems(folder)]
     return document, [line if line.isprintable() else ascii(line) for line in found]
@@ -39,15 +39,19 @@ def differences(folder: str, document: dict[str, Any]) -> list[str]:
 
 
 def permission_problems(folder: str) -> list[str]:
-    """One line for each file or folder that not everybody can read, or that somebody else can write to.
+    """One line for each file or folder that not everybody can read, or that somebody else can write
+    to.
 
-    Where the file system is mounted read-only nobody can write, whatever the modes say (an emptyDir of Kubernetes has 0777).
-    """
+    Where the file system is mounted read-only nobody can write, whatever the modes say (an emptyDir
+    of Kubernetes has 0777)."""
     fixed = bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
     problems = []
     for path in (".", MANIFEST, *_entries(folder)):
         status = os.lstat(os.path.join(folder, path))
-        mode, needed = stat.S_IMODE(status.st_mode), 0o555 if stat.S_ISDIR(status.st_mode) else 0o444
+        mode, needed = (
+            stat.S_IMODE(status.st_mode),
+            0o555 if stat.S_ISDIR(status.st_mode) else 0o444,
+        )
         if stat.S_ISLNK(status.st_mode):
             continue  # it is no part of a bundle, which `differences` says
         if mode & needed != needed:

@@ -1,4 +1,5 @@
-"""What lies where in a bundle, and which libraries it carries. The gate knows the names of the two folders of libraries, too."""
+"""What lies where in a bundle, and which libraries it carries. The gate knows the names of the two
+folders of libraries, too."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ sys.exit(main())
 
 
 class Library(NamedTuple):
-    """A distribution that goes into a bundle: its name on PyPI, its modules, the folder, and the Pythons that need it."""
+    """A distribution that goes into a bundle: its name on PyPI, its modules, the folder, and the
+    Pythons that need it."""
 
     name: str
     modules: tuple[str, ...]
@@ -49,7 +51,9 @@ LIBRARIES = (
     Library("wrapt", ("wrapt",), "libraries", PYTHONS),
     Library("structlog", ("structlog",), "libraries", PYTHONS),
     Library("tomli", ("tomli",), "libraries-before-3.11", _BEFORE_3_11),
-    Library("typing_extensions", ("typing_extensions.py",), "libraries-before-3.11", _BEFORE_3_11),  # structlog asks for it there
+    Library(
+        "typing_extensions", ("typing_extensions.py",), "libraries-before-3.11", _BEFORE_3_11
+    ),  # structlog asks for it there
 )
 
 

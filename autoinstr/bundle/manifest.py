@@ -34,7 +34,8 @@ def write(folder: str, facts: dict[str, Any]) -> None:
 
 
 def read(folder: str) -> dict[str, Any]:
-    """The manifest of the bundle in `folder`. AutoinstrError where there is none that can be used."""
+    """The manifest of the bundle in `folder`. AutoinstrError where there is none that can be
+    used."""
     path = os.path.join(folder, MANIFEST)
     try:
         with open(path, "rb") as stream:
@@ -51,12 +52,22 @@ def read(folder: str) -> dict[str, Any]:
 
 def _is_whole(document: Any) -> bool:
     """What is read of it is there, and of its type."""
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA or not isinstance(document.get("autoinstr"), str):
+    if (
+        not isinstance(document, dict)
+        or document.get("schema") != SCHEMA
+        or not isinstance(document.get("autoinstr"), str)
+    ):
         return False
-    files, lists = document.get("files"), [(document.get(name), fields) for name, fields in _LISTS.items()]
+    files, lists = (
+        document.get("files"),
+        [(document.get(name), fields) for name, fields in _LISTS.items()],
+    )
     if not isinstance(files, dict) or not all(isinstance(value, str) for value in files.values()):
         return False
-    return all(isinstance(items, list) and all(_has_texts(item, fields) for item in items) for items, fields in lists)
+    return all(
+        isinstance(items, list) and all(_has_texts(item, fields) for item in items)
+        for items, fields in lists
+    )
 
 
 def _has_texts(item: Any, fields: tuple[str, ...]) -> bool:
@@ -64,7 +75,8 @@ def _has_texts(item: Any, fields: tuple[str, ...]) -> bool:
 
 
 def list_files(folder: str) -> list[str]:
-    """Everything in a bundle that is no folder, but the manifest, as paths with slashes, sorted. Links are not followed."""
+    """Everything in a bundle that is no folder, but the manifest, as paths with slashes, sorted.
+    Links are not followed."""
     found = []
     for parent, folders, names in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-_OPERATORS = ("~=", "===", "==", "!=", ">=", "<=", ">", "<")  # longer ones before what they begin with
+_OPERATORS = (
+    "~=",
+    "===",
+    "==",
+    "!=",
+    ">=",
+    "<=",
+    ">",
+    "<",
+)  # longer ones before what they begin with
 
 
 def allows(requires: str, minor: tuple[int, int]) -> bool:
-    """Whether some release of this minor version fulfils Requires-Python. What cannot be read allows nothing."""
+    """Whether some release of this minor version fulfils Requires-Python. What cannot be read
+    allows nothing."""
     return all(_fulfils(piece.strip(), minor) for piece in requires.split(",") if piece.strip())
 
 

@@ -1,4 +1,5 @@
-"""Where the files of a bundle come from: this package and its gate, and the libraries installed beside it."""
+"""Where the files of a bundle come from: this package and its gate, and the libraries installed
+beside it."""
 
 from __future__ import annotations
 
@@ -33,7 +34,11 @@ def own_files(gate: str) -> Files:
     """The package, its gate (which lies in the folder `gate`) and its licence."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     within = os.path.dirname(gate) == package  # a wheel has the gate inside the package
-    files = {f"{PACKAGE}/{path}": file for path, file in _tree(package) if not (within and path.startswith(f"{GATE}/"))}
+    files = {
+        f"{PACKAGE}/{path}": file
+        for path, file in _tree(package)
+        if not (within and path.startswith(f"{GATE}/"))
+    }
     files.update((f"{GATE}/{path}", file) for path, file in _tree(gate))
     files[f"{LICENSES}/{PACKAGE}/LICENSE"] = _own_license(package)
     return files
@@ -65,7 +70,8 @@ def _tree(folder: str) -> Iterator[tuple[str, str]]:
 
 
 def find_libraries() -> list[Source]:
-    """Every library as installed in this environment. AutoinstrError names the first that is missing or does not fit."""
+    """Every library as installed in this environment. AutoinstrError names the first that is
+    missing or does not fit."""
     return [_find(library) for library in LIBRARIES]
 
 
@@ -74,15 +80,25 @@ def _find(library: Library) -> Source:
     version, requires = distribution.version, distribution.metadata["Requires-Python"] or ""
     unfit = [dotted(minor) for minor in library.pythons if not allows(requires, minor)]
     if unfit:
-        raise AutoinstrError(f"{library.name} {version} needs Python {requires}, and a bundle is for Python {unfit[0]} too: {HOW}")
+        raise AutoinstrError(
+            f"{library.name} {version} needs Python {requires}, and a bundle is for Python {unfit[0]} too: {HOW}"
+        )
     files = {}
     for file in distribution.files or ():
-        if file.parts[0] in library.modules and file.suffix in (".py", ".typed") and CACHE not in file.parts:
+        if (
+            file.parts[0] in library.modules
+            and file.suffix in (".py", ".typed")
+            and CACHE not in file.parts
+        ):
             files[f"{library.folder}/{file.as_posix()}"] = str(file.locate())
-    licenses = {f"{LICENSES}/{library.name}/{name}": path for name, path in _licenses(distribution).items()}
+    licenses = {
+        f"{LICENSES}/{library.name}/{name}": path for name, path in _licenses(distribution).items()
+    }
     for kind, found in (("files", files), ("licence", licenses)):
         if not found or not all(os.path.isfile(path) for path in found.values()):
-            raise AutoinstrError(f"the {kind} of {library.name} {version} cannot be found in this environment: {HOW}")
+            raise AutoinstrError(
+                f"the {kind} of {library.name} {version} cannot be found in this environment: {HOW}"
+            )
     return Source(library, version, requires, files, licenses)
 
 

@@ -1,9 +1,10 @@
 """The command line: `autoinstr <subcommand> …`.
 
-A subcommand is one module here with two functions: `add_parser(subparsers)` declares its arguments and sets `run` as the default,
-`run(args)` does the work and returns the exit status. It prints results on stdout and raises `AutoinstrError` for everything that
-goes wrong: `main` is the only place that prints an error, as one line on stderr, and the only place that chooses an exit status for
-one. Whatever is slow to import is imported in `run`, so that `autoinstr path` stays instant.
+A subcommand is one module here with two functions: `add_parser(subparsers)` declares its arguments
+and sets `run` as the default, `run(args)` does the work and returns the exit status. It prints
+results on stdout and raises `AutoinstrError` for everything that goes wrong: `main` is the only
+place that prints an error, as one line on stderr, and the only place that chooses an exit status
+for one. Whatever is slow to import is imported in `run`, so that `autoinstr path` stays instant.
 """
 
 from __future__ import annotations
@@ -21,7 +22,19 @@ from autoinstr.config.suggestions import nearest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SUBCOMMANDS = ("run", "report", "diff", "merge", "view", "analyse", "doctor", "targets", "ctl", "bundle", "path")
+SUBCOMMANDS = (
+    "run",
+    "report",
+    "diff",
+    "merge",
+    "view",
+    "analyse",
+    "doctor",
+    "targets",
+    "ctl",
+    "bundle",
+    "path",
+)
 
 EPILOG = """\
 two ways to begin:
@@ -41,14 +54,17 @@ def build_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    subparsers = parser.add_subparsers(title="subcommands", metavar="<subcommand>", dest="subcommand", parser_class=Parser)
+    subparsers = parser.add_subparsers(
+        title="subcommands", metavar="<subcommand>", dest="subcommand", parser_class=Parser
+    )
     for name in SUBCOMMANDS:
         importlib.import_module(f"autoinstr.cli.commands.{name}").add_parser(subparsers)
     return parser
 
 
 def _check_subcommand(words: Sequence[str]) -> None:
-    """argparse lists all choices for a mistyped subcommand; the nearest one is the better answer."""
+    """argparse lists all choices for a mistyped subcommand; the nearest one is the better
+    answer."""
     if words and not words[0].startswith("-") and words[0] not in SUBCOMMANDS:
         near = nearest(words[0], SUBCOMMANDS)
         hint = f"; did you mean {near!r}?" if near else f" (there are: {', '.join(SUBCOMMANDS)})"
@@ -83,7 +99,8 @@ def _complain(error: BaseException) -> None:
 
 
 def _give_up(stream: TextIO) -> None:
-    """Nobody reads the stream any more: what is left in it goes nowhere, or Python's flush at exit would change the exit status to 120."""
+    """Nobody reads the stream any more: what is left in it goes nowhere, or Python's flush at exit
+    would change the exit status to 120."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, stream.fileno())
     os.close(null)

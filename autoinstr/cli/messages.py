@@ -1,4 +1,5 @@
-"""What the command line says to a person: remarks beside a result, and tables. Errors are exceptions (cli/__init__.py)."""
+"""What the command line says to a person: remarks beside a result, and tables. Errors are
+exceptions (cli/__init__.py)."""
 
 from __future__ import annotations
 
@@ -27,4 +28,11 @@ def write_lines(lines: Iterable[str], target: str, out: TextIO) -> None:
     except (UnicodeEncodeError, LookupError):
         plain = True
     for line in lines:
-        out.write((text.printable(line.translate(text.ASCII), "ascii") if plain else text.printable(line, encoding)) + "\n")
+        out.write(
+            (
+                text.printable(line.translate(text.ASCII), "ascii")
+                if plain
+                else text.printable(line, encoding)
+            )
+            + "\n"
+        )

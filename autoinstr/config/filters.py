@@ -7,11 +7,11 @@ A piece of `include` or `exclude` is one of
 - `depth:N` (at most N; the root is 0), `depth:A-B`, `depth:A-` (at least A)
 - a bare `GLOB`: with a dot a path, without one a path or a class
 
-A glob matches the whole path or the whole class, with upper and lower case apart. `*` is any run of characters, dots included, so
-that `model.layers.*` holds everything below the layers and `*.mlp` every mlp at any depth below the root; `?` is one character,
-`[0-9]` one of a set. To stay within one component, write `re:^model\\.layers\\.[^.]+$`. A module is kept when some piece of
-`include` matches it, or `include` is empty, and no piece of `exclude` does.
-"""
+A glob matches the whole path or the whole class, with upper and lower case apart. `*` is any run of
+characters, dots included, so that `model.layers.*` holds everything below the layers and `*.mlp`
+every mlp at any depth below the root; `?` is one character, `[0-9]` one of a set. To stay within
+one component, write `re:^model\\.layers\\.[^.]+$`. A module is kept when some piece of `include`
+matches it, or `include` is empty, and no piece of `exclude` does."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ _REST = Decision(True, "nothing excludes it")
 
 
 class Filter:
-    """The compiled include and exclude. `decide` is asked once for a module, not once for a call."""
+    """The compiled include and exclude. `decide` is asked once for a module, not once for a
+    call."""
 
     def __init__(self, include: Sequence[Piece], exclude: Sequence[Piece]) -> None:
         self._include = tuple(include)
@@ -63,7 +64,8 @@ class Filter:
         return not self._include and not self._exclude
 
     def decide(self, path: str, cls: str, depth: int) -> Decision:
-        """The decision for a module: its dotted path ("" for a root), the name of its class, its depth (0 for a root)."""
+        """The decision for a module: its dotted path ("" for a root), the name of its class, its
+        depth (0 for a root)."""
         excluding = self._first(self._exclude, path, cls, depth)
         if excluding:
             return Decision(False, f"excluded by {excluding.text!r}")
@@ -75,8 +77,13 @@ class Filter:
         return Decision(False, "no piece of include matches it" + self._hint(path, cls, depth))
 
     def unmatched(self) -> list[str]:
-        """The pieces that no module has matched so far, as written, with their option: "include 'layers.*.mlp'"."""
-        return [f"{piece.option} {piece.text!r}" for piece in self._include + self._exclude if piece not in self._matched]
+        """The pieces that no module has matched so far, as written, with their option: "include
+        'layers.*.mlp'"."""
+        return [
+            f"{piece.option} {piece.text!r}"
+            for piece in self._include + self._exclude
+            if piece not in self._matched
+        ]
 
     def _first(self, pieces: Sequence[Piece], path: str, cls: str, depth: int) -> Piece | None:
         for piece in pieces:
@@ -86,16 +93,22 @@ class Filter:
         return None
 
     def _hint(self, path: str, cls: str, depth: int) -> str:
-        """A path glob that names only the end of a path is the commonest slip: it would match with `*.` before it."""
+        """A path glob that names only the end of a path is the commonest slip: it would match with
+        `*.` before it."""
         for piece in self._include:
             glob = piece.text[5:] if piece.text.startswith("path:") else piece.text
-            if not glob.startswith(("class:", "re:", "depth:", "*")) and _glob(f"*.{glob}").match(path):
+            if not glob.startswith(("class:", "re:", "depth:", "*")) and _glob(f"*.{glob}").match(
+                path
+            ):
                 return f"; '*.{glob}' would"
         return ""
 
 
-def compile_filter(include: Sequence[str], exclude: Sequence[str], sources: Mapping[str, str] | None = None) -> Filter:
-    """Compile both options; `sources` says where they came from, for the error. Raises ConfigError that names the bad piece."""
+def compile_filter(
+    include: Sequence[str], exclude: Sequence[str], sources: Mapping[str, str] | None = None
+) -> Filter:
+    """Compile both options; `sources` says where they came from, for the error. Raises ConfigError
+    that names the bad piece."""
     sources = sources or {}
     return Filter(
         [_compile(text, "include", sources.get("include", "")) for text in include],
@@ -138,14 +151,19 @@ def _bare(text: str, refuse: Callable[..., ConfigError]) -> Test:
     return lambda path, cls, depth: match(path) is not None or match(cls) is not None
 
 
-def _checked_glob(glob: str, start: int, refuse: Callable[..., ConfigError]) -> Callable[[str], re.Match[str] | None]:
+def _checked_glob(
+    glob: str, start: int, refuse: Callable[..., ConfigError]
+) -> Callable[[str], re.Match[str] | None]:
     """The matcher of the glob that begins at `start`."""
     at = glob.find("[", start)
     while at >= 0:
         # The first character of a set may be a bracket itself, after the ! too.
         end = glob.find("]", at + (3 if glob.startswith("!", at + 1) else 2))
         if end < 0:
-            raise refuse(f"the bracket at character {at + 1} is never closed", f"{glob[:at]}[[]{glob[at + 1 :]}")
+            raise refuse(
+                f"the bracket at character {at + 1} is never closed",
+                f"{glob[:at]}[[]{glob[at + 1 :]}",
+            )
         at = glob.find("[", end + 1)
     return _glob(glob[start:]).match
 
@@ -159,7 +177,9 @@ def _depths(rest: str, refuse: Callable[..., ConfigError]) -> tuple[int, float]:
     numbers = [part for part in (low, high) if part]
     if not all(part.isascii() and part.isdigit() and len(part) < 10 for part in numbers) or not low:
         digits = "".join(filter(str.isdigit, rest))
-        raise refuse("a depth is a whole number N, or A-B, or A-", f"depth:{digits}" if digits else None)
+        raise refuse(
+            "a depth is a whole number N, or A-B, or A-", f"depth:{digits}" if digits else None
+        )
     if not dash:
         return 0, int(low)
     if high and int(high) < int(low):

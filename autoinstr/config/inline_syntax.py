@@ -34,7 +34,8 @@ def _pieces(text: str) -> list[str]:
 
 
 def read_value(value: str, source: str, warnings: list[str]) -> Texts:
-    """The options of a value as name -> (text, source). Raises ConfigError; adds to `warnings` what was probably meant otherwise."""
+    """The options of a value as name -> (text, source). Raises ConfigError; adds to `warnings` what
+    was probably meant otherwise."""
     text = value.strip()
     if text.lower() in ON_WORDS or is_off(text):
         return {}
@@ -52,20 +53,41 @@ def read_value(value: str, source: str, warnings: list[str]) -> Texts:
             found[name] += f",{piece}"
             meant = nearest(key, BY_NAME) if equals and key.isidentifier() else None
             if meant:
-                warnings.append(f"{piece.strip()!a} in {source} was taken as part of {name}; for an option of its own write {meant}=")
+                warnings.append(
+                    f"{piece.strip()!a} in {source} was taken as part of {name}; for an option of its own write {meant}="
+                )
         elif key.lower() in ON_WORDS and not found and not equals:
             continue
         else:
             raise _not_an_option(key, rest if equals else None, source)
-    plain = {key: text if BY_NAME[key].kind.is_list else text.replace("\\,", ",") for key, text in found.items()}
+    plain = {
+        key: text if BY_NAME[key].kind.is_list else text.replace("\\,", ",")
+        for key, text in found.items()
+    }
     return {key: (text, source) for key, text in plain.items()}
 
 
 def _not_an_option(key: str, rest: str | None, source: str) -> ConfigError:
     near = nearest(key, BY_NAME)
     if rest is not None:
-        return ConfigError("there is no such option", option=key, value=rest, source=source, suggestion=near and f"{near}={rest}")
-    # A lone word is often the value of an option that everybody knows by its values: AUTOINSTR=manual.
-    owner = next((option.name for option in OPTIONS if key.lower() in getattr(option.kind, "words", ())), None)
+        return ConfigError(
+            "there is no such option",
+            option=key,
+            value=rest,
+            source=source,
+            suggestion=near and f"{near}={rest}",
+        )
+    # A lone word is often the value of an option that everybody knows by its values:
+    # AUTOINSTR=manual.
+    owner = next(
+        (option.name for option in OPTIONS if key.lower() in getattr(option.kind, "words", ())),
+        None,
+    )
     suggestion = f"{owner}={key.lower()}" if owner else near and f"{near}="
-    return ConfigError("is not on, off, a .toml file or option=value", option="autoinstr", value=key, source=source, suggestion=suggestion)
+    return ConfigError(
+        "is not on, off, a .toml file or option=value",
+        option="autoinstr",
+        value=key,
+        source=source,
+        suggestion=suggestion,
+    )

@@ -1,20 +1,32 @@
 """The one table of options.
 
-From it come the environment names, the keys of TOML files, the flags of `autoinstr run`, docs/configuration.md and the near-miss
-suggestions. What is not in it is not an option.
+From it come the environment names, the keys of TOML files, the flags of `autoinstr run`,
+docs/configuration.md and the near-miss suggestions. What is not in it is not an option.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from autoinstr.config.value_types import Choice, Flag, Kind, List, Megabytes, Mode, Pairs, Path, Text, Window
+from autoinstr.config.value_types import (
+    Choice,
+    Flag,
+    Kind,
+    List,
+    Megabytes,
+    Mode,
+    Pairs,
+    Path,
+    Text,
+    Window,
+)
 
 EMITTERS = ("auto", "mstx", "nvtx", "torch", "recorder", "none")
 
 
 class Option(NamedTuple):
-    """One option. `default` None with a `shown` text means: not set, decided where it is used, as `shown` says."""
+    """One option. `default` None with a `shown` text means: not set, decided where it is used, as
+    `shown` says."""
 
     name: str
     group: str
@@ -94,7 +106,12 @@ OPTIONS = (
         " in the path), `depth:N` (at most N; the root is 0), `depth:A-B`, `depth:A-`; `*` spans dots too",
     ),
     Option(
-        "exclude", RECORDED, List("comma-separated globs"), (), "nothing", "the modules to leave out, written as for include; exclude wins"
+        "exclude",
+        RECORDED,
+        List("comma-separated globs"),
+        (),
+        "nothing",
+        "the modules to leave out, written as for include; exclude wins",
     ),
     Option(
         "targets",
@@ -112,8 +129,17 @@ OPTIONS = (
         "steps for mstx, off for the others",
         "which ranges carry a device stream: none, step-level targets, or modules too (domain `ModuleDevice`)",
     ),
-    Option("domain", ASCEND, Text(), "Module", "Module", "the domain of module ranges; module_statistic looks for `Module`"),
-    Option("attributes", ASCEND, Flag(), False, "off", "append attributes to mstx and nvtx messages"),
+    Option(
+        "domain",
+        ASCEND,
+        Text(),
+        "Module",
+        "Module",
+        "the domain of module ranges; module_statistic looks for `Module`",
+    ),
+    Option(
+        "attributes", ASCEND, Flag(), False, "off", "append attributes to mstx and nvtx messages"
+    ),
     Option(
         "profiler",
         ASCEND,
@@ -131,7 +157,14 @@ OPTIONS = (
         "off",
         "profile graph capture: not at all, in a session of its own, or in one session that stays open until the profiler stops",
     ),
-    Option("mspti", ASCEND, Flag(), True, "on", "off keeps ranges out of MSPTI, the kill switch for a profiler that reads them"),
+    Option(
+        "mspti",
+        ASCEND,
+        Flag(),
+        True,
+        "on",
+        "off keeps ranges out of MSPTI, the kill switch for a profiler that reads them",
+    ),
     Option(
         "durability",
         STORED,
@@ -140,12 +173,45 @@ OPTIONS = (
         "step",
         "what a SIGKILL may cost: both are the same by now, since the format loses no range that had begun (docs/internals/recording-format.md)",
     ),
-    Option("max_mb", STORED, Megabytes(), 512, "512", "the size that the recording of one process never exceeds, in MB of 2^20 bytes"),
-    Option("full", STORED, Choice("stop", "ring"), "stop", "stop", "what a full recording does: keep the first ranges, or the last"),
-    Option("mode", STORED, Mode(), 0o600, "0600", "the file mode of recordings; who may read them may enter the run directory"),
-    Option("log", SAID, Choice("debug", "info", "warning", "error"), "warning", "warning", "the least serious log line that is written"),
     Option(
-        "log_format", SAID, Choice("console", "json"), "console", "console", "the shape of log lines: readable, or one JSON object a line"
+        "max_mb",
+        STORED,
+        Megabytes(),
+        512,
+        "512",
+        "the size that the recording of one process never exceeds, in MB of 2^20 bytes",
+    ),
+    Option(
+        "full",
+        STORED,
+        Choice("stop", "ring"),
+        "stop",
+        "stop",
+        "what a full recording does: keep the first ranges, or the last",
+    ),
+    Option(
+        "mode",
+        STORED,
+        Mode(),
+        0o600,
+        "0600",
+        "the file mode of recordings; who may read them may enter the run directory",
+    ),
+    Option(
+        "log",
+        SAID,
+        Choice("debug", "info", "warning", "error"),
+        "warning",
+        "warning",
+        "the least serious log line that is written",
+    ),
+    Option(
+        "log_format",
+        SAID,
+        Choice("console", "json"),
+        "console",
+        "console",
+        "the shape of log lines: readable, or one JSON object a line",
     ),
     Option(
         "log_file",
@@ -155,7 +221,15 @@ OPTIONS = (
         "stderr",
         "the file to append log lines to; created 0600; a link is refused, and a file of another user",
     ),
-    Option("config", SAID, Path(), None, "none", "a TOML file with the options under `[autoinstr]`", in_toml=False),
+    Option(
+        "config",
+        SAID,
+        Path(),
+        None,
+        "none",
+        "a TOML file with the options under `[autoinstr]`",
+        in_toml=False,
+    ),
 )
 
 BY_NAME = {option.name: option for option in OPTIONS}

@@ -1,4 +1,5 @@
-"""Small things done to text that a user wrote: the nearest valid word, and lists with literal commas."""
+"""Small things done to text that a user wrote: the nearest valid word, and lists with literal
+commas."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What an option's text may look like: one small class a kind, with `parse` (text to value) and `dump` (value to text that parses
-to the same).
+"""What an option's text may look like: one small class a kind, with `parse` (text to value) and
+`dump` (value to text that parses to the same).
 
-`parse` raises `BadValue`, which knows nothing of option names or sources: `autoinstr.config.config` adds them. Imported in the user's
-process, right after torch: no imports at the top but what every interpreter has loaded.
-"""
+`parse` raises `BadValue`, which knows nothing of option names or sources: `autoinstr.config.config`
+adds them. Imported in the user's process, right after torch: no imports at the top but what every
+interpreter has loaded."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ OFF_WORDS = ("off", "0", "no", "false")
 class Kind:
     """A kind of option value.
 
-    `values` is what the documentation says it may be; with `is_list` repeated texts add up instead of replacing each other;
-    `has_commas` says that a comma can be part of a valid text.
+    `values` is what the documentation says it may be; with `is_list` repeated texts add up instead
+    of replacing each other; `has_commas` says that a comma can be part of a valid text.
     """
 
     values = "text"
@@ -39,7 +39,8 @@ class Kind:
         return str(value)
 
     def from_toml(self, value: Any) -> str:
-        """The text that stands for a TOML value; raises BadValue where TOML's type cannot be meant."""
+        """The text that stands for a TOML value; raises BadValue where TOML's type cannot be
+        meant."""
         if isinstance(value, bool):
             return "on" if value else "off"
         if isinstance(value, (str, int)):
@@ -61,7 +62,8 @@ class Text(Kind):
 
 
 class Path(Kind):
-    """A path of the file system; `~` is the home directory, relative means relative to the working directory."""
+    """A path of the file system; `~` is the home directory, relative means relative to the working
+    directory."""
 
     values = "path"
     has_commas = True
@@ -72,7 +74,9 @@ class Path(Kind):
         try:
             return os.path.abspath(os.path.expanduser(text))
         except OSError:
-            raise BadValue("is relative, and the working directory no longer exists; write an absolute path") from None
+            raise BadValue(
+                "is relative, and the working directory no longer exists; write an absolute path"
+            ) from None
 
 
 class Choice(Kind):
@@ -100,7 +104,9 @@ class Flag(Kind):
             return True
         if word in OFF_WORDS:
             return False
-        raise BadValue("must be on or off", nearest(word, ("on", "off", "true", "false", "yes", "no")))
+        raise BadValue(
+            "must be on or off", nearest(word, ("on", "off", "true", "false", "yes", "no"))
+        )
 
     def dump(self, value: Any) -> str:
         return "on" if value else "off"
@@ -127,7 +133,9 @@ class List(Kind):
             if piece.endswith("\\"):
                 raise BadValue(f"{piece!a} ends in a backslash", piece.rstrip("\\"))
             if self.words and piece not in self.words:
-                raise BadValue(f"{piece!a} is not one of {', '.join(self.words)}", nearest(piece, self.words))
+                raise BadValue(
+                    f"{piece!a} is not one of {', '.join(self.words)}", nearest(piece, self.words)
+                )
             if piece in self.alone and len(pieces) > 1:
                 raise BadValue(f"{piece!a} must stand alone", piece)
         return tuple(dict.fromkeys(pieces))
@@ -152,7 +160,10 @@ class Megabytes(Kind):
         digits = text.strip()
         if not (digits.isascii() and digits.isdigit() and 0 < int(digits[:12]) <= 1 << 30):
             bare = digits.lower().rstrip("mibo ")
-            raise BadValue("must be a whole number of MB, at least 1", bare if bare != digits and bare.isdigit() else None)
+            raise BadValue(
+                "must be a whole number of MB, at least 1",
+                bare if bare != digits and bare.isdigit() else None,
+            )
         return int(digits)
 
 
@@ -168,14 +179,18 @@ class Mode(Kind):
             raise BadValue("must be an octal file mode", "0600")
         mode = int(digits, 8)
         if mode & ~0o777 or mode & 0o600 != 0o600:
-            raise BadValue("must let the owner read and write and set nothing but permission bits", f"{mode & 0o777 | 0o600:04o}")
+            raise BadValue(
+                "must let the owner read and write and set nothing but permission bits",
+                f"{mode & 0o777 | 0o600:04o}",
+            )
         return mode
 
     def dump(self, value: Any) -> str:
         return f"{value:04o}"
 
     def from_toml(self, value: Any) -> str:
-        # TOML's 600 and 0o600 both arrive as plain integers: which was meant cannot be told, and a guess would open a file to others.
+        # TOML's 600 and 0o600 both arrive as plain integers: which was meant cannot be told, and a
+        # guess would open a file to others.
         if not isinstance(value, str):
             raise BadValue("must be a TOML string", '"0600"')
         return value
@@ -192,8 +207,15 @@ class Window(Kind):
             return None
         skip, colon, count = word.partition(":")
         numbers = [part for part in (skip, count) if part]
-        if not colon or not skip or not all(part.isascii() and part.isdigit() and len(part) < 16 for part in numbers):
-            raise BadValue("must be all or skip:count in steps", f"0:{word}" if word.isascii() and word.isdigit() else None)
+        if (
+            not colon
+            or not skip
+            or not all(part.isascii() and part.isdigit() and len(part) < 16 for part in numbers)
+        ):
+            raise BadValue(
+                "must be all or skip:count in steps",
+                f"0:{word}" if word.isascii() and word.isdigit() else None,
+            )
         if count and int(count) == 0:
             raise BadValue("a count of 0 steps records nothing", f"{skip}:1")
         return (int(skip), int(count) if count else None)
@@ -217,7 +239,10 @@ class Pairs(Kind):
             if not equals or not key.isidentifier():
                 raise BadValue(f"{piece.strip()!a} is not key=value")
             if "=" in value:  # two pairs joined by a comma would otherwise be one odd value
-                raise BadValue(f"{piece.strip()!a} holds two pairs; semicolons part them", text.replace(",", ";"))
+                raise BadValue(
+                    f"{piece.strip()!a} holds two pairs; semicolons part them",
+                    text.replace(",", ";"),
+                )
             pairs[key] = value
         if not pairs:
             raise BadValue("must not be empty")
@@ -228,7 +253,12 @@ class Pairs(Kind):
 
     def from_toml(self, value: Any) -> str:
         if isinstance(value, dict):
-            parts = {key: join_list(item) if isinstance(item, list) else super(Pairs, self).from_toml(item) for key, item in value.items()}
+            parts = {
+                key: join_list(item)
+                if isinstance(item, list)
+                else super(Pairs, self).from_toml(item)
+                for key, item in value.items()
+            }
             for key, part in parts.items():
                 if ";" in part:
                     raise BadValue(f"the value of {key!a} must not hold a semicolon")

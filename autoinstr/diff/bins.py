@@ -1,4 +1,5 @@
-"""Durations by the thousand in little memory: counts of bins that are 0.4 % wide, so that a percentile is right to 0.2 %."""
+"""Durations by the thousand in little memory: counts of bins that are 0.4 % wide, so that a
+percentile is right to 0.2 %."""
 
 from __future__ import annotations
 

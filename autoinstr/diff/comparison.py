@@ -1,4 +1,5 @@
-"""Two runs compared: every module of either, in each phase, with what it took on both sides and whether that differs."""
+"""Two runs compared: every module of either, in each phase, with what it took on both sides and
+whether that differs."""
 
 from __future__ import annotations
 
@@ -28,9 +29,10 @@ WIDEST = 4.0  # times the ratio that the upper end of an interval may be, to tel
 class Line(NamedTuple):
     """One module (or folded list of them) of one role and domain in one phase.
 
-    `path` is that of both sides, `paths` each one's; a root's is its class. `parent` is the index of the line above it in
-    `Comparison.lines`, or -1. `change` is one of the words above ("" where a side has none of it), `why` says why nothing can be told,
-    `shift` how a step of B compares with one of A. Shares are of what the side's role spent in the domain and phase."""
+    `path` is that of both sides, `paths` each one's; a root's is its class. `parent` is the index
+    of the line above it in `Comparison.lines`, or -1. `change` is one of the words above ("" where
+    a side has none of it), `why` says why nothing can be told, `shift` how a step of B compares
+    with one of A. Shares are of what the side's role spent in the domain and phase."""
 
     role: str
     domain: str
@@ -60,8 +62,8 @@ class Line(NamedTuple):
 
     @property
     def impact_ns(self) -> float:
-        """What the difference comes to: of the median steps, times the steps of the side that has more of them. What ran in no step (at
-        start-up, say) comes to nothing."""
+        """What the difference comes to: of the median steps, times the steps of the side that has
+        more of them. What ran in no step (at start-up, say) comes to nothing."""
         a, b = self.a, self.b
         if a and b and self.why == OTHER_STEPS:
             return float((b.p50_ns or 0) - (a.p50_ns or 0)) * max(a.calls, b.calls)
@@ -70,10 +72,11 @@ class Line(NamedTuple):
 
 
 class Comparison:
-    """`whole` is what the runs are judged by, the most time first: for each role, domain and phase a line (without a path) for all
-    outermost ranges of a step, or the lines of outermost roots where a step is an outermost call itself. `lines` are all modules in order
-    of the trees, `entries` those of folded lists that changed otherwise than the others; `near` says, by index into `lines`, what a module
-    of one side became."""
+    """`whole` is what the runs are judged by, the most time first: for each role, domain and phase
+    a line (without a path) for all outermost ranges of a step, or the lines of outermost roots
+    where a step is an outermost call itself. `lines` are all modules in order of the trees,
+    `entries` those of folded lists that changed otherwise than the others; `near` says, by index
+    into `lines`, what a module of one side became."""
 
     def __init__(self, a: Side, b: Side) -> None:
         self.a = a
@@ -89,10 +92,15 @@ class Comparison:
         return any(not line.only_in for line in self.lines)
 
 
-def compare_runs(a: Run, b: Run, tick: Tick = no_tick, *, phase: str | None = None, by_class: bool = False) -> Comparison:
-    """Read both and compare them; with `phase` only what ran in that one, with `by_class` classes instead of modules."""
+def compare_runs(
+    a: Run, b: Run, tick: Tick = no_tick, *, phase: str | None = None, by_class: bool = False
+) -> Comparison:
+    """Read both and compare them; with `phase` only what ran in that one, with `by_class` classes
+    instead of modules."""
     roles = Roles([*a.recordings, *b.recordings])
-    found = Comparison(*(read_side(run, roles, tick, phase=phase, by_class=by_class) for run in (a, b)))
+    found = Comparison(
+        *(read_side(run, roles, tick, phase=phase, by_class=by_class) for run in (a, b))
+    )
     nothing = Role()
     entries: list[Line] = []
     for label in dict.fromkeys([*found.a.roles, *found.b.roles]):
@@ -100,18 +108,27 @@ def compare_runs(a: Run, b: Run, tick: Tick = no_tick, *, phase: str | None = No
         for domain in dict.fromkeys([*mine.trees, *theirs.trees]):
             _compare_trees(found, entries, label, domain, mine, theirs)
         found.whole.extend(_whole(found, label, mine, theirs))
-    found.whole = sorted(_called(found.whole), key=lambda line: -max(one.total_ns for one in (line.a, line.b) if one))
+    found.whole = sorted(
+        _called(found.whole), key=lambda line: -max(one.total_ns for one in (line.a, line.b) if one)
+    )
     found.lines = _called(found.lines)
     found.entries = [line for line in _called(entries) if line.change in (SLOWER, FASTER)]
     return found
 
 
-def _compare_trees(found: Comparison, entries: list[Line], role: str, domain: str, mine: Role, theirs: Role) -> None:
+def _compare_trees(
+    found: Comparison, entries: list[Line], role: str, domain: str, mine: Role, theirs: Role
+) -> None:
     both = pairs(mine.trees.get(domain), theirs.trees.get(domain))
     near = nearest(both)
-    phases = dict.fromkeys(phase for pair in both for branch in (pair.a, pair.b) if branch for phase in branch.phases)
+    phases = dict.fromkeys(
+        phase for pair in both for branch in (pair.a, pair.b) if branch for phase in branch.phases
+    )
     for phase in phases:
-        totals = tuple(one.whole[domain, phase].total_ns if (domain, phase) in one.whole else 0 for one in (mine, theirs))
+        totals = tuple(
+            one.whole[domain, phase].total_ns if (domain, phase) in one.whole else 0
+            for one in (mine, theirs)
+        )
         index: dict[int, int] = {}  # of the pair -> of its line
         for at, pair in enumerate(both):
             a, b = (branch.phases.get(phase) if branch else None for branch in (pair.a, pair.b))
@@ -120,7 +137,9 @@ def _compare_trees(found: Comparison, entries: list[Line], role: str, domain: st
                 parent = both[parent].parent
             if not a and not b:
                 continue
-            line = _line(role, domain, phase, pair, a, b, totals)._replace(parent=index.get(parent, -1))
+            line = _line(role, domain, phase, pair, a, b, totals)._replace(
+                parent=index.get(parent, -1)
+            )
             index[at] = len(found.lines)
             found.lines.append(line)
             entries.extend(_entries(line, pair, index[at]))
@@ -136,19 +155,32 @@ def _whole(found: Comparison, role: str, mine: Role, theirs: Role) -> Iterator[L
             totals = tuple(one.total_ns if one else 0 for one in (a, b))
             yield _line(role, domain, phase, Pair("", -1, None, None), a, b, totals)
         else:
-            outermost = mine.outermost.get((domain, phase), set()) | theirs.outermost.get((domain, phase), set())
-            here = (line for line in found.lines if line.parent < 0 and line[:3] == (role, domain, phase))
-            yield from (line for line in here if not outermost.isdisjoint(map(_class_of, line.paths)))
+            outermost = mine.outermost.get((domain, phase), set()) | theirs.outermost.get(
+                (domain, phase), set()
+            )
+            here = (
+                line
+                for line in found.lines
+                if line.parent < 0 and line[:3] == (role, domain, phase)
+            )
+            yield from (
+                line for line in here if not outermost.isdisjoint(map(_class_of, line.paths))
+            )
 
 
 def _entries(line: Line, pair: Pair, parent: int) -> list[Line]:
-    """Entries of a folded list whose interval lies beside the ratio of the typical entry, and that is not near."""
+    """Entries of a folded list whose interval lies beside the ratio of the typical entry, and that
+    is not near."""
     found = []
     for number in pair.a.entries.keys() & pair.b.entries.keys() if pair.a and pair.b else ():
         a, b = (branch.entries[number].get(line.phase) for branch in (pair.a, pair.b) if branch)
         if a and b:
             paths = _entry_path(line.paths[0], number), _entry_path(line.paths[1], number)
-            one = _judged(line._replace(path=paths[0], paths=paths, parent=parent, a=a, b=b, share_a=None, share_b=None))
+            one = _judged(
+                line._replace(
+                    path=paths[0], paths=paths, parent=parent, a=a, b=b, share_a=None, share_b=None
+                )
+            )
             found += [one] if one.shift else []
     if len(found) < LEAST_ENTRIES:
         return []
@@ -157,7 +189,7 @@ def _entries(line: Line, pair: Pair, parent: int) -> list[Line]:
 
 
 def _class_of(root: str) -> str:
-    """"Model" of the roots "Model#[1-3]", and of "Model"."""
+    """ "Model" of the roots "Model#[1-3]", and of "Model"."""
     return root.rpartition("#")[0] or root
 
 
@@ -167,18 +199,28 @@ def _apart(shift: Shift, usual: float) -> bool:
 
 
 def _entry_path(path: str, number: int) -> str:
-    """"model.layers.17" of "model.layers.[3-47]"."""
+    """ "model.layers.17" of "model.layers.[3-47]"."""
     head, dot, last = path.rpartition(".")
     base = last.rpartition("#")[0]
     return f"{head}{dot}{base}#{number}" if base else f"{head}{dot}{number}"
 
 
 def _line(
-    role: str, domain: str, phase: str | None, pair: Pair, a: Measured | None, b: Measured | None, totals: tuple[int, ...]
+    role: str,
+    domain: str,
+    phase: str | None,
+    pair: Pair,
+    a: Measured | None,
+    b: Measured | None,
+    totals: tuple[int, ...],
 ) -> Line:
     classes = pair.a.cls if pair.a else "", pair.b.cls if pair.b else ""
-    share_a, share_b = (one.total_ns / total if one and total else None for one, total in zip((a, b), totals))
-    return _judged(Line(role, domain, phase, pair.path, -1, classes, pair.paths, a, b, share_a, share_b))
+    share_a, share_b = (
+        one.total_ns / total if one and total else None for one, total in zip((a, b), totals)
+    )
+    return _judged(
+        Line(role, domain, phase, pair.path, -1, classes, pair.paths, a, b, share_a, share_b)
+    )
 
 
 def _judged(line: Line) -> Line:
@@ -206,5 +248,7 @@ def _called(lines: Sequence[Line]) -> list[Line]:
     for at in told:
         shift = lines[at].shift
         assert shift is not None
-        out[at] = lines[at]._replace(change=(SLOWER if shift.ratio > 1 else FASTER) if called[at] else ALIKE)
+        out[at] = lines[at]._replace(
+            change=(SLOWER if shift.ratio > 1 else FASTER) if called[at] else ALIKE
+        )
     return out

@@ -1,4 +1,5 @@
-"""`autoinstr diff --format json`: the object `autoinstr.diff/1` (docs/diff.md). The page is made of the same."""
+"""`autoinstr diff --format json`: the object `autoinstr.diff/1` (docs/diff.md). The page is made of
+the same."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 SCHEMA = "autoinstr.diff/1"
 
 
-def contents(found: Comparison, above: float | None = None, verdict: Verdict | None = None) -> dict[str, Any]:
+def contents(
+    found: Comparison, above: float | None = None, verdict: Verdict | None = None
+) -> dict[str, Any]:
     """The whole object; `above` and `verdict` are of `--fail-above`."""
     return {
         "schema": SCHEMA,
@@ -28,7 +31,10 @@ def contents(found: Comparison, above: float | None = None, verdict: Verdict | N
         "differences": [one._asdict() for one in differences(found.a.run, found.b.run)],
         "in_common": found.in_common,
         "whole": [_entry(line) for line in found.whole],
-        "rows": [{**_entry(line), "parent": line.parent, "near": found.near.get(at)} for at, line in enumerate(found.lines)],
+        "rows": [
+            {**_entry(line), "parent": line.parent, "near": found.near.get(at)}
+            for at, line in enumerate(found.lines)
+        ],
         "entries": [{**_entry(line), "parent": line.parent} for line in found.entries],
         "findings": list(findings(found)),
         "remarks": list(remarks(found)),
@@ -83,7 +89,9 @@ def _entry(line: Line) -> dict[str, Any]:
     }
 
 
-def _figures(one: Measured | None, path: str, cls: str, share: float | None) -> dict[str, Any] | None:
+def _figures(
+    one: Measured | None, path: str, cls: str, share: float | None
+) -> dict[str, Any] | None:
     if one is None:
         return None
     return {

@@ -1,4 +1,5 @@
-"""What is known of the two runs beside their times: how they differ, and what of them is missing."""
+"""What is known of the two runs beside their times: how they differ, and what of them is
+missing."""
 
 from __future__ import annotations
 
@@ -42,17 +43,23 @@ def versions(run: Run) -> dict[str, str]:
 
 
 def differences(a: Run, b: Run) -> list[Difference]:
-    """Versions, hosts, emitters, numbers of processes and words of the command lines that differ: what may explain the rest."""
-    pairs = [(name, *(_all(run.recordings, fact) for run in (a, b))) for name, fact in FACTS.items()]
+    """Versions, hosts, emitters, numbers of processes and words of the command lines that differ:
+    what may explain the rest."""
+    pairs = [
+        (name, *(_all(run.recordings, fact) for run in (a, b))) for name, fact in FACTS.items()
+    ]
     both = versions(a), versions(b)
-    pairs += [(name, *(one.get(name, "") for one in both)) for name in dict.fromkeys([*both[0], *both[1]])]
+    pairs += [
+        (name, *(one.get(name, "") for one in both)) for name in dict.fromkeys([*both[0], *both[1]])
+    ]
     pairs.append(("processes", *(f"{len(run.recordings)}" for run in (a, b))))
     pairs.append(("command line", *_words(a, b)))
     return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
 
 
 def missing(side: Side) -> Iterator[str]:
-    """What to know before believing a side's figures: processes that are not there, what could not be read, what each process says."""
+    """What to know before believing a side's figures: processes that are not there, what could not
+    be read, what each process says."""
     silent = [one.label for one in side.processes if not one.ranges]
     if silent and side.ranges:
         yield f"recorded nothing: {first_of(silent, '; ')}"
@@ -66,7 +73,10 @@ def missing(side: Side) -> Iterator[str]:
 def process_counts(found: Comparison) -> Iterator[str]:
     """Roles that have more processes on one side."""
     for label in dict.fromkeys([*found.a.roles, *found.b.roles]):
-        a, b = (len(side.roles[label].processes) if label in side.roles else 0 for side in (found.a, found.b))
+        a, b = (
+            len(side.roles[label].processes) if label in side.roles else 0
+            for side in (found.a, found.b)
+        )
         if a and b and a != b:
             yield f"{label}: {text.count(a, 'process', 'processes')} in A, {b} in B: times per step are of one process, totals of all"
 
@@ -77,8 +87,12 @@ def _all(recordings: Iterable[Recording], fact: Callable[[Recording], str]) -> s
 
 def _words(a: Run, b: Run) -> tuple[str, str]:
     """The words of the first process's command line that the other's lacks."""
-    lines = [Counter(run.recordings[0].argv) if run.recordings else Counter[str]() for run in (a, b)]
-    return first_of((lines[0] - lines[1]).elements(), " "), first_of((lines[1] - lines[0]).elements(), " ")
+    lines = [
+        Counter(run.recordings[0].argv) if run.recordings else Counter[str]() for run in (a, b)
+    ]
+    return first_of((lines[0] - lines[1]).elements(), " "), first_of(
+        (lines[1] - lines[0]).elements(), " "
+    )
 
 
 def first_of(words: Iterable[str], between: str = ", ") -> str:

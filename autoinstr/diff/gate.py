@@ -16,9 +16,10 @@ ENOUGH = 0.5  # of a domain's outermost time that has to be judged
 
 
 class Verdict(NamedTuple):
-    """`failed` are slower by more than the bound, the most time first; `unjudged` could not be told, have no counterpart, or seem slower
-    than the bound while their interval holds no change as well. `judged` is the part (0 to 1) of the outermost time that could be, in the
-    domain where most could."""
+    """`failed` are slower by more than the bound, the most time first; `unjudged` could not be
+    told, have no counterpart, or seem slower than the bound while their interval holds no change as
+    well. `judged` is the part (0 to 1) of the outermost time that could be, in the domain where
+    most could."""
 
     failed: list[Line]
     unjudged: list[Line]
@@ -31,9 +32,12 @@ class Verdict(NamedTuple):
 
 
 def judge(found: Comparison, above: float, modules: bool = False) -> Verdict:
-    """Judge the outermost ranges, with `modules` every module and entry of a list as well. `above` is a part: 0.05 for 5 %."""
+    """Judge the outermost ranges, with `modules` every module and entry of a list as well. `above`
+    is a part: 0.05 for 5 %."""
     lines = [*found.whole, *(found.lines + found.entries if modules else ())]
-    slower = [one for one in lines if one.change == SLOWER and one.shift and one.shift.ratio > 1 + above]
+    slower = [
+        one for one in lines if one.change == SLOWER and one.shift and one.shift.ratio > 1 + above
+    ]
     slower.sort(key=lambda one: -one.impact_ns)
     unique = list({(one.role, one.domain, one.phase, one.path): one for one in slower}.values())
     unjudged = [one for one in found.whole if _unjudged(one, above)]
@@ -41,7 +45,7 @@ def judge(found: Comparison, above: float, modules: bool = False) -> Verdict:
 
 
 def describe(line: Line) -> str:
-    """"MainProcess, layers.3, decode: +12.3% (95 %: +11.0% to +13.1%)"."""
+    """ "MainProcess, layers.3, decode: +12.3% (95 %: +11.0% to +13.1%)"."""
     where = ", ".join(filter(None, (line.role, line.path or f"all of {line.domain}", line.phase)))
     if line.only_in or not line.shift or line.shift.low is None or line.shift.high is None:
         return f"{where}: {line.why or f'only in {line.only_in.upper()}'}"

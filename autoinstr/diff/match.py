@@ -1,4 +1,5 @@
-"""Which module of one run is which of the other: by path; entries of a list by how they are built, then by their numbers."""
+"""Which module of one run is which of the other: by path; entries of a list by how they are built,
+then by their numbers."""
 
 from __future__ import annotations
 
@@ -10,13 +11,16 @@ if TYPE_CHECKING:
 
     from autoinstr.diff.measured import Branch
 
-ALIKE = 0.5  # of the modules below two roots of other classes that must have one name, for the roots to be the same
+# of the modules below two roots of other classes that must have one name, for the roots to be the
+# same
+ALIKE = 0.5
 NUMBERS = re.compile(r"\[?[\d,-]+\]?")  # of entries of a list, as folding writes them
 
 
 class Pair(NamedTuple):
-    """One module (or list of folded ones) on both sides, or on one. `paths` are A's and B's ("" where a side has none), `path` is that of
-    both: where lists are of other lengths it has both, `layers.[0-23|0-31]`. `parent` is the index of the pair above, or -1."""
+    """One module (or list of folded ones) on both sides, or on one. `paths` are A's and B's (""
+    where a side has none), `path` is that of both: where lists are of other lengths it has both,
+    `layers.[0-23|0-31]`. `parent` is the index of the pair above, or -1."""
 
     path: str
     parent: int
@@ -30,17 +34,24 @@ class Pair(NamedTuple):
 
 
 def pairs(a: Branch | None, b: Branch | None) -> list[Pair]:
-    """All modules of two trees, in A's order; what only B has stands after its siblings. Where all is below one root, paths begin there."""
+    """All modules of two trees, in A's order; what only B has stands after its siblings. Where all
+    is below one root, paths begin there."""
     found: list[Pair] = []
 
-    def below(left: Branch | None, right: Branch | None, above: tuple[str, str, str], parent: int) -> None:
-        matched = list(_matched(left.children if left else [], right.children if right else [], parent < 0))
+    def below(
+        left: Branch | None, right: Branch | None, above: tuple[str, str, str], parent: int
+    ) -> None:
+        matched = list(
+            _matched(left.children if left else [], right.children if right else [], parent < 0)
+        )
         silent = parent < 0 and len(matched) == 1
         for first, second in matched:
             alone = _alone(first, left) and _alone(second, right)
             names = tuple(_shown(one, alone) if one else "" for one in (first, second))
             parts = (_both(*names), *names)
-            path, of_a, of_b = (f"{head}.{name}" if head and name else name for head, name in zip(above, parts))
+            path, of_a, of_b = (
+                f"{head}.{name}" if head and name else name for head, name in zip(above, parts)
+            )
             found.append(Pair(path, parent, first, second, (of_a, of_b)))
             below(first, second, ("", "", "") if silent else (path, of_a, of_b), len(found) - 1)
 
@@ -49,9 +60,13 @@ def pairs(a: Branch | None, b: Branch | None) -> list[Pair]:
 
 
 def nearest(found: Sequence[Pair]) -> dict[int, int]:
-    """Index of a pair of one side -> that of the other side's which it most probably became: the only one with the same last name and class
-    elsewhere, or the only one of its class beside it."""
-    tops = [at for at, one in enumerate(found) if one.only_in and (one.parent < 0 or not found[one.parent].only_in)]
+    """Index of a pair of one side -> that of the other side's which it most probably became: the
+    only one with the same last name and class elsewhere, or the only one of its class beside it."""
+    tops = [
+        at
+        for at, one in enumerate(found)
+        if one.only_in and (one.parent < 0 or not found[one.parent].only_in)
+    ]
     near: dict[int, int] = {}
     for key in (_moved, _renamed):
         alike: dict[object, dict[str, list[int]]] = {}
@@ -77,7 +92,9 @@ def _renamed(one: Pair) -> object:
     return one.parent, branch.cls or branch.name
 
 
-def _matched(a: Sequence[Branch], b: Sequence[Branch], roots: bool) -> Iterator[tuple[Branch | None, Branch | None]]:
+def _matched(
+    a: Sequence[Branch], b: Sequence[Branch], roots: bool
+) -> Iterator[tuple[Branch | None, Branch | None]]:
     partner: dict[int, Branch] = {}
     left = {id(second): second for second in b}
 
@@ -90,7 +107,12 @@ def _matched(a: Sequence[Branch], b: Sequence[Branch], roots: bool) -> Iterator[
         if not first.numbers and first.name in named:
             join(first, named[first.name])
     entries = [[one for one in side if one.numbers] for side in (a, b)]
-    lists = [(_overlap(first, second), first, second) for first in entries[0] for second in entries[1] if _base(first) == _base(second)]
+    lists = [
+        (_overlap(first, second), first, second)
+        for first in entries[0]
+        for second in entries[1]
+        if _base(first) == _base(second)
+    ]
     lists.sort(key=lambda entry: -entry[0])
     for _, first, second in lists:
         if first.shape == second.shape:
@@ -99,7 +121,12 @@ def _matched(a: Sequence[Branch], b: Sequence[Branch], roots: bool) -> Iterator[
         join(first, second)
     if roots:
         rest = [first for first in a if id(first) not in partner and first.children]
-        alike = [(_likeness(first, second), first, second) for first in rest for second in left.values() if second.children]
+        alike = [
+            (_likeness(first, second), first, second)
+            for first in rest
+            for second in left.values()
+            if second.children
+        ]
         for likeness, first, second in sorted(alike, key=lambda entry: -entry[0]):
             if likeness >= ALIKE:
                 join(first, second)
@@ -127,7 +154,7 @@ def _names(branch: Branch, path: str = "") -> Iterator[str]:
 
 
 def _base(branch: Branch) -> str:
-    """"MLP" of a root "MLP#[1-3]"; "" of an entry of a list."""
+    """ "MLP" of a root "MLP#[1-3]"; "" of an entry of a list."""
     return branch.name.rpartition("#")[0]
 
 
@@ -139,7 +166,8 @@ def _alone(branch: Branch | None, parent: Branch | None) -> bool:
 
 
 def _both(first: str, second: str) -> str:
-    """One name for two: [0-23|0-31] of [0-23] and [0-31], "Model | AscendModel" of roots of two classes."""
+    """One name for two: [0-23|0-31] of [0-23] and [0-31], "Model | AscendModel" of roots of two
+    classes."""
     if not (first and second) or first == second:
         return first or second
     (base, _, mine), (other, _, theirs) = first.rpartition("#"), second.rpartition("#")

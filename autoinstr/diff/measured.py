@@ -1,8 +1,8 @@
 """What a name, and what a line of folded names, took on one side.
 
-A name's time in a step is the mean over the processes that ran it there (the step of the same number in each), and names add up: ranks that
-do the same side by side count once, stages of a pipeline one after the other. Totals are sums over all processes.
-"""
+A name's time in a step is the mean over the processes that ran it there (the step of the same
+number in each), and names add up: ranks that do the same side by side count once, stages of a
+pipeline one after the other. Totals are sums over all processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 
 class Timed(Row):
-    """One name in one phase over the processes of a role. What folding adds up are these themselves (`parts`)."""
+    """One name in one phase over the processes of a role. What folding adds up are these themselves
+    (`parts`)."""
 
     __slots__ = ("bins", "kinds", "processes", "steps", "sums")
 
@@ -47,7 +48,9 @@ class Timed(Row):
             self.sums = array("d", map(add, self.sums, series.times))
             self.processes = array("H", map((1).__add__, self.processes))
             return
-        found = {step: (ns, count) for step, ns, count in zip(self.steps, self.sums, self.processes)}
+        found = {
+            step: (ns, count) for step, ns, count in zip(self.steps, self.sums, self.processes)
+        }
         for step, ns in zip(series.steps, series.times):
             before, count = found.get(step, (0.0, 0))
             found[step] = before + ns, count + 1
@@ -61,8 +64,9 @@ class Timed(Row):
 
 
 class Measured:
-    """What a line comes to on one side. Times in nanoseconds: `p50_ns` of a call, `step_ns` the median of the steps that it ran in, of
-    which there are `steps`; `stretches` are what is compared. `kind` says what a step is, or is "" where processes differ in that."""
+    """What a line comes to on one side. Times in nanoseconds: `p50_ns` of a call, `step_ns` the
+    median of the steps that it ran in, of which there are `steps`; `stretches` are what is
+    compared. `kind` says what a step is, or is "" where processes differ in that."""
 
     __slots__ = ("calls", "kind", "p50_ns", "self_ns", "step_ns", "steps", "stretches", "total_ns")
 
@@ -86,8 +90,9 @@ class Measured:
 
 
 class Branch:
-    """A module, or several folded ones (`numbers`: of which entries), with the figures of each phase; `entries` has those of each entry.
-    Of one `shape` are modules of one class with the same below."""
+    """A module, or several folded ones (`numbers`: of which entries), with the figures of each
+    phase; `entries` has those of each entry. Of one `shape` are modules of one class with the same
+    below."""
 
     __slots__ = ("children", "cls", "entries", "name", "numbers", "phases", "shape")
 
@@ -95,7 +100,9 @@ class Branch:
         self.name = node.name
         self.cls = node.cls
         self.phases = {phase: Measured(figures.parts) for phase, figures in node.phases.items()}
-        self.numbers: frozenset[int] = frozenset() if node.number is None else frozenset((node.number,))
+        self.numbers: frozenset[int] = (
+            frozenset() if node.number is None else frozenset((node.number,))
+        )
         self.entries: dict[int, dict[str | None, Measured]] = {}
         self.shape: tuple[object, ...]
         if node.number is not None and node.members:
@@ -103,10 +110,18 @@ class Branch:
             for phase, figures in node.phases.items():
                 for one in figures.parts:
                     numbered.setdefault(_number(one, depth), {}).setdefault(phase, []).append(one)
-            self.entries = {number: {phase: Measured(parts) for phase, parts in by.items()} for number, by in sorted(numbered.items())}
+            self.entries = {
+                number: {phase: Measured(parts) for phase, parts in by.items()}
+                for number, by in sorted(numbered.items())
+            }
             self.numbers = frozenset(numbered) or frozenset(node.members)
         self.children = [Branch(child, depth + 1) for child in node.children.values()]
-        self.shape = (self.cls, frozenset(("#" if child.numbers else child.name, child.shape) for child in self.children))
+        self.shape = (
+            self.cls,
+            frozenset(
+                ("#" if child.numbers else child.name, child.shape) for child in self.children
+            ),
+        )
 
 
 def _number(timed: Timed, depth: int) -> int:

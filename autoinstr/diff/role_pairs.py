@@ -1,8 +1,8 @@
 """Which processes of two runs do the same work: those that share a role, in either of the runs.
 
-An engine and its worker are one process on one card and several on two: {EngineCore+Worker} stands against {EngineCore} and {Worker}
-together. A number at the end of a role (ForkPoolWorker-3) tells alike processes apart and does not count.
-"""
+An engine and its worker are one process on one card and several on two: {EngineCore+Worker} stands
+against {EngineCore} and {Worker} together. A number at the end of a role (ForkPoolWorker-3) tells
+alike processes apart and does not count."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Roles:
                 self._groups[role] = group
 
     def label(self, recording: Recording) -> str:
-        """"EngineCore+Worker" for a Worker, where some process was both."""
+        """ "EngineCore+Worker" for a Worker, where some process was both."""
         return "+".join(self._groups[_roles(recording)[0]])
 
 

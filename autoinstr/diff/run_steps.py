@@ -1,8 +1,9 @@
-"""What a step of a process is, and which of its ranges began in which: the same rule as the option `window` has.
+"""What a step of a process is, and which of its ranges began in which: the same rule as the option
+`window` has.
 
-A step is one of the model runner's (of the scheduler's, in a process without a model runner), else what lies between two marks of the
-optimizer, else an outermost call of a thread and domain. A range belongs to the step that it began in.
-"""
+A step is one of the model runner's (of the scheduler's, in a process without a model runner), else
+what lies between two marks of the optimizer, else an outermost call of a thread and domain. A range
+belongs to the step that it began in."""
 
 from __future__ import annotations
 
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
 
 ENGINE, TRAINING, CALL = "engine step", "training step", "outermost call"
-MARK = ("mark", "torch", "step")  # set when an optimizer has ended a step (instrument/steps/optimizer.py)
+MARK = (
+    "mark",
+    "torch",
+    "step",
+)  # set when an optimizer has ended a step (instrument/steps/optimizer.py)
 
 
 class Part(NamedTuple):
@@ -36,14 +41,16 @@ class Part(NamedTuple):
 
 
 class Cuts:
-    """Steps of a process that begin and end for all its threads at once. Step n lasts from `times[n]` to `times[n + 1]`."""
+    """Steps of a process that begin and end for all its threads at once. Step n lasts from
+    `times[n]` to `times[n + 1]`."""
 
     def __init__(self, kind: str, times: list[int]) -> None:
         self.kind = kind
         self._times = times
 
     def split(self, piece: Piece) -> Iterator[Part]:
-        """The parts of a piece that lie in steps; what began before the first or after the last is left out."""
+        """The parts of a piece that lie in steps; what began before the first or after the last is
+        left out."""
         low, step = 0, bisect_right(self._times, piece.starts[0]) - 1
         while low < len(piece.starts) and step + 1 < len(self._times):
             high = bisect_left(piece.starts, self._times[step + 1], low)
@@ -61,7 +68,9 @@ class Calls:
     kind = CALL
 
     def __init__(self) -> None:
-        self._ends: dict[tuple[int, str], int] = {}  # of all ranges of a thread and domain so far, the latest
+        self._ends: dict[
+            tuple[int, str], int
+        ] = {}  # of all ranges of a thread and domain so far, the latest
         self._now: dict[tuple[int, str], int] = {}
         self._starts: dict[str, array[int]] = {}
 
@@ -80,7 +89,8 @@ class Calls:
             yield Part(self._now[key], low, high)
 
     def order(self, domain: str) -> array[int] | None:
-        """Of each number that was given out its place in order of start; None where that is the number itself."""
+        """Of each number that was given out its place in order of start; None where that is the
+        number itself."""
         starts = self._starts.get(domain, array("Q"))
         if all(map(le, starts, starts[1:])):
             return None
@@ -93,9 +103,16 @@ class Calls:
 def steps_of(recording: Recording, notes: Notes) -> Cuts | Calls:
     """The steps of one process, from its attributes."""
     for kind in (EXECUTE, SCHEDULE):
-        named = sorted((part.start, part.step) for part in notes.parts if part.kind == kind and part.step is not None)
-        # A worker's and its runner's part of one step, or a scheduler's and that of the one it is made from, follow one another.
-        times = [start for at, (start, step) in enumerate(named) if not at or named[at - 1][1] != step]
+        named = sorted(
+            (part.start, part.step)
+            for part in notes.parts
+            if part.kind == kind and part.step is not None
+        )
+        # A worker's and its runner's part of one step, or a scheduler's and that of the one it is
+        # made from, follow one another.
+        times = [
+            start for at, (start, step) in enumerate(named) if not at or named[at - 1][1] != step
+        ]
         if times:
             return Cuts(ENGINE, [*times, FOREVER])
     marks = _marks(recording)
@@ -103,11 +120,15 @@ def steps_of(recording: Recording, notes: Notes) -> Cuts | Calls:
 
 
 def outermost(piece: Piece, latest: int) -> tuple[Sequence[int], int]:
-    """(places of the ranges of a piece that lie in no other of their thread and domain, the latest end so far); `latest` is what the
-    piece before it gave."""
+    """(places of the ranges of a piece that lie in no other of their thread and domain, the latest
+    end so far); `latest` is what the piece before it gave."""
     before = list(accumulate(piece.ends, max, initial=latest))
     last = before.pop()
-    return [at for at, (start, end, known) in enumerate(zip(piece.starts, piece.ends, before)) if known <= start or end > known], last
+    return [
+        at
+        for at, (start, end, known) in enumerate(zip(piece.starts, piece.ends, before))
+        if known <= start or end > known
+    ], last
 
 
 def _marks(recording: Recording) -> list[int]:
@@ -115,7 +136,9 @@ def _marks(recording: Recording) -> list[int]:
     names = recording.names
     try:
         found = [
-            start for _, number, start, _ in recording.attributes() if number in names and (names[number][1:4] == MARK)
+            start
+            for _, number, start, _ in recording.attributes()
+            if number in names and (names[number][1:4] == MARK)
         ]
     except (RecordingError, OSError):
         return []  # reading the attributes has said it

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 
 class Role:
-    """The processes of one role: folded trees by domain, and all outermost ranges by domain and phase, with the names of their roots."""
+    """The processes of one role: folded trees by domain, and all outermost ranges by domain and
+    phase, with the names of their roots."""
 
     def __init__(self) -> None:
         self.processes: list[Process] = []
@@ -58,13 +59,17 @@ class _Gathered:
         found = self.names.get(key)
         if found is None:
             domain, message, root, path, cls, phase = key
-            found = self.names[key] = Timed(RangeName(0, "range", domain, message, root, path, cls), phase)
+            found = self.names[key] = Timed(
+                RangeName(0, "range", domain, message, root, path, cls), phase
+            )
         return found
 
 
-def read_side(run: Run, roles: Roles, tick: Tick, *, phase: str | None = None, by_class: bool = False) -> Side:
-    """Read all recordings of a run, one after the other. Memory: that of one recording's durations, and 14 bytes for each name and step of
-    a role; of what is returned a kilobyte a line."""
+def read_side(
+    run: Run, roles: Roles, tick: Tick, *, phase: str | None = None, by_class: bool = False
+) -> Side:
+    """Read all recordings of a run, one after the other. Memory: that of one recording's durations,
+    and 14 bytes for each name and step of a role; of what is returned a kilobyte a line."""
     side = Side(run)
     gathered: dict[str, _Gathered] = {}
     hosts = host_count(run.recordings)
@@ -80,7 +85,12 @@ def read_side(run: Run, roles: Roles, tick: Tick, *, phase: str | None = None, b
         label = roles.label(recording)
         side.roles.setdefault(label, Role()).processes.append(process)
         mine = gathered.setdefault(label, _Gathered())
-        _gather(mine, [row for row in stats.rows if phase is None or (row.phase or NO_PHASE) == phase], steps, by_class)
+        _gather(
+            mine,
+            [row for row in stats.rows if phase is None or (row.phase or NO_PHASE) == phase],
+            steps,
+            by_class,
+        )
         _gather_whole(mine, steps, phase)
         for place, roots in steps.outermost.items():
             side.roles[label].outermost.setdefault(place, set()).update(roots)
@@ -110,7 +120,9 @@ def _gather_whole(into: _Gathered, steps: Tally, phase: str | None) -> None:
         if phase is None or (key[1] or NO_PHASE) == phase:
             timed = into.whole.get(key)
             if timed is None:
-                timed = into.whole[key] = Timed(RangeName(0, "range", key[0], "", "", "", ""), key[1])
+                timed = into.whole[key] = Timed(
+                    RangeName(0, "range", key[0], "", "", "", ""), key[1]
+                )
             timed.calls += whole.calls
             timed.total_ns += whole.total_ns
             timed.take(whole, steps.kind)

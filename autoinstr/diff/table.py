@@ -38,7 +38,10 @@ def report(found: Comparison, look: Look, command: str = "") -> Iterator[str]:
     """All lines; `command` is how the same comparison is asked for, without a format."""
     yield from _side("A", found.a, look)
     yield from _side("B", found.b, look)
-    differing = [f"{one.what} {one.a or '-'} → {one.b or '-'}" for one in differences(found.a.run, found.b.run)]
+    differing = [
+        f"{one.what} {one.a or '-'} → {one.b or '-'}"
+        for one in differences(found.a.run, found.b.run)
+    ]
     if differing:
         yield from text.packed("differs", differing, look.width)
     if found.in_common:
@@ -49,7 +52,9 @@ def report(found: Comparison, look: Look, command: str = "") -> Iterator[str]:
             yield f"… {text.count(len(found.whole) - MOST_WHOLE, 'more line')}"
         yield ""
         above = {line[:4] for line in found.whole}
-        lines = ordered([line for line in found.lines if line.parent >= 0 or line[:4] not in above], look.sort)
+        lines = ordered(
+            [line for line in found.lines if line.parent >= 0 or line[:4] not in above], look.sort
+        )
         shown = lines[: look.limit] if look.limit else lines
         if shown:
             yield from _listing("module", shown, look)
@@ -90,14 +95,22 @@ def findings(found: Comparison) -> Iterator[str]:
 def remarks(found: Comparison) -> Iterator[str]:
     """What to know before believing the figures."""
     for word, key in (("A", "a"), ("B", "b")):
-        tops = (line for line in found.lines if line.only_in == key and (line.parent < 0 or not found.lines[line.parent].only_in))
+        tops = (
+            line
+            for line in found.lines
+            if line.only_in == key and (line.parent < 0 or not found.lines[line.parent].only_in)
+        )
         alone = [text.printable(line.path) for line in tops]
         if alone:
             yield only_in(word, list(dict.fromkeys(alone)))
     for at, other in found.near.items():
         if found.lines[at].only_in == "a":
             yield f"{found.lines[at].path} of A may be {found.lines[other].path} of B: not compared"
-    classes = dict.fromkeys(line.classes for line in found.lines if not line.only_in and line.classes[0] != line.classes[1])
+    classes = dict.fromkeys(
+        line.classes
+        for line in found.lines
+        if not line.only_in and line.classes[0] != line.classes[1]
+    )
     if classes:
         named = [f"{a or '-'} → {b or '-'}" for a, b in classes]
         yield f"same path, other class: {', '.join(named[:4])}{', …' if len(named) > 4 else ''}"
@@ -111,26 +124,48 @@ def _side(word: str, side: Side, look: Look) -> Iterator[str]:
     dropped = sum(recording.dropped for recording in side.run.recordings)
     facts = [f"{name} {version}" for name, version in versions(side.run).items()]
     hosts = dict.fromkeys(recording.host for recording in side.run.recordings)
-    pieces = [f"{side.run.path}: {processes}, {text.count(side.ranges, 'range')}, {dropped:,} dropped", ", ".join(facts), first_of(hosts)]
+    pieces = [
+        f"{side.run.path}: {processes}, {text.count(side.ranges, 'range')}, {dropped:,} dropped",
+        ", ".join(facts),
+        first_of(hosts),
+    ]
     yield from text.packed(word, [piece for piece in pieces if piece], look.width)
 
 
 def _steps(found: Comparison) -> list[str]:
-    kinds = dict.fromkeys(one.kind for line in found.lines for one in (line.a, line.b) if one and one.kind)
-    return [" or ".join(STEPS[kind] for kind in kinds), "its time is the median of the steps a module ran in, in one process"]
+    kinds = dict.fromkeys(
+        one.kind for line in found.lines for one in (line.a, line.b) if one and one.kind
+    )
+    return [
+        " or ".join(STEPS[kind] for kind in kinds),
+        "its time is the median of the steps a module ran in, in one process",
+    ]
 
 
 def _listing(heading: str, lines: Sequence[Line], look: Look) -> Iterator[str]:
     """Roles, domains and phases have columns where there are several."""
-    columns = [Column(heading, lambda line: text.printable(line.path or f"all of {line.domain}"), least=NAME_LEAST, keep_end=True)]
+    columns = [
+        Column(
+            heading,
+            lambda line: text.printable(line.path or f"all of {line.domain}"),
+            least=NAME_LEAST,
+            keep_end=True,
+        )
+    ]
     for name in ("phase", "role", "domain"):
         if len({getattr(line, name) for line in lines}) > 1:
-            columns.append(Column(name, lambda line, name=name: text.printable(getattr(line, name) or "none"), least=12))  # type: ignore[misc]
+            columns.append(
+                Column(
+                    name,
+                    lambda line, name=name: text.printable(getattr(line, name) or "none"),  # type: ignore[misc]
+                    least=12,
+                )
+            )
     yield from layout([*columns, *COLUMNS], lines, look.width)
 
 
 def said(line: Line) -> str:
-    """"slower", "too few steps", "only B"; nothing where no difference is shown."""
+    """ "slower", "too few steps", "only B"; nothing where no difference is shown."""
     if line.only_in:
         return f"only {line.only_in.upper()}"
     return {ALIKE: "", UNTOLD: line.why}.get(line.change, line.change)
@@ -142,7 +177,11 @@ def _change(line: Line) -> str:
 
 def _interval(line: Line) -> str:
     shift = line.shift if line.change != UNTOLD else None
-    return f"{percent(shift.low)} … {percent(shift.high)}" if shift and shift.low is not None and shift.high is not None else ""
+    return (
+        f"{percent(shift.low)} … {percent(shift.high)}"
+        if shift and shift.low is not None and shift.high is not None
+        else ""
+    )
 
 
 def _both(cell: Callable[[Measured], str], heading: str, drop: int = 0) -> tuple[Column, Column]:

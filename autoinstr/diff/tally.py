@@ -53,7 +53,8 @@ class Series:
 
 
 class Whole(Series):
-    """Outermost ranges, those outside all steps included in `calls` and `total_ns`; `names` are the numbers of their names."""
+    """Outermost ranges, those outside all steps included in `calls` and `total_ns`; `names` are the
+    numbers of their names."""
 
     __slots__ = ("calls", "names", "total_ns")
 
@@ -65,17 +66,23 @@ class Whole(Series):
 
 
 class Tally:
-    """What one process's ranges took step by step. `kind` says what a step is; `whole` has the outermost ranges by domain and phase."""
+    """What one process's ranges took step by step. `kind` says what a step is; `whole` has the
+    outermost ranges by domain and phase."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.names: dict[Key, Series] = {}
         self.whole: dict[tuple[str, str | None], Whole] = {}
-        self.outermost: dict[tuple[str, str | None], set[str]] = {}  # what the tree calls the roots that the outermost ranges are of
+        self.outermost: dict[
+            tuple[str, str | None], set[str]
+        ] = {}  # what the tree calls the roots that the outermost ranges are of
 
 
-def tally(recording: Recording, notes: Notes, still_open: Sequence[OpenRange], tick: Tick = no_tick) -> Tally:
-    """Read the ranges of a recording. Memory: 12 bytes for each name and step it ran in, and 8 for each outermost call."""
+def tally(
+    recording: Recording, notes: Notes, still_open: Sequence[OpenRange], tick: Tick = no_tick
+) -> Tally:
+    """Read the ranges of a recording. Memory: 12 bytes for each name and step it ran in, and 8 for
+    each outermost call."""
     phases = Phases(recording, notes, still_open) if notes.ranges else None
     names = recording.names
     origin = phases.origin if phases is not None else {}
@@ -87,7 +94,9 @@ def tally(recording: Recording, notes: Notes, still_open: Sequence[OpenRange], t
         if piece.mark:
             continue
         durations = list(map(sub, piece.ends, piece.starts))
-        places, latest[piece.thread, piece.domain] = outermost(piece, latest.get((piece.thread, piece.domain), 0))
+        places, latest[piece.thread, piece.domain] = outermost(
+            piece, latest.get((piece.thread, piece.domain), 0)
+        )
         parts = list(steps.split(piece))
         for part in parts:
             _add(part, piece.names, durations, codes)
@@ -110,12 +119,15 @@ def tally(recording: Recording, notes: Notes, still_open: Sequence[OpenRange], t
 
 
 def root_of(name: RangeName) -> str:
-    """What folding calls the root that a name is below: a class without its number, or a message."""
+    """What folding calls the root that a name is below: a class without its number, or a
+    message."""
     base = name.root.rpartition("#")[0]
     return base or name.root or (NO_ROOT if name.path or name.cls else name.message)
 
 
-def _add(part: Part, names: Sequence[int], durations: Sequence[int], codes: dict[int, Series]) -> None:
+def _add(
+    part: Part, names: Sequence[int], durations: Sequence[int], codes: dict[int, Series]
+) -> None:
     sums: dict[int, int] = {}
     for code, ns in zip(names[part.low : part.high], durations[part.low : part.high]):
         sums[code] = sums.get(code, 0) + ns

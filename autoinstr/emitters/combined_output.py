@@ -35,7 +35,8 @@ class _Words:
 
 
 class Several:
-    """Outputs, in order: the recorder first, so that a range's name is its. One that fails costs itself only."""
+    """Outputs, in order: the recorder first, so that a range's name is its. One that fails costs
+    itself only."""
 
     def __init__(self, outputs: Sequence[Any], failed: Callable[[BaseException], None]) -> None:
         """`failed` is told of an error of one of them."""
@@ -50,13 +51,17 @@ class Several:
 
     def begin_module(self, names: tuple[Any, ...]) -> Begun | None:
         """A module's range begins in this thread."""
-        return self._joined([(output.begin_module, (name,)) for output, name in zip(self._outputs, names) if name])
+        return self._joined(
+            [(output.begin_module, (name,)) for output, name in zip(self._outputs, names) if name]
+        )
 
     def begin(self, *arguments: Any) -> Begun | None:
         """A range that is no module's begins in this thread: Live.begin."""
         return self._joined([(output.begin, arguments) for output in self._outputs])
 
-    def _joined(self, begins: list[tuple[Callable[..., Begun | None], tuple[Any, ...]]]) -> Begun | None:
+    def _joined(
+        self, begins: list[tuple[Callable[..., Begun | None], tuple[Any, ...]]]
+    ) -> Begun | None:
         words = _Words([])
         for begin, arguments in begins:
             try:
@@ -70,7 +75,13 @@ class Several:
                 words.ranges.append(begun)
         return (words.ranges[0][0] or UNNUMBERED, words, NAME, START, END) if words.ranges else None
 
-    def mark(self, domain: str, message: str, fields: dict[str, Any] | None = None, on_stream: bool = False) -> None:
+    def mark(
+        self,
+        domain: str,
+        message: str,
+        fields: dict[str, Any] | None = None,
+        on_stream: bool = False,
+    ) -> None:
         """An instant event, now, in this thread."""
         for output in self._outputs:
             try:

@@ -1,8 +1,8 @@
 """mstx: ranges for Ascend's profilers, through torch_npu (2.1 to 2.14).
 
-The bound C functions are taken where this torch_npu has them: the public ones add two Python frames and type checks to each call. What
-they do and cost: tests/npu/README.md. They do nothing, and return 0, while no profiler collects mstx.
-"""
+The bound C functions are taken where this torch_npu has them: the public ones add two Python frames
+and type checks to each call. What they do and cost: tests/npu/README.md. They do nothing, and
+return 0, while no profiler collects mstx."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ DEFAULT_DOMAIN = "default"  # torch_npu's name for the ranges of those who name 
 
 
 def make(torch_npu: ModuleType) -> Emitter:
-    """The emitter on a loaded torch_npu. Raises Unusable for one that has no ranges (before 2.4)."""
+    """The emitter on a loaded torch_npu. Raises Unusable for one that has no ranges (before
+    2.4)."""
     public: Any = getattr(getattr(torch_npu, "npu", None), "mstx", None)
     bound: Any = getattr(getattr(torch_npu, "_C", None), "_mstx", None)
     if not hasattr(public, "range_start"):
@@ -41,14 +42,20 @@ def make(torch_npu: ModuleType) -> Emitter:
         start_on_stream=on_stream,
         mark_on_stream=mark_on_stream,
         has_domains=domains,
-        closes_early=True,  # a range that ends in the session after its own is an end without a start there
-        idle=lambda: end(0, DEFAULT_DOMAIN),  # only a call that finds the profiler off makes torch_npu read the next one's domain filter
+        # a range that ends in the session after its own is an end without a start there
+        closes_early=True,
+        idle=lambda: end(
+            0,
+            DEFAULT_DOMAIN,
+            # only a call that finds the profiler off makes torch_npu read the next one's domain filter
+        ),
     )
 
 
 def _code_of(function: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names that a function uses, and its parameters, beneath its decorators. Releases backport (2.1.0.post17 has what 2.6 has), so the
-    version does not tell what the bound functions take; how the public one calls them does. (docs/ascend-versions.md)"""
+    """Names that a function uses, and its parameters, beneath its decorators. Releases backport
+    (2.1.0.post17 has what 2.6 has), so the version does not tell what the bound functions take; how
+    the public one calls them does. (docs/ascend-versions.md)"""
     seen = 0
     while hasattr(function, "__wrapped__") and seen < 9:
         function, seen = function.__wrapped__, seen + 1
@@ -58,11 +65,20 @@ def _code_of(function: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _on_stream(torch_npu: Any, bound: Any) -> tuple[Start, Mark]:
     """The bound functions of 2.11 and later."""
-    ready, device, current = torch_npu.npu.is_initialized, torch_npu._C._npu_getDevice, torch_npu._C._npu_getCurrentStream
-    host_start, host_mark, start, mark = bound._range_start_on_host, bound._mark_on_host, bound._range_start, bound._mark
+    ready, device, current = (
+        torch_npu.npu.is_initialized,
+        torch_npu._C._npu_getDevice,
+        torch_npu._C._npu_getCurrentStream,
+    )
+    host_start, host_mark, start, mark = (
+        bound._range_start_on_host,
+        bound._mark_on_host,
+        bound._range_start,
+        bound._mark,
+    )
 
-    # No device is touched before the program has done so; is_initialized is also False in a child that was forked from a process with a
-    # device: such a call would block there for ever.
+    # No device is touched before the program has done so; is_initialized is also False in a child
+    # that was forked from a process with a device: such a call would block there for ever.
     def start_on_stream(message: str, domain: str) -> Any:
         if not ready():
             return host_start(message, domain)
@@ -77,7 +93,8 @@ def _on_stream(torch_npu: Any, bound: Any) -> tuple[Start, Mark]:
 
 
 def _public(torch_npu: Any, public: Any, domains: bool) -> tuple[Any, Any, Any, Any, Any]:
-    """torch_npu's own functions; without domains (2.4, 2.5) everything is in its one domain, where module_statistic finds nothing."""
+    """torch_npu's own functions; without domains (2.4, 2.5) everything is in its one domain, where
+    module_statistic finds nothing."""
     ready = getattr(torch_npu.npu, "is_initialized", lambda: False)
 
     def stream() -> Any:
@@ -99,6 +116,8 @@ def _public(torch_npu: Any, public: Any, domains: bool) -> tuple[Any, Any, Any, 
         return public.range_start(message, stream(), **keywords(domain))
 
     def mark_on_stream(message: str, domain: str) -> Any:
-        return public.mark(message, stream(), **keywords(domain)) if domains else public.mark(message)
+        return (
+            public.mark(message, stream(), **keywords(domain)) if domains else public.mark(message)
+        )
 
     return start, end, mark, start_on_stream, mark_on_stream

@@ -1,8 +1,8 @@
-"""NVTX: ranges for Nsight Systems and Compute, through the C functions beneath torch.cuda.nvtx (message only), or the `nvtx` package where
-it is installed, which knows domains.
+"""NVTX: ranges for Nsight Systems and Compute, through the C functions beneath torch.cuda.nvtx
+(message only), or the `nvtx` package where it is installed, which knows domains.
 
-What ends in its own thread is pushed and popped: it nests in the tool, and msprof-analyze's calibrate_npu_gpu reads only such ranges.
-"""
+What ends in its own thread is pushed and popped: it nests in the tool, and msprof-analyze's
+calibrate_npu_gpu reads only such ranges."""
 
 from __future__ import annotations
 
@@ -15,12 +15,27 @@ _MOST_TEXTS = 4096  # messages registered with the library and kept ready
 
 
 def make() -> Emitter:
-    """The emitter. Raises Unusable for a torch without NVTX where the `nvtx` package is not installed either."""
+    """The emitter. Raises Unusable for a torch without NVTX where the `nvtx` package is not
+    installed either."""
     callables = _package() or _torch()
     if callables is None:
-        raise Unusable("this torch has no NVTX (torch.cuda.nvtx), and the nvtx package is not installed")
+        raise Unusable(
+            "this torch has no NVTX (torch.cuda.nvtx), and the nvtx package is not installed"
+        )
     start, end, start_crossing, end_crossing, mark, has_domains = callables
-    return Emitter("nvtx", start, end, start_crossing, end_crossing, mark, None, None, has_domains, False, lambda: None)
+    return Emitter(
+        "nvtx",
+        start,
+        end,
+        start_crossing,
+        end_crossing,
+        mark,
+        None,
+        None,
+        has_domains,
+        False,
+        lambda: None,
+    )
 
 
 def _torch() -> tuple[Any, ...] | None:

@@ -19,9 +19,12 @@ from autoinstr.recording.writer import RecordingFull, RecordingWriter
 if TYPE_CHECKING:
     from autoinstr.base.module_name import ModuleName
 
-Begun = tuple[int, Any, int, int, int]  # name, words (a recording's, or what takes stores like them), indices of name, start and end
+Begun = tuple[
+    int, Any, int, int, int
+]  # name, words (a recording's, or what takes stores like them), indices of name, start and end
 
-# What our own code may raise. Not every Exception: one that a signal handler of the program raises here is the program's.
+# What our own code may raise. Not every Exception: one that a signal handler of the program raises
+# here is the program's.
 _OURS = (OSError, ValueError, TypeError, AttributeError, KeyError, RuntimeError)
 
 # Where stores go that nobody wants: name, words, and the indices of name, start and end.
@@ -29,8 +32,8 @@ _NOWHERE: Begun = (0, memoryview(array("Q", (0, 0, 0))), 0, 1, 2)
 
 
 class Recorder:
-    """Opens the recording at the first range and gives threads their blocks. After a failure it stays off: `next_record` gives records
-    that nobody reads."""
+    """Opens the recording at the first range and gives threads their blocks. After a failure it
+    stays off: `next_record` gives records that nobody reads."""
 
     nowhere = _NOWHERE
     wants_fields = False  # they are stored when a range has ended
@@ -42,8 +45,8 @@ class Recorder:
         domain: str = "Module",
         message: Callable[[ModuleName], str] = wording("path:class"),
     ) -> None:
-        """`open_writer` creates the recording (OSError where it cannot); `failed` is told once why the recorder is off; `message` words
-        a module's range."""
+        """`open_writer` creates the recording (OSError where it cannot); `failed` is told once why
+        the recorder is off; `message` words a module's range."""
         self.local = _thread._local()
         self.domain = domain
         self._message = message
@@ -78,7 +81,8 @@ class Recorder:
         return None if self._off else writer
 
     def next_record(self) -> tuple[memoryview[int], int, int, int]:
-        """The calling thread's next free record: its words and the indices of name, start and end."""
+        """The calling thread's next free record: its words and the indices of name, start and
+        end."""
         local = self.local
         try:
             next_record, words = local.slots
@@ -97,7 +101,8 @@ class Recorder:
             slots = writer.slots(local.thread, before)
             if local.blocks == before:
                 local.blocks, local.slots = before + 1, slots
-            # else a signal handler has called modules meanwhile: its block is the later one, and a thread's blocks are in order of time
+            # else a signal handler has called modules meanwhile: its block is the later one, and a
+            # thread's blocks are in order of time
             next_record, words = local.slots
             return (words, *next_record())
         except (RecordingFull, IndexError):
@@ -121,7 +126,8 @@ class Recorder:
         crossing: bool = False,
         marked: str = "",
     ) -> Begun:
-        """A range that is no module's begins in this thread; its fields are stored when it has ended."""
+        """A range that is no module's begins in this thread; its fields are stored when it has
+        ended."""
         name = self.define("range", domain, message)
         return (name, *self.next_record()) if name else _NOWHERE
 
@@ -132,7 +138,9 @@ class Recorder:
         if number is not None:
             return number
         fields = {"root": name.root, "path": name.path, "cls": name.cls, "module": name.module}
-        number = self._modules[message, name] = self._define(("range", self.domain, message), fields)
+        number = self._modules[message, name] = self._define(
+            ("range", self.domain, message), fields
+        )
         return number
 
     def _define(self, key: tuple[str, str, str], fields: dict[str, Any]) -> int:
@@ -144,7 +152,16 @@ class Recorder:
             number = self._names
         kind, domain, message = key
         try:
-            writer.define({"t": "name", "id": number, "kind": kind, "domain": domain, "message": message, **fields})
+            writer.define(
+                {
+                    "t": "name",
+                    "id": number,
+                    "kind": kind,
+                    "domain": domain,
+                    "message": message,
+                    **fields,
+                }
+            )
         except RecordingFull:
             number = 0
         except OSError as error:
@@ -159,12 +176,14 @@ class Recorder:
         return number
 
     def define(self, kind: str, domain: str, message: str) -> int:
-        """Number of the name of a range or mark (`kind`) that is no module's; 0 where it cannot be recorded."""
+        """Number of the name of a range or mark (`kind`) that is no module's; 0 where it cannot be
+        recorded."""
         number = self._messages.get((kind, domain, message))
         return self._define((kind, domain, message), {}) if number is None else number
 
     def annotate(self, thread: int, name: int, start_ns: int, fields: dict[str, Any]) -> None:
-        """Store fields with one range or mark; dropped without a word where the recording is full."""
+        """Store fields with one range or mark; dropped without a word where the recording is
+        full."""
         writer = self.writer
         if writer is not None and name > 0 and not self._off:
             try:
@@ -172,7 +191,13 @@ class Recorder:
             except RecordingFull:
                 pass
 
-    def mark(self, domain: str, message: str, fields: dict[str, Any] | None = None, on_stream: bool = False) -> None:
+    def mark(
+        self,
+        domain: str,
+        message: str,
+        fields: dict[str, Any] | None = None,
+        on_stream: bool = False,
+    ) -> None:
         """An instant event, now, in this thread."""
         name = self.define("mark", domain, message)
         words, i, j, k = self.next_record()
@@ -190,7 +215,8 @@ class Recorder:
             self._write(self.writer, {"t": "meta", **fields})
 
     def tell(self, fact: dict[str, Any]) -> None:
-        """A definition for every recording of this process: the one that is open, one that will be, a forked child's."""
+        """A definition for every recording of this process: the one that is open, one that will be,
+        a forked child's."""
         with self._lock:
             self._facts.append(fact)
             if self.writer is not None and not self._off:
@@ -211,7 +237,8 @@ class Recorder:
             self.writer.clock_pair()
 
     def reset_in_child(self) -> None:
-        """After fork: the parent's recording is left alone, this process starts its own at its first range."""
+        """After fork: the parent's recording is left alone, this process starts its own at its
+        first range."""
         writer, self.writer = self.writer, None
         self.local.__dict__.clear()
         self._names = 0
@@ -233,14 +260,15 @@ class Recorder:
 
 
 def _this_thread() -> tuple[int, str]:
-    """The operating system's number and the name of the calling thread; asks nothing that would register a foreign thread with
-    `threading`."""
+    """The operating system's number and the name of the calling thread; asks nothing that would
+    register a foreign thread with `threading`."""
     thread = threading._active.get(_thread.get_ident())  # type: ignore[attr-defined]
     return _thread.get_native_id(), thread.name if thread is not None else "foreign"
 
 
 def open_in(folder: str, header: dict[str, Any], **options: Any) -> RecordingWriter:
-    """Create this process's recording in a run directory. OSError where that fails; `options` are RecordingWriter's."""
+    """Create this process's recording in a run directory. OSError where that fails; `options` are
+    RecordingWriter's."""
     name = f"{os.uname().nodename.split('.')[0]}-{os.getpid()}-{os.urandom(4).hex()}{f.SUFFIX}"
     return RecordingWriter(os.path.join(folder, name), header, **options)
 

@@ -1,4 +1,5 @@
-"""Live output: module and function ranges through an emitter's callables, paired in whatever way a call ends."""
+"""Live output: module and function ranges through an emitter's callables, paired in whatever way a
+call ends."""
 
 from __future__ import annotations
 
@@ -22,8 +23,9 @@ UNNUMBERED = -1  # the name of a range that no recording has
 
 
 class _Open:
-    """A range that has begun, in the place of a record's words: the store of its end ends it, and so does taking its name away, and so
-    does the last reference to it, where an interrupt comes between a begin and the wrapper that would end it."""
+    """A range that has begun, in the place of a record's words: the store of its end ends it, and
+    so does taking its name away, and so does the last reference to it, where an interrupt comes
+    between a begin and the wrapper that would end it."""
 
     __slots__ = ("live", "serial")
 
@@ -41,9 +43,9 @@ class _Open:
 class Live:
     """One emitter's output.
 
-    Module ranges of mstx are read without regard to threads (msprof-analyze's module_statistic), so one thread at a time has the modules'
-    domain, for one outermost call; another that makes such a call meanwhile gets a domain of its own, `Module:thread-<n>`, with the least
-    n that is free.
+    Module ranges of mstx are read without regard to threads (msprof-analyze's module_statistic), so
+    one thread at a time has the modules' domain, for one outermost call; another that makes such a
+    call meanwhile gets a domain of its own, `Module:thread-<n>`, with the least n that is free.
     """
 
     def __init__(
@@ -55,7 +57,8 @@ class Live:
         attributes: bool,
         failed: Callable[[BaseException], None],
     ) -> None:
-        """`message` words a module's range; `streams` and `attributes` are the options; `failed` is told of errors of the tool's."""
+        """`message` words a module's range; `streams` and `attributes` are the options; `failed` is
+        told of errors of the tool's."""
         self.emitter = emitter
         self.domain = domain
         self.local = _thread._local()
@@ -67,19 +70,22 @@ class Live:
             self.start, self.end = _with_device(emitter, domain)
         self.owner = 0  # the thread whose outermost call has the domain
         self.own: Callable[[int], None] = lambda ident: None  # tells the hot path
-        # After it, no call of the hot path ends a range that it began before; returns the era that has ended.
+        # After it, no call of the hot path ends a range that it began before; returns the era that
+        # has ended.
         self.renew: Callable[[], object] = lambda: None
-        self.codes: set[CodeType] = set()  # of the hot path, whose frames hold `token`, and its era in `since`
+        self.codes: set[CodeType] = (
+            set()
+        )  # of the hot path, whose frames hold `token`, and its era in `since`
         self.wants_fields = attributes and emitter.attributes
         self._message = message
         self._streams = streams != "off"
         self._failed = failed
         self._open: dict[int, tuple[Any, str, End]] = {}  # serial -> token, domain, end
-        # Domain number (0: the modules' own) -> the outermost range that has it. One call of a C function takes it, so that no interrupt
-        # can come between the taking and the knowing.
+        # Domain number (0: the modules' own) -> the outermost range that has it. One call of a C
+        # function takes it, so that no interrupt can come between the taking and the knowing.
         self._taken: dict[int, int] = {}
 
-    # -- modules ------------------------------------------------------------------------------------------------------------------------
+    # -- modules -----------------------------------------------------------------------------------
 
     def name_module(self, name: ModuleName) -> str | int:
         """The message of a module's ranges, such as the tool can take; 0 where it gets none."""
@@ -109,22 +115,40 @@ class Live:
         self.owner = thread
         self.own(thread)
 
-    # -- functions ----------------------------------------------------------------------------------------------------------------------
+    # -- functions ---------------------------------------------------------------------------------
 
     def begin(
-        self, domain: str, message: str, fields: dict[str, Any] | None, on_stream: bool, crossing: bool, marked: str = ""
+        self,
+        domain: str,
+        message: str,
+        fields: dict[str, Any] | None,
+        on_stream: bool,
+        crossing: bool,
+        marked: str = "",
     ) -> Begun | None:
-        """A range that is no module's begins in this thread; `crossing` ones may end in another, or out of order. None where it is
-        `marked` in this tool by somebody else."""
+        """A range that is no module's begins in this thread; `crossing` ones may end in another, or
+        out of order. None where it is `marked` in this tool by somebody else."""
         emitter = self.emitter
         if marked == emitter.name:
             return None
-        start, end = (emitter.start_crossing, emitter.end_crossing) if crossing else (emitter.start, emitter.end)
+        start, end = (
+            (emitter.start_crossing, emitter.end_crossing)
+            if crossing
+            else (emitter.start, emitter.end)
+        )
         if on_stream and self._streams and emitter.start_on_stream is not None:
             start, end = emitter.start_on_stream, emitter.end
-        return self._begin(_Open(self), start, end, self._text(domain, message, fields), self._clean(domain))
+        return self._begin(
+            _Open(self), start, end, self._text(domain, message, fields), self._clean(domain)
+        )
 
-    def mark(self, domain: str, message: str, fields: dict[str, Any] | None = None, on_stream: bool = False) -> None:
+    def mark(
+        self,
+        domain: str,
+        message: str,
+        fields: dict[str, Any] | None = None,
+        on_stream: bool = False,
+    ) -> None:
         """An instant event, now, in this thread."""
         mark = self.emitter.mark
         if on_stream and self._streams and self.emitter.mark_on_stream is not None:
@@ -141,20 +165,25 @@ class Live:
         if not self.emitter.has_domains and domain not in (self.domain, "vllm", "torch"):
             message = f"{domain}: {message}"
         if fields and self.wants_fields:
-            message = " ".join([message, *(f"{key}={_word(value)}" for key, value in fields.items())])
+            message = " ".join(
+                [message, *(f"{key}={_word(value)}" for key, value in fields.items())]
+            )
         return self._clean(message) or "?"
 
     def _clean(self, text: str) -> str:
-        """What the tool takes: no NUL, which ends a text in C, nothing that has no UTF-8, nothing that spoils its files."""
+        """What the tool takes: no NUL, which ends a text in C, nothing that has no UTF-8, nothing
+        that spoils its files."""
         if self.emitter.spoils:
             text = text.translate(self.emitter.spoils)
         if text.isascii() and "\0" not in text:
             return text
         return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
 
-    # -- both ---------------------------------------------------------------------------------------------------------------------------
+    # -- both --------------------------------------------------------------------------------------
 
-    def _begin(self, range_: _Open, start: Callable[[str, str], Any], end: End, message: str, domain: str) -> Begun:
+    def _begin(
+        self, range_: _Open, start: Callable[[str, str], Any], end: End, message: str, domain: str
+    ) -> Begun:
         self._open[range_.serial] = start(message, domain), domain, end
         self.emitted += 1
         return UNNUMBERED, range_, NAME, START, END
@@ -181,7 +210,8 @@ class Live:
                 self._taken.pop(number, None)
 
     def cut(self) -> None:
-        """End all that is open, innermost first, and let nothing that runs end it again: the tool is about to stop."""
+        """End all that is open, innermost first, and let nothing that runs end it again: the tool
+        is about to stop."""
         if not self.emitter.closes_early:
             return
         era = self.renew()
@@ -213,10 +243,11 @@ class Live:
 
 
 def _with_device(emitter: Emitter, modules: str) -> tuple[Any, Any]:
-    """Start and end of a module's two ranges: the host's, and in a domain of its own the one on the stream.
+    """Start and end of a module's two ranges: the host's, and in a domain of its own the one on the
+    stream.
 
-    Never one range for both: torch_npu stamps what has a stream in its task thread, later than the operators that it holds.
-    """
+    Never one range for both: torch_npu stamps what has a stream in its task thread, later than the
+    operators that it holds."""
     start, end, on_stream = emitter.start, emitter.end, emitter.start_on_stream
     assert on_stream is not None
 

@@ -1,4 +1,5 @@
-"""torch: ranges as record_function events, for torch.profiler (Kineto) and whatever else observes them."""
+"""torch: ranges as record_function events, for torch.profiler (Kineto) and whatever else observes
+them."""
 
 from __future__ import annotations
 
@@ -7,13 +8,16 @@ from typing import Any
 
 from autoinstr.emitters.emitter import Emitter, Unusable
 
-# Kineto (torch 2.13) writes names into its JSON as they are: one quote, and no viewer reads the trace.
+# Kineto (torch 2.13) writes names into its JSON as they are: one quote, and no viewer reads the
+# trace.
 SPOILS = {ord('"'): "'", ord("\\"): "/", **dict.fromkeys(range(32), " ")}
 
 
 def make() -> Emitter:
     """The emitter. Raises Unusable for a torch without the class that it needs (2.1 has it)."""
-    event: Any = getattr(getattr(sys.modules.get("torch._C"), "_profiler", None), "_RecordFunctionFast", None)
+    event: Any = getattr(
+        getattr(sys.modules.get("torch._C"), "_profiler", None), "_RecordFunctionFast", None
+    )
     if event is None:
         raise Unusable("this torch has no torch._C._profiler._RecordFunctionFast")
 
@@ -28,4 +32,18 @@ def make() -> Emitter:
     def mark(message: str, domain: str) -> Any:
         end(start(message, domain), domain)
 
-    return Emitter("torch", start, end, start, end, mark, None, None, False, False, lambda: None, SPOILS, attributes=False)
+    return Emitter(
+        "torch",
+        start,
+        end,
+        start,
+        end,
+        mark,
+        None,
+        None,
+        False,
+        False,
+        lambda: None,
+        SPOILS,
+        attributes=False,
+    )

@@ -1,9 +1,9 @@
 """What cannot be laid on one axis with the rest, and why.
 
-Recordings of one boot share a monotonic clock: they are aligned to the nanosecond, whatever became of the wall clock. Two boots have
-nothing in common but their wall clocks. So a wall clock that was stepped, was never set, or says that its machine ran at quite another time
-leaves a machine where nobody can say.
-"""
+Recordings of one boot share a monotonic clock: they are aligned to the nanosecond, whatever became
+of the wall clock. Two boots have nothing in common but their wall clocks. So a wall clock that was
+stepped, was never set, or says that its machine ran at quite another time leaves a machine where
+nobody can say."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from autoinstr.analysis.clock import Axis, Clock, hosts_named, known_pairs
 from autoinstr.base.text import duration, printable
 from autoinstr.recording.reader import Recording
 
-# ntpd slews a clock that is off by less, and steps one that is off by more: pairs that disagree by more were not read slowly.
+# ntpd slews a clock that is off by less, and steps one that is off by more: pairs that disagree by
+# more were not read slowly.
 STEP_NS = 128_000_000
-# The ranks of a job run at one time. A host may join late or leave early, but wall clocks that are wrong are so by hours or years.
+# The ranks of a job run at one time. A host may join late or leave early, but wall clocks that are
+# wrong are so by hours or years.
 APART_NS = 600 * 10**9
 NEVER_SET_NS = 1_577_836_800 * 10**9  # the year 2020: no recording is older
 
 
 class Facts(NamedTuple):
-    """What is to be known of one recording (clock.Stamped) before it is merged: where it came from and where its copy lies, its host, boot
-    and clock pairs, and whether the process came to store the pair of its end."""
+    """What is to be known of one recording (clock.Stamped) before it is merged: where it came from
+    and where its copy lies, its host, boot and clock pairs, and whether the process came to store
+    the pair of its end."""
 
     source: str
     file: str
@@ -35,8 +38,8 @@ class Facts(NamedTuple):
 
 
 def unaligned(facts: Sequence[Facts]) -> dict[int, str]:
-    """index -> the reason, of each recording that cannot be aligned with the rest; where machines stand against machines, the rest are
-    those with the most recordings."""
+    """index -> the reason, of each recording that cannot be aligned with the rest; where machines
+    stand against machines, the rest are those with the most recordings."""
     reasons: dict[int, str] = {}
     for at, one in enumerate(facts):
         pairs = known_pairs(one.clock_pairs)
@@ -44,10 +47,14 @@ def unaligned(facts: Sequence[Facts]) -> dict[int, str]:
             reasons[at] = "it holds no pair of wall clock and perf_counter"
         elif pairs[-1][1] < pairs[0][1]:
             back = duration(pairs[0][1] - pairs[-1][1])
-            reasons[at] = f"its clock pairs contradict each other: by the second, perf_counter went back by {back}"
+            reasons[at] = (
+                f"its clock pairs contradict each other: by the second, perf_counter went back by {back}"
+            )
     kept = [at for at in range(len(facts)) if at not in reasons]
     clocks = Axis([facts[at] for at in kept]).clocks
-    clocks = [clock._replace(recordings=[kept[index] for index in clock.recordings]) for clock in clocks]
+    clocks = [
+        clock._replace(recordings=[kept[index] for index in clock.recordings]) for clock in clocks
+    ]
     if len(clocks) > 1:
         good = []
         for clock in clocks:
@@ -59,12 +66,15 @@ def unaligned(facts: Sequence[Facts]) -> dict[int, str]:
 
 
 def stepped(facts: Sequence[Facts]) -> list[str]:
-    """What to say of wall clocks that were stepped and did no harm: all recordings share one monotonic clock."""
+    """What to say of wall clocks that were stepped and did no harm: all recordings share one
+    monotonic clock."""
     clocks = Axis(facts).clocks
     if len(clocks) != 1 or clocks[0].spread_ns <= STEP_NS:
         return []
     step = duration(clocks[0].spread_ns)
-    return [f"the wall clock of {hosts_named(facts)} was stepped by {step}; all are of one boot, whose monotonic clock aligns them"]
+    return [
+        f"the wall clock of {hosts_named(facts)} was stepped by {step}; all are of one boot, whose monotonic clock aligns them"
+    ]
 
 
 def _wrong(facts: Sequence[Facts], clock: Clock) -> str:
@@ -73,7 +83,9 @@ def _wrong(facts: Sequence[Facts], clock: Clock) -> str:
     if clock.spread_ns > STEP_NS:
         step = duration(clock.spread_ns)
         return f"the clock pairs of {host} contradict each other: its wall clock, all that links it to the others, was stepped by {step}"
-    earliest = min(wall for at in clock.recordings for wall, _ in known_pairs(facts[at].clock_pairs))
+    earliest = min(
+        wall for at in clock.recordings for wall, _ in known_pairs(facts[at].clock_pairs)
+    )
     if earliest < NEVER_SET_NS:
         return f"the wall clock of {host} was not set: it says {_date(earliest)}"
     return ""
@@ -116,7 +128,8 @@ def _near(clocks: list[Clock], times: dict[int, tuple[int, int]]) -> list[list[C
 
 
 def _times(facts: Sequence[Facts], clock: Clock, *, exactly: bool) -> tuple[int, int]:
-    """First and last wall time of a machine. A process that was killed has its last time in its records, which takes reading."""
+    """First and last wall time of a machine. A process that was killed has its last time in its
+    records, which takes reading."""
     firsts, lasts = [], []
     for at in clock.recordings:
         pairs = known_pairs(facts[at].clock_pairs)

@@ -1,10 +1,11 @@
 """What cannot have been: a part of an engine step that, on the axis, ran before what it waited for.
 
-A step of vLLM has one name in every process. A Worker begins to execute it after the scheduler began to schedule it, and the scheduler
-begins to take its output after the Worker began: both are messages, whatever the host and the backend. So where the axis says
-otherwise, two wall clocks differ by at least that much. Collectives would tell more of training, but a recording holds neither their group
-nor whether a call waits (on a device it returns when the work is queued): from them nothing is concluded.
-"""
+A step of vLLM has one name in every process. A Worker begins to execute it after the scheduler
+began to schedule it, and the scheduler begins to take its output after the Worker began: both are
+messages, whatever the host and the backend. So where the axis says otherwise, two wall clocks
+differ by at least that much. Collectives would tell more of training, but a recording holds neither
+their group nor whether a call waits (on a device it returns when the work is queued): from them
+nothing is concluded."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 
 class _Step(NamedTuple):
-    """When the scheduler of this index began with a step, and began to take its output (None: not seen). Nanoseconds on the axis."""
+    """When the scheduler of this index began with a step, and began to take its output (None: not
+    seen). Nanoseconds on the axis."""
 
     process: int
     scheduled: int
@@ -38,7 +40,8 @@ class _Worst(NamedTuple):
 
 
 def contradictions(facts: Sequence[Facts]) -> list[str]:
-    """A line for each pair of machines whose engine steps contradict the axis by more than their clock pairs leave open."""
+    """A line for each pair of machines whose engine steps contradict the axis by more than their
+    clock pairs leave open."""
     axis = Axis(facts)
     if len(axis.clocks) < 2:
         return []
@@ -78,7 +81,9 @@ def _starts(facts: Facts, kind: str, offset_ns: int) -> Iterator[tuple[str, int]
 
 
 def _words(scheduler: Facts, worker: Facts, step: str, ns: int, before: bool) -> str:
-    one, other = (printable(process_label(Recording(each.file), hosts=2)) for each in (scheduler, worker))
+    one, other = (
+        printable(process_label(Recording(each.file), hosts=2)) for each in (scheduler, worker)
+    )
     what = f"before {one} schedules it" if before else f"after {one} has its output"
     hosts = f"{printable(scheduler.host)} and {printable(worker.host)}"
     by = duration(ns)

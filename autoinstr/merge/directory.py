@@ -1,8 +1,8 @@
 """Makes the merged run directory: whole, or not at all.
 
-The recordings are copied byte for byte. Nothing is added and nothing is stamped anew: a recording's clock pairs and its boot are all that
-the axis of a report is made of (clock.py), so a merged run is a run directory like any other, and can be merged again.
-"""
+The recordings are copied byte for byte. Nothing is added and nothing is stamped anew: a recording's
+clock pairs and its boot are all that the axis of a report is made of (clock.py), so a merged run is
+a run directory like any other, and can be merged again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from autoinstr.recording.reader import Recording
 
 
 class Merged(NamedTuple):
-    """What was merged: a line each for what is to be said, how many recordings and run directories, and the facts of each recording."""
+    """What was merged: a line each for what is to be said, how many recordings and run directories,
+    and the facts of each recording."""
 
     notes: list[str]
     directories: int
@@ -38,16 +39,31 @@ class _Taken(NamedTuple):
     facts: Facts
 
 
-def merge(paths: Sequence[str], out: str, *, latest: bool, skip_unaligned: bool, tick: Callable[[int], None]) -> Merged:
-    """Write the run directory `out` of those at `paths`; `tick` is called with the bytes copied. With `skip_unaligned` recordings that
-    cannot be aligned are left out; else they are a RecordingError, and so is nothing to merge. UsageError for an `out` that cannot be
-    meant, AutoinstrError where it cannot be written."""
+def merge(
+    paths: Sequence[str],
+    out: str,
+    *,
+    latest: bool,
+    skip_unaligned: bool,
+    tick: Callable[[int], None],
+) -> Merged:
+    """Write the run directory `out` of those at `paths`; `tick` is called with the bytes copied.
+    With `skip_unaligned` recordings that cannot be aligned are left out; else they are a
+    RecordingError, and so is nothing to merge. UsageError for an `out` that cannot be meant,
+    AutoinstrError where it cannot be written."""
     _check(out, paths)
-    runs = list({os.path.realpath(run.path): run for run in (run_files(path, latest=latest) for path in paths)}.values())
+    runs = list(
+        {
+            os.path.realpath(run.path): run
+            for run in (run_files(path, latest=latest) for path in paths)
+        }.values()
+    )
     _check(out, [run.path for run in runs])
     parent = os.path.dirname(os.path.abspath(out))
     try:
-        staging = tempfile.mkdtemp(prefix=".autoinstr-merge-", dir=parent)  # beside its place: 0700, and moved there in one step
+        staging = tempfile.mkdtemp(
+            prefix=".autoinstr-merge-", dir=parent
+        )  # beside its place: 0700, and moved there in one step
         try:
             merged = _fill(staging, runs, skip_unaligned, tick)
             os.rename(staging, out)
@@ -63,15 +79,21 @@ def _check(out: str, paths: Sequence[str]) -> None:
     if os.path.lexists(out) and (os.path.islink(out) or not os.path.isdir(out)):
         raise UsageError(f"-o {out}: is there and is not a directory; give a new one")
     if os.path.isdir(out) and os.listdir(out):
-        raise UsageError(f"-o {out}: is not empty; give a new directory (a merged run is made whole, and nothing is ever added to one)")
+        raise UsageError(
+            f"-o {out}: is not empty; give a new directory (a merged run is made whole, and nothing is ever added to one)"
+        )
     place = os.path.realpath(out)
     for path in paths:
         inside = os.path.realpath(path)
         if os.path.commonpath([place, inside]) == inside:
-            raise UsageError(f"-o {out}: lies inside {path}, which is to be merged; inputs stay as they are: give a directory elsewhere")
+            raise UsageError(
+                f"-o {out}: lies inside {path}, which is to be merged; inputs stay as they are: give a directory elsewhere"
+            )
 
 
-def _fill(staging: str, runs: list[RunFiles], skip_unaligned: bool, tick: Callable[[int], None]) -> Merged:
+def _fill(
+    staging: str, runs: list[RunFiles], skip_unaligned: bool, tick: Callable[[int], None]
+) -> Merged:
     notes: list[str] = []
     taken: dict[tuple[object, ...], _Taken] = {}
     for run in runs:
@@ -93,20 +115,30 @@ def _fill(staging: str, runs: list[RunFiles], skip_unaligned: bool, tick: Callab
         more = f" (so {count(len(reasons) - 1, 'more recording')})" if len(reasons) > 1 else ""
         first = min(reasons)
         hint = "--skip-unaligned leaves out what cannot be aligned"
-        raise RecordingError(f"{printable(facts[first].source)}: cannot be aligned: {reasons[first]}{more}; {hint}")
+        raise RecordingError(
+            f"{printable(facts[first].source)}: cannot be aligned: {reasons[first]}{more}; {hint}"
+        )
     for at, reason in sorted(reasons.items()):
         notes.append(f"left out: {printable(facts[at].source)}: cannot be aligned: {reason}")
         os.unlink(os.path.join(staging, names[at]))
     kept = [one for at, one in enumerate(facts) if at not in reasons]
     if not kept:
-        raise RecordingError(f"nothing can be merged: {printable(facts[0].source)}: cannot be aligned: {reasons[0]}")
+        raise RecordingError(
+            f"nothing can be merged: {printable(facts[0].source)}: cannot be aligned: {reasons[0]}"
+        )
     return Merged([*notes, *stepped(kept), *contradictions(kept)], len(runs), kept)
 
 
 def _take(
-    staging: str, folder: int, name: str, source: str, taken: dict[tuple[object, ...], _Taken], tick: Callable[[int], None]
+    staging: str,
+    folder: int,
+    name: str,
+    source: str,
+    taken: dict[tuple[object, ...], _Taken],
+    tick: Callable[[int], None],
 ) -> list[str]:
-    """Copy one recording and add it to those taken, unless it is there; returns what is to be said of it."""
+    """Copy one recording and add it to those taken, unless it is there; returns what is to be said
+    of it."""
     place = _free_name(staging, name)
     target = os.path.join(staging, place)
     digest = copy(folder, name, target, tick)
@@ -116,13 +148,18 @@ def _take(
         os.unlink(target)
         raise Left(printable(str(error).removeprefix(target).lstrip(": "))) from None
     boot, pairs = str(recording.header.get("boot") or ""), recording.clock_pairs
-    facts = Facts(source, target, recording.host, {"boot": boot}, pairs, recording.state == f.STATE_CLOSED)
+    facts = Facts(
+        source, target, recording.host, {"boot": boot}, pairs, recording.state == f.STATE_CLOSED
+    )
     process = (boot, recording.host, recording.pid, pairs[0]) if pairs[0][0] else (digest,)
     old = taken.get(process)
     if old is None:
         taken[process] = _Taken(place, digest, process, facts)
         renamed = f"{printable(source)}: another recording has its name; it is {printable(place)} in the merged run"
-        damage = [f"damaged: {printable(source + problem.removeprefix(target))}" for problem in recording.problems]
+        damage = [
+            f"damaged: {printable(source + problem.removeprefix(target))}"
+            for problem in recording.problems
+        ]
         return [*([renamed] if place != name else []), *damage]
     if digest == old.digest:
         os.unlink(target)
@@ -134,7 +171,9 @@ def _take(
     else:
         os.unlink(target)
         kept, left = left, kept
-    return [f"left out: {printable(left)}: another state of the process that {printable(kept)} has more of"]
+    return [
+        f"left out: {printable(left)}: another state of the process that {printable(kept)} has more of"
+    ]
 
 
 def _reach(recording: Recording) -> tuple[int, ...]:

@@ -1,8 +1,9 @@
-"""Which files are merged, and taking them: regular files only, none of them through a symbolic link.
+"""Which files are merged, and taking them: regular files only, none of them through a symbolic
+link.
 
-Whoever wrote an input may have left anything in it. A file is opened once, looked at through its descriptor, and copied into a folder of
-our own before anything of it is read; what is judged is the copy.
-"""
+Whoever wrote an input may have left anything in it. A file is opened once, looked at through its
+descriptor, and copied into a folder of our own before anything of it is read; what is judged is the
+copy."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ from autoinstr.base.errors import RecordingError, UsageError
 from autoinstr.recording.format import CONTROL_FILE, SUFFIX
 
 PIECE_BYTES = 1 << 20
-_NOT_THROUGH_LINKS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe without a writer must not hold us
+_NOT_THROUGH_LINKS = (
+    os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+)  # a pipe without a writer must not hold us
 
 
 class Left(Exception):
@@ -33,10 +36,12 @@ class RunFiles(NamedTuple):
 
 
 def run_files(path: str, *, latest: bool) -> RunFiles:
-    """The run directory at `path`, or the only (with `latest` the newest) one directly below it. UsageError names the runs where there is a
-    choice, RecordingError says why there is none."""
+    """The run directory at `path`, or the only (with `latest` the newest) one directly below it.
+    UsageError names the runs where there is a choice, RecordingError says why there is none."""
     if os.path.isfile(path):
-        raise RecordingError(f"{path}: not a run directory but a file; give the directory that holds *{SUFFIX} files")
+        raise RecordingError(
+            f"{path}: not a run directory but a file; give the directory that holds *{SUFFIX} files"
+        )
     names, folders = _listed(path)
     if names or os.path.lexists(os.path.join(path, CONTROL_FILE)):
         return RunFiles(path, names)
@@ -47,13 +52,17 @@ def run_files(path: str, *, latest: bool) -> RunFiles:
         except RecordingError:
             continue
         if its:
-            below.append((_newest(os.path.join(path, folder), its), os.path.join(path, folder), its))
+            below.append(
+                (_newest(os.path.join(path, folder), its), os.path.join(path, folder), its)
+            )
     below.sort(reverse=True)
     if not below:
         raise RecordingError(f"{path}: not a run directory: it holds no *{SUFFIX} file")
     if len(below) > 1 and not latest:
         first, second = (shlex.quote(folder) for _, folder, _ in below[:2])
-        raise UsageError(f"{path}: holds {len(below)} runs; name those to merge: autoinstr merge {first} {second} … (or add --latest)")
+        raise UsageError(
+            f"{path}: holds {len(below)} runs; name those to merge: autoinstr merge {first} {second} … (or add --latest)"
+        )
     return RunFiles(*below[0][1:])
 
 
@@ -68,13 +77,20 @@ def opened(path: str) -> Iterator[int]:
 
 
 def copy(folder: int, name: str, target: str, tick: Callable[[int], None]) -> str:
-    """Copy one file of the directory with this descriptor into a new file, 0600, and return the digest of its bytes. `tick` is called with
-    the bytes of each piece. Left says what is not taken; OSError that the target cannot be written."""
+    """Copy one file of the directory with this descriptor into a new file, 0600, and return the
+    digest of its bytes. `tick` is called with the bytes of each piece. Left says what is not taken;
+    OSError that the target cannot be written."""
     try:
         source = os.open(name, _NOT_THROUGH_LINKS, dir_fd=folder)
     except OSError as error:
-        is_link = stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode) if _exists(folder, name) else False
-        raise Left("is a symbolic link, which is not followed" if is_link else error.strerror or str(error)) from None
+        is_link = (
+            stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+            if _exists(folder, name)
+            else False
+        )
+        raise Left(
+            "is a symbolic link, which is not followed" if is_link else error.strerror or str(error)
+        ) from None
     try:
         status = os.fstat(source)
         if not stat.S_ISREG(status.st_mode):
@@ -130,4 +146,6 @@ def _listed(path: str) -> tuple[list[str], list[str]]:
 
 
 def _newest(folder: str, names: list[str]) -> float:
-    return max(os.stat(os.path.join(folder, name), follow_symlinks=False).st_mtime for name in names)
+    return max(
+        os.stat(os.path.join(folder, name), follow_symlinks=False).st_mtime for name in names
+    )

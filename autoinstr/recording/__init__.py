@@ -1,4 +1,4 @@
-"""The recording format: one file for each process. docs/internals/recording-format.md documents it.
+"""The recording format: one file for each process. docs/recording-format.md documents it.
 
 Contents: `writer.py` and `mapping.py` write; `reader.py`, `blocks.py` and `records.py` read.
 May import: `base/errors.py`.

@@ -1,11 +1,13 @@
-"""The structure of a recording file: its words, its blocks, and the texts in them. What they mean is the reader's business.
+"""The structure of a recording file: its words, its blocks, and the texts in them. What they mean
+is the reader's business.
 
-A file is open only while something is read from it, and is read block by block, never mapped: any number of recordings needs one file
-descriptor, memory does not grow with a file, and a file that is cut short while it is read is an error and not a crash.
+A file is open only while something is read from it, and is read block by block, never mapped: any
+number of recordings needs one file descriptor, memory does not grow with a file, and a file that is
+cut short while it is read is an error and not a crash.
 
-Nothing is read through a symbolic link: files are found by listing a folder, and whoever made the folder (or the archive that it came in)
-could put a recording of somebody else into it that way, to be shown and passed on as part of the run.
-"""
+Nothing is read through a symbolic link: files are found by listing a folder, and whoever made the
+folder (or the archive that it came in) could put a recording of somebody else into it that way, to
+be shown and passed on as part of the run."""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ from autoinstr.recording import format as f
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_KINDS = {f.block_mark(kind): kind for kind in (f.KIND_RANGES, f.KIND_DEFINITIONS, f.KIND_ATTRIBUTES)}
+_KINDS = {
+    f.block_mark(kind): kind for kind in (f.KIND_RANGES, f.KIND_DEFINITIONS, f.KIND_ATTRIBUTES)
+}
 
 
 class Block(NamedTuple):
@@ -38,7 +42,8 @@ class Block(NamedTuple):
 
 
 class Blocks:
-    """A recording file; `header` has its first words. What is damaged is left out, with a line in `problems`."""
+    """A recording file; `header` has its first words. What is damaged is left out, with a line in
+    `problems`."""
 
     def __init__(self, file: str) -> None:
         """RecordingError when the file is not a recording that this version can read."""
@@ -52,13 +57,17 @@ class Blocks:
                 raise RecordingError(f"{file}: too short to be a recording ({len(data)} bytes)")
             header = self._words(data)
             if header[f.H_MAGIC] not in (f.MAGIC, _swap(f.MAGIC)):
-                raise RecordingError(f"{file}: not a recording of autoinstr (its first bytes are not those of one)")
+                raise RecordingError(
+                    f"{file}: not a recording of autoinstr (its first bytes are not those of one)"
+                )
             if header[f.H_BYTE_ORDER] != f.BYTE_ORDER_MARK:
                 self._swapped = True
                 header.byteswap()
             version = header[f.H_VERSION]
             if version > f.VERSION:
-                raise RecordingError(f"{file}: format version {version} is newer than this autoinstr reads ({f.VERSION}); use a newer one")
+                raise RecordingError(
+                    f"{file}: format version {version} is newer than this autoinstr reads ({f.VERSION}); use a newer one"
+                )
             self.header = header
             self._find(fd, os.fstat(fd).st_size // 8 * 8)
 
@@ -67,12 +76,14 @@ class Blocks:
         return sorted(self._of_kind[kind], key=lambda block: (block.thread, block.sequence))
 
     def words(self, kind: int) -> Iterator[tuple[Block, array[int]]]:
-        """The blocks of one kind and the words of their bodies. RecordingError when the file cannot be read any more."""
+        """The blocks of one kind and the words of their bodies. RecordingError when the file cannot
+        be read any more."""
         for block, body in self._bodies(kind):
             yield block, self._words(body)
 
     def texts(self, kind: int, *, but: bytes = b"") -> Iterator[Any]:
-        """The JSON texts in the blocks of one kind, without those that begin with `but`. RecordingError as above."""
+        """The JSON texts in the blocks of one kind, without those that begin with `but`.
+        RecordingError as above."""
         for block, body in self._bodies(kind):
             yield from self._texts_of(block, body, but)
 
@@ -83,8 +94,9 @@ class Blocks:
             self.problems.append(line)
 
     def _texts_of(self, block: Block, body: bytes, but: bytes) -> Iterator[Any]:
-        """An entry without its first word was cut off by a kill, or by the exception of a signal handler. Behind it there may be others, of
-        threads that were quicker: they are known by their checksums. One that the writer has given up is null."""
+        """An entry without its first word was cut off by a kill, or by the exception of a signal
+        handler. Behind it there may be others, of threads that were quicker: they are known by
+        their checksums. One that the writer has given up is null."""
         words, at = self._words(body), 0
         first = block.offset + f.BLOCK_HEADER_BYTES
         sure = True  # here begins an entry, or nothing
@@ -105,7 +117,11 @@ class Blocks:
                 try:
                     if zlib.crc32(payload) != checksum:
                         raise ValueError("checksum")
-                    entry = None if but and payload.startswith(but) else json.loads(payload.decode("utf-8", "surrogatepass"))
+                    entry = (
+                        None
+                        if but and payload.startswith(but)
+                        else json.loads(payload.decode("utf-8", "surrogatepass"))
+                    )
                 except (ValueError, RecursionError):
                     if sure:
                         self.problem(f"the text at byte {first + 8 * at} is damaged")
@@ -123,7 +139,9 @@ class Blocks:
                 wanted = block.size - f.BLOCK_HEADER_BYTES
                 body = os.pread(fd, wanted, block.offset + f.BLOCK_HEADER_BYTES)
                 if len(body) < wanted:
-                    self.problem(f"cut off at byte {block.offset + f.BLOCK_HEADER_BYTES + len(body)} while it was read")
+                    self.problem(
+                        f"cut off at byte {block.offset + f.BLOCK_HEADER_BYTES + len(body)} while it was read"
+                    )
                 yield block, body[: len(body) // 8 * 8]
 
     def _find(self, fd: int, total: int) -> None:
@@ -133,7 +151,8 @@ class Blocks:
             words = self._words(data.ljust(f.BLOCK_HEADER_BYTES, b"\0"))
             kind, size = _KINDS.get(words[f.B_MARK]), words[f.B_BYTES]
             if not words[f.B_MARK] and not words[f.B_BYTES]:
-                offset += f.BLOCK_HEADER_BYTES  # taken, but a kill or the exception of a signal handler kept it from being a block
+                # taken, but a kill or the exception of a signal handler kept it from being a block
+                offset += f.BLOCK_HEADER_BYTES
                 continue
             if kind is None or offset % 8 or size % 64 or size < f.BLOCK_HEADER_BYTES:
                 self.problem(f"damaged at byte {offset} of {used}; what follows is left out")
@@ -159,14 +178,21 @@ class Blocks:
                 yield stream.fileno()
         except OSError as error:
             is_link = error.errno == errno.ELOOP and os.path.islink(self.file)
-            why = "is a symbolic link, which is not followed" if is_link else error.strerror or str(error)
+            why = (
+                "is a symbolic link, which is not followed"
+                if is_link
+                else error.strerror or str(error)
+            )
             raise RecordingError(f"{self.file}: {why}") from error
 
 
 def _no_other_file(path: str, flags: int) -> int:
-    """For open(): not what a link points to; and a pipe with the name of a recording would wait for somebody to write."""
+    """For open(): not what a link points to; and a pipe with the name of a recording would wait for
+    somebody to write."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _swap(word: int) -> int:
-    return int.from_bytes(word.to_bytes(8, sys.byteorder), "big" if sys.byteorder == "little" else "little")
+    return int.from_bytes(
+        word.to_bytes(8, sys.byteorder), "big" if sys.byteorder == "little" else "little"
+    )

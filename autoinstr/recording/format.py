@@ -1,7 +1,7 @@
 """The numbers of the recording format, version 1 (docs/internals/recording-format.md).
 
-A recording is a header page followed by blocks. All words are unsigned 64-bit in the writer's byte order; the byte-order mark tells which.
-"""
+A recording is a header page followed by blocks. All words are unsigned 64-bit in the writer's byte
+order; the byte-order mark tells which."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ CONTROL_FILE = "control"
 HEADER_BYTES = 4096
 # Header words, by index.
 H_MAGIC, H_BYTE_ORDER, H_VERSION, H_HEADER_BYTES, H_PID = 0, 1, 2, 3, 4
-H_START_WALL, H_START_CLOCK, H_STATE, H_DROPPED, H_END_WALL, H_END_CLOCK, H_USED = 5, 6, 7, 8, 9, 10, 11
+H_START_WALL, H_START_CLOCK, H_STATE, H_DROPPED, H_END_WALL, H_END_CLOCK, H_USED = (
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    11,
+)
 # Three words that nobody reads: where a call stores when its range is not wanted.
 H_NOWHERE = 256
 

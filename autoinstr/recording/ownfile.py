@@ -1,5 +1,6 @@
-"""The file of a recording that is being written. The descriptor is the process's, so that the program may close it (a daemon closes all)
-and the system give its number to a file of the program's: it is looked at before each use."""
+"""The file of a recording that is being written. The descriptor is the process's, so that the
+program may close it (a daemon closes all) and the system give its number to a file of the
+program's: it is looked at before each use."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ class OwnFile:
         try:
             status = os.fstat(self._fd)
             self._identity = status.st_dev, status.st_ino
-            os.fchmod(self._fd, mode)  # the umask is the host's; the mode is what the user asked of us
+            os.fchmod(
+                self._fd, mode
+            )  # the umask is the host's; the mode is what the user asked of us
         except BaseException:
             os.close(self._fd)
             os.unlink(path)
@@ -33,7 +36,8 @@ class OwnFile:
         return status if (status.st_dev, status.st_ino) == self._identity else None
 
     def descriptor(self) -> int:
-        """A descriptor of the file, opened anew where the program has closed ours. OSError where that cannot be."""
+        """A descriptor of the file, opened anew where the program has closed ours. OSError where
+        that cannot be."""
         if self._is_ours(self._fd) is None:
             fd = os.open(self.path, _FLAGS)
             if self._is_ours(fd) is None:
@@ -43,7 +47,8 @@ class OwnFile:
         return self._fd
 
     def is_removed(self) -> bool:
-        """The file has no name any more. Not known, and False, while the program has our descriptor closed."""
+        """The file has no name any more. Not known, and False, while the program has our descriptor
+        closed."""
         status = self._is_ours(self._fd)
         return status is not None and status.st_nlink == 0
 

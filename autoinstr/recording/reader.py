@@ -1,4 +1,5 @@
-"""Reads recordings back: what was written is returned, what is damaged is left out and said, nothing is invented."""
+"""Reads recordings back: what was written is returned, what is damaged is left out and said,
+nothing is invented."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 # Recordings whose names are in memory: of a thousand ranks those of the last few.
 _NAMED: deque[Recording] = deque()
 MOST_NAMED = 16
-NAME_BEGINS = b'{"t":"name"'  # how our writer writes a name's definition; another one's is read once more than needed
+# how our writer writes a name's definition; another one's is read once more than needed
+NAME_BEGINS = b'{"t":"name"'
 
 
 class RangeName(NamedTuple):
@@ -53,18 +55,24 @@ class OpenRange(NamedTuple):
 
 
 class Recording:
-    """One process's recording. Times are nanoseconds of the process's perf_counter; `clock_pairs` relate them to the wall clock.
+    """One process's recording. Times are nanoseconds of the process's perf_counter; `clock_pairs`
+    relate them to the wall clock.
 
     Made, it holds no file open and no names: both are there while they are needed."""
 
     def __init__(self, file: str) -> None:
-        """Read what the file says of the process. RecordingError when the file is not a recording that this version can read."""
+        """Read what the file says of the process. RecordingError when the file is not a recording
+        that this version can read."""
         self.file = file
         self.header: dict[str, Any] = {}
         self.threads: dict[int, ThreadInfo] = {}
         self._names: dict[int, RangeName] | None = None
-        self.targets: list[dict[str, Any]] = []  # what became of each function target, as far as the process has said
-        self.left_out: list[dict[str, Any]] = []  # classes of modules that filters left out, each with its first path and the reason
+        self.targets: list[
+            dict[str, Any]
+        ] = []  # what became of each function target, as far as the process has said
+        self.left_out: list[
+            dict[str, Any]
+        ] = []  # classes of modules that filters left out, each with its first path and the reason
         self._file = Blocks(file)
         self.problems = self._file.problems
         words = self._file.header
@@ -72,14 +80,18 @@ class Recording:
         self.state = words[f.H_STATE]
         self.dropped = words[f.H_DROPPED]
         self.used_bytes = words[f.H_USED]
-        self.clock_pairs = [(words[f.H_START_WALL], words[f.H_START_CLOCK]), (words[f.H_END_WALL], words[f.H_END_CLOCK])]
+        self.clock_pairs = [
+            (words[f.H_START_WALL], words[f.H_START_CLOCK]),
+            (words[f.H_END_WALL], words[f.H_END_CLOCK]),
+        ]
         for entry in self._file.texts(f.KIND_DEFINITIONS, but=NAME_BEGINS):
             self._understood(entry, self._take)
 
     @property
     def names(self) -> dict[int, RangeName]:
-        """What the numbers in records stand for. Read when asked for, and let go once those of MOST_NAMED other recordings were: who needs
-        them for long keeps what is returned. RecordingError when the file cannot be read any more."""
+        """What the numbers in records stand for. Read when asked for, and let go once those of
+        MOST_NAMED other recordings were: who needs them for long keeps what is returned.
+        RecordingError when the file cannot be read any more."""
         names = self._names
         if names is None:
             names = self._names = self._read_names()
@@ -93,7 +105,7 @@ class Recording:
         """How many records there can be: what the blocks of ranges have room for."""
         return sum(f.records_in(block.size) for block in self._file.of_kind(f.KIND_RANGES))
 
-    # -- header -------------------------------------------------------------------------------------------------------------------------
+    # -- header ------------------------------------------------------------------------------------
 
     @property
     def active(self) -> bool:
@@ -107,7 +119,8 @@ class Recording:
 
     @property
     def roles(self) -> list[str]:
-        """What the process did: MainProcess, APIServer, EngineCore, Worker, or its multiprocessing name."""
+        """What the process did: MainProcess, APIServer, EngineCore, Worker, or its multiprocessing
+        name."""
         return list(self.header.get("roles") or ["MainProcess"])
 
     @property
@@ -145,20 +158,26 @@ class Recording:
         """Command line, secrets removed."""
         return list(self.header.get("argv", []))
 
-    # -- ranges -------------------------------------------------------------------------------------------------------------------------
+    # -- ranges ------------------------------------------------------------------------------------
 
     def blocks(self) -> Iterator[tuple[int, list[int]]]:
-        """(thread index, words), a thread's together; words are name, start and end of closed ranges, in order of start."""
+        """(thread index, words), a thread's together; words are name, start and end of closed
+        ranges, in order of start."""
         for thread, words, _ in self.blocks_with_open():
             if words:
                 yield thread, words
 
     def blocks_with_open(self) -> Iterator[tuple[int, list[int], list[OpenRange]]]:
-        """As `blocks`, with the ranges without an end that are in the same block of the file: they begin among its closed ones."""
+        """As `blocks`, with the ranges without an end that are in the same block of the file: they
+        begin among its closed ones."""
         for records in records_of(self._stored_records(), self.names):
             if records.problem:
                 self._file.problem(records.problem)
-            yield records.thread, records.closed, [OpenRange(records.thread, name, start) for name, start in records.still_open]
+            yield (
+                records.thread,
+                records.closed,
+                [OpenRange(records.thread, name, start) for name, start in records.still_open],
+            )
 
     def _stored_records(self) -> Iterator[tuple[Block, list[int]]]:
         for block, stored in self._file.words(f.KIND_RANGES):
@@ -167,12 +186,14 @@ class Recording:
                 yield block, stored[: f.RECORD_WORDS * count].tolist()
 
     def open_ranges(self) -> list[OpenRange]:
-        """Ranges without an end, outermost first within a thread: where a killed or hung process was."""
+        """Ranges without an end, outermost first within a thread: where a killed or hung process
+        was."""
         found = [entry for _, _, still_open in self.blocks_with_open() for entry in still_open]
         return sorted(found, key=lambda entry: (entry.thread, entry.start_ns))
 
     def attributes(self) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
-        """(thread index, name, start, fields) of each range or mark that has attributes, roughly in order of their end."""
+        """(thread index, name, start, fields) of each range or mark that has attributes, roughly in
+        order of their end."""
         for entry in self._file.texts(f.KIND_ATTRIBUTES):
             if isinstance(entry, list) and len(entry) == 4 and isinstance(entry[3], dict):
                 yield entry[0], entry[1], entry[2], entry[3]
@@ -190,7 +211,9 @@ class Recording:
 
     def _read_names(self) -> dict[int, RangeName]:
         found: list[dict[str, Any]] = []
-        final: dict[int, dict[str, Any]] = {}  # module number -> its last definition: a module's path is that of the largest tree
+        final: dict[
+            int, dict[str, Any]
+        ] = {}  # module number -> its last definition: a module's path is that of the largest tree
 
         def take(entry: Any) -> None:
             if entry["t"] == "name":
@@ -203,8 +226,15 @@ class Recording:
         names: dict[int, RangeName] = {}
         for entry in found:
             last = final.get(entry.get("module") or 0, entry)
-            place = (last["message"], last.get("root", ""), last.get("path", ""), last.get("cls", ""))
-            names[entry["id"]] = RangeName(entry["id"], entry.get("kind", "range"), entry["domain"], *place)
+            place = (
+                last["message"],
+                last.get("root", ""),
+                last.get("path", ""),
+                last.get("cls", ""),
+            )
+            names[entry["id"]] = RangeName(
+                entry["id"], entry.get("kind", "range"), entry["domain"], *place
+            )
         return names
 
     def _understood(self, entry: Any, take: Callable[[Any], None]) -> None:
@@ -235,11 +265,14 @@ class Run(NamedTuple):
 
 
 def open_run(path: str) -> Run:
-    """Open every recording in a run directory, ordered by start. RecordingError when `path` is not a run directory."""
+    """Open every recording in a run directory, ordered by start. RecordingError when `path` is not
+    a run directory."""
     if not os.path.exists(path):
         raise RecordingError(f"{path}: no such run directory")
     if not os.path.isdir(path):
-        raise RecordingError(f"{path}: not a run directory but a file; give the directory that holds *{f.SUFFIX} files")
+        raise RecordingError(
+            f"{path}: not a run directory but a file; give the directory that holds *{f.SUFFIX} files"
+        )
     try:
         files = sorted(name for name in os.listdir(path) if name.endswith(f.SUFFIX))
     except OSError as error:

@@ -1,4 +1,5 @@
-"""The records of one thread: which of them are sound, in which order they began, and which never ended."""
+"""The records of one thread: which of them are sound, in which order they began, and which never
+ended."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
 
 
 class Records(NamedTuple):
-    """Of one block, or of several that belong together: name, start and end of closed ranges in order of start, (name, start) of open
-    ones, and what is wrong ("" where nothing is)."""
+    """Of one block, or of several that belong together: name, start and end of closed ranges in
+    order of start, (name, start) of open ones, and what is wrong ("" where nothing is)."""
 
     thread: int
     closed: list[int]
@@ -21,15 +22,24 @@ class Records(NamedTuple):
     problem: str
 
 
-def records_of(blocks: Iterable[tuple[Block, list[int]]], names: Mapping[int, object]) -> Iterator[Records]:
-    """The records in blocks, a thread's blocks one after the other in the order in which they were written.
+def records_of(
+    blocks: Iterable[tuple[Block, list[int]]], names: Mapping[int, object]
+) -> Iterator[Records]:
+    """The records in blocks, a thread's blocks one after the other in the order in which they were
+    written.
 
-    A record is taken before it begins. A signal handler that calls modules may run in between: its records lie behind that one, began
-    earlier and are over before it begins. Where they fill the block, they go on in the next."""
+    A record is taken before it begins. A signal handler that calls modules may run in between: its
+    records lie behind that one, began earlier and are over before it begins. Where they fill the
+    block, they go on in the next."""
     earliest: dict[int, int] = {}
     held: tuple[Block, list[int]] | None = None
     for block, words in blocks:
-        if held is not None and held[0].thread == block.thread and words and 0 < words[1] < max(held[1][1::3]):
+        if (
+            held is not None
+            and held[0].thread == block.thread
+            and words
+            and 0 < words[1] < max(held[1][1::3])
+        ):
             held[1].extend(words)
             continue
         if held is not None:
@@ -39,7 +49,9 @@ def records_of(blocks: Iterable[tuple[Block, list[int]]], names: Mapping[int, ob
         yield _sifted(*held, names, earliest)
 
 
-def _sifted(block: Block, words: list[int], names: Mapping[int, object], starts: dict[int, int]) -> Records:
+def _sifted(
+    block: Block, words: list[int], names: Mapping[int, object], starts: dict[int, int]
+) -> Records:
     """`starts` has when the latest record of each thread began."""
     earliest = starts.get(block.thread, 0)
     if _is_whole(words, names, earliest):
@@ -65,11 +77,17 @@ def _sifted(block: Block, words: list[int], names: Mapping[int, object], starts:
             still_open.append((name, start))
     starts[block.thread] = earliest
     found.sort(key=operator.itemgetter(0))
-    return Records(block.thread, [word for start, end, name in found for word in (name, start, end)], still_open, problem)
+    return Records(
+        block.thread,
+        [word for start, end, name in found for word in (name, start, end)],
+        still_open,
+        problem,
+    )
 
 
 def _is_whole(words: list[int], names: Mapping[int, object], earliest: int) -> bool:
-    """Every record of a block is closed and sound: by far the commonest case, decided without a loop of Python's."""
+    """Every record of a block is closed and sound: by far the commonest case, decided without a
+    loop of Python's."""
     numbers, starts, ends = set(words[::3]), words[1::3], words[2::3]
     return bool(
         starts

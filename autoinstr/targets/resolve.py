@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 def resolve(target: Target, module: ModuleType) -> tuple[Any, str, Any] | None:
     """(owner, attribute, function) of a target, or None where the module lacks it.
 
-    The owner is the class that defines the method (the first in the MRO that has it), or the module; the function is what lies in the
-    owner's __dict__: a staticmethod or a classmethod as such, never what binding makes of it. No descriptor and no module __getattr__
-    runs, so nothing of the program is called.
-    """
+    The owner is the class that defines the method (the first in the MRO that has it), or the
+    module; the function is what lies in the owner's __dict__: a staticmethod or a classmethod as
+    such, never what binding makes of it. No descriptor and no module __getattr__ runs, so nothing
+    of the program is called."""
     *path, attribute = target.qualname.split(".")
     owner: Any = module
     for name in path:
@@ -30,12 +30,16 @@ def resolve(target: Target, module: ModuleType) -> tuple[Any, str, Any] | None:
     if holder is None:
         return None
     function = vars(holder)[attribute]
-    return (holder, attribute, function) if callable(function) or isinstance(function, (staticmethod, classmethod)) else None
+    return (
+        (holder, attribute, function)
+        if callable(function) or isinstance(function, (staticmethod, classmethod))
+        else None
+    )
 
 
 def nearest_attribute(target: Target, module: ModuleType) -> str | None:
-    """The qualified name in the module that the row probably means: a missing class is answered with a class, a missing method with a
-    method."""
+    """The qualified name in the module that the row probably means: a missing class is answered
+    with a class, a missing method with a method."""
     owner: Any = module
     found: list[str] = []
     for name in target.qualname.split("."):
@@ -49,7 +53,8 @@ def nearest_attribute(target: Target, module: ModuleType) -> str | None:
 
 
 def _holder(owner: Any, name: str) -> Any:
-    """The module, or the class of the MRO, whose __dict__ has the name; object's own methods do not count."""
+    """The module, or the class of the MRO, whose __dict__ has the name; object's own methods do not
+    count."""
     for one in owner.__mro__ if isinstance(owner, type) else (owner,):
         if name in vars(one) and one is not object:
             return one

@@ -1,7 +1,8 @@
-"""Targets: rows that name callables to be wrapped, read from the tables beside this file (docs/targets.md).
+"""Targets: rows that name callables to be wrapped, read from the tables beside this file
+(docs/targets.md).
 
-One name may have several rows: the same work under the name that it has in other versions, or in another process.
-"""
+One name may have several rows: the same work under the name that it has in other versions, or in
+another process."""
 
 from __future__ import annotations
 
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 
 KINDS = ("sync", "async", "generator", "async_generator", "future")
 ROLES = ("MainProcess", "APIServer", "EngineCore", "Worker")
-DOMAINS = {"vllm": "vllm", "vllm_ascend": "vllm", "torch": "torch"}  # a table, its package -> the domain of its ranges
+DOMAINS = {
+    "vllm": "vllm",
+    "vllm_ascend": "vllm",
+    "torch": "torch",
+}  # a table, its package -> the domain of its ranges
 COLUMNS = ("name", "target", "kind", "roles", "since", "before", "attributes", "default", "note")
 _STEPS = ("backward", "optim.step")
 _STEP_ATTRIBUTES = frozenset(("scheduled", "same_step"))
@@ -29,7 +34,8 @@ class Target(NamedTuple):
     name: str  # short name, "sched.schedule"
     module: str  # "vllm.v1.core.sched.scheduler"
     qualname: str  # "Scheduler.schedule", or a function
-    kind: str  # one of KINDS; a user's row may leave it "auto": found by inspection when it is wrapped
+    # one of KINDS; a user's row may leave it "auto": found by inspection when it is wrapped
+    kind: str
     roles: tuple[str, ...]  # the processes in which it runs; () means any
     since: str  # first version of `package` that has it, "" = no bound known
     before: str  # first version that has it no longer, "" = none
@@ -48,21 +54,41 @@ def builtin() -> tuple[Target, ...]:
     global _builtin
     if not _builtin:
         folder = os.path.dirname(os.path.abspath(__file__))
-        _builtin = tuple(row for package in DOMAINS for row in read_table(os.path.join(folder, package + ".tsv"), package))
+        _builtin = tuple(
+            row
+            for package in DOMAINS
+            for row in read_table(os.path.join(folder, package + ".tsv"), package)
+        )
     return _builtin
 
 
 def read_table(path: str, package: str) -> list[Target]:
-    """The rows of one table: tab-separated, the first line names the columns, "-" is an empty cell, lists have commas."""
+    """The rows of one table: tab-separated, the first line names the columns, "-" is an empty cell,
+    lists have commas."""
     with open(path, encoding="utf-8") as file:
         lines = file.read().splitlines()
     domain = DOMAINS[package]
     rows = []
     for line in lines[1:]:
-        name, target, kind, roles, since, before, attributes, default, note = ("" if cell == "-" else cell for cell in line.split("\t"))
+        name, target, kind, roles, since, before, attributes, default, note = (
+            "" if cell == "-" else cell for cell in line.split("\t")
+        )
         module, _, qualname = target.partition(":")
         rows.append(
-            Target(name, module, qualname, kind, _pieces(roles), since, before, _pieces(attributes), default == "1", package, domain, note)
+            Target(
+                name,
+                module,
+                qualname,
+                kind,
+                _pieces(roles),
+                since,
+                before,
+                _pieces(attributes),
+                default == "1",
+                package,
+                domain,
+                note,
+            )
         )
     return rows
 
@@ -72,19 +98,22 @@ def _pieces(text: str) -> tuple[str, ...]:
 
 
 def applies(target: Target, version: str | None) -> bool:
-    """The target is expected in this version of its package; True as well where the version is unknown (None, a checkout without tags)."""
+    """The target is expected in this version of its package; True as well where the version is
+    unknown (None, a checkout without tags)."""
     return within(version, target.since, target.before)
 
 
 def on_stream(target: Target) -> bool:
-    """A step, or a part of one, that is worth a range on the device: what a Worker does for a step, and the parts of a training step."""
+    """A step, or a part of one, that is worth a range on the device: what a Worker does for a step,
+    and the parts of a training step."""
     if target.package == "torch":
         return target.name in _STEPS
     return "Worker" in target.roles and bool(_STEP_ATTRIBUTES.intersection(target.attributes))
 
 
 def custom(tables: list[dict[str, Any]], source: str) -> tuple[list[Target], list[str]]:
-    """The rows of [[autoinstr.custom_target]] and one line for each that cannot be used; `source` says where they were written.
+    """The rows of [[autoinstr.custom_target]] and one line for each that cannot be used; `source`
+    says where they were written.
 
     A bad row costs itself only.
     """
@@ -93,7 +122,11 @@ def custom(tables: list[dict[str, Any]], source: str) -> tuple[list[Target], lis
     taken: Sequence[str] = [row.name for row in builtin()]
     for number, table in enumerate(tables, 1):
         called = table.get("name")
-        where = f"{source}: custom_target {called!a}" if isinstance(called, str) else f"{source}: custom_target number {number}"
+        where = (
+            f"{source}: custom_target {called!a}"
+            if isinstance(called, str)
+            else f"{source}: custom_target number {number}"
+        )
         problem = _problem_of(table) or ""
         if not problem and called in taken:
             problem = "there is a target of this name already"
@@ -134,13 +167,19 @@ def _problem_of(table: dict[str, Any]) -> str | None:
     for key, value in table.items():
         if key not in CUSTOM_KEYS:
             return f"{key!a} is not a key of a row{_meant(key, CUSTOM_KEYS)}"
-        is_list = key in ("roles", "attributes") and isinstance(value, list) and all(isinstance(piece, str) for piece in value)
+        is_list = (
+            key in ("roles", "attributes")
+            and isinstance(value, list)
+            and all(isinstance(piece, str) for piece in value)
+        )
         if not is_list and not isinstance(value, str):
             return f"{key} is {value!a}, not a text"
     for key in ("name", "target"):
         if not table.get(key, "").strip():
             return f"has no {key}"
-    if table["name"] != "".join(table["name"].split()) or any(letter in table["name"] for letter in ",*?["):
+    if table["name"] != "".join(table["name"].split()) or any(
+        letter in table["name"] for letter in ",*?["
+    ):
         return "the name must be one word without , * ? ["
     return _target_problem(table["target"]) or _values_problem(table)
 
@@ -165,7 +204,9 @@ def _values_problem(table: dict[str, Any]) -> str | None:
     for key, known in choices.items():
         for word in (table.get("kind", "auto"),) if key == "kind" else _listed(table.get(key)):
             if word not in known:
-                return f"{key} has {word!a}{_meant(word, known) or ', known are ' + ', '.join(known)}"
+                return (
+                    f"{key} has {word!a}{_meant(word, known) or ', known are ' + ', '.join(known)}"
+                )
     for key in ("since", "before"):
         if table.get(key) and parse(table[key]) is None:
             return f"{key} is {table[key]!a}, not a version like '1.2.0'"

@@ -1,4 +1,5 @@
-"""What a package defines, read from its source files without importing it: importing vLLM takes ten seconds and has side effects."""
+"""What a package defines, read from its source files without importing it: importing vLLM takes ten
+seconds and has side effects."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class Found(NamedTuple):
     qualname: str
     kind: str  # sync, async, generator, async_generator; "" where it is no plain def
     decorators: tuple[str, ...]
-    owner: str  # "module:Class" of the definition, or the module that the row names: what a patch changes
+    # "module:Class" of the definition, or the module that the row names: what a patch changes
+    owner: str
 
 
 class Scope(NamedTuple):
@@ -31,7 +33,9 @@ class Scope(NamedTuple):
 
     functions: dict[str, Function]
     classes: dict[str, ast.ClassDef]
-    imports: dict[str, tuple[str, str]]  # local name -> (module, name there, "" for the module itself)
+    imports: dict[
+        str, tuple[str, str]
+    ]  # local name -> (module, name there, "" for the module itself)
     aliases: dict[str, str]  # name = other_name; "" where the value is made by a call and the like
     stars: list[str]
 
@@ -40,7 +44,8 @@ class Tree:
     """The source files under some folders, each parsed at most once."""
 
     def __init__(self, roots: Sequence[str]) -> None:
-        """`roots` are folders that hold packages, like site-packages; the first that has a module wins."""
+        """`roots` are folders that hold packages, like site-packages; the first that has a module
+        wins."""
         self._roots = roots
         self._scopes: dict[str, Scope | None] = {}
         self._classes: dict[int, Scope] = {}
@@ -70,7 +75,10 @@ class Tree:
         if home is None:
             near = nearest(first, [*scope.classes] if rest else [*scope.functions])
             return None if near is None else f"{module}:{near}" + ("." + rest if rest else "")
-        near = nearest(rest, {name for _, _, _, body in self._lineage(*home, DEEPEST) for name in body.functions})
+        near = nearest(
+            rest,
+            {name for _, _, _, body in self._lineage(*home, DEEPEST) for name in body.functions},
+        )
         return None if near is None else f"{module}:{first}.{near}"
 
     def _function(self, module: str, name: str, depth: int) -> Found | None:
@@ -81,7 +89,9 @@ class Tree:
             node = scope.functions[name]
             return Found(module, name, kind_of(node), decorators_of(node), module)
         if name in scope.aliases:
-            return self._function(module, scope.aliases[name], depth - 1) or Found(module, name, "", (), module)
+            return self._function(module, scope.aliases[name], depth - 1) or Found(
+                module, name, "", (), module
+            )
         if name in scope.imports:
             return self._function(*scope.imports[name], depth - 1)
         for star in scope.stars:
@@ -90,7 +100,9 @@ class Tree:
                 return found
         return None
 
-    def _class(self, module: str, path: Sequence[str], depth: int) -> tuple[str, str, ast.ClassDef] | None:
+    def _class(
+        self, module: str, path: Sequence[str], depth: int
+    ) -> tuple[str, str, ast.ClassDef] | None:
         """(module, qualified name, node) of the class that a dotted name leads to."""
         scope = self._scope(module)
         if scope is None or depth == 0:
@@ -118,17 +130,24 @@ class Tree:
             qualname += "." + each
         return module, qualname, node
 
-    def _method(self, module: str, qualname: str, node: ast.ClassDef, name: str, depth: int) -> Found | None:
+    def _method(
+        self, module: str, qualname: str, node: ast.ClassDef, name: str, depth: int
+    ) -> Found | None:
         for home, owner, _, body in self._lineage(module, qualname, node, depth):
             if name in body.functions:
                 found = body.functions[name]
-                return Found(home, f"{owner}.{name}", kind_of(found), decorators_of(found), f"{home}:{owner}")
+                return Found(
+                    home, f"{owner}.{name}", kind_of(found), decorators_of(found), f"{home}:{owner}"
+                )
             if name in body.aliases:
                 return Found(home, f"{owner}.{name}", "", (), f"{home}:{owner}")
         return None
 
-    def _lineage(self, module: str, qualname: str, node: ast.ClassDef, depth: int) -> Iterable[tuple[str, str, ast.ClassDef, Scope]]:
-        """A class and its bases, depth first: near enough to the MRO to say where a name is found."""
+    def _lineage(
+        self, module: str, qualname: str, node: ast.ClassDef, depth: int
+    ) -> Iterable[tuple[str, str, ast.ClassDef, Scope]]:
+        """A class and its bases, depth first: near enough to the MRO to say where a name is
+        found."""
         yield module, qualname, node, self._body(node)
         for base in node.bases if depth else ():
             home = self._class(module, _dotted(base), depth - 1) if _dotted(base) else None
@@ -159,7 +178,11 @@ class Tree:
         names: list[str] = []
         for root in self._roots:
             folder = os.path.join(root, *package.split("."))
-            names += [entry.partition(".")[0] for entry in os.listdir(folder)] if os.path.isdir(folder) else []
+            names += (
+                [entry.partition(".")[0] for entry in os.listdir(folder)]
+                if os.path.isdir(folder)
+                else []
+            )
         return names
 
 
@@ -173,7 +196,9 @@ def kind_of(node: Function) -> str:
 
 def decorators_of(node: Function) -> tuple[str, ...]:
     """The dotted names of the decorators, calls without their arguments."""
-    names = [_dotted(each.func if isinstance(each, ast.Call) else each) for each in node.decorator_list]
+    names = [
+        _dotted(each.func if isinstance(each, ast.Call) else each) for each in node.decorator_list
+    ]
     return tuple(".".join(name) for name in names)
 
 
@@ -188,7 +213,9 @@ def _read(path: str, module: str) -> Scope | None:
     package = module if path.endswith("__init__.py") else module.rpartition(".")[0]
     try:
         with open(path, "rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a package's own invalid escape sequences are not our user's business
+            warnings.simplefilter(
+                "ignore"
+            )  # a package's own invalid escape sequences are not our user's business
             return _scope_of(ast.parse(file.read()).body, package, module)
     except (OSError, ValueError, SyntaxError):
         return None
@@ -214,13 +241,19 @@ def _collect(body: Sequence[ast.stmt], package: str, scope: Scope) -> None:
                 )
         elif isinstance(node, ast.ImportFrom):
             _collect_from(node, package, scope)
-        elif isinstance(node, ast.Assign) and isinstance(node.value, (ast.Name, ast.Attribute, ast.Call, ast.Lambda)):
+        elif isinstance(node, ast.Assign) and isinstance(
+            node.value, (ast.Name, ast.Attribute, ast.Call, ast.Lambda)
+        ):
             value = node.value.id if isinstance(node.value, ast.Name) else ""
-            scope.aliases.update({target.id: value for target in node.targets if isinstance(target, ast.Name)})
+            scope.aliases.update(
+                {target.id: value for target in node.targets if isinstance(target, ast.Name)}
+            )
         else:  # if, try, with: whatever branch is taken, the names may exist
             for field in ("body", "handlers", "orelse", "finalbody"):
                 for each in getattr(node, field, ()):
-                    _collect(each.body if isinstance(each, ast.ExceptHandler) else [each], package, scope)
+                    _collect(
+                        each.body if isinstance(each, ast.ExceptHandler) else [each], package, scope
+                    )
 
 
 def _collect_from(node: ast.ImportFrom, package: str, scope: Scope) -> None:
@@ -236,7 +269,8 @@ def _collect_from(node: ast.ImportFrom, package: str, scope: Scope) -> None:
 
 
 def _dotted(node: ast.expr) -> list[str]:
-    """["a", "b"] of the expression a.b, also under a subscript (Generic[T]); [] of anything else."""
+    """["a", "b"] of the expression a.b, also under a subscript (Generic[T]); [] of anything
+    else."""
     if isinstance(node, ast.Subscript):
         return _dotted(node.value)
     if isinstance(node, ast.Attribute):

@@ -1,15 +1,30 @@
-"""Versions of packages, compared as tolerantly as the packages name them; `packaging` is not imported in a user's process."""
+"""Versions of packages, compared as tolerantly as the packages name them; `packaging` is not
+imported in a user's process."""
 
 from __future__ import annotations
 
 Key = tuple[tuple[int, ...], int, int]  # release, phase, number of the phase
 
 
-_PHASES = {"dev": -4, "a": -3, "alpha": -3, "b": -2, "beta": -2, "c": -1, "rc": -1, "pre": -1, "preview": -1, "post": 1, "rev": 1, "r": 1}
+_PHASES = {
+    "dev": -4,
+    "a": -3,
+    "alpha": -3,
+    "b": -2,
+    "beta": -2,
+    "c": -1,
+    "rc": -1,
+    "pre": -1,
+    "preview": -1,
+    "post": 1,
+    "rev": 1,
+    "r": 1,
+}
 
 
 def parse(text: str) -> Key | None:
-    """A key to compare by, or None where the text is no version. What follows `+` is ignored; so is a `.dev` after an rc or a post."""
+    """A key to compare by, or None where the text is no version. What follows `+` is ignored; so is
+    a `.dev` after an rc or a post."""
     rest = text.strip().lower().lstrip("v").partition("+")[0].partition("!")
     words = _words(rest[2] or rest[0])
     release: list[int] = []
@@ -43,17 +58,19 @@ def _words(text: str) -> list[str]:
 
 
 def is_known(version: str | None) -> bool:
-    """The version tells what is in the package. setuptools-scm calls a checkout without tags 0.1.devN, which tells nothing."""
+    """The version tells what is in the package. setuptools-scm calls a checkout without tags
+    0.1.devN, which tells nothing."""
     key = parse(version or "")
     return key is not None and not (key[0] in ((0,), (0, 1)) and key[1] == _PHASES["dev"])
 
 
 def within(version: str | None, since: str, before: str) -> bool:
-    """`since` <= version < `before`, an empty bound is none. A version that is unknown is within all bounds.
+    """`since` <= version < `before`, an empty bound is none. A version that is unknown is within
+    all bounds.
 
-    A bound that is a plain release speaks of the code line: 0.11.1rc2 and 0.11.1.dev7 count as 0.11.1, because that is the code they were
-    cut from, and so does 0.11.1.post1. A bound that names a pre-release itself is compared exactly.
-    """
+    A bound that is a plain release speaks of the code line: 0.11.1rc2 and 0.11.1.dev7 count as
+    0.11.1, because that is the code they were cut from, and so does 0.11.1.post1. A bound that
+    names a pre-release itself is compared exactly."""
     key = parse(version or "")
     if key is None or not is_known(version):
         return True

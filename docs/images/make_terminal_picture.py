@@ -1,4 +1,5 @@
-"""Draws the text of a terminal as an SVG: `make demo | tee demo.txt; python make_terminal_picture.py 'make demo' <demo.txt >demo.svg`."""
+"""Draws the text of a terminal as an SVG: `make demo | tee demo.txt; python
+make_terminal_picture.py 'make demo' <demo.txt >demo.svg`."""
 
 from __future__ import annotations
 
@@ -6,8 +7,21 @@ import re
 import sys
 from xml.sax.saxutils import escape
 
-ADVANCE, LINE, SIZE, MARGIN, BAR = 8.0, 18, 13, 16, 30  # pixels; ADVANCE is the width of one character
-BACKGROUND, FRAME, TEXT, DIM, BRIGHT, PROMPT = "#16181d", "#2a2e37", "#d5d9e0", "#8b93a3", "#ffffff", "#7fd1a0"
+ADVANCE, LINE, SIZE, MARGIN, BAR = (
+    8.0,
+    18,
+    13,
+    16,
+    30,
+)  # pixels; ADVANCE is the width of one character
+BACKGROUND, FRAME, TEXT, DIM, BRIGHT, PROMPT = (
+    "#16181d",
+    "#2a2e37",
+    "#d5d9e0",
+    "#8b93a3",
+    "#ffffff",
+    "#7fd1a0",
+)
 FONT = "ui-monospace, 'SFMono-Regular', Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace"
 
 
@@ -23,7 +37,8 @@ def colour(line: str) -> tuple[str, str]:
 
 
 def picture(lines: list[str], title: str) -> str:
-    """SVG text. Each line is stretched to its number of columns, so that columns stay columns in every font."""
+    """SVG text. Each line is stretched to its number of columns, so that columns stay columns in
+    every font."""
     width = round(max(map(len, lines)) * ADVANCE) + 2 * MARGIN
     height = BAR + len(lines) * LINE + 2 * MARGIN
     out = [
@@ -52,4 +67,6 @@ if __name__ == "__main__":
     shown = [line.rstrip() for line in sys.stdin]
     while shown and not shown[-1]:
         shown.pop()
-    sys.stdout.write(picture([f"$ {command}", *shown] if command else shown, f"Terminal: {command}"))
+    sys.stdout.write(
+        picture([f"$ {command}", *shown] if command else shown, f"Terminal: {command}")
+    )

@@ -42,21 +42,32 @@ def rows() -> list[Suite]:
 
 
 def fetch(suite: Suite, folder: Path) -> Path:
-    """Install the package and what its tests need, beside all that .venv has, and unpack its sdist. Skips where PyPI has it not."""
+    """Install the package and what its tests need, beside all that .venv has, and unpack its sdist.
+    Skips where PyPI has it not."""
     if not PYTHON.exists():
         subprocess.run([sys.executable, "-m", "venv", str(HOME)], check=True)
-        own = subprocess.run([str(PYTHON), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True)
+        own = subprocess.run(
+            [str(PYTHON), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+            capture_output=True,
+            text=True,
+        )
         Path(own.stdout.strip(), "shared.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--quiet"]
     wanted = f"{suite.package}=={suite.version}"
-    done = subprocess.run([*pip, "install", "--no-deps", wanted, *suite.needs.split()], capture_output=True, text=True)
+    done = subprocess.run(
+        [*pip, "install", "--no-deps", wanted, *suite.needs.split()], capture_output=True, text=True
+    )
     if done.returncode:
-        pytest.skip(f"{wanted} cannot be installed here: {done.stderr.strip().splitlines()[-1][:200]}")
+        pytest.skip(
+            f"{wanted} cannot be installed here: {done.stderr.strip().splitlines()[-1][:200]}"
+        )
     options = ["--no-deps", "--no-binary", suite.package, "--dest", str(folder)]
     done = subprocess.run([*pip, "download", *options, wanted], capture_output=True, text=True)
     archives = list(folder.glob("*.tar.gz"))
     if not archives:
-        pytest.skip(f"the sdist of {wanted} cannot be had here: {done.stderr.strip().splitlines()[-1][:200]}")
+        pytest.skip(
+            f"the sdist of {wanted} cannot be had here: {done.stderr.strip().splitlines()[-1][:200]}"
+        )
     with tarfile.open(archives[0]) as archive:
         archive.extractall(folder, filter="data")
     (unpacked,) = (one for one in folder.iterdir() if one.is_dir())
@@ -66,13 +77,32 @@ def fetch(suite: Suite, folder: Path) -> Path:
 def run(suite: Suite, tests: Path, folder: Path, *, agent: bool) -> dict[str, str]:
     """The outcome of each test: passed, failed, error or skipped."""
     place = folder / "work"
-    shutil.copytree(tests, place / "suite")  # away from the package's source: what is installed is tested
+    shutil.copytree(
+        tests, place / "suite"
+    )  # away from the package's source: what is installed is tested
     report = folder / "report.xml"
-    environ = clean_environment(HF_HUB_OFFLINE="1", OMP_NUM_THREADS="1", PYTHONHASHSEED="0", HOME=str(folder), MPLBACKEND="agg")
+    environ = clean_environment(
+        HF_HUB_OFFLINE="1",
+        OMP_NUM_THREADS="1",
+        PYTHONHASHSEED="0",
+        HOME=str(folder),
+        MPLBACKEND="agg",
+    )
     environ.update(one.split("=", 1) for one in suite.environment.split())
     if agent:
         environ.update(PYTHONPATH=str(GATE), AUTOINSTR="1", AUTOINSTR_OUT=str(folder / "out"))
-    command = [str(PYTHON), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--junitxml={report}", "--timeout=300"]
+    command = [
+        str(PYTHON),
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        f"--junitxml={report}",
+        "--timeout=300",
+    ]
     with open(folder / "log", "wb") as log:
         subprocess.run(
             [*command, "--rootdir=.", "-c", os.devnull, *shlex.split(suite.options), "suite"],

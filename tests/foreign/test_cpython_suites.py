@@ -1,4 +1,5 @@
-"""CPython's own tests of what we meddle with: start-up, imports, child processes. Same outcome with the gate on as without it.
+"""CPython's own tests of what we meddle with: start-up, imports, child processes. Same outcome with
+the gate on as without it.
 
 No torch is imported in them, so what is shown is the gate and the finder, not the patches."""
 
@@ -20,10 +21,17 @@ BASE = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 
 
 def python_with(module: str) -> str | None:
-    """The interpreter of these tests, or else another: builds differ in which of CPython's tests they bring."""
+    """The interpreter of these tests, or else another: builds differ in which of CPython's tests
+    they bring."""
     for python in (BASE, *(interpreter(version) for version in SUPPORTED)):
         program = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('test.{module}') is None)"
-        if python is not None and subprocess.run([python, "-c", program], env=clean_environment(), capture_output=True).returncode == 0:
+        if (
+            python is not None
+            and subprocess.run(
+                [python, "-c", program], env=clean_environment(), capture_output=True
+            ).returncode
+            == 0
+        ):
             return python
     return None
 
@@ -32,10 +40,23 @@ def outcomes(python: str, module: str, folder: Path, *, agent: bool) -> dict[str
     folder.mkdir()
     environ = clean_environment(HOME=str(folder), TMPDIR=str(folder))
     if agent:
-        environ.update(PYTHONPATH=str(GATE), AUTOINSTR="1", AUTOINSTR_OUT=str(folder / "out"), _AUTOINSTR_VERDICTS=str(folder / "verdicts"))
+        environ.update(
+            PYTHONPATH=str(GATE),
+            AUTOINSTR="1",
+            AUTOINSTR_OUT=str(folder / "out"),
+            _AUTOINSTR_VERDICTS=str(folder / "verdicts"),
+        )
     report = folder / "report.xml"
     command = [python, "-m", "test", "--junit-xml", str(report), "--timeout", "2400", module]
-    done = subprocess.run(command, env=environ, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=3000)
+    done = subprocess.run(
+        command,
+        env=environ,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=3000,
+    )
     assert report.exists(), done.stdout[-2000:] + done.stderr[-2000:]
     found = {}
     for case in ElementTree.parse(report).getroot().iter("testcase"):
@@ -45,10 +66,16 @@ def outcomes(python: str, module: str, folder: Path, *, agent: bool) -> dict[str
 
 
 def switched_on(folder: Path, module: str) -> tuple[bool, int]:
-    """By what the gate wrote for `doctor` in each process: whether it was on in the one that ran the tests, and in how many others."""
-    lines = [line.strip().split("\t") for line in (folder / "verdicts").read_text(errors="replace").splitlines()]
+    """By what the gate wrote for `doctor` in each process: whether it was on in the one that ran
+    the tests, and in how many others."""
+    lines = [
+        line.strip().split("\t")
+        for line in (folder / "verdicts").read_text(errors="replace").splitlines()
+    ]
     commands = [line[4].split("\x1f") for line in lines if line[2] == "on"]
-    tests = [command for command in commands if command[-1] == module and command[1:3] == ["-m", "test"]]
+    tests = [
+        command for command in commands if command[-1] == module and command[1:3] == ["-m", "test"]
+    ]
     return bool(tests), len(commands) - len(tests)
 
 
@@ -68,7 +95,9 @@ def test_cpythons_own_tests_end_as_without_the_gate(module: str, tmp_path: Path)
     assert not differ, {test: (native.get(test), agent.get(test)) for test in differ}
     passed = sum(outcome == "passed" for outcome in agent.values())
     on, children = switched_on(tmp_path / "agent", module)
-    print(f"{module} of {python}: {len(agent)} tests, {passed} passed, the agent on in it and in {children} other processes")
+    print(
+        f"{module} of {python}: {len(agent)} tests, {passed} passed, the agent on in it and in {children} other processes"
+    )
     assert passed > 10
     assert on, "the gate was not on where the tests ran, so this shows nothing"
     assert children or module == "test_importlib", "in none of the processes that it started"

@@ -1,4 +1,5 @@
-"""Test suites that nobody here wrote have the same outcome with the agent as without it, test by test."""
+"""Test suites that nobody here wrote have the same outcome with the agent as without it, test by
+test."""
 
 from __future__ import annotations
 
@@ -35,4 +36,6 @@ def test_each_test_ends_as_without_the_agent(suite: Suite, tmp_path: Path) -> No
     print(f"{suite.package} {suite.version}: {len(agent)} tests, {passed} passed, {calls:,} ranges")
     assert passed >= LEAST, (tmp_path / "agent" / "log").read_text(errors="replace")[-3000:]
     assert calls >= LEAST, "the agent recorded nothing, so this shows nothing"
-    assert not (tmp_path / "native" / "out").exists() and not recordings(tmp_path / "native" / "work" / "autoinstr-runs")
+    assert not (tmp_path / "native" / "out").exists() and not recordings(
+        tmp_path / "native" / "work" / "autoinstr-runs"
+    )

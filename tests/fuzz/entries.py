@@ -1,4 +1,5 @@
-"""What is fuzzed: functions of bytes that may raise an AutoinstrError of one line, and nothing else."""
+"""What is fuzzed: functions of bytes that may raise an AutoinstrError of one line, and nothing
+else."""
 
 from __future__ import annotations
 
@@ -34,7 +35,14 @@ CLOCKS = struct.Struct("<8Q")
 def environment(data: bytes) -> None:
     """Options, the first line for AUTOINSTR, the others for the options in turn."""
     lines = data.decode("utf-8", "surrogateescape").replace("\0", "").split("\n")
-    environ = {"AUTOINSTR": lines[0], **{f"AUTOINSTR_{option.name.upper()}": line for option, line in zip(OPTIONS, lines[1:]) if line}}
+    environ = {
+        "AUTOINSTR": lines[0],
+        **{
+            f"AUTOINSTR_{option.name.upper()}": line
+            for option, line in zip(OPTIONS, lines[1:])
+            if line
+        },
+    }
     loaded = config.load(environ)
     compile_filter(loaded.include, loaded.exclude, loaded.sources)
 
@@ -59,7 +67,8 @@ def configuration_file(data: bytes) -> None:
 
 
 def recording(data: bytes) -> int:
-    """A recording: every report of it, and a merge with a sound one of another host, which never fails for the one that is damaged."""
+    """A recording: every report of it, and a merge with a sound one of another host, which never
+    fails for the one that is damaged."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "given").mkdir()
         Path(folder, "given", f"a{f.SUFFIX}").write_bytes(data)
@@ -67,7 +76,8 @@ def recording(data: bytes) -> int:
 
 
 def definitions(data: bytes) -> int:
-    """Lines of JSON as a recording's definitions and attributes (those that are lists), with right checksums, and ranges of each name."""
+    """Lines of JSON as a recording's definitions and attributes (those that are lists), with right
+    checksums, and ranges of each name."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "given", f"a{f.SUFFIX}")
         file.parent.mkdir()
@@ -80,7 +90,9 @@ def definitions(data: bytes) -> int:
                     entry = json.loads(line)
                 except (ValueError, RecursionError):
                     continue
-                writer._append(writer._attributes if isinstance(entry, list) else writer._definitions, line)
+                writer._append(
+                    writer._attributes if isinstance(entry, list) else writer._definitions, line
+                )
             take, words = writer.slots(thread, 0)
             for name in (1, 2, 3, 1, 2):
                 i, j, k = take()
@@ -94,14 +106,21 @@ def definitions(data: bytes) -> int:
 
 
 def merge_inputs(data: bytes) -> int:
-    """Two recordings: 64 bytes change the clock pairs of both (nothing, or zeros: they stay sound), the next says what they have in common,
-    and every four more change one byte: in which of the two and where, and to what."""
+    """Two recordings: 64 bytes change the clock pairs of both (nothing, or zeros: they stay sound),
+    the next says what they have in common, and every four more change one byte: in which of the two
+    and where, and to what."""
     changes = CLOCKS.unpack(data[: CLOCKS.size].ljust(CLOCKS.size, b"\0"))
     shared = data[CLOCKS.size] if len(data) > CLOCKS.size else 0
     boot = "" if shared & 4 else "boot of one"
-    host, other = ("one" if shared & 1 else "two"), (boot if shared & 2 or not boot else "boot of two")
+    host, other = (
+        ("one" if shared & 1 else "two"),
+        (boot if shared & 2 or not boot else "boot of two"),
+    )
     inputs = [sound(boot=boot), sound(host, other, 1, 1000 if shared & 8 else 2000)]
-    changed = [bytearray(with_clock(one, tuple(map(int.__xor__, PAIRS, changes[4 * at : 4 * at + 4])))) for at, one in enumerate(inputs)]
+    changed = [
+        bytearray(with_clock(one, tuple(map(int.__xor__, PAIRS, changes[4 * at : 4 * at + 4]))))
+        for at, one in enumerate(inputs)
+    ]
     edits = data[CLOCKS.size + 1 :]
     for at in range(0, len(edits) - 3, 4):
         which = changed[edits[at] & 1]
@@ -114,7 +133,8 @@ def merge_inputs(data: bytes) -> int:
 
 
 def report_and_merge(folder: str) -> int:
-    """Every report of the run directory `given`, and a merge with a sound one; how many recordings were merged, at least one."""
+    """Every report of the run directory `given`, and a merge with a sound one; how many recordings
+    were merged, at least one."""
     report_all(os.path.join(folder, "given"), os.path.join(folder, "databases"))
     Path(folder, "beside").mkdir()
     Path(folder, "beside", f"a{f.SUFFIX}").write_bytes(sound("sound", "boot of sound", 1))
@@ -124,7 +144,8 @@ def report_and_merge(folder: str) -> int:
 
 
 def merge_both(folder: str) -> int:
-    """Merge `given` and `beside`; how many recordings were. It is made whole or not at all, and every report of it can be made."""
+    """Merge `given` and `beside`; how many recordings were. It is made whole or not at all, and
+    every report of it can be made."""
     sources = [os.path.join(folder, name) for name in ("given", "beside")]
     out = os.path.join(folder, "merged")
     before = set(os.listdir(folder))
@@ -135,7 +156,9 @@ def merge_both(folder: str) -> int:
     assert done.directories == 2
     given = {Path(source, f"a{f.SUFFIX}").read_bytes() for source in sources}
     copies = [file.read_bytes() for file in Path(out).iterdir()]
-    assert len(copies) == len(done.facts) and given.issuperset(copies), "something else than what was given"
+    assert len(copies) == len(done.facts) and given.issuperset(copies), (
+        "something else than what was given"
+    )
     assert len(find(out).recordings) == len(copies)
     report_all(out, os.path.join(folder, "merged databases"))
     return len(copies)
@@ -162,7 +185,8 @@ ENTRIES: dict[str, Callable[[bytes], int | None]] = {
 
 
 def answer(work: Callable[[], T]) -> T | None:
-    """What it returns, or None for an AutoinstrError. AssertionError where that is not of one line."""
+    """What it returns, or None for an AutoinstrError. AssertionError where that is not of one
+    line."""
     try:
         return work()
     except AutoinstrError as error:
@@ -171,5 +195,6 @@ def answer(work: Callable[[], T]) -> T | None:
 
 
 def check(name: str, data: bytes) -> int | None:
-    """AssertionError for anything but an answer or an AutoinstrError of one line. How many recordings were merged, if any were to be."""
+    """AssertionError for anything but an answer or an AutoinstrError of one line. How many
+    recordings were merged, if any were to be."""
     return answer(lambda: ENTRIES[name](data))

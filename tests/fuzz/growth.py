@@ -1,6 +1,6 @@
-"""`python -m tests.fuzz.growth ENTRY TIMES FILE…`: runs an entry over inputs again and again in one process, and prints as JSON by how much
-what it holds has grown from the moment when all had run to the end: bytes of Python's own, bytes of the process that are in memory, open
-files."""
+"""`python -m tests.fuzz.growth ENTRY TIMES FILE…`: runs an entry over inputs again and again in one
+process, and prints as JSON by how much what it holds has grown from the moment when all had run to
+the end: bytes of Python's own, bytes of the process that are in memory, open files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from tests.fuzz import entries
 def held() -> dict[str, int]:
     gc.collect()
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return {"traced": tracemalloc.get_traced_memory()[0], "resident": resident, "files": len(os.listdir("/proc/self/fd"))}
+    return {
+        "traced": tracemalloc.get_traced_memory()[0],
+        "resident": resident,
+        "files": len(os.listdir("/proc/self/fd")),
+    }
 
 
 def main() -> None:
@@ -30,7 +34,9 @@ def main() -> None:
     for _ in range(2):
         for data in inputs:
             entries.check(name, data)
-        tracemalloc.start()  # from the second round on, as it slows everything down: what caches hold has been made under it, too
+        # from the second round on, as it slows everything down: what caches hold has been made
+        # under it, too
+        tracemalloc.start()
     before = held()
     for at in range(int(times)):
         entries.check(name, inputs[at % len(inputs)])

@@ -17,14 +17,19 @@ WALL = 1_795_389_621 * SECOND
 PAIRS = (WALL, SECOND, WALL + 10 * SECOND, 11 * SECOND)
 PAIR_WORDS = (f.H_START_WALL, f.H_START_CLOCK, f.H_END_WALL, f.H_END_CLOCK)
 CALLS = [
-    *((thread, path, "L", SECOND + 100 * at + 1, SECOND + 100 * at + 90) for thread in (0, 1) for at, path in enumerate(("", "a.0", "b"))),
+    *(
+        (thread, path, "L", SECOND + 100 * at + 1, SECOND + 100 * at + 90)
+        for thread in (0, 1)
+        for at, path in enumerate(("", "a.0", "b"))
+    ),
     (1, "b", "L", SECOND + 900, None),
 ]
 
 
 @functools.lru_cache(maxsize=64)
 def sound(host: str = "one", boot: str = "boot of one", rank: int = 0, pid: int = 1000) -> bytes:
-    """A whole recording of two threads. It differs from the writer's usual ones in that its texts lie in small blocks."""
+    """A whole recording of two threads. It differs from the writer's usual ones in that its texts
+    lie in small blocks."""
     with tempfile.TemporaryDirectory() as folder, mock.patch.object(f, "TEXT_BLOCK_BYTES", 1024):
         header = {"host": host, "boot": boot, "rank": rank, "world_size": 2}
         data = Path(make_recording(folder, CALLS, header=header, pid=pid)).read_bytes()

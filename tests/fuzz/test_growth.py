@@ -1,4 +1,5 @@
-"""No input makes memory grow: each entry again and again over the corpus and some damaged copies of it, in one process."""
+"""No input makes memory grow: each entry again and again over the corpus and some damaged copies of
+it, in one process."""
 
 from __future__ import annotations
 
@@ -17,9 +18,17 @@ from tests.conftest import REPO, clean_environment
 from tests.fuzz.entries import ENTRIES
 
 CORPUS = Path(__file__).parent / "corpus"
-TIMES = {"environment": 1000, "patterns": 1000, "configuration_file": 300, "recording": 20, "definitions": 20, "merge_inputs": 20}
+TIMES = {
+    "environment": 1000,
+    "patterns": 1000,
+    "configuration_file": 300,
+    "recording": 20,
+    "definitions": 20,
+    "merge_inputs": 20,
+}
 LONGER = 50
-# However often an entry runs: caches that fill. A leak of 5 kB for each input is seen in the quick runs, one of 100 bytes in the long ones.
+# However often an entry runs: caches that fill. A leak of 5 kB for each input is seen in the quick
+# runs, one of 100 bytes in the long ones.
 MOST = {"traced": 100_000, "resident": 5_000_000, "files": 0}
 
 _kept: list[object] = []
@@ -57,7 +66,9 @@ def inputs(name: str, folder: Path) -> list[Path]:
 def growth(name: str, times: int, files: Sequence[Path]) -> dict[str, int]:
     """By how much one process has grown: what has grown by too much, and by how much."""
     command = [sys.executable, "-m", "tests.fuzz.growth", name, str(times), *map(str, files)]
-    done = subprocess.run(command, env=clean_environment(PYTHONPATH=str(REPO)), capture_output=True, text=True)
+    done = subprocess.run(
+        command, env=clean_environment(PYTHONPATH=str(REPO)), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, int] = json.loads(done.stdout)
     print(name, times, found)
@@ -83,7 +94,9 @@ def test_nothing_grows_in_the_long_run(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
-    ("entry", "seen"), [("leaks_objects", {"traced"}), ("leaks_memory", {"resident"}), ("leaks_files", {"files"})], ids=lambda one: str(one)
+    ("entry", "seen"),
+    [("leaks_objects", {"traced"}), ("leaks_memory", {"resident"}), ("leaks_files", {"files"})],
+    ids=lambda one: str(one),
 )
 def test_what_grows_is_seen(entry: str, seen: set[str]) -> None:
     found = growth(f"tests.fuzz.test_growth:{entry}", 50, [CORPUS / "recording" / "header-only"])

@@ -1,4 +1,5 @@
-"""`python -m tests.fuzz.with_atheris ENTRY [libFuzzer's options and folders]`: looks for inputs that fail, guided by coverage."""
+"""`python -m tests.fuzz.with_atheris ENTRY [libFuzzer's options and folders]`: looks for inputs
+that fail, guided by coverage."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import sys
 
 import atheris
 
-# atheris 2.3.0 rewrites the loop in redact_text so that CPython 3.11 crashes in it; without atheris the same input is fine.
+# atheris 2.3.0 rewrites the loop in redact_text so that CPython 3.11 crashes in it; without atheris
+# the same input is fine.
 with atheris.instrument_imports(include=["autoinstr"], exclude=["autoinstr.base.redaction"]):
     from tests.fuzz.entries import check
 

@@ -1,4 +1,5 @@
-"""Beside the real agents of others, in both orders: ours is on in parent and child wherever theirs lets it, and theirs is as without us."""
+"""Beside the real agents of others, in both orders: ours is on in parent and child wherever theirs
+lets it, and theirs is as without us."""
 
 from __future__ import annotations
 
@@ -21,7 +22,10 @@ pytestmark = pytest.mark.peers
 
 ENVIRONMENT = REPO / ".venv-peers"
 TORCH = Path(sysconfig.get_path("purelib"))
-FOLDERS = {"opentelemetry": "opentelemetry/instrumentation/auto_instrumentation", "ddtrace": "ddtrace/bootstrap"}
+FOLDERS = {
+    "opentelemetry": "opentelemetry/instrumentation/auto_instrumentation",
+    "ddtrace": "ddtrace/bootstrap",
+}
 # Nothing may be sent anywhere, and nothing about a missing collector may be logged.
 QUIET = {
     "OTEL_TRACES_EXPORTER": "none",
@@ -33,7 +37,8 @@ QUIET = {
     "DD_TRACE_STARTUP_LOGS": "false",
 }
 
-# What is on in this process, whose model is called three times, and then in a child of it, where it is called twice.
+# What is on in this process, whose model is called three times, and then in a child of it, where it
+# is called twice.
 PROGRAM = """
 import json, subprocess, sys
 import beside
@@ -57,7 +62,9 @@ else:
 def peer(tmp_path: Path) -> Python:
     executable = ENVIRONMENT / "bin" / "python"
     if not executable.exists():
-        pytest.skip("no .venv-peers: `make setup` could not install coverage, OpenTelemetry and ddtrace")
+        pytest.skip(
+            "no .venv-peers: `make setup` could not install coverage, OpenTelemetry and ddtrace"
+        )
     (tmp_path / "program.py").write_text(PROGRAM)
     shutil.copy(PROGRAMS / "beside.py", tmp_path)
     libraries(tmp_path)
@@ -67,29 +74,36 @@ def peer(tmp_path: Path) -> Python:
 
 
 def libraries(place: Path, *, real: bool = False) -> Path:
-    """A folder for the end of PYTHONPATH with what .venv-peers lacks: structlog and torch, the stand-in or the real one with all that is
-    beside it, but for what would hide a peer."""
+    """A folder for the end of PYTHONPATH with what .venv-peers lacks: structlog and torch, the
+    stand-in or the real one with all that is beside it, but for what would hide a peer."""
     found = place / ("real" if real else "libraries")
     if not found.exists():
         found.mkdir()
         (found / "torch").symlink_to(TORCH / "torch" if real else REPO / "tests" / "stub" / "torch")
         for one in TORCH.iterdir() if real else [TORCH / "structlog"]:
-            if one.name != "torch" and not one.name.startswith(("opentelemetry", "autoinstr", "viztracer", "wrapt")):
+            if one.name != "torch" and not one.name.startswith(
+                ("opentelemetry", "autoinstr", "viztracer", "wrapt")
+            ):
                 (found / one.name).symlink_to(one)
     return found
 
 
 def installed(place: Path, pth: str = "autoinstr.pth", *, user: bool = False) -> Python:
-    """A new virtual environment (or a user's site for the interpreter beneath it, PYTHONUSERBASE being `place`/home) with what .venv-peers
-    has, and with our package and .pth as a wheel brings them."""
+    """A new virtual environment (or a user's site for the interpreter beneath it, PYTHONUSERBASE
+    being `place`/home) with what .venv-peers has, and with our package and .pth as a wheel brings
+    them."""
     home = place / "home"
     venv.create(home, symlinks=True)
     (site,) = home.glob("lib/python*/site-packages")
     (theirs,) = (ENVIRONMENT / "lib").glob("python*/site-packages")
     if theirs.parent.name != site.parent.name:
         pytest.skip("the Python of the tests is not that of .venv-peers")
-    shutil.copytree(REPO / "autoinstr", site / "autoinstr", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(GATE, site / "autoinstr" / "sitecustomize", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        REPO / "autoinstr", site / "autoinstr", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copytree(
+        GATE, site / "autoinstr" / "sitecustomize", ignore=shutil.ignore_patterns("__pycache__")
+    )
     shutil.copy(REPO / "autoinstr.pth", site / pth)
     (site / "peers.pth").write_text(f"{theirs}\n{libraries(place)}\n")
     return Python(os.path.realpath(sys.executable) if user else home / "bin" / "python", place)
@@ -101,11 +115,14 @@ def calls(times: int) -> dict[str, int]:
 
 
 def assert_recorded(out: Path, pids: Path, on: list[bool]) -> None:
-    """Each process in which we are on has recorded all its calls, and no other has a recording. `on`: of the processes in `pids`."""
+    """Each process in which we are on has recorded all its calls, and no other has a recording.
+    `on`: of the processes in `pids`."""
     processes = [tuple(map(int, line.split())) for line in pids.read_text().splitlines()]
     assert len(processes) == len(on)
     found = [(one.pid, counts(ranges(one))) for one in recordings(out)]
-    assert sorted(found, key=str) == sorted(((pid, calls(times)) for (pid, times), is_on in zip(processes, on) if is_on), key=str)
+    assert sorted(found, key=str) == sorted(
+        ((pid, calls(times)) for (pid, times), is_on in zip(processes, on) if is_on), key=str
+    )
 
 
 def folder(name: str) -> Path:
@@ -116,48 +133,76 @@ def folder(name: str) -> Path:
     return found
 
 
-def states(peer: Python, names: str, *, real: bool = False, env: dict[str, str] | None = None) -> list[dict[str, bool]]:
-    """The states of parent and child with these folders on PYTHONPATH in this order; what was recorded is compared with them."""
+def states(
+    peer: Python, names: str, *, real: bool = False, env: dict[str, str] | None = None
+) -> list[dict[str, bool]]:
+    """The states of parent and child with these folders on PYTHONPATH in this order; what was
+    recorded is compared with them."""
     places = {"ours": GATE, "user": peer.cwd / "user"}
-    path = (*(places.get(name) or folder(name) for name in names.split()), libraries(peer.cwd, real=real))
+    path = (
+        *(places.get(name) or folder(name) for name in names.split()),
+        libraries(peer.cwd, real=real),
+    )
     more = {**QUIET, **(env or {})}
     out, pids = peer.cwd / f"out {names}", peer.cwd / f"pids {names}"
-    run = peer.run("program.py", path=path, env={**more, "AUTOINSTR_OUT": str(out), "PIDS": str(pids)})
+    run = peer.run(
+        "program.py", path=path, env={**more, "AUTOINSTR_OUT": str(out), "PIDS": str(pids)}
+    )
     assert run.returncode == 0, run.stderr
-    native = peer.run("program.py", path=tuple(place for place in path if place != GATE), on=None, env=more)
+    native = peer.run(
+        "program.py", path=tuple(place for place in path if place != GATE), on=None, env=more
+    )
     assert run.stderr == native.stderr, "what goes to stderr differs from a run without us"
     shown: list[dict[str, bool]] = json.loads(run.stdout)
     assert_recorded(out, pids, [state["ours"] for state in shown])
     without: list[dict[str, bool]] = json.loads(native.stdout)
     for with_us, alone in zip(shown, without):
         assert {**with_us, "ours": False} == alone, "the others must be on or off as without us"
-    reached = names.partition("opentelemetry")[0].split() + ["opentelemetry"] * ("opentelemetry" in names)  # it runs no next one
-    assert all(without[0][name] for name in reached if name in FOLDERS), "the other agent never ran, so this shows nothing"
+    reached = names.partition("opentelemetry")[0].split() + ["opentelemetry"] * (
+        "opentelemetry" in names
+    )  # it runs no next one
+    assert all(without[0][name] for name in reached if name in FOLDERS), (
+        "the other agent never ran, so this shows nothing"
+    )
     return shown
 
 
 @pytest.mark.parametrize(
-    "names", ["ours opentelemetry", "ours opentelemetry user", "ours ddtrace", "ours ddtrace user", "ddtrace ours", "ddtrace ours user"]
+    "names",
+    [
+        "ours opentelemetry",
+        "ours opentelemetry user",
+        "ours ddtrace",
+        "ours ddtrace user",
+        "ddtrace ours",
+        "ddtrace ours user",
+    ],
 )
 def test_ours_is_on_in_parent_and_child(peer: Python, names: str) -> None:
     assert [state["ours"] for state in states(peer, names)] == [True, True]
 
 
-@pytest.mark.parametrize("names", list(permutations(("ours", "opentelemetry", "ddtrace"))), ids=" ".join)
+@pytest.mark.parametrize(
+    "names", list(permutations(("ours", "opentelemetry", "ddtrace"))), ids=" ".join
+)
 def test_all_orders_at_once(peer: Python, names: tuple[str, ...]) -> None:
-    """Ours is on unless OpenTelemetry, which runs nobody behind it, comes first; theirs are as without us."""
+    """Ours is on unless OpenTelemetry, which runs nobody behind it, comes first; theirs are as
+    without us."""
     on = names.index("ours") < names.index("opentelemetry")
     assert [state["ours"] for state in states(peer, " ".join((*names, "user")))] == [on, on]
 
 
 @pytest.mark.long
 def test_with_the_real_torch(peer: Python) -> None:
-    assert [state["ours"] for state in states(peer, "ddtrace ours opentelemetry user", real=True)] == [True, True]
+    assert [
+        state["ours"] for state in states(peer, "ddtrace ours opentelemetry user", real=True)
+    ] == [True, True]
 
 
 @pytest.mark.parametrize("user", [False, True], ids=["venv", "user site"])
 def test_behind_opentelemetry_only_the_pth_helps(peer: Python, user: bool) -> None:
-    """It does not run the next sitecustomize, anybody's; the documented way is the .pth of an installed autoinstr."""
+    """It does not run the next sitecustomize, anybody's; the documented way is the .pth of an
+    installed autoinstr."""
     assert [state["ours"] for state in states(peer, "opentelemetry ours")] == [False, False]
     with_pth = installed(peer.cwd, user=user)
     env = {"PYTHONUSERBASE": str(peer.cwd / "home")} if user else {}
@@ -166,10 +211,14 @@ def test_behind_opentelemetry_only_the_pth_helps(peer: Python, user: bool) -> No
 
 
 def test_opentelemetrys_own_launcher(peer: Python) -> None:
-    """opentelemetry-instrument puts its folder ahead of ours, and so do its children, so ours must already be first to stay."""
+    """opentelemetry-instrument puts its folder ahead of ours, and so do its children, so ours must
+    already be first to stay."""
     launcher = Python(ENVIRONMENT / "bin" / "opentelemetry-instrument", peer.cwd)
     folder("opentelemetry")
-    path, env = (libraries(peer.cwd),), {**QUIET, "AUTOINSTR_OUT": str(peer.cwd / "out"), "PIDS": str(peer.cwd / "pids")}
+    path, env = (
+        (libraries(peer.cwd),),
+        {**QUIET, "AUTOINSTR_OUT": str(peer.cwd / "out"), "PIDS": str(peer.cwd / "pids")},
+    )
     run = launcher.run(peer.executable, "program.py", path=path, on=None, env=QUIET)
     assert run.returncode == 0 and json.loads(run.stdout)[0]["ours"] is False, run.stderr
     command = (
@@ -178,7 +227,9 @@ def test_opentelemetrys_own_launcher(peer: Python) -> None:
     )
     run = launcher.run(peer.executable, "-c", command, path=path, on="1", env=env)
     shown = json.loads(run.stdout)
-    assert [state["ours"] for state in shown] == [True, True], "OpenTelemetry puts itself first for children: ours has to be put back"
+    assert [state["ours"] for state in shown] == [True, True], (
+        "OpenTelemetry puts itself first for children: ours has to be put back"
+    )
     assert_recorded(peer.cwd / "out", peer.cwd / "pids", [True, True])
 
 

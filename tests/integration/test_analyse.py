@@ -1,4 +1,5 @@
-"""`autoinstr analyse` with the real msprof-analyze, on databases in the real schema: the table, what is missing and why, several ranks."""
+"""`autoinstr analyse` with the real msprof-analyze, on databases in the real schema: the table,
+what is missing and why, several ranks."""
 
 from __future__ import annotations
 
@@ -26,17 +27,24 @@ pytestmark = pytest.mark.peers
 
 
 class Analyse(Protocol):
-    """`autoinstr analyse` in a process of its own, beside the real msprof-analyze unless told otherwise."""
+    """`autoinstr analyse` in a process of its own, beside the real msprof-analyze unless told
+    otherwise."""
 
-    def __call__(self, *args: object, tool: object = MSPROF, **more: Any) -> subprocess.CompletedProcess[str]: ...
+    def __call__(
+        self, *args: object, tool: object = MSPROF, **more: Any
+    ) -> subprocess.CompletedProcess[str]: ...
 
 
-def run_analyse(cwd: Path, *args: object, tool: object, **more: Any) -> subprocess.CompletedProcess[str]:
+def run_analyse(
+    cwd: Path, *args: object, tool: object, **more: Any
+) -> subprocess.CompletedProcess[str]:
     cwd.mkdir(exist_ok=True)
     which = ("--msprof-analyze", tool) if tool else ()
     env = {"COLUMNS": "200", "TMPDIR": str(cwd), **more.pop("env", {})}
     words = [str(word) for word in (*args, *which)]
-    return Python(sys.executable, cwd).run("-m", "autoinstr", "analyse", *words, on=None, path=(REPO,), env=env, **more)
+    return Python(sys.executable, cwd).run(
+        "-m", "autoinstr", "analyse", *words, on=None, path=(REPO,), env=env, **more
+    )
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +62,13 @@ def analyse(msprof: Path, tmp_path: Path) -> Analyse:
     return run
 
 
-def profile(folder: Path, name: str = "host_1_20260101_ascend_pt", rank: int | None = 0, at_s: float = 0, us: float = 10) -> Path:
+def profile(
+    folder: Path,
+    name: str = "host_1_20260101_ascend_pt",
+    rank: int | None = 0,
+    at_s: float = 0,
+    us: float = 10,
+) -> Path:
     with database(folder / name, rank, at_s) as made:
         model(made, us=us)
         model(made, us=us)
@@ -63,12 +77,17 @@ def profile(folder: Path, name: str = "host_1_20260101_ascend_pt", rank: int | N
 
 def contents(folder: Path) -> dict[str, str]:
     files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
 
 
 def cells(stdout: str, module: str, at: int = 0) -> list[str]:
     """The words of the line of a module after its name."""
-    return [line.strip().split("  ") for line in stdout.splitlines() if line.split()[:1] == [module]][at][1:]
+    return [
+        line.strip().split("  ") for line in stdout.splitlines() if line.split()[:1] == [module]
+    ][at][1:]
 
 
 def figures(line: list[str]) -> list[str]:
@@ -85,15 +104,48 @@ def test_the_table_of_one_rank(analyse: Analyse, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     heading = next(line for line in done.stdout.splitlines() if line.startswith("module"))
     assert heading.split() == ["module", "device", "share", "kernels", "calls", "mean", "self"]
-    assert "rank 0 (host_1_20260101_ascend_pt): 20 kernels, 192.0 µs on the device, 95.8% in modules" in done.stdout
-    assert figures(cells(done.stdout, "Model")) == ["184.0 µs", "95.8%", "18", "2", "92.00 µs", "0 ns"]
-    assert figures(cells(done.stdout, "Layer")) == ["180.0 µs", "93.8%", "16", "4", "45.00 µs", "0 ns"]
-    assert figures(cells(done.stdout, "Attention")) == ["120.0 µs", "62.5%", "8", "4", "30.00 µs", "80.00 µs"]
-    assert figures(cells(done.stdout, "MLP")) == ["60.00 µs", "31.2%", "8", "4", "15.00 µs", "20.00 µs"]
+    assert (
+        "rank 0 (host_1_20260101_ascend_pt): 20 kernels, 192.0 µs on the device, 95.8% in modules"
+        in done.stdout
+    )
+    assert figures(cells(done.stdout, "Model")) == [
+        "184.0 µs",
+        "95.8%",
+        "18",
+        "2",
+        "92.00 µs",
+        "0 ns",
+    ]
+    assert figures(cells(done.stdout, "Layer")) == [
+        "180.0 µs",
+        "93.8%",
+        "16",
+        "4",
+        "45.00 µs",
+        "0 ns",
+    ]
+    assert figures(cells(done.stdout, "Attention")) == [
+        "120.0 µs",
+        "62.5%",
+        "8",
+        "4",
+        "30.00 µs",
+        "80.00 µs",
+    ]
+    assert figures(cells(done.stdout, "MLP")) == [
+        "60.00 µs",
+        "31.2%",
+        "8",
+        "4",
+        "15.00 µs",
+        "20.00 µs",
+    ]
     assert "(outside modules)" in done.stdout and "!" not in done.stdout
 
 
-def test_nothing_is_written_into_the_users_folder_and_nothing_stays_behind(analyse: Analyse, tmp_path: Path) -> None:
+def test_nothing_is_written_into_the_users_folder_and_nothing_stays_behind(
+    analyse: Analyse, tmp_path: Path
+) -> None:
     folder = profile(tmp_path / "in")
     earlier = folder / "cluster_analysis_output" / "cluster_analysis.db"
     earlier.parent.mkdir()
@@ -108,20 +160,43 @@ def test_json_has_every_figure_and_the_operators(analyse: Analyse, tmp_path: Pat
     told = data(analyse(profile(tmp_path / "in"), "--format", "json"))
     assert told["schema"] == "autoinstr.modules/1"
     [one] = told["profiles"]
-    assert (one["rank"], one["label"], one["problem"], one["kernels"], one["device_ns"]) == (0, "rank 0", None, 20, 192_000)
+    assert (one["rank"], one["label"], one["problem"], one["kernels"], one["device_ns"]) == (
+        0,
+        "rank 0",
+        None,
+        20,
+        192_000,
+    )
     assert one["domains"] == {"Module": 24}
     rows = {row["path"]: row for row in told["rows"]}
     attention = rows["Model/Layer/Attention"]
-    assert (attention["calls"], attention["device_ns"], attention["self_ns"], attention["kernels"]) == (4, 120_000, 80_000, 8)
-    assert attention["share"] == pytest.approx(120 / 192) and attention["mean_ns"] == 30_000 and attention["depth"] == 2
+    assert (
+        attention["calls"],
+        attention["device_ns"],
+        attention["self_ns"],
+        attention["kernels"],
+    ) == (4, 120_000, 80_000, 8)
+    assert (
+        attention["share"] == pytest.approx(120 / 192)
+        and attention["mean_ns"] == 30_000
+        and attention["depth"] == 2
+    )
     assert attention["operators"] == [
-        {"module": "Attention", "name": "npu::attention", "kernels": ["FlashAttention"], "count": 4, "device_ns": 80_000}
+        {
+            "module": "Attention",
+            "name": "npu::attention",
+            "kernels": ["FlashAttention"],
+            "count": 4,
+            "device_ns": 80_000,
+        }
     ]
 
 
 def test_csv_goes_to_a_file_and_may_be_compressed(analyse: Analyse, tmp_path: Path) -> None:
     target = tmp_path / "operators.csv.gz"
-    done = analyse(profile(tmp_path / "in"), "--format", "csv", "--table", "operators", "-o", target)
+    done = analyse(
+        profile(tmp_path / "in"), "--format", "csv", "--table", "operators", "-o", target
+    )
     assert done.returncode == 0 and done.stdout == "" and f"wrote {target}" in done.stderr
     operators = list(csv.DictReader(io.StringIO(gzip.decompress(target.read_bytes()).decode())))
     assert {(row["path"], row["operator"], row["kernels"], row["count"]) for row in operators} >= {
@@ -134,11 +209,23 @@ def test_csv_goes_to_a_file_and_may_be_compressed(analyse: Analyse, tmp_path: Pa
     [
         (["--sort", "difference"], "--sort difference: is for --compare"),
         (["--compare", "x", "--sort", "self"], "--sort self: is no order of --compare"),
-        (["--compare", "x", "--table", "operators"], "--table operators: --compare compares modules"),
-        (["--format", "json", "--table", "operators"], "--table operators: is for the formats table and csv"),
+        (
+            ["--compare", "x", "--table", "operators"],
+            "--table operators: --compare compares modules",
+        ),
+        (
+            ["--format", "json", "--table", "operators"],
+            "--table operators: is for the formats table and csv",
+        ),
         (["--format", "tabel"], "did you mean 'table'?"),
-        (["--format", "csv", "--limit", "3"], "--limit 3: is for the format table; csv is always whole"),
-        (["--format", "json", "--sort", "self"], "--sort self: is for the format table; json is always whole"),
+        (
+            ["--format", "csv", "--limit", "3"],
+            "--limit 3: is for the format table; csv is always whole",
+        ),
+        (
+            ["--format", "json", "--sort", "self"],
+            "--sort self: is for the format table; json is always whole",
+        ),
         (["--rank", "one"], "'one' is not a whole number"),
     ],
 )
@@ -156,7 +243,9 @@ def test_wrong_usage(tmp_path: Path, words: list[str], problem: str) -> None:
         (["-o", "nodir/x.txt"], "nodir/x.txt: cannot be written: No such file or directory"),
     ],
 )
-def test_what_cannot_work_is_said_before_the_long_part(analyse: Analyse, tmp_path: Path, words: list[str], problem: str) -> None:
+def test_what_cannot_work_is_said_before_the_long_part(
+    analyse: Analyse, tmp_path: Path, words: list[str], problem: str
+) -> None:
     """With a tool that would fail, too, if it came to that."""
     folder = profile(tmp_path / "in")
     done = analyse(folder, *words, tool="/bin/false")
@@ -166,7 +255,10 @@ def test_what_cannot_work_is_said_before_the_long_part(analyse: Analyse, tmp_pat
 
 def test_a_missing_directory_is_a_failure_as_everywhere(analyse: Analyse, tmp_path: Path) -> None:
     done = analyse(tmp_path / "nodir")
-    assert (done.returncode, done.stderr) == (1, f"autoinstr: error: {tmp_path / 'nodir'}: no such directory\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"autoinstr: error: {tmp_path / 'nodir'}: no such directory\n",
+    )
 
 
 def test_ranks_stand_side_by_side(analyse: Analyse, tmp_path: Path) -> None:
@@ -174,40 +266,95 @@ def test_ranks_stand_side_by_side(analyse: Analyse, tmp_path: Path) -> None:
     profile(tmp_path / "in", "host_2_20260101_ascend_pt", rank=1, us=20)
     done = analyse(tmp_path / "in")
     heading = next(line for line in done.stdout.splitlines() if line.startswith("module"))
-    assert heading.split() == ["module", "all", "share", "calls", "rank", "0", "rank", "1", "most/least"]
-    assert figures(cells(done.stdout, "Attention")) == ["360.0 µs", "66.2%", "8", "120.0 µs", "240.0 µs", "2.00"]
-    assert figures(cells(done.stdout, "Embedding")) == ["8.000 µs", "1.5%", "4", "4.000 µs", "4.000 µs", "1.00"]
+    assert heading.split() == [
+        "module",
+        "all",
+        "share",
+        "calls",
+        "rank",
+        "0",
+        "rank",
+        "1",
+        "most/least",
+    ]
+    assert figures(cells(done.stdout, "Attention")) == [
+        "360.0 µs",
+        "66.2%",
+        "8",
+        "120.0 µs",
+        "240.0 µs",
+        "2.00",
+    ]
+    assert figures(cells(done.stdout, "Embedding")) == [
+        "8.000 µs",
+        "1.5%",
+        "4",
+        "4.000 µs",
+        "4.000 µs",
+        "1.00",
+    ]
     one = analyse(tmp_path / "in", "--rank", 1)
     assert figures(cells(one.stdout, "Attention"))[0] == "240.0 µs"
 
 
 def test_of_many_ranks_the_slowest_and_the_quickest(analyse: Analyse, tmp_path: Path) -> None:
     for rank in range(9):
-        profile(tmp_path / "in", f"host_{rank}_20260101_ascend_pt", rank=rank, us=10 + (rank == 4) * 5)
+        profile(
+            tmp_path / "in", f"host_{rank}_20260101_ascend_pt", rank=rank, us=10 + (rank == 4) * 5
+        )
     done = analyse(tmp_path / "in")
     heading = next(line for line in done.stdout.splitlines() if line.startswith("module"))
-    assert heading.split() == ["module", "all", "share", "calls", "least", "most", "slowest", "most/least"]
-    assert figures(cells(done.stdout, "Attention"))[3:] == ["120.0 µs", "180.0 µs", "rank 4", "1.50"]
+    assert heading.split() == [
+        "module",
+        "all",
+        "share",
+        "calls",
+        "least",
+        "most",
+        "slowest",
+        "most/least",
+    ]
+    assert figures(cells(done.stdout, "Attention"))[3:] == [
+        "120.0 µs",
+        "180.0 µs",
+        "rank 4",
+        "1.50",
+    ]
 
 
-@pytest.mark.parametrize(("later", "kind"), [(0, "at the same time: replicas"), (60, "one after the other: sessions")])
-def test_profiles_that_call_themselves_the_same_rank_are_kept_apart(analyse: Analyse, tmp_path: Path, later: int, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("later", "kind"), [(0, "at the same time: replicas"), (60, "one after the other: sessions")]
+)
+def test_profiles_that_call_themselves_the_same_rank_are_kept_apart(
+    analyse: Analyse, tmp_path: Path, later: int, kind: str
+) -> None:
     """msprof-analyze, given both, keeps one and drops the other without a word."""
     profile(tmp_path / "in", "host_1_20260101_ascend_pt", rank=0, us=10)
     profile(tmp_path / "in", "host_2_20260102_ascend_pt", rank=0, us=20, at_s=later)
     done = analyse(tmp_path / "in")
     assert figures(cells(done.stdout, "Attention"))[3:5] == ["120.0 µs", "240.0 µs"]
-    assert "rank 0 #1 (host_1_20260101_ascend_pt)" in done.stdout and "rank 0 #2 (host_2_20260102_ascend_pt)" in done.stdout
+    assert (
+        "rank 0 #1 (host_1_20260101_ascend_pt)" in done.stdout
+        and "rank 0 #2 (host_2_20260102_ascend_pt)" in done.stdout
+    )
     assert f"! 2 profiles call themselves rank 0 ({kind}" in done.stdout
 
 
-def test_one_rank_without_a_table_does_not_cost_the_others(analyse: Analyse, tmp_path: Path) -> None:
+def test_one_rank_without_a_table_does_not_cost_the_others(
+    analyse: Analyse, tmp_path: Path
+) -> None:
     profile(tmp_path / "in", rank=0)
-    with database(tmp_path / "in" / "host_2_20260101_ascend_pt", rank=1) as made, made.range("Model"):
+    with (
+        database(tmp_path / "in" / "host_2_20260101_ascend_pt", rank=1) as made,
+        made.range("Model"),
+    ):
         made.operator("aten::linear")
     done = analyse(tmp_path / "in")
     assert done.returncode == 0 and figures(cells(done.stdout, "Model"))[0] == "184.0 µs"
-    assert "! rank 1 (host_2_20260101_ascend_pt): no module table: no kernels: the device recorded nothing" in done.stdout
+    assert (
+        "! rank 1 (host_2_20260101_ascend_pt): no module table: no kernels: the device recorded nothing"
+        in done.stdout
+    )
 
 
 def no_ranges(made: Database) -> None:
@@ -220,7 +367,10 @@ def lower_case(made: Database) -> None:
 
 
 def on_the_device_only(made: Database) -> None:
-    with made.range("Model", domain="ModuleDevice", stream=True), made.range("Worker.step", domain="vllm"):
+    with (
+        made.range("Model", domain="ModuleDevice", stream=True),
+        made.range("Worker.step", domain="vllm"),
+    ):
         made.operator("aten::linear", "MatMulV2")
 
 
@@ -290,7 +440,9 @@ MISSING: dict[Callable[[Database], None], str] = {
 
 
 @pytest.fixture(scope="module")
-def without_tables(msprof: Path, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+def without_tables(
+    msprof: Path, tmp_path_factory: pytest.TempPathFactory
+) -> subprocess.CompletedProcess[str]:
     """One run over all of them; each is a rank."""
     folder = tmp_path_factory.mktemp("without")
     for rank, make in enumerate(MISSING):
@@ -300,16 +452,26 @@ def without_tables(msprof: Path, tmp_path_factory: pytest.TempPathFactory) -> su
 
 
 @pytest.mark.parametrize("make", MISSING)
-def test_what_is_missing_is_said_plainly(without_tables: subprocess.CompletedProcess[str], make: Callable[[Database], None]) -> None:
+def test_what_is_missing_is_said_plainly(
+    without_tables: subprocess.CompletedProcess[str], make: Callable[[Database], None]
+) -> None:
     rank = list(MISSING).index(make)
-    [line] = [line for line in without_tables.stdout.splitlines() if line.startswith(f"! rank {rank} ")]
+    [line] = [
+        line for line in without_tables.stdout.splitlines() if line.startswith(f"! rank {rank} ")
+    ]
     assert f"(host_{rank}_20260101_ascend_pt): no module table: " in line and MISSING[make] in line
 
 
-def test_where_there_is_no_table_at_all_it_is_a_failure_and_one_line(without_tables: subprocess.CompletedProcess[str]) -> None:
+def test_where_there_is_no_table_at_all_it_is_a_failure_and_one_line(
+    without_tables: subprocess.CompletedProcess[str],
+) -> None:
     assert without_tables.returncode == 1
-    [error] = [line for line in without_tables.stderr.splitlines() if line.startswith("autoinstr: error: ")]
-    assert f"no module table: rank 0: {MISSING[no_ranges]} (and 11 more profiles without one)" in error
+    [error] = [
+        line for line in without_tables.stderr.splitlines() if line.startswith("autoinstr: error: ")
+    ]
+    assert (
+        f"no module table: rank 0: {MISSING[no_ranges]} (and 11 more profiles without one)" in error
+    )
 
 
 def too_deep(made: Database, level: int = 0) -> None:
@@ -351,7 +513,9 @@ REMARKS: dict[Callable[[Database], None], str] = {
 
 
 @pytest.fixture(scope="module")
-def with_remarks(msprof: Path, tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+def with_remarks(
+    msprof: Path, tmp_path_factory: pytest.TempPathFactory
+) -> subprocess.CompletedProcess[str]:
     folder = tmp_path_factory.mktemp("remarks")
     for rank, make in enumerate(REMARKS):
         with database(folder / f"host_{rank}_20260101_ascend_pt", rank) as made:
@@ -360,15 +524,21 @@ def with_remarks(msprof: Path, tmp_path_factory: pytest.TempPathFactory) -> subp
 
 
 @pytest.mark.parametrize("make", REMARKS)
-def test_what_to_know_before_believing_the_table(with_remarks: subprocess.CompletedProcess[str], make: Callable[[Database], None]) -> None:
+def test_what_to_know_before_believing_the_table(
+    with_remarks: subprocess.CompletedProcess[str], make: Callable[[Database], None]
+) -> None:
     rank = list(REMARKS).index(make)
     [said] = data(with_remarks)["profiles"][rank]["remarks"]
     assert REMARKS[make] in said and f"warning: rank {rank}: {said}" in with_remarks.stderr
 
 
-def test_twenty_levels_are_what_msprof_analyze_goes_down(with_remarks: subprocess.CompletedProcess[str]) -> None:
+def test_twenty_levels_are_what_msprof_analyze_goes_down(
+    with_remarks: subprocess.CompletedProcess[str],
+) -> None:
     """The figure in the remark is its own: the 20th level has its kernel, the 21st has not."""
-    rows = {row["module"]: row["self_ns"] for row in data(with_remarks)["rows"] if row["profile"] == 0}
+    rows = {
+        row["module"]: row["self_ns"] for row in data(with_remarks)["rows"] if row["profile"] == 0
+    }
     assert (rows["M19"], rows["M20"]) == (1000, 0)
 
 
@@ -382,33 +552,60 @@ def test_two_of_them_module_by_module(analyse: Analyse, tmp_path: Path) -> None:
     done = analyse(before, "--compare", after)
     assert done.returncode == 0, done.stderr
     attention = figures(cells(done.stdout, "Attention"))
-    assert attention == ["120.0 µs", "30.00 µs", "-90.00 µs", "-75.0%", "4", "2", "30.00 µs", "15.00 µs", "62.5%", "50.8%"]
+    assert attention == [
+        "120.0 µs",
+        "30.00 µs",
+        "-90.00 µs",
+        "-75.0%",
+        "4",
+        "2",
+        "30.00 µs",
+        "15.00 µs",
+        "62.5%",
+        "50.8%",
+    ]
     assert figures(cells(done.stdout, "Extra"))[:3] == ["3.000 µs", "+3.000 µs", "only B"]
-    assert "! only in B: 1 module: Extra" in done.stdout and "! modules were not called equally often" in done.stdout
+    assert (
+        "! only in B: 1 module: Extra" in done.stdout
+        and "! modules were not called equally often" in done.stdout
+    )
     told = data(analyse(before, "--compare", after, "--format", "json"))
     assert told["schema"] == "autoinstr.modules.compare/1" and told["a"]["device_ns"] == 192_000
     rows = {row["path"]: row for row in told["rows"]}
     assert rows["Extra"]["only_in"] == "b" and rows["Extra"]["device_ns_a"] is None
-    assert rows["Model/Layer/Attention"]["difference_ns"] == -90_000 and rows["Model/Layer/Attention"]["ratio"] == 0.25
+    assert (
+        rows["Model/Layer/Attention"]["difference_ns"] == -90_000
+        and rows["Model/Layer/Attention"]["ratio"] == 0.25
+    )
 
 
 def test_both_sides_of_a_comparison_need_a_table(analyse: Analyse, tmp_path: Path) -> None:
     with database(tmp_path / "after" / "host_1_20260101_ascend_pt") as made:
         no_kernels(made)
     done = analyse(profile(tmp_path / "before"), "--compare", tmp_path / "after")
-    assert done.returncode == 1 and f"{tmp_path / 'after'}: no module table: rank 0: no kernels" in done.stderr and not done.stdout
+    assert (
+        done.returncode == 1
+        and f"{tmp_path / 'after'}: no module table: rank 0: no kernels" in done.stderr
+        and not done.stdout
+    )
 
 
 def test_msprof_analyze_is_found_on_the_path(analyse: Analyse, tmp_path: Path) -> None:
-    done = analyse(profile(tmp_path / "in"), tool=None, env={"PATH": f"{MSPROF}:{os.environ['PATH']}"})
+    done = analyse(
+        profile(tmp_path / "in"), tool=None, env={"PATH": f"{MSPROF}:{os.environ['PATH']}"}
+    )
     assert done.returncode == 0 and "Attention" in done.stdout
 
 
-def test_without_msprof_analyze_one_line_says_what_to_install(analyse: Analyse, tmp_path: Path) -> None:
+def test_without_msprof_analyze_one_line_says_what_to_install(
+    analyse: Analyse, tmp_path: Path
+) -> None:
     done = analyse(profile(tmp_path / "in"), tool=None, env={"PATH": "/usr/bin:/bin"})
     assert done.returncode == 1 and done.stdout == ""
     [line] = done.stderr.splitlines()
-    assert line.startswith("autoinstr: error: msprof-analyze is not installed: pip install 'autoinstr[ascend]'")
+    assert line.startswith(
+        "autoinstr: error: msprof-analyze is not installed: pip install 'autoinstr[ascend]'"
+    )
     wrong = analyse(tmp_path / "in", tool=tmp_path / "nowhere")
     assert wrong.returncode == 2 and "is no program" in wrong.stderr
 
@@ -418,7 +615,10 @@ def test_raw_profiles_need_torch_npu(analyse: Analyse, tmp_path: Path) -> None:
     done = analyse(tmp_path / "in", env={"PATH": "/nowhere"})
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
-    assert line.startswith("autoinstr: error: torch_npu is not installed for this Python") and "--python" in line
+    assert (
+        line.startswith("autoinstr: error: torch_npu is not installed for this Python")
+        and "--python" in line
+    )
     wrong = analyse(tmp_path / "in", "--python", "/bin/false")
     assert wrong.returncode == 2 and "--python /bin/false: has no torch_npu" in wrong.stderr
 
@@ -426,7 +626,9 @@ def test_raw_profiles_need_torch_npu(analyse: Analyse, tmp_path: Path) -> None:
 def test_a_tool_that_fails_is_quoted_without_addresses(analyse: Analyse, tmp_path: Path) -> None:
     """Its exit status says nothing: what it leaves is looked at."""
     tool = tmp_path / "msprof-analyze"
-    tool.write_text("#!/bin/sh\necho 'built from https://name:word@host/x'\necho 'ERROR: it went wrong'\nexit 0\n")
+    tool.write_text(
+        "#!/bin/sh\necho 'built from https://name:word@host/x'\necho 'ERROR: it went wrong'\nexit 0\n"
+    )
     tool.chmod(0o755)
     done = analyse(profile(tmp_path / "in"), tool=tool)
     assert done.returncode == 1 and "no module table: msprof-analyze failed" in done.stdout
@@ -436,15 +638,29 @@ def test_a_tool_that_fails_is_quoted_without_addresses(analyse: Analyse, tmp_pat
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_what_it_started_ends_with_it(tmp_path: Path, number: int, status: int) -> None:
     tool = tmp_path / "msprof-analyze"
-    tool.write_text(f"#!/bin/sh\nsleep 600 &\necho $$ $! >{tmp_path}/draft\nmv {tmp_path}/draft {tmp_path}/pids\nwait\n")
+    tool.write_text(
+        f"#!/bin/sh\nsleep 600 &\necho $$ $! >{tmp_path}/draft\nmv {tmp_path}/draft {tmp_path}/pids\nwait\n"
+    )
     tool.chmod(0o755)
     folder = profile(tmp_path / "in")
-    command = [sys.executable, "-m", "autoinstr", "analyse", str(folder), "--msprof-analyze", str(tool)]
+    command = [
+        sys.executable,
+        "-m",
+        "autoinstr",
+        "analyse",
+        str(folder),
+        "--msprof-analyze",
+        str(tool),
+    ]
     env = clean_environment(PYTHONPATH=str(REPO), TMPDIR=str(tmp_path))
-    process = subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c)
+    process = subprocess.Popen(
+        command, env=env, stderr=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c
+    )
     try:
         until = time.monotonic() + 60
-        while not (tmp_path / "pids").exists() and process.poll() is None and time.monotonic() < until:
+        while (
+            not (tmp_path / "pids").exists() and process.poll() is None and time.monotonic() < until
+        ):
             time.sleep(0.05)
         pids = [int(word) for word in (tmp_path / "pids").read_text().split()]
         process.send_signal(number)
@@ -474,11 +690,17 @@ def test_results_that_a_killed_run_put_aside_are_put_back(analyse: Analyse, tmp_
     assert analyse(folder, tool=tmp_path, env={"PATH": "/nowhere"}).returncode == 2
     assert aside.exists()  # nothing was done yet
     assert analyse(folder).returncode == 0
-    assert not aside.exists() and (aside.parent / "ASCEND_PROFILER_OUTPUT" / "trace_view.json").read_text() == "mine"
+    assert (
+        not aside.exists()
+        and (aside.parent / "ASCEND_PROFILER_OUTPUT" / "trace_view.json").read_text() == "mine"
+    )
 
 
 def test_the_agent_stays_off_in_what_it_starts(analyse: Analyse, tmp_path: Path) -> None:
     tool = tmp_path / "msprof-analyze"
     tool.write_text('#!/bin/sh\necho "ERROR AUTOINSTR=$AUTOINSTR"\n')
     tool.chmod(0o755)
-    assert "ERROR AUTOINSTR=0" in analyse(profile(tmp_path / "in"), tool=tool, env={"AUTOINSTR": "1"}).stderr
+    assert (
+        "ERROR AUTOINSTR=0"
+        in analyse(profile(tmp_path / "in"), tool=tool, env={"AUTOINSTR": "1"}).stderr
+    )

@@ -1,4 +1,5 @@
-"""`--format ascend-db` of a trace with a device, made by hand in the shape of Kineto's CUDA traces, read by the real msprof-analyze.
+"""`--format ascend-db` of a trace with a device, made by hand in the shape of Kineto's CUDA traces,
+read by the real msprof-analyze.
 
 What this leaves unproved: that a trace of a real GPU has this shape. None was available.
 """
@@ -29,43 +30,91 @@ MODULES: list[Call] = [
 
 
 def report(cwd: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    return Python(sys.executable, cwd).run("-m", "autoinstr", "report", *map(str, words), on=None, path=(REPO,))
+    return Python(sys.executable, cwd).run(
+        "-m", "autoinstr", "report", *map(str, words), on=None, path=(REPO,)
+    )
 
 
-def record(folder: Path, calls: list[Call], trace: Trace, pid: int = 1000, header: dict[str, object] | None = None) -> Path:
+def record(
+    folder: Path,
+    calls: list[Call],
+    trace: Trace,
+    pid: int = 1000,
+    header: dict[str, object] | None = None,
+) -> Path:
     """A run whose clock is the trace's; times of the calls are microseconds."""
-    moved = [(thread, path, cls, CLOCK + start * US, None if end is None else CLOCK + end * US) for thread, path, cls, start, end in calls]
+    moved = [
+        (thread, path, cls, CLOCK + start * US, None if end is None else CLOCK + end * US)
+        for thread, path, cls, start, end in calls
+    ]
     set_clock(make_recording(str(folder), moved, pid=pid, header=header), trace.base, CLOCK)
     return folder
 
 
 def cuda() -> Trace:
-    """One step: copies, kernels of modules, a collective, a graph, and work outside of all modules; kernels run later."""
+    """One step: copies, kernels of modules, a collective, a graph, and work outside of all modules;
+    kernels run later."""
     trace = Trace(deviceProperties=[{"id": 0, "name": "NVIDIA H100"}])
     trace.operator("aten::to", 20 * US, 80 * US)
     inner = trace.operator("aten::copy_", 25 * US, 75 * US)
     to_device = trace.launch(inner, 30 * US, name="cudaMemcpyAsync")
-    trace.kernel("Memcpy HtoD (Pageable -> Device)", to_device, 40 * US, 5_000, "gpu_memcpy", bytes=64)
+    trace.kernel(
+        "Memcpy HtoD (Pageable -> Device)", to_device, 40 * US, 5_000, "gpu_memcpy", bytes=64
+    )
     embedding = trace.operator("aten::embedding", 120 * US, 180 * US)
     trace.kernel("indexSelect", trace.launch(embedding, 130 * US), 1000 * US, 2_500)
     for start, kernel_at, ns in ((230, 1100, 10_001), (410, 1300, 20_002)):
         trace.operator("aten::linear", start * US, (start + 60) * US)
         addmm = trace.operator("aten::addmm", (start + 5) * US, (start + 55) * US)
-        trace.kernel("ampere_sgemm_32x128", trace.launch(addmm, (start + 10) * US), kernel_at * US, ns)
-        trace.kernel("splitKreduce", trace.launch(addmm, (start + 20) * US), (kernel_at + 50) * US, 700)
+        trace.kernel(
+            "ampere_sgemm_32x128", trace.launch(addmm, (start + 10) * US), kernel_at * US, ns
+        )
+        trace.kernel(
+            "splitKreduce", trace.launch(addmm, (start + 20) * US), (kernel_at + 50) * US, 700
+        )
     copied = trace.operator("aten::clone", 310 * US, 390 * US)
-    trace.kernel("Memcpy DtoD (Device -> Device)", trace.launch(copied, 320 * US, name="cudaMemcpyAsync"), 1400 * US, 3_000, "gpu_memcpy")
-    trace.kernel("Memset (Device)", trace.launch(copied, 340 * US, name="cudaMemsetAsync"), 1450 * US, 1_000, "gpu_memset")
+    trace.kernel(
+        "Memcpy DtoD (Device -> Device)",
+        trace.launch(copied, 320 * US, name="cudaMemcpyAsync"),
+        1400 * US,
+        3_000,
+        "gpu_memcpy",
+    )
+    trace.kernel(
+        "Memset (Device)",
+        trace.launch(copied, 340 * US, name="cudaMemsetAsync"),
+        1450 * US,
+        1_000,
+        "gpu_memset",
+    )
     trace.operator("c10d::allreduce_", 600 * US, 700 * US)
     params = trace.operator("record_param_comms", 610 * US, 690 * US, Collective_name="allreduce")
-    told = {"Collective_name": "allreduce", "In_msg_nelems": 4096, "dtype": "Float", "Process_Group_Name": "tp"}
-    trace.kernel("ncclDevKernel_AllReduce_Sum_f32_RING_LL", trace.launch(params, 650 * US), 1500 * US, 30_000, **told)
-    graph = trace.launch(None, 850 * US, name="cudaGraphLaunch")  # a model's method calls it; no operator does
+    told = {
+        "Collective_name": "allreduce",
+        "In_msg_nelems": 4096,
+        "dtype": "Float",
+        "Process_Group_Name": "tp",
+    }
+    trace.kernel(
+        "ncclDevKernel_AllReduce_Sum_f32_RING_LL",
+        trace.launch(params, 650 * US),
+        1500 * US,
+        30_000,
+        **told,
+    )
+    graph = trace.launch(
+        None, 850 * US, name="cudaGraphLaunch"
+    )  # a model's method calls it; no operator does
     for at in range(3):
         trace.kernel("replayed", graph, (1600 + 10 * at) * US, 4_000)
     trace.launch(None, 860 * US, name="cudaDeviceSynchronize")
     last = trace.operator("aten::argmax", 910 * US, 950 * US)
-    trace.kernel("reduce", trace.launch(last, 920 * US, name="cuLaunchKernelEx", cat="cuda_driver"), 1700 * US, 6_000)
+    trace.kernel(
+        "reduce",
+        trace.launch(last, 920 * US, name="cuLaunchKernelEx", cat="cuda_driver"),
+        1700 * US,
+        6_000,
+    )
     trace.add("gpu_user_annotation", "step", 1000 * US, 1700 * US, 0, 7)
     trace.add("user_annotation", "ProfilerStep#3", 10 * US, 990 * US, trace.pid, 4000)
     trace.add("Trace", "PyTorch Profiler (0)", 0, 2000 * US, "Spans", "PyTorch Profiler")
@@ -78,9 +127,20 @@ class Exported:
     def __init__(self, folder: Path, calls: list[Call], trace: Trace) -> None:
         run = record(folder / "run", calls, trace)
         self.out = folder / "out"
-        self.done = report(folder, run, "--format", "ascend-db", "--kineto", trace.write(folder / "trace.json"), "-o", self.out)
+        self.done = report(
+            folder,
+            run,
+            "--format",
+            "ascend-db",
+            "--kineto",
+            trace.write(folder / "trace.json"),
+            "-o",
+            self.out,
+        )
         assert self.done.returncode == 0, self.done.stderr
-        [self.database] = self.out.glob("*_ascend_pt/ASCEND_PROFILER_OUTPUT/ascend_pytorch_profiler_0.db")
+        [self.database] = self.out.glob(
+            "*_ascend_pt/ASCEND_PROFILER_OUTPUT/ascend_pytorch_profiler_0.db"
+        )
 
     def table(self) -> list[tuple[str, str, str, float, int]]:
         """(module, operator, kernels, device time, times) of module_statistic."""
@@ -98,7 +158,9 @@ def gpu(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return Exported(tmp_path_factory.mktemp("gpu"), MODULES, cuda())
 
 
-def test_device_time_of_each_module_is_that_of_the_kernels_that_its_operators_launched(gpu: Exported) -> None:
+def test_device_time_of_each_module_is_that_of_the_kernels_that_its_operators_launched(
+    gpu: Exported,
+) -> None:
     gemm = "ampere_sgemm_32x128, splitKreduce"
     assert gpu.table() == [
         ("Model/Embedding", "aten::embedding", "indexSelect", 2_500, 1),
@@ -129,7 +191,9 @@ def test_everything_that_ran_is_there_with_its_kind_device_stream_and_link(gpu: 
         ("reduce", "kernel", 6_000, "aten::argmax"),
     ]
     assert "13 kernels, 10 linked" in gpu.done.stderr
-    assert "3 kernels without an operator: launched outside of all, or by a graph" in gpu.done.stderr
+    assert (
+        "3 kernels without an operator: launched outside of all, or by a graph" in gpu.done.stderr
+    )
     assert "cpu_op" not in gpu.done.stderr
 
 
@@ -148,7 +212,9 @@ def test_launches_steps_and_the_device_of_the_rank_are_told(gpu: Exported) -> No
     assert len(calls) == 12 and {kind for _, kind in calls} == {5000}
     assert ("cudaGraphLaunch", 5000) in calls and ("cuLaunchKernelEx", 5000) in calls
     base = Trace().base
-    assert exported.rows(gpu.database, "SELECT id, endNs - startNs FROM STEP_TIME") == [(3, 980 * US)]
+    assert exported.rows(gpu.database, "SELECT id, endNs - startNs FROM STEP_TIME") == [
+        (3, 980 * US)
+    ]
     assert exported.rows(gpu.database, "SELECT * FROM RANK_DEVICE_MAP") == [(0, 0)]
     [(first, last)] = exported.rows(gpu.database, "SELECT * FROM SESSION_TIME_INFO")
     assert last - first == 2000 * US and abs(first - base) <= 250 * US
@@ -166,7 +232,9 @@ def test_calls_of_runtime_and_driver_with_one_number_are_one_link(tmp_path: Path
     assert made.table() == [("Model", "aten::mm", "gemm", 5_000, 1)]
 
 
-def test_without_numbers_of_operators_the_innermost_around_the_launch_is_taken(tmp_path: Path) -> None:
+def test_without_numbers_of_operators_the_innermost_around_the_launch_is_taken(
+    tmp_path: Path,
+) -> None:
     """Traces of older torch: no External id at a launch."""
     trace = Trace()
     trace.operator("aten::linear", 110 * US, 180 * US)
@@ -177,23 +245,39 @@ def test_without_numbers_of_operators_the_innermost_around_the_launch_is_taken(t
 
 
 def test_a_thread_beside_the_modules_is_not_counted_for_them(tmp_path: Path) -> None:
-    """module_statistic knows no threads: an operator of another one would be taken for the module's, or end it."""
+    """module_statistic knows no threads: an operator of another one would be taken for the
+    module's, or end it."""
     trace = Trace()
-    for name, start, end, tid in (("aten::mm", 120, 150, 4000), ("aten::other", 130, 400, 4001), ("aten::add", 160, 190, 4000)):
+    for name, start, end, tid in (
+        ("aten::mm", 120, 150, 4000),
+        ("aten::other", 130, 400, 4001),
+        ("aten::add", 160, 190, 4000),
+    ):
         operator = trace.operator(name, start * US, end * US, tid)
-        trace.kernel(f"k_{name}", trace.launch(operator, (start + 5) * US, tid), start * 10 * US, 1_000)
-    calls: list[Call] = [(0, "", "Model", 100, 300), (0, "a", "Linear", 110, 155), (0, "b", "Linear", 158, 200)]
+        trace.kernel(
+            f"k_{name}", trace.launch(operator, (start + 5) * US, tid), start * 10 * US, 1_000
+        )
+    calls: list[Call] = [
+        (0, "", "Model", 100, 300),
+        (0, "a", "Linear", 110, 155),
+        (0, "b", "Linear", 158, 200),
+    ]
     made = Exported(tmp_path, calls, trace)
     assert made.table() == [
         ("Model/Linear_0", "aten::mm", "k_aten::mm", 1_000, 1),
         ("Model/Linear_1", "aten::add", "k_aten::add", 1_000, 1),
     ]
-    assert "1 operator without a link: on other threads than the modules of that moment" in made.done.stderr
+    assert (
+        "1 operator without a link: on other threads than the modules of that moment"
+        in made.done.stderr
+    )
 
 
 def test_threads_that_call_modules_at_once_have_domains_of_their_own(tmp_path: Path) -> None:
     trace = Trace()
-    trace.kernel("k", trace.launch(trace.operator("aten::mm", 120 * US, 150 * US), 125 * US), 500 * US, 1_000)
+    trace.kernel(
+        "k", trace.launch(trace.operator("aten::mm", 120 * US, 150 * US), 125 * US), 500 * US, 1_000
+    )
     calls: list[Call] = [
         (0, "", "Model", 100, 300),
         (0, "a", "Linear", 110, 155),

@@ -1,4 +1,5 @@
-"""A run with the emitters recorder and torch as an Ascend database: the operators are those of the program, and none of the emitter's."""
+"""A run with the emitters recorder and torch as an Ascend database: the operators are those of the
+program, and none of the emitter's."""
 
 from __future__ import annotations
 
@@ -74,10 +75,23 @@ def exported(folder: Path, program: str, emitter: str) -> tuple[Path, Path, str]
     """(trace, database, what was said) of a program that was recorded and profiled."""
     folder.mkdir(exist_ok=True)
     env = {"AUTOINSTR_OUT": str(folder / "run"), "AUTOINSTR_EMITTER": emitter}
-    done = Python(sys.executable, folder).run("-c", program, folder / "trace.json", path=(GATE, REPO), env=env)
+    done = Python(sys.executable, folder).run(
+        "-c", program, folder / "trace.json", path=(GATE, REPO), env=env
+    )
     assert done.returncode == 0, done.stderr
-    words = ("report", folder / "run", "--format", "ascend-db", "--kineto", folder / "trace.json", "-o", folder / "out")
-    done = Python(sys.executable, folder).run("-m", "autoinstr", *map(str, words), on=None, path=(REPO,))
+    words = (
+        "report",
+        folder / "run",
+        "--format",
+        "ascend-db",
+        "--kineto",
+        folder / "trace.json",
+        "-o",
+        folder / "out",
+    )
+    done = Python(sys.executable, folder).run(
+        "-m", "autoinstr", *map(str, words), on=None, path=(REPO,)
+    )
     assert done.returncode == 0, done.stderr
     [database] = (folder / "out").rglob("*.db")
     return folder / "trace.json", database, done.stderr
@@ -86,21 +100,42 @@ def exported(folder: Path, program: str, emitter: str) -> tuple[Path, Path, str]
 def test_operators_and_tasks_are_those_that_there_are_without_the_emitter(tmp_path: Path) -> None:
     trace, database, said = exported(tmp_path / "both", PROGRAM, "recorder,torch")
     _, alone, _ = exported(tmp_path / "alone", PROGRAM, "recorder")
-    events = Counter(event["name"] for event in json.loads(trace.read_text())["traceEvents"] if event.get("cat") == "cpu_op")
-    ranges = {"Sequential": 82, "Linear": 82, "Dropout": 41, "Wrong": 40, "user: a 'part'": 40, "user: here": 40, "backward": 1}
+    events = Counter(
+        event["name"]
+        for event in json.loads(trace.read_text())["traceEvents"]
+        if event.get("cat") == "cpu_op"
+    )
+    ranges = {
+        "Sequential": 82,
+        "Linear": 82,
+        "Dropout": 41,
+        "Wrong": 40,
+        "user: a 'part'": 40,
+        "user: here": 40,
+        "backward": 1,
+    }
     assert {name: events[name] for name in ranges} == ranges
     assert events["Double"] == 2 * 41  # half of them are the program's own
     for query in (TASKS, LINKED):
         assert Counter(rows(database, query)) == Counter(rows(alone, query))
     own = Counter(ranges) + Counter(Double=41)
-    assert Counter(rows(database, ALL)) - Counter(rows(alone, ALL)) == {(name,): number for name, number in own.items()}
-    assert re.search(rf"{sum(own.values())} events of .*: our own, of the emitter torch, there as annotations", said), said
+    assert Counter(rows(database, ALL)) - Counter(rows(alone, ALL)) == {
+        (name,): number for name, number in own.items()
+    }
+    assert re.search(
+        rf"{sum(own.values())} events of .*: our own, of the emitter torch, there as annotations",
+        said,
+    ), said
     assert "without a link" not in said
 
 
 def test_a_profile_that_ends_in_the_middle_of_modules_is_not_refused(tmp_path: Path) -> None:
     """What runs then has the profile's end, and overlaps the ranges."""
     trace, database, _ = exported(tmp_path, CUT, "recorder,torch")
-    cut = [event["name"] for event in json.loads(trace.read_text())["traceEvents"] if event.get("args", {}).get("finished") is False]
+    cut = [
+        event["name"]
+        for event in json.loads(trace.read_text())["traceEvents"]
+        if event.get("args", {}).get("finished") is False
+    ]
     assert cut == ["Sequential", "Sequential", "Stops"]
     assert not {"Sequential", "Linear", "Stops"} & {name for (name,) in rows(database, TASKS)}

@@ -1,4 +1,5 @@
-"""`autoinstr bundle`: what is in the folder, how it comes to be at its place, and what is not replaced."""
+"""`autoinstr bundle`: what is in the folder, how it comes to be at its place, and what is not
+replaced."""
 
 from __future__ import annotations
 
@@ -56,13 +57,23 @@ def test_what_it_says(made: Path) -> None:
 
 def test_what_is_in_it(made: Path) -> None:
     assert {path.name for path in made.iterdir()} == {
-        *("sitecustomize", "autoinstr", "libraries", "libraries-before-3.11", "licenses", "bin", "manifest.json")
+        *(
+            "sitecustomize",
+            "autoinstr",
+            "libraries",
+            "libraries-before-3.11",
+            "licenses",
+            "bin",
+            "manifest.json",
+        )
     }
     assert {path.name for path in (made / "libraries").iterdir()} == {"wrapt", "structlog"}
     suffixes = {path.suffix for path in made.rglob("*") if path.is_file()}
     assert not suffixes & {".so", ".c", ".pyd"} and not list(made.rglob("*.dist-info"))
     ours = {
-        str(path.relative_to(REPO)) for path in (REPO / "autoinstr").rglob("*") if path.suffix in (".py", ".tsv", ".html", ".js", ".css")
+        str(path.relative_to(REPO))
+        for path in (REPO / "autoinstr").rglob("*")
+        if path.suffix in (".py", ".tsv", ".html", ".js", ".css")
     }
     gate = {f"sitecustomize/{path.name}" for path in (REPO / "sitecustomize").glob("*.py")}
     files = document(made)["files"]
@@ -78,7 +89,9 @@ def test_what_the_manifest_says(made: Path) -> None:
     assert said["schema"] == "autoinstr.bundle/1"
     assert said["python"] == list(SUPPORTED)
     here = {version for version in SUPPORTED if interpreter(version)}
-    assert {each["tag"] for each in said["bytecode"]} == {f"cpython-{version.replace('.', '')}" for version in here}
+    assert {each["tag"] for each in said["bytecode"]} == {
+        f"cpython-{version.replace('.', '')}" for version in here
+    }
     from importlib.metadata import version
 
     assert {each["name"]: each["version"] for each in said["libraries"]} == {
@@ -86,21 +99,31 @@ def test_what_the_manifest_says(made: Path) -> None:
     }
     for each in said["libraries"]:
         assert each["licenses"] and all((made / path).stat().st_size for path in each["licenses"])
-    assert (made / "licenses" / "autoinstr" / "LICENSE").read_text() == (REPO / "LICENSE").read_text()
+    assert (made / "licenses" / "autoinstr" / "LICENSE").read_text() == (
+        REPO / "LICENSE"
+    ).read_text()
 
 
 def test_everybody_can_read_it_and_only_its_owner_write(made: Path) -> None:
-    modes = {(stat.S_ISDIR(p.stat().st_mode), stat.S_IMODE(p.stat().st_mode)) for p in (made, *made.rglob("*")) if p.name != "autoinstr"}
+    modes = {
+        (stat.S_ISDIR(p.stat().st_mode), stat.S_IMODE(p.stat().st_mode))
+        for p in (made, *made.rglob("*"))
+        if p.name != "autoinstr"
+    }
     assert modes == {(True, 0o755), (False, 0o644)}
     assert stat.S_IMODE((made / "bin" / "autoinstr").stat().st_mode) == 0o755
 
 
 def test_byte_code_is_never_compared_with_its_source(made: Path, copy: Path, bare: Python) -> None:
-    """A copy has other times, and may not be written to: byte code that had to be compared would be compiled at each start."""
+    """A copy has other times, and may not be written to: byte code that had to be compared would be
+    compiled at each start."""
     for path in made.rglob("*.pyc"):
         flags = int.from_bytes(path.read_bytes()[4:8], "little")
         assert flags == 0b01, f"{path.name}: not an unchecked hash"
-    assert all(list((folder / "__pycache__").glob("*.pyc")) for folder in (made / "sitecustomize", made / "libraries" / "wrapt"))
+    assert all(
+        list((folder / "__pycache__").glob("*.pyc"))
+        for folder in (made / "sitecustomize", made / "libraries" / "wrapt")
+    )
     source = copy / "autoinstr" / "__init__.py"
     before = bare.run("-c", ON, path=(copy / "sitecustomize",)).stdout
     source.write_text(source.read_text().replace("__version__ = ", "__version__ = 'another' + "))
@@ -108,11 +131,18 @@ def test_byte_code_is_never_compared_with_its_source(made: Path, copy: Path, bar
     assert Path(importlib.util.cache_from_source(str(source))).name == f"__init__.{tag}.pyc"
     assert bare.run("-c", ON, path=(copy / "sitecustomize",)).stdout == before != ""
     checked = bundle("--check", copy)
-    assert (checked.returncode, "problem: autoinstr/__init__.py: changed\n" in checked.stdout) == (1, True)
+    assert (checked.returncode, "problem: autoinstr/__init__.py: changed\n" in checked.stdout) == (
+        1,
+        True,
+    )
 
 
 def test_tracebacks_name_the_place_where_it_is_now(copy: Path, bare: Python) -> None:
-    run = bare.run("-c", "import autoinstr.config.config as c; print(c.load.__code__.co_filename)", path=(copy / "sitecustomize",))
+    run = bare.run(
+        "-c",
+        "import autoinstr.config.config as c; print(c.load.__code__.co_filename)",
+        path=(copy / "sitecustomize",),
+    )
     assert run.stdout == f"{copy}/autoinstr/config.py\n"
 
 
@@ -139,19 +169,25 @@ def test_children_have_it_once_and_last(made: Path, bare: Python) -> None:
     assert run.stdout.splitlines() == [f"{made}/libraries 0"] * 5, run.stderr
 
 
-# -- at its place ------------------------------------------------------------------------------------------------------------------
+# -- at its place ----------------------------------------------------------------------------------
 
 
 def test_another_one_takes_its_place_in_one_step(copy: Path) -> None:
     """A reader that looks all the time never finds no bundle, nor half of one."""
-    marked = copy / "autoinstr" / "__pycache__" / "__init__.cpython-399.pyc"  # what a Python that was not there may have written
+    marked = (
+        copy / "autoinstr" / "__pycache__" / "__init__.cpython-399.pyc"
+    )  # what a Python that was not there may have written
     marked.touch()
     gaps: list[str] = []
     stop = threading.Event()
 
     def look() -> None:
         while not stop.is_set():
-            for path in ("manifest.json", "sitecustomize/sitecustomize.py", "libraries/structlog/__init__.py"):
+            for path in (
+                "manifest.json",
+                "sitecustomize/sitecustomize.py",
+                "libraries/structlog/__init__.py",
+            ):
                 if not (copy / path).exists():
                     gaps.append(path)
 
@@ -167,10 +203,14 @@ def test_another_one_takes_its_place_in_one_step(copy: Path) -> None:
     assert [path.name for path in copy.parent.iterdir()] == ["copy"], "nothing is left beside it"
 
 
-def test_the_same_sources_make_the_same_manifest_but_for_byte_code(made: Path, tmp_path: Path) -> None:
+def test_the_same_sources_make_the_same_manifest_but_for_byte_code(
+    made: Path, tmp_path: Path
+) -> None:
     again, first = document(make(tmp_path / "again")), document(made)
     for each in (again, first):
-        each["files"] = {path: digest for path, digest in each["files"].items() if not path.endswith(".pyc")}
+        each["files"] = {
+            path: digest for path, digest in each["files"].items() if not path.endswith(".pyc")
+        }
     assert again == first
 
 
@@ -199,7 +239,9 @@ def test_what_is_not_replaced(kind: str, copy: Path, tmp_path: Path) -> None:
     before = sorted(map(str, tmp_path.rglob("*")))
     run = bundle(target)
     assert run.returncode == (1 if kind == "other manifest" else 2) and run.stdout == ""
-    assert len(run.stderr.splitlines()) == 1 and run.stderr.startswith(f"autoinstr: error: {target}"), run.stderr
+    assert len(run.stderr.splitlines()) == 1 and run.stderr.startswith(
+        f"autoinstr: error: {target}"
+    ), run.stderr
     assert sorted(map(str, tmp_path.rglob("*"))) == before
 
 
@@ -211,7 +253,9 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None:
     """A file-size limit, which no privilege lifts: the copy fails in the middle."""
     environ = clean_environment(PYTHONPATH=str(REPO))
-    command = f"ulimit -f 8; trap '' XFSZ; exec {sys.executable} -B -m autoinstr bundle {tmp_path}/b"
+    command = (
+        f"ulimit -f 8; trap '' XFSZ; exec {sys.executable} -B -m autoinstr bundle {tmp_path}/b"
+    )
     run = subprocess.run(["bash", "-c", command], env=environ, capture_output=True, text=True)
     assert run.returncode == 1 and "cannot be made: File too large" in run.stderr, run.stderr
     assert list(tmp_path.iterdir()) == []
@@ -219,23 +263,48 @@ def test_a_folder_that_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None
 
 def test_out_of_an_installed_wheel(made: Path, tmp_path: Path) -> None:
     """The wheel has the gate inside the package. Its bundle is the checkout's."""
-    pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed (make setup)")
+    pytest.importorskip(
+        "hatchling", reason="hatchling, which builds the wheel, is not installed (make setup)"
+    )
     site = tmp_path / "site"
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "dist"]
     subprocess.run(build, cwd=REPO, check=True, capture_output=True, env=clean_environment())
     (wheel,) = (tmp_path / "dist").iterdir()
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", site, wheel]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        site,
+        wheel,
+    ]
     subprocess.run(pip, check=True, env=clean_environment(), capture_output=True)
-    environ = clean_environment(PYTHONPATH=os.pathsep.join((str(site), sysconfig.get_path("purelib"))))
+    environ = clean_environment(
+        PYTHONPATH=os.pathsep.join((str(site), sysconfig.get_path("purelib")))
+    )
     command = [sys.executable, "-S", "-m", "autoinstr", "bundle", tmp_path / "bundle"]
     run = subprocess.run(command, env=environ, capture_output=True, text=True, cwd=tmp_path)
     assert (run.returncode, run.stderr) == (0, "")
 
     def sources(folder: Path) -> dict[str, str]:
-        return {path: digest for path, digest in document(folder)["files"].items() if not path.endswith(".pyc")}
+        return {
+            path: digest
+            for path, digest in document(folder)["files"].items()
+            if not path.endswith(".pyc")
+        }
 
     assert sources(tmp_path / "bundle") == sources(made)
-    lonely = subprocess.run(command, env={**environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, cwd=tmp_path)
+    lonely = subprocess.run(
+        command,
+        env={**environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
     assert lonely.returncode == 1
     assert lonely.stderr.startswith(
         "autoinstr: error: wrapt is not installed in this environment: python -m pip install 'autoinstr[bundle]'"

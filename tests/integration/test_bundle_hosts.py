@@ -1,7 +1,8 @@
-"""The bundle as it is shipped: on a read-only mount, as a user without a home, in every CPython there is, beside hosts of every kind.
+"""The bundle as it is shipped: on a read-only mount, as a user without a home, in every CPython
+there is, beside hosts of every kind.
 
-torch is a stand-in (tests/stub) but for the last test, which has the real one: in the Pythons that have no torch here it is the agent's
-own start, patching, recording and end that is proved.
+torch is a stand-in (tests/stub) but for the last test, which has the real one: in the Pythons that
+have no torch here it is the agent's own start, patching, recording and end that is proved.
 """
 
 from __future__ import annotations
@@ -51,7 +52,11 @@ class Host:
         for name in ("report", "config"):
             (self.modules / f"{name}.py").write_text("mine = 'theirs'\n")
         (self.modules / "hostapp.py").write_text("async def fetch(x):\n    return 2 * x\n")
-        shutil.copytree(REPO / "tests" / "stub" / "torch", self.modules / "torch", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            REPO / "tests" / "stub" / "torch",
+            self.modules / "torch",
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
         shutil.copyfile(REPO / "tests" / "programs" / "injected.py", self.modules / "injected.py")
         self.config = place.program("config.toml", TOML)
         self.bundle = place.bind(bundle, "bundle")
@@ -60,7 +65,9 @@ class Host:
     def run(self, version: str, *more_path: Path, **env: str) -> subprocess.CompletedProcess[str]:
         path = ":".join(map(str, (self.bundle / "sitecustomize", self.modules, *more_path)))
         on = {"AUTOINSTR": str(self.config), "AUTOINSTR_OUT": str(self.place.work / "run")}
-        return self.place.run(version, self.modules / "injected.py", env={"PYTHONPATH": path, **on, **env})
+        return self.place.run(
+            version, self.modules / "injected.py", env={"PYTHONPATH": path, **on, **env}
+        )
 
     def facts(self) -> Any:
         return json.loads((self.place.work / "facts.json").read_text())
@@ -71,7 +78,12 @@ class Host:
         assert not run.problems and len(run.recordings) == 1
         (recording,) = run.recordings
         assert recording.complete and not recording.problems
-        return sorted({(name.domain, name.path if name.domain == "Module" else name.message) for name in recording.names.values()})
+        return sorted(
+            {
+                (name.domain, name.path if name.domain == "Module" else name.message)
+                for name in recording.names.values()
+            }
+        )
 
 
 @pytest.fixture
@@ -82,7 +94,9 @@ def host(shipped: Path) -> Iterator[Host]:
 
 def put_wrapt(host: Host, source: Path, version: str | None = None) -> None:
     """The host's own wrapt, in pure Python, so that one copy serves every Python."""
-    shutil.copytree(source, host.modules / "wrapt", ignore=shutil.ignore_patterns("*.so", "*.c", "__pycache__"))
+    shutil.copytree(
+        source, host.modules / "wrapt", ignore=shutil.ignore_patterns("*.so", "*.c", "__pycache__")
+    )
     if version:
         with open(host.modules / "wrapt" / "__init__.py", "a") as stream:
             stream.write(f"\n__version__ = {version!r}\n")
@@ -96,7 +110,10 @@ def test_every_python(host: Host, shipped: Path, version: str) -> None:
     assert (native.returncode, native.stdout) == (0, NATIVE)
     run = host.run(version)
     assert (run.returncode, run.stdout) == (0, NATIVE)
-    assert run.stderr and all(line.startswith("autoinstr: ") and " level=info " in line for line in run.stderr.splitlines()), run.stderr
+    assert run.stderr and all(
+        line.startswith("autoinstr: ") and " level=info " in line
+        for line in run.stderr.splitlines()
+    ), run.stderr
     assert host.ranges() == RANGES
     facts, here = host.facts(), str(host.bundle)
     older = version in ("3.9", "3.10")
@@ -106,7 +123,10 @@ def test_every_python(host: Host, shipped: Path, version: str) -> None:
         "structlog": f"{here}/libraries/structlog/__init__.py",
         "tomli": f"{here}/libraries-before-3.11/tomli/__init__.py" if older else None,
     }
-    assert facts["path"][-1 - older :] == [f"{here}/libraries", f"{here}/libraries-before-3.11"][: 1 + older]
+    assert (
+        facts["path"][-1 - older :]
+        == [f"{here}/libraries", f"{here}/libraries-before-3.11"][: 1 + older]
+    )
     checked = bundle("--check", shipped)
     assert checked.returncode == 0, checked.stdout
     assert {path.stat().st_uid for path in (host.place.work / "run").iterdir()} == {NOBODY}
@@ -136,10 +156,18 @@ def test_a_host_with_an_older_wrapt(host: Host, version: str) -> None:
     assert host.facts()["wrapt"] == "1.15.0"
 
 
-def test_folders_that_the_host_appends_before_torch_go_before_ours(host: Host, version: str) -> None:
+def test_folders_that_the_host_appends_before_torch_go_before_ours(
+    host: Host, version: str
+) -> None:
     late = host.place.bare_folder("late")
-    shutil.copytree(Path(sysconfig.get_path("purelib")) / "wrapt", late / "wrapt", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    (host.modules / "config.py").write_text(f"import sys\nsys.path.append({str(late)!r})\nmine = 'theirs'\n")
+    shutil.copytree(
+        Path(sysconfig.get_path("purelib")) / "wrapt",
+        late / "wrapt",
+        ignore=shutil.ignore_patterns("*.so", "__pycache__"),
+    )
+    (host.modules / "config.py").write_text(
+        f"import sys\nsys.path.append({str(late)!r})\nmine = 'theirs'\n"
+    )
     assert host.run(version).stdout == NATIVE
     assert host.facts()["files"]["wrapt"] == f"{late}/wrapt/__init__.py"
 
@@ -158,10 +186,20 @@ def test_without_byte_code(host: Host, shipped: Path, version: str, tmp_path: Pa
 def test_the_command_of_the_bundle(host: Host, version: str) -> None:
     """`ctl` and `report` where autoinstr is not installed."""
     assert host.run(version).returncode == 0
-    told = host.place.run(version, host.bundle / "bin" / "autoinstr", "ctl", "status", host.place.work / "run", env={})
+    told = host.place.run(
+        version, host.bundle / "bin" / "autoinstr", "ctl", "status", host.place.work / "run", env={}
+    )
     assert (told.returncode, told.stderr) == (0, "")
     assert "ended" in told.stdout
-    report = host.place.run(version, host.bundle / "bin" / "autoinstr", "report", host.place.work / "run", "--format", "csv", env={})
+    report = host.place.run(
+        version,
+        host.bundle / "bin" / "autoinstr",
+        "report",
+        host.place.work / "run",
+        "--format",
+        "csv",
+        env={},
+    )
     assert report.returncode == 0 and "Leaf" in report.stdout, report.stderr
 
 
@@ -175,9 +213,17 @@ def test_the_real_torch(shipped: Path) -> None:
         site = place.bind(Path(sysconfig.get_path("purelib")), "site")
         found = place.bind(shipped, "bundle")
         programs = place.bind(REPO / "tests" / "programs", "programs")
-        env = {"PYTHONPATH": f"{found}/sitecustomize:{site}", "AUTOINSTR": "1", "AUTOINSTR_OUT": str(place.work / "run")}
+        env = {
+            "PYTHONPATH": f"{found}/sitecustomize:{site}",
+            "AUTOINSTR": "1",
+            "AUTOINSTR_OUT": str(place.work / "run"),
+        }
         native = place.run(version, programs / "plain.py", "2", env={**env, "AUTOINSTR": "0"})
         run = place.run(version, programs / "plain.py", "2", env=env)
-        assert (run.returncode, run.stdout, run.stderr) == (native.returncode, native.stdout, native.stderr)
+        assert (run.returncode, run.stdout, run.stderr) == (
+            native.returncode,
+            native.stdout,
+            native.stderr,
+        )
         (recording,) = open_run(str(place.work / "run")).recordings
         assert recording.complete and {"Linear"} <= {name.cls for name in recording.names.values()}

@@ -1,4 +1,5 @@
-"""The next sitecustomize runs as if ours were not there: stdout, stderr and exit status of the same program, natively and with the gate."""
+"""The next sitecustomize runs as if ours were not there: stdout, stderr and exit status of the same
+program, natively and with the gate."""
 
 from __future__ import annotations
 
@@ -52,11 +53,22 @@ NEXT = {
 }
 
 
-def compare(python: Python, next_folder: Path | None, *flags: str, on: str | None = "1", gate: Path = GATE, **more: object) -> None:
+def compare(
+    python: Python,
+    next_folder: Path | None,
+    *flags: str,
+    on: str | None = "1",
+    gate: Path = GATE,
+    **more: object,
+) -> None:
     path = (next_folder,) if next_folder else ()
     native = python.run(*flags, "-c", PROGRAM, "a", path=path, on=on, **more)  # type: ignore[arg-type]
     ours = python.run(*flags, "-c", PROGRAM, "a", path=(gate, *path), on=on, **more)  # type: ignore[arg-type]
-    assert (ours.returncode, ours.stdout, ours.stderr) == (native.returncode, native.stdout, native.stderr)
+    assert (ours.returncode, ours.stdout, ours.stderr) == (
+        native.returncode,
+        native.stdout,
+        native.stderr,
+    )
 
 
 def write_next(folder: Path, source: str | None, name: str = "sitecustomize.py") -> Path:
@@ -68,41 +80,57 @@ def write_next(folder: Path, source: str | None, name: str = "sitecustomize.py")
 
 @pytest.mark.parametrize("on", ["1", None], ids=["on", "off"])
 @pytest.mark.parametrize("case", NEXT)
-def test_the_next_sitecustomize_runs_as_natively(bare: Python, tmp_path: Path, case: str, on: str | None) -> None:
+def test_the_next_sitecustomize_runs_as_natively(
+    bare: Python, tmp_path: Path, case: str, on: str | None
+) -> None:
     compare(bare, write_next(tmp_path / "next", NEXT[case]), on=on)
 
 
 @pytest.mark.parametrize("case", ["value-error", "missing-import", "system-exit", "none"])
-def test_the_traceback_in_verbose_mode_has_no_frame_of_ours(bare: Python, tmp_path: Path, case: str) -> None:
+def test_the_traceback_in_verbose_mode_has_no_frame_of_ours(
+    bare: Python, tmp_path: Path, case: str
+) -> None:
     folder = write_next(tmp_path / "next", NEXT[case])
     ours = bare.run("-v", "-c", PROGRAM, "a", path=(GATE, folder))
     native = bare.run("-v", "-c", PROGRAM, "a", path=(folder,))
 
     def traceback(text: str) -> list[str]:
         lines = text.splitlines()
-        start = next((i for i, line in enumerate(lines) if line.startswith("Traceback")), len(lines))
+        start = next(
+            (i for i, line in enumerate(lines) if line.startswith("Traceback")), len(lines)
+        )
         return [line for line in lines[start:] if not line.startswith(("#", "import "))][:12]
 
     assert traceback(ours.stderr) == traceback(native.stderr)
     assert bool(traceback(native.stderr)) == (case != "none")
 
 
-@pytest.mark.parametrize("case", ["normal", "value-error", "system-exit", "keyboard-interrupt", "missing-import"])
+@pytest.mark.parametrize(
+    "case", ["normal", "value-error", "system-exit", "keyboard-interrupt", "missing-import"]
+)
 def test_usercustomize_runs_as_natively(bare: Python, tmp_path: Path, case: str) -> None:
     """A venv has no user site: the base interpreter is asked, so that usercustomize really runs."""
     base = Python(os.path.realpath(sys.executable), bare.cwd)
     source = (NEXT[case] or "").replace("next runs", "usercustomize runs")
     folder = write_next(tmp_path / "next", source, "usercustomize.py")
     probe = base.run("-c", "import site; print(site.ENABLE_USER_SITE)", path=())
-    assert probe.stdout.strip() == "True", "this interpreter has no user site, so the test would show nothing"
+    assert probe.stdout.strip() == "True", (
+        "this interpreter has no user site, so the test would show nothing"
+    )
     compare(base, folder)
     write_next(folder, NEXT["value-error"])
     compare(base, folder)
 
 
 @pytest.mark.parametrize("case", ["none", "normal", "value-error", "system-exit"])
-@pytest.mark.parametrize("flags", [("-s",), ("-S",), ("-E",), ("-I",), ("-W", "error"), ("-O",), ("-B",), ("-X", "dev")], ids=" ".join)
-def test_under_interpreter_flags(bare: Python, tmp_path: Path, case: str, flags: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "flags",
+    [("-s",), ("-S",), ("-E",), ("-I",), ("-W", "error"), ("-O",), ("-B",), ("-X", "dev")],
+    ids=" ".join,
+)
+def test_under_interpreter_flags(
+    bare: Python, tmp_path: Path, case: str, flags: tuple[str, ...]
+) -> None:
     compare(bare, write_next(tmp_path / "next", NEXT[case]), *flags)
 
 
@@ -121,14 +149,19 @@ def test_a_sitecustomize_in_a_zip_runs(bare: Python, tmp_path: Path) -> None:
     compare(bare, archive)
 
 
-def test_the_repository_root_on_the_path_works_as_the_folder_does(bare: Python, tmp_path: Path) -> None:
-    """Without an __init__.py Python would take the folder for a namespace package, inert, and the user's file would never run."""
+def test_the_repository_root_on_the_path_works_as_the_folder_does(
+    bare: Python, tmp_path: Path
+) -> None:
+    """Without an __init__.py Python would take the folder for a namespace package, inert, and the
+    user's file would never run."""
     folder = write_next(tmp_path / "next", NEXT["normal"])
     program = "import sys; print('autoinstr.instrument.importhook' in sys.modules, sys.modules['sitecustomize'].__file__, sys.path)"
     plain = bare.run("-c", program, path=(GATE, folder))
     trap = bare.run("-c", program, path=(REPO, folder))
     assert plain.stdout.startswith("next runs")
-    assert trap.stdout == plain.stdout.replace("'/inserted/next', ", f"'/inserted/next', '{REPO}', ")
+    assert trap.stdout == plain.stdout.replace(
+        "'/inserted/next', ", f"'/inserted/next', '{REPO}', "
+    )
     assert trap.stderr == plain.stderr == ""
 
 
@@ -142,7 +175,11 @@ def test_the_repository_root_chains_as_natively(bare: Python, tmp_path: Path, ca
         folder = write_next(tmp_path / "next", NEXT[case])
         native = bare.run("-c", program, path=(folder,))
         ours = bare.run("-c", program, path=(REPO, folder))
-        assert (ours.returncode, ours.stdout, ours.stderr) == (native.returncode, native.stdout, native.stderr)
+        assert (ours.returncode, ours.stdout, ours.stderr) == (
+            native.returncode,
+            native.stdout,
+            native.stderr,
+        )
 
 
 def test_twice_and_by_another_name_on_the_path(bare: Python, tmp_path: Path) -> None:
@@ -159,7 +196,8 @@ def test_twice_and_by_another_name_on_the_path(bare: Python, tmp_path: Path) -> 
 
 
 def test_behind_another_sitecustomize_that_imports_the_next(bare: Python, tmp_path: Path) -> None:
-    """ddtrace's way: it puts itself back if the import fails, so with nothing behind us the import must fail."""
+    """ddtrace's way: it puts itself back if the import fails, so with nothing behind us the import
+    must fail."""
     other = write_next(
         tmp_path / "other",
         "import os, sys\nhere = os.path.dirname(__file__)\nsys.path.remove(here)\nme = sys.modules.pop('sitecustomize')\n"
@@ -200,7 +238,11 @@ def test_a_damaged_package_costs_one_line(bare: Python, tmp_path: Path) -> None:
         (copy / file.name).write_text(file.read_text())
     run = bare.run("-c", "print('program')", path=(copy,))
     assert (run.returncode, run.stdout) == (0, "program\n")
-    assert run.stderr.startswith("autoinstr: off in process ") and run.stderr.count("\n") == 1 and "no package autoinstr" in run.stderr
+    assert (
+        run.stderr.startswith("autoinstr: off in process ")
+        and run.stderr.count("\n") == 1
+        and "no package autoinstr" in run.stderr
+    )
     (copy / "_autoinstr_gate.py").unlink()
     assert bare.run("-c", "print('program')", path=(copy,)).stdout == "program\n"
 
@@ -221,13 +263,24 @@ def test_a_read_only_folder(bare: Python, tmp_path: Path) -> None:
         if parent.stat().st_uid == os.geteuid() and len(parent.parts) > 2:
             parent.chmod(parent.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
     try:
-        program = "import os, sys; print(os.geteuid(), 'autoinstr.instrument.importhook' in sys.modules)"
-        as_nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"] if os.geteuid() == 0 else []
+        program = (
+            "import os, sys; print(os.geteuid(), 'autoinstr.instrument.importhook' in sys.modules)"
+        )
+        as_nobody = (
+            ["--reuid", "65534", "--regid", "65534", "--clear-groups"] if os.geteuid() == 0 else []
+        )
         interpreter = os.path.realpath(sys.executable)
         if as_nobody:
-            reachable = Python("/usr/bin/setpriv", Path("/")).run(*as_nobody, interpreter, "-c", "0", path=(), on=None).returncode == 0
+            reachable = (
+                Python("/usr/bin/setpriv", Path("/"))
+                .run(*as_nobody, interpreter, "-c", "0", path=(), on=None)
+                .returncode
+                == 0
+            )
             interpreter = interpreter if reachable else "/usr/bin/python3"
-            run = Python("/usr/bin/setpriv", Path("/")).run(*as_nobody, interpreter, "-c", program, path=(home / "sitecustomize",))
+            run = Python("/usr/bin/setpriv", Path("/")).run(
+                *as_nobody, interpreter, "-c", program, path=(home / "sitecustomize",)
+            )
         else:
             run = Python(interpreter, Path("/")).run("-c", program, path=(home / "sitecustomize",))
         assert (run.returncode, run.stderr) == (0, "")

@@ -1,4 +1,5 @@
-"""Every way to make a child: the agent is on in it, and it writes to the run directory of its first ancestor."""
+"""Every way to make a child: the agent is on in it, and it writes to the run directory of its first
+ancestor."""
 
 from __future__ import annotations
 
@@ -86,18 +87,25 @@ def job(bare: Python) -> Path:
 @pytest.mark.parametrize("way", WAYS, ids="-".join)
 @pytest.mark.parametrize("by", ["environment", "-X"])
 def test_a_child_is_on_and_agrees(bare: Python, job: Path, way: tuple[str, ...], by: str) -> None:
-    run = bare.run(*(("-X", "autoinstr") if by == "-X" else ()), job, *way, on=None if by == "-X" else "1")
+    run = bare.run(
+        *(("-X", "autoinstr") if by == "-X" else ()), job, *way, on=None if by == "-X" else "1"
+    )
     assert run.returncode == 0, run.stderr
     parent, child = json.loads(run.stdout)
     assert parent[:2] == child[:2] == [True, "1"]
     assert parent[2] == child[2] and parent[2].startswith(f"{bare.cwd}/autoinstr-runs/")
     assert (parent[3] == child[3]) == (way == ("exec",))
     if way != ("fork",) and sys.version_info < (3, 12):
-        assert run.stderr == ""  # 3.12 warns of a fork in a process with threads, as ProcessPoolExecutor's, without us too
+        assert (
+            run.stderr == ""
+            # 3.12 warns of a fork in a process with threads, as ProcessPoolExecutor's, without us too
+        )
 
 
 @pytest.mark.parametrize("way", WAYS, ids="-".join)
-def test_a_child_of_a_process_that_is_off_is_off(bare: Python, job: Path, way: tuple[str, ...]) -> None:
+def test_a_child_of_a_process_that_is_off_is_off(
+    bare: Python, job: Path, way: tuple[str, ...]
+) -> None:
     run = bare.run(job, *way, on=None)
     assert [state[0] for state in json.loads(run.stdout)] == [False, False]
 
@@ -149,15 +157,22 @@ def test_activation_is_called_once_with_torch_complete(bare: Python) -> None:
 def test_torch_imported_by_the_next_sitecustomize(bare: Python) -> None:
     fake_torch(bare.cwd)
     (bare.cwd / "sitecustomize.py").write_text(STAND_IN + "import torch\n")
-    assert bare.run("-c", "import torch; print(torch.activated)", path=(GATE, bare.cwd)).stdout == "1\n"
+    assert (
+        bare.run("-c", "import torch; print(torch.activated)", path=(GATE, bare.cwd)).stdout
+        == "1\n"
+    )
 
 
 def test_an_activation_that_fails_costs_one_line(bare: Python) -> None:
     fake_torch(bare.cwd)
-    (bare.cwd / "sitecustomize.py").write_text(STAND_IN.replace("assert torch.finished", "raise OSError('no\\nspace')"))
+    (bare.cwd / "sitecustomize.py").write_text(
+        STAND_IN.replace("assert torch.finished", "raise OSError('no\\nspace')")
+    )
     run = bare.run("-c", "import torch; print(torch.finished)", path=(GATE, bare.cwd))
     assert (run.returncode, run.stdout) == (0, "True\n")
-    assert run.stderr.startswith("autoinstr: off in process ") and run.stderr.endswith(": OSError: no space\n")
+    assert run.stderr.startswith("autoinstr: off in process ") and run.stderr.endswith(
+        ": OSError: no space\n"
+    )
 
 
 def test_real_torch_is_patched_only_once_it_is_imported(python: Python) -> None:
@@ -169,7 +184,10 @@ def test_real_torch_is_patched_only_once_it_is_imported(python: Python) -> None:
     )
     run = python.run("-c", program, on="emitter=recorder,when=always", timeout=300)
     assert run.returncode == 0 and run.stderr == "", run.stderr
-    assert run.stdout == "['autoinstr', 'autoinstr.instrument', 'autoinstr.instrument.importhook'] False torch.Size([2])\n"
+    assert (
+        run.stdout
+        == "['autoinstr', 'autoinstr.instrument', 'autoinstr.instrument.importhook'] False torch.Size([2])\n"
+    )
     assert [file.suffix for file in python.cwd.glob("autoinstr-runs/*/*")].count(".airec") == 1
     native = python.run("-c", program, on=None, timeout=300)
     assert native.stdout == "[] True torch.Size([2])\n"

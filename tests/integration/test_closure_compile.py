@@ -9,7 +9,9 @@ from tests.conftest import REPO, Python
 
 
 def test_traced_code_has_the_original_in_it(python: Python, tmp_path: Path) -> None:
-    done = python.run("-m", "tests.programs.closure_compile", tmp_path, path=(REPO,), on=None, timeout=280)
+    done = python.run(
+        "-m", "tests.programs.closure_compile", tmp_path, path=(REPO,), on=None, timeout=280
+    )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
     assert said["failures"] == []

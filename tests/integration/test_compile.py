@@ -1,4 +1,5 @@
-"""torch.compile: the same graphs, breaks, recompiles and traced code with the agent on, off, switched in between, and attached late."""
+"""torch.compile: the same graphs, breaks, recompiles and traced code with the agent on, off,
+switched in between, and attached late."""
 
 from __future__ import annotations
 
@@ -19,7 +20,11 @@ RACE_SECONDS = 4
 
 def compiled(python: Python, how: str, backend: str, out: Path, *more: str) -> dict[str, Any]:
     """What tests/programs/compiling.py prints."""
-    environ = {"TORCHINDUCTOR_CACHE_DIR": str(out) + ".cache", "TORCHINDUCTOR_COMPILE_THREADS": "1", "REPOSITORY": str(REPO)}
+    environ = {
+        "TORCHINDUCTOR_CACHE_DIR": str(out) + ".cache",
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+        "REPOSITORY": str(REPO),
+    }
     if how != "native":
         environ["AUTOINSTR_OUT"] = str(out)
     arguments = (PROGRAMS / "compiling.py", how, backend, *more)
@@ -32,7 +37,9 @@ def compiled(python: Python, how: str, backend: str, out: Path, *more: str) -> d
 @pytest.fixture(scope="module")
 def native(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("native")
-    return compiled(Python(sys.executable, folder), "native", "aot_eager", folder / "out", str(RACE_SECONDS))
+    return compiled(
+        Python(sys.executable, folder), "native", "aot_eager", folder / "out", str(RACE_SECONDS)
+    )
 
 
 @pytest.mark.parametrize("how", ["agent", "late"])
@@ -50,7 +57,8 @@ def test_same_graphs(python: Python, native: dict[str, Any], how: str) -> None:
     assert not found["call"], "the agent was not on"
     recorded = [one for recording in recordings(python.cwd / "out") for one in ranges(recording)]
     assert_nested(recorded)
-    # What runs outside of compiled code has ranges: the compiled module itself, and the module inside it, called once as it is.
+    # What runs outside of compiled code has ranges: the compiled module itself, and the module
+    # inside it, called once as it is.
     assert counts(recorded)["OptimizedModule||OptimizedModule"] > 10
     assert counts(recorded)["OptimizedModule|_orig_mod.head|Linear"] == 1
 

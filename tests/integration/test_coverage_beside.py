@@ -1,5 +1,6 @@
-"""Beside coverage.py, which starts from a .pth as we may: in parent and children it measures the same lines as without us, whichever of the
-two comes first, and we record what we record without it."""
+"""Beside coverage.py, which starts from a .pth as we may: in parent and children it measures the
+same lines as without us, whichever of the two comes first, and we record what we record without
+it."""
 
 from __future__ import annotations
 
@@ -21,15 +22,20 @@ BECOMES = "import os, sys\nos.execv(sys.executable, [sys.executable, *sys.argv[1
 COVERAGE, RUN = ("-m", "coverage", "run"), ("-m", "autoinstr", "run", "--")
 
 
-def measured(python: Python, *command: str, path: tuple[Path, ...], on: str | None, env: dict[str, str]) -> tuple[object, ...]:
-    """Output, exit status, how many processes were measured, and the lines that ran of the program."""
+def measured(
+    python: Python, *command: str, path: tuple[Path, ...], on: str | None, env: dict[str, str]
+) -> tuple[object, ...]:
+    """Output, exit status, how many processes were measured, and the lines that ran of the
+    program."""
     run = python.run(*command, *WAYS, path=path, on=on, env=env)
     files = len(list(python.cwd.glob(".coverage.*")))
     for tail in (("combine", "-q"), ("json", "-q", "-o", "measured.json")):
         done = python.run("-m", "coverage", *tail, path=(), on=None)
         assert done.returncode == 0, (done.stdout, run.stderr)
     (python.cwd / ".coverage").unlink()
-    lines = json.loads((python.cwd / "measured.json").read_text())["files"]["beside.py"]["executed_lines"]
+    lines = json.loads((python.cwd / "measured.json").read_text())["files"]["beside.py"][
+        "executed_lines"
+    ]
     return run.stdout, run.stderr, run.returncode, files, lines
 
 
@@ -41,9 +47,20 @@ def measured(python: Python, *command: str, path: tuple[Path, ...], on: str | No
         ("a0-ours.pth", (*COVERAGE, "beside.py"), (*COVERAGE, "beside.py"), "1"),
         ("autoinstr.pth", (*COVERAGE, "beside.py"), (*COVERAGE, "beside.py"), "1"),
         ("", (*COVERAGE, "beside.py"), (*RUN, "{python}", *COVERAGE, "beside.py"), None),
-        ("", (*COVERAGE, "-m", "becomes", "beside.py"), (*COVERAGE, *RUN, "{python}", "beside.py"), None),
+        (
+            "",
+            (*COVERAGE, "-m", "becomes", "beside.py"),
+            (*COVERAGE, *RUN, "{python}", "beside.py"),
+            None,
+        ),
     ],
-    ids=["PYTHONPATH", "our .pth first", "its .pth first", "autoinstr run, coverage", "coverage, autoinstr run"],
+    ids=[
+        "PYTHONPATH",
+        "our .pth first",
+        "its .pth first",
+        "autoinstr run, coverage",
+        "coverage, autoinstr run",
+    ],
 )
 def test_it_measures_the_same_lines(
     peer: Python,
@@ -63,12 +80,16 @@ def test_it_measures_the_same_lines(
     native = measured(python, *theirs, path=(), on=None, env={"PIDS": str(peer.cwd / "native")})
     command = [word.format(python=python.executable) for word in ours]
     path = (GATE,) if on and not pth else ()
-    found = measured(python, *command, path=path, on=on, env={"AUTOINSTR_OUT": str(out), "PIDS": str(pids)})
+    found = measured(
+        python, *command, path=path, on=on, env={"AUTOINSTR_OUT": str(out), "PIDS": str(pids)}
+    )
     assert native[2] == 3 and native[3] >= 5, native
     assert found == native
     assert_recorded(out, pids, [True] * 5)
 
 
 def its_pth() -> str:
-    (found,) = (Path(__file__).parents[2] / ".venv-peers" / "lib").glob("python*/site-packages/a1_coverage.pth")
+    (found,) = (Path(__file__).parents[2] / ".venv-peers" / "lib").glob(
+        "python*/site-packages/a1_coverage.pth"
+    )
     return found.read_text()

@@ -29,10 +29,19 @@ for word in sys.stdin:
 
 
 def ctl(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AUTOINSTR", "_AUTOINSTR"))}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AUTOINSTR", "_AUTOINSTR"))
+    }
     command = [sys.executable, "-m", "autoinstr", "ctl", *words]
     return subprocess.run(
-        command, env={**clean, "PYTHONPATH": str(REPO), **variables}, capture_output=True, text=True, timeout=60, check=False
+        command,
+        env={**clean, "PYTHONPATH": str(REPO), **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -42,11 +51,27 @@ def columns(status: str) -> dict[str, str]:
 
 
 def test_on_off_and_status_of_a_running_program(tmp_path: Path) -> None:
-    """Switched off from the start, on within a second of being told, off again; what was called in between is recorded, and only that."""
+    """Switched off from the start, on within a second of being told, off again; what was called in
+    between is recorded, and only that."""
     run = tmp_path / "run"
     environ = {**os.environ, "PYTHONPATH": str(REPO)}
-    command = [sys.executable, "-m", "autoinstr", "run", "--when", "manual", "--out", str(run), "--", sys.executable, "-c", PROGRAM]
-    program = subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "autoinstr",
+        "run",
+        "--when",
+        "manual",
+        "--out",
+        str(run),
+        "--",
+        sys.executable,
+        "-c",
+        PROGRAM,
+    ]
+    program = subprocess.Popen(
+        command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert program.stdin is not None
     assert program.stdout is not None
 
@@ -56,7 +81,9 @@ def test_on_off_and_status_of_a_running_program(tmp_path: Path) -> None:
         return program.stdout.readline().strip()
 
     def wait_until(word: str) -> None:
-        deadline = time.monotonic() + 30  # generous: the promise of a second is for an idle machine, and is measured elsewhere
+        deadline = (
+            time.monotonic() + 30
+        )  # generous: the promise of a second is for an idle machine, and is measured elsewhere
         while columns(ctl("status", str(run)).stdout)["RECORDING"] != word:
             assert time.monotonic() < deadline
 
@@ -85,7 +112,14 @@ def test_on_off_and_status_of_a_running_program(tmp_path: Path) -> None:
         program.wait()
         program.stdout.close()
     assert columns(ctl("status", str(run)).stdout)["STATE"] == "ended"
-    assert sum(len(words) // 3 for recording in open_run(str(run)).recordings for _, words in recording.blocks()) == 5
+    assert (
+        sum(
+            len(words) // 3
+            for recording in open_run(str(run)).recordings
+            for _, words in recording.blocks()
+        )
+        == 5
+    )
 
 
 def test_status_of_a_run_that_was_killed(tmp_path: Path) -> None:
@@ -94,9 +128,19 @@ def test_status_of_a_run_that_was_killed(tmp_path: Path) -> None:
         os._exit(0)
     os.waitpid(child, 0)
     host = os.uname().nodename
-    make_recording(str(tmp_path), [(0, "", "A", 10, 20), (0, "a", "B", 12, None)], pid=child, close=False, header={"host": host, "rank": 3})
     make_recording(
-        str(tmp_path), [(0, "", "A", 10, 20)], pid=1, close=False, header={"host": "elsewhere", "roles": ["EngineCore", "Worker"]}
+        str(tmp_path),
+        [(0, "", "A", 10, 20), (0, "a", "B", 12, None)],
+        pid=child,
+        close=False,
+        header={"host": host, "rank": 3},
+    )
+    make_recording(
+        str(tmp_path),
+        [(0, "", "A", 10, 20)],
+        pid=1,
+        close=False,
+        header={"host": "elsewhere", "roles": ["EngineCore", "Worker"]},
     )
     done = ctl("status", str(tmp_path))
     rows = [line.split(maxsplit=1)[1] for line in done.stdout.splitlines()[1:]]
@@ -130,13 +174,22 @@ def test_a_run_directory_that_is_somebody_elses(tmp_path: Path) -> None:
     make_recording(str(tmp_path), [(0, "", "A", 10, 20)])
     tmp_path.chmod(0o500)
     done = ctl("on", str(tmp_path))
-    assert (done.returncode, done.stderr) == (1, f"autoinstr: error: cannot write the control file in {tmp_path}: Permission denied\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"autoinstr: error: cannot write the control file in {tmp_path}: Permission denied\n",
+    )
 
 
 def started(tmp_path: Path, pid: int, when: str | None, **header: Any) -> Path:
     """A run directory with one recording of a process here."""
     options = {} if when is None else {"when": when}
-    make_recording(str(tmp_path), [], pid=pid, close=False, header={"host": os.uname().nodename, "options": options, **header})
+    make_recording(
+        str(tmp_path),
+        [],
+        pid=pid,
+        close=False,
+        header={"host": os.uname().nodename, "options": options, **header},
+    )
     return tmp_path
 
 
@@ -146,7 +199,10 @@ def test_a_run_that_does_not_listen(tmp_path: Path, verb: str, when: str | None)
     run = started(tmp_path, os.getpid(), when)
     done = ctl(verb, str(run))
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
-    assert f"{run}: this run was not started with when=manual, so there is nothing to switch" in done.stderr
+    assert (
+        f"{run}: this run was not started with when=manual, so there is nothing to switch"
+        in done.stderr
+    )
     assert not (run / "control").exists()
     started(run, os.getpid(), "manual")
     assert ctl(verb, str(run)).returncode == 0, "one process of it listens"
@@ -160,7 +216,10 @@ def test_a_run_whose_processes_have_all_ended(tmp_path: Path) -> None:
     run = started(tmp_path, child, "manual")
     done = ctl("on", str(run))
     assert done.returncode == 1
-    assert f"{run}: no process of it is alive (1 killed, or not to be seen from this container)" in done.stderr
+    assert (
+        f"{run}: no process of it is alive (1 killed, or not to be seen from this container)"
+        in done.stderr
+    )
     make_recording(str(run), [], pid=os.getpid(), header={"options": {"when": "manual"}})
     assert "no process of it is alive (1 process ended; 1 killed, or" in ctl("off", str(run)).stderr
     assert not (run / "control").exists()
@@ -169,7 +228,8 @@ def test_a_run_whose_processes_have_all_ended(tmp_path: Path) -> None:
 
 
 def test_a_run_in_which_nothing_has_been_recorded_yet(tmp_path: Path) -> None:
-    """A volume in a pod whose program is still starting: its processes look at the control file when they begin."""
+    """A volume in a pod whose program is still starting: its processes look at the control file
+    when they begin."""
     for verb in ("on", "off"):
         done = ctl(verb, str(tmp_path))
         assert (done.returncode, done.stdout) == (0, "")
@@ -188,7 +248,10 @@ def test_the_run_is_found_as_by_report(tmp_path: Path) -> None:
         os.utime(path, (4e9, 4e9))
     done = ctl("on", str(tmp_path))
     assert done.returncode == 2
-    assert f"holds 2 runs; the newest: autoinstr ctl on {tmp_path / 'two'} (or add --latest)" in done.stderr
+    assert (
+        f"holds 2 runs; the newest: autoinstr ctl on {tmp_path / 'two'} (or add --latest)"
+        in done.stderr
+    )
     assert ctl("on", str(tmp_path), "--latest").returncode == 0
     assert [path.parent.name for path in tmp_path.rglob("control")] == ["two"]
 
@@ -201,9 +264,15 @@ def test_an_empty_word_is_no_directory(tmp_path: Path) -> None:
 
 def test_marks_are_no_ranges(tmp_path: Path) -> None:
     """RANGES is what the report counts."""
-    writer = RecordingWriter(str(tmp_path / "host-1-00000000.airec"), {"host": "host", "roles": ["MainProcess"]}, max_bytes=1 << 20)
+    writer = RecordingWriter(
+        str(tmp_path / "host-1-00000000.airec"),
+        {"host": "host", "roles": ["MainProcess"]},
+        max_bytes=1 << 20,
+    )
     for number, kind in ((1, "range"), (2, "mark")):
-        writer.define({"t": "name", "id": number, "kind": kind, "domain": "Module", "message": kind})
+        writer.define(
+            {"t": "name", "id": number, "kind": kind, "domain": "Module", "message": kind}
+        )
     take, words = writer.slots(writer.new_thread(1, "thread"), 0)
     for name, start, end in ((1, 10, 20), (2, 15, 15), (2, 16, 16)):
         for at, value in zip(take(), (name, start, end)):

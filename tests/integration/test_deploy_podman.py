@@ -1,8 +1,9 @@
-"""The images of deploy/docker and the pod of deploy/kubernetes in a real container engine: podman, which plays pods of Kubernetes.
+"""The images of deploy/docker and the pod of deploy/kubernetes in a real container engine: podman,
+which plays pods of Kubernetes.
 
-What stands in: Debian's Python for the images of vLLM, python and busybox, with a stand-in for torch and a program that serves nothing.
-What is not shown: Docker itself, a kubelet, fsGroup, the real images.
-"""
+What stands in: Debian's Python for the images of vLLM, python and busybox, with a stand-in for
+torch and a program that serves nothing. What is not shown: Docker itself, a kubelet, fsGroup, the
+real images."""
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ from tests.integration.test_deploy import kustomized
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 NEEDED = ("podman", "runc", "mmdebstrap", "kubectl")
-yaml = pytest.importorskip("yaml", reason="PyYAML, which reads the manifests, is not installed (make setup)")
+yaml = pytest.importorskip(
+    "yaml", reason="PyYAML, which reads the manifests, is not installed (make setup)"
+)
 
 
 class Engine:
@@ -32,14 +35,31 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         runtime = REPO / "tests" / "programs" / "runc_plain.py"
-        self.prefix = ["podman", "--root", str(folder / "store"), "--runroot", str(folder / "run"), "--storage-driver", "vfs"]
+        self.prefix = [
+            "podman",
+            "--root",
+            str(folder / "store"),
+            "--runroot",
+            str(folder / "run"),
+            "--storage-driver",
+            "vfs",
+        ]
         self.prefix += ["--cgroup-manager", "cgroupfs", "--runtime", str(runtime)]
 
     def __call__(self, *words: str | Path, good: bool = True, timeout: float = 300) -> str:
         """What it printed. AssertionError where it fails, unless not `good`."""
         command = [*self.prefix, *map(str, words)]
-        ended = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=timeout, env=clean_environment())
-        assert ended.returncode == 0 or not good, f"podman {' '.join(map(str, words))}: {ended.stderr[-3000:]}"
+        ended = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+            env=clean_environment(),
+        )
+        assert ended.returncode == 0 or not good, (
+            f"podman {' '.join(map(str, words))}: {ended.stderr[-3000:]}"
+        )
         return ended.stdout
 
     def has_ended(self, container: str) -> bool:
@@ -48,47 +68,94 @@ class Engine:
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    """With the images python-base and serving in it, and what the Dockerfile copies in the folder `context`."""
+    """With the images python-base and serving in it, and what the Dockerfile copies in the folder
+    `context`."""
     missing = [name for name in NEEDED if shutil.which(name) is None]
     if missing or not (Path("/usr/libexec/podman/catatonit").exists() or shutil.which("catatonit")):
-        pytest.skip(f"not installed: {', '.join(missing) or 'catatonit'} (apt-get install podman runc catatonit mmdebstrap)")
+        pytest.skip(
+            f"not installed: {', '.join(missing) or 'catatonit'} (apt-get install podman runc catatonit mmdebstrap)"
+        )
     folder = Path(tempfile.mkdtemp(prefix="autoinstr-podman-"))
     podman = Engine(folder)
     try:
         packages = "base-files,libc6,dash,coreutils,python3,python3-pip,ca-certificates"
-        base = ["mmdebstrap", "--quiet", "--mode=root", "--variant=extract", f"--include={packages}", "bookworm", str(folder / "base.tar")]
+        base = [
+            "mmdebstrap",
+            "--quiet",
+            "--mode=root",
+            "--variant=extract",
+            f"--include={packages}",
+            "bookworm",
+            str(folder / "base.tar"),
+        ]
         made = subprocess.run(base, capture_output=True, text=True, env=clean_environment())
         if made.returncode:
             pytest.skip(f"no base image could be made of Debian's packages: {made.stderr[-200:]}")
         podman("import", folder / "base.tar", "localhost/python-base:1")
         probe = subprocess.run(
-            [*podman.prefix, "run", "--rm", "--network", "none", "localhost/python-base:1", "true"], capture_output=True, text=True
+            [*podman.prefix, "run", "--rm", "--network", "none", "localhost/python-base:1", "true"],
+            capture_output=True,
+            text=True,
         )
         if probe.returncode:
             pytest.skip(f"podman starts no container here: {probe.stderr.strip()[-200:]}")
         app = folder / "serving" / "app"
-        shutil.copytree(REPO / "tests" / "stub" / "torch", app / "torch", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            REPO / "tests" / "stub" / "torch",
+            app / "torch",
+            ignore=shutil.ignore_patterns("__pycache__"),
+        )
         shutil.copyfile(REPO / "tests" / "programs" / "serving.py", app / "serving.py")
         (folder / "serving" / "Dockerfile").write_text(
             'FROM localhost/python-base:1\nCOPY app /app\nENV PYTHONPATH=/app/more\nENTRYPOINT ["python3", "/app/serving.py"]\n'
         )
         podman("build", "--isolation", "chroot", "-t", "localhost/serving:1", folder / "serving")
         context = folder / "context"
-        build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(context / "dist")]
+        build = [
+            sys.executable,
+            "-m",
+            "hatchling",
+            "build",
+            "-t",
+            "wheel",
+            "-d",
+            str(context / "dist"),
+        ]
         subprocess.run(build, cwd=REPO, check=True, capture_output=True, env=clean_environment())
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder / "wheels"), "-r", "/dev/stdin"]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--dest",
+            str(folder / "wheels"),
+            "-r",
+            "/dev/stdin",
+        ]
         wanted = "structlog==25.*\ntomli==2.*\ntyping_extensions==4.*\nwrapt==2.*\n"
-        subprocess.run(pip, input=wanted, text=True, check=True, capture_output=True, env=clean_environment())
+        subprocess.run(
+            pip, input=wanted, text=True, check=True, capture_output=True, env=clean_environment()
+        )
         yield podman
     finally:
-        for words in (("pod", "rm", "--force", "--all"), ("rm", "--force", "--all"), ("volume", "rm", "--all", "--force")):
+        for words in (
+            ("pod", "rm", "--force", "--all"),
+            ("rm", "--force", "--all"),
+            ("volume", "rm", "--all", "--force"),
+        ):
             podman(*words, good=False)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def build(engine: Engine, target: str) -> str:
-    """An image of deploy/docker/Dockerfile; pip finds its packages in a folder instead of on PyPI."""
-    arguments = ["BASE=localhost/serving:1", "MAKER=localhost/python-base:1", "SHELL_IMAGE=localhost/python-base:1"]
+    """An image of deploy/docker/Dockerfile; pip finds its packages in a folder instead of on
+    PyPI."""
+    arguments = [
+        "BASE=localhost/serving:1",
+        "MAKER=localhost/python-base:1",
+        "SHELL_IMAGE=localhost/python-base:1",
+    ]
     words = [
         "build",
         "--isolation",
@@ -99,7 +166,14 @@ def build(engine: Engine, target: str) -> str:
         "-t",
         f"localhost/{target}:1",
     ]
-    words += ["--volume", f"{engine.folder / 'wheels'}:/wheels:ro", "--env", "PIP_NO_INDEX=1", "--env", "PIP_FIND_LINKS=/wheels"]
+    words += [
+        "--volume",
+        f"{engine.folder / 'wheels'}:/wheels:ro",
+        "--env",
+        "PIP_NO_INDEX=1",
+        "--env",
+        "PIP_FIND_LINKS=/wheels",
+    ]
     engine(*words, "-f", REPO / "deploy" / "docker" / "Dockerfile", engine.folder / "context")
     return f"localhost/{target}:1"
 
@@ -113,13 +187,32 @@ def test_the_layer(engine: Engine) -> None:
         folder.mkdir()
         folder.chmod(0o777)
     (tmp / "stop").touch()
-    sealed = ["run", "--rm", "--network", "none", "--read-only", "--user", "10001:10001", "--cap-drop", "all"]
+    sealed = [
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--read-only",
+        "--user",
+        "10001:10001",
+        "--cap-drop",
+        "all",
+    ]
     sealed += ["--volume", f"{recordings}:/recordings", "--volume", f"{tmp}:/tmp"]
     assert engine(*sealed, image) == "serving 10001 True False\n"
     assert list(recordings.iterdir()) == []
     (tmp / "stop").unlink()
     name = "layered"
-    engine(*sealed[:1], "--detach", "--name", name, *sealed[2:], "--env", "AUTOINSTR=out=/recordings/run", image)
+    engine(
+        *sealed[:1],
+        "--detach",
+        "--name",
+        name,
+        *sealed[2:],
+        "--env",
+        "AUTOINSTR=out=/recordings/run",
+        image,
+    )
     time.sleep(2)
     (tmp / "stop").touch()
     engine("wait", name)
@@ -127,28 +220,53 @@ def test_the_layer(engine: Engine) -> None:
     (recording,) = open_run(str(recordings / "run")).recordings
     assert recording.complete and sum(len(words) // 3 for _, words in recording.blocks()) > 1
     checked = engine(
-        "run", "--rm", "--network", "none", "--entrypoint", "/opt/autoinstr/bin/autoinstr", image, "bundle", "--check", "/opt/autoinstr"
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--entrypoint",
+        "/opt/autoinstr/bin/autoinstr",
+        image,
+        "bundle",
+        "--check",
+        "/opt/autoinstr",
     )
     assert "byte code for Python 3.11" in checked
 
 
 def test_the_pod(engine: Engine) -> None:
-    """Out of the kustomization, with other images; as a Pod, because podman 4.3 restarts the init containers of a Deployment."""
+    """Out of the kustomization, with other images; as a Pod, because podman 4.3 restarts the init
+    containers of a Deployment."""
     build(engine, "init")
     (deployment,) = kustomized(REPO / "deploy" / "kubernetes" / "example")
     template: dict[str, Any] = deployment["spec"]["template"]
-    names = {"vllm/vllm-openai:v0.11.0": "localhost/serving:1", "autoinstr-init:latest": "localhost/init:1"}
+    names = {
+        "vllm/vllm-openai:v0.11.0": "localhost/serving:1",
+        "autoinstr-init:latest": "localhost/init:1",
+    }
     for container in (*template["spec"]["initContainers"], *template["spec"]["containers"]):
         container["image"] = names[container["image"]]
         container.pop("ports", None)  # there is no network
     template["spec"]["restartPolicy"] = "Never"
     manifest = engine.folder / "pod.yaml"
-    manifest.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "serve"}, "spec": template["spec"]}))
+    manifest.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": "serve"},
+                "spec": template["spec"],
+            }
+        )
+    )
     engine("kube", "play", "--network", "none", manifest)
     ctl = ("exec", "serve-vllm", "/opt/autoinstr-volume/autoinstr/bin/autoinstr", "ctl")
     try:
         deadline = time.monotonic() + 60
-        while " off " not in engine(*ctl, "status", "/recordings/run", good=False) and time.monotonic() < deadline:
+        while (
+            " off " not in engine(*ctl, "status", "/recordings/run", good=False)
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.5)
         engine(*ctl, "on", "/recordings/run")
         time.sleep(3)
@@ -157,7 +275,9 @@ def test_the_pod(engine: Engine) -> None:
         engine("exec", "serve-vllm", "touch", "/tmp/stop")
         engine("wait", "serve-vllm")
         assert engine("logs", "serve-vllm") == "serving 10001 True False\n"
-        recordings = Path(engine("volume", "inspect", "recordings", "--format", "{{.Mountpoint}}").strip())
+        recordings = Path(
+            engine("volume", "inspect", "recordings", "--format", "{{.Mountpoint}}").strip()
+        )
         (recording,) = open_run(str(recordings / "run")).recordings
         assert recording.complete and sum(len(words) // 3 for _, words in recording.blocks()) > 100
     finally:

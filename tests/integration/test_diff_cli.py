@@ -1,4 +1,5 @@
-"""`autoinstr diff` in real processes, on recordings of real programs and on ones that the real writer made."""
+"""`autoinstr diff` in real processes, on recordings of real programs and on ones that the real
+writer made."""
 
 from __future__ import annotations
 
@@ -32,11 +33,15 @@ def diff(*args: object, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def calls(steps: int, ns: int = 1_000, path: str = "layers.0") -> list[Any]:
-    """A model that calls one layer, so many times; the layer takes `ns`, now and then a little more."""
+    """A model that calls one layer, so many times; the layer takes `ns`, now and then a little
+    more."""
     found = []
     for step in range(1, steps + 1):
         at = step * 100_000
-        found += [(0, "", "Model", at, at + 2 * ns), (0, path, "Layer", at + 10, at + 10 + ns + step % 3)]
+        found += [
+            (0, "", "Model", at, at + 2 * ns),
+            (0, path, "Layer", at + 10, at + 10 + ns + step % 3),
+        ]
     return found
 
 
@@ -48,14 +53,19 @@ def two_runs(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "a", tmp_path / "b"
 
 
-# -- real programs -------------------------------------------------------------------------------------------------------------------------
+# -- real programs ---------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same model twice, once with a layer that spins, once with more layers: each 240 calls."""
     folder = tmp_path_factory.mktemp("recorded")
-    runs = {"one": ("4", "240"), "two": ("4", "240"), "slow": ("4", "240", "2"), "more": ("7", "240")}
+    runs = {
+        "one": ("4", "240"),
+        "two": ("4", "240"),
+        "slow": ("4", "240", "2"),
+        "more": ("7", "240"),
+    }
     for name, words in runs.items():
         environ = clean_environment(PYTHONPATH=str(GATE), AUTOINSTR=f"out={folder / name}")
         subprocess.run([sys.executable, PROGRAM, *words], env=environ, check=True, timeout=120)
@@ -69,7 +79,9 @@ def test_the_same_program_twice_is_compared_module_by_module(recorded: dict[str,
     assert [row["path"] for row in found["rows"]] == [
         "Net", "layers.[0-3]", "layers.[0-3].attn", "layers.[0-3].mlp", "layers.[0-3].mlp.[0,2]", "layers.[0-3].mlp.1", "head",
     ]  # fmt: skip
-    assert all(row["a"]["calls"] == row["b"]["calls"] and row["only_in"] is None for row in found["rows"])
+    assert all(
+        row["a"]["calls"] == row["b"]["calls"] and row["only_in"] is None for row in found["rows"]
+    )
     root = found["rows"][0]
     assert root["a"]["steps"] == root["b"]["steps"] == 240
     assert root["low"] <= root["ratio"] <= root["high"]
@@ -82,8 +94,14 @@ def test_a_slower_layer_is_found_and_named_and_fails(recorded: dict[str, Path]) 
     assert done.returncode == 1
     assert "autoinstr: error: slower by more than 5 %: MainProcess, Net: " in done.stderr
     lines = done.stdout.splitlines()
-    assert any(line.startswith("* layers.2: ") and line.endswith("otherwise than the rest of layers.[0-3]") for line in lines)
-    assert next(line for line in lines if line.startswith("layers.[0-3] ")).split().count("slower") == 1
+    assert any(
+        line.startswith("* layers.2: ") and line.endswith("otherwise than the rest of layers.[0-3]")
+        for line in lines
+    )
+    assert (
+        next(line for line in lines if line.startswith("layers.[0-3] ")).split().count("slower")
+        == 1
+    )
     back = diff(recorded["slow"], recorded["one"], "--fail-above", "5%")
     assert back.returncode == 0, back.stderr
     assert back.stderr == ""
@@ -93,15 +111,23 @@ def test_models_of_other_sizes_are_matched(recorded: dict[str, Path]) -> None:
     done = diff(recorded["one"], recorded["more"], "--format", "json")
     assert done.returncode == 0, done.stderr
     rows = {row["path"]: row for row in json.loads(done.stdout)["rows"]}
-    assert (rows["layers.[0-3|0-6]"]["a"]["calls"], rows["layers.[0-3|0-6]"]["b"]["calls"]) == (960, 1680)
+    assert (rows["layers.[0-3|0-6]"]["a"]["calls"], rows["layers.[0-3|0-6]"]["b"]["calls"]) == (
+        960,
+        1680,
+    )
     assert not [path for path, row in rows.items() if row["only_in"]]
 
 
-# -- the gate ------------------------------------------------------------------------------------------------------------------------------
+# -- the gate --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("bound", "status"), [("5%", 1), ("5", 1), (" 9.5 % ", 1), ("0", 1), ("0.5%", 1), ("15%", 0), ("200", 0)])
-def test_a_slower_run_fails_above_the_bound(two_runs: tuple[Path, Path], bound: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("bound", "status"),
+    [("5%", 1), ("5", 1), (" 9.5 % ", 1), ("0", 1), ("0.5%", 1), ("15%", 0), ("200", 0)],
+)
+def test_a_slower_run_fails_above_the_bound(
+    two_runs: tuple[Path, Path], bound: str, status: int
+) -> None:
     done = diff(*two_runs, "--fail-above", bound)
     assert done.returncode == status, done.stderr
     assert ("slower by more than" in done.stderr) == (status == 1)
@@ -112,7 +138,9 @@ def test_a_slower_run_fails_above_the_bound(two_runs: tuple[Path, Path], bound: 
     ("bound", "answer"), [("0.05", "is it 5% or 0.05%?"), ("five", "is not a percentage"), ("-3%", "is not a percentage"),
                           ("nan", "is not a percentage"), ("inf", "is not a percentage"), ("5%%", "is not a percentage")]
 )  # fmt: skip
-def test_a_bound_that_cannot_be_meant_is_wrong_usage(two_runs: tuple[Path, Path], bound: str, answer: str) -> None:
+def test_a_bound_that_cannot_be_meant_is_wrong_usage(
+    two_runs: tuple[Path, Path], bound: str, answer: str
+) -> None:
     done = diff(*two_runs, f"--fail-above={bound}")
     assert done.returncode == 2
     assert answer in done.stderr
@@ -124,7 +152,10 @@ def test_fail_on_modules_sees_a_module_that_the_whole_hides(tmp_path: Path) -> N
         return [
             call
             for at in range(100_000, 6_100_000, 100_000)
-            for call in ((0, "", "Model", at, at + 50_000 + at // 1000 % 7), (0, "norm", "Norm", at, at + layer + at // 1000 % 5))
+            for call in (
+                (0, "", "Model", at, at + 50_000 + at // 1000 % 7),
+                (0, "norm", "Norm", at, at + layer + at // 1000 % 5),
+            )
         ]
 
     make_recording(str(tmp_path / "a"), run(400))
@@ -145,7 +176,7 @@ def test_too_few_steps_do_not_pass(tmp_path: Path) -> None:
     assert diff(tmp_path / "a", tmp_path / "b").returncode == 0
 
 
-# -- outputs -------------------------------------------------------------------------------------------------------------------------------
+# -- outputs ---------------------------------------------------------------------------------------
 
 
 def test_a_file_is_written_whole_and_said(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
@@ -169,7 +200,10 @@ def test_processes_and_phases_are_chosen(two_runs: tuple[Path, Path]) -> None:
     assert "no such process" in diff(*two_runs, "--process", "Worker").stderr
     done = diff(*two_runs, "--phase", "decode")
     assert done.returncode == 1
-    assert done.stderr == "autoinstr: error: nothing to compare: in A no range has the phase 'decode'; it has: none\n"
+    assert (
+        done.stderr
+        == "autoinstr: error: nothing to compare: in A no range has the phase 'decode'; it has: none\n"
+    )
     assert done.stdout == "", "the error says it all"
     wrong = diff(*two_runs, "--phase", "decoed")
     assert (wrong.returncode, wrong.stdout) == (2, "")
@@ -177,28 +211,39 @@ def test_processes_and_phases_are_chosen(two_runs: tuple[Path, Path]) -> None:
 
 
 @pytest.mark.parametrize(("option", "value"), [("--sort", "tree"), ("--limit", "3")])
-def test_orders_and_lengths_are_of_the_table(two_runs: tuple[Path, Path], option: str, value: str) -> None:
+def test_orders_and_lengths_are_of_the_table(
+    two_runs: tuple[Path, Path], option: str, value: str
+) -> None:
     for kind in ("json", "html"):
         done = diff(*two_runs, option, value, "--format", kind)
         assert (done.returncode, done.stdout) == (2, "")
         assert f"{option} {value}: is for the format table; {kind} is always whole" in done.stderr
 
 
-def test_where_it_cannot_be_written_is_said_first(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_where_it_cannot_be_written_is_said_first(
+    two_runs: tuple[Path, Path], tmp_path: Path
+) -> None:
     """Before the runs are read."""
     for run in two_runs:
         next(run.iterdir()).write_bytes(b"torn")
     done = diff(*two_runs, "-o", tmp_path / "nodir" / "d.txt")
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"{tmp_path / 'nodir' / 'd.txt'}: cannot be written: No such file or directory" in done.stderr
+    assert (
+        f"{tmp_path / 'nodir' / 'd.txt'}: cannot be written: No such file or directory"
+        in done.stderr
+    )
 
 
-# -- bad input -----------------------------------------------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------
 
 
 def test_nothing_in_common_says_what_each_has(tmp_path: Path) -> None:
     make_recording(str(tmp_path / "a"), calls(5), root="Bert#1")
-    make_recording(str(tmp_path / "b"), [(0, "stem", "Conv2d", at, at + 5) for at in range(10, 90, 10)], root="ResNet#1")
+    make_recording(
+        str(tmp_path / "b"),
+        [(0, "stem", "Conv2d", at, at + 5) for at in range(10, 90, 10)],
+        root="ResNet#1",
+    )
     done = diff(tmp_path / "a", tmp_path / "b")
     assert done.returncode == 1
     assert "nothing in common" in done.stdout
@@ -212,7 +257,10 @@ def test_an_empty_run_is_named(two_runs: tuple[Path, Path], tmp_path: Path) -> N
     make_recording(str(tmp_path / "empty"), [])
     done = diff(two_runs[0], tmp_path / "empty", "--fail-above", "5%")
     assert done.returncode == 1
-    assert done.stderr == f"autoinstr: error: nothing to compare: B ({tmp_path / 'empty'}) recorded nothing\n"
+    assert (
+        done.stderr
+        == f"autoinstr: error: nothing to compare: B ({tmp_path / 'empty'}) recorded nothing\n"
+    )
     assert f"next: autoinstr report {tmp_path / 'empty'}" in done.stdout
 
 
@@ -241,27 +289,37 @@ def test_a_rank_that_is_missing_is_named(tmp_path: Path) -> None:
     assert "! Worker: 3 processes in A, 2 in B" in done.stdout
 
 
-def test_a_process_that_was_killed_is_compared_up_to_there(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
-    make_recording(str(tmp_path / "killed"), [*calls(30), (0, "", "Model", 10**9, None)], close=False)
+def test_a_process_that_was_killed_is_compared_up_to_there(
+    two_runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    make_recording(
+        str(tmp_path / "killed"), [*calls(30), (0, "", "Model", 10**9, None)], close=False
+    )
     done = diff(two_runs[0], tmp_path / "killed")
     assert done.returncode == 0, done.stderr
     assert "! B: MainProcess" in done.stdout
     assert "still inside" in done.stdout
 
 
-def test_where_there_are_several_runs_one_is_named_or_the_newest_taken(two_runs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_where_there_are_several_runs_one_is_named_or_the_newest_taken(
+    two_runs: tuple[Path, Path], tmp_path: Path
+) -> None:
     done = diff(tmp_path, two_runs[1])
     assert done.returncode == 2
     assert f"holds 2 runs; the newest: {tmp_path}/" in done.stderr
     done = diff(tmp_path, two_runs[0], "--latest")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].startswith(f"next: autoinstr diff {tmp_path} {two_runs[0]} --latest --format html")
+    assert done.stdout.splitlines()[-1].startswith(
+        f"next: autoinstr diff {tmp_path} {two_runs[0]} --latest --format html"
+    )
 
 
 def test_a_page_does_not_go_to_a_terminal(two_runs: tuple[Path, Path]) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "autoinstr", "diff", *map(str, two_runs), "--format", "html"]
-    done = subprocess.run(command, stdout=theirs, stderr=subprocess.PIPE, cwd=REPO, encoding="utf-8", timeout=120)
+    done = subprocess.run(
+        command, stdout=theirs, stderr=subprocess.PIPE, cwd=REPO, encoding="utf-8", timeout=120
+    )
     os.close(theirs)
     os.close(ours)
     assert done.returncode == 2
@@ -270,7 +328,11 @@ def test_a_page_does_not_go_to_a_terminal(two_runs: tuple[Path, Path]) -> None:
 
 @pytest.mark.parametrize(
     ("words", "answer"),
-    [(["one"], "required: B"), (["nowhere", "nowhere"], "no such run directory"), (["a", "b", "--format", "xml"], "none of table")],
+    [
+        (["one"], "required: B"),
+        (["nowhere", "nowhere"], "no such run directory"),
+        (["a", "b", "--format", "xml"], "none of table"),
+    ],
 )
 def test_wrong_usage_is_one_line(words: list[str], answer: str, tmp_path: Path) -> None:
     done = diff(*words)
@@ -283,7 +345,9 @@ def test_wrong_usage_is_one_line(words: list[str], answer: str, tmp_path: Path) 
 def test_names_that_would_harm_a_terminal_are_shown_harmless(tmp_path: Path) -> None:
     evil = "a\x1b[31m\n</script>'\"\u202e" + "x" * 4096
     for name in "ab":
-        make_recording(str(tmp_path / name), [(0, evil, "Layer", at, at + 5) for at in range(10, 200, 10)])
+        make_recording(
+            str(tmp_path / name), [(0, evil, "Layer", at, at + 5) for at in range(10, 200, 10)]
+        )
     done = diff(tmp_path / "a", tmp_path / "b", COLUMNS="100")
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stdout

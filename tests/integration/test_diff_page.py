@@ -38,9 +38,15 @@ def write(file: Path, a: Any, b: Any, above: float | None = None) -> None:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two phases; in decode layer 5 of B takes three times as long, B has more layers, and A a module that B has not."""
-    a, b = model(40, layers=8, phase="decode"), model(40, layers=10, slow={5: 3.0}, phase="decode", seed=2)
-    gone = [Event(at.start + 20, at.start + 30, "model.norm", "Norm") for at in a.events if not at.path]
+    """Two phases; in decode layer 5 of B takes three times as long, B has more layers, and A a
+    module that B has not."""
+    a, b = (
+        model(40, layers=8, phase="decode"),
+        model(40, layers=10, slow={5: 3.0}, phase="decode", seed=2),
+    )
+    gone = [
+        Event(at.start + 20, at.start + 30, "model.norm", "Norm") for at in a.events if not at.path
+    ]
     versions: dict[str, Any] = {"versions": {"python": "3.11.7", "torch": "2.13.0"}}
     a = FakeRecording([*a.events, *gone], **versions)
     prefill = [model(8, layers=8, phase="prefill", pid=5, seed=seed) for seed in (3, 4)]
@@ -68,11 +74,20 @@ def table_of(page: Page) -> Locator:
 
 
 def test_the_head_says_what_failed_what_differs_and_what_stands_out(page: Page) -> None:
-    assert page.locator("header.top nav a").all_inner_texts() == ["What differs", "Whole steps", "What stands out", "Modules"]
+    assert page.locator("header.top nav a").all_inner_texts() == [
+        "What differs",
+        "Whole steps",
+        "What stands out",
+        "Modules",
+    ]
     notices = page.locator(".notice").all_inner_texts()
     assert "Slower by more than 5 %" in notices[0] and "Model, decode: +" in notices[0]
     assert any("only in A: 1 module: model.norm" in text for text in notices)
-    assert page.locator("#differs tr").nth(1).locator("th, td").all_inner_texts() == ["torch", "2.13.0", "2.14.0"]
+    assert page.locator("#differs tr").nth(1).locator("th, td").all_inner_texts() == [
+        "torch",
+        "2.13.0",
+        "2.14.0",
+    ]
     cards = page.locator("#whole .card").all_inner_texts()
     assert len(cards) == 2
     assert "slower" in cards[0] and "decode" in cards[0]
@@ -88,7 +103,12 @@ def test_modules_begin_with_the_largest_difference_and_sort(page: Page) -> None:
     assert header.get_attribute("aria-sort") == "descending"
     page.get_by_role("button", name="flat", exact=True).click()
     table.locator("th", has_text="Module").get_by_role("button").click()
-    assert pages.names(table) == ["Model", "model.layers.[0-7|0-9]", "model.layers.[0-7|0-9].mlp", "model.norm"]
+    assert pages.names(table) == [
+        "Model",
+        "model.layers.[0-7|0-9]",
+        "model.layers.[0-7|0-9].mlp",
+        "model.norm",
+    ]
     table.locator("th", has_text="Change").get_by_role("button").click()
     assert pages.names(table)[-1] == "model.norm"  # what has no ratio comes last
     assert "only A" in table.locator("tbody tr[data-row]").last.inner_text()
@@ -113,7 +133,10 @@ def test_a_row_says_all_that_is_known_by_keyboard_too(page: Page) -> None:
     page.keyboard.press("ArrowDown")
     inspector = page.locator(".inspector")
     assert inspector.locator(".path").inner_text() == "model.layers.[0-7|0-9]"
-    cells = {row.locator("th").inner_text(): row.locator("td").all_inner_texts() for row in inspector.locator("tbody tr").all()}
+    cells = {
+        row.locator("th").inner_text(): row.locator("td").all_inner_texts()
+        for row in inspector.locator("tbody tr").all()
+    }
     assert cells["Path"] == ["model.layers.[0-7]", "model.layers.[0-9]"]
     assert cells["Calls"] == ["320", "400"]
     assert "95 % interval +" in inspector.inner_text()
@@ -123,7 +146,10 @@ def test_an_entry_leads_to_its_list(page: Page) -> None:
     page.locator("#modules select").select_option("1")
     page.locator("#entries button").click()
     assert page.locator("#modules select").input_value() == "0"
-    assert page.locator("#modules-table tr[aria-selected=true] td").first.inner_text() == "model.layers.[0-7|0-9]"
+    assert (
+        page.locator("#modules-table tr[aria-selected=true] td").first.inner_text()
+        == "model.layers.[0-7|0-9]"
+    )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -155,7 +181,10 @@ def test_hostile_names_are_shown_and_harm_nothing(browser: Browser, tmp_path: Pa
 
 def test_a_hundred_thousand_modules_stay_usable(browser: Browser, tmp_path: Path) -> None:
     found = compare_runs(run_of(model(20)), run_of(model(20, seed=2)))
-    found.lines = [found.lines[1]._replace(path=f"part{at % 300}.named{at}", parent=-1) for at in range(1, 100_001)]
+    found.lines = [
+        found.lines[1]._replace(path=f"part{at % 300}.named{at}", parent=-1)
+        for at in range(1, 100_001)
+    ]
     with open(tmp_path / "large.html", "w", encoding="utf-8") as stream:
         diff_page.write(found, stream)
     watched = pages.opened(browser, tmp_path / "large.html")

@@ -13,7 +13,8 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 GATE = str(REPO / "sitecustomize")
-# The interpreter beneath the virtual environment: one with our .pth is reached by the gate whatever PYTHONPATH says.
+# The interpreter beneath the virtual environment: one with our .pth is reached by the gate whatever
+# PYTHONPATH says.
 BARE = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 
 MODEL = """
@@ -23,11 +24,19 @@ model(torch.zeros(1, 2))
 """
 
 
-def doctor(*words: str, interpreter: str = BARE, flags: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AUTOINSTR", "_AUTOINSTR", "PYTHON"))}
+def doctor(
+    *words: str, interpreter: str = BARE, flags: tuple[str, ...] = (), **variables: str
+) -> subprocess.CompletedProcess[str]:
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AUTOINSTR", "_AUTOINSTR", "PYTHON"))
+    }
     environ = {**clean, "PYTHONPATH": str(REPO), **variables}
     command = [interpreter, *flags, "-m", "autoinstr", "doctor", *words]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def facts(*words: str, flags: tuple[str, ...] = (), **variables: str) -> dict[str, Any]:
@@ -40,10 +49,20 @@ def facts(*words: str, flags: tuple[str, ...] = (), **variables: str) -> dict[st
 
 def is_on(reached: bool, **variables: str) -> bool:
     """The truth, from an interpreter of its own: has the gate put the finder in place?"""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("AUTOINSTR", "_AUTOINSTR", "PYTHON"))}
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AUTOINSTR", "_AUTOINSTR", "PYTHON"))
+    }
     code = "import sys; print('autoinstr.instrument.importhook' in sys.modules)"
     path = {"PYTHONPATH": GATE} if reached else {}
-    done = subprocess.run([BARE, "-c", code], env={**environ, **path, **variables}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [BARE, "-c", code],
+        env={**environ, **path, **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return done.stdout == "True\n"
 
 
@@ -56,13 +75,25 @@ def is_on(reached: bool, **variables: str) -> bool:
         (False, {"AUTOINSTR": "1"}, "the gate is not reached"),
     ],
 )
-def test_here_it_is_on_or_off_for_this_reason(reached: bool, variables: dict[str, str], reason: str) -> None:
+def test_here_it_is_on_or_off_for_this_reason(
+    reached: bool, variables: dict[str, str], reason: str
+) -> None:
     if reached:
         told = facts(PYTHONPATH=f"{GATE}{os.pathsep}{REPO}", **variables)
     else:  # the repository root on PYTHONPATH reaches the gate too, as a package: go without either
         code = f"import sys; sys.path.insert(0, {str(REPO)!r}); from autoinstr.cli import main; sys.exit(main(['doctor', '--json']))"
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(("AUTOINSTR", "_AUTOINSTR", "PYTHON"))}
-        done = subprocess.run([BARE, "-c", code], env={**environ, **variables}, capture_output=True, text=True, check=False)
+        environ = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AUTOINSTR", "_AUTOINSTR", "PYTHON"))
+        }
+        done = subprocess.run(
+            [BARE, "-c", code],
+            env={**environ, **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         told = json.loads(done.stdout)
     assert told["active"] is is_on(reached, **variables)
     assert reason in told["reason"]
@@ -79,14 +110,21 @@ def test_every_option_with_its_source(tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
     file.write_text('[autoinstr]\nmax_mb = 7\ninclude = ["a", "b"]\n')
     file.chmod(0o600)
-    told = facts(AUTOINSTR="when=manual", AUTOINSTR_CONFIG=str(file), AUTOINSTR_MODE="640", AUTOINSTR_WEHN="x")
+    told = facts(
+        AUTOINSTR="when=manual",
+        AUTOINSTR_CONFIG=str(file),
+        AUTOINSTR_MODE="640",
+        AUTOINSTR_WEHN="x",
+    )
     rows = {row["name"]: (row["value"], row["source"]) for row in told["options"]}
     assert rows["when"] == ("manual", "environment AUTOINSTR")
     assert rows["mode"] == ("0640", "environment AUTOINSTR_MODE")
     assert rows["max_mb"] == ("7", f"file {file}")
     assert rows["include"] == ("a,b", f"file {file}")
     assert rows["full"] == ("stop", "default")
-    assert told["warnings"] == ["ignored, because there is no such option: AUTOINSTR_WEHN (did you mean AUTOINSTR_WHEN?)"]
+    assert told["warnings"] == [
+        "ignored, because there is no such option: AUTOINSTR_WEHN (did you mean AUTOINSTR_WHEN?)"
+    ]
 
 
 @pytest.mark.parametrize("variables", [{"AUTOINSTR_WHEN": "manul"}, {"AUTOINSTR_INCLUDE": "re:("}])
@@ -101,11 +139,15 @@ def test_another_agent_ahead_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("")
     done = doctor(PYTHONPATH=os.pathsep.join([str(tmp_path), GATE, str(REPO)]), AUTOINSTR="1")
     assert "active     no: the gate is not reached" in done.stdout
-    assert f"problem: another sitecustomize stands before ours on PYTHONPATH and may not run it: {tmp_path}" in done.stdout
+    assert (
+        f"problem: another sitecustomize stands before ours on PYTHONPATH and may not run it: {tmp_path}"
+        in done.stdout
+    )
 
 
 def test_each_process_of_a_command_says_why() -> None:
-    """One that never imports torch, one that is left alone, one that the gate cannot reach, one that is not Python."""
+    """One that never imports torch, one that is left alone, one that the gate cannot reach, one
+    that is not Python."""
     script = '"$0" -c "print(1)"; "$0" -m compileall -q /nonexistent; "$0" -I -c "print(2)"; echo 3; exit 9'
     done = doctor("--json", "--", "bash", "-c", script, BARE)
     told = json.loads(done.stdout)
@@ -120,7 +162,9 @@ def test_each_process_of_a_command_says_why() -> None:
 
 
 def test_text_leaves_the_commands_output_alone() -> None:
-    done = doctor("--", sys.executable, "-c", "import sys; print('out'); print('err', file=sys.stderr)")
+    done = doctor(
+        "--", sys.executable, "-c", "import sys; print('out'); print('err', file=sys.stderr)"
+    )
     assert done.stdout.startswith("out\n\nautoinstr doctor: ")
     assert done.stderr == "err\n"
     assert "off: wanted, but torch has not been imported" in done.stdout
@@ -134,7 +178,11 @@ def test_nothing_reported() -> None:
 def test_a_command_that_dies_and_one_that_cannot_start() -> None:
     assert doctor("--", "bash", "-c", "kill -KILL $$").returncode == 128 + 9
     done = doctor("--", "no-such-command-anywhere")
-    assert (done.returncode, done.stdout, done.stderr) == (127, "", "autoinstr: error: command not found: no-such-command-anywhere\n")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        127,
+        "",
+        "autoinstr: error: command not found: no-such-command-anywhere\n",
+    )
 
 
 def test_secrets_of_the_command_are_not_shown() -> None:
@@ -149,7 +197,10 @@ def test_filter_decisions_with_their_reasons(tmp_path: Path) -> None:
     (said,) = told["processes"]
     assert said["active"] is True, said
     assert said["details"]["wrapped"] is True
-    decisions = {(module["path"], module["class"]): (module["keep"], module["reason"]) for module in said["details"]["modules"]}
+    decisions = {
+        (module["path"], module["class"]): (module["keep"], module["reason"])
+        for module in said["details"]["modules"]
+    }
     assert decisions == {
         ("", "Sequential"): (True, "nothing excludes it"),
         ("0", "Linear"): (True, "nothing excludes it"),
@@ -162,7 +213,10 @@ def test_an_unknown_name_is_named_beside_a_bad_value() -> None:
     done = doctor(AUTOINSTR_WEN="x", AUTOINSTR_WHEN="manul")
     assert done.returncode == 1
     assert "error: when='manul' (environment AUTOINSTR_WHEN)" in done.stdout
-    assert "warning: ignored, because there is no such option: AUTOINSTR_WEN (did you mean AUTOINSTR_WHEN?)" in done.stdout
+    assert (
+        "warning: ignored, because there is no such option: AUTOINSTR_WEN (did you mean AUTOINSTR_WHEN?)"
+        in done.stdout
+    )
 
 
 def test_a_bad_value_is_found_before_the_command_runs(tmp_path: Path) -> None:

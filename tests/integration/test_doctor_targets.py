@@ -1,4 +1,5 @@
-"""`autoinstr doctor` on targets: what is missing here, and what of the user's own cannot be used."""
+"""`autoinstr doctor` on targets: what is missing here, and what of the user's own cannot be
+used."""
 
 from __future__ import annotations
 
@@ -66,10 +67,16 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def doctor(project: Path, *words: str, path: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    environ = clean_environment(PYTHONPATH=os.pathsep.join([str(REPO), *([path] if path else [])]), **variables)
+def doctor(
+    project: Path, *words: str, path: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    environ = clean_environment(
+        PYTHONPATH=os.pathsep.join([str(REPO), *([path] if path else [])]), **variables
+    )
     command = [BARE, "-m", "autoinstr", "doctor", *words]
-    return subprocess.run(command, env=environ, cwd=project, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        command, env=environ, cwd=project, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def facts(project: Path, *words: str, **more: str) -> dict[str, Any]:
@@ -79,8 +86,12 @@ def facts(project: Path, *words: str, **more: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("command", [[], ["--", BARE, "-c", "pass"]], ids=["alone", "with a command"])
-def test_every_bad_row_is_named_with_what_was_probably_meant(project: Path, command: list[str]) -> None:
+@pytest.mark.parametrize(
+    "command", [[], ["--", BARE, "-c", "pass"]], ids=["alone", "with a command"]
+)
+def test_every_bad_row_is_named_with_what_was_probably_meant(
+    project: Path, command: list[str]
+) -> None:
     found = facts(project, *command, AUTOINSTR_CONFIG="mine.toml")
     assert found["chosen"] == 4
     assert {(row["name"], row["nearest"]) for row in found["missing"]} == {
@@ -103,7 +114,9 @@ def test_every_bad_row_is_named_with_what_was_probably_meant(project: Path, comm
     assert not (project / "trainer" / "__init__.py.imported").exists()
 
 
-@pytest.mark.parametrize("command", [[], ["--", BARE, "-c", "print('its output')"]], ids=["alone", "with a command"])
+@pytest.mark.parametrize(
+    "command", [[], ["--", BARE, "-c", "print('its output')"]], ids=["alone", "with a command"]
+)
 def test_the_text_has_the_same_in_a_few_lines(project: Path, command: list[str]) -> None:
     done = doctor(project, *command, AUTOINSTR_CONFIG="mine.toml")
     lines = done.stdout.splitlines()
@@ -111,7 +124,10 @@ def test_the_text_has_the_same_in_a_few_lines(project: Path, command: list[str])
     assert "targets    1 of 4 chosen rows are there, 3 missing" in lines
     at = lines.index("targets    1 of 4 chosen rows are there, 3 missing")
     setp = "Trainer.setp is not in the source files of trainer"
-    assert lines[at + 1] == f"  mine.attribute  trainer.loop:Trainer.setp  missing: {setp}; nearest: trainer.loop:Trainer.step"
+    assert (
+        lines[at + 1]
+        == f"  mine.attribute  trainer.loop:Trainer.setp  missing: {setp}; nearest: trainer.loop:Trainer.step"
+    )
     assert sum(line.startswith("problem: ") and "mine.toml" in line for line in lines) == 6
 
 
@@ -125,12 +141,16 @@ def test_without_packages_and_rows_there_is_nothing_to_say(project: Path) -> Non
 def test_a_version_that_lacks_many_does_not_flood_the_screen(project: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     (site / "vllm-0.32.0.dist-info").mkdir(parents=True)
-    (site / "vllm-0.32.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0\n")
+    (site / "vllm-0.32.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0\n"
+    )
     folder = site / "vllm" / "v1" / "core" / "sched"
     folder.mkdir(parents=True)
     for one in (folder, *list(folder.parents)[:3]):
         (one / "__init__.py").write_text("")
-    (folder / "scheduler.py").write_text("class Scheduler:\n    def schedul(self): pass\n    def update_from_output(self): pass\n")
+    (folder / "scheduler.py").write_text(
+        "class Scheduler:\n    def schedul(self): pass\n    def update_from_output(self): pass\n"
+    )
     found = facts(project, path=str(site))
     missing = {row["target"]: row["nearest"] for row in found["missing"]}
     scheduler = "vllm.v1.core.sched.scheduler:Scheduler"
@@ -140,7 +160,10 @@ def test_a_version_that_lacks_many_does_not_flood_the_screen(project: Path, tmp_
     lines = doctor(project, path=str(site)).stdout.splitlines()
     first = next(at for at, line in enumerate(lines) if line.startswith("targets    "))
     count = len(found["missing"])
-    assert lines[first] == f"targets    {found['chosen'] - count} of {found['chosen']} chosen rows are there, {count} missing"
+    assert (
+        lines[first]
+        == f"targets    {found['chosen'] - count} of {found['chosen']} chosen rows are there, {count} missing"
+    )
     assert lines[first + 11] == f"  … and {count - 10} more (autoinstr targets lists all)"
     assert lines[first + 12] == ""
 

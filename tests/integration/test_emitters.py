@@ -1,7 +1,8 @@
-"""The nvtx and torch emitters: NVTX's own library with a tool of ours loaded into it, torch's own profiler.
+"""The nvtx and torch emitters: NVTX's own library with a tool of ours loaded into it, torch's own
+profiler.
 
-What this leaves unproved: Nsight Systems itself. torch's own NVTX is in CUDA builds only; elsewhere tests/unit/test_nvtx.py has a stub.
-"""
+What this leaves unproved: Nsight Systems itself. torch's own NVTX is in CUDA builds only; elsewhere
+tests/unit/test_nvtx.py has a stub."""
 
 from __future__ import annotations
 
@@ -58,7 +59,19 @@ def tool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("gcc") is None:
         pytest.skip("no gcc")
     built = tmp_path_factory.mktemp("nvtx") / "tool.so"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", str(built), str(REPO / "tests/programs/nvtx_tool.c")], check=True, timeout=60)
+    subprocess.run(
+        [
+            "gcc",
+            "-shared",
+            "-fPIC",
+            "-O1",
+            "-o",
+            str(built),
+            str(REPO / "tests/programs/nvtx_tool.c"),
+        ],
+        check=True,
+        timeout=60,
+    )
     return built
 
 
@@ -66,7 +79,8 @@ HIDDEN = "raise ImportError('the nvtx package is not to be found')"
 
 
 def calls_of(tool: Path, folder: Path) -> list[list[str]]:
-    """call, domain, message, depth or id of each call that reaches the tool from PROGRAM and USE; emitter=auto sees the tool."""
+    """call, domain, message, depth or id of each call that reaches the tool from PROGRAM and USE;
+    emitter=auto sees the tool."""
     log = folder / "log"
     run(folder, PROGRAM + USE, NVTX_INJECTION64_PATH=str(tool), NVTX_TOOL_LOG=str(log))
     assert not (folder / "autoinstr-runs").exists()
@@ -74,7 +88,11 @@ def calls_of(tool: Path, folder: Path) -> list[list[str]]:
 
 
 def assert_modules(calls: list[list[str]], domain: str) -> None:
-    pushes = [(message, int(depth)) for call, its, message, depth in calls if (call, its) == ("push", domain)]
+    pushes = [
+        (message, int(depth))
+        for call, its, message, depth in calls
+        if (call, its) == ("push", domain)
+    ]
     assert pushes == [*MODULES, *MODULES, *MODULES[:2]]
     assert [call for call, its, _, _ in calls if its == domain].count("pop") == len(pushes)
 
@@ -96,7 +114,9 @@ def test_nvtx_through_torch_reaches_the_tool(tool: Path, tmp_path: Path) -> None
     (tmp_path / "nvtx.py").write_text(HIDDEN)
     calls = calls_of(tool, tmp_path)
     assert_modules(calls, "")
-    assert [(call, message) for call, _, message, _ in calls if call in ("mark", "start", "end")] == [
+    assert [
+        (call, message) for call, _, message, _ in calls if call in ("mark", "start", "end")
+    ] == [
         ("mark", "user: here"),
         ("start", "user: crossing"),
         ("end", ""),
@@ -129,12 +149,25 @@ print(json.dumps([native, after]))
 """
     done = run(tmp_path, PROGRAM + use, AUTOINSTR_EMITTER="torch")
     assert json.loads(done.stdout) == [True, True]
-    events = [event for event in json.loads((tmp_path / "trace.json").read_text())["traceEvents"] if event.get("ph") == "X"]
-    assert [event["name"] for event in events if "quoted" in event["name"]] == ["user: a 'quoted'  / name"]
-    found = {name: [event for event in events if event["name"] == name] for name in ("Net", "Linear", "ReLU")}
+    events = [
+        event
+        for event in json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+        if event.get("ph") == "X"
+    ]
+    assert [event["name"] for event in events if "quoted" in event["name"]] == [
+        "user: a 'quoted'  / name"
+    ]
+    found = {
+        name: [event for event in events if event["name"] == name]
+        for name in ("Net", "Linear", "ReLU")
+    }
     assert {name: len(its) for name, its in found.items()} == {"Net": 2, "Linear": 2, "ReLU": 1}
-    assert _inside(found["Linear"][0], found["Net"][0]) and _inside(found["ReLU"][0], found["Net"][0])
-    assert any(_inside(event, found["Linear"][0]) for event in events if event["name"] == "aten::addmm")
+    assert _inside(found["Linear"][0], found["Net"][0]) and _inside(
+        found["ReLU"][0], found["Net"][0]
+    )
+    assert any(
+        _inside(event, found["Linear"][0]) for event in events if event["name"] == "aten::addmm"
+    )
 
 
 def test_what_cannot_be_had_is_one_line_and_no_range(tmp_path: Path) -> None:
@@ -142,7 +175,9 @@ def test_what_cannot_be_had_is_one_line_and_no_range(tmp_path: Path) -> None:
         pytest.skip("this torch has NVTX")
     (tmp_path / "nvtx.py").write_text(HIDDEN)
     (tmp_path / "program.py").write_text(PROGRAM + "print(net(x).shape)\n")
-    done = Python(REPO / ".venv/bin/python", tmp_path).run(tmp_path / "program.py", env={"AUTOINSTR_EMITTER": "nvtx"})
+    done = Python(REPO / ".venv/bin/python", tmp_path).run(
+        tmp_path / "program.py", env={"AUTOINSTR_EMITTER": "nvtx"}
+    )
     lines = [line for line in done.stderr.splitlines() if line.startswith("autoinstr: ")]
     assert done.returncode == 0 and done.stdout == "torch.Size([2, 4])\n"
     assert len(lines) == 1 and "no NVTX" in lines[0], done.stderr
@@ -150,7 +185,11 @@ def test_what_cannot_be_had_is_one_line_and_no_range(tmp_path: Path) -> None:
 
 MISSED = {
     "torch_npu was never imported": {"EMITTER": "mstx,recorder"},
-    "nothing that the filters keep was called": {"EMITTER": "torch", "EXCLUDE": "*", "WHEN": "always"},
+    "nothing that the filters keep was called": {
+        "EMITTER": "torch",
+        "EXCLUDE": "*",
+        "WHEN": "always",
+    },
     "no profiler ran": {"EMITTER": "torch", "LOG": "info"},
 }
 
@@ -167,4 +206,6 @@ def test_who_gets_no_range_is_told_why(tmp_path: Path, why: str) -> None:
 
 
 def _inside(inner: dict[str, Any], outer: dict[str, Any]) -> bool:
-    return bool(outer["ts"] <= inner["ts"] and inner["ts"] + inner["dur"] <= outer["ts"] + outer["dur"])
+    return bool(
+        outer["ts"] <= inner["ts"] and inner["ts"] + inner["dur"] <= outer["ts"] + outer["dur"]
+    )

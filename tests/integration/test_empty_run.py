@@ -1,4 +1,5 @@
-"""Who has no range in the end is told so, once for a run; who has some, or never loads torch, is told nothing."""
+"""Who has no range in the end is told so, once for a run; who has some, or never loads torch, is
+told nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +24,14 @@ for word in sys.argv[1:]:
 """
 
 
-def said(folder: Path, *words: str, status: int = 0, source: str = PROGRAM, asked: bool = False, **options: str) -> list[str]:
+def said(
+    folder: Path,
+    *words: str,
+    status: int = 0,
+    source: str = PROGRAM,
+    asked: bool = False,
+    **options: str,
+) -> list[str]:
     """What the agent has written on stderr. asked: by `autoinstr run`, else by the environment."""
     program = folder / "program.py"
     program.write_text(source)
@@ -51,7 +59,11 @@ def test_a_run_without_a_range_is_one_line_that_says_what_to_do(tmp_path: Path, 
     words = [word for word in NOTHING[why] if "=" not in word]
     options = dict(word.split("=", 1) for word in NOTHING[why] if "=" in word)
     lines = said(tmp_path, *words, asked=options.pop("asked", None) is not None, **options)
-    assert len(lines) == 1 and f"no range was written: {why}" in lines[0] and "level=warning" in lines[0]
+    assert (
+        len(lines) == 1
+        and f"no range was written: {why}" in lines[0]
+        and "level=warning" in lines[0]
+    )
 
 
 def test_a_run_whose_children_have_none_either_is_one_line(tmp_path: Path) -> None:
@@ -85,12 +97,25 @@ def test_what_waits_for_ctl_is_silent(tmp_path: Path) -> None:
     """A fleet's services are made ready so, and most of them are never looked at."""
     assert said(tmp_path, "call", when="manual", asked=True) == []
     lines = said(tmp_path, "call", when="manual", log="info", out="here")
-    assert [line for line in lines if line.startswith(f"autoinstr: recording folder={tmp_path}/here level=info")]
-    assert [line for line in lines if f"it was not switched on; autoinstr ctl on {tmp_path}/here" in line and "level=info" in line]
+    assert [
+        line
+        for line in lines
+        if line.startswith(f"autoinstr: recording folder={tmp_path}/here level=info")
+    ]
+    assert [
+        line
+        for line in lines
+        if f"it was not switched on; autoinstr ctl on {tmp_path}/here" in line
+        and "level=info" in line
+    ]
 
 
-@pytest.mark.parametrize("words", [["call", "when=profiling"], []], ids=["waits for a profiler", "calls nothing"])
-def test_a_container_whose_environment_has_the_agent_is_silent(tmp_path: Path, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["call", "when=profiling"], []], ids=["waits for a profiler", "calls nothing"]
+)
+def test_a_container_whose_environment_has_the_agent_is_silent(
+    tmp_path: Path, words: list[str]
+) -> None:
     options = dict(word.split("=", 1) for word in words if "=" in word)
     words = [word for word in words if "=" not in word]
     assert said(tmp_path, *words, **options) == []
@@ -136,7 +161,10 @@ def test_a_bad_value_is_said_once_and_another_one_again(tmp_path: Path) -> None:
     assert len(lines) == 1 and "AUTOINSTR_WHEN" in lines[0]
     lines = said(
         tmp_path,
-        source=BAD.replace("for _ in range(2)", "import os; os.environ['AUTOINSTR_WHEN'] = 'bar'\n    for _ in range(1)"),
+        source=BAD.replace(
+            "for _ in range(2)",
+            "import os; os.environ['AUTOINSTR_WHEN'] = 'bar'\n    for _ in range(1)",
+        ),
         when="foo",
     )
     assert ["foo" in line for line in lines] == [True, False] and "bar" in lines[1]
@@ -167,7 +195,10 @@ UNFOUND = {
 def rows(folder: Path, *targets: str) -> str:
     (folder / "other.py").write_text("def work():\n    pass\n")
     file = folder / "rows.toml"
-    file.write_text("[autoinstr]\n" + "".join(ROWS.format(number=at, target=target) for at, target in enumerate(targets)))
+    file.write_text(
+        "[autoinstr]\n"
+        + "".join(ROWS.format(number=at, target=target) for at, target in enumerate(targets))
+    )
     file.chmod(0o600)
     return str(file)
 
@@ -180,7 +211,9 @@ def test_a_row_of_ones_own_that_wrapped_nothing_is_one_line(tmp_path: Path, targ
 
 def test_rows_with_one_reason_are_one_line(tmp_path: Path) -> None:
     lines = said(tmp_path, source=SCRIPT, config=rows(tmp_path, *UNFOUND))
-    assert len(lines) == 3 and [line for line in lines if "target=mine.0,mine.1 module=program,__main__ " in line]
+    assert len(lines) == 3 and [
+        line for line in lines if "target=mine.0,mine.1 module=program,__main__ " in line
+    ]
 
 
 def test_a_row_that_a_child_has_wrapped_is_none_of_them(tmp_path: Path) -> None:
@@ -190,7 +223,11 @@ def test_a_row_that_a_child_has_wrapped_is_none_of_them(tmp_path: Path) -> None:
 def test_a_function_of_the_script_above_its_import_of_torch_is_wrapped(tmp_path: Path) -> None:
     source = "def work():\n    pass\nimport torch\nwork()\n"
     assert said(tmp_path, source=source, config=rows(tmp_path, "__main__:work")) == []
-    assert [name.message for one in recordings(next((tmp_path / "autoinstr-runs").iterdir())) for name in one.names.values()] == ["mine.0"]
+    assert [
+        name.message
+        for one in recordings(next((tmp_path / "autoinstr-runs").iterdir()))
+        for name in one.names.values()
+    ] == ["mine.0"]
 
 
 def test_where_a_child_may_have_written_to_a_tool_it_is_not_known_here(tmp_path: Path) -> None:
@@ -200,4 +237,6 @@ import subprocess, sys, torch
 subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 1.2: pass"], check=True)
 """
     assert said(tmp_path, source=source, emitter="torch") == []
-    assert len(said(tmp_path, source=source, emitter="nvtx")) == 1  # whose tool is in all processes or in none
+    assert (
+        len(said(tmp_path, source=source, emitter="nvtx")) == 1
+    )  # whose tool is in all processes or in none

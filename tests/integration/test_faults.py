@@ -1,4 +1,5 @@
-"""Bad things happen to a program: its result is what it is without the agent, and its recording can be read."""
+"""Bad things happen to a program: its result is what it is without the agent, and its recording can
+be read."""
 
 from __future__ import annotations
 
@@ -20,10 +21,15 @@ CALLS_OF_NET = 12
 
 
 class Outcome:
-    """A program's two runs: what it printed (the same), what was logged, and the recordings that there are."""
+    """A program's two runs: what it printed (the same), what was logged, and the recordings that
+    there are."""
 
-    def __init__(self, python: Python, fault: str, out: Path, *, limit_s: float = 250, **env: str) -> None:
-        native = python.run(PROGRAMS / "faulty.py", fault, python.cwd / "nothing", on=None, env=env, timeout=limit_s)
+    def __init__(
+        self, python: Python, fault: str, out: Path, *, limit_s: float = 250, **env: str
+    ) -> None:
+        native = python.run(
+            PROGRAMS / "faulty.py", fault, python.cwd / "nothing", on=None, env=env, timeout=limit_s
+        )
         assert (native.returncode, native.stderr) == (0, "")
         mine = {**env, "AUTOINSTR_OUT": str(out), "AUTOINSTR_TARGETS": "none"}
         done = python.run(PROGRAMS / "faulty.py", fault, out, env=mine, timeout=limit_s)
@@ -49,7 +55,16 @@ def calls(recording: Recording) -> Counter[str]:
 @pytest.fixture
 def jumping(tmp_path: Path) -> Path:
     library = tmp_path / "jumping_clock.so"
-    command = ["gcc", "-shared", "-fPIC", "-O1", "-o", str(library), str(PROGRAMS / "jumping_clock.c"), "-ldl"]
+    command = [
+        "gcc",
+        "-shared",
+        "-fPIC",
+        "-O1",
+        "-o",
+        str(library),
+        str(PROGRAMS / "jumping_clock.c"),
+        "-ldl",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     return library
 
@@ -60,14 +75,19 @@ def test_the_wall_clock_is_set_back(python: Python, tmp_path: Path, jumping: Pat
     assert outcome.log == []
     assert outcome.recording.complete
     assert calls(outcome.recording)["Net"] == 200
-    assert all(one.end - one.start < 10**11 for one in ranges(outcome.recording)), "a range took a year"
+    assert all(one.end - one.start < 10**11 for one in ranges(outcome.recording)), (
+        "a range took a year"
+    )
 
 
 def test_the_run_directory_is_removed(python: Python, tmp_path: Path) -> None:
     outcome = Outcome(python, "folder_removed", tmp_path / "out")
     assert len(outcome.log) == 1, outcome.log
     assert "the recording was removed; all of it is written again" in outcome.log[0]
-    assert sorted(calls(one)["Net"] for one in outcome.recordings) == [1, 10_006]  # the child's and the parent's
+    assert sorted(calls(one)["Net"] for one in outcome.recordings) == [
+        1,
+        10_006,
+    ]  # the child's and the parent's
 
 
 def test_all_descriptors_are_closed(python: Python, tmp_path: Path) -> None:
@@ -93,7 +113,9 @@ def test_no_inode_is_left(python: Python, few_inodes: Path) -> None:
     outcome = Outcome(python, "plain", few_inodes / "out", TMPDIR=str(temporary))
     assert len(outcome.log) == 1, outcome.log
     assert outcome.recordings == []
-    (instead,) = temporary.iterdir()  # where the run directory itself cannot be made, another one is
+    (instead,) = (
+        temporary.iterdir()
+    )  # where the run directory itself cannot be made, another one is
     (recording,) = open_run(str(instead)).recordings
     assert calls(recording)["Net"] == 20
 
@@ -128,7 +150,9 @@ def test_signals_at_every_moment(python: Python, tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_forks_while_threads_name_modules(python: Python, tmp_path: Path) -> None:
-    outcome = Outcome(python, "forks_among_threads", tmp_path / "out", PYTHONWARNINGS="ignore::DeprecationWarning")
+    outcome = Outcome(
+        python, "forks_among_threads", tmp_path / "out", PYTHONWARNINGS="ignore::DeprecationWarning"
+    )
     assert outcome.printed == "[3]\n"
     assert outcome.log == []
     assert len(outcome.recordings) == 61
@@ -160,19 +184,29 @@ def test_near_the_recursion_limit(python: Python, tmp_path: Path) -> None:
     assert calls(outcome.recording)["Net"] == 1
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize(
+    "count", [200, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(3600)])]
+)
 def test_short_processes(python: Python, tmp_path: Path, count: int) -> None:
     out = tmp_path / "out"
-    outcome = Outcome(python, "short_processes", out, limit_s=250 + count / 10, FAULTY_PROCESSES=str(count))
+    outcome = Outcome(
+        python, "short_processes", out, limit_s=250 + count / 10, FAULTY_PROCESSES=str(count)
+    )
     assert outcome.printed == "[5]\n"
     assert outcome.log == []
     assert len(outcome.recordings) == count + 1
     assert all(sum(calls(one).values()) == CALLS_OF_NET for one in outcome.recordings)
     del outcome
     done = subprocess.run(
-        [sys.executable, "-m", "autoinstr", "report", str(out)], capture_output=True, text=True, cwd=PROGRAMS.parents[1], timeout=900
+        [sys.executable, "-m", "autoinstr", "report", str(out)],
+        capture_output=True,
+        text=True,
+        cwd=PROGRAMS.parents[1],
+        timeout=900,
     )
     assert done.returncode == 0
     # On a slow machine it says how far it is.
-    assert not [line for line in done.stderr.splitlines() if not line.startswith("autoinstr: table of ")]
+    assert not [
+        line for line in done.stderr.splitlines() if not line.startswith("autoinstr: table of ")
+    ]
     assert f"{count + 1:,} processes, {CALLS_OF_NET * (count + 1):,} ranges" in done.stdout

@@ -106,7 +106,11 @@ def test_the_program_sees_nothing_of_it(run: tuple[list[object], str, Recording]
 
 def test_every_call_has_one_range_in_its_domain(run: tuple[list[object], str, Recording]) -> None:
     names = run[2].names
-    found = Counter((names[words[at]].domain, names[words[at]].message) for _, words in run[2].blocks() for at in range(0, len(words), 3))
+    found = Counter(
+        (names[words[at]].domain, names[words[at]].message)
+        for _, words in run[2].blocks()
+        for at in range(0, len(words), 3)
+    )
     assert found == {
         ("user", "service.handle"): 3,
         ("user", "service.one"): 4,
@@ -119,14 +123,26 @@ def test_every_call_has_one_range_in_its_domain(run: tuple[list[object], str, Re
 
 def test_getters_read_each_call(run: tuple[list[object], str, Recording]) -> None:
     names = run[2].names
-    counts = [fields["count"] for _, name, _, fields in run[2].attributes() if names[name].message == "service.handle"]
+    counts = [
+        fields["count"]
+        for _, name, _, fields in run[2].attributes()
+        if names[name].message == "service.handle"
+    ]
     assert counts == [3, 1, 0]
 
 
 @pytest.mark.parametrize(
-    "words", [("gone", "handle"), ("service.one", "an earlier row has this name"), ("odd", "sideways"), ("nowhere", "does not exist")]
+    "words",
+    [
+        ("gone", "handle"),
+        ("service.one", "an earlier row has this name"),
+        ("odd", "sideways"),
+        ("nowhere", "does not exist"),
+    ],
 )
-def test_what_is_wrong_is_one_line_and_the_rest_works(run: tuple[list[object], str, Recording], words: tuple[str, ...]) -> None:
+def test_what_is_wrong_is_one_line_and_the_rest_works(
+    run: tuple[list[object], str, Recording], words: tuple[str, ...]
+) -> None:
     lines = [line for line in run[1].splitlines() if all(word in line for word in words)]
     assert len(lines) == 1 and lines[0].startswith("autoinstr: "), run[1]
 

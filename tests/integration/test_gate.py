@@ -1,4 +1,5 @@
-"""When the gate switches on, what it tells children, and which processes it leaves alone. Real processes throughout."""
+"""When the gate switches on, what it tells children, and which processes it leaves alone. Real
+processes throughout."""
 
 from __future__ import annotations
 
@@ -24,18 +25,24 @@ def show(python: Python, *flags: str, **more: object) -> tuple[bool, dict[str, s
     return on, environ
 
 
-@pytest.mark.parametrize("value", ["1", "on", "yes", "true", "emitter=recorder", "1,emitter=none", " 1 "])
+@pytest.mark.parametrize(
+    "value", ["1", "on", "yes", "true", "emitter=recorder", "1,emitter=none", " 1 "]
+)
 def test_values_that_mean_on(bare: Python, value: str) -> None:
     assert show(bare, on=value)[0]
     assert show(bare, "-X", f"autoinstr={value}", on=None)[0]
 
 
-@pytest.mark.parametrize("value", ["", "0", "off", "no", "false", "OFF", "False", " no ", "0,emitter=recorder"])
+@pytest.mark.parametrize(
+    "value", ["", "0", "off", "no", "false", "OFF", "False", " no ", "0,emitter=recorder"]
+)
 def test_values_that_mean_off(bare: Python, value: str) -> None:
     on, environ = show(bare, on=value)
     assert not on and environ == {"AUTOINSTR": value}
     assert not show(bare, "-X", f"autoinstr={value}", on="1")[0], "-X must win over the environment"
-    assert show(bare, "-X", f"autoinstr={value}", on="1")[1]["AUTOINSTR"] == value, "children would be on"
+    assert show(bare, "-X", f"autoinstr={value}", on="1")[1]["AUTOINSTR"] == value, (
+        "children would be on"
+    )
 
 
 def test_not_asked_for(bare: Python) -> None:
@@ -56,7 +63,10 @@ def test_the_default_run_directory(bare: Python) -> None:
     folder, name = os.path.split(environ["_AUTOINSTR_DEFAULT_OUT"])
     assert folder == str(bare.cwd / "autoinstr-runs")
     assert re.fullmatch(r"\d{10}-[A-Za-z0-9_][A-Za-z0-9._-]*-\d+-[0-9a-f]{8}", name)
-    assert show(bare, env={"_AUTOINSTR_DEFAULT_OUT": "/elsewhere"})[1]["_AUTOINSTR_DEFAULT_OUT"] == "/elsewhere"
+    assert (
+        show(bare, env={"_AUTOINSTR_DEFAULT_OUT": "/elsewhere"})[1]["_AUTOINSTR_DEFAULT_OUT"]
+        == "/elsewhere"
+    )
     assert not list(bare.cwd.iterdir()), "the gate creates nothing"
 
 
@@ -68,13 +78,25 @@ def test_children_in_another_directory_agree_on_every_path(bare: Python, tmp_pat
     for flags, on in (((), value), (("-X", f"autoinstr={value}"), None)):
         environ = json.loads(bare.run(*flags, "-c", program, on=on).stdout)[1]
         cwd = str(bare.cwd)
-        assert environ["AUTOINSTR"] == rf"out={cwd}/runs/x\,y,include=a.*,b.*,config={cwd}/own.toml,log_file={cwd}/log.txt"
+        assert (
+            environ["AUTOINSTR"]
+            == rf"out={cwd}/runs/x\,y,include=a.*,b.*,config={cwd}/own.toml,log_file={cwd}/log.txt"
+        )
         assert environ["AUTOINSTR_OUT"] == f"{cwd}/runs/x,y"
-    environ = json.loads(bare.run("-c", program, env={"AUTOINSTR_OUT": "../runs", "AUTOINSTR_CONFIG": "c.toml"}).stdout)[1]
-    assert (environ["AUTOINSTR_OUT"], environ["AUTOINSTR_CONFIG"]) == (str(tmp_path / "runs"), f"{cwd}/c.toml")
+    environ = json.loads(
+        bare.run(
+            "-c", program, env={"AUTOINSTR_OUT": "../runs", "AUTOINSTR_CONFIG": "c.toml"}
+        ).stdout
+    )[1]
+    assert (environ["AUTOINSTR_OUT"], environ["AUTOINSTR_CONFIG"]) == (
+        str(tmp_path / "runs"),
+        f"{cwd}/c.toml",
+    )
     environ = json.loads(bare.run("-c", program, on="own.toml").stdout)[1]
     assert environ["AUTOINSTR"] == f"{cwd}/own.toml"
-    assert show(bare, on="out=x", cwd=other)[1]["AUTOINSTR"] == "out=" + str(other / "x").replace(",", "\\,")
+    assert show(bare, on="out=x", cwd=other)[1]["AUTOINSTR"] == "out=" + str(other / "x").replace(
+        ",", "\\,"
+    )
 
 
 def test_config_reads_the_value_that_the_gate_wrote(bare: Python, tmp_path: Path) -> None:
@@ -124,11 +146,14 @@ def test_stdin_and_interactive_programs(bare: Python) -> None:
     assert json.loads(bare.run("-", "x", input=SHOW).stdout)[0]
 
 
-# -- Processes that are left alone ----------------------------------------------------------------------------------------------
+# -- Processes that are left alone -----------------------------------------------------------------
 
 
-def verdicts(python: Python, *args: str | os.PathLike[str], **more: object) -> dict[str, tuple[str, str]]:
-    """Command line -> (on or off, reason) of every Python process that the command started, as the gates themselves reported."""
+def verdicts(
+    python: Python, *args: str | os.PathLike[str], **more: object
+) -> dict[str, tuple[str, str]]:
+    """Command line -> (on or off, reason) of every Python process that the command started, as the
+    gates themselves reported."""
     file = python.cwd / "verdicts"
     file.unlink(missing_ok=True)
     python.run(*args, env={"_AUTOINSTR_VERDICTS": str(file)}, **more)  # type: ignore[arg-type]
@@ -187,7 +212,8 @@ def test_programs_that_only_look_like_tools_are_wanted(bare: Python, args: tuple
 
 
 def test_multiprocessing_helpers(bare: Python) -> None:
-    """The resource tracker is left alone; the forkserver is not: user code runs in its children, where no sitecustomize runs."""
+    """The resource tracker is left alone; the forkserver is not: user code runs in its children,
+    where no sitecustomize runs."""
     script = bare.cwd / "job.py"
     script.write_text(
         "import multiprocessing, sys\ndef work(x):\n    return 'autoinstr' in sys.modules\n"
@@ -197,8 +223,27 @@ def test_multiprocessing_helpers(bare: Python) -> None:
     seen = {}
     for method in ("spawn", "forkserver"):
         for line, (on, _) in verdicts(bare, script, method).items():
-            seen[next((word for word in ("resource_tracker", "forkserver import", "spawn_main", "job.py") if word in line), line)] = on
-    assert seen == {"job.py": "on", "resource_tracker": "off", "spawn_main": "on", "forkserver import": "on"}
+            seen[
+                next(
+                    (
+                        word
+                        for word in (
+                            "resource_tracker",
+                            "forkserver import",
+                            "spawn_main",
+                            "job.py",
+                        )
+                        if word in line
+                    ),
+                    line,
+                )
+            ] = on
+    assert seen == {
+        "job.py": "on",
+        "resource_tracker": "off",
+        "spawn_main": "on",
+        "forkserver import": "on",
+    }
 
 
 def test_inductor_and_vllm_helpers(bare: Python, tmp_path: Path) -> None:
@@ -215,22 +260,34 @@ def test_inductor_and_vllm_helpers(bare: Python, tmp_path: Path) -> None:
         for folder in list((site / name).parents)[: len(Path(name).parents) - 1]:
             (folder / "__init__.py").write_text("")  # else the installed torch would be found
     path = (GATE, site)
-    for args in ((site / scripts[0], "--kind=fork"), (site / scripts[1],), ("-m", "vllm.model_executor.models.registry")):
+    for args in (
+        (site / scripts[0], "--kind=fork"),
+        (site / scripts[1],),
+        ("-m", "vllm.model_executor.models.registry"),
+    ):
         assert [on for on, _ in verdicts(bare, *args, path=path).values()] == ["off"]
-    for args in (("-m", "torch._inductor.compile_worker"), ("-m", "torch._inductor.__autotune_main__")):
+    for args in (
+        ("-m", "torch._inductor.compile_worker"),
+        ("-m", "torch._inductor.__autotune_main__"),
+    ):
         assert [on for on, _ in verdicts(bare, *args, path=path).values()] == ["off"]
-    assert [on for on, _ in verdicts(bare, "-m", "vllm.model_executor.models", path=path).values()] == ["on"]
+    assert [
+        on for on, _ in verdicts(bare, "-m", "vllm.model_executor.models", path=path).values()
+    ] == ["on"]
 
 
 def test_the_helpers_are_still_started_that_way() -> None:
-    """The lists in the gate go stale silently, so they are compared with the torch and vLLM that are installed."""
+    """The lists in the gate go stale silently, so they are compared with the torch and vLLM that
+    are installed."""
     import importlib.util
 
     torch, vllm = importlib.util.find_spec("torch"), importlib.util.find_spec("vllm")
     if torch is None or torch.origin is None:
         pytest.skip("torch is not installed")
     inductor = Path(torch.origin).parent / "_inductor"
-    assert (inductor / "compile_worker" / "__main__.py").is_file() and (inductor / "__autotune_main__.py").is_file()
+    assert (inductor / "compile_worker" / "__main__.py").is_file() and (
+        inductor / "__autotune_main__.py"
+    ).is_file()
     if vllm is not None and vllm.origin is not None:
         registry = Path(vllm.origin).parent / "model_executor" / "models" / "registry.py"
         assert '"-m", "vllm.model_executor.models.registry"' in registry.read_text()

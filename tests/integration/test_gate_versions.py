@@ -1,4 +1,5 @@
-"""The gate on every Python there is: active on CPython 3.9 to 3.14, inert elsewhere, and chaining everywhere."""
+"""The gate on every Python there is: active on CPython 3.9 to 3.14, inert elsewhere, and chaining
+everywhere."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ def test_on_where_supported(versioned: tuple[str, Python]) -> None:
     program = "import sys; print('autoinstr.instrument.importhook' in sys.modules)"
     for path in (GATE, REPO):
         run = python.run("-B", "-c", program, path=(path,))
-        assert (run.returncode, run.stdout, run.stderr) == (0, f"{version in SUPPORTED}\n", ""), path
+        assert (run.returncode, run.stdout, run.stderr) == (0, f"{version in SUPPORTED}\n", ""), (
+            path
+        )
         assert python.run("-B", "-c", program, path=(path,), on=None).stdout == "False\n"
     if version == "2.7":
         return  # it refuses -X
@@ -42,31 +45,55 @@ def test_on_where_supported(versioned: tuple[str, Python]) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", ["none", "normal", "value-error", "missing-import", "import-error-naming-sitecustomize", "system-exit", "keyboard-interrupt"]
+    "case",
+    [
+        "none",
+        "normal",
+        "value-error",
+        "missing-import",
+        "import-error-naming-sitecustomize",
+        "system-exit",
+        "keyboard-interrupt",
+    ],
 )
 def test_chaining(versioned: tuple[str, Python], tmp_path: Path, case: str) -> None:
     version, python = versioned
     source = NEXT[case]
     if version == "2.7" and source is not None:
-        source = source.replace("raise ImportError('no', name='sitecustomize')", "raise ImportError('no')")
+        source = source.replace(
+            "raise ImportError('no', name='sitecustomize')", "raise ImportError('no')"
+        )
     folder = write_next(tmp_path / "next", source)
     native = python.run("-B", "-c", PROGRAM, "a", path=(folder,))
     for gate in (GATE, REPO):
         ours = python.run("-B", "-c", PROGRAM, "a", path=(gate, folder))
         lines = ours.stderr.splitlines(True)
-        if version in ("2.7", "3.6"):  # tracebacks cannot be edited there: each frame of ours is two lines
+        if version in (
+            "2.7",
+            "3.6",
+        ):  # tracebacks cannot be edited there: each frame of ours is two lines
             frames = [i for i, line in enumerate(lines) if f'"{GATE}' in line]
-            lines = [line for i, line in enumerate(lines) if i not in frames and i - 1 not in frames]
-        assert (ours.returncode, ours.stdout, "".join(lines)) == (native.returncode, native.stdout, native.stderr), gate
+            lines = [
+                line for i, line in enumerate(lines) if i not in frames and i - 1 not in frames
+            ]
+        assert (ours.returncode, ours.stdout, "".join(lines)) == (
+            native.returncode,
+            native.stdout,
+            native.stderr,
+        ), gate
 
 
 def test_pythonpath_stays_what_it_is(versioned: tuple[str, Python]) -> None:
-    """Run from our own folder: Python 2 keeps a list's loop variable, which was taken for PYTHONPATH once."""
+    """Run from our own folder: Python 2 keeps a list's loop variable, which was taken for
+    PYTHONPATH once."""
     _, python = versioned
     program = "import os; print(os.environ['PYTHONPATH'])"
     here = Python(python.executable, GATE)
     for path in ((Path("/"), GATE), (GATE, Path("/"))):
-        assert here.run("-B", "-c", program, path=path, on=None).stdout == ":".join(map(str, path)) + "\n"
+        assert (
+            here.run("-B", "-c", program, path=path, on=None).stdout
+            == ":".join(map(str, path)) + "\n"
+        )
 
 
 def test_left_alone(versioned: tuple[str, Python]) -> None:
@@ -74,7 +101,11 @@ def test_left_alone(versioned: tuple[str, Python]) -> None:
     version, python = versioned
     if version not in SUPPORTED:
         return
-    for args, wanted in ((("-m", "compileall", "-q", "x"), "off"), (("-c", "0"), "on"), (("-Wignore", "-m", "pip", "--version"), "off")):
+    for args, wanted in (
+        (("-m", "compileall", "-q", "x"), "off"),
+        (("-c", "0"), "on"),
+        (("-Wignore", "-m", "pip", "--version"), "off"),
+    ):
         verdicts = python.cwd / "verdicts"
         verdicts.unlink(missing_ok=True)
         python.run("-B", *args, env={"_AUTOINSTR_VERDICTS": str(verdicts)})
@@ -91,13 +122,19 @@ def test_the_import_hook(versioned: tuple[str, Python]) -> None:
         "stand_in.activate = lambda: sys.stdout.write('activated %s\\n' % sys.modules['torch'].last)\n"
         "import autoinstr.agent\nsys.modules['autoinstr.agent.bootstrap'] = autoinstr.agent.bootstrap = stand_in\n"
     )
-    run = python.run("-B", "-c", "import torch, importlib; importlib.reload(torch)", path=(GATE, python.cwd))
+    run = python.run(
+        "-B", "-c", "import torch, importlib; importlib.reload(torch)", path=(GATE, python.cwd)
+    )
     assert (run.stdout, run.stderr) == ("activated 1\nactivated 1\n", "")
     (python.cwd / "sitecustomize.py").unlink()
     (python.cwd / "torch.py").write_text("import sys\n1 / 0\n")
     native = python.run("-B", "-c", "import torch", path=(python.cwd,), on=None)
     ours = python.run("-B", "-c", "import torch", path=(GATE, python.cwd))
-    assert (ours.returncode, ours.stdout, ours.stderr) == (native.returncode, native.stdout, native.stderr)
+    assert (ours.returncode, ours.stdout, ours.stderr) == (
+        native.returncode,
+        native.stdout,
+        native.stderr,
+    )
 
 
 @pytest.mark.parametrize("executable", ["pypy3", "python3.13t", "python3.14t"])

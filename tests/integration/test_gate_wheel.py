@@ -1,4 +1,5 @@
-"""The wheel as it is shipped: built, installed by pip into a real virtual environment, switched on by autoinstr.pth alone."""
+"""The wheel as it is shipped: built, installed by pip into a real virtual environment, switched on
+by autoinstr.pth alone."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ OURS = "['_autoinstr_gate', 'autoinstr', 'autoinstr._pth', 'autoinstr.instrument
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed (make setup)")
+    pytest.importorskip(
+        "hatchling", reason="hatchling, which builds the wheel, is not installed (make setup)"
+    )
     out = tmp_path_factory.mktemp("dist")
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", out],
@@ -33,11 +36,23 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site-packages of a fresh virtual environment with the wheel in it, without its dependencies: the gate may need none."""
+    """The site-packages of a fresh virtual environment with the wheel in it, without its
+    dependencies: the gate may need none."""
     home = tmp_path_factory.mktemp("installed")
     venv.create(home / "venv", symlinks=True)
     python = home / "venv" / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        wheel,
+    ]
     subprocess.run(pip, check=True, env=clean_environment(), stdin=subprocess.DEVNULL)
     return next((home / "venv" / "lib").glob("python*/site-packages"))
 
@@ -49,15 +64,25 @@ def venv_python(installed: Path, tmp_path: Path) -> Python:
 
 def test_the_wheel_holds_the_files_that_pages_are_made_of(wheel: Path) -> None:
     folder = REPO / "autoinstr" / "report" / "page" / "assets"
-    there = {f"autoinstr/report/page/assets/{file.name}" for file in folder.iterdir() if file.suffix in (".css", ".html", ".js")}
+    there = {
+        f"autoinstr/report/page/assets/{file.name}"
+        for file in folder.iterdir()
+        if file.suffix in (".css", ".html", ".js")
+    }
     assert len(there) > 10 and there <= set(zipfile.ZipFile(wheel).namelist())
 
 
 def test_what_the_wheel_holds(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     top = {name.split("/")[0] for name in names}
-    assert top == {"autoinstr", "autoinstr.pth", next(name for name in top if name.endswith(".dist-info"))}
-    gate = {f"autoinstr/sitecustomize/{file.name}" for file in (REPO / "sitecustomize").glob("*.py")}
+    assert top == {
+        "autoinstr",
+        "autoinstr.pth",
+        next(name for name in top if name.endswith(".dist-info")),
+    }
+    gate = {
+        f"autoinstr/sitecustomize/{file.name}" for file in (REPO / "sitecustomize").glob("*.py")
+    }
     assert gate <= names, "a file of the gate is missing in pyproject.toml"
     package = {str(file.relative_to(REPO)) for file in (REPO / "autoinstr").rglob("*.py")}
     assert package <= names
@@ -69,7 +94,9 @@ def test_what_the_wheel_holds(wheel: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "flags", [(), ("-E",), ("-I",), ("-s",), ("-X", "autoinstr"), ("-X", "autoinstr=emitter=none", "-I")], ids=" ".join
+    "flags",
+    [(), ("-E",), ("-I",), ("-s",), ("-X", "autoinstr"), ("-X", "autoinstr=emitter=none", "-I")],
+    ids=" ".join,
 )
 def test_the_pth_alone_switches_on(venv_python: Python, flags: tuple[str, ...]) -> None:
     run = venv_python.run(*flags, "-c", SHOW, path=(), on=None if "-X" in flags else "1")
@@ -78,7 +105,9 @@ def test_the_pth_alone_switches_on(venv_python: Python, flags: tuple[str, ...]) 
 
 @pytest.mark.parametrize("on", [None, "", "0", "off", "no"])
 def test_the_pth_is_silent_and_off_otherwise(venv_python: Python, on: str | None) -> None:
-    run = venv_python.run("-c", "import sys; print('autoinstr.instrument.importhook' in sys.modules)", path=(), on=on)
+    run = venv_python.run(
+        "-c", "import sys; print('autoinstr.instrument.importhook' in sys.modules)", path=(), on=on
+    )
     assert (run.returncode, run.stdout, run.stderr) == (0, "False\n", "")
     if on in (None, "", "0"):
         assert venv_python.run("-c", SHOW, path=(), on=on).stdout == "False []\n"
@@ -89,7 +118,8 @@ def test_no_site_means_off(venv_python: Python) -> None:
 
 
 def test_both_ways_at_once_are_one(venv_python: Python, installed: Path) -> None:
-    """The .pth, the wheel's folder and the checkout's on the path: one package, one finder, and the next sitecustomize still runs."""
+    """The .pth, the wheel's folder and the checkout's on the path: one package, one finder, and the
+    next sitecustomize still runs."""
     nxt = venv_python.cwd / "next"
     nxt.mkdir()
     (nxt / "sitecustomize.py").write_text("value = 5\n")
@@ -98,18 +128,29 @@ def test_both_ways_at_once_are_one(venv_python: Python, installed: Path) -> None
         "print(len(finders), sys.modules['sitecustomize'].value, autoinstr.__file__)"
     )
     folder = installed / "autoinstr" / "sitecustomize"
-    for path, package in (((folder, nxt), installed), ((folder, REPO / "sitecustomize", nxt), installed), ((folder, REPO, nxt), REPO)):
+    for path, package in (
+        ((folder, nxt), installed),
+        ((folder, REPO / "sitecustomize", nxt), installed),
+        ((folder, REPO, nxt), REPO),
+    ):
         run = venv_python.run("-c", program, path=path)
         assert (run.stdout, run.stderr) == (f"1 5 {package}/autoinstr/__init__.py\n", "")
     run = venv_python.run(
-        "-I", "-c", "import sys; print(len([f for f in sys.meta_path if type(f).__module__.startswith('autoinstr')]))", path=()
+        "-I",
+        "-c",
+        "import sys; print(len([f for f in sys.meta_path if type(f).__module__.startswith('autoinstr')]))",
+        path=(),
     )
     assert run.stdout == "1\n"
 
 
 def test_the_folder_of_the_wheel_on_the_path_without_the_pth(bare: Python, installed: Path) -> None:
     """For a container whose Python is not the one that the wheel was installed into."""
-    run = bare.run("-c", "import sys, autoinstr; print(autoinstr.__file__)", path=(installed / "autoinstr" / "sitecustomize",))
+    run = bare.run(
+        "-c",
+        "import sys, autoinstr; print(autoinstr.__file__)",
+        path=(installed / "autoinstr" / "sitecustomize",),
+    )
     assert (run.stdout, run.stderr) == (f"{installed}/autoinstr/__init__.py\n", "")
 
 

@@ -1,4 +1,5 @@
-"""The import hook: what wrapt's gets wrong (callbacks that break imports, half-imported modules, a deadlock), and everyday imports."""
+"""The import hook: what wrapt's gets wrong (callbacks that break imports, half-imported modules, a
+deadlock), and everyday imports."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ Write = Callable[..., None]
 
 
 class Seen(list):  # type: ignore[type-arg]
-    """A callback that notes the modules it is called with, and whether each had its last name by then."""
+    """A callback that notes the modules it is called with, and whether each had its last name by
+    then."""
 
     def __call__(self, module: ModuleType) -> None:
         self.append((module, hasattr(module, "last")))
@@ -46,7 +48,9 @@ def test_the_module_looks_as_it_would_without_us(write_modules: Write) -> None:
 def test_deep_submodules(write_modules: Write) -> None:
     outer, inner = Seen(), Seen()
     write_modules(
-        hooked__init="from hooked.sub import last\n", hooked__sub__init="from . import deep\nlast = 1\n", hooked__sub__deep="last = 2\n"
+        hooked__init="from hooked.sub import last\n",
+        hooked__sub__init="from . import deep\nlast = 1\n",
+        hooked__sub__deep="last = 2\n",
     )
     importhook.register("hooked.sub.deep", inner)
     importhook.register("hooked", outer)
@@ -74,7 +78,9 @@ def test_half_imported_is_deferred_until_finished(write_modules: Write) -> None:
     module = importlib.import_module("hooked")
     assert (module.early, module.also_early) == ([], [])
     importlib.import_module("hooked_later")
-    assert [(m is module, complete) for m, complete in sys.modules["hooked_seen"].seen] == [(True, True)]
+    assert [(m is module, complete) for m, complete in sys.modules["hooked_seen"].seen] == [
+        (True, True)
+    ]
     importlib.import_module("wave" if "wave" not in sys.modules else "chunk")
     assert len(sys.modules["hooked_seen"].seen) == 1
 

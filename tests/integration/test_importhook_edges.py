@@ -35,7 +35,9 @@ def test_find_spec_probes_consume_nothing(write_modules: Write) -> None:
     assert importlib.util.find_spec("hooked_that_is_not_there") is None
 
 
-def test_a_callback_that_raises_leaves_the_import_alone(write_modules: Write, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_callback_that_raises_leaves_the_import_alone(
+    write_modules: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_modules(hooked="last = 1\n")
     seen = Seen()
 
@@ -47,11 +49,16 @@ def test_a_callback_that_raises_leaves_the_import_alone(write_modules: Write, ca
     module = importlib.import_module("hooked")
     assert seen == [(module, True)]
     captured = capsys.readouterr()
-    assert captured.out == "" and captured.err == "autoinstr: not active on hooked: ValueError: two lines\n"
+    assert (
+        captured.out == ""
+        and captured.err == "autoinstr: not active on hooked: ValueError: two lines\n"
+    )
 
 
 def test_a_module_that_puts_another_in_its_place(write_modules: Write) -> None:
-    write_modules(hooked="import sys, types\nother = types.ModuleType('other')\nother.last = 1\nsys.modules['hooked'] = other\n")
+    write_modules(
+        hooked="import sys, types\nother = types.ModuleType('other')\nother.last = 1\nsys.modules['hooked'] = other\n"
+    )
     seen = Seen()
     importhook.register("hooked", seen)
     module = importlib.import_module("hooked")
@@ -60,7 +67,11 @@ def test_a_module_that_puts_another_in_its_place(write_modules: Write) -> None:
 
 def test_extension_builtin_and_frozen_modules() -> None:
     importhook.install()
-    names = ["_testmultiphase" if importlib.util.find_spec("_testmultiphase") else "_json", "xxsubtype", "__hello__"]
+    names = [
+        "_testmultiphase" if importlib.util.find_spec("_testmultiphase") else "_json",
+        "xxsubtype",
+        "__hello__",
+    ]
     try:
         for name in names:
             saved = sys.modules.pop(name, None)
@@ -76,7 +87,9 @@ def test_extension_builtin_and_frozen_modules() -> None:
 
 def test_a_finder_ahead_that_searches_from_the_start(write_modules: Write) -> None:
     """wrapt's finder: it calls importlib.util.find_spec from within find_spec."""
-    wrapt = pytest.importorskip("wrapt", reason="wrapt is a dependency; without it there is no finder of its to test beside")
+    wrapt = pytest.importorskip(
+        "wrapt", reason="wrapt is a dependency; without it there is no finder of its to test beside"
+    )
     write_modules(hooked="last = 1\n")
     ours, theirs = Seen(), Seen()
     before = list(sys.meta_path)
@@ -142,7 +155,8 @@ print([module.__name__ for module in fired], pkg.found)
 
 
 def test_a_package_that_joins_a_thread_importing_its_submodule_does_not_hang(bare: Python) -> None:
-    """With a finder that imports the parent package, as importlib.util.find_spec does, this hangs for ever."""
+    """With a finder that imports the parent package, as importlib.util.find_spec does, this hangs
+    for ever."""
     package = bare.cwd / "pkg"
     package.mkdir()
     (package / "__init__.py").write_text(
@@ -165,7 +179,9 @@ def test_a_package_that_joins_a_thread_importing_its_submodule_does_not_hang(bar
         "x = '\\0'\n\0\n",
     ],
 )
-@pytest.mark.parametrize("verb", ["import hooked_broken", "import importlib; importlib.import_module('hooked_broken')"])
+@pytest.mark.parametrize(
+    "verb", ["import hooked_broken", "import importlib; importlib.import_module('hooked_broken')"]
+)
 def test_a_failing_import_shows_the_same_traceback(bare: Python, source: str, verb: str) -> None:
     (bare.cwd / "hooked_broken.py").write_bytes(source.encode())
     native = bare.run("-c", verb, path=(REPO,), on=None)
@@ -175,14 +191,24 @@ def test_a_failing_import_shows_the_same_traceback(bare: Python, source: str, ve
     )
     ours = bare.run("-c", hook + verb, path=(REPO,), on=None)
     assert (ours.returncode, ours.stdout) == (native.returncode, native.stdout)
-    ours_shown, native_shown = ours.stderr.replace(hook, "").splitlines(), native.stderr.splitlines()
-    if "import_module" in verb:  # it shows the import system's own frames, and ours is one of them then
-        ours_shown, native_shown = ([line for line in lines if "<frozen importlib" not in line] for lines in (ours_shown, native_shown))
+    ours_shown, native_shown = (
+        ours.stderr.replace(hook, "").splitlines(),
+        native.stderr.splitlines(),
+    )
+    if (
+        "import_module" in verb
+    ):  # it shows the import system's own frames, and ours is one of them then
+        ours_shown, native_shown = (
+            [line for line in lines if "<frozen importlib" not in line]
+            for lines in (ours_shown, native_shown)
+        )
     assert ours_shown == native_shown
     assert native.returncode != 0 and "importhook.py" not in ours.stderr
 
 
-def test_the_finder_behind_other_finders_still_asks_only_those_behind_it(write_modules: Write) -> None:
+def test_the_finder_behind_other_finders_still_asks_only_those_behind_it(
+    write_modules: Write,
+) -> None:
     asked: list[str] = []
 
     class Ahead:

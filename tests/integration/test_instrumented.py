@@ -1,5 +1,5 @@
-"""What a recording says of how its process was instrumented: options, targets, and classes that filters left out; also when the process was
-killed, and in a forked child."""
+"""What a recording says of how its process was instrumented: options, targets, and classes that
+filters left out; also when the process was killed, and in a forked child."""
 
 from __future__ import annotations
 
@@ -46,7 +46,11 @@ def run(python: Python, **settings: str) -> list[Recording]:
     config = python.cwd / "autoinstr.toml"
     config.write_text(CONFIG)
     config.chmod(0o600)
-    environ = {"AUTOINSTR_OUT": str(python.cwd / "out"), "AUTOINSTR_CONFIG": str(config), **settings}
+    environ = {
+        "AUTOINSTR_OUT": str(python.cwd / "out"),
+        "AUTOINSTR_CONFIG": str(config),
+        **settings,
+    }
     done = python.run("program.py", env=environ)
     assert done.returncode == 0, done.stderr
     found = recordings(python.cwd / "out")
@@ -55,14 +59,28 @@ def run(python: Python, **settings: str) -> list[Recording]:
 
 
 def test_a_parent_and_its_killed_child_both_say_it(python: Python) -> None:
-    for one in run(python, AUTOINSTR_EXCLUDE="class:Dropout,path:3", AUTOINSTR_TARGETS="default,called,gone,never"):
+    for one in run(
+        python,
+        AUTOINSTR_EXCLUDE="class:Dropout,path:3",
+        AUTOINSTR_TARGETS="default,called,gone,never",
+    ):
         options = one.header["options"]
-        assert (options["exclude"], options["targets"]) == ("class:Dropout,path:3", "default,called,gone,never")
+        assert (options["exclude"], options["targets"]) == (
+            "class:Dropout,path:3",
+            "default,called,gone,never",
+        )
         assert "max_mb" not in options, "an option that nobody has set"
-        mine = {row["name"]: row for row in one.targets if row["name"] in ("called", "gone", "never")}
-        assert {name: row["status"] for name, row in mine.items()} == {"called": "wrapped", "gone": "missing"}
+        mine = {
+            row["name"]: row for row in one.targets if row["name"] in ("called", "gone", "never")
+        }
+        assert {name: row["status"] for name, row in mine.items()} == {
+            "called": "wrapped",
+            "gone": "missing",
+        }
         assert (mine["gone"]["wanted"], mine["gone"]["nearest"]) == ("calld", "called")
-        assert {"backward", "optim.step"} <= {row["name"] for row in one.targets if row["status"] == "wrapped"}
+        assert {"backward", "optim.step"} <= {
+            row["name"] for row in one.targets if row["status"] == "wrapped"
+        }
         assert [(row["cls"], row["path"], row["reason"]) for row in one.left_out] == [
             ("Dropout", "1", "excluded by 'class:Dropout'"),
             ("ReLU", "3", "excluded by 'path:3'"),

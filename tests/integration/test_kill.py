@@ -1,4 +1,5 @@
-"""SIGKILL at any moment: what the threads had done is read back, nothing is invented, and the ranges that were open are named."""
+"""SIGKILL at any moment: what the threads had done is read back, nothing is invented, and the
+ranges that were open are named."""
 
 from __future__ import annotations
 
@@ -27,14 +28,28 @@ class Victims:
 
     def __init__(self, out: Path, durability: str) -> None:
         self._pipe, writing = os.pipe()
-        environ = clean_environment(PYTHONPATH=str(GATE), AUTOINSTR="1", AUTOINSTR_OUT=str(out), AUTOINSTR_DURABILITY=durability)
+        environ = clean_environment(
+            PYTHONPATH=str(GATE),
+            AUTOINSTR="1",
+            AUTOINSTR_OUT=str(out),
+            AUTOINSTR_DURABILITY=durability,
+        )
         command = [sys.executable, str(PROGRAMS / "killed.py"), str(writing)]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, env=environ, pass_fds=[writing], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        self._process = subprocess.Popen(
+            command,
+            env=environ,
+            pass_fds=[writing],
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+        )
         os.close(writing)
 
     def kill_after(self, seconds: float) -> tuple[int, Counter[int]]:
-        """Kill a child `seconds` after its first call has ended: (its pid, how many outermost calls each thread said had ended)."""
+        """Kill a child `seconds` after its first call has ended: (its pid, how many outermost calls
+        each thread said had ended)."""
         process = self._process
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write("\n")
@@ -68,11 +83,16 @@ def check(recording: Recording, ended: Counter[int]) -> None:
     for thread, count in ended.items():
         its = by_thread[thread]
         roots = sum(one.path == "" for one in its)
-        # A call may have ended in the instant before it could be said. Nothing more can have: each says so before its next.
+        # A call may have ended in the instant before it could be said. Nothing more can have: each
+        # says so before its next.
         assert roots - count in (0, 1), (thread, roots, count)
-        its_open = [one for one in still_open if recording.threads[one.thread].name == f"worker-{thread}"]
+        its_open = [
+            one for one in still_open if recording.threads[one.thread].name == f"worker-{thread}"
+        ]
         assert len(its_open) <= 2
-        assert [recording.names[one.name].path == "" for one in its_open] == [True, False][: len(its_open)], "outermost first"
+        assert [recording.names[one.name].path == "" for one in its_open] == [True, False][
+            : len(its_open)
+        ], "outermost first"
         # The leaves of the calls that ended, in order; then those of the open call.
         leaves = [one.path for one in its if one.path]
         whole = [f"leaves.{number}" for number in range(LEAVES)] * roots
@@ -89,7 +109,9 @@ def kill_at_random_moments(out: Path, moments: int, durability: str, seed: int) 
     ended = {}
     for _ in range(moments):
         # Short ones meet the opening of the recording and its first blocks, longer ones its growth.
-        child, its = victims.kill_after(choose.choice((0.0, 0.001, 0.01, 0.1, 0.3)) * choose.random())
+        child, its = victims.kill_after(
+            choose.choice((0.0, 0.001, 0.01, 0.1, 0.3)) * choose.random()
+        )
         ended[child] = its
     victims.close()
     were_open = 0

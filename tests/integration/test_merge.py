@@ -1,5 +1,6 @@
-"""`autoinstr merge`: recordings that the real writer made, with the words of their clocks changed as a test needs; and two machines that
-really have two monotonic clocks (tests/support/machines.py)."""
+"""`autoinstr merge`: recordings that the real writer made, with the words of their clocks changed
+as a test needs; and two machines that really have two monotonic clocks
+(tests/support/machines.py)."""
 
 from __future__ import annotations
 
@@ -47,15 +48,34 @@ def stamp(file: str | Path, *pairs: tuple[int, int]) -> None:
             stream.write(struct.pack("<Q", value))
 
 
-def recording(folder: Path, host: str, *, rank: int = 0, boot: str | None = None, wall: int = NOW, step: int = 0, **more: Any) -> Path:
-    """One of a process that ran for ten seconds, on a machine that was started a second before; at its end the wall clock was stepped."""
-    header = {"host": host, "boot": f"boot of {host}" if boot is None else boot, "rank": rank, "world_size": 2}
-    file = make_recording(str(folder), more.pop("calls", CALLS), pid=10 + rank, header=header, **more)
+def recording(
+    folder: Path,
+    host: str,
+    *,
+    rank: int = 0,
+    boot: str | None = None,
+    wall: int = NOW,
+    step: int = 0,
+    **more: Any,
+) -> Path:
+    """One of a process that ran for ten seconds, on a machine that was started a second before; at
+    its end the wall clock was stepped."""
+    header = {
+        "host": host,
+        "boot": f"boot of {host}" if boot is None else boot,
+        "rank": rank,
+        "world_size": 2,
+    }
+    file = make_recording(
+        str(folder), more.pop("calls", CALLS), pid=10 + rank, header=header, **more
+    )
     stamp(file, (wall, SECOND), (wall + 10 * SECOND + step, 11 * SECOND))
     return Path(file)
 
 
-def merge(*args: object, status: int = 0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def merge(
+    *args: object, status: int = 0, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [sys.executable, "-m", "autoinstr", "merge", *map(str, args)],
         env=clean_environment(PYTHONPATH=str(REPO), **(env or {})),
@@ -91,19 +111,29 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in listed(folder)}
 
 
-# -- what comes out ---------------------------------------------------------------------------------------------------------------------
+# -- what comes out --------------------------------------------------------------------------------
 
 
 def test_two_hosts_become_one_private_run_byte_for_byte(tmp_path: Path) -> None:
     first = recording(tmp_path / "a", "a", rank=0)
     second = recording(tmp_path / "b", "b", rank=1, wall=NOW + 3 * SECOND, step=40_000)
     second = second.rename(second.with_name("b-11-00000000.airec"))
-    before = {folder: (contents(tmp_path / folder), os.stat(tmp_path / folder).st_mtime_ns) for folder in "ab"}
-    done = merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "all", env={"PYTHONWARNINGS": "error"})
+    before = {
+        folder: (contents(tmp_path / folder), os.stat(tmp_path / folder).st_mtime_ns)
+        for folder in "ab"
+    }
+    done = merge(
+        tmp_path / "a", tmp_path / "b", "-o", tmp_path / "all", env={"PYTHONWARNINGS": "error"}
+    )
     assert contents(tmp_path / "all") == {**before["a"][0], **before["b"][0]}
-    assert {folder: (contents(tmp_path / folder), os.stat(tmp_path / folder).st_mtime_ns) for folder in "ab"} == before
+    assert {
+        folder: (contents(tmp_path / folder), os.stat(tmp_path / folder).st_mtime_ns)
+        for folder in "ab"
+    } == before
     assert stat.S_IMODE(os.stat(tmp_path / "all").st_mode) == 0o700
-    assert {stat.S_IMODE(os.stat(tmp_path / "all" / one.name).st_mode) for one in (first, second)} == {0o600}
+    assert {
+        stat.S_IMODE(os.stat(tmp_path / "all" / one.name).st_mode) for one in (first, second)
+    } == {0o600}
     assert listed(tmp_path) == ["a", "all", "b"]  # nothing of ours is left beside
     assert done.stdout.splitlines() == [
         f"merged 2 recordings of 2 run directories into {tmp_path}/all",
@@ -120,7 +150,11 @@ def test_two_hosts_become_one_private_run_byte_for_byte(tmp_path: Path) -> None:
         {"hosts": ["a"], "processes": [0], "spread_ns": 0},
         {"hosts": ["b"], "processes": [1], "spread_ns": 40_000},
     ]
-    starts = [Decimal(str(one["ts"])) for one in report(tmp_path / "all", "--format", "chrome")["traceEvents"] if one["ph"] == "X"]
+    starts = [
+        Decimal(str(one["ts"]))
+        for one in report(tmp_path / "all", "--format", "chrome")["traceEvents"]
+        if one["ph"] == "X"
+    ]
     assert starts[2] - starts[0] == 3_000_000  # microseconds
     table = report(tmp_path / "all")
     assert "rank 1 of 2 on b" in table and "! 2 machines (a, b) on one axis" in table
@@ -131,11 +165,17 @@ def test_a_merged_run_can_be_merged_and_what_is_in_two_inputs_is_taken_once(tmp_
     recording(tmp_path / "b", "b", rank=1)
     recording(tmp_path / "c", "c", rank=2)
     merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "ab")
-    done = merge(tmp_path / "ab", tmp_path / "c", tmp_path / "a", tmp_path / "ab", "-o", tmp_path / "abc")
+    done = merge(
+        tmp_path / "ab", tmp_path / "c", tmp_path / "a", tmp_path / "ab", "-o", tmp_path / "abc"
+    )
     assert len(listed(tmp_path / "abc")) == 3
     assert "merged 3 recordings of 3 run directories" in done.stdout  # ab was named twice
     assert f"taken once: {tmp_path}/a/" in done.stderr
-    assert {one["host"] for one in report(tmp_path / "abc", "--format", "json")["processes"]} == {"a", "b", "c"}
+    assert {one["host"] for one in report(tmp_path / "abc", "--format", "json")["processes"]} == {
+        "a",
+        "b",
+        "c",
+    }
 
 
 def test_of_two_states_of_one_process_the_later_is_taken_whatever_the_order(tmp_path: Path) -> None:
@@ -153,7 +193,10 @@ def test_of_two_states_of_one_process_the_later_is_taken_whatever_the_order(tmp_
         done = merge(*(tmp_path / one for one in order), "-o", out)
         assert (out / whole.name).read_bytes() == whole.read_bytes()
         assert len(listed(out)) == 2
-        assert f"left out: {early}: another state of the process that {whole} has more of" in done.stderr
+        assert (
+            f"left out: {early}: another state of the process that {whole} has more of"
+            in done.stderr
+        )
 
 
 def test_two_processes_with_one_file_name_both_stay(tmp_path: Path) -> None:
@@ -167,19 +210,37 @@ def test_two_processes_with_one_file_name_both_stay(tmp_path: Path) -> None:
     assert (tmp_path / "all" / renamed).read_bytes() == second.read_bytes()
 
 
-# -- what cannot be aligned -------------------------------------------------------------------------------------------------------------
+# -- what cannot be aligned ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("pairs", "reason"),
     [
         (((0, 0), (0, 0)), "it holds no pair of wall clock and perf_counter"),
-        (((NOW, 5 * SECOND), (NOW + SECOND, 2 * SECOND)), "by the second, perf_counter went back by 3.000 s"),
-        (((NOW, SECOND), (NOW + 3_600 * SECOND, 11 * SECOND)), "its wall clock, all that links it to the others, was stepped by 3590.0 s"),
-        (((NOW, SECOND), (NOW + 10 * SECOND - 129_000_000, 11 * SECOND)), "was stepped by 129.0 ms"),
-        (((77 * SECOND, SECOND), (87 * SECOND, 11 * SECOND)), "the wall clock of b was not set: it says 1970-01-01 00:01:17 UTC"),
-        (((NOW + 366 * DAY, SECOND), (NOW + 366 * DAY + 10 * SECOND, 11 * SECOND)), "365 days after the others (a, from 2026-11-22"),
-        (((NOW - 700 * SECOND, SECOND), (NOW - 690 * SECOND, 11 * SECOND)), "690.0 s before the others"),
+        (
+            ((NOW, 5 * SECOND), (NOW + SECOND, 2 * SECOND)),
+            "by the second, perf_counter went back by 3.000 s",
+        ),
+        (
+            ((NOW, SECOND), (NOW + 3_600 * SECOND, 11 * SECOND)),
+            "its wall clock, all that links it to the others, was stepped by 3590.0 s",
+        ),
+        (
+            ((NOW, SECOND), (NOW + 10 * SECOND - 129_000_000, 11 * SECOND)),
+            "was stepped by 129.0 ms",
+        ),
+        (
+            ((77 * SECOND, SECOND), (87 * SECOND, 11 * SECOND)),
+            "the wall clock of b was not set: it says 1970-01-01 00:01:17 UTC",
+        ),
+        (
+            ((NOW + 366 * DAY, SECOND), (NOW + 366 * DAY + 10 * SECOND, 11 * SECOND)),
+            "365 days after the others (a, from 2026-11-22",
+        ),
+        (
+            ((NOW - 700 * SECOND, SECOND), (NOW - 690 * SECOND, 11 * SECOND)),
+            "690.0 s before the others",
+        ),
     ],
 )
 def test_what_cannot_be_aligned_is_refused_or_left_out_by_name(
@@ -190,18 +251,31 @@ def test_what_cannot_be_aligned_is_refused_or_left_out_by_name(
     odd = recording(tmp_path / "b", "b", rank=2)
     stamp(odd, *pairs)
     done = merge(tmp_path / "b", tmp_path / "a", "-o", tmp_path / "all", status=1)
-    assert f"{odd}: cannot be aligned: " in done.stderr and reason in done.stderr and "--skip-unaligned" in done.stderr
+    assert (
+        f"{odd}: cannot be aligned: " in done.stderr
+        and reason in done.stderr
+        and "--skip-unaligned" in done.stderr
+    )
     assert listed(tmp_path) == ["a", "b"]
     done = merge(tmp_path / "b", tmp_path / "a", "-o", tmp_path / "all", "--skip-unaligned")
     assert f"left out: {odd}: cannot be aligned: " in done.stderr and reason in done.stderr
     assert contents(tmp_path / "all") == contents(tmp_path / "a")
 
 
-def test_a_host_that_comes_a_little_late_or_was_killed_long_after_its_last_switch_is_no_stranger(tmp_path: Path) -> None:
+def test_a_host_that_comes_a_little_late_or_was_killed_long_after_its_last_switch_is_no_stranger(
+    tmp_path: Path,
+) -> None:
     recording(tmp_path / "a", "a", wall=NOW + 500 * SECOND)
     recording(tmp_path / "b", "b", rank=1)
     merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "late")
-    killed = recording(tmp_path / "c", "c", rank=2, wall=NOW - DAY, close=False, calls=[(0, "", "Model", 2 * SECOND, DAY + 2 * SECOND)])
+    killed = recording(
+        tmp_path / "c",
+        "c",
+        rank=2,
+        wall=NOW - DAY,
+        close=False,
+        calls=[(0, "", "Model", 2 * SECOND, DAY + 2 * SECOND)],
+    )
     stamp(killed, (NOW - DAY, SECOND), (NOW - DAY, SECOND))
     merge(tmp_path / "b", tmp_path / "c", "-o", tmp_path / "killed")
     assert len(listed(tmp_path / "killed")) == 2
@@ -212,8 +286,14 @@ def test_processes_of_one_boot_are_aligned_whatever_their_wall_clock_did(tmp_pat
     recording(tmp_path / "a", "pod-a", boot="one")
     recording(tmp_path / "b", "pod-b", boot="one", rank=1, wall=NOW + 3_600 * SECOND)
     done = merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "all")
-    assert "the wall clock of pod-a, pod-b was stepped by 3600.0 s; all are of one boot" in done.stderr
-    starts = [one["ts"] for one in report(tmp_path / "all", "--format", "chrome")["traceEvents"] if one["ph"] == "X"]
+    assert (
+        "the wall clock of pod-a, pod-b was stepped by 3600.0 s; all are of one boot" in done.stderr
+    )
+    starts = [
+        one["ts"]
+        for one in report(tmp_path / "all", "--format", "chrome")["traceEvents"]
+        if one["ph"] == "X"
+    ]
     assert starts[:2] == starts[2:]
     assert "on one axis" not in report(tmp_path / "all")
 
@@ -221,7 +301,12 @@ def test_processes_of_one_boot_are_aligned_whatever_their_wall_clock_did(tmp_pat
 def test_nothing_is_made_of_recordings_none_of_which_can_be_aligned(tmp_path: Path) -> None:
     for rank, host in enumerate("ab"):
         stamp(recording(tmp_path / host, host, rank=rank), (0, 0), (0, 0))
-    assert "nothing can be merged" in merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "all", "--skip-unaligned", status=1).stderr
+    assert (
+        "nothing can be merged"
+        in merge(
+            tmp_path / "a", tmp_path / "b", "-o", tmp_path / "all", "--skip-unaligned", status=1
+        ).stderr
+    )
     assert listed(tmp_path) == ["a", "b"]
 
 
@@ -230,22 +315,49 @@ def test_nothing_is_made_of_recordings_none_of_which_can_be_aligned(tmp_path: Pa
     [
         (0, None),
         (-19, None),
-        (-30, "Worker rank 0 of 1 on b begins to execute it 10.00 ms before EngineCore on a schedules it"),
+        (
+            -30,
+            "Worker rank 0 of 1 on b begins to execute it 10.00 ms before EngineCore on a schedules it",
+        ),
         (69, None),
-        (100, "Worker rank 0 of 1 on b begins to execute it 30.00 ms after EngineCore on a has its output"),
+        (
+            100,
+            "Worker rank 0 of 1 on b begins to execute it 30.00 ms after EngineCore on a has its output",
+        ),
     ],
 )
-def test_engine_steps_that_contradict_the_axis_are_said(tmp_path: Path, shift_ms: int, said: str | None) -> None:
-    """A step is scheduled at 0, begun by the Worker after 20 and taken back by the scheduler after 90 ms; the Worker's wall clock is off by
-    less or more than that leaves room for. The step that comes twice (its request was preempted) tells nothing."""
+def test_engine_steps_that_contradict_the_axis_are_said(
+    tmp_path: Path, shift_ms: int, said: str | None
+) -> None:
+    """A step is scheduled at 0, begun by the Worker after 20 and taken back by the scheduler after
+    90 ms; the Worker's wall clock is off by less or more than that leaves room for. The step that
+    comes twice (its request was preempted) tells nothing."""
     ms = 1_000_000
     starts = {f"request@{number}": SECOND + 200 * number * ms for number in range(5)}
-    engine = [entry for name, start in starts.items() for entry in step_of(start, name, "decode", 0, 1, slow=ms)]
+    engine = [
+        entry
+        for name, start in starts.items()
+        for entry in step_of(start, name, "decode", 0, 1, slow=ms)
+    ]
     engine += step_of(9 * SECOND, "request@4", "decode", 0, 1, slow=ms)
-    begun = {name: start + (0 if name == "request@4" else 20 * ms) for name, start in starts.items()}
-    work = [entry for name, start in begun.items() for entry in work_of(start, name, "decode", slow=ms)]
-    first = write(str(tmp_path / "a"), engine, pid=1, header={"host": "a", "boot": "a", "roles": ["EngineCore"]})
-    second = write(str(tmp_path / "b"), work, pid=2, header={"host": "b", "boot": "b", "roles": ["Worker"], "rank": 0, "world_size": 1})
+    begun = {
+        name: start + (0 if name == "request@4" else 20 * ms) for name, start in starts.items()
+    }
+    work = [
+        entry for name, start in begun.items() for entry in work_of(start, name, "decode", slow=ms)
+    ]
+    first = write(
+        str(tmp_path / "a"),
+        engine,
+        pid=1,
+        header={"host": "a", "boot": "a", "roles": ["EngineCore"]},
+    )
+    second = write(
+        str(tmp_path / "b"),
+        work,
+        pid=2,
+        header={"host": "b", "boot": "b", "roles": ["Worker"], "rank": 0, "world_size": 1},
+    )
     stamp(first, (NOW, SECOND), (NOW + 10 * SECOND, 11 * SECOND))
     stamp(second, (NOW + shift_ms * ms, SECOND), (NOW + 10 * SECOND + shift_ms * ms, 11 * SECOND))
     done = merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "all")
@@ -253,10 +365,13 @@ def test_engine_steps_that_contradict_the_axis_are_said(tmp_path: Path, shift_ms
         assert done.stderr == ""
     else:
         by = said.split(" execute it ")[1][:8]
-        assert re.fullmatch(rf"autoinstr: step request@[0-3]: {said}: the wall clocks of a and b differ by at least {by}\n", done.stderr)
+        assert re.fullmatch(
+            rf"autoinstr: step request@[0-3]: {said}: the wall clocks of a and b differ by at least {by}\n",
+            done.stderr,
+        )
 
 
-# -- bad input --------------------------------------------------------------------------------------------------------------------------
+# -- bad input -------------------------------------------------------------------------------------
 
 
 def test_what_is_no_recording_is_named_and_the_rest_is_merged(tmp_path: Path) -> None:
@@ -293,7 +408,10 @@ def test_what_is_no_recording_is_named_and_the_rest_is_merged(tmp_path: Path) ->
         ("garbage\\n\\x1b[31m.airec", "not a recording of autoinstr"),
         ("empty.airec", "too short to be a recording"),
     ):
-        assert any(f"left out: {bad}/{name}: {why}" in line for line in done.stderr.splitlines()), (name, done.stderr)
+        assert any(f"left out: {bad}/{name}: {why}" in line for line in done.stderr.splitlines()), (
+            name,
+            done.stderr,
+        )
     assert f"damaged: {cut}: cut off at byte" in done.stderr
     assert str(tmp_path / "all") not in done.stderr and ".autoinstr-merge" not in done.stderr
     recording(tmp_path / "c", "c")
@@ -306,10 +424,19 @@ def test_what_is_no_recording_is_named_and_the_rest_is_merged(tmp_path: Path) ->
 def test_an_empty_run_is_said_and_a_folder_that_is_no_run_is_an_error(tmp_path: Path) -> None:
     recording(tmp_path / "a", "a")
     (tmp_path / "b").mkdir()
-    assert "not a run directory: it holds no *.airec file" in merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "x", status=1).stderr
+    assert (
+        "not a run directory: it holds no *.airec file"
+        in merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "x", status=1).stderr
+    )
     (tmp_path / "b" / "control").write_text("off\n")
-    assert f"left out: {tmp_path}/b: holds no recording" in merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "x").stderr
-    assert "nowhere: no such run directory" in merge(tmp_path / "a", tmp_path / "nowhere", "-o", tmp_path / "y", status=1).stderr
+    assert (
+        f"left out: {tmp_path}/b: holds no recording"
+        in merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "x").stderr
+    )
+    assert (
+        "nowhere: no such run directory"
+        in merge(tmp_path / "a", tmp_path / "nowhere", "-o", tmp_path / "y", status=1).stderr
+    )
     file = next((tmp_path / "a").iterdir())
     assert "not a run directory but a file" in merge(file, "-o", tmp_path / "y", status=1).stderr
 
@@ -319,7 +446,10 @@ def test_a_folder_of_several_runs_needs_a_choice(tmp_path: Path) -> None:
         os.utime(recording(tmp_path / "runs" / name, name), (1_000 + number, 1_000 + number))
     os.symlink(tmp_path / "runs" / "two", tmp_path / "runs" / "link")
     done = merge(tmp_path / "runs", "-o", tmp_path / "all", status=2)
-    assert f"holds 2 runs; name those to merge: autoinstr merge {tmp_path}/runs/two {tmp_path}/runs/one" in done.stderr
+    assert (
+        f"holds 2 runs; name those to merge: autoinstr merge {tmp_path}/runs/two {tmp_path}/runs/one"
+        in done.stderr
+    )
     merge(tmp_path / "runs", "-o", tmp_path / "all", "--latest")
     assert report(tmp_path / "all", "--format", "json")["processes"][0]["host"] == "two"
 
@@ -345,7 +475,10 @@ def test_where_it_may_not_be_written(tmp_path: Path, out: str, status: int, reas
     (tmp_path / "empty").mkdir()
     os.symlink(tmp_path / "empty", tmp_path / "link")
     before = sorted(map(str, tmp_path.rglob("*")))
-    assert reason in merge(tmp_path / "a", tmp_path / "runs", "-o", tmp_path / out, status=status).stderr
+    assert (
+        reason
+        in merge(tmp_path / "a", tmp_path / "runs", "-o", tmp_path / out, status=status).stderr
+    )
     assert sorted(map(str, tmp_path.rglob("*"))) == before
     merge(tmp_path / "a", "-o", tmp_path / "empty")
     assert len(listed(tmp_path / "empty")) == 1
@@ -356,18 +489,27 @@ def test_folders_above_are_made_and_go_again_where_nothing_is(tmp_path: Path) ->
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "control").touch()
     before = sorted(map(str, tmp_path.rglob("*")))
-    assert "nothing can be merged" in merge(tmp_path / "b", "-o", tmp_path / "new" / "runs" / "all", status=1).stderr
+    assert (
+        "nothing can be merged"
+        in merge(tmp_path / "b", "-o", tmp_path / "new" / "runs" / "all", status=1).stderr
+    )
     assert sorted(map(str, tmp_path.rglob("*"))) == before
     merge(tmp_path / "a", "-o", tmp_path / "new" / "runs" / "all")
     assert len(listed(tmp_path / "new" / "runs" / "all")) == 1
 
 
-# -- the axis ---------------------------------------------------------------------------------------------------------------------------
+# -- the axis --------------------------------------------------------------------------------------
 
 RANGES = st.lists(st.tuples(st.integers(0, 9_000), st.integers(0, 1_000)), min_size=1, max_size=6)
-# (boot time, how far the wall clock drifts while it is recorded, at which of its pairs it is right, the ranges)
+# (boot time, how far the wall clock drifts while it is recorded, at which of its pairs it is right,
+# the ranges)
 HOSTS = st.lists(
-    st.tuples(st.integers(1, 10**15), st.integers(-120_000, 120_000), st.booleans(), st.lists(RANGES, min_size=1, max_size=2)),
+    st.tuples(
+        st.integers(1, 10**15),
+        st.integers(-120_000, 120_000),
+        st.booleans(),
+        st.lists(RANGES, min_size=1, max_size=2),
+    ),
     min_size=2,
     max_size=4,
 )
@@ -375,9 +517,11 @@ HOSTS = st.lists(
 
 @settings(max_examples=25)
 @given(HOSTS)
-def test_durations_and_nesting_stay_exact_and_the_order_is_right_within_what_is_said(hosts: list[Any]) -> None:
-    """Each wall clock is right at one of its pairs and off by its drift at the other. Times in microseconds; the true time is the wall
-    clock's that is right."""
+def test_durations_and_nesting_stay_exact_and_the_order_is_right_within_what_is_said(
+    hosts: list[Any],
+) -> None:
+    """Each wall clock is right at one of its pairs and off by its drift at the other. Times in
+    microseconds; the true time is the wall clock's that is right."""
     folder = Path(tempfile.mkdtemp())
     try:
         truth: dict[str, list[tuple[int, int]]] = {}
@@ -385,31 +529,55 @@ def test_durations_and_nesting_stay_exact_and_the_order_is_right_within_what_is_
             at_open, at_end = (0, drift_us) if right_first else (drift_us, 0)
             for rank, ranges in enumerate(processes):
                 ordered = sorted(ranges, key=lambda one: (one[0], -one[1]))
-                times = [(1000 * (start + boot_us), 1000 * (start + length + boot_us)) for start, length in ordered]
+                times = [
+                    (1000 * (start + boot_us), 1000 * (start + length + boot_us))
+                    for start, length in ordered
+                ]
                 calls = [(0, f"r{at}", "C", *both) for at, both in enumerate(times)]
                 header = {"host": f"h{number}", "boot": f"b{number}", "rank": rank}
-                file = make_recording(str(folder / f"h{number}"), calls, pid=1 + 10 * number + rank, header=header)
-                stamp(file, (NOW + 1000 * at_open, 1000 * boot_us), (NOW + 1000 * (10_000 + at_end), 1000 * (10_000 + boot_us)))
+                file = make_recording(
+                    str(folder / f"h{number}"), calls, pid=1 + 10 * number + rank, header=header
+                )
+                stamp(
+                    file,
+                    (NOW + 1000 * at_open, 1000 * boot_us),
+                    (NOW + 1000 * (10_000 + at_end), 1000 * (10_000 + boot_us)),
+                )
                 truth[f"h{number} {rank}"] = [(start, length) for start, length in ordered]
         sources = [str(folder / f"h{number}") for number in range(len(hosts))]
-        merged_by(sources, str(folder / "all"), latest=False, skip_unaligned=False, tick=lambda count: None)
+        merged_by(
+            sources,
+            str(folder / "all"),
+            latest=False,
+            skip_unaligned=False,
+            tick=lambda count: None,
+        )
         spread_us = sum(sorted(abs(drift) for _, drift, _, _ in hosts)[-2:])
-        assert f"leave {duration(1000 * spread_us)} open" in written(str(folder / "all"), "table").decode()
+        assert (
+            f"leave {duration(1000 * spread_us)} open"
+            in written(str(folder / "all"), "table").decode()
+        )
         found = []
         processes = {}
         for event in json.loads(written(str(folder / "all"), "chrome"))["traceEvents"]:
             if event["name"] == "process_name":
                 words = event["args"]["name"].split()
-                processes[event["pid"]] = f"{words[words.index('on') + 1].rstrip(',')} {words[words.index('rank') + 1]}"
+                processes[event["pid"]] = (
+                    f"{words[words.index('on') + 1].rstrip(',')} {words[words.index('rank') + 1]}"
+                )
             elif event["ph"] == "X":
                 who, at = processes[event["pid"]], int(event["name"].split(":")[0][1:])
-                found.append((Decimal(str(event["ts"])), Decimal(str(event["dur"])), *truth[who][at], who))
+                found.append(
+                    (Decimal(str(event["ts"])), Decimal(str(event["dur"])), *truth[who][at], who)
+                )
         assert len(found) == sum(map(len, truth.values()))
         for ts, dur, start, length, who in found:
             assert dur == length
             for other_ts, _, other_start, _, other in found:
                 if other.split()[0] == who.split()[0]:
-                    assert other_ts - ts == other_start - start  # one clock: exact, so nesting is what it was
+                    assert (
+                        other_ts - ts == other_start - start
+                    )  # one clock: exact, so nesting is what it was
                 elif other_start - start > spread_us:
                     assert other_ts > ts
     finally:
@@ -417,20 +585,54 @@ def test_durations_and_nesting_stay_exact_and_the_order_is_right_within_what_is_
 
 
 def test_two_ranks_on_two_machines_meet_in_their_collectives(tmp_path: Path) -> None:
-    """torchrun over gloo, each node with a monotonic clock of its own, 5,000 seconds apart: no rank leaves an all_reduce before the other
-    has entered it, and only on a right axis does it look so."""
+    """torchrun over gloo, each node with a monotonic clock of its own, 5,000 seconds apart: no rank
+    leaves an all_reduce before the other has entered it, and only on a right axis does it look
+    so."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    torchrun = [str(Path(sys.executable).with_name("torchrun")), "--nnodes", "2", "--nproc-per-node", "1"]
+    torchrun = [
+        str(Path(sys.executable).with_name("torchrun")),
+        "--nnodes",
+        "2",
+        "--nproc-per-node",
+        "1",
+    ]
     torchrun += ["--master-addr", "127.0.0.1", "--master-port", str(port)]
     other = elsewhere(tmp_path, "node-b", "11111111-2222-3333-4444-555555555555", 5_000)
     nodes = []
     for number, before in enumerate(([], other)):
-        run = [sys.executable, "-m", "autoinstr", "run", "--out", str(tmp_path / f"node{number}"), "--"]
-        command = [*before, *run, *torchrun, "--node-rank", str(number), str(PROGRAMS / "two_nodes.py"), "12"]
-        environ = clean_environment(PYTHONPATH=str(REPO), GLOO_SOCKET_IFNAME="lo", OMP_NUM_THREADS="1")
-        nodes.append(subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path))
+        run = [
+            sys.executable,
+            "-m",
+            "autoinstr",
+            "run",
+            "--out",
+            str(tmp_path / f"node{number}"),
+            "--",
+        ]
+        command = [
+            *before,
+            *run,
+            *torchrun,
+            "--node-rank",
+            str(number),
+            str(PROGRAMS / "two_nodes.py"),
+            "12",
+        ]
+        environ = clean_environment(
+            PYTHONPATH=str(REPO), GLOO_SOCKET_IFNAME="lo", OMP_NUM_THREADS="1"
+        )
+        nodes.append(
+            subprocess.Popen(
+                command,
+                env=environ,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                cwd=tmp_path,
+            )
+        )
     for node in nodes:
         said, _ = node.communicate(timeout=240)
         assert node.returncode == 0, said
@@ -440,16 +642,29 @@ def test_two_ranks_on_two_machines_meet_in_their_collectives(tmp_path: Path) -> 
     merge(tmp_path / "node0", tmp_path / "node1", "-o", tmp_path / "all")
     found = report(tmp_path / "all", "--format", "json")
     assert [(one["rank"], one["world_size"]) for one in found["processes"]] == [(0, 2), (1, 2)]
-    assert found["processes"][0]["host"] == os.uname().nodename and found["processes"][1]["host"] == "node-b"
+    assert (
+        found["processes"][0]["host"] == os.uname().nodename
+        and found["processes"][1]["host"] == "node-b"
+    )
     assert len(found["clocks"]) == 2
     spread = sum(one["spread_ns"] for one in found["clocks"]) / 1000
     events = report(tmp_path / "all", "--format", "chrome")["traceEvents"]
     pids = [one["pid"] for one in events if one["name"] == "process_name"]
-    reduces = [[one for one in events if one["ph"] == "X" and one["name"] == "dist.all_reduce" and one["pid"] == pid] for pid in pids]
+    reduces = [
+        [
+            one
+            for one in events
+            if one["ph"] == "X" and one["name"] == "dist.all_reduce" and one["pid"] == pid
+        ]
+        for pid in pids
+    ]
     assert len(reduces[0]) == len(reduces[1]) == 12
     for mine, theirs in zip(*reduces):
-        assert mine["ts"] <= theirs["ts"] + theirs["dur"] + spread and theirs["ts"] <= mine["ts"] + mine["dur"] + spread
+        assert (
+            mine["ts"] <= theirs["ts"] + theirs["dur"] + spread
+            and theirs["ts"] <= mine["ts"] + mine["dur"] + spread
+        )
     waited = [max(one["dur"] for one in pair) for pair in zip(*reduces)]
-    # The early rank waits: a wrong axis would take them apart by far more than these overlap. Not each time: who is to be late sleeps,
-    # and a busy machine may hold up the other one meanwhile.
+    # The early rank waits: a wrong axis would take them apart by far more than these overlap. Not
+    # each time: who is to be late sleeps, and a busy machine may hold up the other one meanwhile.
     assert sorted(waited)[len(waited) // 2] > 10_000

@@ -1,4 +1,5 @@
-"""What programs do with modules: the same results, exceptions and stderr with the agent, and the right ranges."""
+"""What programs do with modules: the same results, exceptions and stderr with the agent, and the
+right ranges."""
 
 from __future__ import annotations
 
@@ -22,6 +23,10 @@ def test_scenario(outcome: Outcome, name: str) -> None:
 
 
 def test_modules_made_anew_at_each_step_add_no_names(outcome: Outcome) -> None:
-    """51 of Linear?, 300 of Softmax: the scenarios made_anew_at_each_step and roots_made_anew_at_each_step."""
-    assert sum(name.path == "Linear?" and name.root.startswith("Makes#") for name in outcome.names) == 1
+    """51 of Linear?, 300 of Softmax: the scenarios made_anew_at_each_step and
+    roots_made_anew_at_each_step."""
+    assert (
+        sum(name.path == "Linear?" and name.root.startswith("Makes#") for name in outcome.names)
+        == 1
+    )
     assert 1 <= sum(name.cls == "Softmax" for name in outcome.names) <= 2

@@ -1,4 +1,5 @@
-"""Every module of torch's own test table: the same bits with the agent, gradients too, and every call counted under its name."""
+"""Every module of torch's own test table: the same bits with the agent, gradients too, and every
+call counted under its name."""
 
 from __future__ import annotations
 
@@ -16,13 +17,23 @@ pytest.importorskip("numpy", reason="needs torch with numpy")
 @pytest.mark.timeout(300)
 def test_every_module_of_torchs_test_table(python: Python) -> None:
     truth = python.run(PROGRAMS / "module_db.py", "truth", on=None, timeout=200)
-    agent = python.run(PROGRAMS / "module_db.py", "agent", env={"AUTOINSTR_OUT": str(python.cwd / "out")}, timeout=200)
+    agent = python.run(
+        PROGRAMS / "module_db.py",
+        "agent",
+        env={"AUTOINSTR_OUT": str(python.cwd / "out")},
+        timeout=200,
+    )
     assert truth.returncode == agent.returncode == 0, truth.stderr + agent.stderr
     native, ours = json.loads(truth.stdout), json.loads(agent.stdout)
     assert native["entries"] >= 100
     assert native["skipped"] == ours["skipped"] == [], "a sample without a forward input"
     assert sum(map(len, native["outputs"].values())) >= 3000
-    raising = [f"{label}: {said}" for label, outputs in native["outputs"].items() for said in outputs if ":" in said]
+    raising = [
+        f"{label}: {said}"
+        for label, outputs in native["outputs"].items()
+        for said in outputs
+        if ":" in said
+    ]
     assert not raising, raising
     assert ours["outputs"] == native["outputs"]
     found = ranges(the_recording(python.cwd / "out"))

@@ -1,4 +1,5 @@
-"""Processes that torch starts itself, and how a process ends: as natively, with a recording of each."""
+"""Processes that torch starts itself, and how a process ends: as natively, with a recording of
+each."""
 
 from __future__ import annotations
 
@@ -12,9 +13,12 @@ from tests.support.recorded import assert_nested, counts, ranges, recordings, th
 
 
 def both(python: Python, what: str, **env: str) -> dict[str, object]:
-    """Runs workers.py natively and under the agent; what the latter printed, once it equals the former."""
+    """Runs workers.py natively and under the agent; what the latter printed, once it equals the
+    former."""
     native = python.run(PROGRAMS / "workers.py", what, on=None)
-    agent = python.run(PROGRAMS / "workers.py", what, env={"AUTOINSTR_OUT": str(python.cwd / "out"), **env})
+    agent = python.run(
+        PROGRAMS / "workers.py", what, env={"AUTOINSTR_OUT": str(python.cwd / "out"), **env}
+    )
     assert native.returncode == agent.returncode == 0, native.stderr + agent.stderr
     assert "autoinstr" not in agent.stderr
     printed: dict[str, object] = json.loads(agent.stdout)
@@ -37,22 +41,34 @@ def test_ddp_on_gloo(python: Python) -> None:
 
 
 def test_a_rank_that_comes_after_the_first_range_is_known(python: Python) -> None:
-    both(python, "ddp", AUTOINSTR_TARGETS="default,dist.init_process_group")  # whose range opens the recording
-    assert sorted((one.rank, one.world_size) for one in recordings(python.cwd / "out")) == [(0, 2), (1, 2)]
+    both(
+        python, "ddp", AUTOINSTR_TARGETS="default,dist.init_process_group"
+    )  # whose range opens the recording
+    assert sorted((one.rank, one.world_size) for one in recordings(python.cwd / "out")) == [
+        (0, 2),
+        (1, 2),
+    ]
 
 
 @pytest.mark.parametrize("how", ["fork", "spawn"])
 def test_data_loader_workers(python: Python, how: str) -> None:
     printed = both(python, how)
     found = {one.pid: ranges(one) for one in recordings(python.cwd / "out")}
-    assert counts(found.pop(printed["pid"])) == {"Sequential||Sequential": 4, "Sequential|0|Linear": 4}
+    assert counts(found.pop(printed["pid"])) == {
+        "Sequential||Sequential": 4,
+        "Sequential|0|Linear": 4,
+    }
     assert [counts(its) for its in found.values()] == [{"Scale||Scale": 4}] * 2
 
 
-@pytest.mark.parametrize("error", ["ValueError", "SystemExit", "SystemExitText", "KeyboardInterrupt", "AttributeError"])
+@pytest.mark.parametrize(
+    "error", ["ValueError", "SystemExit", "SystemExitText", "KeyboardInterrupt", "AttributeError"]
+)
 def test_an_exception_that_nobody_catches(python: Python, error: str) -> None:
     native = python.run(PROGRAMS / "raising.py", error, on=None)
-    agent = python.run(PROGRAMS / "raising.py", error, env={"AUTOINSTR_OUT": str(python.cwd / "out")})
+    agent = python.run(
+        PROGRAMS / "raising.py", error, env={"AUTOINSTR_OUT": str(python.cwd / "out")}
+    )
     assert native.returncode != 0
     assert (agent.returncode, agent.stdout) == (native.returncode, native.stdout)
     assert without_torchs_frames(agent.stderr) == without_torchs_frames(native.stderr)
@@ -63,7 +79,8 @@ def test_an_exception_that_nobody_catches(python: Python, error: str) -> None:
 
 
 def without_torchs_frames(text: str) -> list[str]:
-    """A traceback without the frames of torch: torch's own way from a call to `forward` has one frame more or less."""
+    """A traceback without the frames of torch: torch's own way from a call to `forward` has one
+    frame more or less."""
     kept, skipping = [], False
     for line in text.splitlines():
         if line.startswith('  File "'):

@@ -1,4 +1,5 @@
-"""Where the recording cannot be written the program goes on as without us, with one log line; what was written before is read."""
+"""Where the recording cannot be written the program goes on as without us, with one log line; what
+was written before is read."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ def run(python: Python, calls: int, **env: str) -> tuple[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> str:
-    done = Python(sys.executable, tmp_path_factory.mktemp("native")).run(PROGRAMS / "plain.py", "1", on=None)
+    done = Python(sys.executable, tmp_path_factory.mktemp("native")).run(
+        PROGRAMS / "plain.py", "1", on=None
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -89,7 +92,9 @@ def test_an_unwritable_directory(python: Python, tmp_path: Path, result: str, ou
 @pytest.mark.parametrize("full", ["stop", "ring"])
 def test_max_mb_is_never_passed(python: Python, result: str, full: str) -> None:
     out = python.cwd / "out"
-    printed, said = run(python, CALLS, AUTOINSTR_OUT=str(out), AUTOINSTR_MAX_MB="1", AUTOINSTR_FULL=full)
+    printed, said = run(
+        python, CALLS, AUTOINSTR_OUT=str(out), AUTOINSTR_MAX_MB="1", AUTOINSTR_FULL=full
+    )
     assert printed == result
     assert [line for line in said if "full" in line] == said
     assert len(said) == (1 if full == "stop" else 0), said

@@ -53,11 +53,17 @@ def by_rename(out: Path, state: str) -> None:
 @pytest.mark.parametrize("command", [ctl, by_rename])
 def test_switched_from_outside(tmp_path: Path, command: Any) -> None:
     out = tmp_path / "out"
-    environ = clean_environment(PYTHONPATH=str(GATE), AUTOINSTR="1", AUTOINSTR_OUT=str(out), AUTOINSTR_WHEN="manual")
+    environ = clean_environment(
+        PYTHONPATH=str(GATE), AUTOINSTR="1", AUTOINSTR_OUT=str(out), AUTOINSTR_WHEN="manual"
+    )
     program = [sys.executable, str(PROGRAMS / "switched.py"), "follow"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(program, env=environ, cwd=tmp_path, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
-        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    with subprocess.Popen(
+        program, env=environ, cwd=tmp_path, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        assert (
+            process.stdin is not None and process.stdout is not None and process.stderr is not None
+        )
         assert json.loads(process.stdout.readline())["torchs"]
         for state in ("on", "off", "on"):
             command(out, state)

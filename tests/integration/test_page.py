@@ -1,4 +1,5 @@
-"""The page in real headless Chromium: what a reader does with it, by hand, by keyboard and by a reader of the screen."""
+"""The page in real headless Chromium: what a reader does with it, by hand, by keyboard and by a
+reader of the screen."""
 
 from __future__ import annotations
 
@@ -47,14 +48,27 @@ def modules(page: Page) -> list[str]:
 
 def test_every_section_is_there_and_reached_from_the_top(page: Page) -> None:
     links = page.locator("header.top nav a").all_inner_texts()
-    assert links == ["Phases", "What stands out", "Steps", "Modules", "Ranks", "Requests", "Processes", "What was instrumented"]
+    assert links == [
+        "Phases",
+        "What stands out",
+        "Steps",
+        "Modules",
+        "Ranks",
+        "Requests",
+        "Processes",
+        "What was instrumented",
+    ]
     for link in page.locator("header.top nav a").all():
         target = link.get_attribute("href")
         assert page.locator(str(target)).count() == 1
     assert page.title() == "run · autoinstr"
     assert page.locator(".command").inner_text() == "python serve.py"
     facts = page.locator(".facts").inner_text()
-    assert "vllm 0.32.0" in facts and re.search(r"Processes\s+4", facts) and re.search(r"Dropped\s+0", facts)
+    assert (
+        "vllm 0.32.0" in facts
+        and re.search(r"Processes\s+4", facts)
+        and re.search(r"Dropped\s+0", facts)
+    )
 
 
 def test_headers_sort_and_say_so(page: Page) -> None:
@@ -66,7 +80,9 @@ def test_headers_sort_and_say_so(page: Page) -> None:
     header.get_by_role("button").click()
     assert header.get_attribute("aria-sort") == "descending"
     cells = table.locator("tbody tr[data-row] td:nth-child(4)")
-    exact = [int(one.get_attribute("title").replace(",", "").removesuffix(" ns")) for one in cells.all()]  # type: ignore[union-attr]
+    exact = [
+        int(one.get_attribute("title").replace(",", "").removesuffix(" ns")) for one in cells.all()
+    ]  # type: ignore[union-attr]
     assert exact == sorted(exact, reverse=True) and len(exact) == len(tree) == 5
     header.get_by_role("button").click()
     assert header.get_attribute("aria-sort") == "ascending"
@@ -82,7 +98,10 @@ def test_headers_sort_and_say_so(page: Page) -> None:
 def test_sorting_a_tree_keeps_children_below_their_parents(page: Page) -> None:
     table = page.locator("#modules-table table")
     table.locator("th", has_text="Self").get_by_role("button").click()
-    levels = [int(row.get_attribute("aria-level") or 0) for row in table.locator("tbody tr[data-row]").all()]
+    levels = [
+        int(row.get_attribute("aria-level") or 0)
+        for row in table.locator("tbody tr[data-row]").all()
+    ]
     assert levels[0] == 1 and all(after <= before + 1 for before, after in zip(levels, levels[1:]))
 
 
@@ -126,7 +145,11 @@ def test_the_tree_is_used_by_keyboard_alone(page: Page) -> None:
     assert active() == "Model"
     assert page.locator("#modules .inspector .path").inner_text() == "Model"
     table.press("ArrowLeft")  # folds
-    assert len(modules(page)) == 1 and page.locator("#modules-table tr[aria-expanded]").get_attribute("aria-expanded") == "false"
+    assert (
+        len(modules(page)) == 1
+        and page.locator("#modules-table tr[aria-expanded]").get_attribute("aria-expanded")
+        == "false"
+    )
     table.press("ArrowRight")  # unfolds
     table.press("ArrowRight")  # goes in
     assert active() == "model.layers.[0-5]"
@@ -199,7 +222,9 @@ def test_the_flame_view_is_zoomed_and_panned_by_hand(page: Page) -> None:
     whole = canvas.screenshot()
     box = canvas.bounding_box()
     assert box is not None
-    canvas.dblclick(position={"x": 30, "y": 22 + 19 + 9})  # sched.schedule, a tenth of the step, fills the view
+    canvas.dblclick(
+        position={"x": 30, "y": 22 + 19 + 9}
+    )  # sched.schedule, a tenth of the step, fills the view
     canvas.hover(position={"x": box["width"] / 2, "y": 22 + 19 + 9})
     assert "sched.schedule" in page.locator("#tip").inner_text()
     zoomed = canvas.screenshot()
@@ -218,12 +243,17 @@ def test_the_flame_view_is_zoomed_and_panned_by_hand(page: Page) -> None:
     before = page.evaluate("scrollY")
     canvas.hover(position={"x": 100, "y": 60})
     page.mouse.wheel(0, 120)
-    page.wait_for_function("before => scrollY !== before", arg=before)  # without a key the page scrolls
+    page.wait_for_function(
+        "before => scrollY !== before", arg=before
+    )  # without a key the page scrolls
 
 
 def test_ranks_are_compared_and_switched(page: Page) -> None:
     ranks = page.locator("#ranks")
-    assert "2 processes built alike; slowest in Model: Worker rank " in ranks.locator(".note").inner_text()
+    assert (
+        "2 processes built alike; slowest in Model: Worker rank "
+        in ranks.locator(".note").inner_text()
+    )
     cells = ranks.locator("tbody tr[data-row]").filter(has_text="layers").locator("td")
     choose = ranks.get_by_role("combobox", name="Rank")
     choose.select_option("1")
@@ -243,7 +273,10 @@ def test_requests_sort_and_are_searched(page: Page) -> None:
     table = page.get_by_role("grid", name="Requests")
     assert pages.names(table) == [f"r{at}" for at in range(8)]
     table.locator("th", has_text="End to end").get_by_role("button").click()
-    cells = [one.get_attribute("title") for one in table.locator("tbody tr[data-row] td:nth-child(6)").all()]
+    cells = [
+        one.get_attribute("title")
+        for one in table.locator("tbody tr[data-row] td:nth-child(6)").all()
+    ]
     exact = [int(str(one).replace(",", "").removesuffix(" ns")) for one in cells]
     assert exact == sorted(exact, reverse=True)
     page.locator("#requests").get_by_role("searchbox").fill("stop")
@@ -256,13 +289,20 @@ def test_a_finding_leads_to_its_row(page: Page) -> None:
     first.get_by_role("button").click()
     selected = page.locator("#modules-table tr[aria-selected=true] td").first
     assert selected.inner_text() == "model.layers.[0-5]"
-    assert page.locator("#modules-table table").evaluate("table => table === document.activeElement")
+    assert page.locator("#modules-table table").evaluate(
+        "table => table === document.activeElement"
+    )
 
 
 def test_a_finding_about_a_rank_leads_to_the_comparison(browser: Browser, tmp_path: Path) -> None:
     for rank in range(4):
-        calls = [(0, "", "Model", 1_000, 11_000 + 9_000 * (rank == 2)), (0, "part", "Part", 2_000, 9_000)]
-        make_recording(str(tmp_path / "run"), calls, pid=10 + rank, header={"rank": rank, "world_size": 4})
+        calls = [
+            (0, "", "Model", 1_000, 11_000 + 9_000 * (rank == 2)),
+            (0, "part", "Part", 2_000, 9_000),
+        ]
+        make_recording(
+            str(tmp_path / "run"), calls, pid=10 + rank, header={"rank": rank, "world_size": 4}
+        )
     pages.page_of(tmp_path / "run", tmp_path / "report.html")
     watched = pages.opened(browser, tmp_path / "report.html")
     page = watched.page
@@ -270,25 +310,34 @@ def test_a_finding_about_a_rank_leads_to_the_comparison(browser: Browser, tmp_pa
     page.locator("#findings li", has_text="rank 2 of 4").get_by_role("button").click()
     assert page.get_by_role("combobox", name="Rank").input_value() == "2"
     assert page.locator("#ranks tr[aria-selected=true] td").first.inner_text() == "Model"
-    assert page.get_by_role("treegrid", name="Modules over ranks").evaluate("table => table === document.activeElement")
+    assert page.get_by_role("treegrid", name="Modules over ranks").evaluate(
+        "table => table === document.activeElement"
+    )
     pages.quiet(watched)
     watched.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_has_nothing_against_the_page_in_either_theme(browser: Browser, file: Path, scheme: str) -> None:
+def test_axe_has_nothing_against_the_page_in_either_theme(
+    browser: Browser, file: Path, scheme: str
+) -> None:
     if not (REPO / ".venv-node" / "node_modules" / "axe-core").is_dir():
         said = REPO / ".venv-node" / "unavailable"
-        pytest.skip(said.read_text().strip() if said.exists() else "no axe-core: run requirements/node.sh")
+        pytest.skip(
+            said.read_text().strip() if said.exists() else "no axe-core: run requirements/node.sh"
+        )
     watched = pages.opened(browser, file, color_scheme=scheme)
     watched.page.locator("#modules-table table").press("ArrowDown")
     watched.page.locator("#steps details summary").click()
-    # The policy of the page forbids what is not its own, axe too: it is put in by the debugger's protocol, which no policy holds back.
+    # The policy of the page forbids what is not its own, axe too: it is put in by the debugger's
+    # protocol, which no policy holds back.
     assert pages.axe(watched.page) == []
     watched.context.close()
 
 
-def test_the_theme_follows_the_system_until_the_button_is_pressed(browser: Browser, file: Path) -> None:
+def test_the_theme_follows_the_system_until_the_button_is_pressed(
+    browser: Browser, file: Path
+) -> None:
     watched = pages.opened(browser, file, color_scheme="dark")
     page = watched.page
 

@@ -30,14 +30,26 @@ HOSTILE = {
 def test_hostile_names_are_shown_and_harm_nothing(browser: Browser, tmp_path: Path) -> None:
     calls = [(0, "", "Model", 1_000, 90_000)]
     for at, text in enumerate(HOSTILE.values()):
-        calls.append((0, f"child{at}{text}", f"Class{text}", 2_000 + 5_000 * at, 6_000 + 5_000 * at))
-    header = {"roles": [HOSTILE["markup"]], "host": HOSTILE["right to left"], "versions": {"x": HOSTILE["quotes"]}}
+        calls.append(
+            (0, f"child{at}{text}", f"Class{text}", 2_000 + 5_000 * at, 6_000 + 5_000 * at)
+        )
+    header = {
+        "roles": [HOSTILE["markup"]],
+        "host": HOSTILE["right to left"],
+        "versions": {"x": HOSTILE["quotes"]},
+    }
     header["argv"] = ["python", *HOSTILE.values()]
-    make_recording(str(tmp_path / "run<b>&amp;"), calls, root=f"Model{HOSTILE['markup']}#1", header=header)
+    make_recording(
+        str(tmp_path / "run<b>&amp;"), calls, root=f"Model{HOSTILE['markup']}#1", header=header
+    )
     front = [mark(5_000, "request.arrived", request=HOSTILE["markup"], external=HOSTILE["long"])]
     ended = mark(9_000, "request.finished", request=HOSTILE["markup"], reason=HOSTILE["lines"])
     engine = [mark(6_000, "request.queued", request=HOSTILE["markup"]), ended]
-    write(str(tmp_path / "run<b>&amp;"), [*front, *engine, Entry(3_000, 4_000, HOSTILE["right to left"], domain=HOSTILE["markup"])], pid=5)
+    write(
+        str(tmp_path / "run<b>&amp;"),
+        [*front, *engine, Entry(3_000, 4_000, HOSTILE["right to left"], domain=HOSTILE["markup"])],
+        pid=5,
+    )
     file = tmp_path / "report.html"
     pages.page_of(tmp_path / "run<b>&amp;", file)
     source = file.read_text()
@@ -71,7 +83,9 @@ def test_a_hundred_thousand_modules_stay_usable(browser: Browser, tmp_path: Path
         calls.append((0, f"part{at}", f"Part{at}", start, start + 900_000))
         for one in range(99):
             begun = start + 9_000 * one + 1
-            calls.append((0, f"part{at}.unit_{one}", "Unit", begun, begun + 100 + (at * 7919 + one) % 4_001))
+            calls.append(
+                (0, f"part{at}.unit_{one}", "Unit", begun, begun + 100 + (at * 7919 + one) % 4_001)
+            )
     make_recording(str(tmp_path / "run"), calls, max_bytes=1 << 30)
     file = tmp_path / "report.html"
     pages.page_of(tmp_path / "run", file)
@@ -95,7 +109,9 @@ def test_a_hundred_thousand_modules_stay_usable(browser: Browser, tmp_path: Path
     watched.context.close()
 
 
-def test_a_hundred_thousand_steps_and_requests_stay_usable(browser: Browser, tmp_path: Path) -> None:
+def test_a_hundred_thousand_steps_and_requests_stay_usable(
+    browser: Browser, tmp_path: Path
+) -> None:
     pages.served(tmp_path / "run", steps=SEVERAL, requests=SEVERAL, ranks=0)
     file = tmp_path / "report.html"
     pages.page_of(tmp_path / "run", file)
@@ -107,7 +123,9 @@ def test_a_hundred_thousand_steps_and_requests_stay_usable(browser: Browser, tmp
     assert "each bar is" in page.locator("#steps .note").inner_text()
     slider.press("End")
     slider.press("PageDown")
-    assert (slider.get_attribute("aria-valuetext") or "").startswith("step 89,999 of 100,000, decode")
+    assert (slider.get_attribute("aria-valuetext") or "").startswith(
+        "step 89,999 of 100,000, decode"
+    )
     page.get_by_role("button", name="Nearest that is").click()
     assert page.get_by_role("application").is_visible()
     table = page.get_by_role("grid", name="Requests")
@@ -131,11 +149,19 @@ def test_an_empty_run_says_so(browser: Browser, tmp_path: Path) -> None:
     watched.context.close()
 
 
-def test_a_missing_rank_a_killed_process_and_a_damaged_file_are_said(browser: Browser, tmp_path: Path) -> None:
+def test_a_missing_rank_a_killed_process_and_a_damaged_file_are_said(
+    browser: Browser, tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
     calls = [(0, "", "Model", 1_000, 90_000), (0, "layer", "Layer", 2_000, 80_000)]
     make_recording(str(folder), calls, pid=1, header={"rank": 0, "world_size": 4})
-    make_recording(str(folder), [*calls, (0, "", "Model", 95_000, None)], pid=2, header={"rank": 1, "world_size": 4}, close=False)
+    make_recording(
+        str(folder),
+        [*calls, (0, "", "Model", 95_000, None)],
+        pid=2,
+        header={"rank": 1, "world_size": 4},
+        close=False,
+    )
     file = Path(make_recording(str(folder), calls, pid=3, header={"rank": 3, "world_size": 4}))
     file.write_bytes(b"not a recording")
     pages.page_of(folder, tmp_path / "report.html")
@@ -147,7 +173,9 @@ def test_a_missing_rank_a_killed_process_and_a_damaged_file_are_said(browser: Br
     assert file.name in said
     assert "1 of 2 processes not" in page.locator(".facts").inner_text()
     flame = page.locator("#steps .said [role=status]")
-    page.get_by_role("slider", name="Calls").or_(page.get_by_role("slider", name="Steps")).press("End")
+    page.get_by_role("slider", name="Calls").or_(page.get_by_role("slider", name="Steps")).press(
+        "End"
+    )
     assert "range" in flame.inner_text()
     pages.quiet(watched)
     watched.context.close()
@@ -156,14 +184,25 @@ def test_a_missing_rank_a_killed_process_and_a_damaged_file_are_said(browser: Br
 def test_a_thousand_ranks_are_compared(browser: Browser, tmp_path: Path) -> None:
     for rank in range(1_000):
         slow = 3 if rank == 617 else 1
-        calls = [(0, "", "Model", 1_000, 1_000 + 90_000 * slow + rank), (0, "layer", "Layer", 2_000, 2_000 + 50_000 * slow)]
-        make_recording(str(tmp_path / "run"), calls, pid=100 + rank, header={"roles": ["Worker"], "rank": rank, "world_size": 1_000})
+        calls = [
+            (0, "", "Model", 1_000, 1_000 + 90_000 * slow + rank),
+            (0, "layer", "Layer", 2_000, 2_000 + 50_000 * slow),
+        ]
+        make_recording(
+            str(tmp_path / "run"),
+            calls,
+            pid=100 + rank,
+            header={"roles": ["Worker"], "rank": rank, "world_size": 1_000},
+        )
     file = tmp_path / "report.html"
     pages.page_of(tmp_path / "run", file)
     assert file.stat().st_size < 2e6
     watched = pages.opened(browser, file)
     page = watched.page
-    assert "1,000 processes built alike; slowest in Model: Worker rank 617 of 1000, pid 717" in page.locator("#ranks .note").inner_text()
+    assert (
+        "1,000 processes built alike; slowest in Model: Worker rank 617 of 1000, pid 717"
+        in page.locator("#ranks .note").inner_text()
+    )
     slider = page.get_by_role("slider", name="Rank")
     assert slider.get_attribute("aria-valuenow") == "618"
     slider.press("Home")

@@ -1,4 +1,5 @@
-"""AUTOINSTR_PROFILER over what programs give to torch.profiler.profile: what is named changes, all else stays."""
+"""AUTOINSTR_PROFILER over what programs give to torch.profiler.profile: what is named changes, all
+else stays."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ def built(python: Python, parameters: str | None, **env: str) -> tuple[dict[str,
         env["AUTOINSTR_PROFILER"] = parameters
     done = python.run(PROGRAMS / "parameters.py", on=None if parameters is None else "1", env=env)
     assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout), "\n".join(line for line in done.stderr.splitlines() if line.startswith("autoinstr"))
+    return json.loads(done.stdout), "\n".join(
+        line for line in done.stderr.splitlines() if line.startswith("autoinstr")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,12 @@ def test_without_parameters_nothing_changes(python: Python, native: dict[str, An
 
 def test_named_parameters_are_set_and_no_others(python: Python, native: dict[str, Any]) -> None:
     found, said = built(python, PARAMETERS)
-    wanted = {"record_shapes": True, "with_stack": True, "profile_memory": False, "acc_events": True}
+    wanted = {
+        "record_shapes": True,
+        "with_stack": True,
+        "profile_memory": False,
+        "acc_events": True,
+    }
     for what in ("bare", "given", "subclass"):
         assert found[what] == {**native[what], **wanted}, what
     assert said == ""
@@ -48,7 +56,9 @@ def test_named_parameters_are_set_and_no_others(python: Python, native: dict[str
         assert found[what] == native[what], what
 
 
-def test_activities_that_this_torch_has_not_are_left_out(python: Python, native: dict[str, Any]) -> None:
+def test_activities_that_this_torch_has_not_are_left_out(
+    python: Python, native: dict[str, Any]
+) -> None:
     found, said = built(python, "activities=cpu,npu")
     assert found["bare"]["activities"] == ["CPU"]
     assert "npu" in said and said.count("\n") == 0
@@ -56,7 +66,9 @@ def test_activities_that_this_torch_has_not_are_left_out(python: Python, native:
     assert found["bare"] == native["bare"]
 
 
-def test_fields_of_the_experimental_config_are_added_to_the_programs(python: Python, native: dict[str, Any]) -> None:
+def test_fields_of_the_experimental_config_are_added_to_the_programs(
+    python: Python, native: dict[str, Any]
+) -> None:
     found, said = built(python, "profile_all_threads=true")
     before, after = native["given"]["experimental"], found["given"]["experimental"]
     assert [(old, new) for old, new in zip(before, after) if old != new] == [("False", "True")]
@@ -67,7 +79,14 @@ def test_fields_of_the_experimental_config_are_added_to_the_programs(python: Pyt
 
 def test_a_schedule(python: Python) -> None:
     found, _ = built(python, "schedule=wait:2,warmup:1,active:2,repeat:1")
-    assert found["bare"]["schedule"] == ["NONE", "NONE", "WARMUP", "RECORD", "RECORD_AND_SAVE", "NONE"]
+    assert found["bare"]["schedule"] == [
+        "NONE",
+        "NONE",
+        "WARMUP",
+        "RECORD",
+        "RECORD_AND_SAVE",
+        "NONE",
+    ]
     assert found["ready at"] == [5]
 
 
@@ -100,25 +119,39 @@ def test_a_bad_pair_costs_one_line_and_itself(python: Python, native: dict[str, 
 @pytest.mark.parametrize("name", BAD)
 def test_the_command_line_refuses_it(python: Python, name: str) -> None:
     pair = f"{name}={BAD[name][0]}"
-    done = python.run("-m", "autoinstr", "run", f"--profiler=with_flops=true;{pair}", "--", "true", path=(REPO,), on=None)
+    done = python.run(
+        "-m",
+        "autoinstr",
+        "run",
+        f"--profiler=with_flops=true;{pair}",
+        "--",
+        "true",
+        path=(REPO,),
+        on=None,
+    )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"autoinstr: error: profiler={pair!r} (--profiler): ")
 
 
 def test_what_torch_npu_alone_has_is_known(python: Python, native: dict[str, Any]) -> None:
-    found, said = built(python, "level=Level1;aic_metrics=PipeUtilization;l2_cache=false;export_type=db")
+    found, said = built(
+        python, "level=Level1;aic_metrics=PipeUtilization;l2_cache=false;export_type=db"
+    )
     assert (found, said) == (native, "")
 
 
 def test_the_line_is_said_once_a_run(python: Python) -> None:
     """Children of a process that has said it keep silent."""
-    program = "import torch, subprocess, sys; subprocess.run([sys.executable, '-c', 'import torch'])"
+    program = (
+        "import torch, subprocess, sys; subprocess.run([sys.executable, '-c', 'import torch'])"
+    )
     done = python.run("-c", program, env={"AUTOINSTR_PROFILER": "colour=red"})
     assert done.stderr.count("colour=red") == 1
 
 
 def test_two_profilers_at_once_are_what_they_are_without_us(python: Python) -> None:
-    """torch lets the second start, and the first stop ends both; with when=profiling ranges are recorded for as long."""
+    """torch lets the second start, and the first stop ends both; with when=profiling ranges are
+    recorded for as long."""
     program = """
 import torch
 from torch.profiler import profile
@@ -136,7 +169,9 @@ net(x)
 """
     out = python.cwd / "out"
     native = python.run("-c", program, on=None)
-    agent = python.run("-c", program, env={"AUTOINSTR_WHEN": "profiling", "AUTOINSTR_OUT": str(out)})
+    agent = python.run(
+        "-c", program, env={"AUTOINSTR_WHEN": "profiling", "AUTOINSTR_OUT": str(out)}
+    )
     assert agent.stdout == native.stdout
     assert agent.returncode == native.returncode == 0
     assert len(ranges(the_recording(out))) == 2

@@ -1,5 +1,5 @@
-"""A program that exports its trace itself does so with `on_trace_ready` from outside as well, which has saved it before: Kineto saves each
-profile once."""
+"""A program that exports its trace itself does so with `on_trace_ready` from outside as well, which
+has saved it before: Kineto saves each profile once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ def profiled(**more):
 
 def ran(python: Python, program: str, folder: Path | None) -> str:
     """What it prints, with our option or natively; it must end well."""
-    env = {} if folder is None else {"AUTOINSTR_PROFILER": f"on_trace_ready={folder}", "AUTOINSTR_WHEN": "manual"}
+    env = (
+        {}
+        if folder is None
+        else {"AUTOINSTR_PROFILER": f"on_trace_ready={folder}", "AUTOINSTR_WHEN": "manual"}
+    )
     done = python.run("-c", HEAD + program, on=None if folder is None else "1", env=env)
     assert done.returncode == 0, done.stderr
     python.said = [line for line in done.stderr.splitlines() if line.startswith("autoinstr")]  # type: ignore[attr-defined]
@@ -52,7 +56,9 @@ EXPORTS = {
 
 
 @pytest.mark.parametrize("name", EXPORTS)
-def test_both_files_are_whole_and_hold_the_same_events(python: Python, tmp_path: Path, name: str) -> None:
+def test_both_files_are_whole_and_hold_the_same_events(
+    python: Python, tmp_path: Path, name: str
+) -> None:
     ran(python, EXPORTS[name], tmp_path / "traces")
     [ours] = (tmp_path / "traces").iterdir()
     assert events(python.cwd / name) == events(ours)
@@ -86,7 +92,9 @@ def test_each_cycle_of_a_schedule_has_its_own(python: Python, tmp_path: Path) ->
 
 
 def count(path: Path) -> int:
-    return sum(event.get("name") == "aten::sin" for event in json.loads(path.read_text())["traceEvents"])
+    return sum(
+        event.get("name") == "aten::sin" for event in json.loads(path.read_text())["traceEvents"]
+    )
 
 
 STOPPED = """
@@ -98,7 +106,9 @@ profiler.export_chrome_trace("last.json")
 """
 
 
-def test_results_that_our_handler_was_not_called_for_are_no_earlier_cycles(python: Python, tmp_path: Path) -> None:
+def test_results_that_our_handler_was_not_called_for_are_no_earlier_cycles(
+    python: Python, tmp_path: Path
+) -> None:
     """A profiler that stops in its warm-up: torch lets that be exported, with nothing in it."""
     ran(python, STOPPED, None)
     native = count(python.cwd / "last.json")
@@ -132,15 +142,27 @@ def test_all_else_is_as_it_is_without_us(python: Python, tmp_path: Path) -> None
     assert "copying" in line and "/nonexistent/folder/trace.json" in line
 
 
-def test_a_directory_that_cannot_be_made_is_one_line_and_the_program_exports(python: Python, tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_one_line_and_the_program_exports(
+    python: Python, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
-    ran(python, 'profiled().export_chrome_trace("own.json"); profiled()', tmp_path / "file" / "traces")
+    ran(
+        python,
+        'profiled().export_chrome_trace("own.json"); profiled()',
+        tmp_path / "file" / "traces",
+    )
     assert events(python.cwd / "own.json")
     [line] = python.said  # type: ignore[attr-defined]
     assert "on_trace_ready" in line and "Can't create directory" in line
 
 
-def test_a_trace_of_ours_that_the_program_has_taken_away_costs_a_line(python: Python, tmp_path: Path) -> None:
+def test_a_trace_of_ours_that_the_program_has_taken_away_costs_a_line(
+    python: Python, tmp_path: Path
+) -> None:
     folder = tmp_path / "traces"
-    ran(python, f"p = profiled(); shutil.rmtree({os.fspath(folder)!r}); p.export_chrome_trace('own.json')", folder)
+    ran(
+        python,
+        f"p = profiled(); shutil.rmtree({os.fspath(folder)!r}); p.export_chrome_trace('own.json')",
+        folder,
+    )
     assert len(python.said) == 1 and "copying" in python.said[0]  # type: ignore[attr-defined]

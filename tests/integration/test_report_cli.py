@@ -31,7 +31,12 @@ CALLS = [
 def run_directory(tmp_path: Path) -> Path:
     directory = tmp_path / "runs" / "one"
     make_recording(str(directory), [], pid=10)
-    make_recording(str(directory), CALLS, pid=11, header={"roles": ["EngineCore", "Worker"], "rank": 0, "world_size": 1})
+    make_recording(
+        str(directory),
+        CALLS,
+        pid=11,
+        header={"roles": ["EngineCore", "Worker"], "rank": 0, "world_size": 1},
+    )
     return directory
 
 
@@ -62,9 +67,15 @@ def test_the_table_is_the_default_and_fits_80_columns(run_directory: Path) -> No
     lines = done.stdout.decode().splitlines()
     table = [line for line in lines if line.startswith(("module", "Model", "  layers"))]
     assert [line.split()[0] for line in table] == ["module", "Model", "layers.[0-1]"]
-    assert "EngineCore+Worker rank 0 of 1, pid 11: 4 ranges in 2 threads, 10.00 µs inside ranges" in lines
+    assert (
+        "EngineCore+Worker rank 0 of 1, pid 11: 4 ranges in 2 threads, 10.00 µs inside ranges"
+        in lines
+    )
     assert "recorded nothing: MainProcess, pid 10" in lines
-    assert lines[-1] == f"next: autoinstr report {run_directory} --format html   # all on one page: flame views, steps, requests, ranks"
+    assert (
+        lines[-1]
+        == f"next: autoinstr report {run_directory} --format html   # all on one page: flame views, steps, requests, ranks"
+    )
     assert done.stderr == b""
 
 
@@ -77,7 +88,10 @@ def test_a_terminal_without_unicode_gets_ascii(run_directory: Path) -> None:
 def test_json_has_the_figures_of_the_recording(run_directory: Path) -> None:
     loaded = json.loads(report(run_directory, "--format", "json").stdout)
     assert loaded["schema"] == "autoinstr.stats/1"
-    rows = {(loaded["processes"][row["process"]]["pid"], row["thread"]["tid"], row["path"]): row for row in loaded["rows"]}
+    rows = {
+        (loaded["processes"][row["process"]]["pid"], row["thread"]["tid"], row["path"]): row
+        for row in loaded["rows"]
+    }
     assert {key: (row["calls"], row["total_ns"], row["self_ns"]) for key, row in rows.items()} == {
         (11, 4000, ""): (1, 8_000, 3_000),
         (11, 4000, "layers.0"): (1, 2_000, 2_000),
@@ -86,7 +100,9 @@ def test_json_has_the_figures_of_the_recording(run_directory: Path) -> None:
     }
 
 
-def test_timelines_go_to_a_file_in_the_run_directory_and_its_path_to_stderr(run_directory: Path) -> None:
+def test_timelines_go_to_a_file_in_the_run_directory_and_its_path_to_stderr(
+    run_directory: Path,
+) -> None:
     for name, kind in (("report.pftrace", "pftrace"), ("report.chrome.json", "chrome")):
         done = report(run_directory, "--format", kind)
         assert (done.returncode, done.stdout) == (0, b"")
@@ -115,7 +131,10 @@ def test_the_same_report_is_the_same_file(run_directory: Path, tmp_path: Path) -
 
 def test_what_to_do_with_a_compressed_file(run_directory: Path, tmp_path: Path) -> None:
     """A browser shows a compressed page as rubbish; Perfetto takes a compressed trace."""
-    said = {name: report(run_directory, "--format", name, "-o", tmp_path / f"{name}.gz").stderr.decode() for name in ("html", "pftrace")}
+    said = {
+        name: report(run_directory, "--format", name, "-o", tmp_path / f"{name}.gz").stderr.decode()
+        for name in ("html", "pftrace")
+    }
     assert "; unpack it, then open it in a browser\n" in said["html"]
     assert "; open it at https://ui.perfetto.dev\n" in said["pftrace"]
 
@@ -137,7 +156,9 @@ def test_order_and_length_of_csv(run_directory: Path) -> None:
         ("mean", lambda row: int(row["total_ns"]) / int(row["calls"])),
     ):
         assert rows("--sort", sort) == sorted(everything, key=key, reverse=True)
-    assert rows("--sort", "total", "--limit", "1") == [max(everything, key=lambda row: int(row["total_ns"]))]
+    assert rows("--sort", "total", "--limit", "1") == [
+        max(everything, key=lambda row: int(row["total_ns"]))
+    ]
     assert rows("--limit", "2") == everything[:2]
     assert rows("--limit", "0") == everything
 
@@ -167,7 +188,9 @@ def test_a_directory_of_runs(run_directory: Path) -> None:
     assert f"{newer}: 2 processes" in report(parent, "--latest").stdout.decode()
 
 
-def test_one_unreadable_file_among_good_ones_is_named_and_the_rest_shown(run_directory: Path) -> None:
+def test_one_unreadable_file_among_good_ones_is_named_and_the_rest_shown(
+    run_directory: Path,
+) -> None:
     (run_directory / "host-12-00000000.airec").write_bytes(b"rubbish" * 1000)
     done = report(run_directory)
     assert done.returncode == 0
@@ -180,7 +203,11 @@ def test_one_unreadable_file_among_good_ones_is_named_and_the_rest_shown(run_dir
 
 
 def test_a_run_before_of_the_same_command_is_offered_for_comparison(tmp_path: Path) -> None:
-    for name, argv, age in (("one", ["train.py"], 300), ("two", ["train.py", "--big"], 200), ("three", ["train.py"], 100)):
+    for name, argv, age in (
+        ("one", ["train.py"], 300),
+        ("two", ["train.py", "--big"], 200),
+        ("three", ["train.py"], 100),
+    ):
         make_recording(str(tmp_path / name), CALLS, pid=11, header={"argv": argv})
         for path in (tmp_path / name).iterdir():
             os.utime(path, (1e9 - age, 1e9 - age))
@@ -190,9 +217,16 @@ def test_a_run_before_of_the_same_command_is_offered_for_comparison(tmp_path: Pa
     assert "--format html" in report("one", cwd=tmp_path).stdout.decode().splitlines()[-1]
 
 
-def test_a_missing_rank_and_a_newer_file_are_named_in_every_format_and_the_rest_is_shown(tmp_path: Path) -> None:
+def test_a_missing_rank_and_a_newer_file_are_named_in_every_format_and_the_rest_is_shown(
+    tmp_path: Path,
+) -> None:
     for rank in (0, 1, 3):
-        make_recording(str(tmp_path), CALLS, pid=20 + rank, header={"roles": ["Worker"], "rank": rank, "world_size": 4})
+        make_recording(
+            str(tmp_path),
+            CALLS,
+            pid=20 + rank,
+            header={"roles": ["Worker"], "rank": rank, "world_size": 4},
+        )
     newer = bytearray(next(tmp_path.glob("*-20-*")).read_bytes())
     newer[8 * f.H_VERSION] = f.VERSION + 1
     (tmp_path / "host-30-00000000.airec").write_bytes(newer)
@@ -264,10 +298,16 @@ def test_bad_input_is_one_clear_line(run_directory: Path, tmp_path: Path) -> Non
         (["--limit", "-1"], "is not a whole number"),
         (["-o", "/"], "is a directory"),
         (["-o", ""], "argument -o/--output: is empty"),
-        (["--phase", "prefil"], "--phase 'prefil': neither vLLM nor this recording has such a phase; did you mean 'prefill'?"),
+        (
+            ["--phase", "prefil"],
+            "--phase 'prefil': neither vLLM nor this recording has such a phase; did you mean 'prefill'?",
+        ),
         (["--phase", "xyz"], "has such a phase; there are: prefill, decode, mixed, idle, none"),
         *(
-            ([option, value, "--format", kind], f"{option} {value}: is for the formats table and csv; {kind} is always whole")
+            (
+                [option, value, "--format", kind],
+                f"{option} {value}: is for the formats table and csv; {kind} is always whole",
+            )
             for option, value in (("--sort", "self"), ("--limit", "3"))
             for kind in ("json", "html", "pftrace", "ascend-db")
         ),
@@ -279,7 +319,9 @@ def test_wrong_usage_exits_with_2(run_directory: Path, args: list[str], said: st
     assert said in errors(done)
 
 
-def test_output_that_cannot_be_written_leaves_nothing_behind(run_directory: Path, tmp_path: Path) -> None:
+def test_output_that_cannot_be_written_leaves_nothing_behind(
+    run_directory: Path, tmp_path: Path
+) -> None:
     done = report(run_directory, "-o", tmp_path / "missing" / "t.txt")
     assert done.returncode == 1
     assert "cannot be written" in errors(done)
@@ -303,7 +345,12 @@ def test_a_reader_that_goes_away_gets_no_traceback(run_directory: Path) -> None:
 
 def test_without_stderr_nothing_of_it_lands_on_stdout(run_directory: Path, tmp_path: Path) -> None:
     command = f'exec "{sys.executable}" -m autoinstr report "{run_directory}" --format csv -o "{tmp_path}/t.csv" 2>&-'
-    done = subprocess.run(["sh", "-c", command], env=clean_environment(PYTHONPATH=str(REPO)), stdout=subprocess.PIPE, timeout=120)
+    done = subprocess.run(
+        ["sh", "-c", command],
+        env=clean_environment(PYTHONPATH=str(REPO)),
+        stdout=subprocess.PIPE,
+        timeout=120,
+    )
     assert (done.returncode, done.stdout) == (0, b"")
     assert (tmp_path / "t.csv").read_text().count("\n") == 5
 
@@ -314,6 +361,9 @@ def test_nothing_heavy_is_imported(run_directory: Path) -> None:
         "print([m for m in ('numpy', 'torch', 'pandas', 'google.protobuf', 'wrapt') if m in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(run_directory)], env=clean_environment(PYTHONPATH=str(REPO)), capture_output=True, text=True
+        [sys.executable, "-c", code, str(run_directory)],
+        env=clean_environment(PYTHONPATH=str(REPO)),
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.splitlines()[-1] == "[]"

@@ -41,7 +41,8 @@ def test_the_base_and_the_times_are_those_of_kineto(python: Python, tmp_path: Pa
     assert abs(time.time() - wall / 1e9) < 3600
     theirs = next(event for event in kineto["traceEvents"] if event.get("name") == "here")
     mine = next(event for event in ours["traceEvents"] if event["ph"] == "X")
-    # record_function lies inside our two clock reads; one millisecond for how Kineto converts its clock.
+    # record_function lies inside our two clock reads; one millisecond for how Kineto converts its
+    # clock.
     assert mine["ts"] - 1000 <= theirs["ts"]
     assert theirs["ts"] + theirs["dur"] <= mine["ts"] + mine["dur"] + 1000
     assert theirs["dur"] > 19_000
@@ -50,7 +51,18 @@ def test_the_base_and_the_times_are_those_of_kineto(python: Python, tmp_path: Pa
 def _report(python: Python, tmp_path: Path) -> dict:
     from tests.conftest import REPO
 
-    done = python.run("-m", "autoinstr", "report", tmp_path / "run", "--format", "chrome", "-o", "-", path=(REPO,), on=None)
+    done = python.run(
+        "-m",
+        "autoinstr",
+        "report",
+        tmp_path / "run",
+        "--format",
+        "chrome",
+        "-o",
+        "-",
+        path=(REPO,),
+        on=None,
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -70,14 +82,28 @@ from flow join slice a on a.id = slice_out join slice b on b.id = slice_in group
 
 
 @pytest.mark.parametrize("kind", ["chrome", "pftrace"])
-def test_flows_of_both_stay_their_own_in_one_timeline(python: Python, tmp_path: Path, kind: str) -> None:
+def test_flows_of_both_stay_their_own_in_one_timeline(
+    python: Python, tmp_path: Path, kind: str
+) -> None:
     kineto = tmp_path / "kineto.json"
     done = python.run("-c", BACKWARD, kineto, path=(), on=None)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "run"
     clock = (time.time_ns(), 1_000)
-    write(str(run), step_of(2_000, "a@0", "prefill", 1, 0), pid=2, header={"roles": ["EngineCore"]}, clock=clock)
-    write(str(run), work_of(2_020, "a@0", "prefill"), pid=3, header={"roles": ["Worker"], "ppid": 2}, clock=clock)
+    write(
+        str(run),
+        step_of(2_000, "a@0", "prefill", 1, 0),
+        pid=2,
+        header={"roles": ["EngineCore"]},
+        clock=clock,
+    )
+    write(
+        str(run),
+        work_of(2_020, "a@0", "prefill"),
+        pid=3,
+        header={"roles": ["Worker"], "ppid": 2},
+        clock=clock,
+    )
     ours = written(str(run), kind)
     with loaded(ours) as trace:
         alone = trace.query(JOINED)

@@ -19,7 +19,8 @@ from tests.support.recordings import make_recording
 RANGES_OF_A_STEP = LAYERS * (len(LAYER) + 1) + 1
 LIMIT = 48  # files a process may have open: Python's own, and the one that is read
 
-# What `autoinstr report` does, with few file handles; prints the peak of its resident memory in MiB.
+# What `autoinstr report` does, with few file handles; prints the peak of its resident memory in
+# MiB.
 REPORT = f"""
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, ({LIMIT}, {LIMIT}))
@@ -34,7 +35,10 @@ sys.exit(status)
 def report(*args: object) -> tuple[bytes, int]:
     """Standard output, and the peak of resident memory in MiB."""
     done = subprocess.run(
-        [sys.executable, "-c", REPORT, *map(str, args)], env=clean_environment(PYTHONPATH=str(REPO)), capture_output=True, timeout=900
+        [sys.executable, "-c", REPORT, *map(str, args)],
+        env=clean_environment(PYTHONPATH=str(REPO)),
+        capture_output=True,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout, int(done.stderr.split()[-1])
@@ -42,8 +46,13 @@ def report(*args: object) -> tuple[bytes, int]:
 
 def linked(directory: Path, count: int) -> None:
     """So many recordings, which are one file."""
-    calls = [(0, "", "Net", 100, 9_000), *((0, f"layers.{n}", "Layer", 1_000 * n + 200, 1_000 * n + 900) for n in range(8))]
-    first = make_recording(str(directory), calls, header={"roles": ["Worker"], "rank": 0, "world_size": 1})
+    calls = [
+        (0, "", "Net", 100, 9_000),
+        *((0, f"layers.{n}", "Layer", 1_000 * n + 200, 1_000 * n + 900) for n in range(8)),
+    ]
+    first = make_recording(
+        str(directory), calls, header={"roles": ["Worker"], "rank": 0, "world_size": 1}
+    )
     for number in range(1, count):
         os.link(first, directory / f"host-{number}-aaaaaaaa.airec")
 
@@ -54,7 +63,10 @@ def test_a_run_of_more_recordings_than_a_process_may_open_files(tmp_path: Path, 
     table, _ = report(tmp_path)
     assert f"{tmp_path}: {count:,} processes, {9 * count:,} ranges" in table.decode()
     loaded = json.loads(report(tmp_path, "--format", "json")[0])
-    assert (len(loaded["processes"]), sum(row["calls"] for row in loaded["rows"])) == (count, 9 * count)
+    assert (len(loaded["processes"]), sum(row["calls"] for row in loaded["rows"])) == (
+        count,
+        9 * count,
+    )
     assert len(report(tmp_path, "--format", "csv")[0].splitlines()) == 1 + 9 * count
     assert len(report(tmp_path, "--format", "pftrace", "-o", "-")[0]) > 200 * count
 
@@ -71,26 +83,48 @@ def test_no_file_stays_open_and_the_names_of_few_recordings_stay_in_memory(tmp_p
 
 
 def ranks(directory: Path, count: int, each: int, slow: int) -> int:
-    """Ranks of a model of 24 layers with so many ranges each, of which one takes half as long again; returns the ranges of one."""
+    """Ranks of a model of 24 layers with so many ranges each, of which one takes half as long
+    again; returns the ranges of one."""
     calls = list(steps_of(each // RANGES_OF_A_STEP))
     for rank in range(count):
-        mine = [(*call[:3], *(time * 3 // 2 for time in call[3:])) for call in calls] if rank == slow else calls
-        make_recording(str(directory), mine, pid=1000 + rank, header={"roles": ["Worker"], "rank": rank, "world_size": count})
+        mine = (
+            [(*call[:3], *(time * 3 // 2 for time in call[3:])) for call in calls]
+            if rank == slow
+            else calls
+        )
+        make_recording(
+            str(directory),
+            mine,
+            pid=1000 + rank,
+            header={"roles": ["Worker"], "rank": rank, "world_size": count},
+        )
     return len(calls)
 
 
 @pytest.mark.parametrize(
     ("count", "each", "most"),
-    [(20, 500, 100), pytest.param(1000, 10_000, 2048, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
+    [
+        (20, 500, 100),
+        pytest.param(1000, 10_000, 2048, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+    ],
 )
-def test_a_thousand_ranks_are_compared_in_bounded_memory(tmp_path: Path, count: int, each: int, most: int) -> None:
+def test_a_thousand_ranks_are_compared_in_bounded_memory(
+    tmp_path: Path, count: int, each: int, most: int
+) -> None:
     slow = count * 3 // 4
     one = ranks(tmp_path, count, each, slow)
     table, peak = report(tmp_path)
     lines = table.decode().splitlines()
-    assert lines[0].startswith(f"{tmp_path}: {count:,} processes, {count * one:,} ranges, 0 dropped")
+    assert lines[0].startswith(
+        f"{tmp_path}: {count:,} processes, {count * one:,} ranges, 0 dropped"
+    )
     assert len(lines) <= 46
-    assert any(line.startswith(f"  {count:,} like Worker rank {slow} of {count}, pid {1000 + slow}: inside ranges ") for line in lines)
+    assert any(
+        line.startswith(
+            f"  {count:,} like Worker rank {slow} of {count}, pid {1000 + slow}: inside ranges "
+        )
+        for line in lines
+    )
     said = f"* Worker rank {slow} of {count}, pid {1000 + slow} takes 1.50 × the median of {count:,} alike in Model ("
     assert any(line.startswith(said) for line in lines)
     peaks = {"table": peak}

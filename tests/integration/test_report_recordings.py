@@ -23,7 +23,10 @@ from tests.support.recordings import make_recording
 from tests.support.report_fakes import Event, slow
 
 PATHS = ("", "a", "a.b", "layers.0", "layers.1")
-CALLS = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(PATHS), st.integers(1, 40), st.integers(0, 40)), max_size=40)
+CALLS = st.lists(
+    st.tuples(st.integers(0, 2), st.sampled_from(PATHS), st.integers(1, 40), st.integers(0, 40)),
+    max_size=40,
+)
 
 
 def written(directory: str, kind: str) -> bytes:
@@ -43,23 +46,52 @@ def test_json_equals_the_slow_computation(processes: list[list[tuple[int, str, i
         truth: dict[Any, dict[str, int]] = {}
         for pid, calls in enumerate(processes, 1):
             ordered = sorted(calls, key=lambda call: (call[0], call[2]))
-            make_recording(directory, [(thread, path, "C", start, start + length) for thread, path, start, length in ordered], pid=pid)
-            events = [Event(start, start + length, path, "C", thread) for thread, path, start, length in ordered]
+            make_recording(
+                directory,
+                [
+                    (thread, path, "C", start, start + length)
+                    for thread, path, start, length in ordered
+                ],
+                pid=pid,
+            )
+            events = [
+                Event(start, start + length, path, "C", thread)
+                for thread, path, start, length in ordered
+            ]
             truth.update({(pid, *key): figures for key, figures in slow(events).items()})
         report = json.loads(written(directory, "json"))
         assert report["problems"] == report["open"] == []
         found = {}
         for row in report["rows"]:
-            key = (report["processes"][row["process"]]["pid"], row["thread"]["tid"] - 4000, row["domain"], row["path"], row["class"])
-            found[key] = {"calls": row["calls"], **{name: row[f"{name}_ns"] for name in ("total", "self", "min", "p50", "p99", "max")}}
+            key = (
+                report["processes"][row["process"]]["pid"],
+                row["thread"]["tid"] - 4000,
+                row["domain"],
+                row["path"],
+                row["class"],
+            )
+            found[key] = {
+                "calls": row["calls"],
+                **{
+                    name: row[f"{name}_ns"]
+                    for name in ("total", "self", "min", "p50", "p99", "max")
+                },
+            }
         assert found == truth
 
 
 def test_an_open_range_is_named_and_shown_open(tmp_path: Path) -> None:
-    make_recording(str(tmp_path), [(0, "", "M", 1_000, None), (0, "a", "A", 2_000, 3_000), (0, "b", "B", 4_000, None)], close=False)
+    make_recording(
+        str(tmp_path),
+        [(0, "", "M", 1_000, None), (0, "a", "A", 2_000, 3_000), (0, "b", "B", 4_000, None)],
+        close=False,
+    )
     report = json.loads(written(str(tmp_path), "json"))
     assert report["processes"][0]["complete"] is False
-    assert [(entry["path"], entry["at_least_ns"]) for entry in report["open"]] == [("", 3_000), ("b", 0)]
+    assert [(entry["path"], entry["at_least_ns"]) for entry in report["open"]] == [
+        ("", 3_000),
+        ("b", 0),
+    ]
     table = written(str(tmp_path), "table").decode()
     assert "still inside b:B (2 open ranges, the outermost for at least 3.000 µs)" in table
     events = json.loads(written(str(tmp_path), "chrome"))["traceEvents"]
@@ -68,7 +100,9 @@ def test_an_open_range_is_named_and_shown_open(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", sorted(FORMATS))
 @pytest.mark.parametrize("keep", [0, 100, 4096, 5000, 130_000, 190_000])
-def test_a_recording_cut_off_anywhere_gives_a_report_of_what_is_left(tmp_path: Path, kind: str, keep: int) -> None:
+def test_a_recording_cut_off_anywhere_gives_a_report_of_what_is_left(
+    tmp_path: Path, kind: str, keep: int
+) -> None:
     calls = [(0, f"layers.{n % 7}", "L", 1000 * n, 1000 * n + 500) for n in range(1, 3000)]
     make_recording(str(tmp_path), calls[:5], pid=1)
     file = Path(make_recording(str(tmp_path), calls, pid=2))
@@ -88,14 +122,23 @@ def test_a_recording_cut_off_anywhere_gives_a_report_of_what_is_left(tmp_path: P
 
 @pytest.mark.parametrize("kind", [*sorted(FORMATS), "requests", "steps"])
 @pytest.mark.parametrize("keep", [4096, 5_000, 66_000, 70_000, 100_000, 140_000, 200_000])
-def test_a_served_run_cut_off_anywhere_gives_a_report_of_what_is_left(tmp_path: Path, kind: str, keep: int) -> None:
+def test_a_served_run_cut_off_anywhere_gives_a_report_of_what_is_left(
+    tmp_path: Path, kind: str, keep: int
+) -> None:
     engine = [
         entry
         for at in range(400)
         for entry in (
             mark(1_000 * at + 1_000, "request.queued", request=f"r{at}", prompt_tokens=3),
             *step_of(1_000 * at + 1_001, f"r{at}@0", "prefill", 1, 0),
-            mark(1_000 * at + 1_500, "request.finished", request=f"r{at}", reason="stop", output_tokens=1, preemptions=0),
+            mark(
+                1_000 * at + 1_500,
+                "request.finished",
+                request=f"r{at}",
+                reason="stop",
+                output_tokens=1,
+                preemptions=0,
+            ),
         )
     ]
     file = Path(write(str(tmp_path), engine, header={"roles": ["EngineCore"]}))
@@ -105,14 +148,20 @@ def test_a_served_run_cut_off_anywhere_gives_a_report_of_what_is_left(tmp_path: 
     file.write_bytes(file.read_bytes()[:keep])
     table = kind if kind in ("requests", "steps") else "modules"
     out = BytesIO()
-    FORMATS["csv" if table != "modules" else kind].write(find(str(tmp_path)), out, Look(table=table, limit=0), lambda count: None)
+    FORMATS["csv" if table != "modules" else kind].write(
+        find(str(tmp_path)), out, Look(table=table, limit=0), lambda count: None
+    )
     if kind == "json":
         left = json.loads(out.getvalue())
         assert left["problems"]
         assert len(left["requests"]) <= 400 and len(left["steps"]) <= 400
         known = {row["id"]: row for row in whole["requests"]}
         for row in left["requests"]:  # nothing is invented
-            assert all(value in (None, known[row["id"]][key]) for key, value in row.items() if key not in ("state", "preemptions"))
+            assert all(
+                value in (None, known[row["id"]][key])
+                for key, value in row.items()
+                if key not in ("state", "preemptions")
+            )
     else:
         assert out.getvalue()
 
@@ -124,12 +173,29 @@ def test_a_process_that_still_runs_is_told_from_a_killed_one(tmp_path: Path) -> 
         os._exit(0)
     os.waitpid(child, 0)
     began = time.perf_counter_ns() - 3_600 * 10**9
-    for pid, host in ((os.getpid(), os.uname().nodename), (child, os.uname().nodename), (3, "elsewhere")):
-        make_recording(str(tmp_path), [(0, "", "M", began, None)], pid=pid, close=False, header={"host": host})
-    lines = {line for line in written(str(tmp_path), "table").decode().splitlines() if line.startswith("! ")}
+    for pid, host in (
+        (os.getpid(), os.uname().nodename),
+        (child, os.uname().nodename),
+        (3, "elsewhere"),
+    ):
+        make_recording(
+            str(tmp_path), [(0, "", "M", began, None)], pid=pid, close=False, header={"host": host}
+        )
+    lines = {
+        line
+        for line in written(str(tmp_path), "table").decode().splitlines()
+        if line.startswith("! ")
+    }
     here = f"MainProcess on {os.uname().nodename}, pid"
-    assert {f"! {here} {os.getpid()}: the process still runs", f"! {here} {child}: the process was killed"} < lines
+    assert {
+        f"! {here} {os.getpid()}: the process still runs",
+        f"! {here} {child}: the process was killed",
+    } < lines
     assert "! MainProcess on elsewhere, pid 3: the process was killed or still runs" in lines
     (still,) = (line for line in lines if f"pid {os.getpid()}, " in line)
     assert 3600 <= float(still.partition("at least ")[2].split()[0]) < 7200
-    assert any(f"pid {child}, " in line and line.endswith("(1 open range, the outermost for at least 0 ns)") for line in lines)
+    assert any(
+        f"pid {child}, " in line
+        and line.endswith("(1 open range, the outermost for at least 0 ns)")
+        for line in lines
+    )

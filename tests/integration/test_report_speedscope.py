@@ -1,4 +1,5 @@
-"""The speedscope report of a run, opened in speedscope's own page, from file:// and without a network."""
+"""The speedscope report of a run, opened in speedscope's own page, from file:// and without a
+network."""
 
 from __future__ import annotations
 
@@ -14,18 +15,44 @@ from tests.support.speedscope import release
 
 def test_the_page_opens_on_the_busiest_profile_and_exports_the_same_calls(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    write(str(run), [Entry(1_000, 90_000, "sched.schedule")], pid=1, header={"roles": ["EngineCore"]})
+    write(
+        str(run), [Entry(1_000, 90_000, "sched.schedule")], pid=1, header={"roles": ["EngineCore"]}
+    )
     calls = [Entry(1_500, 80_000, "", None, 0, "Module", "range", "", "Model")]
-    calls += [Entry(2_000 + 1_000 * at, 2_400 + 1_000 * at, "", None, 0, "Module", "range", f"layers.{at}", "Layer") for at in range(9)]
-    write(str(run), [*calls, Entry(70_000, None, "stuck")], pid=2, header={"roles": ["Worker"]}, close=False)
+    calls += [
+        Entry(
+            2_000 + 1_000 * at,
+            2_400 + 1_000 * at,
+            "",
+            None,
+            0,
+            "Module",
+            "range",
+            f"layers.{at}",
+            "Layer",
+        )
+        for at in range(9)
+    ]
+    write(
+        str(run),
+        [*calls, Entry(70_000, None, "stuck")],
+        pid=2,
+        header={"roles": ["Worker"]},
+        close=False,
+    )
     done = report(run, "--format", "speedscope")
     assert (done.returncode, done.stdout) == (0, b"")
     said = done.stderr.decode()
     assert f"wrote {run / 'report.speedscope.json'} (11 records, " in said
-    assert "autoinstr: 1 range has no end: shown up to the last thing that the process recorded" in said
+    assert (
+        "autoinstr: 1 range has no end: shown up to the last thing that the process recorded"
+        in said
+    )
     payload = (run / "report.speedscope.json").read_bytes()
     script = tmp_path / "load.js"  # what the command `speedscope FILE` writes for its page
-    script.write_text(f"speedscope.loadFileFromBase64('report.speedscope.json', '{base64.b64encode(payload).decode()}')")
+    script.write_text(
+        f"speedscope.loadFileFromBase64('report.speedscope.json', '{base64.b64encode(payload).decode()}')"
+    )
     page_file = release() / "index.html"
     with chromium() as browser:
         watched = Watched(browser)

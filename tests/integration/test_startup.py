@@ -62,22 +62,29 @@ def test_off_there_are_none(bare: Python) -> None:
 
 
 @pytest.mark.parametrize("forbidden", FORBIDDEN)
-def test_no_module_is_imported_that_bare_python_does_not_import(bare: Python, forbidden: str) -> None:
+def test_no_module_is_imported_that_bare_python_does_not_import(
+    bare: Python, forbidden: str
+) -> None:
     if forbidden in modules(bare, path=(), on=None):
-        assert forbidden not in OURS  # this interpreter, or a .pth of its environment, imports it at start-up anyway
+        assert (
+            forbidden not in OURS
+        )  # this interpreter, or a .pth of its environment, imports it at start-up anyway
     else:
         assert forbidden not in modules(bare)
 
 
 def test_no_file_and_no_thread_is_made(bare: Python) -> None:
-    program = "import os; print(len(os.listdir('/proc/self/task')), sorted(os.listdir('/proc/self/fd')))"
+    program = (
+        "import os; print(len(os.listdir('/proc/self/task')), sorted(os.listdir('/proc/self/fd')))"
+    )
     run = bare.run("-c", program)
     assert run.stdout == bare.run("-c", program, path=(), on=None).stdout
     assert list(bare.cwd.iterdir()) == []
 
 
 def test_nothing_is_opened_for_writing(bare: Python) -> None:
-    """An audit hook sees every open of the gate and the import hook: only sources and caches of ours, and only for reading."""
+    """An audit hook sees every open of the gate and the import hook: only sources and caches of
+    ours, and only for reading."""
     watch = bare.cwd / "watch"
     watch.mkdir()
     (watch / "sitecustomize.py").write_text(
@@ -92,11 +99,21 @@ def test_nothing_is_opened_for_writing(bare: Python) -> None:
     seen = json.loads(run.stdout)
     assert seen and {event for event, _, _ in seen} == {"open"}
     ours = (str(GATE), str(REPO / "autoinstr"))
-    assert [row for row in seen if not row[1].startswith(ours) or row[2] not in ("r", "rb", "None")] == []
+    assert [
+        row for row in seen if not row[1].startswith(ours) or row[2] not in ("r", "rb", "None")
+    ] == []
 
 
 def test_stdout_stays_empty_whatever_is_wrong(bare: Python) -> None:
-    for on in ("1", "emitter=nonsense", "nonsense=1", "missing.toml", "\x01", "é", "out=/dev/null/x"):
+    for on in (
+        "1",
+        "emitter=nonsense",
+        "nonsense=1",
+        "missing.toml",
+        "\x01",
+        "é",
+        "out=/dev/null/x",
+    ):
         run = bare.run("-c", "0", on=on)
         assert (run.returncode, run.stdout, run.stderr) == (0, "", ""), on
     assert Path(bare.cwd).is_dir()

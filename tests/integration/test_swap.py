@@ -1,4 +1,5 @@
-"""Other people's patches of Module.__call__ are never overwritten, and the agent switched in the middle of them loses no end."""
+"""Other people's patches of Module.__call__ are never overwritten, and the agent switched in the
+middle of them loses no end."""
 
 from __future__ import annotations
 
@@ -12,9 +13,16 @@ from tests.support.recorded import assert_nested, ranges, the_recording
 
 
 @pytest.mark.parametrize("durability", ["step", "range"])
-def test_swapped_beside_other_patches_and_under_four_threads(python: Python, durability: str) -> None:
+def test_swapped_beside_other_patches_and_under_four_threads(
+    python: Python, durability: str
+) -> None:
     out = python.cwd / "out"
-    done = python.run(PROGRAMS / "swapping.py", "2", env={"AUTOINSTR_OUT": str(out), "AUTOINSTR_DURABILITY": durability}, timeout=250)
+    done = python.run(
+        PROGRAMS / "swapping.py",
+        "2",
+        env={"AUTOINSTR_OUT": str(out), "AUTOINSTR_DURABILITY": durability},
+        timeout=250,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout)["problems"] == []
     recording = the_recording(out)

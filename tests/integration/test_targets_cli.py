@@ -1,4 +1,5 @@
-"""`autoinstr targets` in real processes, and its words against what importing the packages gives."""
+"""`autoinstr targets` in real processes, and its words against what importing the packages
+gives."""
 
 from __future__ import annotations
 
@@ -50,10 +51,16 @@ def project(tmp_path: Path) -> Path:
 
 
 def targets(*words: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AUTOINSTR", "_AUTOINSTR", "PYTHON"))}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AUTOINSTR", "_AUTOINSTR", "PYTHON"))
+    }
     command = [sys.executable, "-m", "autoinstr", "targets", *words]
     environ = {**clean, "PYTHONPATH": str(REPO), **variables}
-    return subprocess.run(command, env=environ, cwd=cwd, capture_output=True, text=True, timeout=200, check=False)
+    return subprocess.run(
+        command, env=environ, cwd=cwd, capture_output=True, text=True, timeout=200, check=False
+    )
 
 
 def test_json_has_every_row_and_imports_nothing(project: Path) -> None:
@@ -64,10 +71,18 @@ def test_json_has_every_row_and_imports_nothing(project: Path) -> None:
     assert {row["status"] for row in told["rows"]} <= {"ok", "missing", "not-applicable"}
     assert all({"name", "target", "version", "status"} <= set(row) for row in told["rows"])
     own: dict[str, dict[str, Any]] = {row["name"]: row for row in told["rows"] if row["custom"]}
-    assert {name: row["status"] for name, row in own.items()} == {"mine.step": "ok", "mine.moved": "missing", "mine.later": "ok"}
+    assert {name: row["status"] for name, row in own.items()} == {
+        "mine.step": "ok",
+        "mine.moved": "missing",
+        "mine.later": "ok",
+    }
     assert own["mine.moved"]["nearest"] == "trainer.loop:Trainer.step"
     assert own["mine.step"]["selected"] is True
-    assert [problem for problem in told["problems"] if "'mine.bad'" in problem and "did you mean 'async'?" in problem]
+    assert [
+        problem
+        for problem in told["problems"]
+        if "'mine.bad'" in problem and "did you mean 'async'?" in problem
+    ]
     assert [problem for problem in told["problems"] if "'no.such'" in problem]
     assert not (project / "trainer" / "__init__.py.imported").exists()
 
@@ -83,14 +98,26 @@ def test_text_names_what_is_missing_and_what_is_wrong(project: Path) -> None:
     done = targets("--config", "mine.toml", cwd=project)
     assert done.returncode == 0, done.stderr
     line = next(line for line in done.stdout.splitlines() if "mine.moved" in line)
-    assert "missing: Trainer.setp is not in the source files of trainer; nearest: trainer.loop:Trainer.step" in line
+    assert (
+        "missing: Trainer.setp is not in the source files of trainer; nearest: trainer.loop:Trainer.step"
+        in line
+    )
     assert next(line for line in done.stdout.splitlines() if "mine.step" in line).startswith(" * ")
-    assert [line for line in done.stdout.splitlines() if line.startswith("problem: ") and "mine.bad" in line]
-    assert "npu.worker.execute_model" not in done.stdout, "rows of a package that is not installed are hidden"
+    assert [
+        line
+        for line in done.stdout.splitlines()
+        if line.startswith("problem: ") and "mine.bad" in line
+    ]
+    assert "npu.worker.execute_model" not in done.stdout, (
+        "rows of a package that is not installed are hidden"
+    )
     assert "npu.worker.execute_model" in targets("--all", cwd=project).stdout
 
 
-@pytest.mark.parametrize(("words", "said"), [(("--config", "none.toml"), "there is no such file"), (("--jsn",), "did you mean '--json'?")])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("--config", "none.toml"), "there is no such file"), (("--jsn",), "did you mean '--json'?")],
+)
 def test_wrong_usage(project: Path, words: tuple[str, ...], said: str) -> None:
     done = targets(*words, cwd=project)
     assert (done.returncode, done.stdout) == (2, "")
@@ -150,7 +177,9 @@ def test_torch_as_imported_is_torch_as_read(tmp_path: Path) -> None:
     wrong, absent, agreed = compared("torch", tmp_path)
     assert wrong == []
     assert absent == []
-    assert {"backward", "data.fetch", "optim.step", "save", "load", "dist.all_reduce"} <= set(agreed)
+    assert {"backward", "data.fetch", "optim.step", "save", "load", "dist.all_reduce"} <= set(
+        agreed
+    )
 
 
 @pytest.mark.vllm

@@ -1,5 +1,5 @@
-"""Beside a debugger and a tracer, in the program and in its children, whichever of us starts the other: they see what they see without us,
-and we record what we record without them."""
+"""Beside a debugger and a tracer, in the program and in its children, whichever of us starts the
+other: they see what they see without us, and we record what we record without them."""
 
 from __future__ import annotations
 
@@ -44,20 +44,37 @@ def peer(tmp_path: Path) -> Python:
 def environment(on: bool, out: Path) -> dict[str, str]:
     path = [str(GATE), TORCH] if on else [TORCH]
     more = {"AUTOINSTR": "1", "AUTOINSTR_OUT": str(out)} if on else {}
-    return clean_environment(PYTHONPATH=os.pathsep.join(path), PYDEVD_DISABLE_FILE_VALIDATION="1", **more)
+    return clean_environment(
+        PYTHONPATH=os.pathsep.join(path), PYDEVD_DISABLE_FILE_VALIDATION="1", **more
+    )
 
 
-def stops(python: str, cwd: Path, environ: dict[str, str]) -> tuple[list[tuple[str, list[str]]], str, str]:
-    """At each stop the value of `result` and the functions of the program on the stack; then what the program printed."""
+def stops(
+    python: str, cwd: Path, environ: dict[str, str]
+) -> tuple[list[tuple[str, list[str]]], str, str]:
+    """At each stop the value of `result` and the functions of the program on the stack; then what
+    the program printed."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [python, "-m", "debugpy", "--listen", f"127.0.0.1:{port}", "--wait-for-client", str(PROGRAM)]
+    command = [
+        python,
+        "-m",
+        "debugpy",
+        "--listen",
+        f"127.0.0.1:{port}",
+        "--wait-for-client",
+        str(PROGRAM),
+    ]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, env=environ, cwd=cwd, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+    process = subprocess.Popen(
+        command, env=environ, cwd=cwd, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+    )
     try:
         client = Client(port)
-        line = next(at for at, text in enumerate(PROGRAM.read_text().splitlines(), 1) if "stop here" in text)
+        line = next(
+            at for at, text in enumerate(PROGRAM.read_text().splitlines(), 1) if "stop here" in text
+        )
         client.ask("initialize", adapterID="tests", linesStartAt1=True, pathFormat="path")
         attached = client.send("attach", justMyCode=False)
         client.event("initialized")
@@ -71,8 +88,14 @@ def stops(python: str, cwd: Path, environ: dict[str, str]) -> tuple[list[tuple[s
                 break
             thread = event["body"]["threadId"]
             frames = client.ask("stackTrace", threadId=thread)["stackFrames"]
-            mine = [frame["name"] for frame in frames if frame.get("source", {}).get("path") == str(PROGRAM)]
-            value = client.ask("evaluate", expression="result.item()", frameId=frames[0]["id"])["result"]
+            mine = [
+                frame["name"]
+                for frame in frames
+                if frame.get("source", {}).get("path") == str(PROGRAM)
+            ]
+            value = client.ask("evaluate", expression="result.item()", frameId=frames[0]["id"])[
+                "result"
+            ]
             found.append((value, mine))
             client.ask("continue", threadId=thread)
         client.close()
@@ -88,7 +111,16 @@ def test_debugpy_stops_where_it_stops_without_us(peer: Python, tmp_path: Path) -
     out = tmp_path / "out"
     native, printed, _ = stops(peer.executable, tmp_path, environment(False, out))
     found, said, stderr = stops(peer.executable, tmp_path, environment(True, out))
-    assert [value for value, _ in native] == ["0.0", "0.0", "2.0", "4.0", "4.0", "8.0", "6.0", "12.0"]
+    assert [value for value, _ in native] == [
+        "0.0",
+        "0.0",
+        "2.0",
+        "4.0",
+        "4.0",
+        "8.0",
+        "6.0",
+        "12.0",
+    ]
     assert found == native
     assert said == printed == "[0.0, 4.0, 8.0, 12.0]\n"
     assert "autoinstr" not in stderr
@@ -98,12 +130,28 @@ def test_debugpy_stops_where_it_stops_without_us(peer: Python, tmp_path: Path) -
 def traced(peer: Python, out: Path, on: bool) -> tuple[Counter[str], str]:
     """Calls of each function of the program in viztracer's trace, and what the program printed."""
     trace = peer.cwd / f"trace-{on}.json"
-    command = [peer.executable, "-m", "viztracer", "--quiet", "--tracer_entries", "5000000", "-o", str(trace), str(PROGRAM)]
-    done = subprocess.run(command, env=environment(on, out), cwd=peer.cwd, capture_output=True, text=True, timeout=250)
+    command = [
+        peer.executable,
+        "-m",
+        "viztracer",
+        "--quiet",
+        "--tracer_entries",
+        "5000000",
+        "-o",
+        str(trace),
+        str(PROGRAM),
+    ]
+    done = subprocess.run(
+        command, env=environment(on, out), cwd=peer.cwd, capture_output=True, text=True, timeout=250
+    )
     assert done.returncode == 0, done.stderr
     assert "autoinstr" not in done.stderr
     events: list[dict[str, Any]] = json.loads(trace.read_text())["traceEvents"]
-    return Counter(one["name"].split(" ")[0] for one in events if one["ph"] == "X" and str(PROGRAM) in one["name"]), done.stdout
+    return Counter(
+        one["name"].split(" ")[0]
+        for one in events
+        if one["ph"] == "X" and str(PROGRAM) in one["name"]
+    ), done.stdout
 
 
 @pytest.mark.timeout(280)
@@ -118,7 +166,8 @@ def test_viztracer_sees_the_same_calls(peer: Python, tmp_path: Path) -> None:
 
 
 class Outcome(NamedTuple):
-    """What a program that ran under a tool came to, and for each of its processes what the tool saw, sorted."""
+    """What a program that ran under a tool came to, and for each of its processes what the tool
+    saw, sorted."""
 
     stdout: str
     stderr: str
@@ -130,11 +179,16 @@ ORDERS = ("PYTHONPATH", "autoinstr run, tool", "tool, autoinstr run")
 
 
 def command(peer: Python, order: str, tool: list[str], on: bool) -> list[str]:
-    """The tool and the program with children; `tool` ends where the program's name goes. With `on` we are there, in this order."""
+    """The tool and the program with children; `tool` ends where the program's name goes. With `on`
+    we are there, in this order."""
     program, run = [str(WITH_CHILDREN), *WAYS], ["-m", "autoinstr", "run", "--"]
     if order == "tool, autoinstr run":
         (peer.cwd / "becomes.py").write_text(BECOMES)
-        return [*tool, *(["-m", "autoinstr", "--", "run", "--", peer.executable] if on else ["becomes.py"]), *program]
+        return [
+            *tool,
+            *(["-m", "autoinstr", "--", "run", "--", peer.executable] if on else ["becomes.py"]),
+            *program,
+        ]
     return [*([peer.executable, *run] if on and order != "PYTHONPATH" else []), *tool, *program]
 
 
@@ -144,16 +198,23 @@ def places(peer: Python, order: str, on: bool) -> dict[str, str]:
     more = {"AUTOINSTR_OUT": str(peer.cwd / "out"), "PIDS": str(peer.cwd / "pids")} if on else {}
     if on and order == "PYTHONPATH":
         more["AUTOINSTR"] = "1"
-    return clean_environment(PYTHONPATH=os.pathsep.join(map(str, path)), PYDEVD_DISABLE_FILE_VALIDATION="1", **more)
+    return clean_environment(
+        PYTHONPATH=os.pathsep.join(map(str, path)), PYDEVD_DISABLE_FILE_VALIDATION="1", **more
+    )
 
 
 def debugged(peer: Python, order: str, on: bool) -> Outcome:
-    """What `result` was at each stop and how much of the program was on the stack, in each process; children come to the same port. (Not
-    for a program that becomes another: whether debugpy follows it or loses it hangs on the moment, also without us.)"""
+    """What `result` was at each stop and how much of the program was on the stack, in each process;
+    children come to the same port. (Not for a program that becomes another: whether debugpy follows
+    it or loses it hangs on the moment, also without us.)"""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    line = next(at for at, text in enumerate(WITH_CHILDREN.read_text().splitlines(), 1) if "stop here" in text)
+    line = next(
+        at
+        for at, text in enumerate(WITH_CHILDREN.read_text().splitlines(), 1)
+        if "stop here" in text
+    )
     seen: list[list[tuple[str, int]]] = []
     threads: list[threading.Thread] = []
 
@@ -162,19 +223,34 @@ def debugged(peer: Python, order: str, on: bool) -> Outcome:
         client.ask("initialize", adapterID="tests", linesStartAt1=True, pathFormat="path")
         attached = client.send("attach", **attach)
         client.event("initialized")
-        client.ask("setBreakpoints", source={"path": str(WITH_CHILDREN)}, breakpoints=[{"line": line}])
+        client.ask(
+            "setBreakpoints", source={"path": str(WITH_CHILDREN)}, breakpoints=[{"line": line}]
+        )
         client.ask("configurationDone")
         client.response(attached)
-        while (event := client.event("stopped", "terminated", "debugpyAttach"))["event"] != "terminated":
+        while (event := client.event("stopped", "terminated", "debugpyAttach"))[
+            "event"
+        ] != "terminated":
             if event["event"] == "debugpyAttach":
-                more = {key: value for key, value in event["body"].items() if key not in ("name", "request", "type")}
-                threads.append(threading.Thread(target=session, args=(more["connect"]["port"],), kwargs=more))
+                more = {
+                    key: value
+                    for key, value in event["body"].items()
+                    if key not in ("name", "request", "type")
+                }
+                threads.append(
+                    threading.Thread(target=session, args=(more["connect"]["port"],), kwargs=more)
+                )
                 threads[-1].start()
                 continue
             thread = event["body"]["threadId"]
             frames = client.ask("stackTrace", threadId=thread)["stackFrames"]
             own = sum(frame.get("source", {}).get("path") == str(WITH_CHILDREN) for frame in frames)
-            mine.append((client.ask("evaluate", expression="result", frameId=frames[0]["id"])["result"], own))
+            mine.append(
+                (
+                    client.ask("evaluate", expression="result", frameId=frames[0]["id"])["result"],
+                    own,
+                )
+            )
             client.ask("continue", threadId=thread)
         client.close()
         seen.append(mine)
@@ -182,7 +258,13 @@ def debugged(peer: Python, order: str, on: bool) -> Outcome:
     tool = [peer.executable, "-m", "debugpy", "--listen", f"127.0.0.1:{port}", "--wait-for-client"]
     pipe, environ = subprocess.PIPE, places(peer, order, on)
     process = subprocess.Popen(
-        command(peer, order, tool, on), env=environ, cwd=peer.cwd, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+        command(peer, order, tool, on),
+        env=environ,
+        cwd=peer.cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
     )
     try:
         session(port, justMyCode=False, subProcess=True)
@@ -192,32 +274,52 @@ def debugged(peer: Python, order: str, on: bool) -> Outcome:
     finally:
         process.kill()
         process.wait()
-    return Outcome(stdout, stderr, process.returncode, sorted(filter(None, seen)))  # others than those that call may be gone early
+    return Outcome(
+        stdout, stderr, process.returncode, sorted(filter(None, seen))
+    )  # others than those that call may be gone early
 
 
 def viztraced(peer: Python, order: str, on: bool) -> Outcome:
-    """How often each function of the program ran in each process. (Of one that becomes another viztracer keeps nothing.)"""
+    """How often each function of the program ran in each process. (Of one that becomes another
+    viztracer keeps nothing.)"""
     trace = peer.cwd / "trace.json"
     tool = [peer.executable, "-m", "viztracer", "--quiet", "-o", str(trace)]
-    done = subprocess.run(command(peer, order, tool, on), env=places(peer, order, on), cwd=peer.cwd, capture_output=True, text=True)
+    done = subprocess.run(
+        command(peer, order, tool, on),
+        env=places(peer, order, on),
+        cwd=peer.cwd,
+        capture_output=True,
+        text=True,
+    )
     found: dict[int, Counter[str]] = {}
     if trace.exists():
         for one in json.loads(trace.read_text())["traceEvents"]:
             if one["ph"] == "X" and str(WITH_CHILDREN) in one["name"]:
                 found.setdefault(one["pid"], Counter())[one["name"].split(" ")[0]] += 1
         trace.unlink()
-    return Outcome(done.stdout, done.stderr, done.returncode, sorted(sorted(its.items()) for its in found.values()))
+    return Outcome(
+        done.stdout,
+        done.stderr,
+        done.returncode,
+        sorted(sorted(its.items()) for its in found.values()),
+    )
 
 
 @pytest.mark.timeout(280)
 @pytest.mark.parametrize(
     ("under", "order"),
     [*((debugged, order) for order in ORDERS[:2]), *((viztraced, order) for order in ORDERS)],
-    ids=[*(f"debugpy {order}" for order in ORDERS[:2]), *(f"viztracer {order}" for order in ORDERS)],
+    ids=[
+        *(f"debugpy {order}" for order in ORDERS[:2]),
+        *(f"viztracer {order}" for order in ORDERS),
+    ],
 )
 def test_children(peer: Python, under: Callable[[Python, str, bool], Outcome], order: str) -> None:
     native, found = under(peer, order, False), under(peer, order, True)
     assert found == native
-    assert (native.status, native.stdout) == (3, "[[0, 4, 8], [0, 4], [0, 4], [0, 4, 0], [0, 4, 0]]\n")
+    assert (native.status, native.stdout) == (
+        3,
+        "[[0, 4, 8], [0, 4], [0, 4], [0, 4, 0], [0, 4, 0]]\n",
+    )
     assert len(native.seen) == (0 if under is viztraced and order == "tool, autoinstr run" else 5)
     assert_recorded(peer.cwd / "out", peer.cwd / "pids", [True] * 5)

@@ -1,4 +1,5 @@
-"""Unedited training scripts: the same numbers, bit for bit, and every part of a step in the recording of each rank."""
+"""Unedited training scripts: the same numbers, bit for bit, and every part of a step in the
+recording of each rank."""
 
 from __future__ import annotations
 
@@ -16,7 +17,13 @@ from tests.support import pages
 from tests.support.recorded import named, recordings, the_recording
 from tests.support.timeline import Event, assert_nested, called, counts, inside, timeline
 
-TORCHRUN = [str(Path(sys.executable).with_name("torchrun")), "--standalone", "--nproc-per-node", "2", str(PROGRAMS / "training.py")]
+TORCHRUN = [
+    str(Path(sys.executable).with_name("torchrun")),
+    "--standalone",
+    "--nproc-per-node",
+    "2",
+    str(PROGRAMS / "training.py"),
+]
 AUTOINSTR = [sys.executable, "-m", "autoinstr", "run"]
 STEPS, EPOCHS = 12, 2
 
@@ -24,34 +31,52 @@ STEPS, EPOCHS = 12, 2
 def train(folder: Path, *before: str) -> subprocess.CompletedProcess[str]:
     """tests/programs/training.py on two ranks, with checkpoints in `folder`."""
     folder.mkdir()
-    environ = clean_environment(OMP_NUM_THREADS="1", **({"PYTHONPATH": str(REPO)} if before else {}))
+    environ = clean_environment(
+        OMP_NUM_THREADS="1", **({"PYTHONPATH": str(REPO)} if before else {})
+    )
     return subprocess.run(
-        [*before, *TORCHRUN, str(folder)], capture_output=True, text=True, timeout=280, check=False, cwd=folder.parent, env=environ
+        [*before, *TORCHRUN, str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+        cwd=folder.parent,
+        env=environ,
     )
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], list[str], list[Recording]]:
-    """What the ranks printed natively, what they printed under the agent, and the ranks' recordings."""
+    """What the ranks printed natively, what they printed under the agent, and the ranks'
+    recordings."""
     folder = tmp_path_factory.mktemp("training")
     native = train(folder / "native")
     assert native.returncode == 0, native.stderr[-3000:]
     agent = train(folder / "agent", *AUTOINSTR, "--out", str(folder / "run"), "--")
     assert agent.returncode == 0, agent.stderr[-3000:]
     assert "autoinstr" not in agent.stderr, agent.stderr
-    of_ranks = sorted((one for one in recordings(folder / "run") if one.rank is not None), key=lambda one: one.rank or 0)
+    of_ranks = sorted(
+        (one for one in recordings(folder / "run") if one.rank is not None),
+        key=lambda one: one.rank or 0,
+    )
     return sorted(native.stdout.splitlines()), sorted(agent.stdout.splitlines()), of_ranks
 
 
-def test_losses_are_the_same_bit_for_bit(runs: tuple[list[str], list[str], list[Recording]]) -> None:
+def test_losses_are_the_same_bit_for_bit(
+    runs: tuple[list[str], list[str], list[Recording]],
+) -> None:
     native, agent, _ = runs
     assert [line.partition(":")[0] for line in native] == ["rank 0", "rank 1"]
-    assert all(line.count("0x1.") > STEPS for line in native) and native[0] != native[1].replace("rank 1", "rank 0")
+    assert all(line.count("0x1.") > STEPS for line in native) and native[0] != native[1].replace(
+        "rank 1", "rank 0"
+    )
     assert agent == native
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_every_part_is_there_on_each_rank(runs: tuple[list[str], list[str], list[Recording]], rank: int) -> None:
+def test_every_part_is_there_on_each_rank(
+    runs: tuple[list[str], list[str], list[Recording]], rank: int
+) -> None:
     (recording,) = [one for one in runs[2] if one.rank == rank]
     assert (recording.complete, recording.world_size, recording.open_ranges()) == (True, 2, [])
     events = timeline(recording)
@@ -68,13 +93,20 @@ def test_every_part_is_there_on_each_rank(runs: tuple[list[str], list[str], list
         "step": STEPS,
         "dist.all_reduce": EPOCHS,
         "save": 2 if rank == 0 else 1,
-        "dist.barrier": found["dist.barrier"],  # init_process_group and DDP have some of their own, which differ between versions
+        "dist.barrier": found[
+            "dist.barrier"
+        ],  # init_process_group and DDP have some of their own, which differ between versions
         "dist.destroy_process_group": 1,
         **{name: found[name] for name in found if name in ("dist.all_gather", "dist.broadcast")},
     }
     assert found["dist.barrier"] >= 2
     modules = Counter(f"{one.path}|{one.cls}" for one in events if one.domain == "Module")
-    for module in ("|DistributedDataParallel", "module|Transformer", "module.blocks.1.mlp.0|Linear", "module.embedding|Embedding"):
+    for module in (
+        "|DistributedDataParallel",
+        "module|Transformer",
+        "module.blocks.1.mlp.0|Linear",
+        "module.embedding|Embedding",
+    ):
         assert modules[module] == STEPS, module
     assert_nested(events)
     assert [one.fields["step"] for one in called(events, "step")] == list(range(1, STEPS + 1))
@@ -84,12 +116,33 @@ def test_every_part_is_there_on_each_rank(runs: tuple[list[str], list[str], list
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_step_reads_in_the_order_of_the_script(runs: tuple[list[str], list[str], list[Recording]], rank: int) -> None:
+def test_a_step_reads_in_the_order_of_the_script(
+    runs: tuple[list[str], list[str], list[Recording]], rank: int
+) -> None:
     (recording,) = [one for one in runs[2] if one.rank == rank]
-    parts = {"data.fetch", "optim.zero_grad", "backward", "optim.clip_grad_norm", "optim.step", "step"}
-    order = [one.message for one in timeline(recording) if one.message in parts or (one.domain == "Module" and not one.path)]
+    parts = {
+        "data.fetch",
+        "optim.zero_grad",
+        "backward",
+        "optim.clip_grad_norm",
+        "optim.step",
+        "step",
+    }
+    order = [
+        one.message
+        for one in timeline(recording)
+        if one.message in parts or (one.domain == "Module" and not one.path)
+    ]
     ((forward,),) = [{name for name in order if name not in parts}]
-    step = ["data.fetch", "optim.zero_grad", forward, "backward", "optim.clip_grad_norm", "optim.step", "step"]
+    step = [
+        "data.fetch",
+        "optim.zero_grad",
+        forward,
+        "backward",
+        "optim.clip_grad_norm",
+        "optim.step",
+        "step",
+    ]
     assert order == (step * (STEPS // EPOCHS) + ["data.fetch"]) * EPOCHS
 
 
@@ -139,11 +192,17 @@ def both(python: Python, program: str, **env: str) -> tuple[str, list[Event]]:
     (python.cwd / "program.py").write_text(program)
     native = python.run("program.py", on=None)
     agent = python.run("program.py", env={"AUTOINSTR_OUT": "out", **env})
-    assert (agent.returncode, agent.stdout, agent.stderr) == (native.returncode, native.stdout, native.stderr) and native.returncode == 0
+    assert (agent.returncode, agent.stdout, agent.stderr) == (
+        native.returncode,
+        native.stdout,
+        native.stderr,
+    ) and native.returncode == 0
     return native.stdout, timeline(the_recording(python.cwd / "out"))
 
 
-def test_a_closure_runs_inside_its_optimizer_step_and_one_that_raises_has_no_range(python: Python) -> None:
+def test_a_closure_runs_inside_its_optimizer_step_and_one_that_raises_has_no_range(
+    python: Python,
+) -> None:
     said, events = both(python, CLOSURES)
     assert said.split()[2] == "raised"
     assert_nested(events)
@@ -162,10 +221,19 @@ def test_a_closure_runs_inside_its_optimizer_step_and_one_that_raises_has_no_ran
 def test_a_step_that_a_scaler_skips_is_none(python: Python) -> None:
     _, events = both(python, SCALED, AUTOINSTR_TARGETS="default,amp.scale")
     found = counts(events, "torch")
-    assert (found["amp.scale"], found["amp.step"], found["amp.update"], found["backward"]) == (4, 4, 4, 4)
+    assert (found["amp.scale"], found["amp.step"], found["amp.update"], found["backward"]) == (
+        4,
+        4,
+        4,
+        4,
+    )
     assert (found["optim.step"], found["step"]) == (3, 3)
-    assert [len(called(inside(events, one), "optim.step")) for one in called(events, "amp.step")] == [1, 0, 1, 1]
-    assert all(len(called(inside(events, one), "amp.unscale")) <= 1 for one in called(events, "amp.step"))
+    assert [
+        len(called(inside(events, one), "optim.step")) for one in called(events, "amp.step")
+    ] == [1, 0, 1, 1]
+    assert all(
+        len(called(inside(events, one), "amp.unscale")) <= 1 for one in called(events, "amp.step")
+    )
 
 
 RAISES = """
@@ -182,24 +250,38 @@ optimizer.step(closure)
 def test_a_step_that_ends_the_program_leaves_no_range_open(python: Python) -> None:
     (python.cwd / "program.py").write_text(RAISES)
     done = python.run("program.py", env={"AUTOINSTR_OUT": "out"})
-    assert done.returncode == 1 and done.stderr.endswith("KeyError: 'never'\n") and "autoinstr" not in done.stderr
+    assert (
+        done.returncode == 1
+        and done.stderr.endswith("KeyError: 'never'\n")
+        and "autoinstr" not in done.stderr
+    )
     recording = the_recording(python.cwd / "out")
     assert recording.complete and not recording.open_ranges()
     assert counts(timeline(recording), "torch") == {"backward": 1}
 
 
-def test_the_page_has_a_bar_for_each_step_and_both_ranks(runs: tuple[list[str], list[str], list[Recording]], tmp_path: Path) -> None:
+def test_the_page_has_a_bar_for_each_step_and_both_ranks(
+    runs: tuple[list[str], list[str], list[Recording]], tmp_path: Path
+) -> None:
     pages.page_of(Path(runs[2][0].file).parent, tmp_path / "report.html")
     data = pages.data_of(tmp_path / "report.html")
     assert (data["steps"]["sort"], data["steps"]["of"]) == ("optimizer", STEPS)
     # The busiest rank's steps: each lasts from one mark to the next.
-    gaps = [[b.start - a.start for a, b in zip(marks, marks[1:])] for marks in (named(one, "mark") for one in runs[2])]
+    gaps = [
+        [b.start - a.start for a, b in zip(marks, marks[1:])]
+        for marks in (named(one, "mark") for one in runs[2])
+    ]
     assert data["steps"]["duration"][1:] in gaps
     median = next(item for item in data["excerpts"]["items"] if item["reason"].startswith("median"))
     for lane in median["lanes"]:
         titles = {data["excerpts"]["names"][number][0] for number in lane["name"]}
         assert {"backward", "optim.step"} & titles
     assert {data["processes"][lane["process"]]["rank"] for lane in median["lanes"]} == {0, 1}
-    (compared,) = [tree for group in data["groups"] for tree in group["domains"] if "ranks" in tree and tree["modules"]]
+    (compared,) = [
+        tree
+        for group in data["groups"]
+        for tree in group["domains"]
+        if "ranks" in tree and tree["modules"]
+    ]
     ranks = [data["processes"][at]["rank"] for at in compared["ranks"]["members"]]
     assert sorted(ranks) == [0, 1], "rank 0 alone saves checkpoints, and is compared all the same"

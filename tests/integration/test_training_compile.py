@@ -1,4 +1,5 @@
-"""torch.compile around whole training steps, collectives and DDP: the same graphs, frames, breaks and results with the agent as without."""
+"""torch.compile around whole training steps, collectives and DDP: the same graphs, frames, breaks
+and results with the agent as without."""
 
 from __future__ import annotations
 
@@ -15,16 +16,26 @@ from tests.conftest import Python
 from tests.programs import PROGRAMS
 from tests.support.recorded import recordings
 
-# Traced beside what is traced natively: how torch.compile looks up what stands for our code, and what stands for our optimizer hooks.
+# Traced beside what is traced natively: how torch.compile looks up what stands for our code, and
+# what stands for our optimizer hooks.
 OURS = {"getattr_and_trace", "nothing"}
 
 
 def compiled(python: Python, backend: str, out: Path | None) -> dict[str, Any]:
     """What tests/programs/compiled_training.py prints."""
-    environ = {"TORCHINDUCTOR_CACHE_DIR": str(python.cwd / "cache"), "TORCHINDUCTOR_COMPILE_THREADS": "1"}
+    environ = {
+        "TORCHINDUCTOR_CACHE_DIR": str(python.cwd / "cache"),
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+    }
     if out is not None:
         environ["AUTOINSTR_OUT"] = str(out)
-    done = python.run(PROGRAMS / "compiled_training.py", backend, on="1" if out is not None else None, env=environ, timeout=280)
+    done = python.run(
+        PROGRAMS / "compiled_training.py",
+        backend,
+        on="1" if out is not None else None,
+        env=environ,
+        timeout=280,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "autoinstr" not in done.stderr
     return json.loads(done.stdout)
@@ -34,7 +45,13 @@ def compiled(python: Python, backend: str, out: Path | None) -> dict[str, Any]:
     "backend",
     [
         "aot_eager",
-        pytest.param("inductor", marks=[pytest.mark.long, pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs g++")]),
+        pytest.param(
+            "inductor",
+            marks=[
+                pytest.mark.long,
+                pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs g++"),
+            ],
+        ),
     ],
 )
 def test_same_graphs_frames_and_results(tmp_path: Path, backend: str) -> None:
@@ -48,15 +65,28 @@ def test_same_graphs_frames_and_results(tmp_path: Path, backend: str) -> None:
         assert {place.rpartition(":")[2] for place in traced} <= OURS, (case, traced)
         assert agent[case] == facts, case
     # The cases do compile, and do what they are called.
-    for case in ("model_compiled", "whole_adamw", "step_adamw", "clip_fullgraph", "collectives_fullgraph"):
+    for case in (
+        "model_compiled",
+        "whole_adamw",
+        "step_adamw",
+        "clip_fullgraph",
+        "collectives_fullgraph",
+    ):
         assert native[case]["stats"]["unique_graphs"] >= 1, case
     assert native["data_parallel"]["frames"]["ok"] > 10
     assert native["collectives_fullgraph"]["graph_break"] == []
-    assert "Unsupported" in native["whole_fullgraph"]["result"], "an error of torch.compile's is the same error"
+    assert "Unsupported" in native["whole_fullgraph"]["result"], (
+        "an error of torch.compile's is the same error"
+    )
     (recording,) = recordings(tmp_path / "run")
     names = recording.names
-    found = Counter(names[words[at]].message for _, words in recording.blocks() for at in range(0, len(words), 3))
-    # Two programs step their optimizer outside of compiled code; a step inside it is code of the graph's, and has no range.
+    found = Counter(
+        names[words[at]].message
+        for _, words in recording.blocks()
+        for at in range(0, len(words), 3)
+    )
+    # Two programs step their optimizer outside of compiled code; a step inside it is code of the
+    # graph's, and has no range.
     assert found["backward"] > 10 and found["dist.barrier"] == found["save"] == found["load"] == 1
     assert found["optim.step"] == 6 and found["step"] >= 6
     assert not recording.open_ranges()

@@ -1,4 +1,5 @@
-"""torch's own functions, loaders and optimizers under the agent: what a program can see of them is what it sees natively."""
+"""torch's own functions, loaders and optimizers under the agent: what a program can see of them is
+what it sees natively."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from tests.support.timeline import Event, assert_nested, called, timeline
 PROGRAM = PROGRAMS / "training_edges.py"
 CASES = names("training_edges.py")
 
-# In a process with the agent: every row of torch's that applies names a function whose code is ours, wherever it is reached.
+# In a process with the agent: every row of torch's that applies names a function whose code is
+# ours, wherever it is reached.
 IN_PLACE = """
 import importlib, inspect, json, sys
 import torch, torch.distributed.checkpoint
@@ -71,10 +73,29 @@ def test_the_same_is_said(outcome: Outcome) -> None:
 
 def test_every_call_has_its_range(outcome: Outcome) -> None:
     found = Counter(one.message for one in outcome.events if one.domain == "torch")
-    once = {"autograd.grad", "dist.reduce", "dist.all_to_all_single", "dist.monitored_barrier", "checkpoint.save", "checkpoint.load"}
-    once |= {"dist.init_process_group", "dist.destroy_process_group", "dist.all_gather_into_tensor", "dist.send"}
+    once = {
+        "autograd.grad",
+        "dist.reduce",
+        "dist.all_to_all_single",
+        "dist.monitored_barrier",
+        "checkpoint.save",
+        "checkpoint.load",
+    }
+    once |= {
+        "dist.init_process_group",
+        "dist.destroy_process_group",
+        "dist.all_gather_into_tensor",
+        "dist.send",
+    }
     assert {name: found[name] for name in once} == dict.fromkeys(once, 1)
-    more = {"dist.all_gather", "dist.all_gather_object", "dist.broadcast", "dist.broadcast_object_list", "dist.gather", "dist.scatter"}
+    more = {
+        "dist.all_gather",
+        "dist.all_gather_object",
+        "dist.broadcast",
+        "dist.broadcast_object_list",
+        "dist.gather",
+        "dist.scatter",
+    }
     assert all(found[name] >= 1 for name in more), "others call them as well"
     assert found["amp.step"] == found["amp.update"] == 1 and found["optim.zero_grad"] > 40
     assert_nested([one for one in outcome.events if one.kind == "range"])
@@ -84,8 +105,13 @@ def test_steps_that_raise_and_steps_within_steps(outcome: Outcome) -> None:
     steps = called(outcome.events, "optim.step")
     kinds = Counter(one.fields["optimizer"] for one in steps)
     optimizers = 5  # steps that the case `optimizers` makes with each kind
-    assert (kinds["AdamW"], kinds["Adagrad"]) == (optimizers + 1, optimizers)  # and one before a process is spawned
-    assert kinds["Stepping"] == optimizers + 2 + 3, "Stepping.step calls SGD.step: one range; a step that raises: none"
+    assert (kinds["AdamW"], kinds["Adagrad"]) == (
+        optimizers + 1,
+        optimizers,
+    )  # and one before a process is spawned
+    assert kinds["Stepping"] == optimizers + 2 + 3, (
+        "Stepping.step calls SGD.step: one range; a step that raises: none"
+    )
     assert kinds["SGD"] == optimizers + 3 * 20 and kinds["Scaled"] == 1
     marks = [one.fields["step"] for one in called(outcome.events, "step")]
     assert sorted(marks) == list(range(1, len(marks) + 1)) and len(marks) > 50
@@ -95,14 +121,19 @@ def test_batches_that_a_worker_fetches_are_its_parents_waiting(outcome: Outcome)
     fetched = called(outcome.events, "data.fetch")
     assert len(fetched) > 60 and len(called(outcome.events, "data.iter")) > 15
     children = Counter(one.message for one in outcome.children if one.domain == "torch")
-    assert (children["data.fetch"], children["data.iter"], children["optim.step"], children["step"]) == (3, 1, 1, 1), (
-        "the spawned function's"
-    )
+    assert (
+        children["data.fetch"],
+        children["data.iter"],
+        children["optim.step"],
+        children["step"],
+    ) == (3, 1, 1, 1), "the spawned function's"
 
 
 def test_every_row_is_in_place_and_costs_no_wrapt(python: Python) -> None:
     done = python.run("-c", IN_PLACE, env={"AUTOINSTR_OUT": "out"})
     assert done.returncode == 0, done.stderr
     found, wrapt = json.loads(done.stdout)
-    assert len(found) > 30 and all(found.values()), [name for name, ours in found.items() if not ours]
+    assert len(found) > 30 and all(found.values()), [
+        name for name, ours in found.items() if not ours
+    ]
     assert not wrapt

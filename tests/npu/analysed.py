@@ -26,15 +26,25 @@ class Analysed(NamedTuple):
         return told
 
 
-def analyse(cann: Path, folder: Path, *more: object, found: bool = True, timeout: float = simulated.LIMIT_S) -> Analysed:
-    """From an interpreter without torch_npu. found: whether msprof of CANN is on the path of what runs there. Unavailable without
-    msprof-analyze."""
+def analyse(
+    cann: Path, folder: Path, *more: object, found: bool = True, timeout: float = simulated.LIMIT_S
+) -> Analysed:
+    """From an interpreter without torch_npu. found: whether msprof of CANN is on the path of what
+    runs there. Unavailable without msprof-analyze."""
     simulated.require(MSPROF_ANALYZE)
     env = simulated.environment(cann, "off")
     if not found:
         del env["PATH"]
     words = ["--python", simulated.PYTHON, "--msprof-analyze", MSPROF_ANALYZE, *more]
     done = Python(sys.executable, folder.parent).run(
-        "-m", "autoinstr", "analyse", folder, *map(str, words), on=None, path=(REPO,), env=env, timeout=timeout
+        "-m",
+        "autoinstr",
+        "analyse",
+        folder,
+        *map(str, words),
+        on=None,
+        path=(REPO,),
+        env=env,
+        timeout=timeout,
     )
     return Analysed(folder, done)

@@ -1,4 +1,5 @@
-"""Starts unedited vLLM programs on the real vllm-ascend over the simulated CANN, with the agent or without; every wait is bounded."""
+"""Starts unedited vLLM programs on the real vllm-ascend over the simulated CANN, with the agent or
+without; every wait is bounded."""
 
 from __future__ import annotations
 
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VENV = REPO / ".venv-ascend"
-LIMIT_S = 400  # an engine takes 30 s on an idle machine; one that is shared was seen to take six times as long
+# an engine takes 30 s on an idle machine; one that is shared was seen to take six times as long
+LIMIT_S = 400
 LAYERS = 2
 
-# The guide's script, without its instrumentation: greedy, in float32 and with few tokens, so that the answers can be compared.
+# The guide's script, without its instrumentation: greedy, in float32 and with few tokens, so that
+# the answers can be compared.
 OFFLINE = """
 import json
 import os
@@ -71,25 +74,44 @@ for prompt in json.loads(sys.argv[2]):
     answers.append(answer[0, given.input_ids.shape[1] :].tolist())
 print(json.dumps({"tokens": answers}))
 """
-PROMPTS = ["Hello, my name is", "The president of the United States is", "The capital of France is", "The future of AI is"]
+PROMPTS = [
+    "Hello, my name is",
+    "The president of the United States is",
+    "The capital of France is",
+    "The future of AI is",
+]
 
 
 class Program:
-    """One program that runs, or has ended, in a folder of its own: `log.jsonl` are its mstx calls, `out` and `err` what it printed."""
+    """One program that runs, or has ended, in a folder of its own: `log.jsonl` are its mstx calls,
+    `out` and `err` what it printed."""
 
     def __init__(
-        self, home: Path, folder: Path, *arguments: str | Path, agent: bool = False, devices: int = 1, venv: Path = VENV, **env: str
+        self,
+        home: Path,
+        folder: Path,
+        *arguments: str | Path,
+        agent: bool = False,
+        devices: int = 1,
+        venv: Path = VENV,
+        **env: str,
     ) -> None:
         folder.mkdir(parents=True)
         self.folder, self.began = folder, time.monotonic()
-        path = [*([GATE] if agent else []), home / "python" / "site-packages"]  # the second as CANN's set_env.sh does
+        path = [
+            *([GATE] if agent else []),
+            home / "python" / "site-packages",
+        ]  # the second as CANN's set_env.sh does
         environ = clean_environment(
             **environment(home, folder / "log.jsonl", devices),
             PYTHONPATH=os.pathsep.join(map(str, path)),
-            CANNSIM_MEM_MB="512",  # the key-value cache takes what there is, and is filled with zeros
+            # the key-value cache takes what there is, and is filled with zeros
+            CANNSIM_MEM_MB="512",
             HF_HUB_OFFLINE="1",
             VLLM_NO_USAGE_STATS="1",
-            VLLM_CACHE_ROOT=str(REPO / ".cache" / "vllm-ascend"),  # what vLLM finds out about model classes takes ten seconds
+            VLLM_CACHE_ROOT=str(
+                REPO / ".cache" / "vllm-ascend"
+            ),  # what vLLM finds out about model classes takes ten seconds
             OMP_NUM_THREADS="1",
             **({"AUTOINSTR": "1"} if agent else {}),
             **env,
@@ -97,7 +119,14 @@ class Program:
         with open(folder / "out", "w") as out, open(folder / "err", "w") as err:
             command = [str(venv / "bin" / "python"), *map(str, arguments)]
             self.process: subprocess.Popen[str] = subprocess.Popen(
-                command, env=environ, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, text=True
+                command,
+                env=environ,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+                text=True,
             )
 
     @property
@@ -110,7 +139,9 @@ class Program:
 
     def said(self) -> list[str]:
         """The agent's log lines."""
-        return [line for line in self.err.splitlines() if "autoinstr" in line and ".venv" not in line]
+        return [
+            line for line in self.err.splitlines() if "autoinstr" in line and ".venv" not in line
+        ]
 
     def end_of_log(self) -> str:
         """For a message."""
@@ -120,17 +151,28 @@ class Program:
         return read_log(self.folder / "log.jsonl")
 
     def wait(self, until: float) -> Ran:
-        """What became of it; `given` is the JSON that it printed. AssertionError if it fails or comes to what is not simulated."""
+        """What became of it; `given` is the JSON that it printed. AssertionError if it fails or
+        comes to what is not simulated."""
         status = self.process.wait(timeout=max(1.0, until - time.monotonic()))
         assert status == 0, self.end_of_log()
         assert "not simulated" not in self.err + self.out, self.end_of_log()
-        given: dict[str, Any] = json.loads(next(line for line in self.out.splitlines() if line.startswith('{"tokens"')))
+        given: dict[str, Any] = json.loads(
+            next(line for line in self.out.splitlines() if line.startswith('{"tokens"'))
+        )
         return Ran(self.folder, given, self.calls(), self.out, self.err)
 
 
 def make_model(folder: Path) -> Path:
-    """A tiny random Qwen2, whose answers depend on all of their prompt: with the usual small weights they hardly do."""
-    command = [str(REPO / ".venv/bin/python"), "-c", MODEL, str(REPO / "examples"), str(LAYERS), str(folder)]
+    """A tiny random Qwen2, whose answers depend on all of their prompt: with the usual small
+    weights they hardly do."""
+    command = [
+        str(REPO / ".venv/bin/python"),
+        "-c",
+        MODEL,
+        str(REPO / "examples"),
+        str(LAYERS),
+        str(folder),
+    ]
     made = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
     assert made.returncode == 0, made.stderr
     return folder
@@ -139,7 +181,13 @@ def make_model(folder: Path) -> Path:
 def reference(model: Path) -> list[list[int]]:
     """What transformers answers to PROMPTS."""
     command = [str(REPO / ".venv/bin/python"), "-c", REFERENCE, str(model), json.dumps(PROMPTS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, env=clean_environment(HF_HUB_OFFLINE="1"))
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        env=clean_environment(HF_HUB_OFFLINE="1"),
+    )
     assert done.returncode == 0, done.stderr
     tokens: list[list[int]] = json.loads(done.stdout.splitlines()[-1])["tokens"]
     return tokens

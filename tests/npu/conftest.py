@@ -1,4 +1,5 @@
-"""The real torch_npu wheel on the simulated CANN: everything here is marked `npu`, and skipped where it cannot run."""
+"""The real torch_npu wheel on the simulated CANN: everything here is marked `npu`, and skipped
+where it cannot run."""
 
 from __future__ import annotations
 

@@ -40,7 +40,8 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
 
 
 class Task(NamedTuple):
-    """One kernel and the operator that torch_npu's parser has linked it to (None: to none). Times are ns, of the host and of the device."""
+    """One kernel and the operator that torch_npu's parser has linked it to (None: to none). Times
+    are ns, of the host and of the device."""
 
     operator: str | None
     op_start: int
@@ -58,7 +59,8 @@ class Task(NamedTuple):
 
 
 def tasks(path: Path) -> list[Task]:
-    """Every kernel of a database, in the order of their launches; one more for each link too many."""
+    """Every kernel of a database, in the order of their launches; one more for each link too
+    many."""
     found = rows(
         path,
         """SELECT op.value, CAST(api.startNs AS INTEGER), CAST(api.endNs AS INTEGER), api.globalTid & 4294967295,
@@ -76,10 +78,26 @@ def tasks(path: Path) -> list[Task]:
 
 
 def module_statistic(folder: Path, out: Path, export: str = "db") -> Path:
-    """The folder that `msprof-analyze -m module_statistic` wrote. Unavailable where it is not installed; its exit status says nothing."""
+    """The folder that `msprof-analyze -m module_statistic` wrote. Unavailable where it is not
+    installed; its exit status says nothing."""
     require(MSPROF_ANALYZE)
-    command = [str(MSPROF_ANALYZE), "cluster", "-m", "module_statistic", "-d", str(folder), "-o", str(out), "--export_type", export]
+    command = [
+        str(MSPROF_ANALYZE),
+        "cluster",
+        "-m",
+        "module_statistic",
+        "-d",
+        str(folder),
+        "-o",
+        str(out),
+        "--export_type",
+        export,
+    ]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, env=environ, cwd=out.parent)
-    assert not done.returncode and "[ERROR]" not in done.stdout + done.stderr, done.stdout + done.stderr
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=LIMIT_S, env=environ, cwd=out.parent
+    )
+    assert not done.returncode and "[ERROR]" not in done.stdout + done.stderr, (
+        done.stdout + done.stderr
+    )
     return out / "cluster_analysis_output"

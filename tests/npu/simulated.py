@@ -1,4 +1,5 @@
-"""Runs programs on the real torch_npu over the simulated CANN, and reads what the simulated libraries logged."""
+"""Runs programs on the real torch_npu over the simulated CANN, and reads what the simulated
+libraries logged."""
 
 from __future__ import annotations
 
@@ -64,13 +65,18 @@ class Ran(NamedTuple):
     stderr: str
 
     def of(self, *kinds: str, domain: str | None = None) -> list[Call]:
-        """The calls of these kinds (start, end, mark, domain, acl), in the order in which they were made."""
+        """The calls of these kinds (start, end, mark, domain, acl), in the order in which they were
+        made."""
         return [call for call in self.calls if call.call in kinds and domain in (None, call.domain)]
 
     def pairs(self, domain: str) -> list[tuple[Call, Call]]:
         """(start, end) of each range of a domain that has both, in order of start."""
         ends = {(call.pid, call.id): call for call in self.of("end")}
-        return [(call, ends[call.pid, call.id]) for call in self.of("start", domain=domain) if (call.pid, call.id) in ends]
+        return [
+            (call, ends[call.pid, call.id])
+            for call in self.of("start", domain=domain)
+            if (call.pid, call.id) in ends
+        ]
 
 
 class RunNpu(Protocol):
@@ -81,22 +87,35 @@ class RunNpu(Protocol):
 
 def read_log(path: Path) -> list[Call]:
     """The calls of one log, in the order of the file. A line that is not one is an error."""
-    return [Call(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    return (
+        [Call(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        if path.exists()
+        else []
+    )
 
 
 def require(program: Path) -> None:
     """Unavailable if a program of an environment that `make setup-npu` makes is not there."""
     if not program.exists():
         why = program.parents[1] / "unavailable"
-        raise Unavailable(why.read_text().strip() if why.exists() else f"no {program.parents[1].name}: `make setup-npu` makes it")
+        raise Unavailable(
+            why.read_text().strip()
+            if why.exists()
+            else f"no {program.parents[1].name}: `make setup-npu` makes it"
+        )
 
 
 def built() -> Path:
-    """The folder of the simulated CANN, built if it is not there. Unavailable where torch_npu or a compiler is missing."""
+    """The folder of the simulated CANN, built if it is not there. Unavailable where torch_npu or a
+    compiler is missing."""
     require(PYTHON)
-    done = subprocess.run([str(PYTHON), str(BUILD)], capture_output=True, text=True, timeout=LIMIT_S)
+    done = subprocess.run(
+        [str(PYTHON), str(BUILD)], capture_output=True, text=True, timeout=LIMIT_S
+    )
     if done.returncode:
-        raise Unavailable(done.stderr.strip() or f"{BUILD.name} failed with status {done.returncode}")
+        raise Unavailable(
+            done.stderr.strip() or f"{BUILD.name} failed with status {done.returncode}"
+        )
     return Path(done.stdout.strip())
 
 
@@ -112,8 +131,11 @@ def environment(home: Path, log: Path | str, devices: int = 1) -> dict[str, str]
     }
 
 
-def run(home: Path, folder: Path, source: str, devices: int = 1, agent: bool = False, **more: Any) -> Ran:
-    """Runs a program (after PRELUDE) in a new folder. AssertionError if it fails or comes to what is not simulated."""
+def run(
+    home: Path, folder: Path, source: str, devices: int = 1, agent: bool = False, **more: Any
+) -> Ran:
+    """Runs a program (after PRELUDE) in a new folder. AssertionError if it fails or comes to what
+    is not simulated."""
     folder.mkdir(parents=True)
     program = folder / "program.py"
     program.write_text(PRELUDE + source + POSTLUDE)
@@ -123,4 +145,10 @@ def run(home: Path, folder: Path, source: str, devices: int = 1, agent: bool = F
     done = Python(PYTHON, folder).run(program, env=extra, timeout=LIMIT_S, **gate, **more)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "not simulated" not in done.stderr, done.stderr
-    return Ran(folder, json.loads((folder / "given.json").read_text()), read_log(log), done.stdout, done.stderr)
+    return Ran(
+        folder,
+        json.loads((folder / "given.json").read_text()),
+        read_log(log),
+        done.stdout,
+        done.stderr,
+    )

@@ -1,7 +1,8 @@
-"""`autoinstr analyse` on what the real torch_npu leaves: raw profiles of an unedited program under the agent, as vLLM's workers leave them.
+"""`autoinstr analyse` on what the real torch_npu leaves: raw profiles of an unedited program under
+the agent, as vLLM's workers leave them.
 
-What this leaves unproved: device times, and an analysis by CANN's own msprof (cann/msprof.py runs in its place).
-"""
+What this leaves unproved: device times, and an analysis by CANN's own msprof (cann/msprof.py runs
+in its place)."""
 
 from __future__ import annotations
 
@@ -51,7 +52,9 @@ def both(cann: Path, ran: Ran, tmp_path_factory: pytest.TempPathFactory) -> Anal
     return analyse(cann, folder, "--format", "json")
 
 
-def test_raw_profiles_are_analysed_and_the_tables_have_the_modules_that_were_called(both: Analysed, ran: Ran) -> None:
+def test_raw_profiles_are_analysed_and_the_tables_have_the_modules_that_were_called(
+    both: Analysed, ran: Ran
+) -> None:
     assert both.done.returncode == 0, both.done.stderr
     profiles = both.told["profiles"]
     assert [one["problem"] for one in profiles] == [None, None]
@@ -69,8 +72,14 @@ def test_raw_profiles_are_analysed_and_the_tables_have_the_modules_that_were_cal
 def test_every_operator_launched_its_kernels_inside_a_module(both: Analysed) -> None:
     """Self-consistency: the simulation makes one kernel of each operator."""
     rows = {row["path"]: row for row in both.told["rows"] if row["profile"] == 1}
-    assert rows["Net/Block/ReLU"]["self_kernels"] == 2 and rows["Net"]["device_ns"] > rows["Net/Block"]["device_ns"] > 0
-    assert rows["Net"]["self_ns"] + rows["Net/Block"]["device_ns"] + rows["Net/Linear"]["device_ns"] == rows["Net"]["device_ns"]
+    assert (
+        rows["Net/Block/ReLU"]["self_kernels"] == 2
+        and rows["Net"]["device_ns"] > rows["Net/Block"]["device_ns"] > 0
+    )
+    assert (
+        rows["Net"]["self_ns"] + rows["Net/Block"]["device_ns"] + rows["Net/Linear"]["device_ns"]
+        == rows["Net"]["device_ns"]
+    )
 
 
 def test_sessions_of_one_process_are_kept_apart(both: Analysed) -> None:
@@ -79,7 +88,9 @@ def test_sessions_of_one_process_are_kept_apart(both: Analysed) -> None:
 
 
 def test_the_words_of_torch_npu_stay_out_of_the_report(both: Analysed) -> None:
-    assert "profiler.py" not in both.done.stdout and not [line for line in both.done.stderr.splitlines() if "autoinstr: " not in line]
+    assert "profiler.py" not in both.done.stdout and not [
+        line for line in both.done.stderr.splitlines() if "autoinstr: " not in line
+    ]
 
 
 def test_a_second_time_nothing_is_analysed_again(cann: Path, both: Analysed) -> None:
@@ -103,14 +114,18 @@ def test_results_that_are_there_already_are_not_lost(cann: Path, ran: Ran, tmp_p
     assert [path.name for path in output.parent.iterdir() if "before" in path.name] == []
 
 
-def test_an_analysis_that_fails_is_quoted_and_costs_nothing(cann: Path, ran: Ran, tmp_path: Path) -> None:
+def test_an_analysis_that_fails_is_quoted_and_costs_nothing(
+    cann: Path, ran: Ran, tmp_path: Path
+) -> None:
     folder = tmp_path / "texts"
     shutil.copytree(ran.folder / "texts", folder)
     [output] = folder.glob("*/ASCEND_PROFILER_OUTPUT")
     before = {path.name: path.read_bytes() for path in output.iterdir()}
     done = analyse(cann, folder, found=False).done
     assert done.returncode == 1
-    assert "no module table: torch_npu's offline analysis failed (it made no database)" in done.stdout
+    assert (
+        "no module table: torch_npu's offline analysis failed (it made no database)" in done.stdout
+    )
     assert "its last words:" in done.stderr and "  | " in done.stderr
     [error] = [line for line in done.stderr.splitlines() if line.startswith("autoinstr: error: ")]
     assert "torch_npu's offline analysis failed" in error

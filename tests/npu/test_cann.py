@@ -1,8 +1,8 @@
 """The simulated device under the real torch_npu: tensors, arithmetic, memory, streams.
 
-What this leaves unproved: that a real device computes, schedules or fails like this. These tests say that the simulation holds together
-(self-consistency), so that what later tests see of the agent on it is not an artefact of a broken device.
-"""
+What this leaves unproved: that a real device computes, schedules or fails like this. These tests
+say that the simulation holds together (self-consistency), so that what later tests see of the agent
+on it is not an artefact of a broken device."""
 
 from __future__ import annotations
 
@@ -120,7 +120,12 @@ def test_tensors_go_there_and_back(ran: Ran) -> None:
 
 
 def test_views_and_out_arguments_write_where_they_should(ran: Ran) -> None:
-    expected = [[5.0, 0.0, 0.0, 0.0], [6.0, 0.0, 1.0, 0.0], [6.0, 0.0, 1.0, 0.0], [5.0, 0.0, 0.0, 0.0]]
+    expected = [
+        [5.0, 0.0, 0.0, 0.0],
+        [6.0, 0.0, 1.0, 0.0],
+        [6.0, 0.0, 1.0, 0.0],
+        [5.0, 0.0, 0.0, 0.0],
+    ]
     assert ran.given["views"] == expected
     assert ran.given["out"] == [[value + 1 for value in row] for row in expected]
     assert ran.given["mask"] == [5.0, 6.0, 6.0, 5.0] and ran.given["half"] == 24.0
@@ -129,7 +134,9 @@ def test_views_and_out_arguments_write_where_they_should(ran: Ran) -> None:
 def test_memory_is_counted_and_bounded(ran: Ran) -> None:
     """Unproved: torch_npu's behaviour under fragmentation, and what CANN itself takes."""
     given = ran.given
-    assert 1 << 20 <= given["allocated"] <= (1 << 20) + 1024  # torch_npu adds 32 bytes and rounds up to 512
+    assert (
+        1 << 20 <= given["allocated"] <= (1 << 20) + 1024
+    )  # torch_npu adds 32 bytes and rounds up to 512
     assert 0 < given["free"] < given["total"] == 4096 << 20
     assert given["too_much"] == "OutOfMemoryError"
 
@@ -154,14 +161,17 @@ def test_the_reason_of_a_skip_is_what_setup_said(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"no \.venv-some: `make setup-npu` makes it"):
         require(program)
     (tmp_path / ".venv-some").mkdir()
-    (tmp_path / ".venv-some" / "unavailable").write_text("make setup-npu: no wheel for this machine\n")
+    (tmp_path / ".venv-some" / "unavailable").write_text(
+        "make setup-npu: no wheel for this machine\n"
+    )
     with pytest.raises(Unavailable, match=r"^make setup-npu: no wheel for this machine$"):
         require(program)
 
 
 @pytest.mark.parametrize("model", ["mlp", "transformer"])
 def test_training_gives_the_losses_of_the_cpu(ran: Ran, model: str) -> None:
-    """Unproved: a device's own rounding. torch_npu takes other operators in matmul's backward, hence no equality to the last bit."""
+    """Unproved: a device's own rounding. torch_npu takes other operators in matmul's backward,
+    hence no equality to the last bit."""
     given = ran.given[model]
     cpu, npu = given["losses"]
     assert npu == pytest.approx(cpu, rel=1e-4) and cpu[0] != cpu[2]

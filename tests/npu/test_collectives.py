@@ -1,7 +1,8 @@
-"""Two processes over the simulated HCCL: results, what is in each rank's database, and one module table of both.
+"""Two processes over the simulated HCCL: results, what is in each rank's database, and one module
+table of both.
 
-What this leaves unproved: links, their times, and how a real HCCL orders, splits or overlaps collectives.
-"""
+What this leaves unproved: links, their times, and how a real HCCL orders, splits or overlaps
+collectives."""
 
 from __future__ import annotations
 
@@ -66,7 +67,9 @@ def test_operators_come_behind_the_collectives_before_them(ran: Ran) -> None:
 
 
 def test_each_rank_has_a_database_with_its_collective_linked_to_its_operator(ran: Ran) -> None:
-    databases = sorted(ran.folder.glob("prof/*/ASCEND_PROFILER_OUTPUT/ascend_pytorch_profiler_*.db"))
+    databases = sorted(
+        ran.folder.glob("prof/*/ASCEND_PROFILER_OUTPUT/ascend_pytorch_profiler_*.db")
+    )
     assert [path.stem[-1] for path in databases] == ["0", "1"]
     for rank, path in enumerate(databases):
         [(kind, device, count, op)] = rows(
@@ -84,6 +87,11 @@ def test_the_module_table_has_both_ranks(ran: Ran) -> None:
         out = module_statistic(ran.folder / "prof", ran.folder / "statistic")
     except simulated.Unavailable as missing:
         pytest.skip(str(missing))
-    found = rows(out / "cluster_analysis.db", "SELECT rankID, module, kernelList, opCount FROM ModuleStatistic")
+    found = rows(
+        out / "cluster_analysis.db",
+        "SELECT rankID, module, kernelList, opCount FROM ModuleStatistic",
+    )
     kernels = ["cannsim_matmul", "hcom_allReduce_", "cannsim_mul"]
-    assert sorted(found) == sorted((rank, "Parallel", kernel, 1) for rank in (0, 1) for kernel in kernels)
+    assert sorted(found) == sorted(
+        (rank, "Parallel", kernel, 1) for rank in (0, 1) for kernel in kernels
+    )

@@ -1,7 +1,8 @@
-"""The mstx emitter on the real torch_npu 2.13.0: what reaches the (simulated) libms_tools_ext, call by call.
+"""The mstx emitter on the real torch_npu 2.13.0: what reaches the (simulated) libms_tools_ext, call
+by call.
 
-What this leaves unproved: what a real CANN makes of the calls, and whether a real device's stream reaches them when it should.
-"""
+What this leaves unproved: what a real CANN makes of the calls, and whether a real device's stream
+reaches them when it should."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("emitter")
 
 
-# -- while a profiler runs, and only then -----------------------------------------------------------------------------------------
+# -- while a profiler runs, and only then ----------------------------------------------------------
 
 SESSIONS = """
 native = nn.Module.__call__ is nn.Module._wrapped_call_impl
@@ -106,7 +107,17 @@ def test_a_session_has_every_module_call_by_class_and_nested(sessions: Ran) -> N
     started = ["Linear", "Linear"]  # starts at the same place: what is called from there on
     within = ["Outer", " Inner", "Linear"]
     # The second session has left the domain out.
-    assert tree(sessions, "Module") == [*NET, *NET, *stopped, "Linear", *started, *within, "Fails", " Linear", *["Linear"] * 4]
+    assert tree(sessions, "Module") == [
+        *NET,
+        *NET,
+        *stopped,
+        "Linear",
+        *started,
+        *within,
+        "Fails",
+        " Linear",
+        *["Linear"] * 4,
+    ]
 
 
 def test_torchs_own_function_is_there_before_and_between(sessions: Ran) -> None:
@@ -116,7 +127,9 @@ def test_torchs_own_function_is_there_before_and_between(sessions: Ran) -> None:
 
 def test_ranges_have_no_stream_and_the_main_threads_id(sessions: Ran) -> None:
     calls = sessions.of("start", "end", domain="Module")
-    assert {call.stream for call in calls} == {0} and {call.tid for call in calls} == {call.pid for call in calls}
+    assert {call.stream for call in calls} == {0} and {call.tid for call in calls} == {
+        call.pid for call in calls
+    }
 
 
 def test_own_ranges_and_marks_go_to_their_domains(sessions: Ran) -> None:
@@ -125,11 +138,13 @@ def test_own_ranges_and_marks_go_to_their_domains(sessions: Ran) -> None:
 
 
 def test_nothing_is_said_but_of_the_filter_and_nothing_recorded(sessions: Ran) -> None:
-    assert len(said(sessions)) == 1 and "a domain filter leaves module ranges out" in said(sessions)[0], said(sessions)
+    assert (
+        len(said(sessions)) == 1 and "a domain filter leaves module ranges out" in said(sessions)[0]
+    ), said(sessions)
     assert not (sessions.folder / "autoinstr-runs").exists()
 
 
-# -- options --------------------------------------------------------------------------------------------------------------------
+# -- options ---------------------------------------------------------------------------------------
 
 OPTIONS = """
 second = torch_npu.npu.Stream()
@@ -154,18 +169,35 @@ give(default=acl_id(torch_npu.npu.current_stream()), second=acl_id(second))
 
 @pytest.fixture(scope="module")
 def options(cann: Path, folder: Path) -> Ran:
-    asked = {"streams": "on", "name": "path", "include": "here,there,layers.0*,Net", "exclude": "class:ReLU"}
+    asked = {
+        "streams": "on",
+        "name": "path",
+        "include": "here,there,layers.0*,Net",
+        "exclude": "class:ReLU",
+    }
     return under_agent.run(cann, folder / "options", OPTIONS, **asked)
 
 
 def test_filters_and_names_are_as_asked(options: Ran) -> None:
-    assert tree(options, "Module") == ["here", "there", "Net", " layers.0", "  layers.0.up", "  layers.0.down"]
+    assert tree(options, "Module") == [
+        "here",
+        "there",
+        "Net",
+        " layers.0",
+        "  layers.0.up",
+        "  layers.0.down",
+    ]
 
 
 def test_device_ranges_have_the_stream_that_the_module_ran_on(options: Ran) -> None:
-    streams = {start.message: (start.stream, end.stream) for start, end in options.pairs("ModuleDevice")}
+    streams = {
+        start.message: (start.stream, end.stream) for start, end in options.pairs("ModuleDevice")
+    }
     default, second = options.given["default"], options.given["second"]
-    assert streams["here"][0] == streams["Net"][0] == default and streams["there"][0] == second != default
+    assert (
+        streams["here"][0] == streams["Net"][0] == default
+        and streams["there"][0] == second != default
+    )
     assert len(options.pairs("ModuleDevice")) == len(options.pairs("Module")) == 6
 
 
@@ -173,11 +205,15 @@ def test_parts_of_a_training_step_are_on_the_stream_too(options: Ran) -> None:
     streams = {start.message: start.stream for start, _ in options.pairs("torch")}
     assert {"backward", "optim.step", "optim.zero_grad"} - set(streams) == {"optim.zero_grad"}
     assert streams["backward"] == streams["optim.step"] == options.given["default"]
-    assert [(call.message, call.stream) for call in options.of("mark", domain="torch")] == [("step", options.given["default"])]
+    assert [(call.message, call.stream) for call in options.of("mark", domain="torch")] == [
+        ("step", options.given["default"])
+    ]
 
 
 def test_streams_are_off_where_that_is_asked(cann: Path, folder: Path) -> None:
-    ran = under_agent.run(cann, folder / "off", OPTIONS, streams="off", attributes="on", emitter="mstx,recorder")
+    ran = under_agent.run(
+        cann, folder / "off", OPTIONS, streams="off", attributes="on", emitter="mstx,recorder"
+    )
     assert {call.stream for call in ran.of("start", "end", "mark")} == {0}
     assert not ran.of("start", domain="ModuleDevice")
     assert [call.message for call in ran.of("mark", domain="torch")] == ["step step=1"]
@@ -186,7 +222,7 @@ def test_streams_are_off_where_that_is_asked(cann: Path, folder: Path) -> None:
     assert len(tree(ran, "Module")) == 3 + len(NET)
 
 
-# -- others who patch ---------------------------------------------------------------------------------------------------------------
+# -- others who patch ------------------------------------------------------------------------------
 
 # What the guide of vllm-ascend tells its readers to write.
 GUIDE = """
@@ -201,9 +237,17 @@ nn.Module.__call__ = custom_call
 """
 
 
-def test_the_guides_function_put_in_while_ranges_are_on_is_left_alone_too(cann: Path, folder: Path) -> None:
-    source = "with profile():\n    net.head(x)\n" + GUIDE.replace("\n", "\n    ").strip() + "\n    net(x)\n"
-    ran = under_agent.run(cann, folder / "guide-late", source.replace("original_call =", "    original_call =", 1))
+def test_the_guides_function_put_in_while_ranges_are_on_is_left_alone_too(
+    cann: Path, folder: Path
+) -> None:
+    source = (
+        "with profile():\n    net.head(x)\n"
+        + GUIDE.replace("\n", "\n    ").strip()
+        + "\n    net(x)\n"
+    )
+    ran = under_agent.run(
+        cann, folder / "guide-late", source.replace("original_call =", "    original_call =", 1)
+    )
     assert tree(ran, "Module") == ["Linear", *NET]
     assert len(said(ran)) == 1 and "writes module ranges itself" in said(ran)[0]
 
@@ -216,14 +260,20 @@ def test_a_list_of_emitters_leaves_torch_npus_own_marks_to_it(cann: Path, folder
 
 
 @pytest.mark.parametrize("when", ["profiling", "always"])
-def test_a_script_with_the_guides_function_has_each_range_once(cann: Path, folder: Path, when: str) -> None:
+def test_a_script_with_the_guides_function_has_each_range_once(
+    cann: Path, folder: Path, when: str
+) -> None:
     source = GUIDE + "with profile():\n    net(x)\ngive(theirs=nn.Module.__call__ is custom_call)\n"
     ran = under_agent.run(cann, folder / f"guide-{when}", source, when=when)
     assert tree(ran, "Module") == NET and ran.given["theirs"]
-    assert len(said(ran)) == 1 and "writes module ranges itself" in said(ran)[0] and "custom_call" in said(ran)[0]
+    assert (
+        len(said(ran)) == 1
+        and "writes module ranges itself" in said(ran)[0]
+        and "custom_call" in said(ran)[0]
+    )
 
 
-# -- threads and processes ------------------------------------------------------------------------------------------------------------
+# -- threads and processes -------------------------------------------------------------------------
 
 PROCESSES = """
 def child_of(work):
@@ -266,12 +316,19 @@ give(children=children)
 """
 
 
-def test_threads_never_share_the_domain_and_a_forked_child_writes_nothing(cann: Path, folder: Path) -> None:
+def test_threads_never_share_the_domain_and_a_forked_child_writes_nothing(
+    cann: Path, folder: Path
+) -> None:
     ran = under_agent.run(cann, folder / "processes", PROCESSES, when="profiling", emitter="mstx")
     domains = {call.domain for call in ran.of("start")}
     assert "Module" in domains and domains <= {"Module", "Module:thread-1", "Module:thread-2"}
     for domain in domains:
         tree(ran, domain)  # nested, whatever the threads do
     assert sum(call.message == "Linear" for call in ran.of("start")) == 40
-    assert [call.message for call in ran.of("start") if call.message != "Linear"] == ["Above", "Forks"] * 2
-    assert len(ran.given["children"]) == 2 and not [call for call in ran.calls if call.pid in ran.given["children"]]
+    assert [call.message for call in ran.of("start") if call.message != "Linear"] == [
+        "Above",
+        "Forks",
+    ] * 2
+    assert len(ran.given["children"]) == 2 and not [
+        call for call in ran.calls if call.pid in ran.given["children"]
+    ]

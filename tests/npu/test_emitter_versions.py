@@ -1,4 +1,5 @@
-"""The mstx emitter on the `npu/mstx.py` of every minor of torch_npu, over a stub of its C layer that takes what that version's takes.
+"""The mstx emitter on the `npu/mstx.py` of every minor of torch_npu, over a stub of its C layer
+that takes what that version's takes.
 
 The files are those that `make compat` fetches. Nothing is shown of what a C layer does.
 """
@@ -28,7 +29,11 @@ class Layer:
         self.calls: list[tuple[Any, ...]] = []
         domain = 0 if release in WITHOUT_DOMAINS else 1
         stream = 1 if release in BY_POINTER else 3
-        functions = {"_range_start_on_host": 1 + domain, "_range_start": 1 + stream + domain, "_range_end": 1 + domain}
+        functions = {
+            "_range_start_on_host": 1 + domain,
+            "_range_start": 1 + stream + domain,
+            "_range_end": 1 + domain,
+        }
         if domain:
             functions.update(_mark_on_host=2, _mark=2 + stream)
         for name, number in functions.items():
@@ -59,12 +64,22 @@ def torch_npu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     package._C = ModuleType("torch_npu._C")
     package._C._mstx = layer = Layer(release)
     package._C._mark = layer._function("_mark", 1)
-    package._C._npu_getDevice, package._C._npu_getCurrentStream = (lambda: 0), (lambda device: (3, 0, 20))
+    package._C._npu_getDevice, package._C._npu_getCurrentStream = (
+        (lambda: 0),
+        (lambda device: (3, 0, 20)),
+    )
     streams = SimpleNamespace(Stream=Stream)
-    package.npu = SimpleNamespace(streams=streams, current_stream=Stream, is_initialized=lambda: True, Stream=Stream)
+    package.npu = SimpleNamespace(
+        streams=streams, current_stream=Stream, is_initialized=lambda: True, Stream=Stream
+    )
     log: Any = ModuleType("torch_npu.utils.utils")
     log._print_error_log = log.print_error_log = pytest.fail
-    for name, module in {"torch_npu": package, "torch_npu._C": package._C, "torch_npu.utils": ModuleType("u"), log.__name__: log}.items():
+    for name, module in {
+        "torch_npu": package,
+        "torch_npu._C": package._C,
+        "torch_npu.utils": ModuleType("u"),
+        log.__name__: log,
+    }.items():
         monkeypatch.setitem(sys.modules, name, module)
     spec = importlib.util.spec_from_file_location("mstx_of_a_release", file)
     assert spec is not None and spec.loader is not None

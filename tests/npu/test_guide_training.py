@@ -1,4 +1,5 @@
-"""The training sample of vllm-ascend's profiling guide, without and with its own instrumentation, by itself and under the agent.
+"""The training sample of vllm-ascend's profiling guide, without and with its own instrumentation,
+by itself and under the agent.
 
 What this leaves unproved: what a device makes of it; losses are computed by torch's CPU kernels.
 """
@@ -13,7 +14,8 @@ from tests.npu import under_agent
 from tests.npu.simulated import Ran
 from tests.npu.under_agent import said, tree
 
-# The guide's classes as printed, but for its ranges: {forward} is the body of forward, {begin} what a step begins with.
+# The guide's classes as printed, but for its ranges: {forward} is the body of forward, {begin} what
+# a step begins with.
 SAMPLE = """
 class SmallModel(torch.nn.Module):
     def __init__(self, in_channel=3, out_channel=12):
@@ -83,23 +85,40 @@ def runs(cann: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]
 
 def test_losses_are_the_same(runs: dict[str, Ran]) -> None:
     assert len(runs["by hand"].given["losses"]) == 3
-    assert runs["agent"].given["losses"] == runs["both"].given["losses"] == runs["by hand"].given["losses"]
+    assert (
+        runs["agent"].given["losses"]
+        == runs["both"].given["losses"]
+        == runs["by hand"].given["losses"]
+    )
 
 
-def test_every_range_of_the_guides_is_there_on_the_same_stream_and_more(runs: dict[str, Ran]) -> None:
+def test_every_range_of_the_guides_is_there_on_the_same_stream_and_more(
+    runs: dict[str, Ran],
+) -> None:
     hand = [(start.stream != 0, end.stream != 0) for start, end in runs["by hand"].pairs("default")]
-    assert hand == [(True, False)] * 6 or hand == [(True, True)] * 6  # conv1, relu and conv2 in two steps
+    assert (
+        hand == [(True, False)] * 6 or hand == [(True, True)] * 6
+    )  # conv1, relu and conv2 in two steps
     ours = runs["agent"]
     assert tree(ours, "Module") == STEP * 2
     device = [(start.message, start.stream) for start, _ in ours.pairs("ModuleDevice")]
-    assert [message for message, _ in device if message in ("Conv2d", "ReLU")] == ["Conv2d", "ReLU", "Conv2d"] * 2
+    assert [message for message, _ in device if message in ("Conv2d", "ReLU")] == [
+        "Conv2d",
+        "ReLU",
+        "Conv2d",
+    ] * 2
     assert len({stream for _, stream in device}) == 1 and device[0][1] != 0
     parts = [start.message for start, _ in ours.pairs("torch")]
-    assert [part for part in parts if part in ("backward", "optim.step")] == ["backward", "optim.step"] * 2
+    assert [part for part in parts if part in ("backward", "optim.step")] == [
+        "backward",
+        "optim.step",
+    ] * 2
     assert [call.message for call in ours.of("mark", domain="torch")] == ["step"] * 2
 
 
 def test_a_script_that_keeps_its_own_ranges_keeps_them(runs: dict[str, Ran]) -> None:
     both = runs["both"]
-    assert [start.message for start, _ in both.pairs("default")] == [start.message for start, _ in runs["by hand"].pairs("default")]
+    assert [start.message for start, _ in both.pairs("default")] == [
+        start.message for start, _ in runs["by hand"].pairs("default")
+    ]
     assert tree(both, "Module") == STEP * 2 and not said(both)

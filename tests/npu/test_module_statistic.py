@@ -1,8 +1,9 @@
-"""The real torch_npu profile, its offline analysis and the real msprof-analyze: the module table of a small transformer.
+"""The real torch_npu profile, its offline analysis and the real msprof-analyze: the module table of
+a small transformer.
 
-The truth comes from named_modules() and from torch's own global forward hooks, counted in a run before the profile. What this leaves
-unproved: device times, and which kernels a real device would run: those of the simulation are one a operator, as long as the CPU took.
-"""
+The truth comes from named_modules() and from torch's own global forward hooks, counted in a run
+before the profile. What this leaves unproved: device times, and which kernels a real device would
+run: those of the simulation are one a operator, as long as the CPU took."""
 
 from __future__ import annotations
 
@@ -150,39 +151,73 @@ def either(request: pytest.FixtureRequest) -> Profiled:
 def truth(marked: Profiled) -> dict[str, Any]:
     """How often each path of classes was called: in all, and with gradients."""
     given = marked.ran.given
-    assert Counter(given["calls"]) == Counter({path: 3 * n for path, n in Counter(given["names"]).items()})  # two inferences, one step
+    assert Counter(given["calls"]) == Counter(
+        {path: 3 * n for path, n in Counter(given["names"]).items()}
+    )  # two inferences, one step
     return {"calls": Counter(given["calls"]), "trained": Counter(given["trained"])}
 
 
 def with_parents(paths: set[str]) -> set[str]:
     """Modules without an operator of their own are in the table as parents."""
-    return {"/".join(path.split("/")[: depth + 1]) for path in paths for depth in range(path.count("/") + 1)}
+    return {
+        "/".join(path.split("/")[: depth + 1])
+        for path in paths
+        for depth in range(path.count("/") + 1)
+    }
 
 
 def test_the_module_tree_is_that_of_the_program(either: Profiled, truth: dict[str, Any]) -> None:
     assert with_parents({row.path for row in either.forward}) == set(truth["calls"])
 
 
-def test_each_operator_of_a_module_is_counted_once_a_call(either: Profiled, truth: dict[str, Any]) -> None:
-    assert {row.path: row.count for row in either.forward} == {row.path: truth["calls"][row.path] for row in either.forward}
+def test_each_operator_of_a_module_is_counted_once_a_call(
+    either: Profiled, truth: dict[str, Any]
+) -> None:
+    assert {row.path: row.count for row in either.forward} == {
+        row.path: truth["calls"][row.path] for row in either.forward
+    }
     per_module = Counter(row.path for row in either.forward)
-    assert per_module["Model/Block/Attention"] == 3 and per_module["Model/Block"] == 2  # matmul, softmax, matmul; two additions
-    assert all(per_module[path] == 1 for path in per_module if path.endswith(("Linear", "GELU", "LayerNorm", "Embedding")))
+    assert (
+        per_module["Model/Block/Attention"] == 3 and per_module["Model/Block"] == 2
+    )  # matmul, softmax, matmul; two additions
+    assert all(
+        per_module[path] == 1
+        for path in per_module
+        if path.endswith(("Linear", "GELU", "LayerNorm", "Embedding"))
+    )
 
 
-def test_backward_is_shown_for_the_modules_of_the_training_step(either: Profiled, truth: dict[str, Any]) -> None:
+def test_backward_is_shown_for_the_modules_of_the_training_step(
+    either: Profiled, truth: dict[str, Any]
+) -> None:
     paths = {row.path.replace("[Backward]", "") for row in either.backward}
-    assert {path for path in truth["calls"] if path.endswith(("Linear", "GELU", "LayerNorm", "Embedding", "Attention"))} == paths
-    assert all(row.count == truth["trained"][row.path.replace("[Backward]", "")] for row in either.backward)
+    assert {
+        path
+        for path in truth["calls"]
+        if path.endswith(("Linear", "GELU", "LayerNorm", "Embedding", "Attention"))
+    } == paths
+    assert all(
+        row.count == truth["trained"][row.path.replace("[Backward]", "")] for row in either.backward
+    )
 
 
-def test_self_consistency_not_proof_the_kernel_times_of_a_module_are_those_of_its_operators(either: Profiled) -> None:
-    """By what was in a range of Module on the host, added up here from the database that the table was made from."""
+def test_self_consistency_not_proof_the_kernel_times_of_a_module_are_those_of_its_operators(
+    either: Profiled,
+) -> None:
+    """By what was in a range of Module on the host, added up here from the database that the table
+    was made from."""
     path = database(either.ran, "prof")
     query = "SELECT startNs, endNs FROM MSTX_EVENTS e JOIN STRING_IDS m ON m.id = e.message WHERE m.value = 'Model'"
     calls = rows(path, query)
-    inside = [task for task in tasks(path) if task.operator and any(start <= task.op_start and task.op_end <= end for start, end in calls)]
-    kernels = {task.start: task for task in inside}.values()  # a forward operator may have one link more, to its backward
+    inside = [
+        task
+        for task in tasks(path)
+        if task.operator
+        and any(start <= task.op_start and task.op_end <= end for start, end in calls)
+    ]
+    kernels = {
+        task.start: task for task in inside
+    }.values()  # a forward operator may have one link more, to its backward
     expected = Counter[str]()
     for task in kernels:
         expected[task.kernel] += task.end - task.start
@@ -197,11 +232,15 @@ def test_the_text_export_has_the_same_modules_and_operators(marked: Profiled) ->
     [sheet] = out.rglob("*.xlsx")
     with zipfile.ZipFile(sheet) as book:
         texts = set(re.findall(r"<t[^>]*>([^<]*)</t>", book.read("xl/sharedStrings.xml").decode()))
-    assert {row.path.rpartition("/")[2] for row in marked.table} | {row.operator for row in marked.table} <= texts
+    assert {row.path.rpartition("/")[2] for row in marked.table} | {
+        row.operator for row in marked.table
+    } <= texts
 
 
 def test_the_agent_changes_no_loss(marked: Profiled, unedited: Profiled) -> None:
-    assert unedited.ran.given["losses"] == marked.ran.given["losses"][:1]  # the others have counted before they profiled
+    assert (
+        unedited.ran.given["losses"] == marked.ran.given["losses"][:1]
+    )  # the others have counted before they profiled
 
 
 def test_nothing_but_the_database_is_exported(unedited: Profiled) -> None:

@@ -1,8 +1,8 @@
 """torch_npu's mstx over the simulated libraries: what is called, with what, in which thread.
 
-These are facts about torch_npu 2.13.0 that an emitter may rely on (README.md lists them); the C++ that decides is the real wheel's. What
-this leaves unproved: what CANN makes of the calls, and whether other versions of torch_npu do the same.
-"""
+These are facts about torch_npu 2.13.0 that an emitter may rely on (README.md lists them); the C++
+that decides is the real wheel's. What this leaves unproved: what CANN makes of the calls, and
+whether other versions of torch_npu do the same."""
 
 from __future__ import annotations
 
@@ -127,7 +127,11 @@ def children(npu: RunNpu) -> Ran:
 
 def test_nothing_is_called_while_no_profiler_runs(sessions: Ran) -> None:
     given = sessions.given
-    assert [call for call in sessions.of("start", "end", "mark", "domain") if call.ns < given["idle_until"]] == []
+    assert [
+        call
+        for call in sessions.of("start", "end", "mark", "domain")
+        if call.ns < given["idle_until"]
+    ] == []
     assert given["start"] == given["on_stream"] == given["public"] == 0
     assert given["push"] == given["pop"] == -1
     assert given["end"] is given["unknown"] is given["mark"] is given["mark_on_stream"] is None
@@ -157,20 +161,28 @@ def test_what_the_bound_functions_refuse(running: Ran) -> None:
 
 def test_marks(running: Ran) -> None:
     assert [mark.message for mark in running.of("mark", domain="marks")] == ["instant"]
-    assert [mark.message for mark in running.of("mark", domain="default")] == ["plain"]  # the default domain is no domain of its own
+    assert [mark.message for mark in running.of("mark", domain="default")] == [
+        "plain"
+    ]  # the default domain is no domain of its own
     assert "default" not in [call.domain for call in running.of("domain")]
 
 
 def test_push_and_pop_are_start_and_end(running: Ran) -> None:
     assert running.given["pushed"] == [0, 1] and running.given["popped"] == [1, 0, -1]
     (outer, outer_end), (inner, inner_end) = running.pairs("stack")
-    assert [outer.message, inner.message] == ["outer", "inner"] and outer.ns <= inner.ns <= inner_end.ns <= outer_end.ns
+    assert [outer.message, inner.message] == [
+        "outer",
+        "inner",
+    ] and outer.ns <= inner.ns <= inner_end.ns <= outer_end.ns
 
 
 def test_the_wrong_domain_ends_the_range_for_good(running: Ran) -> None:
-    """The end is made in the domain that was named, and the right one comes too late: it finds no range."""
+    """The end is made in the domain that was named, and the right one comes too late: it finds no
+    range."""
     [start] = running.of("start", domain="one domain")
-    assert [(end.domain, end.id) for end in running.of("end") if end.id == start.id] == [("another", start.id)]
+    assert [(end.domain, end.id) for end in running.of("end") if end.id == start.id] == [
+        ("another", start.id)
+    ]
     assert running.of("end", domain="one domain") == []
 
 
@@ -180,9 +192,12 @@ def test_the_public_functions_do_the_same(running: Ran) -> None:
 
 
 def test_ranges_with_a_stream_are_made_by_torch_npus_own_thread(running: Ran) -> None:
-    """Unproved: when the device reaches them. What is shown is which stream they name, and that their times are not the caller's."""
+    """Unproved: when the device reaches them. What is shown is which stream they name, and that
+    their times are not the caller's."""
     pairs = running.pairs("ModuleDevice")
-    assert [(start.message, start.stream) for start, _ in pairs] == list(zip(["on default", "on second"], running.given["acl"]))
+    assert [(start.message, start.stream) for start, _ in pairs] == list(
+        zip(["on default", "on second"], running.given["acl"])
+    )
     [mark] = running.of("mark", domain="ModuleDevice")
     assert (mark.message, mark.stream) == ("public on second", running.given["acl"][1])
     assert {call.tid for pair in pairs for call in pair}.isdisjoint({running.given["main"]})
@@ -191,13 +206,19 @@ def test_ranges_with_a_stream_are_made_by_torch_npus_own_thread(running: Ran) ->
 def test_each_thread_is_named(running: Ran) -> None:
     pairs = running.pairs("threads")
     assert len(pairs) == 100 and all(start.tid == end.tid for start, end in pairs)
-    assert {start.tid for start, _ in pairs} == set(running.given["tids"]) and running.given["main"] not in running.given["tids"]
+    assert {start.tid for start, _ in pairs} == set(running.given["tids"]) and running.given[
+        "main"
+    ] not in running.given["tids"]
     assert len({(start.message, start.tid) for start, _ in pairs}) == 2
-    assert all(running.given["before"] < start.ns <= end.ns < running.given["after"] for start, end in pairs)  # Python's clock
+    assert all(
+        running.given["before"] < start.ns <= end.ns < running.given["after"]
+        for start, end in pairs
+    )  # Python's clock
 
 
 def test_a_range_left_open_when_the_profiler_stops_ends_in_the_next_session(sessions: Ran) -> None:
-    """An end while no profiler runs is lost; the same end in a later session is made there, without a start."""
+    """An end while no profiler runs is lost; the same end in a later session is made there, without
+    a start."""
     assert sessions.given["between"] is None
     [start] = [call for call in sessions.of("start") if call.message == "across"]
     [end] = [call for call in sessions.of("end") if call.id == start.id]
@@ -220,16 +241,25 @@ def test_the_device_must_be_profiled_and_mstx_asked_for(sessions: Ran) -> None:
 
 
 def test_a_forked_child_makes_its_own_calls(children: Ran) -> None:
-    """Unproved: that the real libraries survive a fork in the middle of a session. (With a stream torch_npu blocks: README.)"""
+    """Unproved: that the real libraries survive a fork in the middle of a session. (With a stream
+    torch_npu blocks: README.)"""
     given = children.given
     assert given["status"] == 0 and given["child"] != given["parent"]
     calls = [call for call in children.of("start", "end") if call.pid == given["child"]]
     assert [(call.call, call.message, call.tid) for call in calls] == [
         ("end", "", given["child"]), ("start", "child", given["child"]), ("end", "", given["child"]),
     ]  # fmt: skip
-    assert [start.message for start, end in children.pairs("Module") if start.pid == end.pid == given["parent"]] == ["parent"]
+    assert [
+        start.message
+        for start, end in children.pairs("Module")
+        if start.pid == end.pid == given["parent"]
+    ] == ["parent"]
 
 
 def test_a_spawned_child_profiles_itself(children: Ran) -> None:
     assert children.given["exit"] == 0
-    assert [start.message for start, _ in children.pairs("Module") if start.pid == children.given["spawned"]] == ["spawned"]
+    assert [
+        start.message
+        for start, _ in children.pairs("Module")
+        if start.pid == children.given["spawned"]
+    ] == ["spawned"]

@@ -1,4 +1,5 @@
-"""When the agent takes a profiler of the real torch_npu for running, and that its Python tracer sees modules as without the agent.
+"""When the agent takes a profiler of the real torch_npu for running, and that its Python tracer
+sees modules as without the agent.
 
 Shown by what the session says is running, and by the ranges that reach the simulated CANN.
 """
@@ -126,10 +127,23 @@ def test_with_a_schedule_only_active_steps_count(sessions: Ran) -> None:
 
 
 def test_starts_and_stops_in_any_order(sessions: Ran) -> None:
-    """A stop without a start, a second start, a second profiler: the first stop ends all, as in torch_npu."""
+    """A stop without a start, a second start, a second profiler: the first stop ends all, as in
+    torch_npu."""
     nothing, once, twice, stopped, again = sessions.given["odd orders"]
-    assert [kinds for kinds, _ in (nothing, once, twice, stopped, again)] == [[], ["torch_npu"], 2 * ["torch_npu"], [], []]
-    assert [bool(count) for _, count in (nothing, once, twice, stopped, again)] == [False, True, True, False, False]
+    assert [kinds for kinds, _ in (nothing, once, twice, stopped, again)] == [
+        [],
+        ["torch_npu"],
+        2 * ["torch_npu"],
+        [],
+        [],
+    ]
+    assert [bool(count) for _, count in (nothing, once, twice, stopped, again)] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_start_that_fails_is_no_start(sessions: Ran) -> None:
@@ -140,7 +154,8 @@ def test_a_start_that_fails_is_no_start(sessions: Ran) -> None:
 
 
 def test_a_machine_without_its_driver(npu: RunNpu, cann: Path, tmp_path: Path) -> None:
-    """libascend_hal.so is missing: torch_npu cannot start a profile, says so once, and so do we; the program goes on."""
+    """libascend_hal.so is missing: torch_npu cannot start a profile, says so once, and so do we;
+    the program goes on."""
     home = tmp_path / "home"
     shutil.copytree(cann, home, symlinks=True)
     (home / "lib64" / "libascend_hal.so").unlink()
@@ -159,14 +174,23 @@ give(found=found)
     )
     ran = npu(program, agent=True, env=env)
     assert ran.given["found"] == [[], []] and not ran.of("start")
-    assert len([line for line in ran.stderr.splitlines() if line.startswith("autoinstr:") and "did not start" in line]) == 1
+    assert (
+        len(
+            [
+                line
+                for line in ran.stderr.splitlines()
+                if line.startswith("autoinstr:") and "did not start" in line
+            ]
+        )
+        == 1
+    )
 
 
 def test_a_stop_that_fails_ends_it_all_the_same(sessions: Ran) -> None:
     assert states(sessions.given["failing stop"]) == [IDLE, COLLECTS, IDLE]
 
 
-# -- the dynamic profiler ------------------------------------------------------------------------------------------------------------
+# -- the dynamic profiler --------------------------------------------------------------------------
 
 DYNAMIC = (
     WATCH
@@ -192,15 +216,23 @@ give(found=found, config=json.load(open(information))["config"]["experimental_co
 
 
 def test_the_dynamic_profiler_goes_the_same_way(npu: RunNpu) -> None:
-    """As PROF_CONFIG_PATH and MSMONITOR_USE_DAEMON start it; its own configuration gets what module_statistic needs."""
+    """As PROF_CONFIG_PATH and MSMONITOR_USE_DAEMON start it; its own configuration gets what
+    module_statistic needs."""
     ran = npu(DYNAMIC, agent=True)
     assert ran.given["found"] == [[], [], ["torch_npu"], ["torch_npu"], [], []]
-    assert ran.given["config"]["_mstx"] is True and sorted(ran.given["config"]["_export_type"]) == ["db", "text"]
-    assert [start.message for start, _ in ran.pairs("Module")] == 2 * ["Sequential", "Linear", "GELU"]
+    assert ran.given["config"]["_mstx"] is True and sorted(ran.given["config"]["_export_type"]) == [
+        "db",
+        "text",
+    ]
+    assert [start.message for start, _ in ran.pairs("Module")] == 2 * [
+        "Sequential",
+        "Linear",
+        "GELU",
+    ]
     assert "autoinstr:" not in ran.stderr  # its None for a list is no value that torch_npu resets
 
 
-# -- what was started before the program ----------------------------------------------------------------------------------------------
+# -- what was started before the program -----------------------------------------------------------
 
 OUTSIDE = (
     WATCH
@@ -216,21 +248,39 @@ give(found=found)
 @pytest.mark.parametrize(
     ("env", "kinds", "within", "ranges"),
     [
-        ({"PROFILER_SAMPLECONFIG": '{"msproftx": "on"}'}, ["msprof"], ["msprof"], True),  # torch_npu's own profiler does nothing then
-        ({"PROFILER_SAMPLECONFIG": '{"msproftx": "off"}'}, ["msprof_without_mstx"], ["msprof_without_mstx"], False),
+        (
+            {"PROFILER_SAMPLECONFIG": '{"msproftx": "on"}'},
+            ["msprof"],
+            ["msprof"],
+            True,
+        ),  # torch_npu's own profiler does nothing then
+        (
+            {"PROFILER_SAMPLECONFIG": '{"msproftx": "off"}'},
+            ["msprof_without_mstx"],
+            ["msprof_without_mstx"],
+            False,
+        ),
         ({"LD_PRELOAD": "libmspti.so"}, ["mspti"], ["mspti", "torch_npu"], True),
-        ({"LD_PRELOAD": "libmspti.so", "AUTOINSTR_MSPTI": "off"}, ["mspti"], ["mspti", "torch_npu"], False),
+        (
+            {"LD_PRELOAD": "libmspti.so", "AUTOINSTR_MSPTI": "off"},
+            ["mspti"],
+            ["mspti", "torch_npu"],
+            False,
+        ),
     ],
 )
-def test_msprof_and_mspti_run_from_the_start(npu: RunNpu, env: dict[str, str], kinds: list[str], within: list[str], ranges: bool) -> None:
-    """libmspti.so is not there: the name in LD_PRELOAD is what torch_npu looks for (ld.so says on stderr that it has nothing to load)."""
+def test_msprof_and_mspti_run_from_the_start(
+    npu: RunNpu, env: dict[str, str], kinds: list[str], within: list[str], ranges: bool
+) -> None:
+    """libmspti.so is not there: the name in LD_PRELOAD is what torch_npu looks for (ld.so says on
+    stderr that it has nothing to load)."""
     ran = npu(OUTSIDE, agent=True, env=env)
     assert ran.given["found"] == [kinds, within]
     starts = [call.message for call in ran.of("start", domain="Module")]
     assert starts == (2 * ["Sequential", "Linear", "GELU"] if ranges else [])
 
 
-# -- the Python tracer ---------------------------------------------------------------------------------------------------------------
+# -- the Python tracer -----------------------------------------------------------------------------
 
 TRACED = (
     NET
@@ -256,8 +306,17 @@ MODULES = ["nn.Module: GELU_0", "nn.Module: Linear_0", "nn.Module: Sequential_0"
         (False, {}),
         (True, {}),
         (True, {"AUTOINSTR_WHEN": "always", "AUTOINSTR_EMITTER": "mstx,recorder"}),
-        (True, {"AUTOINSTR_EMITTER": "recorder", "TORCHS_FIRST": "1"}),  # each tracer notes Module.__call__ at its own first start
+        (
+            True,
+            {"AUTOINSTR_EMITTER": "recorder", "TORCHS_FIRST": "1"},
+        ),  # each tracer notes Module.__call__ at its own first start
     ],
 )
-def test_the_python_tracer_sees_modules_as_without_the_agent(npu: RunNpu, agent: bool, env: dict[str, str]) -> None:
-    assert npu(TRACED, agent=agent, env=env).given == {"with_modules": MODULES, "none": [], "with_stack": MODULES}
+def test_the_python_tracer_sees_modules_as_without_the_agent(
+    npu: RunNpu, agent: bool, env: dict[str, str]
+) -> None:
+    assert npu(TRACED, agent=agent, env=env).given == {
+        "with_modules": MODULES,
+        "none": [],
+        "with_stack": MODULES,
+    }

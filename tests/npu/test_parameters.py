@@ -1,5 +1,5 @@
-"""AUTOINSTR_PROFILER over what a program gives to the real torch_npu's profiler: its own effective objects, and what reaches the simulated
-CANN. What a real CANN makes of it is not shown here.
+"""AUTOINSTR_PROFILER over what a program gives to the real torch_npu's profiler: its own effective
+objects, and what reaches the simulated CANN. What a real CANN makes of it is not shown here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def profile_of(profile):
     found["on_trace_ready"] = getattr(profile.on_trace_ready, "__qualname__", None)
     return found
 """
-# The call that vllm-ascend makes, with its values (vllm_ascend/profiler/torch_npu_profiler.py; in 0.13 worker/worker.py).
+# The call that vllm-ascend makes, with its values (vllm_ascend/profiler/torch_npu_profiler.py; in
+# 0.13 worker/worker.py).
 VLLM_ASCEND = """
 def vllm_ascend(folder=None):
     experimental = P._ExperimentalConfig(
@@ -76,7 +77,14 @@ TABLE: dict[str, dict[str, Any]] = {
     "with_modules=on": {"with_modules": True},
     "with_flops=on": {"with_flops": True},
     "schedule=wait:1,warmup:1,active:3,repeat:2,skip_first:4": {
-        "schedule": {"wait": 1, "warmup": 1, "active": 3, "repeat": 2, "skip_first": 4, "skip_first_wait": 0}
+        "schedule": {
+            "wait": 1,
+            "warmup": 1,
+            "active": 3,
+            "repeat": 2,
+            "skip_first": 4,
+            "skip_first_wait": 0,
+        }
     },
     "export_type=text": {"export_type": ["text"]},
     "export_type=db": {"export_type": ["db"]},
@@ -85,9 +93,15 @@ TABLE: dict[str, dict[str, Any]] = {
     "msprof_tx=on": {},
     "mstx_domain_include=Module,vllm": {"mstx_domain_include": ["Module", "vllm"]},
     "mstx_domain_exclude=communication": {"mstx_domain_exclude": ["communication"]},
-    "level=Level0;aic_metrics=AiCoreNone": {"profiler_level": "Level0", "aic_metrics": "AiCoreNone"},
+    "level=Level0;aic_metrics=AiCoreNone": {
+        "profiler_level": "Level0",
+        "aic_metrics": "AiCoreNone",
+    },
     "profiler_level=level2": {"profiler_level": "Level2"},
-    "level=Level_none;aic_metrics=none": {"profiler_level": "Level_none", "aic_metrics": "AiCoreNone"},
+    "level=Level_none;aic_metrics=none": {
+        "profiler_level": "Level_none",
+        "aic_metrics": "AiCoreNone",
+    },
     "aic_metrics=MemoryUB": {"aic_metrics": "MemoryUB"},
     "l2_cache=on": {"l2_cache": True},
     "op_attr=on": {"op_attr": True},
@@ -100,7 +114,8 @@ TABLE: dict[str, dict[str, Any]] = {
 }
 
 
-# Imports torch_npu once, then turns the agent on in a forked child for each case: the hooks find everything imported already.
+# Imports torch_npu once, then turns the agent on in a forked child for each case: the hooks find
+# everything imported already.
 CASES = """
 def case(name, env, body):
     pid = os.fork()
@@ -152,7 +167,11 @@ class Case(NamedTuple):
 
     def not_taken(self) -> dict[str, str]:
         """What will not be taken: parameter -> the line."""
-        return {line.split("parameter=")[1].split()[0]: line for line in self.ours if "will not take" in line}
+        return {
+            line.split("parameter=")[1].split()[0]: line
+            for line in self.ours
+            if "will not take" in line
+        }
 
 
 @pytest.fixture(scope="module")
@@ -162,13 +181,22 @@ def cases(npu: RunNpu) -> dict[str, Case]:
         "native": (None, "theirs"),
         "defaults": ({}, "theirs"),
         "recorder": (recorder, "theirs"),
-        "recorder with a pair": ({**recorder, "AUTOINSTR_PROFILER": "level=Level2;mstx=on"}, "theirs"),
+        "recorder with a pair": (
+            {**recorder, "AUTOINSTR_PROFILER": "level=Level2;mstx=on"},
+            "theirs",
+        ),
         "no msprof": ({"PATH": "/nowhere"}, "theirs"),
         "bad": ({"AUTOINSTR_PROFILER": BAD}, "theirs"),
         "resets": ({}, "resets"),
-        "resets of pairs": ({"AUTOINSTR_PROFILER": "mstx=off;export_type=text;activities=npu"}, "resets"),
+        "resets of pairs": (
+            {"AUTOINSTR_PROFILER": "mstx=off;export_type=text;activities=npu"},
+            "resets",
+        ),
         "resets without us": (recorder, "resets"),
-        **{f"pair {number}": ({"AUTOINSTR_PROFILER": pair}, "theirs") for number, pair in enumerate(TABLE)},
+        **{
+            f"pair {number}": ({"AUTOINSTR_PROFILER": pair}, "theirs")
+            for number, pair in enumerate(TABLE)
+        },
     }
     calls = "".join(f"case({name!r}, {env!r}, {body})\n" for name, (env, body) in wanted.items())
     ran = npu(EFFECTIVE + VLLM_ASCEND + CASES + calls)
@@ -190,20 +218,38 @@ def defaults(npu: RunNpu) -> Ran:
     return npu(MAKE, agent=True)
 
 
-def test_without_a_pair_vllm_ascends_profiler_has_what_module_statistic_needs(native: Ran, defaults: Ran, cases: dict[str, Case]) -> None:
+def test_without_a_pair_vllm_ascends_profiler_has_what_module_statistic_needs(
+    native: Ran, defaults: Ran, cases: dict[str, Case]
+) -> None:
     before, after = native.given["theirs"], defaults.given["theirs"]
-    assert (before["mstx"], before["msprof_tx"], before["export_type"], before["profiler_level"]) == (False, False, ["text"], "Level1")
+    assert (
+        before["mstx"],
+        before["msprof_tx"],
+        before["export_type"],
+        before["profiler_level"],
+    ) == (False, False, ["text"], "Level1")
     assert after == {**before, "mstx": True, "export_type": ["db", "text"]}
     said = [line for line in defaults.stderr.splitlines() if line.startswith("autoinstr:")]
-    assert len(said) == 1 and "no range was written: no profiler ran; start one (vLLM: /start_profile)" in said[0], said
-    assert (cases["native"].given, cases["defaults"].given) == (before, after)  # so a late activation does the same
+    assert (
+        len(said) == 1
+        and "no range was written: no profiler ran; start one (vLLM: /start_profile)" in said[0]
+    ), said
+    assert (cases["native"].given, cases["defaults"].given) == (
+        before,
+        after,
+    )  # so a late activation does the same
 
 
 def test_a_plain_profiler_has_it_too_and_nothing_else_changes(native: Ran, defaults: Ran) -> None:
     before, after = native.given["plain"], defaults.given["plain"]
-    assert after == {**before, "mstx": True, "export_type": ["db", "text"]} and after["profiler_level"] == "Level0"
+    assert (
+        after == {**before, "mstx": True, "export_type": ["db", "text"]}
+        and after["profiler_level"] == "Level0"
+    )
     assert defaults.given["kineto"]["mstx"] is True
-    assert native.given["mine"]["activities"] == ["NPU"] and defaults.given["mine"]["activities"] == ["CPU", "NPU"]
+    assert native.given["mine"]["activities"] == ["NPU"] and defaults.given["mine"][
+        "activities"
+    ] == ["CPU", "NPU"]
 
 
 def test_the_classes_stay_what_they_are(native: Ran, defaults: Ran) -> None:
@@ -214,13 +260,20 @@ def test_the_classes_stay_what_they_are(native: Ran, defaults: Ran) -> None:
 
 def test_another_emitter_changes_nothing_without_a_pair(cases: dict[str, Case]) -> None:
     assert cases["recorder"].given == cases["native"].given and cases["recorder"].ours == []
-    assert cases["recorder with a pair"].given == {**cases["native"].given, "profiler_level": "Level2", "mstx": True}
+    assert cases["recorder with a pair"].given == {
+        **cases["native"].given,
+        "profiler_level": "Level2",
+        "mstx": True,
+    }
 
 
 def test_without_msprof_the_programs_export_stays(cases: dict[str, Case]) -> None:
-    """torch_npu's analysis ends at a database that it cannot export, before anything else is written."""
+    """torch_npu's analysis ends at a database that it cannot export, before anything else is
+    written."""
     assert cases["no msprof"].given == {**cases["defaults"].given, "export_type": ["text"]}
-    assert len(cases["no msprof"].ours) == 1 and "msprof is not on PATH" in cases["no msprof"].ours[0]
+    assert (
+        len(cases["no msprof"].ours) == 1 and "msprof is not on PATH" in cases["no msprof"].ours[0]
+    )
 
 
 @pytest.mark.parametrize(("number", "pair"), list(enumerate(TABLE)))
@@ -233,18 +286,29 @@ def test_every_parameter(cases: dict[str, Case], number: int, pair: str) -> None
 
 def test_every_parameter_of_torch_npus_is_in_the_table() -> None:
     tested = {pair.partition("=")[0] for pairs in TABLE for pair in pairs.split(";")}
-    not_of_torch_npu = {"acc_events", "post_processing_timeout_s", "on_trace_ready"}  # the last: below
-    assert {one.name for one in PARAMETERS if one.belongs in ("torch", "torch_npu")} - not_of_torch_npu == tested
+    not_of_torch_npu = {
+        "acc_events",
+        "post_processing_timeout_s",
+        "on_trace_ready",
+    }  # the last: below
+    assert {
+        one.name for one in PARAMETERS if one.belongs in ("torch", "torch_npu")
+    } - not_of_torch_npu == tested
 
 
-# -- what torch_npu will not take ----------------------------------------------------------------------------------------------------
+# -- what torch_npu will not take ------------------------------------------------------------------
 
 
 def test_what_torch_npu_will_not_take_is_said_before(cases: dict[str, Case]) -> None:
     given, lines = cases["resets of pairs"]
     lines = [line for line in lines if line.startswith("autoinstr:") or "[WARNING]" in line]
-    assert given["metrics"]["aic_metrics"] == "AiCoreNone" and given["attributes"]["op_attr"] is False
-    assert given["none"]["mstx"] is True and given["both"]["mstx_domain_include"] == given["both"]["mstx_domain_exclude"] == []
+    assert (
+        given["metrics"]["aic_metrics"] == "AiCoreNone" and given["attributes"]["op_attr"] is False
+    )
+    assert (
+        given["none"]["mstx"] is True
+        and given["both"]["mstx_domain_include"] == given["both"]["mstx_domain_exclude"] == []
+    )
     for theirs, parameter in {
         "reset aic metrics to None": "aic_metrics",
         "op_attr switch is invalid": "op_attr",
@@ -256,7 +320,10 @@ def test_what_torch_npu_will_not_take_is_said_before(cases: dict[str, Case]) -> 
         "GC detect will not take effect": "gc_detect_threshold",
     }.items():
         at = next(index for index, line in enumerate(lines) if theirs in line)
-        assert any(f"will not take a profiler parameter parameter={parameter} " in line for line in lines[:at]), (parameter, lines)
+        assert any(
+            f"will not take a profiler parameter parameter={parameter} " in line
+            for line in lines[:at]
+        ), (parameter, lines)
     ours = cases["resets of pairs"].ours
     assert len(ours) == len(set(ours))
 
@@ -264,11 +331,15 @@ def test_what_torch_npu_will_not_take_is_said_before(cases: dict[str, Case]) -> 
 def test_with_ranges_the_rules_are_others(cases: dict[str, Case]) -> None:
     given, lines = cases["resets"].given, cases["resets"].not_taken()
     assert given["attributes"]["op_attr"] is True and "op_attr" not in lines  # db is there
-    assert given["both"]["mstx_domain_include"] == ["a"] and given["both"]["mstx_domain_exclude"] == []
+    assert (
+        given["both"]["mstx_domain_include"] == ["a"] and given["both"]["mstx_domain_exclude"] == []
+    )
     assert "mstx_domain_include is set" in lines["mstx_domain_exclude"]
     assert given["odd"]["export_type"] == ["db", "text"] and "export_type" not in lines
     assert given["none"]["mstx"] is True and "mstx" not in lines
-    filtered = [line for line in cases["resets"].ours if "a domain filter leaves module ranges out" in line]
+    filtered = [
+        line for line in cases["resets"].ours if "a domain filter leaves module ranges out" in line
+    ]
     assert len(filtered) == 1 and "parameter=mstx_domain_include" in filtered[0]
 
 
@@ -279,11 +350,15 @@ def test_the_programs_own_mistakes_are_its_own_affair(cases: dict[str, Case]) ->
 def test_bad_pairs_cost_themselves_only_and_name_the_nearest(cases: dict[str, Case]) -> None:
     assert cases["bad"].given == {**cases["defaults"].given, "l2_cache": True}
     assert len(cases["bad"].ours) == 3
-    for near in ("did you mean level=Level", "did you mean aic_metrics=Memory?", "did you mean export_type=text,db?"):
+    for near in (
+        "did you mean level=Level",
+        "did you mean aic_metrics=Memory?",
+        "did you mean export_type=text,db?",
+    ):
         assert any(near in line for line in cases["bad"].ours), (near, cases["bad"].ours)
 
 
-# -- what reaches CANN ------------------------------------------------------------------------------------------------------
+# -- what reaches CANN -----------------------------------------------------------------------------
 
 RUN = (
     EFFECTIVE
@@ -313,13 +388,22 @@ def reached(npu: RunNpu) -> dict[str, Ran]:
     pairs = {"native": None, "defaults": "", "off": "mstx=off", "more": more}
     return {
         name: npu(
-            RUN, agent=text is not None, env={"AUTOINSTR_PROFILER": text, "FOLDER": "there" if text == more else "out"} if text else {}
+            RUN,
+            agent=text is not None,
+            env={"AUTOINSTR_PROFILER": text, "FOLDER": "there" if text == more else "out"}
+            if text
+            else {},
         )
         for name, text in pairs.items()
     }
 
 
-MSPROFTX, L2CACHE, TASK_MEMORY, RUNTIME_API = 0x80, 0x10, 0x2000, 0x40  # acl_prof.h: ACL_PROF_MSPROFTX and others
+MSPROFTX, L2CACHE, TASK_MEMORY, RUNTIME_API = (
+    0x80,
+    0x10,
+    0x2000,
+    0x40,
+)  # acl_prof.h: ACL_PROF_MSPROFTX and others
 
 
 def test_the_session_of_cann_is_asked_for_ranges(reached: dict[str, Ran]) -> None:
@@ -327,12 +411,19 @@ def test_the_session_of_cann_is_asked_for_ranges(reached: dict[str, Ran]) -> Non
     assert types["off"] == types["native"] and not types["native"] & MSPROFTX
     assert types["defaults"] == types["native"] | MSPROFTX
     assert types["more"] & types["defaults"] == types["defaults"]
-    assert asked(reached["defaults"])["metrics"] == asked(reached["native"])["metrics"] != asked(reached["more"])["metrics"]
+    assert (
+        asked(reached["defaults"])["metrics"]
+        == asked(reached["native"])["metrics"]
+        != asked(reached["more"])["metrics"]
+    )
     assert types["more"] & L2CACHE and not types["defaults"] & L2CACHE
 
 
 def test_ranges_are_made_with_the_default_and_not_without(reached: dict[str, Ran]) -> None:
-    assert [start.message for start, _ in reached["defaults"].pairs("Module")] == ["Sequential", "Linear"]
+    assert [start.message for start, _ in reached["defaults"].pairs("Module")] == [
+        "Sequential",
+        "Linear",
+    ]
     assert not reached["off"].of("start") and not reached["native"].of("start", domain="Module")
 
 
@@ -341,11 +432,14 @@ def test_what_torch_npu_writes_down_for_the_analysis(reached: dict[str, Ran]) ->
     assert sorted(written["_export_type"]) == ["db", "text"] and written["_mstx"] is True
     assert set(written) == set(reached["native"].given["written"])  # nothing of ours in it
     ran = reached["more"]  # on_trace_ready: its folder, and not the program's
-    assert [path.name for path in ran.folder.iterdir() if list(path.glob("*_ascend_pt"))] == ["there"]
+    assert [path.name for path in ran.folder.iterdir() if list(path.glob("*_ascend_pt"))] == [
+        "there"
+    ]
 
 
 def test_the_second_session_has_its_own_domain_filter(npu: RunNpu) -> None:
-    """torch_npu takes a filter over only when some call has seen the profiler off since the last session; ours make none then."""
+    """torch_npu takes a filter over only when some call has seen the profiler off since the last
+    session; ours make none then."""
     ran = npu(
         """
 net = torch.nn.Sequential(torch.nn.Linear(8, 4)).to("npu")
@@ -366,14 +460,23 @@ for domain in ("Module", "other", "Module"):
     assert sessions == [2, 0, 2]
 
 
-# -- the doctor -------------------------------------------------------------------------------------------------------------
+# -- the doctor ------------------------------------------------------------------------------------
 
 
 def doctor(cann: Path, folder: Path, *args: str, **env: str) -> dict[str, Any]:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("AUTOINSTR", "PYTHON"))}
+    environ = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AUTOINSTR", "PYTHON"))
+    }
     environ.update(environment(cann, "off"), **env)
     done = subprocess.run(
-        [str(PYTHON), "-m", "autoinstr", "doctor", "--json", *args], cwd=folder, env=environ, capture_output=True, text=True, timeout=120
+        [str(PYTHON), "-m", "autoinstr", "doctor", "--json", *args],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
@@ -403,7 +506,10 @@ def test_the_doctor_says_what_set_each_value_in_a_process(cann: Path, tmp_path: 
         "activities": ("cpu,npu", ours),
     }
     assert found["record_shapes"] == ("on", pair) and found["with_stack"] == ("off", pair)
-    assert found["l2_cache"] == ("on", "program") and found["with_modules"] == ("off", "torch_npu's default")
+    assert found["l2_cache"] == ("on", "program") and found["with_modules"] == (
+        "off",
+        "torch_npu's default",
+    )
     assert found["aic_metrics"] == ("AiCoreNone", "program, reset by torch_npu")
     assert found["profiler_level"] == ("Level0", "torch_npu's default")
 
@@ -412,7 +518,10 @@ def test_the_doctor_says_what_would_be_set_here(cann: Path, tmp_path: Path) -> N
     told = doctor(cann, tmp_path, AUTOINSTR_PROFILER="level=2;host_sys=cpu;nonsense=1")["profiler"]
     found = rows(told["parameters"])
     assert told["torch_npu"] is True and "nonsense" in told["problems"][0]
-    assert found["profiler_level"] == ("Level2", "environment AUTOINSTR_PROFILER") and found["host_sys"][0] == "cpu"
+    assert (
+        found["profiler_level"] == ("Level2", "environment AUTOINSTR_PROFILER")
+        and found["host_sys"][0] == "cpu"
+    )
     assert found["mstx"] == ("on", "autoinstr's default for module_statistic")
     assert found["aic_metrics"][0] == "PipeUtilization" and "default" in found["aic_metrics"][1]
     assert "msprof_tx" not in found and "experimental_config" not in found
@@ -420,4 +529,8 @@ def test_the_doctor_says_what_would_be_set_here(cann: Path, tmp_path: Path) -> N
 
 def test_the_doctor_with_another_emitter(cann: Path, tmp_path: Path) -> None:
     found = rows(doctor(cann, tmp_path, AUTOINSTR_EMITTER="recorder")["profiler"]["parameters"])
-    assert found["mstx"][0] == "off" and found["export_type"][0] == "text" and found["activities"][0] == "off"
+    assert (
+        found["mstx"][0] == "off"
+        and found["export_type"][0] == "text"
+        and found["activities"][0] == "off"
+    )

@@ -1,9 +1,10 @@
-"""torch_npu.profiler over the simulated CANN: sessions, what is exported, and that the ranges of a session are in its database.
+"""torch_npu.profiler over the simulated CANN: sessions, what is exported, and that the ranges of a
+session are in its database.
 
-What this leaves unproved: everything about kernels and device times (test_tasks.py), and the real msprof, which makes the database on a
-machine with CANN: ours (cann/msprof.py) is run in its place, so its own tables show self-consistency only. torch_npu's session,
-configuration and merging are the real wheel's.
-"""
+What this leaves unproved: everything about kernels and device times (test_tasks.py), and the real
+msprof, which makes the database on a machine with CANN: ours (cann/msprof.py) is run in its place,
+so its own tables show self-consistency only. torch_npu's session, configuration and merging are the
+real wheel's."""
 
 from __future__ import annotations
 
@@ -54,19 +55,29 @@ def training(npu: RunNpu) -> Ran:
 
 def test_both_export_types_leave_their_files(training: Ran) -> None:
     files = {path.name for path in outputs(training, "both").iterdir()}
-    assert {"trace_view.json", "operator_details.csv", "ascend_pytorch_profiler.db", "analyse.done"} <= files
+    assert {
+        "trace_view.json",
+        "operator_details.csv",
+        "ascend_pytorch_profiler.db",
+        "analyse.done",
+    } <= files
     assert "trace_view.json" not in {path.name for path in outputs(training, "scheduled").iterdir()}
 
 
 def test_the_trace_has_the_operators_of_the_program_and_no_others(training: Ran) -> None:
-    """The kernels of the simulation run on the CPU beneath the operators: nothing of them may be seen."""
-    names = {event["name"] for event in json.loads((outputs(training, "both") / "trace_view.json").read_text())}
+    """The kernels of the simulation run on the CPU beneath the operators: nothing of them may be
+    seen."""
+    names = {
+        event["name"]
+        for event in json.loads((outputs(training, "both") / "trace_view.json").read_text())
+    }
     assert {"aten::linear", "aten::gelu", "aten::mean"} <= names
     assert not names & {"aten::frombuffer", "aten::from_file", "aten::_local_scalar_dense"}
 
 
 def test_the_database_has_the_ranges_of_the_session(training: Ran) -> None:
-    """Self-consistency: the rows are ours; that torch_npu takes them over into its own database is real."""
+    """Self-consistency: the rows are ours; that torch_npu takes them over into its own database is
+    real."""
     query = """SELECT m.value, d.value, e.eventType, e.startNs, e.endNs FROM MSTX_EVENTS e
                JOIN STRING_IDS m ON m.id = e.message JOIN STRING_IDS d ON d.id = e.domainId ORDER BY e.startNs"""
     found = rows(database(training, "both"), query)
@@ -77,14 +88,27 @@ def test_the_database_has_the_ranges_of_the_session(training: Ran) -> None:
 
 
 def test_a_schedule_profiles_its_active_steps(training: Ran) -> None:
-    starts = [call.message for call in session_log(training, "scheduled") if call.call == "start" and call.domain == "Module"]
+    starts = [
+        call.message
+        for call in session_log(training, "scheduled")
+        if call.call == "start" and call.domain == "Module"
+    ]
     assert starts == 2 * MODULES
-    steps = [call.message for call in session_log(training, "scheduled") if call.message.startswith("ProfilerStep")]
-    assert steps == ["ProfilerStep#2", "ProfilerStep#3"]  # torch_npu's own, with the stream, because there is a schedule
+    steps = [
+        call.message
+        for call in session_log(training, "scheduled")
+        if call.message.startswith("ProfilerStep")
+    ]
+    assert steps == [
+        "ProfilerStep#2",
+        "ProfilerStep#3",
+    ]  # torch_npu's own, with the stream, because there is a schedule
 
 
 def test_sessions_start_and_stop_again_and_again(training: Ran) -> None:
-    calls = [call.domain for call in training.of("acl") if call.domain in ("aclprofStart", "aclprofStop")]
+    calls = [
+        call.domain for call in training.of("acl") if call.domain in ("aclprofStart", "aclprofStop")
+    ]
     assert calls == ["aclprofStart", "aclprofStop"] * 5
     assert [mark.message for mark in training.of("mark", domain="cycles")] == ["cycle"] * 3
 
@@ -94,6 +118,11 @@ def test_what_the_configuration_makes_of_bad_values(training: Ran) -> None:
     assert given["default"]["tx"] == "False" and given["default"]["export_type"] == "['text']"
     assert given["tx"]["tx"] == "True"  # the deprecated name
     assert given["none"]["tx"] == "True"  # Level_none means mstx
-    assert given["bad"]["export_type"] == "['text']" and given["bad"]["mstx_domain_include"] == "[]"  # without mstx no filter
-    assert given["both"]["mstx_domain_include"] == "['a']" and given["both"]["mstx_domain_exclude"] == "[]"
+    assert (
+        given["bad"]["export_type"] == "['text']" and given["bad"]["mstx_domain_include"] == "[]"
+    )  # without mstx no filter
+    assert (
+        given["both"]["mstx_domain_include"] == "['a']"
+        and given["both"]["mstx_domain_exclude"] == "[]"
+    )
     assert sorted(json.loads(given["both"]["export_type"].replace("'", '"'))) == ["db", "text"]

@@ -1,9 +1,9 @@
 """Kernels of the simulated device in torch_npu's database, and their links.
 
-Real here: the task queue that a launch goes through, the operators and queue entries that torch_npu records, and its parser that links
-them to the launches. Simulated: the tasks. So this shows that the database has the form of a real one; the tests of times and streams are
-self-consistency, not proof.
-"""
+Real here: the task queue that a launch goes through, the operators and queue entries that torch_npu
+records, and its parser that links them to the launches. Simulated: the tasks. So this shows that
+the database has the form of a real one; the tests of times and streams are self-consistency, not
+proof."""
 
 from __future__ import annotations
 
@@ -58,9 +58,19 @@ def test_operators_lie_in_torchs_own_and_in_the_ranges(ran: Ran) -> None:
     """One clock for mstx, for torch_npu's operators and for the launches."""
     path = database(ran, "Level1")
     matmul, relu, add = tasks(path)
-    [(start, end)] = rows(path, "SELECT startNs, endNs FROM MSTX_EVENTS e JOIN STRING_IDS m ON m.id = e.message WHERE m.value = 'Net'")
-    assert start < matmul.op_start < matmul.op_end < relu.op_start < relu.op_end < end < add.op_start
-    outer = dict(rows(path, "SELECT s.value, startNs || ' ' || endNs FROM PYTORCH_API p JOIN STRING_IDS s ON s.id = p.name"))
+    [(start, end)] = rows(
+        path,
+        "SELECT startNs, endNs FROM MSTX_EVENTS e JOIN STRING_IDS m ON m.id = e.message WHERE m.value = 'Net'",
+    )
+    assert (
+        start < matmul.op_start < matmul.op_end < relu.op_start < relu.op_end < end < add.op_start
+    )
+    outer = dict(
+        rows(
+            path,
+            "SELECT s.value, startNs || ' ' || endNs FROM PYTORCH_API p JOIN STRING_IDS s ON s.id = p.name",
+        )
+    )
     for task, name in ((matmul, "aten::matmul"), (relu, "aten::relu"), (add, "aten::add_")):
         begin, finish = map(int, outer[name].split())
         assert begin <= task.op_start < task.op_end <= finish
@@ -74,26 +84,42 @@ def test_launches_are_made_by_torch_npus_task_thread(ran: Ran) -> None:
 
 def test_without_the_task_queue_the_caller_launches_and_all_is_linked(without_queue: Ran) -> None:
     found = tasks(database(without_queue, "Level1"))
-    assert {task.launch_thread for task in found} == {task.op_thread for task in found} == {without_queue.given["main"]}
+    assert (
+        {task.launch_thread for task in found}
+        == {task.op_thread for task in found}
+        == {without_queue.given["main"]}
+    )
     assert [task.operator for task in found] == OPERATORS
 
 
 def test_without_the_task_queue_the_caller_makes_the_marks_of_a_stream(without_queue: Ran) -> None:
     [mark] = without_queue.of("mark", domain="ModuleDevice")
-    assert (mark.message, mark.tid, mark.stream) == ("on side", without_queue.given["main"], without_queue.given["streams"][1])
+    assert (mark.message, mark.tid, mark.stream) == (
+        "on side",
+        without_queue.given["main"],
+        without_queue.given["streams"][1],
+    )
 
 
 def test_self_consistency_not_proof_a_stream_is_a_queue(ran: Ran) -> None:
     found = tasks(database(ran, "Level1"))
     default, side = ran.given["streams"]
-    assert [task.stream for task in found] == [default, default, side] and {task.device for task in found} == {0}
+    assert [task.stream for task in found] == [default, default, side] and {
+        task.device for task in found
+    } == {0}
     assert all(task.launched < task.start < task.end for task in found)
     assert found[0].end <= found[1].start
 
 
 def test_self_consistency_not_proof_what_each_level_collects(ran: Ran) -> None:
-    """Level0 (msprof's task-time l0) has no types of operators; Level_none no tasks. By msprof's documents."""
-    assert {(task.op_type, task.kind) for task in tasks(database(ran, "Level0"))} == {("N/A", "AI_CORE")}
+    """Level0 (msprof's task-time l0) has no types of operators; Level_none no tasks. By msprof's
+    documents."""
+    assert {(task.op_type, task.kind) for task in tasks(database(ran, "Level0"))} == {
+        ("N/A", "AI_CORE")
+    }
     assert [task.op_type for task in tasks(database(ran, "Level1"))] == ["matmul", "relu", "add_"]
-    assert not rows(database(ran, "Level_none"), "SELECT name FROM sqlite_master WHERE name IN ('TASK', 'COMPUTE_TASK_INFO', 'CANN_API')")
+    assert not rows(
+        database(ran, "Level_none"),
+        "SELECT name FROM sqlite_master WHERE name IN ('TASK', 'COMPUTE_TASK_INFO', 'CANN_API')",
+    )
     assert not list(session(ran, "Level_none").glob("PROF_*/host/tasks.jsonl"))

@@ -1,6 +1,6 @@
-"""Our wraps on the Python files of every minor of torch_npu, over a stub of its C layer (tests/programs/older_torch_npu.py), so nothing is
-shown of what the C layer does. The files are those that `make compat` fetches.
-"""
+"""Our wraps on the Python files of every minor of torch_npu, over a stub of its C layer
+(tests/programs/older_torch_npu.py), so nothing is shown of what the C layer does. The files are
+those that `make compat` fetches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ PAIRS: dict[str, tuple[str, tuple[str, ...]]] = {
     "profile_memory": ("on", ()),
     "profiler_level": ("Level2", ()),
     "aic_metrics": ("MemoryUB", ()),
-    "export_type": ("db", WITHOUT_DOMAINS[:1]),  # there the C layer is asked whether it can, which is a stub
+    "export_type": (
+        "db",
+        WITHOUT_DOMAINS[:1],
+    ),  # there the C layer is asked whether it can, which is a stub
     "host_sys": ("cpu", WITHOUT_DOMAINS),
     "sys_io": ("on", WITHOUT_DOMAINS),
     "sys_interconnection": ("on", WITHOUT_DOMAINS),
@@ -44,8 +47,14 @@ def run(release: str, tmp_path: Path, pairs: str = "") -> tuple[dict[str, Any], 
     msprof.parent.mkdir(parents=True)
     msprof.write_text("#!/bin/sh\n")
     msprof.chmod(0o755)
-    env = {"PATH": f"{msprof.parent}:{os.environ['PATH']}", "PAIRS": pairs, "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
-    done = Python(sys.executable, tmp_path).run(PROGRAMS / "older_torch_npu.py", folder, path=(REPO,), on=None, env=env)
+    env = {
+        "PATH": f"{msprof.parent}:{os.environ['PATH']}",
+        "PAIRS": pairs,
+        "TORCH_DEVICE_BACKEND_AUTOLOAD": "0",
+    }
+    done = Python(sys.executable, tmp_path).run(
+        PROGRAMS / "older_torch_npu.py", folder, path=(REPO,), on=None, env=env
+    )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found, done.stderr
@@ -57,11 +66,24 @@ def test_defaults_and_start_and_stop(release: str, tmp_path: Path) -> None:
     found, said = run(release, tmp_path)
     rows = found["rows"]
     assert rows["activities"] == ["cpu,npu", OURS]
-    assert rows["msprof_tx" if release in BY_THE_OLDER_NAME else "mstx"] == ["on", OURS] and found["given to C"] is True
-    assert rows["export_type"] == (["text", "program"] if release in WITHOUT_DOMAINS else ["db,text", OURS])
-    assert rows["profiler_level"] == ["Level1", "program"] and rows["aic_metrics"] == ["PipeUtilization", "program"]
+    assert (
+        rows["msprof_tx" if release in BY_THE_OLDER_NAME else "mstx"] == ["on", OURS]
+        and found["given to C"] is True
+    )
+    assert rows["export_type"] == (
+        ["text", "program"] if release in WITHOUT_DOMAINS else ["db,text", OURS]
+    )
+    assert rows["profiler_level"] == ["Level1", "program"] and rows["aic_metrics"] == [
+        "PipeUtilization",
+        "program",
+    ]
     begin, end = ["profiler_starts", False], ["profiler_stopped", "torch_npu"]
-    assert found["told"] == [begin, ["profiler_started", "torch_npu", False], ["profiler_stops", "torch_npu"], end]
+    assert found["told"] == [
+        begin,
+        ["profiler_started", "torch_npu", False],
+        ["profiler_stops", "torch_npu"],
+        end,
+    ]
     assert found["steps"] == [0, 0, 2, 4]  # nothing in wait and warm-up
     assert "autoinstr:" not in said
 
@@ -69,8 +91,14 @@ def test_defaults_and_start_and_stop(release: str, tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_pair_is_set_or_named_as_missing(release: str, tmp_path: Path) -> None:
-    there = {name: value for name, (value, without) in PAIRS.items() if name != "export_type" or release not in without}
-    found, said = run(release, tmp_path, ";".join(f"{name}={value}" for name, value in there.items()))
+    there = {
+        name: value
+        for name, (value, without) in PAIRS.items()
+        if name != "export_type" or release not in without
+    }
+    found, said = run(
+        release, tmp_path, ";".join(f"{name}={value}" for name, value in there.items())
+    )
     for name, value in there.items():
         if release in PAIRS[name][1]:
             assert f"no such profiler parameter parameter={name}" in said
@@ -81,7 +109,12 @@ def test_every_pair_is_set_or_named_as_missing(release: str, tmp_path: Path) -> 
 
 @pytest.mark.long
 def test_what_only_an_older_one_resets_is_said_afterwards(tmp_path: Path) -> None:
-    for release, row in {"2.9.0": ["PipeUtilization", "pairs, reset by torch_npu"], "2.10.0": ["AiCoreNone", "pairs"]}.items():
+    for release, row in {
+        "2.9.0": ["PipeUtilization", "pairs, reset by torch_npu"],
+        "2.10.0": ["AiCoreNone", "pairs"],
+    }.items():
         found, said = run(release, tmp_path / release, "aic_metrics=none")
         assert found["rows"]["aic_metrics"] == row
-        assert ("torch_npu has reset a profiler parameter parameter=aic_metrics" in said) is (release == "2.9.0")
+        assert ("torch_npu has reset a profiler parameter parameter=aic_metrics" in said) is (
+            release == "2.9.0"
+        )

@@ -1,7 +1,8 @@
-"""The real vllm-ascend on the simulated device: the guide's script as it is, without the agent and with it, and a profile of it.
+"""The real vllm-ascend on the simulated device: the guide's script as it is, without the agent and
+with it, and a profile of it.
 
-One engine start serves all tests of a kind. What this leaves unproved: device times, kernels of a real device (those here are one an
-operator), triton-ascend, custom kernels, formats, and graphs.
+One engine start serves all tests of a kind. What this leaves unproved: device times, kernels of a
+real device (those here are one an operator), triton-ascend, custom kernels, formats, and graphs.
 """
 
 from __future__ import annotations
@@ -23,15 +24,32 @@ from tests.npu.simulated import Call, Ran
 pytestmark = pytest.mark.timeout(3 * LIMIT_S)
 EAGER = json.dumps({"enforce_eager": True})
 # How often a step calls each class: what vllm-ascend makes of Qwen2's.
-CALLS = {"Qwen2ForCausalLM": 1, "Qwen2Model": 1, "AscendVocabParallelEmbedding": 1, "AscendLogitsProcessor": 1, "AscendSampler": 1}
-CALLS |= dict.fromkeys(["Qwen2DecoderLayer", "Qwen2Attention", "Qwen2MLP", "Attention", "AscendQKVParallelLinear"], LAYERS)
-CALLS |= dict.fromkeys(["AscendRotaryEmbedding", "AscendMergedColumnParallelLinear", "AscendSiluAndMul"], LAYERS)
+CALLS = {
+    "Qwen2ForCausalLM": 1,
+    "Qwen2Model": 1,
+    "AscendVocabParallelEmbedding": 1,
+    "AscendLogitsProcessor": 1,
+    "AscendSampler": 1,
+}
+CALLS |= dict.fromkeys(
+    ["Qwen2DecoderLayer", "Qwen2Attention", "Qwen2MLP", "Attention", "AscendQKVParallelLinear"],
+    LAYERS,
+)
+CALLS |= dict.fromkeys(
+    ["AscendRotaryEmbedding", "AscendMergedColumnParallelLinear", "AscendSiluAndMul"], LAYERS
+)
 CALLS |= {"AscendRowParallelLinear": 2 * LAYERS, "AscendRMSNorm": 2 * LAYERS + 1}
-ON_STREAM = {"npu.worker.execute_model", "npu.runner.execute_model", "npu.worker.sample_tokens", "npu.runner.sample_tokens"}
+ON_STREAM = {
+    "npu.worker.execute_model",
+    "npu.runner.execute_model",
+    "npu.worker.sample_tokens",
+    "npu.runner.sample_tokens",
+}
 
 
 class Runs(NamedTuple):
-    """The same script without the agent, and under it with start_profile and stop_profile; what transformers answers to its prompts."""
+    """The same script without the agent, and under it with start_profile and stop_profile; what
+    transformers answers to its prompts."""
 
     native: Ran
     agent: Ran
@@ -58,10 +76,24 @@ def runs(cann: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> R
     quick = {"AUTOINSTR_PROFILER": "with_stack=off;with_modules=off"}
     native = Program(cann, folder / "native", script, model, EAGER)
     agent = Program(cann, folder / "agent", script, model, EAGER, "profile", agent=True, **quick)
-    both = {**quick, "AUTOINSTR_EMITTER": "mstx,recorder"}  # the recorder sees what comes before the profile, too
-    driverless = Program(without_driver(cann, folder / "cann"), folder / "driverless", script, model, EAGER, "profile", agent=True, **both)
+    both = {
+        **quick,
+        "AUTOINSTR_EMITTER": "mstx,recorder",
+    }  # the recorder sees what comes before the profile, too
+    driverless = Program(
+        without_driver(cann, folder / "cann"),
+        folder / "driverless",
+        script,
+        model,
+        EAGER,
+        "profile",
+        agent=True,
+        **both,
+    )
     ran = ascend.run_all([native, agent, driverless])
-    return Runs(*ran, {"agent": agent.said(), "driverless": driverless.said()}, ascend.reference(model))
+    return Runs(
+        *ran, {"agent": agent.said(), "driverless": driverless.said()}, ascend.reference(model)
+    )
 
 
 def without_driver(cann: Path, folder: Path) -> Path:
@@ -90,7 +122,9 @@ def steps(session: Path) -> int:
 
 def test_tokens_are_those_of_transformers(runs: Runs) -> None:
     assert runs.native.given["tokens"] == runs.reference
-    assert len(Counter(token for answer in runs.reference for token in answer)) > 6  # the model says different things
+    assert (
+        len(Counter(token for answer in runs.reference for token in answer)) > 6
+    )  # the model says different things
 
 
 def test_the_agent_changes_no_token_and_has_nothing_to_say(runs: Runs) -> None:
@@ -103,9 +137,13 @@ def test_without_the_agent_nothing_is_marked(runs: Runs) -> None:
 
 
 def test_every_range_ends_where_it_began(runs: Runs) -> None:
-    """In its process and domain; those of modules in their thread and within what they began in, as Futures' do not."""
+    """In its process and domain; those of modules in their thread and within what they began in, as
+    Futures' do not."""
     ended = all_ranges(runs)
-    assert len(ended) == len(runs.agent.of("start")) == len(runs.agent.of("end")) and len({start.pid for start, _ in ended}) == 1
+    assert (
+        len(ended) == len(runs.agent.of("start")) == len(runs.agent.of("end"))
+        and len({start.pid for start, _ in ended}) == 1
+    )
     assert all(start.domain == end.domain for start, end in ended)
     opened: list[Call] = []
     for call in runs.agent.of("start", "end", domain="Module"):
@@ -123,7 +161,9 @@ def all_ranges(runs: Runs) -> list[tuple[Call, Call]]:
 
 def test_modules_are_ranges_on_the_host_once_a_call(runs: Runs, steps: int) -> None:
     modules = runs.agent.of("start", domain="Module")
-    assert Counter(call.message for call in modules) == {name: steps * count for name, count in CALLS.items()}
+    assert Counter(call.message for call in modules) == {
+        name: steps * count for name, count in CALLS.items()
+    }
     assert {call.stream for call in modules} == {0}
     assert {call.domain for call in runs.agent.of("start")} == {"Module", "vllm"}
 
@@ -133,7 +173,10 @@ def test_parts_of_a_step_are_on_the_stream(runs: Runs, steps: int) -> None:
     assert {call.message for call in functions if call.stream} == ON_STREAM
     assert {call.stream for call in functions if call.stream} == {stream_of_kernels(runs)}
     counts = Counter(call.message for call in functions)
-    assert counts["npu.runner.forward"] == counts["npu.runner.sample_tokens"] == steps and counts["npu.attn.impl"] == steps * LAYERS
+    assert (
+        counts["npu.runner.forward"] == counts["npu.runner.sample_tokens"] == steps
+        and counts["npu.attn.impl"] == steps * LAYERS
+    )
 
 
 def stream_of_kernels(runs: Runs) -> int:
@@ -143,7 +186,8 @@ def stream_of_kernels(runs: Runs) -> int:
 
 
 def test_what_vllm_ascend_puts_in_vllms_place_is_what_has_ranges(runs: Runs) -> None:
-    """Its Worker, model runner, scheduler and attention; of vLLM's own what it inherits or calls."""
+    """Its Worker, model runner, scheduler and attention; of vLLM's own what it inherits or
+    calls."""
     found = {call.message for call in runs.agent.of("start", domain="vllm")}
     assert found >= {
         "npu.sched.balance",
@@ -152,30 +196,58 @@ def test_what_vllm_ascend_puts_in_vllms_place_is_what_has_ranges(runs: Runs) -> 
         "npu.runner.build_attn_metadata",
         "npu.runner.sample",
     }
-    assert found >= {"sched.schedule", "engine.step_bq", "exec.execute_model.uni", "kv.allocate_slots", "sched.update_from_output"}
+    assert found >= {
+        "sched.schedule",
+        "engine.step_bq",
+        "exec.execute_model.uni",
+        "kv.allocate_slots",
+        "sched.update_from_output",
+    }
     assert not {name for name in found if name.startswith(("worker.", "runner.execute"))}
 
 
 def test_start_up_has_ranges_in_vllm_ascends_classes(runs: Runs) -> None:
-    recordings = [Recording(path) for path in (runs.driverless.folder / "autoinstr-runs").rglob("*.airec")]
-    found = {name.message for recording in recordings for name in recording.names.values() if name.domain == "vllm"}
-    worker = {f"npu.worker.{part}" for part in ("init_device", "load_model", "determine_memory", "warm_up_atb", "warmup")}
+    recordings = [
+        Recording(path) for path in (runs.driverless.folder / "autoinstr-runs").rglob("*.airec")
+    ]
+    found = {
+        name.message
+        for recording in recordings
+        for name in recording.names.values()
+        if name.domain == "vllm"
+    }
+    worker = {
+        f"npu.worker.{part}"
+        for part in ("init_device", "load_model", "determine_memory", "warm_up_atb", "warmup")
+    }
     runner = {f"npu.runner.{part}" for part in ("load_model", "profile_run", "dummy_run")}
     assert worker | runner | {"engine.init", "engine.init_kv", "llm.generate"} <= found
-    assert not {name for name in found if name.startswith("worker.") or name in ("runner.load_model", "runner.dummy_run")}
+    assert not {
+        name
+        for name in found
+        if name.startswith("worker.") or name in ("runner.load_model", "runner.dummy_run")
+    }
 
 
 def test_requests_are_marked_once(runs: Runs) -> None:
     marks = Counter(call.message.partition(" ")[0] for call in runs.agent.of("mark", domain="vllm"))
-    assert marks == dict.fromkeys(["request.queued", "request.scheduled", "request.first_token", "request.finished"], len(ascend.PROMPTS))
+    assert marks == dict.fromkeys(
+        ["request.queued", "request.scheduled", "request.first_token", "request.finished"],
+        len(ascend.PROMPTS),
+    )
 
 
-def test_the_hard_coded_profiler_collects_mstx_and_writes_a_database(session: Path, runs: Runs) -> None:
+def test_the_hard_coded_profiler_collects_mstx_and_writes_a_database(
+    session: Path, runs: Runs
+) -> None:
     """vllm-ascend asks for text alone, and no ranges."""
     config = json.loads((session / "profiler_info_0.json").read_text())["config"]
     experimental = config["experimental_config"]
     assert experimental["_mstx"] is True and set(experimental["_export_type"]) == {"text", "db"}
-    assert experimental["_profiler_level"] == "Level1" and config["common_config"]["with_modules"] is False
+    assert (
+        experimental["_profiler_level"] == "Level1"
+        and config["common_config"]["with_modules"] is False
+    )
     assert [call.domain for call in runs.agent.of("acl")].count("aclprofStart") == 1
 
 
@@ -192,10 +264,16 @@ def test_msprof_analyze_prints_the_module_table(session: Path, steps: int, tmp_p
         out = module_statistic(session.parent, tmp_path / "statistic")
     except simulated.Unavailable as missing:
         pytest.skip(str(missing))
-    table = rows(out / "cluster_analysis.db", "SELECT parentModule, module, opName, kernelList, opCount FROM ModuleStatistic")
+    table = rows(
+        out / "cluster_analysis.db",
+        "SELECT parentModule, module, opName, kernelList, opCount FROM ModuleStatistic",
+    )
     paths = {"/".join(filter(None, row[:2])) for row in table}
     layer = "Qwen2ForCausalLM/Qwen2Model/Qwen2DecoderLayer"
-    assert {f"{layer}/Qwen2Attention/AscendQKVParallelLinear", f"{layer}/Qwen2MLP/AscendSiluAndMul"} <= paths
+    assert {
+        f"{layer}/Qwen2Attention/AscendQKVParallelLinear",
+        f"{layer}/Qwen2MLP/AscendSiluAndMul",
+    } <= paths
     attention = Counter[str]()  # the prompts' kernels are a row of their own
     for parent, module, _, kernels, calls in table:
         if "cannsim_npu_fused_infer_attention_score" in kernels:
@@ -206,6 +284,11 @@ def test_msprof_analyze_prints_the_module_table(session: Path, steps: int, tmp_p
 def test_a_profiler_that_cannot_start_costs_one_line(runs: Runs) -> None:
     """The answers are the same, nothing is marked, and torch_npu's own messages stay."""
     [line] = runs.said["driverless"]
-    assert line.startswith("autoinstr: torch_npu's profiler did not start error=") and "libascend_hal.so" in line
-    assert runs.driverless.given["tokens"] == runs.reference and not runs.driverless.of("start", "mark")
+    assert (
+        line.startswith("autoinstr: torch_npu's profiler did not start error=")
+        and "libascend_hal.so" in line
+    )
+    assert runs.driverless.given["tokens"] == runs.reference and not runs.driverless.of(
+        "start", "mark"
+    )
     assert "Call start failed" in runs.driverless.stdout

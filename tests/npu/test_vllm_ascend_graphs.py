@@ -1,7 +1,8 @@
-"""vllm-ascend with graphs: steps of the prompts run the compiled model, the others replay. Which step did what, and what can be seen in it.
+"""vllm-ascend with graphs: steps of the prompts run the compiled model, the others replay. Which
+step did what, and what can be seen in it.
 
-What this leaves unproved: the results of a replay (those here are wrong: tests/npu/cann/graphs.c), and its kernels in a profile.
-"""
+What this leaves unproved: the results of a replay (those here are wrong: tests/npu/cann/graphs.c),
+and its kernels in a profile."""
 
 from __future__ import annotations
 
@@ -38,25 +39,42 @@ def run(cann: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     model, script = ascend.make_model(folder / "model"), folder / "offline.py"
     script.write_text(OFFLINE)
     quick = {"AUTOINSTR_PROFILER": "with_stack=off;with_modules=off"}
-    program = Program(cann, folder / "agent", script, model, GRAPHS, "profile", agent=True, **quick, **ENVIRON)
+    program = Program(
+        cann, folder / "agent", script, model, GRAPHS, "profile", agent=True, **quick, **ENVIRON
+    )
     [ran] = ascend.run_all([program])
     return Run(ran, program.said(), ascend.reference(model))
 
 
 def test_the_compiled_model_says_the_same_as_transformers(run: Run) -> None:
     """Up to the first token: the others come from replays."""
-    assert [answer[0] for answer in run.ran.given["tokens"]] == [answer[0] for answer in run.reference]
+    assert [answer[0] for answer in run.ran.given["tokens"]] == [
+        answer[0] for answer in run.reference
+    ]
 
 
 def test_each_step_is_the_model_or_a_replay(run: Run) -> None:
     modules = Counter(call.message for call in run.ran.of("start", domain="Module"))
     steps, model = modules["AscendSampler"], modules["Qwen2ForCausalLM"]
-    replays = [call for call in run.ran.of("mark", domain="vllm") if call.message.startswith("graph.replay")]
+    replays = [
+        call
+        for call in run.ran.of("mark", domain="vllm")
+        if call.message.startswith("graph.replay")
+    ]
     assert model and replays and model + len(replays) == steps
-    # Inside of the compiled model modules are not called; its attention is, as an operator of vLLM's.
-    assert modules == {"AscendSampler": steps, "AscendLogitsProcessor": steps, "Qwen2ForCausalLM": model, "Qwen2Model": model}
+    # Inside of the compiled model modules are not called; its attention is, as an operator of
+    # vLLM's.
+    assert modules == {
+        "AscendSampler": steps,
+        "AscendLogitsProcessor": steps,
+        "Qwen2ForCausalLM": model,
+        "Qwen2Model": model,
+    }
     functions = Counter(call.message for call in run.ran.of("start", domain="vllm"))
-    assert functions["npu.attn.impl"] == LAYERS * model and functions["npu.graph_call"] == functions["npu.runner.forward"] == steps
+    assert (
+        functions["npu.attn.impl"] == LAYERS * model
+        and functions["npu.graph_call"] == functions["npu.runner.forward"] == steps
+    )
 
 
 def test_one_line_says_that_modules_of_replays_are_not_seen(run: Run) -> None:

@@ -32,16 +32,25 @@ net, x = Net().npu(), torch.ones(2, 8).npu()
 
 
 def run(home: Path, folder: Path, source: str, devices: int = 1, **options: str) -> Ran:
-    """Runs a program (after PRELUDE and MODEL) with the options of the agent. AssertionError if it fails, or the agent says anything."""
+    """Runs a program (after PRELUDE and MODEL) with the options of the agent. AssertionError if it
+    fails, or the agent says anything."""
     folder.mkdir(parents=True)
     program = folder / "program.py"
     program.write_text(PRELUDE + MODEL + source + POSTLUDE)
     log = folder / "log.jsonl"
     given = {f"AUTOINSTR_{name.upper()}": value for name, value in options.items() if name != "env"}
-    done = Python(PYTHON, folder).run(program, env={**environment(home, log, devices), **given}, timeout=LIMIT_S)
+    done = Python(PYTHON, folder).run(
+        program, env={**environment(home, log, devices), **given}, timeout=LIMIT_S
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "not simulated" not in done.stderr, done.stderr
-    return Ran(folder, json.loads((folder / "given.json").read_text()), read_log(log), done.stdout, done.stderr)
+    return Ran(
+        folder,
+        json.loads((folder / "given.json").read_text()),
+        read_log(log),
+        done.stdout,
+        done.stderr,
+    )
 
 
 def said(ran: Ran) -> list[str]:
@@ -50,15 +59,17 @@ def said(ran: Ran) -> list[str]:
 
 
 def tree(ran: Ran, domain: str) -> list[str]:
-    """Messages of a domain in the order of their starts, indented by what was open; AssertionError where a range does not end, ends
-    elsewhere, or out of order."""
+    """Messages of a domain in the order of their starts, indented by what was open; AssertionError
+    where a range does not end, ends elsewhere, or out of order."""
     lines: list[str] = []
     stack: list[tuple[int, int, str]] = []
     for call in ran.of("start", "end"):
         if call.call == "start" and call.domain == domain:
             lines.append(" " * len(stack) + call.message)
             stack.append((call.id, call.tid, call.domain))
-        elif call.call == "end" and (call.domain == domain or any(call.id == one[0] for one in stack)):
+        elif call.call == "end" and (
+            call.domain == domain or any(call.id == one[0] for one in stack)
+        ):
             assert stack, f"an end of nothing: {call}"
             assert stack.pop() == (call.id, call.tid, call.domain), call
     assert not stack, f"not ended: {stack}"

@@ -1,4 +1,5 @@
-"""Programs that the tests run in interpreters of their own, as a user would; none of them knows of autoinstr unless it says so."""
+"""Programs that the tests run in interpreters of their own, as a user would; none of them knows of
+autoinstr unless it says so."""
 
 from __future__ import annotations
 

@@ -50,11 +50,15 @@ def build(name: str):
     inputs = {
         "input_ids": lambda: torch.arange(3, 19).reshape(2, 8),
         "pixel_values": lambda: torch.randn(1, 3, 32, 32),
-        "input_features": lambda: torch.randn(1, config.num_mel_bins, 2 * config.max_source_positions),
+        "input_features": lambda: torch.randn(
+            1, config.num_mel_bins, 2 * config.max_source_positions
+        ),
     }
     given = {main: inputs[main]()}
     if config.is_encoder_decoder:
-        given["decoder_input_ids"] = torch.arange(3, 11).reshape(1, 8).repeat(given[main].shape[0], 1)
+        given["decoder_input_ids"] = (
+            torch.arange(3, 11).reshape(1, 8).repeat(given[main].shape[0], 1)
+        )
     return model, given
 
 

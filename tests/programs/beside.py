@@ -1,5 +1,6 @@
-"""A small model, called here and in children: `beside.py [script] [code] [spawn] [fork]`. What it prints is the same each time; which
-processes there were, and how often each called, goes into the file that PIDS names. torch may be the stand-in of tests/stub."""
+"""A small model, called here and in children: `beside.py [script] [code] [spawn] [fork]`. What it
+prints is the same each time; which processes there were, and how often each called, goes into the
+file that PIDS names. torch may be the stand-in of tests/stub."""
 
 import json
 import multiprocessing
@@ -40,7 +41,9 @@ def in_a_child(way):
         here = os.path.dirname(os.path.abspath(__file__))
         code = f"import sys; sys.path.insert(0, {here!r}); import beside; beside.child()"
         command = [__file__, "child"] if way == "script" else ["-c", code]
-        return json.loads(subprocess.run([sys.executable, *command], stdout=subprocess.PIPE, check=True).stdout)
+        return json.loads(
+            subprocess.run([sys.executable, *command], stdout=subprocess.PIPE, check=True).stdout
+        )
     context = multiprocessing.get_context(way)
     mine, its = context.Pipe()
     process = context.Process(target=send, args=(its,))

@@ -1,4 +1,5 @@
-"""Calls, trees of modules and threads: each scenario must give the same with the agent, and the right ranges."""
+"""Calls, trees of modules and threads: each scenario must give the same with the agent, and the
+right ranges."""
 
 from __future__ import annotations
 
@@ -19,13 +20,27 @@ from truth import digest
 @scenario
 def arguments():
     block = Block()
-    return digest([block(X), block(X, 2.0), block(X, shift=1.0), block(x=X), block(X, 2.0, shift=3.0), block(scale=3.0, x=X)])
+    return digest(
+        [
+            block(X),
+            block(X, 2.0),
+            block(X, shift=1.0),
+            block(x=X),
+            block(X, 2.0, shift=3.0),
+            block(scale=3.0, x=X),
+        ]
+    )
 
 
 @scenario
 def wrong_arguments():
     said = []
-    for call in (lambda: Block()(), lambda: Block()(X, 1, 2), lambda: Block()(X, y=1), lambda: nn.Module()(X)):
+    for call in (
+        lambda: Block()(),
+        lambda: Block()(X, 1, 2),
+        lambda: Block()(X, y=1),
+        lambda: nn.Module()(X),
+    ):
         try:
             call()
         except Exception as error:
@@ -44,7 +59,8 @@ def self_as_keyword():
 
 @scenario
 def any_number_of_arguments():
-    """Some of them have names in the wrapper: each must arrive as what it was given as. Unknown, known, and with a hook."""
+    """Some of them have names in the wrapper: each must arrive as what it was given as. Unknown,
+    known, and with a hook."""
 
     class Takes(nn.Module):
         def forward(self, *args, **kwargs):
@@ -54,7 +70,11 @@ def any_number_of_arguments():
     for _ in range(2):
         for number in range(6):
             given = (None, 0, ..., (), "text", None)[:number]
-            found += [takes(*given), takes(*given, x=1), takes(*given, z=None, y=2, args=3, kwargs=4)]
+            found += [
+                takes(*given),
+                takes(*given, x=1),
+                takes(*given, z=None, y=2, args=3, kwargs=4),
+            ]
         takes.register_forward_pre_hook(lambda module, args: None)
     return found
 
@@ -64,21 +84,44 @@ def raised_by(error):
     try:
         net(X)
     except BaseException as caught:
-        frames = [(frame.name, frame.line) for frame in traceback.extract_tb(caught.__traceback__) if "torch" not in frame.filename]
+        frames = [
+            (frame.name, frame.line)
+            for frame in traceback.extract_tb(caught.__traceback__)
+            if "torch" not in frame.filename
+        ]
         return [caught is error, caught.__cause__ is None, caught.__context__ is None, frames]
 
 
 @scenario
 def exceptions():
-    return [raised_by(error) for error in (ValueError("v"), StopIteration("s"), AttributeError("a"), MemoryError(), AssertionError())]
+    return [
+        raised_by(error)
+        for error in (
+            ValueError("v"),
+            StopIteration("s"),
+            AttributeError("a"),
+            MemoryError(),
+            AssertionError(),
+        )
+    ]
 
 
-FAILED = {"Sequential||Sequential": 4, "Sequential|0|Identity": 4, "Sequential|1|Sequential": 4, "Sequential|1.0|Failing": 4}
+FAILED = {
+    "Sequential||Sequential": 4,
+    "Sequential|0|Identity": 4,
+    "Sequential|1|Sequential": 4,
+    "Sequential|1.0|Failing": 4,
+}
 
 
-@scenario(expect={**FAILED, "Sequential|1.0.before|Identity": 4})  # torch's always_call hooks are not called for these
+@scenario(
+    expect={**FAILED, "Sequential|1.0.before|Identity": 4}
+)  # torch's always_call hooks are not called for these
 def base_exceptions():
-    return [raised_by(error) for error in (KeyboardInterrupt("k"), SystemExit(3), GeneratorExit(), BaseException())]
+    return [
+        raised_by(error)
+        for error in (KeyboardInterrupt("k"), SystemExit(3), GeneratorExit(), BaseException())
+    ]
 
 
 @scenario

@@ -1,4 +1,5 @@
-"""Hooks, and classes that do it their own way: each scenario must give the same with the agent, and the right ranges."""
+"""Hooks, and classes that do it their own way: each scenario must give the same with the agent, and
+the right ranges."""
 
 from __future__ import annotations
 
@@ -77,7 +78,8 @@ def hook_added_during_the_call():
     return digest([net(X), net(X)])
 
 
-# A root that defines __call__ itself is met when a module below it is called: its own first call has begun by then.
+# A root that defines __call__ itself is met when a module below it is called: its own first call
+# has begun by then.
 @scenario(expect={"OwnCall||OwnCall": 1, "OwnCall|inner|ReLU": 2})
 def own_call_without_super():
     class OwnCall(nn.Module):
@@ -219,7 +221,11 @@ def own_getattribute():
     del seen[:]
     module(X)
     # The agent asks every module for the two that every object has, and for the tree once.
-    return [name for name in seen if name not in ("__weakref__", "__dict__", "named_modules", "_modules")]
+    return [
+        name
+        for name in seen
+        if name not in ("__weakref__", "__dict__", "named_modules", "_modules")
+    ]
 
 
 @scenario

@@ -1,7 +1,8 @@
-"""Compiles a function that calls one which a closure of ours has taken the place of; prints what torch.compile saw, natively and with ours.
+"""Compiles a function that calls one which a closure of ours has taken the place of; prints what
+torch.compile saw, natively and with ours.
 
-Run by tests/integration/test_closure_compile.py as `python -m tests.programs.closure_compile FOLDER`.
-"""
+Run by tests/integration/test_closure_compile.py as `python -m tests.programs.closure_compile
+FOLDER`."""
 
 import json
 import sys
@@ -36,7 +37,12 @@ def seen(backend):
     compiled = torch.compile(outer, fullgraph=True, backend=keep if backend == "eager" else backend)
     result = [compiled(torch.full((3,), float(k))).tolist() for k in range(3)]
     counters = torch._dynamo.utils.counters
-    return {"result": result, "graphs": graphs, "frames": dict(counters["frames"]), "breaks": dict(counters["graph_break"])}
+    return {
+        "result": result,
+        "graphs": graphs,
+        "frames": dict(counters["frames"]),
+        "breaks": dict(counters["graph_break"]),
+    }
 
 
 def main():
@@ -52,7 +58,11 @@ def main():
         ours[str(active)] = {backend: seen(backend) for backend in native}
     outer(torch.ones(3))
     calls = sum(len(words) // 3 for _, words in Recording(recorder.writer.path).blocks())
-    print(json.dumps({"native": native, "ours": ours, "calls": calls, "failures": list(map(repr, failures))}))
+    print(
+        json.dumps(
+            {"native": native, "ours": ours, "calls": calls, "failures": list(map(repr, failures))}
+        )
+    )
 
 
 if __name__ == "__main__":

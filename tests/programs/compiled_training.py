@@ -1,4 +1,5 @@
-"""torch.compile around everything that a training step has beside its modules: prints what dynamo counted and traced, and the results.
+"""torch.compile around everything that a training step has beside its modules: prints what dynamo
+counted and traced, and the results.
 
 argv: the backend. Knows nothing of the agent.
 """
@@ -75,7 +76,10 @@ def case(function):
     except Exception as error:
         result = f"{type(error).__name__}: {str(error).splitlines()[0]}"
     stats = {name: dict(counters[name]) for name in ("stats", "frames")}
-    reasons = {name: sorted((text.splitlines()[0][:60], count) for text, count in counters[name].items()) for name in REASONS}
+    reasons = {
+        name: sorted((text.splitlines()[0][:60], count) for text, count in counters[name].items())
+        for name in REASONS
+    }
     FOUND[function.__name__] = {"result": result, **stats, **reasons, "traced": sorted(TRACED)}
 
 
@@ -173,7 +177,11 @@ def backward_inside():
         return x + 1
 
     compiled = compile_(function)
-    return [digest(compiled(X)), digest(compiled(X)), digest([one.grad for one in model.parameters()])]
+    return [
+        digest(compiled(X)),
+        digest(compiled(X)),
+        digest([one.grad for one in model.parameters()]),
+    ]
 
 
 def backward_function_inside():
@@ -202,7 +210,8 @@ def grad_inside_fullgraph():
 
 
 def autograd_traced():
-    """What newer versions can be told to do: torch.autograd.grad and backward as parts of a graph."""
+    """What newer versions can be told to do: torch.autograd.grad and backward as parts of a
+    graph."""
     if not hasattr(torch._dynamo.config, "trace_autograd_ops"):
         return None
     leaf = X.clone().requires_grad_(True)
@@ -237,7 +246,11 @@ def clip_itself():
 def scaler_inside():
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    scaler = torch.amp.GradScaler("cpu", init_scale=4.0) if hasattr(torch, "amp") and hasattr(torch.amp, "GradScaler") else None
+    scaler = (
+        torch.amp.GradScaler("cpu", init_scale=4.0)
+        if hasattr(torch, "amp") and hasattr(torch.amp, "GradScaler")
+        else None
+    )
 
     def step(x, y):
         loss = nn.functional.mse_loss(model(x), y)
@@ -335,7 +348,9 @@ for one in CASES:
     case(one)
 if dist.is_available():
     with tempfile.TemporaryDirectory() as folder:
-        dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=0, world_size=1)
+        dist.init_process_group(
+            "gloo", init_method=f"file://{folder}/meeting", rank=0, world_size=1
+        )
         for one in DISTRIBUTED:
             case(one)
         dist.destroy_process_group()

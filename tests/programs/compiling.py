@@ -1,7 +1,8 @@
-"""torch.compile: prints graphs, breaks, recompiles and the code that was traced, with the agent on, off, and switched in between.
+"""torch.compile: prints graphs, breaks, recompiles and the code that was traced, with the agent on,
+off, and switched in between.
 
-argv: `native`, `agent` (the gate has switched it on) or `late` (activated by hand when torch._dynamo has been imported), then the backend.
-"""
+argv: `native`, `agent` (the gate has switched it on) or `late` (activated by hand when
+torch._dynamo has been imported), then the backend."""
 
 from __future__ import annotations
 
@@ -29,13 +30,18 @@ if HOW == "late":
 import torch._dynamo.symbolic_convert as symbolic_convert  # noqa: E402
 from torch._dynamo.utils import counters  # noqa: E402
 
-SESSION = sys.modules["autoinstr.agent.bootstrap"].session() if "autoinstr.agent.bootstrap" in sys.modules else None
+SESSION = (
+    sys.modules["autoinstr.agent.bootstrap"].session()
+    if "autoinstr.agent.bootstrap" in sys.modules
+    else None
+)
 assert (SESSION is None) == (HOW == "native")
 TRACED: set[str] = set()
 
 
 def note_traced_code() -> None:
-    """Every piece of code that dynamo interprets, also what it inlines, gets a translator: that is what it has traced."""
+    """Every piece of code that dynamo interprets, also what it inlines, gets a translator: that is
+    what it has traced."""
     translator = symbolic_convert.InstructionTranslatorBase
     run = translator.run
 
@@ -60,7 +66,13 @@ def facts() -> dict:
     traced = sorted(TRACED)
     counters.clear()
     TRACED.clear()
-    return {"stats": stats, "frames": frames, "breaks": breaks, "recompiles": recompiles, "traced": traced}
+    return {
+        "stats": stats,
+        "frames": frames,
+        "breaks": breaks,
+        "recompiles": recompiles,
+        "traced": traced,
+    }
 
 
 def fresh() -> None:
@@ -105,7 +117,11 @@ def main() -> dict:
     compiled = compile_(net, fullgraph=True)
     results = [digest(compiled(X))]
     switch(True)
-    results += [digest(compiled(X)), digest(compiled(torch.ones(5, 4))), digest(compiled(torch.ones(7, 4)))]
+    results += [
+        digest(compiled(X)),
+        digest(compiled(torch.ones(5, 4))),
+        digest(compiled(torch.ones(7, 4))),
+    ]
     switch(False)
     results.append(digest(compiled(X)))
     switch(True)
@@ -133,7 +149,10 @@ def main() -> dict:
     compiled = compile_(hooked, fullgraph=True)
     results = [digest(compiled(X))]
     switch(True)
-    found["hooks compiled while off"] = [[*results, digest(compiled(X)), digest(compiled(X))], facts()]
+    found["hooks compiled while off"] = [
+        [*results, digest(compiled(X)), digest(compiled(X))],
+        facts(),
+    ]
     fresh()
     in_place = Net()
     in_place.compile(backend=BACKEND, fullgraph=True)
@@ -173,16 +192,32 @@ def race(seconds: float) -> dict:
             fresh()
             outputs.add(digest(torch.compile(Net(), backend="eager", fullgraph=True)(X)))
             stats = facts()
-            graphs.add((stats["stats"].get("unique_graphs"), stats["breaks"], stats["stats"].get("calls_captured")))
+            graphs.add(
+                (
+                    stats["stats"].get("unique_graphs"),
+                    stats["breaks"],
+                    stats["stats"].get("calls_captured"),
+                )
+            )
             traced.add(tuple(stats["traced"]))
             compiled += 1
     finally:
         stop.set()
         thread.join()
-    return {"compiled": compiled, "switched": switched[0], "outputs": sorted(outputs), "graphs": sorted(graphs), "traced": sorted(traced)}
+    return {
+        "compiled": compiled,
+        "switched": switched[0],
+        "outputs": sorted(outputs),
+        "graphs": sorted(graphs),
+        "traced": sorted(traced),
+    }
 
 
 note_traced_code()
 found = main()
 raced = race(float(sys.argv[3])) if len(sys.argv) > 3 else None
-print(json.dumps({"found": found, "race": raced, "call": nn.Module.__call__ is nn.Module._wrapped_call_impl}))
+print(
+    json.dumps(
+        {"found": found, "race": raced, "call": nn.Module.__call__ is nn.Module._wrapped_call_impl}
+    )
+)

@@ -1,5 +1,6 @@
-"""Programs to which something bad happens while they call modules. Each prints what it computed as one line of JSON, the same with and
-without the agent. argv: which, and the run directory (the agent's, where it is on)."""
+"""Programs to which something bad happens while they call modules. Each prints what it computed as
+one line of JSON, the same with and without the agent. argv: which, and the run directory (the
+agent's, where it is on)."""
 
 from __future__ import annotations
 
@@ -36,7 +37,10 @@ def clock_set_back(out: str) -> Any:
     for _ in range(200):
         results.append(digest(net(X)))
         times.append(time.time())
-    return {"results": sorted(set(results)), "jumped": any(later < earlier for earlier, later in zip(times, times[1:]))}
+    return {
+        "results": sorted(set(results)),
+        "jumped": any(later < earlier for earlier, later in zip(times, times[1:])),
+    }
 
 
 def folder_removed(out: str) -> Any:
@@ -57,13 +61,17 @@ def folder_removed(out: str) -> Any:
 
 
 def descriptors_closed(out: str) -> Any:
-    """As a daemon does, the program closes all descriptors, and opens files of its own, which get the numbers of those."""
+    """As a daemon does, the program closes all descriptors, and opens files of its own, which get
+    the numbers of those."""
     net = Net()
     net(X)
     os.closerange(3, 1024)
     contents = [os.urandom(1 << 20) for _ in range(8)]
     with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
-        files = [stack.enter_context(open(os.path.join(folder, str(number)), "w+b")) for number in range(len(contents))]
+        files = [
+            stack.enter_context(open(os.path.join(folder, str(number)), "w+b"))
+            for number in range(len(contents))
+        ]
         numbers = [file.fileno() for file in files]
         for file, content in zip(files, contents):
             file.write(content)
@@ -90,11 +98,17 @@ def no_more_files(out: str) -> Any:
         os._exit(7)
     for one in held:
         os.close(one)
-    return [errno, len(results), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), digest(Net()(X)) != ""]
+    return [
+        errno,
+        len(results),
+        os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]),
+        digest(Net()(X)) != "",
+    ]
 
 
 def no_more_memory(out: str) -> Any:
-    """RLIMIT_AS leaves 100 MB, less than the address space that a recording likes to have, and the program needs 80 of them."""
+    """RLIMIT_AS leaves 100 MB, less than the address space that a recording likes to have, and the
+    program needs 80 of them."""
     with open("/proc/self/statm", encoding="ascii") as stream:
         used = int(stream.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + (100 << 20), resource.RLIM_INFINITY))
@@ -137,11 +151,16 @@ def signals(out: str) -> Any:
             may_raise = False
             seen["caught"] += 1
     signal.setitimer(signal.ITIMER_REAL, 0)
-    return {"wrong": seen["wrong"], "lost": seen["raised"] - seen["caught"], "busy": seen["caught"] >= 20}
+    return {
+        "wrong": seen["wrong"],
+        "lost": seen["raised"] - seen["caught"],
+        "busy": seen["caught"] >= 20,
+    }
 
 
 def forks_among_threads(out: str) -> Any:
-    """Forks while threads hold every lock that there is in naming modules: each names new ones all the time."""
+    """Forks while threads hold every lock that there is in naming modules: each names new ones all
+    the time."""
     stop = threading.Event()
 
     def work() -> None:
@@ -171,7 +190,10 @@ def thread_storm(out: str) -> Any:
     net, results = Net(), []
     expected = digest(net(X))
     for _ in range(15):
-        threads = [threading.Thread(target=lambda: results.append(digest(net(X)) == expected)) for _ in range(200)]
+        threads = [
+            threading.Thread(target=lambda: results.append(digest(net(X)) == expected))
+            for _ in range(200)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -187,7 +209,8 @@ def many_modules(out: str) -> Any:
 
 
 def near_the_recursion_limit(out: str) -> Any:
-    """Modules without a name yet are called at every distance from the recursion limit: whatever works natively works."""
+    """Modules without a name yet are called at every distance from the recursion limit: whatever
+    works natively works."""
 
     def down(depth: int, module: nn.Module) -> bool:
         return module(X) is X if not depth else down(depth - 1, module)

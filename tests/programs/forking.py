@@ -1,4 +1,5 @@
-"""Forks inside of forward: the child finishes the call that its parent began, calls more, and neither writes into the other's recording."""
+"""Forks inside of forward: the child finishes the call that its parent began, calls more, and
+neither writes into the other's recording."""
 
 from __future__ import annotations
 
@@ -22,10 +23,21 @@ class Forks(nn.Module):
     def forward(self, x):
         self.pid = os.fork()
         if self.pid:
-            # The child ends this call, too, and all that it does, before its parent goes on: here both ranges must still be open.
+            # The child ends this call, too, and all that it does, before its parent goes on: here
+            # both ranges must still be open.
             assert os.waitpid(self.pid, 0)[1] == 0
-            (mine,) = (one for one in open_run(os.environ["AUTOINSTR_OUT"]).recordings if one.pid == os.getpid())
-            STILL_OPEN.append([mine.names[one.name].cls for one in mine.open_ranges() if mine.names[one.name].cls != "Busy"])
+            (mine,) = (
+                one
+                for one in open_run(os.environ["AUTOINSTR_OUT"]).recordings
+                if one.pid == os.getpid()
+            )
+            STILL_OPEN.append(
+                [
+                    mine.names[one.name].cls
+                    for one in mine.open_ranges()
+                    if mine.names[one.name].cls != "Busy"
+                ]
+            )
         return x
 
 
@@ -77,7 +89,16 @@ def main() -> None:
     stop.set()
     if thread.ident:
         thread.join()
-    print(json.dumps({"pid": os.getpid(), "children": children, "open": STILL_OPEN, "threads": threading.active_count()}))
+    print(
+        json.dumps(
+            {
+                "pid": os.getpid(),
+                "children": children,
+                "open": STILL_OPEN,
+                "threads": threading.active_count(),
+            }
+        )
+    )
 
 
 main()

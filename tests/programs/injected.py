@@ -1,4 +1,5 @@
-"""An unedited program under the bundle: modules, a coroutine that the configuration names, modules of its own called report and config."""
+"""An unedited program under the bundle: modules, a coroutine that the configuration names, modules
+of its own called report and config."""
 
 import asyncio
 import json
@@ -26,8 +27,25 @@ class Net(torch.nn.Module):
         return self.b(self.a(x))
 
 
-print(Net()(1), asyncio.run(hostapp.fetch(3)), report.mine, config.mine, os.getuid(), os.environ.get("HOME"))
-files = {name: getattr(sys.modules.get(name), "__file__", None) for name in ("autoinstr", "wrapt", "structlog", "tomli")}
+print(
+    Net()(1),
+    asyncio.run(hostapp.fetch(3)),
+    report.mine,
+    config.mine,
+    os.getuid(),
+    os.environ.get("HOME"),
+)
+files = {
+    name: getattr(sys.modules.get(name), "__file__", None)
+    for name in ("autoinstr", "wrapt", "structlog", "tomli")
+}
 if os.path.exists("facts.wanted"):
     with open("facts.json", "w") as stream:
-        json.dump({"files": files, "path": sys.path, "wrapt": getattr(sys.modules.get("wrapt"), "__version__", None)}, stream)
+        json.dump(
+            {
+                "files": files,
+                "path": sys.path,
+                "wrapt": getattr(sys.modules.get("wrapt"), "__version__", None),
+            },
+            stream,
+        )

@@ -1,4 +1,5 @@
-"""Four threads call modules; each writes to a pipe, unbuffered, its number after each outermost call that has ended, until it is killed.
+"""Four threads call modules; each writes to a pipe, unbuffered, its number after each outermost
+call that has ended, until it is killed.
 
 argv: file descriptor of the pipe.
 """
@@ -42,13 +43,17 @@ def work(number: int) -> None:
 
 
 def run() -> None:
-    threads = [threading.Thread(target=work, args=(number,), name=f"worker-{number}", daemon=True) for number in range(4)]
+    threads = [
+        threading.Thread(target=work, args=(number,), name=f"worker-{number}", daemon=True)
+        for number in range(4)
+    ]
     for thread in threads:
         thread.start()
     threads[0].join()
 
 
-# For each line of stdin a child, which is killed: importing torch anew for each would be most of the test's time.
+# For each line of stdin a child, which is killed: importing torch anew for each would be most of
+# the test's time.
 for _ in sys.stdin:
     child = os.fork()
     if child == 0:

@@ -1,4 +1,5 @@
-"""A small model, called many times: `layered.py LAYERS CALLS [SLOW LAYER]`. The slow layer spins for ten milliseconds in every call."""
+"""A small model, called many times: `layered.py LAYERS CALLS [SLOW LAYER]`. The slow layer spins
+for ten milliseconds in every call."""
 
 from __future__ import annotations
 

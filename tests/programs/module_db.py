@@ -1,7 +1,8 @@
-"""Calls every module of torch's own test table (torch.testing._internal.common_modules.module_db) with all its sample inputs.
+"""Calls every module of torch's own test table (torch.testing._internal.common_modules.module_db)
+with all its sample inputs.
 
-Prints a digest of each output, or the exception's type and text; `truth` counts the calls by hooks, in a second call of each sample.
-"""
+Prints a digest of each output, or the exception's type and text; `truth` counts the calls by hooks,
+in a second call of each sample."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ def call(info, sample, training: bool, dtype: torch.dtype) -> str:
     torch.manual_seed(0)
     module = info.module_cls(*sample.constructor_input.args, **sample.constructor_input.kwargs)
     module.to(dtype).train(training)
-    given = tree_map_only(torch.Tensor, fresh, (sample.forward_input.args, sample.forward_input.kwargs))
+    given = tree_map_only(
+        torch.Tensor, fresh, (sample.forward_input.args, sample.forward_input.kwargs)
+    )
     torch.manual_seed(1)
     try:
         output = module(*given[0], **given[1])
@@ -54,8 +57,12 @@ def main(how: str) -> None:
         for training in (False, True):
             label = f"{info.name} {'train' if training else 'eval'}"
             torch.manual_seed(0)
-            dtype = torch.float64 if "Fractional" in info.name else torch.float32  # its samples hold doubles whatever is asked for
-            samples = info.module_inputs_func(info, device="cpu", dtype=dtype, requires_grad=True, training=training)
+            dtype = (
+                torch.float64 if "Fractional" in info.name else torch.float32
+            )  # its samples hold doubles whatever is asked for
+            samples = info.module_inputs_func(
+                info, device="cpu", dtype=dtype, requires_grad=True, training=training
+            )
             outputs[label] = []
             begin = time.perf_counter_ns()
             for number, sample in enumerate(samples):
@@ -71,7 +78,17 @@ def main(how: str) -> None:
                 assert plain == again, (label, number)
                 outputs[label].append(plain)
             windows[label] = (begin, time.perf_counter_ns())
-    print(json.dumps({"entries": len(module_db), "outputs": outputs, "windows": windows, "skipped": skipped, "counts": truth.table()}))
+    print(
+        json.dumps(
+            {
+                "entries": len(module_db),
+                "outputs": outputs,
+                "windows": windows,
+                "skipped": skipped,
+                "counts": truth.table(),
+            }
+        )
+    )
 
 
 main(sys.argv[1])

@@ -1,5 +1,6 @@
-"""Our wraps on the Python files of one torch_npu (argv[1]: the folder that has torch_npu/) over a stub of its C layer: what vllm-ascend's
-profiler, with a schedule, becomes, and what is told of its start and stop. Prints JSON. PAIRS: AUTOINSTR_PROFILER's."""
+"""Our wraps on the Python files of one torch_npu (argv[1]: the folder that has torch_npu/) over a
+stub of its C layer: what vllm-ascend's profiler, with a schedule, becomes, and what is told of its
+start and stop. Prints JSON. PAIRS: AUTOINSTR_PROFILER's."""
 
 from __future__ import annotations
 
@@ -63,16 +64,27 @@ class CConfig:
 
 class Watcher:
     def __getattr__(self, name: str) -> Any:
-        return lambda *args: told.append([name, *(one[0] if isinstance(one, tuple) else one for one in args)])
+        return lambda *args: told.append(
+            [name, *(one[0] if isinstance(one, tuple) else one for one in args)]
+        )
 
 
 def load(pairs: dict[str, str]) -> tuple[Any, Effective]:
     """torch_npu.profiler with our wraps."""
     stub("torch_npu", "", __version__="0")
     stub("torch_npu._C")
-    activities = {"ProfilerActivity": ProfilerActivity, "_supported_npu_activities": lambda: set(ProfilerActivity)}
+    activities = {
+        "ProfilerActivity": ProfilerActivity,
+        "_supported_npu_activities": lambda: set(ProfilerActivity),
+    }
     clock = {"_get_syscnt_enable": lambda: False, "_get_monotonic": lambda: 0}
-    stub("torch_npu._C._profiler", _ExperimentalConfig=CConfig, NpuProfilerConfig=lambda *given: given, **activities, **clock)
+    stub(
+        "torch_npu._C._profiler",
+        _ExperimentalConfig=CConfig,
+        NpuProfilerConfig=lambda *given: given,
+        **activities,
+        **clock,
+    )
     for name in ("torch_npu._C._mstx", "torch_npu._C._monitor"):
         stub(name)
     stub("torch_npu.npu", "npu", Event=Event, is_available=lambda: True, mstx=Stub("mstx"))
@@ -80,15 +92,29 @@ def load(pairs: dict[str, str]) -> tuple[Any, Effective]:
     for name in ("_init", "_init.common", "utils"):
         stub(f"torch_npu.{name}", name.replace(".", "/"))
     stub("torch_npu._init.common.warning_utils", _should_print_warning=lambda: True)
-    stub("torch_npu.utils.collect_env", get_cann_version=lambda: "8", get_torch_npu_version=lambda: "0")
+    stub(
+        "torch_npu.utils.collect_env",
+        get_cann_version=lambda: "8",
+        get_torch_npu_version=lambda: "0",
+    )
     torch.npu = sys.modules["torch_npu.npu"]
     values, problems = parameters.read(pairs)
     assert not problems, problems
     effective, watcher = Effective(), Watcher()
     importhook.install()
     for module, patch in (
-        (config_settings.MODULE, config_settings.ConfigParameters(values.get("torch_npu", {}), "pairs", "Module", effective).apply),
-        (profile_settings.MODULE, profile_settings.ProfileParameters(values.get("torch", {}), bool(values), "pairs", "Module", effective).apply),
+        (
+            config_settings.MODULE,
+            config_settings.ConfigParameters(
+                values.get("torch_npu", {}), "pairs", "Module", effective
+            ).apply,
+        ),
+        (
+            profile_settings.MODULE,
+            profile_settings.ProfileParameters(
+                values.get("torch", {}), bool(values), "pairs", "Module", effective
+            ).apply,
+        ),
         (watch.MODULE, watch.NpuObserver(watcher).apply),  # type: ignore[arg-type]
     ):
         importhook.register(module, patch)
@@ -99,7 +125,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     out = os.dup(1)
     os.dup2(2, 1)  # torch_npu warns on stdout
-    profiler, effective = load(dict(pair.split("=", 1) for pair in os.environ.get("PAIRS", "").split(";") if pair))
+    profiler, effective = load(
+        dict(pair.split("=", 1) for pair in os.environ.get("PAIRS", "").split(";") if pair)
+    )
     os.chdir(tempfile.mkdtemp())
     vllm_ascend = {
         "export_type": profiler.ExportType.Text,
@@ -113,7 +141,9 @@ def main() -> None:
         "gc_detect_threshold": None,
     }
     taken = inspect.signature(profiler._ExperimentalConfig).parameters
-    config = profiler._ExperimentalConfig(**{name: value for name, value in vllm_ascend.items() if name in taken})
+    config = profiler._ExperimentalConfig(
+        **{name: value for name, value in vllm_ascend.items() if name in taken}
+    )
     made = profiler.profile(
         activities=[ProfilerActivity.NPU],
         experimental_config=config,
@@ -126,8 +156,16 @@ def main() -> None:
         steps.append(len(told))
         made.step()
     made.stop()
-    rows = {row["name"]: [row["value"], row["source"]] for row in effective.facts()[0]["parameters"]}
-    os.write(out, json.dumps({"told": told, "steps": steps, "rows": rows, "given to C": config().given["msprof_tx"]}, default=str).encode())
+    rows = {
+        row["name"]: [row["value"], row["source"]] for row in effective.facts()[0]["parameters"]
+    }
+    os.write(
+        out,
+        json.dumps(
+            {"told": told, "steps": steps, "rows": rows, "given to C": config().given["msprof_tx"]},
+            default=str,
+        ).encode(),
+    )
 
 
 main()

@@ -1,8 +1,9 @@
-"""Stands in for releases of vLLM that are not installed: `python older_vllm.py FOLDER [no workers]`, with torch's real profiler.
+"""Stands in for releases of vLLM that are not installed: `python older_vllm.py FOLDER [no
+workers]`, with torch's real profiler.
 
-The parts that profiler control touches are written as these releases have them (0.11: a bare torch profiler in the Worker; 0.12 to 0.16:
-vLLM's own around one, both made with the Worker; 0.17 and later: made at the first start). Prints what happened, as JSON.
-"""
+The parts that profiler control touches are written as these releases have them (0.11: a bare torch
+profiler in the Worker; 0.12 to 0.16: vLLM's own around one, both made with the Worker; 0.17 and
+later: made at the first start). Prints what happened, as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ from typing import ClassVar
 
 import torch
 
-with contextlib.suppress(ImportError):  # torch 2.13 imports it within the first trace, and writes broken traces of imports that it sees
+with contextlib.suppress(
+    ImportError
+):  # torch 2.13 imports it within the first trace, and writes broken traces of imports that it sees
     import torch.profiler._cupti_monitor
 
 FOLDER = sys.argv[1]
@@ -130,7 +133,9 @@ class Sources(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         if name not in self.modules:
             return None
         origin = os.path.join(FOLDER, *name.split("."), "__init__.py")
-        return importlib.util.spec_from_file_location(name, origin, loader=self, submodule_search_locations=[])
+        return importlib.util.spec_from_file_location(
+            name, origin, loader=self, submodule_search_locations=[]
+        )
 
     def get_source(self, name):
         return self.modules[name]
@@ -148,7 +153,11 @@ def traces(folder: Path) -> list[list[str]]:
     found = []
     for file in files:
         events = json.loads(file.read_text())["traceEvents"]
-        marks = [event["name"] for event in events if event.get("cat") == "user_annotation" and not event["name"].startswith("Profiler")]
+        marks = [
+            event["name"]
+            for event in events
+            if event.get("cat") == "user_annotation" and not event["name"].startswith("Profiler")
+        ]
         found.append([file.name.split(".")[0], *marks])
     return found
 
@@ -177,7 +186,10 @@ def main() -> None:
     sys.meta_path.insert(sys.meta_path.index(importlib.machinery.BuiltinImporter), Sources())
     import vllm.envs
 
-    told = {"environment": os.environ.get("VLLM_TORCH_PROFILER_DIR"), "factors": vllm.envs.compile_factors()}
+    told = {
+        "environment": os.environ.get("VLLM_TORCH_PROFILER_DIR"),
+        "factors": vllm.envs.compile_factors(),
+    }
     print(json.dumps({**told, **{shape: live(shape) for shape in SHAPES if len(sys.argv) == 2}}))
 
 

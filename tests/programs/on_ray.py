@@ -1,5 +1,5 @@
-"""Tasks and actors of Ray on two nodes of a cluster on this machine, which run modules. Prints process numbers and results as JSON. An
-argument is a runtime_env, as JSON."""
+"""Tasks and actors of Ray on two nodes of a cluster on this machine, which run modules. Prints
+process numbers and results as JSON. An argument is a runtime_env, as JSON."""
 
 from __future__ import annotations
 
@@ -46,9 +46,16 @@ class Actor:
 
 
 def main() -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, "resources": {"first": 1}})
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 1, "include_dashboard": False, "resources": {"first": 1}},
+    )
     cluster.add_node(num_cpus=1, resources={"second": 1})
-    ray.init(address=cluster.address, log_to_driver=False, runtime_env=json.loads(sys.argv[1]) if len(sys.argv) > 1 else None)
+    ray.init(
+        address=cluster.address,
+        log_to_driver=False,
+        runtime_env=json.loads(sys.argv[1]) if len(sys.argv) > 1 else None,
+    )
     nodes = ("first", "second")
     tasks = ray.get([task.options(resources={node: 0.1}).remote() for node in nodes])
     actors = [Actor.options(resources={node: 0.1}).remote() for node in nodes]

@@ -1,4 +1,5 @@
-"""Takes torch.profiler traces with Python stacks and prints the `nn.Module:` events of each, and how the profiler found them nested."""
+"""Takes torch.profiler traces with Python stacks and prints the `nn.Module:` events of each, and
+how the profiler found them nested."""
 
 from __future__ import annotations
 
@@ -17,15 +18,22 @@ torch.set_num_threads(1)
 
 
 def events(with_stack: bool, with_modules: bool, model: nn.Module) -> dict[str, int]:
-    """Name of a Python event of a module and of its parent -> how often; numbers of instances are torch's own."""
+    """Name of a Python event of a module and of its parent -> how often; numbers of instances are
+    torch's own."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "trace.json"
-        with profile(activities=[ProfilerActivity.CPU], with_stack=with_stack, with_modules=with_modules) as profiler:
+        with profile(
+            activities=[ProfilerActivity.CPU], with_stack=with_stack, with_modules=with_modules
+        ) as profiler:
             model(X)
             model(X)
         profiler.export_chrome_trace(str(file))
         trace = json.loads(file.read_text())["traceEvents"]
-    python = {event["args"]["Python id"]: event for event in trace if event.get("cat") == "python_function"}
+    python = {
+        event["args"]["Python id"]: event
+        for event in trace
+        if event.get("cat") == "python_function"
+    }
     found: Counter[str] = Counter()
     for event in python.values():
         if not event["name"].startswith("nn.Module:"):
@@ -62,7 +70,11 @@ def main() -> None:
     found["switched on"] = events(False, True, model)
     found["another model"] = events(True, True, nn.Sequential(nn.Linear(4, 4), nn.ReLU()))
     found["operators"] = operators(model)
-    found["legacy"] = {event.key: event.count for event in torch_autograd(model) if event.key.startswith("nn.Module")}
+    found["legacy"] = {
+        event.key: event.count
+        for event in torch_autograd(model)
+        if event.key.startswith("nn.Module")
+    }
     model(X)
     print(json.dumps({"found": found, "call": nn.Module.__call__ is nn.Module._wrapped_call_impl}))
 

@@ -1,4 +1,5 @@
-"""Ends by an exception that nobody catches, raised in the middle of nested module calls; argv says which."""
+"""Ends by an exception that nobody catches, raised in the middle of nested module calls; argv says
+which."""
 
 from __future__ import annotations
 

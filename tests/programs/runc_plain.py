@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""runc, without the resource limits that podman asks for: where nobody may raise one, no container would start."""
+"""runc, without the resource limits that podman asks for: where nobody may raise one, no container
+would start."""
 
 import json
 import os

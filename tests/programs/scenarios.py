@@ -1,9 +1,10 @@
-"""Runs the scenarios of a program one after the other and prints what each gave and when it ran, as one line of JSON.
+"""Runs the scenarios of a program one after the other and prints what each gave and when it ran, as
+one line of JSON.
 
-`native` runs them as they are, `truth` under hooks that count calls, `agent` as they are again, with the agent on. A scenario is a
-function that returns something of JSON. `expect` in its place of truth: the calls ("root class|path|class" -> number) where hooks cannot
-see them or would change what is tested.
-"""
+`native` runs them as they are, `truth` under hooks that count calls, `agent` as they are again,
+with the agent on. A scenario is a function that returns something of JSON. `expect` in its place of
+truth: the calls ("root class|path|class" -> number) where hooks cannot see them or would change
+what is tested."""
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ ANY_CALLS: dict[str, int] = {"any": -1}
 _scenarios: list[tuple[Callable[[], Any], Any]] = []
 
 
-def scenario(function: Callable[[], Any] | None = None, *, expect: dict[str, int] | None = None) -> Any:
+def scenario(
+    function: Callable[[], Any] | None = None, *, expect: dict[str, int] | None = None
+) -> Any:
     """Decorator."""
 
     def add(function: Callable[[], Any]) -> Callable[[], Any]:
@@ -57,4 +60,13 @@ def main() -> None:
         gc.collect()
         if expect is not None:
             expected[name] = expect
-    print(json.dumps({"pid": os.getpid(), "results": results, "windows": windows, "counts": {**truth.table(), **expected}}))
+    print(
+        json.dumps(
+            {
+                "pid": os.getpid(),
+                "results": results,
+                "windows": windows,
+                "counts": {**truth.table(), **expected},
+            }
+        )
+    )

@@ -1,4 +1,5 @@
-"""Stands in for a server: calls its model until the file /tmp/stop is there, and says what it is first."""
+"""Stands in for a server: calls its model until the file /tmp/stop is there, and says what it is
+first."""
 
 import os
 import time

@@ -1,4 +1,5 @@
-"""Others patch Module.__call__ too, and the agent is switched in the middle of it. Prints what was found wrong: nothing, one hopes."""
+"""Others patch Module.__call__ too, and the agent is switched in the middle of it. Prints what was
+found wrong: nothing, one hopes."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ def recorded() -> int:
 
 
 def the_guides_script() -> None:
-    """original_call is kept for good; each call of a module is seen by custom_call exactly once, whatever the agent does."""
+    """original_call is kept for good; each call of a module is seen by custom_call exactly once,
+    whatever the agent does."""
     original_call = nn.Module.__call__
     seen = []
 
@@ -58,7 +60,10 @@ def the_guides_script() -> None:
         before = recorded()
         check(digest(net(X)) == EXPECTED, "the result differs")
         check(len(seen) == 12, f"custom_call saw {len(seen)} calls")
-        check(recorded() - before == (12 if step % 2 == 0 else 0), f"{recorded() - before} ranges at step {step}")
+        check(
+            recorded() - before == (12 if step % 2 == 0 else 0),
+            f"{recorded() - before} ranges at step {step}",
+        )
         (SESSION.off if step % 2 == 0 else SESSION.on)("test")
         check(current() is custom_call, "custom_call was overwritten")
     nn.Module.__call__ = original_call
@@ -81,13 +86,22 @@ def patched_while_off() -> None:
     check(digest(net(X)) == EXPECTED, "the result differs afterwards")
     before = recorded()
     net(X)
-    check(recorded() - before == 12, "no ranges once the other patch is gone and the agent switched again")
+    check(
+        recorded() - before == 12,
+        "no ranges once the other patch is gone and the agent switched again",
+    )
 
 
 def saved_and_restored() -> None:
-    """As torch_npu/_step.py, torch.ao.quantization.utils and torch.fx do: save, patch, restore what was saved."""
+    """As torch_npu/_step.py, torch.ao.quantization.utils and torch.fx do: save, patch, restore what
+    was saved."""
     for start in (SESSION.on, SESSION.off):
-        for middle in ((SESSION.off,), (SESSION.on,), (SESSION.off, SESSION.on), (SESSION.on, SESSION.off)):
+        for middle in (
+            (SESSION.off,),
+            (SESSION.on,),
+            (SESSION.off, SESSION.on),
+            (SESSION.on, SESSION.off),
+        ):
             start("test")
             saved = nn.Module.__call__
 
@@ -115,7 +129,8 @@ def saved_and_restored() -> None:
 
 
 def symbolic_trace_toggled() -> None:
-    """torch.fx patches Module.__call__ while it traces; a module's forward switches the agent in the middle of that."""
+    """torch.fx patches Module.__call__ while it traces; a module's forward switches the agent in
+    the middle of that."""
 
     class Toggles(nn.Module):
         def forward(self, x):
@@ -150,7 +165,8 @@ def quantization_toggled() -> None:
 
 
 def toggled_by_another_thread(seconds: float) -> None:
-    """Four threads call, one switches: every result is right, every range that began has ended, nothing is left behind."""
+    """Four threads call, one switches: every result is right, every range that began has ended,
+    nothing is left behind."""
     stop, calls, switches = threading.Event(), [0] * 4, 0
 
     def calling(number: int) -> None:
@@ -183,7 +199,13 @@ def toggled_by_another_thread(seconds: float) -> None:
     SESSION.on("test")
 
 
-for function in (the_guides_script, patched_while_off, saved_and_restored, symbolic_trace_toggled, quantization_toggled):
+for function in (
+    the_guides_script,
+    patched_while_off,
+    saved_and_restored,
+    symbolic_trace_toggled,
+    quantization_toggled,
+):
     case = function.__name__
     SESSION.on("test")
     function()

@@ -1,4 +1,5 @@
-"""when=manual: tells what is patched and which threads run, off, on and off again; the test gives the commands through the control file.
+"""when=manual: tells what is patched and which threads run, off, on and off again; the test gives
+the commands through the control file.
 
 Prints one line of JSON when it has started and one at the end of each wait for a change.
 """

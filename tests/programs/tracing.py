@@ -1,4 +1,5 @@
-"""What traces modules: jit, fx, export, quantization. The graphs must be the same with the agent, and hold nothing of ours."""
+"""What traces modules: jit, fx, export, quantization. The graphs must be the same with the agent,
+and hold nothing of ours."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ from truth import digest
 NET = {"Net||Net": 1, "Net|head|Linear": 1}
 for _number in (0, 1):
     _block = f"Net|blocks.{_number}"
-    NET.update({f"{_block}|Block": 1, f"{_block}.norm|LayerNorm": 1, f"{_block}.inner|Sequential": 1})
+    NET.update(
+        {f"{_block}|Block": 1, f"{_block}.norm|LayerNorm": 1, f"{_block}.inner|Sequential": 1}
+    )
     NET.update({f"{_block}.inner.0|Linear": 1, f"{_block}.inner.1|ReLU": 1})
 
 
@@ -27,7 +30,12 @@ def jit_trace():
     stream = io.BytesIO()
     torch.jit.save(traced, stream)
     stream.seek(0)
-    return [str(traced.inlined_graph), str(traced.graph), digest(traced(X)), digest(torch.jit.load(stream)(X))]
+    return [
+        str(traced.inlined_graph),
+        str(traced.graph),
+        digest(traced(X)),
+        digest(torch.jit.load(stream)(X)),
+    ]
 
 
 @scenario
@@ -44,8 +52,9 @@ def jit_script():
     return [scripted.code, str(scripted.inlined_graph), digest(scripted(X))]
 
 
-# torch.fx calls the modules that it traces through torch's own function, which it took down when it was imported: no ranges
-# while it traces. The traced module shares the leaves of the other, and has its class's name.
+# torch.fx calls the modules that it traces through torch's own function, which it took down when it
+# was imported: no ranges while it traces. The traced module shares the leaves of the other, and has
+# its class's name.
 LEAVES = {key: 2 for key in NET if "Block" not in key and "Sequential" not in key}
 
 
@@ -69,7 +78,14 @@ def export():
     for strict in (False, True):
         net = Net()
         program = torch.export.export(net, (X,), strict=strict)
-        results.append([program.graph_module.code, str(program.graph_signature), digest(program.module()(X)), digest(net(X))])
+        results.append(
+            [
+                program.graph_module.code,
+                str(program.graph_signature),
+                digest(program.module()(X)),
+                digest(net(X)),
+            ]
+        )
     return results
 
 
@@ -79,7 +95,9 @@ def quantization():
         warnings.simplefilter("ignore")
         from torch.ao import quantization
 
-        torch.backends.quantized.engine = "onednn" if "onednn" in torch.backends.quantized.supported_engines else "fbgemm"
+        torch.backends.quantized.engine = (
+            "onednn" if "onednn" in torch.backends.quantized.supported_engines else "fbgemm"
+        )
 
         class Quantizable(nn.Module):
             def __init__(self):
@@ -106,19 +124,25 @@ def quantization_by_fx():
         from torch.ao.quantization import get_default_qconfig_mapping, quantize_fx
 
         net = nn.Sequential(nn.Linear(4, 4), nn.ReLU()).eval()
-        prepared = quantize_fx.prepare_fx(copy.deepcopy(net), get_default_qconfig_mapping("fbgemm"), (X,))
+        prepared = quantize_fx.prepare_fx(
+            copy.deepcopy(net), get_default_qconfig_mapping("fbgemm"), (X,)
+        )
         first = prepared(X)
         return [prepared.code, digest([first, quantize_fx.convert_fx(prepared)(X)])]
 
 
 @scenario(expect=ANY_CALLS)
 def quantization_takes_the_arguments_of_submodules():
-    """torch.ao.quantization.utils patches Module.__call__, saves what was there and puts it back."""
+    """torch.ao.quantization.utils patches Module.__call__, saves what was there and puts it
+    back."""
     from torch.ao.quantization.utils import get_fqn_to_example_inputs
 
     before = nn.Module.__dict__["__call__"]
     inputs = get_fqn_to_example_inputs(Net(), (X,))
-    return [{path: digest(values) for path, values in inputs.items()}, nn.Module.__dict__["__call__"] is before]
+    return [
+        {path: digest(values) for path, values in inputs.items()},
+        nn.Module.__dict__["__call__"] is before,
+    ]
 
 
 @scenario

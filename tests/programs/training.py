@@ -1,7 +1,8 @@
-"""A small transformer, trained as such scripts are: DDP over gloo, workers that load data, AdamW with a schedule, clipping, checkpoints.
+"""A small transformer, trained as such scripts are: DDP over gloo, workers that load data, AdamW
+with a schedule, clipping, checkpoints.
 
-argv: a folder for checkpoints. To be started by torchrun. Each rank prints its losses, bit for bit. Knows nothing of autoinstr.
-"""
+argv: a folder for checkpoints. To be started by torchrun. Each rank prints its losses, bit for bit.
+Knows nothing of autoinstr."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ class Block(nn.Module):
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
         self.attention = nn.MultiheadAttention(WIDTH, 4, batch_first=True)
-        self.mlp = nn.Sequential(nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH), nn.Dropout(0.1))
+        self.mlp = nn.Sequential(
+            nn.Linear(WIDTH, 4 * WIDTH), nn.GELU(), nn.Linear(4 * WIDTH, WIDTH), nn.Dropout(0.1)
+        )
 
     def forward(self, x):
         y = self.norm1(x)
@@ -89,7 +92,10 @@ def main() -> None:
             total += loss.detach()
         dist.all_reduce(total)
         losses.append((float(total / size).hex(),))
-    torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict()}, os.path.join(folder, f"end{rank}.pt"))
+    torch.save(
+        {"model": model.state_dict(), "optimizer": optimizer.state_dict()},
+        os.path.join(folder, f"end{rank}.pt"),
+    )
     dist.barrier()
     dist.destroy_process_group()
     sys.stdout.write(f"rank {rank}: {losses}\n")

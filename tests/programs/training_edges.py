@@ -1,4 +1,5 @@
-"""What programs do with torch's own functions beside calling them: identity, pickling, source, warnings; and with loaders and optimizers.
+"""What programs do with torch's own functions beside calling them: identity, pickling, source,
+warnings; and with loaders and optimizers.
 
 Prints what each case gave, as one line of JSON. Knows nothing of the agent.
 """
@@ -24,7 +25,10 @@ import torch.multiprocessing
 from torch import nn
 from torch.autograd import backward as early_backward
 from torch.distributed import all_reduce as early_all_reduce
-from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 from torch.serialization import save as early_save
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from truth import digest
@@ -46,13 +50,30 @@ def scenario(function):
 
 @scenario
 def functions_are_what_they_were():
-    assert torch.save is torch.serialization.save is early_save and torch.autograd.backward is early_backward
+    assert (
+        torch.save is torch.serialization.save is early_save
+        and torch.autograd.backward is early_backward
+    )
     assert dist.all_reduce is dist.distributed_c10d.all_reduce is early_all_reduce
     found = []
     for one in FUNCTIONS:
         assert pickle.loads(pickle.dumps(one)) is one and copy.deepcopy(one) is one
-        known = [one.__module__, one.__qualname__, str(inspect.signature(one)), repr(one.__defaults__), repr(one.__kwdefaults__)]
-        found.append([*known, len(inspect.getsource(one)), len(one.__doc__ or ""), type(one).__name__, sorted(one.__annotations__)])
+        known = [
+            one.__module__,
+            one.__qualname__,
+            str(inspect.signature(one)),
+            repr(one.__defaults__),
+            repr(one.__kwdefaults__),
+        ]
+        found.append(
+            [
+                *known,
+                len(inspect.getsource(one)),
+                len(one.__doc__ or ""),
+                type(one).__name__,
+                sorted(one.__annotations__),
+            ]
+        )
     return found
 
 
@@ -61,7 +82,10 @@ def calls_in_every_shape():
     results, folder = [], tempfile.mkdtemp()
     torch.save(obj={"a": 1}, f=os.path.join(folder, "1"))
     torch.save({"a": 2}, os.path.join(folder, "2"), pickle, 3, _use_new_zipfile_serialization=False)
-    results += [torch.load(os.path.join(folder, "1")), torch.load(f=os.path.join(folder, "2"), map_location="cpu", weights_only=True)]
+    results += [
+        torch.load(os.path.join(folder, "1")),
+        torch.load(f=os.path.join(folder, "2"), map_location="cpu", weights_only=True),
+    ]
     for call in (
         lambda: torch.save(),
         lambda: torch.save(1, 2, 3, 4, 5, 6, 7),
@@ -75,7 +99,11 @@ def calls_in_every_shape():
     try:
         torch.load(os.path.join(folder, "absent"))
     except FileNotFoundError as error:
-        frames = [one.name for one in traceback.extract_tb(error.__traceback__) if "importlib" not in one.filename]
+        frames = [
+            one.name
+            for one in traceback.extract_tb(error.__traceback__)
+            if "importlib" not in one.filename
+        ]
         results.append(frames)
     return results
 
@@ -96,7 +124,10 @@ def warnings_name_the_same_lines():
         torch.optim.lr_scheduler.StepLR(optimizer, 1).step()
         nn.utils.clip_grad_norm_([], 1.0)
         nn.utils.clip_grad_norm_(iter(()), 1.0)
-    return [[os.path.basename(one.filename), one.lineno, one.category.__name__, str(one.message)[:60]] for one in caught]
+    return [
+        [os.path.basename(one.filename), one.lineno, one.category.__name__, str(one.message)[:60]]
+        for one in caught
+    ]
 
 
 def training(kind=torch.optim.AdamW, **options):
@@ -133,9 +164,17 @@ def optimizers():
     results = []
     for kind in (torch.optim.SGD, torch.optim.AdamW, torch.optim.Adagrad, Stepping):
         model, optimizer = training(kind)
-        results.append([step(model, optimizer), sorted(vars(optimizer)), str(inspect.signature(kind.step))])
+        results.append(
+            [step(model, optimizer), sorted(vars(optimizer)), str(inspect.signature(kind.step))]
+        )
         both = copy.deepcopy((model, optimizer))
-        results.append([step(*both), step(*pickle.loads(pickle.dumps((model, optimizer)))), step(model, optimizer)])
+        results.append(
+            [
+                step(*both),
+                step(*pickle.loads(pickle.dumps((model, optimizer)))),
+                step(model, optimizer),
+            ]
+        )
         buffer = BUFFER()
         torch.save(optimizer.state_dict(), buffer)
         buffer.seek(0)
@@ -206,7 +245,12 @@ class Squares(Dataset):
 class Stream(IterableDataset):
     def __iter__(self):
         worker = torch.utils.data.get_worker_info()
-        return iter(range(0 if worker is None else 10 * worker.id, 4 + (0 if worker is None else 10 * worker.id)))
+        return iter(
+            range(
+                0 if worker is None else 10 * worker.id,
+                4 + (0 if worker is None else 10 * worker.id),
+            )
+        )
 
 
 class Nested(Dataset):
@@ -230,7 +274,11 @@ def batches(loader):
 
 @scenario
 def loaders():
-    results = [batches(DataLoader(Squares(), 2)), batches(DataLoader(Stream(), 3)), batches(DataLoader(Nested(), 1))]
+    results = [
+        batches(DataLoader(Squares(), 2)),
+        batches(DataLoader(Stream(), 3)),
+        batches(DataLoader(Nested(), 1)),
+    ]
     loader = DataLoader(Squares(), 2)
     for outer, inner in zip(loader, loader):
         results.append([outer.tolist(), inner.tolist()])
@@ -254,10 +302,16 @@ def loaders():
 def loaders_with_workers():
     results = []
     for context in ("fork", "spawn"):
-        results.append(batches(DataLoader(Squares(), 2, num_workers=2, multiprocessing_context=context)))
-    persistent = DataLoader(Squares(), 2, num_workers=1, persistent_workers=True, multiprocessing_context="fork")
+        results.append(
+            batches(DataLoader(Squares(), 2, num_workers=2, multiprocessing_context=context))
+        )
+    persistent = DataLoader(
+        Squares(), 2, num_workers=1, persistent_workers=True, multiprocessing_context="fork"
+    )
     results += [batches(persistent), batches(persistent)]
-    results.append(sorted(batches(DataLoader(Stream(), 2, num_workers=2, multiprocessing_context="fork"))))
+    results.append(
+        sorted(batches(DataLoader(Stream(), 2, num_workers=2, multiprocessing_context="fork")))
+    )
     abandoned = iter(DataLoader(Squares(), 1, num_workers=2, multiprocessing_context="fork"))
     results.append(next(abandoned).tolist())
     del abandoned, persistent
@@ -287,7 +341,9 @@ def in_child(rank, state):
 def collectives():
     one = torch.ones(2)
     with tempfile.TemporaryDirectory() as folder:
-        dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=0, world_size=1)
+        dist.init_process_group(
+            "gloo", init_method=f"file://{folder}/meeting", rank=0, world_size=1
+        )
         work = early_all_reduce(one, async_op=True)
         work.wait()
         parts, objects = [torch.empty(2)], [None]
@@ -304,7 +360,11 @@ def collectives():
         dist.monitored_barrier()
         dist.barrier()
         errors = []
-        for wrong in (lambda: dist.all_reduce("text"), lambda: dist.broadcast(one, 5), lambda: dist.send(one, 0)):
+        for wrong in (
+            lambda: dist.all_reduce("text"),
+            lambda: dist.broadcast(one, 5),
+            lambda: dist.send(one, 0),
+        ):
             try:
                 wrong()
             except Exception as error:

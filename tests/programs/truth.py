@@ -1,7 +1,8 @@
-"""What the agent must agree with: calls counted by torch's own global hooks, and digests of results that differ when one bit differs.
+"""What the agent must agree with: calls counted by torch's own global hooks, and digests of results
+that differ when one bit differs.
 
-Programs import this from the folder they lie in. Per-module hooks would not do: they switch off TransformerEncoder's fast path.
-"""
+Programs import this from the folder they lie in. Per-module hooks would not do: they switch off
+TransformerEncoder's fast path."""
 
 from __future__ import annotations
 
@@ -17,14 +18,17 @@ from torch.nn.modules import module as calls
 
 
 class Truth:
-    """Counts module calls by (class of the root, final path, class). The naming is written anew here, from the rule and not from our code:
-    an instance is called by its path in the largest tree that has been an outermost call, the first of equals."""
+    """Counts module calls by (class of the root, final path, class). The naming is written anew
+    here, from the rule and not from our code: an instance is called by its path in the largest tree
+    that has been an outermost call, the first of equals."""
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, int]] = Counter()
         self._label = ""
         self._running = threading.local()
-        self._names: dict[int, tuple[int, str, str, str]] = {}  # id -> size of the tree, root, path, class
+        self._names: dict[
+            int, tuple[int, str, str, str]
+        ] = {}  # id -> size of the tree, root, path, class
         self._kept: list[Any] = []  # so that no id comes twice
 
     def start(self, label: str) -> None:
@@ -48,7 +52,12 @@ class Truth:
             self._name_tree(running[0])
             if id(module) not in self._names:
                 _, root, path, _ = self._names[id(running[-1])]
-                self._name(module, 1, root, f"{path}.{type(module).__name__}?" if path else f"{type(module).__name__}?")
+                self._name(
+                    module,
+                    1,
+                    root,
+                    f"{path}.{type(module).__name__}?" if path else f"{type(module).__name__}?",
+                )
         running.append(module)
         self.counts[self._label, id(module)] += 1
 
@@ -63,7 +72,11 @@ class Truth:
         label, prefix, size = (
             (old[1], old[2], max(len(tree), old[0]))
             if old
-            else ((getattr(type(root), "cls_to_become", None) or type(root)).__name__, "", len(tree))
+            else (
+                (getattr(type(root), "cls_to_become", None) or type(root)).__name__,
+                "",
+                len(tree),
+            )
         )
         for path, module in tree:
             if id(module) not in self._names or self._names[id(module)][0] < size:
@@ -71,7 +84,9 @@ class Truth:
 
     def _name(self, module: Any, size: int, root: str, path: str) -> None:
         self._kept.append(module)
-        becomes = getattr(type(module), "cls_to_become", None)  # of a lazy module, which is called by what it becomes
+        becomes = getattr(
+            type(module), "cls_to_become", None
+        )  # of a lazy module, which is called by what it becomes
         self._names[id(module)] = (size, root, path, (becomes or type(module)).__name__)
 
     def table(self) -> dict[str, dict[str, int]]:
@@ -93,11 +108,15 @@ def digest(value: Any) -> str:
 def _feed(digester: Any, value: Any) -> None:
     if isinstance(value, torch.Tensor):
         shape = "nested" if value.is_nested else tuple(value.shape)
-        digester.update(f"{type(value).__name__} {value.dtype} {shape} {value.requires_grad}".encode())
+        digester.update(
+            f"{type(value).__name__} {value.dtype} {shape} {value.requires_grad}".encode()
+        )
         if value.is_nested:
             return _feed(digester, list(value.unbind()))
         plain = value.detach().contiguous()
-        digester.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
+        digester.update(
+            plain.reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b""
+        )
     elif isinstance(value, dict):  # ModelOutput is one
         for key in value:
             digester.update(repr(key).encode())
@@ -114,7 +133,9 @@ def _feed(digester: Any, value: Any) -> None:
 
 class _Pickler(pickle.Pickler):
     def persistent_id(self, thing: Any) -> Any:
-        return digest(thing) if isinstance(thing, torch.Tensor) else None  # torch pickles the addresses of storages
+        return (
+            digest(thing) if isinstance(thing, torch.Tensor) else None
+        )  # torch pickles the addresses of storages
 
 
 def pickled(thing: Any) -> str:
@@ -130,5 +151,8 @@ def traces_on(module: torch.nn.Module) -> dict[str, Any]:
         "vars": {name: sorted(vars(one)) for name, one in module.named_modules()},
         "state": digest(module.state_dict()),
         "pickle": pickled(module),
-        "class": {name: sorted(set(vars(type(one))) - {"__slotnames__"}) for name, one in module.named_modules()},
+        "class": {
+            name: sorted(set(vars(type(one))) - {"__slotnames__"})
+            for name, one in module.named_modules()
+        },
     }

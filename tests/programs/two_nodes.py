@@ -1,4 +1,5 @@
-"""One rank of several, as torchrun starts them: a module call and collectives over gloo, in turn. Knows nothing of autoinstr."""
+"""One rank of several, as torchrun starts them: a module call and collectives over gloo, in turn.
+Knows nothing of autoinstr."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ def main() -> None:
         with torch.no_grad():
             out = model(torch.ones(2, 8))
         if step % dist.get_world_size() == dist.get_rank():
-            time.sleep(0.02)  # somebody comes late every time: the others wait for it inside the collective
+            time.sleep(
+                0.02
+            )  # somebody comes late every time: the others wait for it inside the collective
         dist.all_reduce(out)
     dist.destroy_process_group()
 

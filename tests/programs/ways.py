@@ -41,10 +41,17 @@ def copies_and_pickles():
     ]
 
 
-BELOW = {"Block|inner|Sequential": 2, "Block|inner.0|Linear": 2, "Block|inner.1|ReLU": 2, "Block|norm|LayerNorm": 2, "Linear||Linear": 1}
+BELOW = {
+    "Block|inner|Sequential": 2,
+    "Block|inner.0|Linear": 2,
+    "Block|inner.1|ReLU": 2,
+    "Block|norm|LayerNorm": 2,
+    "Linear||Linear": 1,
+}
 
 
-# A pickled bound __call__ is one of _wrapped_call_impl, which is torch's own business, so the root's own range is not there.
+# A pickled bound __call__ is one of _wrapped_call_impl, which is torch's own business, so the
+# root's own range is not there.
 @scenario(expect={"Block||Block": 2, **BELOW})
 def bound_call_pickled():
     net = Net()
@@ -78,7 +85,13 @@ def vmap_and_grad():
     net = Net()
     values = dict(net.named_parameters())
     loss = lambda values, x: torch.func.functional_call(net, values, (x,)).sum()  # noqa: E731
-    return digest([torch.vmap(net)(X), torch.func.grad(loss)(values, X), torch.vmap(torch.func.grad(loss), in_dims=(None, 0))(values, X)])
+    return digest(
+        [
+            torch.vmap(net)(X),
+            torch.func.grad(loss)(values, X),
+            torch.vmap(torch.func.grad(loss), in_dims=(None, 0))(values, X),
+        ]
+    )
 
 
 @scenario
@@ -86,7 +99,11 @@ def stacked_models():
     nets = [nn.Linear(4, 4) for _ in range(3)]
     parameters, buffers = torch.func.stack_module_state(nets)
     base = copy.deepcopy(nets[0]).to("meta")
-    return digest(torch.vmap(lambda p, b, x: torch.func.functional_call(base, (p, b), (x,)), in_dims=(0, 0, None))(parameters, buffers, X))
+    return digest(
+        torch.vmap(
+            lambda p, b, x: torch.func.functional_call(base, (p, b), (x,)), in_dims=(0, 0, None)
+        )(parameters, buffers, X)
+    )
 
 
 @scenario
@@ -133,7 +150,10 @@ def training_loop():
 
 @scenario
 def parametrized():
-    net = nn.Sequential(parametrizations.spectral_norm(nn.Linear(4, 4)), parametrizations.weight_norm(nn.Linear(4, 4)))
+    net = nn.Sequential(
+        parametrizations.spectral_norm(nn.Linear(4, 4)),
+        parametrizations.weight_norm(nn.Linear(4, 4)),
+    )
     first = net(X)
     with parametrize.cached():
         second = net(X)
@@ -158,7 +178,13 @@ def script_and_trace():
     net = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
     scripted, traced = torch.jit.script(net), torch.jit.trace(net, X)
     outer = nn.Sequential(scripted, traced)
-    return [digest(scripted(X)), digest(traced(X)), digest(outer(X)), str(scripted.code), str(traced.code)]
+    return [
+        digest(scripted(X)),
+        digest(traced(X)),
+        digest(outer(X)),
+        str(scripted.code),
+        str(traced.code),
+    ]
 
 
 @scenario

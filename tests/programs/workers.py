@@ -1,4 +1,5 @@
-"""Modules in the processes that torch starts itself: DDP on gloo with 2 ranks, DataLoader workers by fork and by spawn."""
+"""Modules in the processes that torch starts itself: DDP on gloo with 2 ranks, DataLoader workers
+by fork and by spawn."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ class Scaled(Dataset):
 
 def rank(number: int, meeting: str, results: str) -> None:
     torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=number, world_size=2)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{meeting}", rank=number, world_size=2
+    )
     torch.manual_seed(0)
     net = nn.parallel.DistributedDataParallel(Net())
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -66,5 +69,7 @@ def loaded(how: str) -> str:
 
 if __name__ == "__main__":
     torch.manual_seed(0)
-    work = {"ddp": ddp, "fork": lambda: loaded("fork"), "spawn": lambda: loaded("spawn")}[sys.argv[1]]
+    work = {"ddp": ddp, "fork": lambda: loaded("fork"), "spawn": lambda: loaded("spawn")}[
+        sys.argv[1]
+    ]
     print(json.dumps({"pid": os.getpid(), "result": work()}))

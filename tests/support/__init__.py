@@ -1,1 +1,2 @@
-"""Helpers of the tests: recordings made by hand, programs in subprocesses, readers of output formats."""
+"""Helpers of the tests: recordings made by hand, programs in subprocesses, readers of output
+formats."""

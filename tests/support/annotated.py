@@ -1,4 +1,5 @@
-"""Recordings with attributes and marks, made by the real writer: what an engine and the process in front of it leave behind."""
+"""Recordings with attributes and marks, made by the real writer: what an engine and the process in
+front of it leave behind."""
 
 from __future__ import annotations
 
@@ -41,12 +42,22 @@ def write(
     close: bool = True,
     annotate_first: bool = False,
 ) -> str:
-    """Write one recording and return its file. Records go in order of start, attributes in order of end (or, with `annotate_first`,
-    before any record); `clock` is its pair of wall clock and perf_counter."""
+    """Write one recording and return its file. Records go in order of start, attributes in order of
+    end (or, with `annotate_first`, before any record); `clock` is its pair of wall clock and
+    perf_counter."""
     os.makedirs(directory, exist_ok=True)
-    head: dict[str, Any] = {"host": "host", "boot": "boot", "roles": ["MainProcess"], "emitter": "recorder", "argv": ["p"], "versions": {}}
+    head: dict[str, Any] = {
+        "host": "host",
+        "boot": "boot",
+        "roles": ["MainProcess"],
+        "emitter": "recorder",
+        "argv": ["p"],
+        "versions": {},
+    }
     head.update(header or {})
-    file = os.path.join(directory, f"{head['host']}-{pid}-{len(os.listdir(directory)):08x}{f.SUFFIX}")
+    file = os.path.join(
+        directory, f"{head['host']}-{pid}-{len(os.listdir(directory)):08x}{f.SUFFIX}"
+    )
     writer = RecordingWriter(file, head, max_bytes=max_bytes, full=full)
     writer.words[f.H_PID] = pid
     names: dict[tuple[str, ...], int] = {}
@@ -56,14 +67,32 @@ def write(
         key = (entry.kind, entry.domain, entry.message, entry.path, entry.cls, entry.root)
         if key not in names:
             names[key] = len(names) + 1
-            more = {"root": entry.root, "path": entry.path, "cls": entry.cls, "module": len(names)} if entry.cls else {}
+            more = (
+                {"root": entry.root, "path": entry.path, "cls": entry.cls, "module": len(names)}
+                if entry.cls
+                else {}
+            )
             kind, domain, message = key[:3]
-            writer.define({"t": "name", "id": names[key], "kind": kind, "domain": domain, "message": message, **more})
+            writer.define(
+                {
+                    "t": "name",
+                    "id": names[key],
+                    "kind": kind,
+                    "domain": domain,
+                    "message": message,
+                    **more,
+                }
+            )
         return names[key]
 
     def thread_of(entry: Entry) -> list[Any]:
         if entry.thread not in threads:
-            threads[entry.thread] = [writer.new_thread(4000 + entry.thread, f"thread-{entry.thread}"), 0, None, None]
+            threads[entry.thread] = [
+                writer.new_thread(4000 + entry.thread, f"thread-{entry.thread}"),
+                0,
+                None,
+                None,
+            ]
         return threads[entry.thread]
 
     def annotate(those: list[Entry]) -> None:
@@ -93,9 +122,24 @@ def write(
     return file
 
 
-def step_of(start: int, step: str | None, phase: str, prefills: int, decodes: int, *, slow: int = 1, **more: Any) -> list[Entry]:
-    """What an EngineCore leaves of one step of 100 (times `slow`) ns that is scheduled at `start`."""
-    facts: dict[str, Any] = {"phase": phase, "tokens": 3 * prefills + decodes, "prefills": prefills, "decodes": decodes}
+def step_of(
+    start: int,
+    step: str | None,
+    phase: str,
+    prefills: int,
+    decodes: int,
+    *,
+    slow: int = 1,
+    **more: Any,
+) -> list[Entry]:
+    """What an EngineCore leaves of one step of 100 (times `slow`) ns that is scheduled at
+    `start`."""
+    facts: dict[str, Any] = {
+        "phase": phase,
+        "tokens": 3 * prefills + decodes,
+        "prefills": prefills,
+        "decodes": decodes,
+    }
     facts.update({"step": step} if step else {}, **more)
     scheduled = {
         **facts,

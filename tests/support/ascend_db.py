@@ -1,8 +1,9 @@
-"""Makes databases as torch_npu's analysis leaves them, in the schema of torch_npu 2.13 and CANN: what msprof-analyze reads, and no more.
+"""Makes databases as torch_npu's analysis leaves them, in the schema of torch_npu 2.13 and CANN:
+what msprof-analyze reads, and no more.
 
-    with database(folder, rank=0) as made:
-        with made.range("Qwen2Model"):
-            made.operator("aten::linear", "MatMulV2", us=10)
+with database(folder, rank=0) as made:
+    with made.range("Qwen2Model"):
+        made.operator("aten::linear", "MatMulV2", us=10)
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ TID = (4242 << 32) | 4242
 
 
 class Database:
-    """Time passes by a microsecond at each event on the host; kernels follow one another on the device."""
+    """Time passes by a microsecond at each event on the host; kernels follow one another on the
+    device."""
 
     def __init__(self, connection: sqlite3.Connection, begin: int) -> None:
         self.connection = connection
@@ -50,14 +52,23 @@ class Database:
         return self.names[text]
 
     def insert(self, table: str, *values: object) -> None:
-        self.connection.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(values))})", values)
+        self.connection.execute(
+            f"INSERT INTO {table} VALUES ({','.join('?' * len(values))})", values
+        )
 
     def tick(self, us: float = 1) -> int:
         self.now += int(us * US)
         return self.now
 
     @contextmanager
-    def range(self, message: str, domain: str = "Module", kind: int = 2, tid: int = TID, stream: bool = False) -> Iterator[None]:
+    def range(
+        self,
+        message: str,
+        domain: str = "Module",
+        kind: int = 2,
+        tid: int = TID,
+        stream: bool = False,
+    ) -> Iterator[None]:
         """kind: its eventType, 2 for start/end. stream: it has a task of its own on the device."""
         start = self.tick()
         yield
@@ -65,11 +76,44 @@ class Database:
         if stream:
             self.tasks += 1
             connection = 900_000 + self.tasks
-            self.insert("TASK", self.device, self.device, 0, connection, self.tasks, 4242, 0, 0, 2, self.tasks, 0)
-        self.insert("MSTX_EVENTS", start, self.tick(), kind, 1, 1, self.name(message), tid, tid, self.name(domain), connection)
+            self.insert(
+                "TASK",
+                self.device,
+                self.device,
+                0,
+                connection,
+                self.tasks,
+                4242,
+                0,
+                0,
+                2,
+                self.tasks,
+                0,
+            )
+        self.insert(
+            "MSTX_EVENTS",
+            start,
+            self.tick(),
+            kind,
+            1,
+            1,
+            self.name(message),
+            tid,
+            tid,
+            self.name(domain),
+            connection,
+        )
 
-    def operator(self, name: str, *kernels: str, us: float = 10, linked: bool = True, communication: bool = False) -> None:
-        """An operator of torch that launches kernels of `us` each. Not linked: launched by a graph, without the operator."""
+    def operator(
+        self,
+        name: str,
+        *kernels: str,
+        us: float = 10,
+        linked: bool = True,
+        communication: bool = False,
+    ) -> None:
+        """An operator of torch that launches kernels of `us` each. Not linked: launched by a graph,
+        without the operator."""
         start = self.tick()
         link = 10_000 + self.tasks if linked and kernels else None
         for kernel in kernels:
@@ -78,18 +122,47 @@ class Database:
             self.device = end + US
             if communication:
                 names = self.name(f"{kernel}_0"), self.name("tp"), self.name(kernel)
-                self.insert("COMMUNICATION_OP", names[0], begin, end, self.tasks, names[1], self.tasks, names[2])
+                self.insert(
+                    "COMMUNICATION_OP",
+                    names[0],
+                    begin,
+                    end,
+                    self.tasks,
+                    names[1],
+                    self.tasks,
+                    names[2],
+                )
             else:
-                self.insert("TASK", begin, end, 0, self.tasks, self.tasks, 4242, 0, 0, 2, self.tasks, 0)
-                self.insert("COMPUTE_TASK_INFO", self.name(kernel), self.tasks, 0, self.name(kernel))
+                self.insert(
+                    "TASK", begin, end, 0, self.tasks, self.tasks, 4242, 0, 0, 2, self.tasks, 0
+                )
+                self.insert(
+                    "COMPUTE_TASK_INFO", self.name(kernel), self.tasks, 0, self.name(kernel)
+                )
             if link:
                 self.insert("CONNECTION_IDS", link, self.tasks)
-        self.insert("PYTORCH_API", str(start), str(self.tick(8)), TID, link, self.name(name), -1, 0, 0, 0, 0, 50001)
+        self.insert(
+            "PYTORCH_API",
+            str(start),
+            str(self.tick(8)),
+            TID,
+            link,
+            self.name(name),
+            -1,
+            0,
+            0,
+            0,
+            0,
+            50001,
+        )
 
 
 @contextmanager
-def database(folder: Path, rank: int | None = 0, at_s: float = 0, raw: bool = False, **settings: object) -> Iterator[Database]:
-    """A *_ascend_pt folder with a database. settings: what the profiler is said to have been set to."""
+def database(
+    folder: Path, rank: int | None = 0, at_s: float = 0, raw: bool = False, **settings: object
+) -> Iterator[Database]:
+    """A *_ascend_pt folder with a database. settings: what the profiler is said to have been set
+    to."""
     output = folder / "ASCEND_PROFILER_OUTPUT"
     output.mkdir(parents=True)
     if raw:
@@ -105,7 +178,8 @@ def database(folder: Path, rank: int | None = 0, at_s: float = 0, raw: bool = Fa
 
 
 def model(made: Database, layers: int = 2, us: float = 10) -> None:
-    """One call of a small model: embedding, `layers` of attention and mlp, and a sample outside of it."""
+    """One call of a small model: embedding, `layers` of attention and mlp, and a sample outside of
+    it."""
     with made.range("Model"):
         with made.range("Embedding"):
             made.operator("aten::embedding", "GatherV2", us=2)

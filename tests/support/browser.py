@@ -29,10 +29,16 @@ QUIET = (
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A browser; skips the test, with the reason, where there is none."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make setup says why)")
+    sync_api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed (make setup says why)"
+    )
     said = PROGRAM.with_name("unavailable")
     if not PROGRAM.exists() or said.exists():
-        pytest.skip(said.read_text().strip() if said.exists() else f"no {PROGRAM.relative_to(REPO)}: run requirements/chromium.sh")
+        pytest.skip(
+            said.read_text().strip()
+            if said.exists()
+            else f"no {PROGRAM.relative_to(REPO)}: run requirements/chromium.sh"
+        )
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(PROGRAM), args=list(QUIET))
         try:
@@ -42,22 +48,33 @@ def chromium() -> Iterator[Browser]:
 
 
 class Watched:
-    """A page of its own context, and what it did: `console` has its errors and warnings and uncaught exceptions, `requests` every address
-    it asked for (data: and blob: addresses, which ask nobody, left out)."""
+    """A page of its own context, and what it did: `console` has its errors and warnings and
+    uncaught exceptions, `requests` every address it asked for (data: and blob: addresses, which ask
+    nobody, left out)."""
 
     def __init__(self, browser: Browser, **context: Any) -> None:
         self.context = browser.new_context(**context)
         self.console: list[str] = []
         self.requests: list[str] = []
-        self.refused: list[str] = []  # of those: what the page's own Content-Security-Policy did not let out
+        self.refused: list[
+            str
+        ] = []  # of those: what the page's own Content-Security-Policy did not let out
         self.context.on("request", lambda request: self._asked(request.url))
-        self.context.on("requestfailed", lambda request: self.refused.append(request.url) if request.failure == "csp" else None)
+        self.context.on(
+            "requestfailed",
+            lambda request: self.refused.append(request.url) if request.failure == "csp" else None,
+        )
         self.context.on("page", self.watch)
         self.page: Page = self.context.new_page()
 
     def watch(self, page: Page) -> None:
         """Follow a page that this one opened, too."""
-        page.on("console", lambda said: self.console.append(said.text) if said.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda said: (
+                self.console.append(said.text) if said.type in ("error", "warning") else None
+            ),
+        )
         page.on("pageerror", lambda error: self.console.append(str(error)))
 
     def sent(self) -> list[str]:

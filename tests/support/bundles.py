@@ -16,7 +16,9 @@ def bundle(*args: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
     environ = clean_environment(PYTHONPATH=str(REPO))
     environ["PATH"] = f"{MADE / 'bin'}:{environ['PATH']}"
     command = [sys.executable, "-m", "autoinstr", "bundle", *map(str, args)]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, stdin=subprocess.DEVNULL, **more)
+    return subprocess.run(
+        command, env=environ, capture_output=True, text=True, stdin=subprocess.DEVNULL, **more
+    )
 
 
 def make(folder: Path) -> Path:

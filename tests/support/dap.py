@@ -1,4 +1,5 @@
-"""A debugger's client: the few requests of the Debug Adapter Protocol that it takes to stop at a line, look at variables and go on."""
+"""A debugger's client: the few requests of the Debug Adapter Protocol that it takes to stop at a
+line, look at variables and go on."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from typing import Any
 
 
 class Client:
-    """Connected to `python -m debugpy --listen 127.0.0.1:PORT --wait-for-client …`. AssertionError where a request fails."""
+    """Connected to `python -m debugpy --listen 127.0.0.1:PORT --wait-for-client …`. AssertionError
+    where a request fails."""
 
     def __init__(self, port: int, timeout: float = 60) -> None:
         deadline = time.monotonic() + timeout
@@ -33,7 +35,9 @@ class Client:
     def send(self, command: str, **arguments: Any) -> int:
         """Send a request; its number."""
         number = next(self._numbers)
-        body = json.dumps({"seq": number, "type": "request", "command": command, "arguments": arguments}).encode()
+        body = json.dumps(
+            {"seq": number, "type": "request", "command": command, "arguments": arguments}
+        ).encode()
         self._socket.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
         return number
 
@@ -43,7 +47,9 @@ class Client:
 
     def response(self, number: int) -> dict[str, Any]:
         """The body of the response to a request."""
-        found = self._next(lambda message: message["type"] == "response" and message["request_seq"] == number)
+        found = self._next(
+            lambda message: message["type"] == "response" and message["request_seq"] == number
+        )
         assert found["success"], found
         return found.get("body") or {}
 

@@ -1,8 +1,8 @@
-"""Traces of torch.profiler: what one says by itself of modules and operators, the truth for tests of what is made of it; and traces made by
-hand, in the shape of Kineto's.
+"""Traces of torch.profiler: what one says by itself of modules and operators, the truth for tests
+of what is made of it; and traces made by hand, in the shape of Kineto's.
 
-Modules are torch's own `nn.Module: X_0` events of its Python tracer (with_stack); no range of ours takes part.
-"""
+Modules are torch's own `nn.Module: X_0` events of its Python tracer (with_stack); no range of ours
+takes part."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ ENGINE = "autograd::engine::evaluate_function: "
 
 
 class Truth(NamedTuple):
-    """By path of classes (Model/Layer/Linear): calls of the module, its operators that no other operator called, and their time in ns."""
+    """By path of classes (Model/Layer/Linear): calls of the module, its operators that no other
+    operator called, and their time in ns."""
 
     calls: Counter[str]
     operators: dict[str, Counter[str]]
@@ -41,7 +42,9 @@ def truth(trace: Path) -> Truth:
         module = event.get("cat") == "python_function" and event["name"].startswith("nn.Module: ")
         if module or (event.get("cat") == "cpu_op" and not event["name"].startswith(ENGINE)):
             start = round(event["ts"] * 1000)
-            threads[event["tid"]].append(_Event(start, start + round(event["dur"] * 1000), event["name"], module))
+            threads[event["tid"]].append(
+                _Event(start, start + round(event["dur"] * 1000), event["name"], module)
+            )
     found = Truth(Counter(), defaultdict(Counter), Counter())
     for events in threads.values():
         _nest(sorted(events, key=lambda one: (one.start, -one.end)), found)
@@ -49,16 +52,27 @@ def truth(trace: Path) -> Truth:
 
 
 def backward(trace: Path) -> dict[str, Counter[str]]:
-    """Nodes of the backward pass by the path of the module whose operator they belong to: what torch's own arrows from forward to backward
-    (`fwdbwd`) say."""
+    """Nodes of the backward pass by the path of the module whose operator they belong to: what
+    torch's own arrows from forward to backward (`fwdbwd`) say."""
     events = read(trace)["traceEvents"]
     ends: dict[tuple[str, int], tuple[int, int]] = {}
     for event in events:
         if event.get("cat") == "fwdbwd":
             ends[event["ph"], event["id"]] = (event["tid"], round(event["ts"] * 1000))
-    modules = [event for event in events if event.get("cat") == "python_function" and event["name"].startswith("nn.Module: ")]
-    spans = sorted(_Event(round(one["ts"] * 1000), round((one["ts"] + one["dur"]) * 1000), one["name"], True) for one in modules)
-    names = {(one["tid"], round(one["ts"] * 1000)): one["name"] for one in events if one.get("cat") == "cpu_op"}
+    modules = [
+        event
+        for event in events
+        if event.get("cat") == "python_function" and event["name"].startswith("nn.Module: ")
+    ]
+    spans = sorted(
+        _Event(round(one["ts"] * 1000), round((one["ts"] + one["dur"]) * 1000), one["name"], True)
+        for one in modules
+    )
+    names = {
+        (one["tid"], round(one["ts"] * 1000)): one["name"]
+        for one in events
+        if one.get("cat") == "cpu_op"
+    }
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for (phase, number), (_, start) in ends.items():
         if phase == "s" and ("f", number) in ends:
@@ -83,23 +97,36 @@ def _nest(events: list[_Event], found: Truth) -> None:
 
 
 def _path(running: list[_Event]) -> str:
-    return "/".join(re.sub(r"^nn\.Module: (.*)_\d+$", r"\1", one.name) for one in running if one.module)
+    return "/".join(
+        re.sub(r"^nn\.Module: (.*)_\d+$", r"\1", one.name) for one in running if one.module
+    )
 
 
 class Trace:
     """A trace made by hand. Times are ns since `base`; ids of operators and correlations count up.
 
-    Shaped after what Kineto writes of a CUDA run (names of categories, of arguments, which event carries which): no GPU was there to take a
-    real one from.
+    Shaped after what Kineto writes of a CUDA run (names of categories, of arguments, which event
+    carries which): no GPU was there to take a real one from.
     """
 
     def __init__(self, pid: int = 1000, base: int = 1_795_000_000_000_000_000, **head: Any) -> None:
         self.pid, self.base = pid, base
         self.head = {"schemaVersion": 1, "baseTimeNanoseconds": base, **head}
-        self.events: list[dict[str, Any]] = [{"ph": "M", "name": "process_name", "ts": 0, "pid": pid, "tid": 0, "args": {"name": "python"}}]
+        self.events: list[dict[str, Any]] = [
+            {
+                "ph": "M",
+                "name": "process_name",
+                "ts": 0,
+                "pid": pid,
+                "tid": 0,
+                "args": {"name": "python"},
+            }
+        ]
         self._ids = self._correlations = 0
 
-    def add(self, cat: str, name: str, start: int, end: int, pid: object, tid: object, **args: Any) -> dict[str, Any]:
+    def add(
+        self, cat: str, name: str, start: int, end: int, pid: object, tid: object, **args: Any
+    ) -> dict[str, Any]:
         times = {"ts": start / 1000, "dur": (end - start) / 1000}
         told = {key.replace("_", " "): args[key] for key in args}
         event = {"ph": "X", "cat": cat, "name": name, "pid": pid, "tid": tid, **times, "args": told}
@@ -112,19 +139,62 @@ class Trace:
         self.add("cpu_op", name, start, end, self.pid, tid, External_id=self._ids, **args)
         return self._ids
 
-    def launch(self, operator: int | None, start: int, tid: int = 4000, name: str = "cudaLaunchKernel", cat: str = "cuda_runtime") -> int:
+    def launch(
+        self,
+        operator: int | None,
+        start: int,
+        tid: int = 4000,
+        name: str = "cudaLaunchKernel",
+        cat: str = "cuda_runtime",
+    ) -> int:
         """Returns its correlation."""
         self._correlations += 1
         external = {} if operator is None else {"External_id": operator}
-        self.add(cat, name, start, start + 2000, self.pid, tid, cbid=211, correlation=self._correlations, **external)
-        flow = {"ph": "s", "id": self._correlations, "pid": self.pid, "tid": tid, "ts": start / 1000, "cat": "ac2g", "name": "ac2g"}
+        self.add(
+            cat,
+            name,
+            start,
+            start + 2000,
+            self.pid,
+            tid,
+            cbid=211,
+            correlation=self._correlations,
+            **external,
+        )
+        flow = {
+            "ph": "s",
+            "id": self._correlations,
+            "pid": self.pid,
+            "tid": tid,
+            "ts": start / 1000,
+            "cat": "ac2g",
+            "name": "ac2g",
+        }
         self.events.append(flow)
         return self._correlations
 
-    def kernel(self, name: str, correlation: int, start: int, ns: int, cat: str = "kernel", device: int = 0, **args: Any) -> None:
+    def kernel(
+        self,
+        name: str,
+        correlation: int,
+        start: int,
+        ns: int,
+        cat: str = "kernel",
+        device: int = 0,
+        **args: Any,
+    ) -> None:
         where = {"device": device, "context": 1, "stream": 7, "correlation": correlation}
         self.add(cat, name, start, start + ns, device, 7, **where, **args)
-        flow = {"ph": "f", "id": correlation, "pid": device, "tid": 7, "ts": start / 1000, "cat": "ac2g", "name": "ac2g", "bp": "e"}
+        flow = {
+            "ph": "f",
+            "id": correlation,
+            "pid": device,
+            "tid": 7,
+            "ts": start / 1000,
+            "cat": "ac2g",
+            "name": "ac2g",
+            "bp": "e",
+        }
         self.events.append(flow)
 
     def text(self) -> str:

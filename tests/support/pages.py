@@ -1,4 +1,5 @@
-"""Runs for the page: an engine with workers, written by the real writer, and the page of a run in a browser."""
+"""Runs for the page: an engine with workers, written by the real writer, and the page of a run in a
+browser."""
 
 from __future__ import annotations
 
@@ -22,23 +23,47 @@ SLOW_LAYER = 4
 
 
 def layers_of(start: int, lasted: int, layers: int = LAYERS) -> list[Entry]:
-    """The calls below a model that starts at `start` and takes `lasted` ns: layers of an attention and an mlp, one of them slower."""
+    """The calls below a model that starts at `start` and takes `lasted` ns: layers of an attention
+    and an mlp, one of them slower."""
     each = lasted // (layers + 1)
     begun = start + layers * each
-    entries = [Entry(begun, begun + each // 4, "head:Head", domain="Module", path="head", cls="Head")]
+    entries = [
+        Entry(begun, begun + each // 4, "head:Head", domain="Module", path="head", cls="Head")
+    ]
     for layer in range(layers):
         begun = start + layer * each
         end = begun + each // 2 if layer != SLOW_LAYER else begun + each - 4
         path = f"model.layers.{layer}"
         entries.append(Entry(begun, end, f"{path}:Layer", domain="Module", path=path, cls="Layer"))
         middle = (begun + end) // 2
-        entries.append(Entry(begun + 1, middle, f"{path}.attn:Attention", domain="Module", path=f"{path}.attn", cls="Attention"))
-        entries.append(Entry(middle + 1, end - 1, f"{path}.mlp:MLP", domain="Module", path=f"{path}.mlp", cls="MLP"))
+        entries.append(
+            Entry(
+                begun + 1,
+                middle,
+                f"{path}.attn:Attention",
+                domain="Module",
+                path=f"{path}.attn",
+                cls="Attention",
+            )
+        )
+        entries.append(
+            Entry(
+                middle + 1,
+                end - 1,
+                f"{path}.mlp:MLP",
+                domain="Module",
+                path=f"{path}.mlp",
+                cls="MLP",
+            )
+        )
     return entries
 
 
-def served(directory: Path, *, steps: int = 40, ranks: int = 2, requests: int = 8, layers: int = LAYERS) -> None:
-    """A front end, an engine and workers; every tenth step is a prefill, three times as long; each rank is slower than the one before."""
+def served(
+    directory: Path, *, steps: int = 40, ranks: int = 2, requests: int = 8, layers: int = LAYERS
+) -> None:
+    """A front end, an engine and workers; every tenth step is a prefill, three times as long; each
+    rank is slower than the one before."""
     front: list[Entry] = []
     engine: list[Entry] = []
     works: list[list[Entry]] = [[] for _ in range(ranks)]
@@ -48,7 +73,9 @@ def served(directory: Path, *, steps: int = 40, ranks: int = 2, requests: int = 
         prefill = at % 10 == 0
         slow = SLOW * (3 if prefill else 1) + 7 * at
         phase = "prefill" if prefill else "decode"
-        engine += step_of(now, f"r{at % max(1, requests)}@{at}", phase, int(prefill), int(not prefill), slow=slow)
+        engine += step_of(
+            now, f"r{at % max(1, requests)}@{at}", phase, int(prefill), int(not prefill), slow=slow
+        )
         for rank, work in enumerate(works):
             entries = work_of(now + 12 * slow, f"r{at % max(1, requests)}@{at}", phase, slow=slow)
             work += entries
@@ -62,12 +89,27 @@ def served(directory: Path, *, steps: int = 40, ranks: int = 2, requests: int = 
             engine.append(mark(now + 5, "request.scheduled", request=one, cached_tokens=0))
             engine.append(mark(now + 98 * slow, "request.first_token", request=one))
             front.append(mark(now + 99 * slow, "request.first_output", request=one))
-            engine.append(mark(now + 400 * slow, "request.finished", request=one, reason="length" if at else "stop", output_tokens=5))
+            engine.append(
+                mark(
+                    now + 400 * slow,
+                    "request.finished",
+                    request=one,
+                    reason="length" if at else "stop",
+                    output_tokens=5,
+                )
+            )
             front.append(mark(now + 401 * slow, "request.completed", request=one))
         now += 110 * slow
-    said = {"argv": ["python", "serve.py"], "versions": {"python": "3.11.7", "torch": "2.13.0", "vllm": "0.32.0"}}
-    write(str(directory), front, pid=1, header={"roles": ["MainProcess"], **said}, max_bytes=1 << 30)
-    write(str(directory), engine, pid=2, header={"roles": ["EngineCore"], **said}, max_bytes=1 << 30)
+    said = {
+        "argv": ["python", "serve.py"],
+        "versions": {"python": "3.11.7", "torch": "2.13.0", "vllm": "0.32.0"},
+    }
+    write(
+        str(directory), front, pid=1, header={"roles": ["MainProcess"], **said}, max_bytes=1 << 30
+    )
+    write(
+        str(directory), engine, pid=2, header={"roles": ["EngineCore"], **said}, max_bytes=1 << 30
+    )
     for rank, work in enumerate(works):
         header = {"roles": ["Worker"], "rank": rank, "world_size": ranks, **said}
         in_order = sorted(work, key=lambda one: (one.start, -(one.end or 0)))
@@ -76,7 +118,18 @@ def served(directory: Path, *, steps: int = 40, ranks: int = 2, requests: int = 
 
 def page_of(directory: Path, file: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """The page that the command writes."""
-    command = [sys.executable, "-m", "autoinstr", "report", str(directory), "--format", "html", "-o", str(file), *options]
+    command = [
+        sys.executable,
+        "-m",
+        "autoinstr",
+        "report",
+        str(directory),
+        "--format",
+        "html",
+        "-o",
+        str(file),
+        *options,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=REPO)
     assert done.returncode == 0, done.stderr
     return done
@@ -84,7 +137,9 @@ def page_of(directory: Path, file: Path, *options: str) -> subprocess.CompletedP
 
 def data_of(file: Path) -> dict[str, Any]:
     """The data in a page."""
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', file.read_text(), re.S)
+    found = re.search(
+        r'<script type="application/json" id="data">(.*?)</script>', file.read_text(), re.S
+    )
     assert found is not None
     loaded: dict[str, Any] = json.loads(found.group(1))
     return loaded
@@ -92,7 +147,9 @@ def data_of(file: Path) -> dict[str, Any]:
 
 def opened(browser: Browser, file: Path, **context: Any) -> Watched:
     """The page from its file; the browser is offline."""
-    watched = Watched(browser, offline=True, **{"viewport": {"width": 1400, "height": 900}, **context})
+    watched = Watched(
+        browser, offline=True, **{"viewport": {"width": 1400, "height": 900}, **context}
+    )
     watched.page.goto(file.as_uri())
     return watched
 
@@ -100,7 +157,9 @@ def opened(browser: Browser, file: Path, **context: Any) -> Watched:
 def quiet(watched: Watched) -> None:
     """Nothing but the file itself was asked for, and nothing was complained of."""
     assert watched.console == []
-    assert all(url.startswith("file://") for url in watched.requests) and len(watched.requests) == 1, watched.requests
+    assert (
+        all(url.startswith("file://") for url in watched.requests) and len(watched.requests) == 1
+    ), watched.requests
 
 
 def names(table: Locator) -> list[str]:
@@ -113,5 +172,11 @@ def axe(page: Page) -> list[str]:
     """What axe-core holds against the page: rule and element."""
     script = REPO / ".venv-node" / "node_modules" / "axe-core" / "axe.min.js"
     page.evaluate(script.read_text() + "; undefined")
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(found => found.violations)")
-    return [f"{one['id']}: {node['html'][:160]} ({node['failureSummary'][:300]})" for one in found for node in one["nodes"]]
+    found = page.evaluate(
+        "axe.run(document, {resultTypes: ['violations']}).then(found => found.violations)"
+    )
+    return [
+        f"{one['id']}: {node['html'][:160]} ({node['failureSummary'][:300]})"
+        for one in found
+        for node in one["nodes"]
+    ]

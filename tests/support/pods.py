@@ -1,8 +1,9 @@
-"""A pod without a cluster: runs the containers of a Kubernetes pod template as its YAML says, each in a root folder of its own.
+"""A pod without a cluster: runs the containers of a Kubernetes pod template as its YAML says, each
+in a root folder of its own.
 
-The roots are made in mount namespaces. What is real: commands, environment, users, volumes, read-only roots and mounts. What is not: images
-(folders of this machine stand in for them), the kubelet, capabilities, seccomp, fsGroup.
-"""
+The roots are made in mount namespaces. What is real: commands, environment, users, volumes,
+read-only roots and mounts. What is not: images (folders of this machine stand in for them), the
+kubelet, capabilities, seccomp, fsGroup."""
 
 from __future__ import annotations
 
@@ -35,46 +36,65 @@ NAME = "serve-5d9c7b6f4-x2x7p"
 
 
 def environment(container: dict[str, Any]) -> dict[str, str]:
-    """What a container's `env` comes to in a pod of this NAME: as Kubernetes does, $(X) is what X is further up in the list, or stays."""
+    """What a container's `env` comes to in a pod of this NAME: as Kubernetes does, $(X) is what X
+    is further up in the list, or stays."""
     made: dict[str, str] = {}
     for each in container.get("env", []):
         assert ("value" in each) != ("valueFrom" in each), each  # Kubernetes refuses both
         if "valueFrom" in each:
             assert each["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}, each
         value = each.get("value", NAME)
-        made[each["name"]] = re.sub(r"\$\((\w+)\)", lambda found: made.get(found[1], found[0]), value)
+        made[each["name"]] = re.sub(
+            r"\$\((\w+)\)", lambda found: made.get(found[1], found[0]), value
+        )
     return made
 
 
 class Pod:
-    """The containers of `template` (spec.template of a workload). `images` maps an image to (its command, its environment, its folders as
-    place -> folder of this machine)."""
+    """The containers of `template` (spec.template of a workload). `images` maps an image to (its
+    command, its environment, its folders as place -> folder of this machine)."""
 
     def __init__(
-        self, template: dict[str, Any], images: dict[str, tuple[list[str], dict[str, str], dict[str, Path]]], folder: Path
+        self,
+        template: dict[str, Any],
+        images: dict[str, tuple[list[str], dict[str, str], dict[str, Path]]],
+        folder: Path,
     ) -> None:
         self.spec = template["spec"]
         self.images = images
         self.folder = folder
         folder.chmod(0o755)
-        self.volumes = {volume["name"]: folder / "volumes" / volume["name"] for volume in self.spec["volumes"]}
+        self.volumes = {
+            volume["name"]: folder / "volumes" / volume["name"] for volume in self.spec["volumes"]
+        }
         for volume in self.spec["volumes"]:
             assert "emptyDir" in volume, volume
             self.volumes[volume["name"]].mkdir(parents=True)
             self.volumes[volume["name"]].chmod(0o777)  # as the kubelet makes one
 
-    def start(self, container: dict[str, Any], command: list[str] | None = None, **env: str) -> subprocess.Popen[str]:
-        """One container; `command` is what `kubectl exec` would run in it, `env` what a changed manifest would say."""
+    def start(
+        self, container: dict[str, Any], command: list[str] | None = None, **env: str
+    ) -> subprocess.Popen[str]:
+        """One container; `command` is what `kubectl exec` would run in it, `env` what a changed
+        manifest would say."""
         entrypoint, own, folders = self.images[container["image"]]
         words = command or [*container.get("command", entrypoint), *container.get("args", [])]
         environ = {"PATH": "/usr/bin:/bin", **own, **environment(container), **env}
         binds = [f"{source}:{place}:ro" for place, source in folders.items()]
         for mount in container["volumeMounts"]:
-            binds.append(f"{self.volumes[mount['name']]}:{mount['mountPath']}:{'ro' if mount.get('readOnly') else 'rw'}")
+            binds.append(
+                f"{self.volumes[mount['name']]}:{mount['mountPath']}:{'ro' if mount.get('readOnly') else 'rw'}"
+            )
         user = self.spec["securityContext"]
         root = self.folder / f"root-{container['name']}"
         root.mkdir(exist_ok=True)
-        arguments = [root, container["securityContext"]["readOnlyRootFilesystem"], user["runAsUser"], user["runAsGroup"], " ".join(binds)]
+        arguments = [
+            root,
+            container["securityContext"]["readOnlyRootFilesystem"],
+            user["runAsUser"],
+            user["runAsGroup"],
+            " ".join(binds),
+        ]
         return subprocess.Popen(
             ["unshare", "--mount", "sh", "-c", SCRIPT, "sh", *map(str, arguments), *words],
             env=environ,
@@ -85,7 +105,9 @@ class Pod:
             cwd="/",
         )
 
-    def run(self, container: dict[str, Any], command: list[str] | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, container: dict[str, Any], command: list[str] | None = None, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         process = self.start(container, command, **env)
         stdout, stderr = process.communicate(timeout=120)
         return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)

@@ -19,7 +19,8 @@ class Range(NamedTuple):
 
 
 def recordings(out: Path) -> list[Recording]:
-    """All recordings of a run directory, none of them damaged; none where there is no such directory."""
+    """All recordings of a run directory, none of them damaged; none where there is no such
+    directory."""
     if not out.exists():
         return []
     run = open_run(str(out))
@@ -45,7 +46,9 @@ def ranges(recording: Recording) -> list[Range]:
             name = recording.names[words[at]]
             if name.domain != "Module":
                 continue
-            found.append(Range(thread, name.root, name.path, name.cls, words[at + 1], words[at + 2]))
+            found.append(
+                Range(thread, name.root, name.path, name.cls, words[at + 1], words[at + 2])
+            )
     return found
 
 
@@ -67,14 +70,28 @@ def named(recording: Recording, kind: str = "range") -> list[Named]:
         for at in range(0, len(words), 3):
             name = recording.names[words[at]]
             if name.domain != "Module" and name.kind == kind:
-                found.append(Named(thread, name.message, words[at + 1], words[at + 2], fields.get((thread, words[at], words[at + 1]), {})))
+                found.append(
+                    Named(
+                        thread,
+                        name.message,
+                        words[at + 1],
+                        words[at + 2],
+                        fields.get((thread, words[at], words[at + 1]), {}),
+                    )
+                )
     return sorted(found, key=lambda one: one.start)
 
 
 def counts(found: list[Range], window: tuple[int, int] | None = None) -> dict[str, int]:
     """ "root class|path|class" -> calls that started in the window (perf_counter nanoseconds)."""
     first, last = window or (0, 1 << 64)
-    return dict(Counter(f"{one.root.split('#')[0]}|{one.path}|{one.cls}" for one in found if first <= one.start <= last))
+    return dict(
+        Counter(
+            f"{one.root.split('#')[0]}|{one.path}|{one.cls}"
+            for one in found
+            if first <= one.start <= last
+        )
+    )
 
 
 def assert_nested(found: list[Range]) -> None:

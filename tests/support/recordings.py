@@ -28,10 +28,17 @@ def make_recording(
     max_bytes: int = 64 << 20,
     full: str = "stop",
 ) -> str:
-    """Write one recording with these calls (each thread's in order of start) and return its file."""
+    """Write one recording with these calls (each thread's in order of start) and return its
+    file."""
     os.makedirs(directory, exist_ok=True)
     file = os.path.join(directory, f"host-{pid}-{len(os.listdir(directory)):08x}{f.SUFFIX}")
-    fields: dict[str, Any] = {"host": "host", "roles": ["MainProcess"], "emitter": "recorder", "argv": ["program"], "versions": {}}
+    fields: dict[str, Any] = {
+        "host": "host",
+        "roles": ["MainProcess"],
+        "emitter": "recorder",
+        "argv": ["program"],
+        "versions": {},
+    }
     writer = RecordingWriter(file, {**fields, **(header or {})}, max_bytes=max_bytes, full=full)
     writer.words[f.H_PID] = pid
     names: dict[tuple[str, str], int] = {}

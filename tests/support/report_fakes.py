@@ -1,4 +1,5 @@
-"""Recordings in memory, for tests of the reports: any interleaving of ranges, and more damage than the writer could be made to write."""
+"""Recordings in memory, for tests of the reports: any interleaving of ranges, and more damage than
+the writer could be made to write."""
 
 from __future__ import annotations
 
@@ -26,10 +27,17 @@ class Event(NamedTuple):
 
 
 class FakeRecording:
-    """Has what the reports use of recording.reader.Recording. `break_after`: an error to raise after so many blocks."""
+    """Has what the reports use of recording.reader.Recording. `break_after`: an error to raise
+    after so many blocks."""
 
     def __init__(
-        self, events: Iterable[Event], *, block: int = 5, pid: int = 77, break_after: tuple[int, Exception] | None = None, **fields: Any
+        self,
+        events: Iterable[Event],
+        *,
+        block: int = 5,
+        pid: int = 77,
+        break_after: tuple[int, Exception] | None = None,
+        **fields: Any,
     ) -> None:
         self.events = sorted(events, key=lambda event: (event.thread, event.start))
         self.file = f"/runs/one/host-{pid}-00000000.airec"
@@ -56,7 +64,10 @@ class FakeRecording:
         self._break_after = break_after
         self.names: dict[int, RangeName] = {}
         self._numbers: dict[tuple[str, ...], int] = {}
-        self.threads = {event.thread: ThreadInfo(event.thread, 4000 + event.thread, f"T{event.thread}") for event in self.events}
+        self.threads = {
+            event.thread: ThreadInfo(event.thread, 4000 + event.thread, f"T{event.thread}")
+            for event in self.events
+        }
         for event in self.events:
             self.number(event)
 
@@ -86,16 +97,35 @@ class FakeRecording:
                     raise self._break_after[1]
                 count += 1
                 block = mine[at : at + self._block]
-                closed = [word for event in block if event.end is not None for word in (self.number(event), event.start, event.end)]
-                yield thread, closed, [OpenRange(thread, self.number(one), one.start) for one in block if one.end is None]
+                closed = [
+                    word
+                    for event in block
+                    if event.end is not None
+                    for word in (self.number(event), event.start, event.end)
+                ]
+                yield (
+                    thread,
+                    closed,
+                    [
+                        OpenRange(thread, self.number(one), one.start)
+                        for one in block
+                        if one.end is None
+                    ],
+                )
 
     def attributes(self) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
-        for event in sorted(self.events, key=lambda event: event.end if event.end is not None else event.start):
+        for event in sorted(
+            self.events, key=lambda event: event.end if event.end is not None else event.start
+        ):
             if event.fields is not None:
                 yield event.thread, self.number(event), event.start, dict(event.fields)
 
     def open_ranges(self) -> list[OpenRange]:
-        return [OpenRange(event.thread, self.number(event), event.start) for event in self.events if event.end is None]
+        return [
+            OpenRange(event.thread, self.number(event), event.start)
+            for event in self.events
+            if event.end is None
+        ]
 
 
 def run_of(*recordings: FakeRecording, problems: tuple[str, ...] = ()) -> Any:
@@ -113,7 +143,13 @@ def slow(events: list[Event]) -> dict[tuple[Any, ...], dict[str, int]]:
     for mine in threads.values():
         covered: dict[int, set[int]] = defaultdict(set)
         for at, event in enumerate(mine):
-            around = [i for i in range(at) if mine[i].start <= event.start and event.end <= mine[i].end and event.start < mine[i].end]
+            around = [
+                i
+                for i in range(at)
+                if mine[i].start <= event.start
+                and event.end <= mine[i].end
+                and event.start < mine[i].end
+            ]
             if around:
                 covered[around[-1]] |= set(range(event.start, event.end))
         for at, event in enumerate(mine):
@@ -123,7 +159,12 @@ def slow(events: list[Event]) -> dict[tuple[Any, ...], dict[str, int]]:
     figures = {}
     for key, all_of_them in durations.items():
         ordered = sorted(all_of_them)
-        rank = {p: next(d for d in ordered if sum(x <= d for x in ordered) >= p / 100 * len(ordered) - 1e-9) for p in (50, 99)}
+        rank = {
+            p: next(
+                d for d in ordered if sum(x <= d for x in ordered) >= p / 100 * len(ordered) - 1e-9
+            )
+            for p in (50, 99)
+        }
         figures[key] = {
             "calls": len(ordered), "total": sum(ordered), "self": own[key],
             "min": ordered[0], "p50": rank[50], "p99": rank[99], "max": ordered[-1],

@@ -1,4 +1,5 @@
-"""Programs as in a container: everything read-only but one folder, no home, a user who owns nothing. Needs root and mount namespaces."""
+"""Programs as in a container: everything read-only but one folder, no home, a user who owns
+nothing. Needs root and mount namespaces."""
 
 from __future__ import annotations
 
@@ -39,12 +40,17 @@ def impossible() -> str:
     """Why there can be no sealed run on this machine, or ""."""
     if os.getuid() != 0:
         return "needs root, to mount read-only and to become nobody"
-    tried = subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, text=True)
+    tried = subprocess.run(
+        ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"],
+        capture_output=True,
+        text=True,
+    )
     return "" if tried.returncode == 0 else f"needs mount namespaces: {tried.stderr.strip()}"
 
 
 class Sealed:
-    """`bind` shows a folder read-only at a place of its own; `run` runs Python there, in the folder `work`, all that can be written."""
+    """`bind` shows a folder read-only at a place of its own; `run` runs Python there, in the folder
+    `work`, all that can be written."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -70,8 +76,11 @@ class Sealed:
         path.chmod(0o644)
         return path
 
-    def run(self, version: str, *args: str | Path, env: dict[str, str], command: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-        """Run that Python (or `command`, with the Python's root) and return what subprocess.run does. Only `env` is in the environment."""
+    def run(
+        self, version: str, *args: str | Path, env: dict[str, str], command: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Run that Python (or `command`, with the Python's root) and return what subprocess.run
+        does. Only `env` is in the environment."""
         found = interpreter(version)
         assert found is not None
         made = Path(found).is_relative_to(MADE)
@@ -83,14 +92,31 @@ class Sealed:
             place = self.folder / f"python{version}"
             place.mkdir(exist_ok=True)
             binds[place] = home
-            (self.folder / "empty").mkdir(exist_ok=True)  # what somebody has installed there is no part of the test
+            (self.folder / "empty").mkdir(
+                exist_ok=True
+            )  # what somebody has installed there is no part of the test
             binds[place / "lib" / f"python{version}" / "site-packages"] = self.folder / "empty"
             python = f"{place}/bin/python{version}"
-            env = {"LD_LIBRARY_PATH": f"{place}/lib", **env}  # pyenv's find their library by its place in a home that is closed here
+            env = {
+                "LD_LIBRARY_PATH": f"{place}/lib",
+                **env,
+            }  # pyenv's find their library by its place in a home that is closed here
         root = str(MADE / f"python{version}") if made else "/"
         pairs = " ".join(f"{source}={place}" for place, source in binds.items())
         return subprocess.run(
-            ["unshare", "--mount", "sh", "-c", SCRIPT, "sh", str(self.folder), root, pairs, *(command or (python,)), *map(str, args)],
+            [
+                "unshare",
+                "--mount",
+                "sh",
+                "-c",
+                SCRIPT,
+                "sh",
+                str(self.folder),
+                root,
+                pairs,
+                *(command or (python,)),
+                *map(str, args),
+            ],
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **env},
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -102,7 +128,9 @@ class Sealed:
 
 @contextmanager
 def sealed() -> Iterator[Sealed]:
-    folder = Path(tempfile.mkdtemp(prefix="autoinstr-sealed-"))  # not pytest's tmp_path, which is closed to others
+    folder = Path(
+        tempfile.mkdtemp(prefix="autoinstr-sealed-")
+    )  # not pytest's tmp_path, which is closed to others
     folder.chmod(0o755)
     try:
         yield Sealed(folder)

@@ -1,6 +1,8 @@
-"""A second reader of recordings for tests: docs/internals/recording-format.md word for word, a record at a time, sharing nothing with the real.
+"""A second reader of recordings for tests: docs/internals/recording-format.md word for word, a
+record at a time, sharing nothing with the real.
 
-A block that is cut off counts as far as whole lines of 64 bytes are there, since a block's length is a multiple of 64."""
+A block that is cut off counts as far as whole lines of 64 bytes are there, since a block's length
+is a multiple of 64."""
 
 from __future__ import annotations
 
@@ -46,7 +48,11 @@ def read(data: bytes) -> Read:
 
     data = data[: len(data) // 8 * 8]
     assert data[:8] == b"AIREC\0\r\n" and word(8) == 0x0102030405060708 and word(16) == 1
-    blocks: dict[int, list[tuple[int, int, int, int]]] = {1: [], 2: [], 3: []}  # kind -> thread, sequence, first byte, end
+    blocks: dict[int, list[tuple[int, int, int, int]]] = {
+        1: [],
+        2: [],
+        3: [],
+    }  # kind -> thread, sequence, first byte, end
     at, used = word(24), word(88)
     while at + 64 <= min(used, len(data)):
         assert data[at : at + 6] == b"AIBLOK", "not damaged otherwise than by being cut"
@@ -68,12 +74,21 @@ def read(data: bytes) -> Read:
         return found
 
     definitions = texts(2)
-    last = {entry["module"]: entry for entry in definitions if entry["t"] == "name" and entry.get("module")}
+    last = {
+        entry["module"]: entry
+        for entry in definitions
+        if entry["t"] == "name" and entry.get("module")
+    }
     names = {}
     for entry in definitions:
         if entry["t"] == "name":
             final = last.get(entry.get("module"), entry)
-            place = (final["message"], final.get("root", ""), final.get("path", ""), final.get("cls", ""))
+            place = (
+                final["message"],
+                final.get("root", ""),
+                final.get("path", ""),
+                final.get("cls", ""),
+            )
             names[entry["id"]] = Name(entry.get("kind", "range"), entry["domain"], *place)
     threads = {entry["index"]: entry["tid"] for entry in definitions if entry["t"] == "thread"}
     records: list[Record] = []

@@ -1,4 +1,5 @@
-"""What docs/reports.md says, computed slowly from what tests/support/slow_recording.py reads: one range after the other, nothing incremental."""
+"""What docs/reports.md says, computed slowly from what tests/support/slow_recording.py reads: one
+range after the other, nothing incremental."""
 
 from __future__ import annotations
 
@@ -26,22 +27,33 @@ def calls_of(file: Read) -> list[Call]:
     """All closed ranges."""
     found: list[Call] = []
     for thread in file.threads:
-        mine = [one for one in file.records if one.thread == thread and file.names[one.number].kind == "range"]
+        mine = [
+            one
+            for one in file.records
+            if one.thread == thread and file.names[one.number].kind == "range"
+        ]
         phases = _phases(file, mine)
         own = [0] * len(mine)
         for domain in {file.names[one.number].domain for one in mine}:
-            of_domain = [at for at, one in enumerate(mine) if one.end and file.names[one.number].domain == domain]
+            of_domain = [
+                at
+                for at, one in enumerate(mine)
+                if one.end and file.names[one.number].domain == domain
+            ]
             for at, nested in _nested([(mine[at].start, mine[at].end) for at in of_domain]).items():
                 one = mine[of_domain[at]]
                 own[of_domain[at]] = one.end - one.start - _union(nested)
         found += [
-            Call(thread, file.names[one.number], one.start, one.end, own[at], phases[at]) for at, one in enumerate(mine) if one.end
+            Call(thread, file.names[one.number], one.start, one.end, own[at], phases[at])
+            for at, one in enumerate(mine)
+            if one.end
         ]
     return found
 
 
 def _nested(ranges: list[tuple[int, int]]) -> dict[int, list[tuple[int, int]]]:
-    """Place of each range -> the ranges nested directly in it: in the latest started earlier one that contains it and has not ended."""
+    """Place of each range -> the ranges nested directly in it: in the latest started earlier one
+    that contains it and has not ended."""
     inside: dict[int, list[tuple[int, int]]] = {at: [] for at in range(len(ranges))}
     running: list[int] = []
     for at, (start, end) in enumerate(ranges):
@@ -62,28 +74,49 @@ def _union(ranges: list[tuple[int, int]]) -> int:
 
 
 def _phases(file: Read, mine: list[Record]) -> list[str | None]:
-    """Of the records of one thread, in order: their own, or that of the latest begun one around them that has one."""
-    said = {(thread, name, start): fields["phase"] for thread, name, start, fields in file.attributes if "phase" in fields}
+    """Of the records of one thread, in order: their own, or that of the latest begun one around
+    them that has one."""
+    said = {
+        (thread, name, start): fields["phase"]
+        for thread, name, start, fields in file.attributes
+        if "phase" in fields
+    }
     own = [said.get((one.thread, one.number, one.start)) for one in mine]
     found: list[str | None] = []
     running: list[int] = []
     for at, one in enumerate(mine):
         running = [other for other in running if (mine[other].end or FOREVER) > one.start]
-        around = [own[other] for other in running if own[other] and (mine[other].end or FOREVER) >= (one.end or FOREVER)]
+        around = [
+            own[other]
+            for other in running
+            if own[other] and (mine[other].end or FOREVER) >= (one.end or FOREVER)
+        ]
         found.append(own[at] or (around[-1] if around else None))
         running.append(at)
     return found
 
 
 def rows_of(calls: list[Call]) -> dict[tuple[Any, ...], dict[str, int]]:
-    """(thread, domain, root, path, class, message, phase) -> figures; percentiles are values that so many per cent do not exceed."""
+    """(thread, domain, root, path, class, message, phase) -> figures; percentiles are values that
+    so many per cent do not exceed."""
     groups: dict[tuple[Any, ...], list[Call]] = defaultdict(list)
     for one in calls:
-        groups[one.thread, one.name.domain, one.name.root, one.name.path, one.name.cls, one.name.message, one.phase].append(one)
+        groups[
+            one.thread,
+            one.name.domain,
+            one.name.root,
+            one.name.path,
+            one.name.cls,
+            one.name.message,
+            one.phase,
+        ].append(one)
     found = {}
     for key, group in groups.items():
         lasted = sorted(one.end - one.start for one in group)
-        rank = {p: next(value for at, value in enumerate(lasted, 1) if 100 * at >= p * len(lasted)) for p in (50, 99)}
+        rank = {
+            p: next(value for at, value in enumerate(lasted, 1) if 100 * at >= p * len(lasted))
+            for p in (50, 99)
+        }
         found[key] = {
             "calls": len(group), "total_ns": sum(lasted), "self_ns": sum(one.own for one in group),
             "min_ns": lasted[0], "p50_ns": rank[50], "p99_ns": rank[99], "max_ns": lasted[-1],
@@ -91,13 +124,16 @@ def rows_of(calls: list[Call]) -> dict[tuple[Any, ...], dict[str, int]]:
     return found
 
 
-# -- the folded tree ------------------------------------------------------------------------------------------------------------
+# -- the folded tree -------------------------------------------------------------------------------
 
-Parts = tuple[Any, ...]  # of a module: its root (name, number), then names, and numbers for entries of lists
+Parts = tuple[
+    Any, ...
+]  # of a module: its root (name, number), then names, and numbers for entries of lists
 
 
 class FoldedLine(NamedTuple):
-    """Figures of one line by phase; `members` by the number of the nearest folded list's entry, then by phase."""
+    """Figures of one line by phase; `members` by the number of the nearest folded list's entry,
+    then by phase."""
 
     classes: frozenset[str]
     phases: dict[str | None, Sums]
@@ -107,8 +143,15 @@ class FoldedLine(NamedTuple):
 def parts_of(name: Name) -> Parts:
     """("Model", 1), "layers", 3, "mlp"."""
     head, _, number = name.root.rpartition("#")
-    root = (head, int(number)) if head and number.isdecimal() else name.root or ("(no root)" if name.path or name.cls else name.message)
-    return (root, *(int(part) if part.isdecimal() else part for part in name.path.split(".") if name.path))
+    root = (
+        (head, int(number))
+        if head and number.isdecimal()
+        else name.root or ("(no root)" if name.path or name.cls else name.message)
+    )
+    return (
+        root,
+        *(int(part) if part.isdecimal() else part for part in name.path.split(".") if name.path),
+    )
 
 
 def _number(part: Any) -> int | None:
@@ -116,7 +159,8 @@ def _number(part: Any) -> int | None:
 
 
 def folded(calls: list[Call]) -> list[tuple[tuple[str, ...], FoldedLine]]:
-    """The lines for the calls of one domain, each with its path: its parts as the table has them, the root first."""
+    """The lines for the calls of one domain, each with its path: its parts as the table has them,
+    the root first."""
     places = [parts_of(one.name) for one in calls]
     everything = {place[:depth] for place in places for depth in range(1, len(place) + 1)}
     classes: dict[Parts, set[str]] = defaultdict(set)
@@ -124,15 +168,23 @@ def folded(calls: list[Call]) -> list[tuple[tuple[str, ...], FoldedLine]]:
         classes[place] |= {one.name.cls} - {""}
 
     def built(place: Parts) -> Any:
-        """Two entries are built alike where this is equal: class, and what is below, lists as the set of what is in them."""
+        """Two entries are built alike where this is equal: class, and what is below, lists as the
+        set of what is in them."""
         below = [other for other in everything if other[:-1] == place]
-        return frozenset(classes[place]), frozenset((part if _number(part := other[-1]) is None else "[]", built(other)) for other in below)
+        return frozenset(classes[place]), frozenset(
+            (part if _number(part := other[-1]) is None else "[]", built(other)) for other in below
+        )
 
-    # Line by line from the top: which places share one. A line's key is its parent's, and the name, or for entries how they are built.
+    # Line by line from the top: which places share one. A line's key is its parent's, and the name,
+    # or for entries how they are built.
     line_of: dict[Parts, Any] = {(): ()}
     for place in sorted(everything, key=len):
         part = place[-1]
-        kind = part if _number(part) is None else ("entries", part[0] if isinstance(part, tuple) else "", built(place))
+        kind = (
+            part
+            if _number(part) is None
+            else ("entries", part[0] if isinstance(part, tuple) else "", built(place))
+        )
         line_of[place] = (line_of[place[:-1]], kind)
     numbers: dict[Any, set[int]] = defaultdict(set)
     for place, line in line_of.items():
@@ -153,7 +205,11 @@ def folded(calls: list[Call]) -> list[tuple[tuple[str, ...], FoldedLine]]:
         labels[line] = tuple(label(place[:depth]) for depth in range(1, len(place) + 1))
         entry = found.setdefault(line, FoldedLine(frozenset(classes[place]), {}, {}))
         _add(entry.phases, one)
-        entries = [place[:depth] for depth in range(1, len(place) + 1) if len(numbers.get(line_of[place[:depth]], ())) > 1]
+        entries = [
+            place[:depth]
+            for depth in range(1, len(place) + 1)
+            if len(numbers.get(line_of[place[:depth]], ())) > 1
+        ]
         if entries:
             _add(entry.members.setdefault(_number(entries[-1][-1]), {}), one)  # type: ignore[arg-type]
     return [(labels[line], entry) for line, entry in found.items()]

@@ -19,26 +19,33 @@ Read = Callable[[bytes], "dict[str, Any]"]
 
 
 def node() -> str:
-    """The program, the machine's own or the one in playwright's wheel; skips the test where there is none."""
+    """The program, the machine's own or the one in playwright's wheel; skips the test where there
+    is none."""
     found = shutil.which("node")
     if found is None:
-        playwright = pytest.importorskip("playwright", reason="neither node nor playwright is installed")
+        playwright = pytest.importorskip(
+            "playwright", reason="neither node nor playwright is installed"
+        )
         found = str(Path(playwright.__file__).parent / "driver" / "node")
     return found
 
 
 def release() -> Path:
-    """The folder with speedscope's page, script and schema; skips the test where npm could not install it."""
+    """The folder with speedscope's page, script and schema; skips the test where npm could not
+    install it."""
     if not PACKAGE.is_dir():
         said = REPO / ".venv-node" / "unavailable"
-        pytest.skip(said.read_text().strip() if said.exists() else "no speedscope: run requirements/node.sh")
+        pytest.skip(
+            said.read_text().strip() if said.exists() else "no speedscope: run requirements/node.sh"
+        )
     return PACKAGE / "dist" / "release"
 
 
 @contextmanager
 def importer(scratch: Path) -> Iterator[Read]:
-    """Reads files: {"name", "view", "profiles": [{"name", "unit", "total", "calls": [[frame, start, end, depth]…],
-    "frames": [[name, total, self]…]}…]}; times count from the profile's startValue."""
+    """Reads files: {"name", "view", "profiles": [{"name", "unit", "total", "calls": [[frame, start,
+    end, depth]…], "frames": [[name, total, self]…]}…]}; times count from the profile's
+    startValue."""
     (bundle,) = release().glob("speedscope-*.js")
     command = [node(), str(REPO / "tests" / "node" / "speedscope.mjs"), str(bundle)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -1,4 +1,5 @@
-"""What one process did, as its recording tells it: ranges and marks of every domain, and how they lie within one another."""
+"""What one process did, as its recording tells it: ranges and marks of every domain, and how they
+lie within one another."""
 
 from __future__ import annotations
 
@@ -30,7 +31,19 @@ def timeline(recording: Recording) -> list[Event]:
         for at in range(0, len(words), 3):
             name, (start, end) = recording.names[words[at]], words[at + 1 : at + 3]
             its = fields.get((thread, words[at], start), {})
-            found.append(Event(thread, name.kind, name.domain, name.message, start, end, name.path, name.cls, its))
+            found.append(
+                Event(
+                    thread,
+                    name.kind,
+                    name.domain,
+                    name.message,
+                    start,
+                    end,
+                    name.path,
+                    name.cls,
+                    its,
+                )
+            )
     return found
 
 
@@ -46,11 +59,18 @@ def called(events: list[Event], message: str, domain: str = "torch") -> list[Eve
 
 def inside(events: list[Event], outer: Event) -> list[Event]:
     """What began in the thread of `outer` while it ran."""
-    return [one for one in events if one.thread == outer.thread and outer.start <= one.start <= one.end <= outer.end and one is not outer]
+    return [
+        one
+        for one in events
+        if one.thread == outer.thread
+        and outer.start <= one.start <= one.end <= outer.end
+        and one is not outer
+    ]
 
 
 def assert_nested(events: list[Event]) -> None:
-    """Within a thread two ranges, whatever their domains, lie one inside the other or one after the other."""
+    """Within a thread two ranges, whatever their domains, lie one inside the other or one after the
+    other."""
     running: dict[int, list[Event]] = {}
     for one in events:
         if one.kind != "range":

@@ -1,4 +1,5 @@
-"""Recordings to draw as timelines: what hypothesis makes of them, and what a timeline must then show."""
+"""Recordings to draw as timelines: what hypothesis makes of them, and what a timeline must then
+show."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ THREADS, DOMAINS = st.sampled_from([1, 2, 3]), st.sampled_from(["Module", "vllm"
 
 @st.composite
 def called(draw: st.DrawFn) -> list[Event]:
-    """Calls of several threads that nest, recursion included; each may have begun just where the one before it ended."""
+    """Calls of several threads that nest, recursion included; each may have begun just where the
+    one before it ended."""
     events: list[Event] = []
     for thread in draw(st.sets(THREADS, min_size=1)):
         now = draw(st.integers(1, 50))
@@ -61,7 +63,9 @@ def killed(draw: st.DrawFn) -> list[Event]:
     events = draw(called())
     moment = draw(st.sampled_from([event.start for event in events]))
     return [
-        event._replace(end=None) if event.end is None or event.end > moment else event for event in events if event.start <= moment
+        event._replace(end=None) if event.end is None or event.end > moment else event
+        for event in events
+        if event.start <= moment
     ]
 
 

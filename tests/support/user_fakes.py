@@ -1,4 +1,5 @@
-"""A session for tests of autoinstr.range and autoinstr.mark: what has begun, ended and been marked, in lists."""
+"""A session for tests of autoinstr.range and autoinstr.mark: what has begun, ended and been marked,
+in lists."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ class Ranges:
         self.ended: list[tuple[str, str, dict[str, Any]]] = []
         self.marks: list[tuple[str, str, dict[str, Any]]] = []
 
-    def begin_named(self, domain: str, message: str, on_stream: bool = False, crossing: bool = False) -> list[Any]:
+    def begin_named(
+        self, domain: str, message: str, on_stream: bool = False, crossing: bool = False
+    ) -> list[Any]:
         self.open.append([domain, message])
         return self.open[-1]
 

@@ -28,11 +28,16 @@ class View:
         assert process.stdout is not None
         self.process = process
         self.url = process.stdout.readline().strip()
-        assert self.url.startswith("http://127.0.0.1:"), (self.url, process.stderr and process.stderr.read())
+        assert self.url.startswith("http://127.0.0.1:"), (
+            self.url,
+            process.stderr and process.stderr.read(),
+        )
         self.port = urlsplit(self.url).port
         self.root = urlsplit(self.url).path  # "/<secret>/"
 
-    def ask(self, path: str = "", *, method: str = "GET", root: str | None = None, **headers: str) -> Answer:
+    def ask(
+        self, path: str = "", *, method: str = "GET", root: str | None = None, **headers: str
+    ) -> Answer:
         """What is answered to a request for a path below the secret address, or below `root`."""
         lines = [f"{method} {self.root if root is None else root}{path} HTTP/1.1"]
         headers = {"Host": f"127.0.0.1:{self.port}", "Connection": "close", **headers}
@@ -59,10 +64,23 @@ class View:
 @contextmanager
 def viewing(run: Path, *options: str, **env: str) -> Iterator[View]:
     """`autoinstr view` of a run, without a browser unless it gets BROWSER."""
-    command = [sys.executable, "-m", "autoinstr", "view", str(run), *([] if "BROWSER" in env else ["--no-browser"]), *options]
-    environ = clean_environment(PYTHONPATH=os.pathsep.join([REPO.as_posix(), *filter(None, [env.pop("PYTHONPATH", "")])]), **env)
+    command = [
+        sys.executable,
+        "-m",
+        "autoinstr",
+        "view",
+        str(run),
+        *([] if "BROWSER" in env else ["--no-browser"]),
+        *options,
+    ]
+    environ = clean_environment(
+        PYTHONPATH=os.pathsep.join([REPO.as_posix(), *filter(None, [env.pop("PYTHONPATH", "")])]),
+        **env,
+    )
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, env=environ, stdout=pipe, stderr=pipe, text=True, preexec_fn=hears_ctrl_c)
+    process = subprocess.Popen(
+        command, env=environ, stdout=pipe, stderr=pipe, text=True, preexec_fn=hears_ctrl_c
+    )
     try:
         yield View(process)
     finally:

@@ -1,4 +1,5 @@
-"""The module tree of `autoinstr analyse`: ranges nested as msprof-analyze nests them, and its rows put in their places."""
+"""The module tree of `autoinstr analyse`: ranges nested as msprof-analyze nests them, and its rows
+put in their places."""
 
 from __future__ import annotations
 
@@ -53,7 +54,14 @@ def test_figures_of_a_module_include_what_is_below(tmp_path: Path) -> None:
     _, ranges = read(tmp_path)
     tree = module_tree(ranges, [row("", "A", 5), row("A", "B", 7, times=2, kernels="K, L")])
     a, b = walk(tree)
-    assert (a.total_ns, a.self_ns, a.kernels, a.self_kernels, a.calls, a.mean_ns) == (12, 5, 5, 1, 1, 12)
+    assert (a.total_ns, a.self_ns, a.kernels, a.self_kernels, a.calls, a.mean_ns) == (
+        12,
+        5,
+        5,
+        1,
+        1,
+        12,
+    )
     assert (b.total_ns, b.kernels, b.depth, b.path) == (7, 4, 1, "A/B")
 
 
@@ -64,7 +72,9 @@ def test_variants_count_for_their_module_and_are_lines_below_it(tmp_path: Path) 
                 pass
     _, ranges = read(tmp_path)
     tree = module_tree(ranges, [row("A", "B", 5), row("A", "B_0", 7), row("A", "B_1", 9)])
-    assert [(line.depth, line.label, line.module.total_ns, line.module.calls) for line in lines_of(tree)] == [
+    assert [
+        (line.depth, line.label, line.module.total_ns, line.module.calls) for line in lines_of(tree)
+    ] == [
         (0, "A", 21, 1),
         (1, "B", 21, 4),
         (2, "B_0", 7, None),
@@ -77,7 +87,9 @@ def test_a_class_whose_name_ends_in_a_number_is_no_variant(tmp_path: Path) -> No
         pass
     _, ranges = read(tmp_path)
     tree = module_tree(ranges, [row("Stage", "Stage_1", 5)])
-    assert [line.label for line in lines_of(tree)] == ["Stage", "Stage_1"] and not tree.children["Stage"].variants
+    assert [line.label for line in lines_of(tree)] == ["Stage", "Stage_1"] and not tree.children[
+        "Stage"
+    ].variants
 
 
 def test_nor_is_one_beside_a_class_of_the_same_name_without_it(tmp_path: Path) -> None:
@@ -86,15 +98,29 @@ def test_nor_is_one_beside_a_class_of_the_same_name_without_it(tmp_path: Path) -
             with made.range(name):
                 pass
     _, ranges = read(tmp_path)
-    tree = module_tree(ranges, [row("Net", "Stage", 5), row("Net", "Stage_1", 7), row("Net", "Stage_2", 9)])
-    assert [(line.label, line.module.total_ns) for line in lines_of(tree)] == [("Net", 21), ("Stage", 14), ("Stage_2", 9), ("Stage_1", 7)]
+    tree = module_tree(
+        ranges, [row("Net", "Stage", 5), row("Net", "Stage_1", 7), row("Net", "Stage_2", 9)]
+    )
+    assert [(line.label, line.module.total_ns) for line in lines_of(tree)] == [
+        ("Net", 21),
+        ("Stage", 14),
+        ("Stage_2", 9),
+        ("Stage_1", 7),
+    ]
 
 
 def test_backward_modules_stand_beside_the_forward_ones(tmp_path: Path) -> None:
     with database(tmp_path / "p") as made, made.range("Net"), made.range("Linear"):
         pass
     _, ranges = read(tmp_path)
-    tree = module_tree(ranges, [row("Net", "Linear", 5), row("Net", "[Backward]Linear_0", 7), row("Net", "[Backward]Linear_1", 9)])
+    tree = module_tree(
+        ranges,
+        [
+            row("Net", "Linear", 5),
+            row("Net", "[Backward]Linear_0", 7),
+            row("Net", "[Backward]Linear_1", 9),
+        ],
+    )
     assert [(line.depth, line.label, line.module.total_ns) for line in lines_of(tree)] == [
         (0, "Net", 21),
         (1, "Linear", 5),
@@ -131,7 +157,19 @@ def overlapping(made: Database) -> None:
             made.operator("aten::linear", "MatMulV2")
         begin = made.tick()
     end = made.tick(5)
-    made.insert("MSTX_EVENTS", begin, end, 2, 1, 1, made.name("Other"), TID + 1, TID + 1, made.name("Module"), 0)
+    made.insert(
+        "MSTX_EVENTS",
+        begin,
+        end,
+        2,
+        1,
+        1,
+        made.name("Other"),
+        TID + 1,
+        TID + 1,
+        made.name("Module"),
+        0,
+    )
 
 
 def test_overlapping_ranges_are_seen(tmp_path: Path) -> None:
@@ -146,9 +184,26 @@ def test_overlapping_ranges_are_seen(tmp_path: Path) -> None:
 def test_siblings_that_touch_do_not_overlap(tmp_path: Path) -> None:
     with database(tmp_path / "p") as made:
         for begin, end, message in ((0, 90, "A"), (0, 30, "B"), (30, 60, "C"), (60, 90, "D")):
-            made.insert("MSTX_EVENTS", begin, end, 2, 1, 1, made.name(message), TID, TID, made.name("Module"), 0)
+            made.insert(
+                "MSTX_EVENTS",
+                begin,
+                end,
+                2,
+                1,
+                1,
+                made.name(message),
+                TID,
+                TID,
+                made.name("Module"),
+                0,
+            )
     _, ranges = read(tmp_path)
-    assert ranges.crossing == 0 and list(ranges.paths) == [("A",), ("A", "B"), ("A", "C"), ("A", "D")]
+    assert ranges.crossing == 0 and list(ranges.paths) == [
+        ("A",),
+        ("A", "B"),
+        ("A", "C"),
+        ("A", "D"),
+    ]
 
 
 def test_a_database_of_another_layout_is_an_error_of_sqlite_alone(tmp_path: Path) -> None:
@@ -166,10 +221,14 @@ def test_what_the_profiler_was_set_to_explains_what_is_missing(tmp_path: Path) -
     with database(tmp_path / "p"):
         pass
     facts, _ = read(tmp_path)
-    assert "without mstx (AUTOINSTR_PROFILER=mstx=on)" in missing(facts, {"mstx": False, "msprof_tx": False})
+    assert "without mstx (AUTOINSTR_PROFILER=mstx=on)" in missing(
+        facts, {"mstx": False, "msprof_tx": False}
+    )
     assert "nothing was called" in missing(facts, {"mstx": True})
     with database(tmp_path / "q") as made, made.range("A"):
         made.operator("aten::linear")
     facts, _ = read(tmp_path / "q")
-    assert "NPU was not among its activities" in missing(facts, {"activities": ["ProfilerActivity.CPU"]})
+    assert "NPU was not among its activities" in missing(
+        facts, {"activities": ["ProfilerActivity.CPU"]}
+    )
     assert "the device recorded nothing" in missing(facts, {})

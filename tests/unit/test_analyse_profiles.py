@@ -16,7 +16,9 @@ def raw(folder: Path, rank: int | None = None, stopped: bool = True) -> Path:
     (folder / "FRAMEWORK").mkdir(parents=True)
     (folder / "PROF_000001_2026_ABC" / "device_0").mkdir(parents=True)
     if stopped:
-        (folder / ("profiler_info.json" if rank is None else f"profiler_info_{rank}.json")).write_text("{}")
+        (
+            folder / ("profiler_info.json" if rank is None else f"profiler_info_{rank}.json")
+        ).write_text("{}")
     return folder
 
 
@@ -38,7 +40,9 @@ def test_raw_and_analysed_profiles_at_any_depth(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("below", ["", "ASCEND_PROFILER_OUTPUT", "ASCEND_PROFILER_OUTPUT/ascend_pytorch_profiler_3.db"])
+@pytest.mark.parametrize(
+    "below", ["", "ASCEND_PROFILER_OUTPUT", "ASCEND_PROFILER_OUTPUT/ascend_pytorch_profiler_3.db"]
+)
 def test_a_profile_is_found_from_inside(tmp_path: Path, below: str) -> None:
     folder = analysed(tmp_path / "host_2_2026_ascend_pt", rank=3)
     [one] = profiles.find(str(folder / below)).profiles
@@ -77,7 +81,10 @@ def test_nothing_there_says_what_was_looked_for_and_what_there_is_instead(tmp_pa
     assert none.value.exit_status == 1
     (tmp_path / "PROF_000001_20260101_ABC").mkdir()
     (tmp_path / "msmonitor_12_20260101000000000_0.db").touch()
-    with pytest.raises(AutoinstrError, match=r"PROF_000001_20260101_ABC: msprof session.*no operators.*msmonitor_12.*msMonitor database"):
+    with pytest.raises(
+        AutoinstrError,
+        match=r"PROF_000001_20260101_ABC: msprof session.*no operators.*msmonitor_12.*msMonitor database",
+    ):
         profiles.find(str(tmp_path))
 
 
@@ -96,8 +103,14 @@ def test_results_of_msprof_analyze_are_no_profiles(tmp_path: Path) -> None:
 
 
 def test_settings_are_those_that_the_profiler_wrote(tmp_path: Path) -> None:
-    config = {"common_config": {"activities": ["ProfilerActivity.CPU"]}, "experimental_config": {"_mstx": True}}
+    config = {
+        "common_config": {"activities": ["ProfilerActivity.CPU"]},
+        "experimental_config": {"_mstx": True},
+    }
     (tmp_path / "profiler_info_0.json").write_text(json.dumps({"config": config}))
-    assert profiles.settings(str(tmp_path)) == {"activities": ["ProfilerActivity.CPU"], "mstx": True}
+    assert profiles.settings(str(tmp_path)) == {
+        "activities": ["ProfilerActivity.CPU"],
+        "mstx": True,
+    }
     (tmp_path / "profiler_info_0.json").write_text("[1]")
     assert profiles.settings(str(tmp_path)) == {}

@@ -1,4 +1,5 @@
-"""What `autoinstr analyse` prints: tables, CSV and comparisons, from rows as msprof-analyze gives them."""
+"""What `autoinstr analyse` prints: tables, CSV and comparisons, from rows as msprof-analyze gives
+them."""
 
 from __future__ import annotations
 
@@ -23,10 +24,28 @@ ROWS = (
 )
 
 
-def result(label: str = "rank 0", rank: int = 0, scale: int = 1, rows: tuple[Operator, ...] = ROWS, paths: object = PATHS) -> Result:
-    ranges = Ranges({tuple(path.split("/")): Called(calls, calls * 1000) for path, calls in paths}, 3, 0, 0)  # type: ignore[attr-defined]
+def result(
+    label: str = "rank 0",
+    rank: int = 0,
+    scale: int = 1,
+    rows: tuple[Operator, ...] = ROWS,
+    paths: object = PATHS,
+) -> Result:
+    ranges = Ranges(
+        {tuple(path.split("/")): Called(calls, calls * 1000) for path, calls in paths}, 3, 0, 0
+    )  # type: ignore[attr-defined]
     tree = module_tree(ranges, [row._replace(total_ns=row.total_ns * scale) for row in rows])
-    facts = Facts(frozenset(), {"Module": {2: 16}}, 1, 0, 14, Kernels(24, 16_000 * scale), Kernels(23, 15_000 * scale), 0, 1)
+    facts = Facts(
+        frozenset(),
+        {"Module": {2: 16}},
+        1,
+        0,
+        14,
+        Kernels(24, 16_000 * scale),
+        Kernels(23, 15_000 * scale),
+        0,
+        1,
+    )
     profile = Profile(f"/data/{label}", f"/data/{label}/x.db", rank, False, True)
     return Result(profile, label, f"host_{rank}_ascend_pt", facts, tree)
 
@@ -52,12 +71,19 @@ def test_shares_are_of_all_kernels() -> None:
 
 def test_a_flat_list_names_whole_paths() -> None:
     shown = lines(analysis(), sort="self", limit=2)
-    assert [line.split()[0] for line in shown[4:6]] == ["Net/Block/Linear", "Net/Block"] and "… 2 more lines" in shown[-1]
+    assert [line.split()[0] for line in shown[4:6]] == [
+        "Net/Block/Linear",
+        "Net/Block",
+    ] and "… 2 more lines" in shown[-1]
 
 
 @pytest.mark.parametrize(
     ("width", "headings"),
-    [(200, "device share kernels calls mean self"), (72, "device share kernels calls mean"), (40, "device")],
+    [
+        (200, "device share kernels calls mean self"),
+        (72, "device share kernels calls mean"),
+        (40, "device"),
+    ],
 )
 def test_a_narrow_terminal_goes_without_columns(width: int, headings: str) -> None:
     long = result(paths=[("Net" * 12, 1), *PATHS])
@@ -68,7 +94,18 @@ def test_a_narrow_terminal_goes_without_columns(width: int, headings: str) -> No
 
 def test_operators_are_listed_with_their_kernels() -> None:
     shown = lines(analysis(), table="operators", sort="device", limit=2)
-    assert shown[4].split() == ["Net/Block/Linear", "8.000", "µs", "50.0%", "8", "1.000", "µs", "aten::linear", "MatMul,", "Add"]
+    assert shown[4].split() == [
+        "Net/Block/Linear",
+        "8.000",
+        "µs",
+        "50.0%",
+        "8",
+        "1.000",
+        "µs",
+        "aten::linear",
+        "MatMul,",
+        "Add",
+    ]
     assert shown[-1] == "… 1 more line (--limit 0 shows all)"
 
 
@@ -82,7 +119,10 @@ def test_two_ranks_stand_side_by_side() -> None:
 
 def test_what_is_true_of_all_is_said_once() -> None:
     both, one = "a remark of both", "a remark of one"
-    first, second = result()._replace(remarks=(both, one)), result("rank 1", 1)._replace(remarks=(both,))
+    first, second = (
+        result()._replace(remarks=(both, one)),
+        result("rank 1", 1)._replace(remarks=(both,)),
+    )
     assert lines(analysis(first, second))[-2:] == [f"! {both}", f"! rank 0: {one}"]
 
 
@@ -105,15 +145,25 @@ def test_csv_has_a_line_for_each_module_or_operator() -> None:
 
 
 def test_operators_of_variants_are_told_once() -> None:
-    split = (*ROWS, Operator("Net", "Head_0", "aten::mul", "Mul", 500, 1), Operator("Net", "Head_1", "aten::add", "Add", 500, 1))
+    split = (
+        *ROWS,
+        Operator("Net", "Head_0", "aten::mul", "Mul", 500, 1),
+        Operator("Net", "Head_1", "aten::add", "Add", 500, 1),
+    )
     out = io.StringIO()
     data.write_csv(analysis(result(rows=split)), out, "operators")
-    assert sum(int(row["device_ns"]) for row in csv.DictReader(io.StringIO(out.getvalue()))) == 15_000
+    assert (
+        sum(int(row["device_ns"]) for row in csv.DictReader(io.StringIO(out.getvalue()))) == 15_000
+    )
 
 
 def test_a_comparison_as_csv_and_by_difference() -> None:
     a = compare.side(analysis())
-    b = compare.side(analysis(result(scale=2, rows=(*ROWS[:2], Operator("Net", "Tail", "aten::mul", "Mul", 1_000, 1)))))
+    b = compare.side(
+        analysis(
+            result(scale=2, rows=(*ROWS[:2], Operator("Net", "Tail", "aten::mul", "Mul", 1_000, 1)))
+        )
+    )
     out = io.StringIO()
     compare.write_csv(a, b, out)
     rows = {row["path"]: row for row in csv.DictReader(io.StringIO(out.getvalue()))}
@@ -121,13 +171,30 @@ def test_a_comparison_as_csv_and_by_difference() -> None:
     assert rows["Net/Tail"]["only_in"] == "b" and rows["Net/Tail"]["device_ns_a"] == ""
     shown = list(compare.report(a, b, tables.Look(200, 2, "difference")))
     assert [line.split()[0] for line in shown[4:6]] == ["Net", "Net/Block"]
-    assert any(line.startswith("… 3 more lines") for line in shown) and "! only in B: 1 module: Net/Tail" in shown
+    assert (
+        any(line.startswith("… 3 more lines") for line in shown)
+        and "! only in B: 1 module: Net/Tail" in shown
+    )
 
 
 def test_columns_of_the_two_sides_go_together() -> None:
     a, b = compare.side(analysis()), compare.side(analysis(result(scale=2)))
     shown = list(compare.report(a, b, tables.Look(88, 0, "tree")))
-    assert shown[3].split() == ["module", "device", "A", "device", "B", "B", "-", "A", "change", "calls", "A", "calls", "B"]
+    assert shown[3].split() == [
+        "module",
+        "device",
+        "A",
+        "device",
+        "B",
+        "B",
+        "-",
+        "A",
+        "change",
+        "calls",
+        "A",
+        "calls",
+        "B",
+    ]
 
 
 def test_a_comparison_keeps_the_heaviest_with_the_lines_above() -> None:
@@ -137,7 +204,9 @@ def test_a_comparison_keeps_the_heaviest_with_the_lines_above() -> None:
 
 
 def test_names_are_printable_and_formulas_are_text(tmp_path: Path) -> None:
-    odd = result(paths=[("=Net\x1b[31m", 1)], rows=(Operator("", "=Net\x1b[31m", "aten::mul", "Mul", 5, 1),))
+    odd = result(
+        paths=[("=Net\x1b[31m", 1)], rows=(Operator("", "=Net\x1b[31m", "aten::mul", "Mul", 5, 1),)
+    )
     assert any("=Net\\x1b[31m" in line for line in lines(analysis(odd)))
     out = io.StringIO()
     data.write_csv(analysis(odd), out, "modules")

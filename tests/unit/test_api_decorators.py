@@ -65,7 +65,11 @@ def test_decorated_functions_stay_what_they_are(ranges: Ranges) -> None:
         except KeyError:
             yield "key"
 
-    assert inspect.iscoroutinefunction(coroutine) and inspect.isgeneratorfunction(generator) and inspect.isasyncgenfunction(agen)
+    assert (
+        inspect.iscoroutinefunction(coroutine)
+        and inspect.isgeneratorfunction(generator)
+        and inspect.isasyncgenfunction(agen)
+    )
 
     async def main() -> None:
         assert await asyncio.gather(coroutine(1), coroutine(2)) == [1, 2]
@@ -105,9 +109,20 @@ print(*sys.modules)
 
 
 def test_it_imports_nothing_large() -> None:
-    done = subprocess.run([sys.executable, "-S", "-c", LIGHT], cwd=REPO, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", LIGHT], cwd=REPO, capture_output=True, text=True, check=True
+    )
     assert {"autoinstr.api.ranges", "autoinstr.api.decorators"} <= set(done.stdout.split())
-    assert {"torch", "wrapt", "typing", "structlog", "inspect", "json", "logging", "dataclasses"}.isdisjoint(done.stdout.split())
+    assert {
+        "torch",
+        "wrapt",
+        "typing",
+        "structlog",
+        "inspect",
+        "json",
+        "logging",
+        "dataclasses",
+    }.isdisjoint(done.stdout.split())
 
 
 TYPED = """
@@ -146,6 +161,10 @@ def test_types_are_kept_for_mypy_strict(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=False)
     lines = done.stdout.splitlines()
-    assert 'Revealed type is "def (x: int) -> str"' in lines[0].replace("builtins.", ""), done.stdout
-    assert "Coroutine[Any, Any, str]" in lines[1].replace("typing.", "").replace("builtins.", ""), done.stdout
+    assert 'Revealed type is "def (x: int) -> str"' in lines[0].replace("builtins.", ""), (
+        done.stdout
+    )
+    assert "Coroutine[Any, Any, str]" in lines[1].replace("typing.", "").replace("builtins.", ""), (
+        done.stdout
+    )
     assert 'has incompatible type "str"' in lines[2] and len(lines) == 4, done.stdout

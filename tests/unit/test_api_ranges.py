@@ -1,4 +1,5 @@
-"""autoinstr.range and autoinstr.mark: whose range ends when, what a decorated function still is, and what both do while off."""
+"""autoinstr.range and autoinstr.mark: whose range ends when, what a decorated function still is,
+and what both do while off."""
 
 from __future__ import annotations
 
@@ -59,9 +60,20 @@ def test_what_was_made_while_off_becomes_live(ranges: Ranges) -> None:
     api.switch(True)
     with kept:
         assert ranges.open == [["mine", "kept"]]
-    assert early(1) == 3 and Service().method() and Service.static() == 1 and Service.of_class() is Service
+    assert (
+        early(1) == 3
+        and Service().method()
+        and Service.static() == 1
+        and Service.of_class() is Service
+    )
     autoinstr.mark("m", files=3)
-    assert [message for _, message, _ in ranges.ended] == ["kept", "early", "method", "static", "class"]
+    assert [message for _, message, _ in ranges.ended] == [
+        "kept",
+        "early",
+        "method",
+        "static",
+        "class",
+    ]
     assert ranges.marks == [("user", "m", {"files": 3})]
     api.switch(False)
     with kept:
@@ -80,7 +92,9 @@ def test_attributes_and_exceptions(ranges: Ranges) -> None:
     assert ranges.ended == [("user", "a", {"files": 3, "bytes": 4})]
 
 
-def test_attributes_that_cannot_be_stored_cost_themselves(ranges: Ranges, capsys: pytest.CaptureFixture[str]) -> None:
+def test_attributes_that_cannot_be_stored_cost_themselves(
+    ranges: Ranges, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Bad:
         def __repr__(self) -> str:
             raise ValueError("no text")
@@ -114,7 +128,11 @@ def test_ranges_that_cross_end_each_its_own(ranges: Ranges) -> None:
         assert ranges.ended == [("user", "a", {"first": True})] and ranges.open == [["user", "b"]]
         with autoinstr.range("c"):
             second.close()
-    assert [message for _, message, _ in ranges.ended] == ["a", "b", "c"] and api._running.get() is None
+    assert [message for _, message, _ in ranges.ended] == [
+        "a",
+        "b",
+        "c",
+    ] and api._running.get() is None
 
 
 def test_tasks_do_not_end_one_anothers(ranges: Ranges) -> None:
@@ -139,7 +157,12 @@ def test_tasks_do_not_end_one_anothers(ranges: Ranges) -> None:
 
     asyncio.run(main())
     assert not ranges.open and ranges.ended[-1][2] == {"number": "outer"}
-    assert sorted(str(fields["number"]) for _, _, fields in ranges.ended) == ["0", "1", "2", "outer"]
+    assert sorted(str(fields["number"]) for _, _, fields in ranges.ended) == [
+        "0",
+        "1",
+        "2",
+        "outer",
+    ]
 
 
 def test_threads_do_not_end_one_anothers(ranges: Ranges) -> None:
@@ -162,7 +185,10 @@ def test_threads_do_not_end_one_anothers(ranges: Ranges) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert in_order == [fields["number"] for _, _, fields in ranges.ended] == [0, 1, 2] and not ranges.open
+    assert (
+        in_order == [fields["number"] for _, _, fields in ranges.ended] == [0, 1, 2]
+        and not ranges.open
+    )
 
 
 def test_what_has_begun_ends_although_the_session_was_switched_off(ranges: Ranges) -> None:

@@ -1,5 +1,5 @@
-"""Ranges of the emitter torch in a trace, which Kineto has among the operators: annotations, whatever the clocks, and no operator of the
-program's is taken for one of them."""
+"""Ranges of the emitter torch in a trace, which Kineto has among the operators: annotations,
+whatever the clocks, and no operator of the program's is taken for one of them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,28 @@ from tests.unit.test_ascend_db import MODEL, US, record, tasks, texts
 BOTH = {"emitter": "recorder,torch"}
 
 
-def ours(trace: Trace, calls: list[Call], shift: int = 0, name: Any = lambda path, cls: cls) -> Trace:
-    """The trace with the emitter's events: each begins 2 µs before the range and ends 1 µs after. `shift` microseconds lie between the
-    clocks."""
+def ours(
+    trace: Trace, calls: list[Call], shift: int = 0, name: Any = lambda path, cls: cls
+) -> Trace:
+    """The trace with the emitter's events: each begins 2 µs before the range and ends 1 µs after.
+    `shift` microseconds lie between the clocks."""
     for _, path, cls, start, end in calls:
         assert end is not None
         trace.operator(name(path, cls), (start - 2 + shift) * US, (end + 1 + shift) * US)
     return trace
 
 
-def made(tmp_path: Path, calls: list[Call], trace: Trace, naming: str = "class", **header: Any) -> Exported:
+def made(
+    tmp_path: Path, calls: list[Call], trace: Trace, naming: str = "class", **header: Any
+) -> Exported:
     run = record(tmp_path / "run", calls, **(header or BOTH))
-    [one] = export(open_run(str(run)), [str(trace.write(tmp_path / "trace.json"))], str(tmp_path / "out"), naming, no_tick)
+    [one] = export(
+        open_run(str(run)),
+        [str(trace.write(tmp_path / "trace.json"))],
+        str(tmp_path / "out"),
+        naming,
+        no_tick,
+    )
     return one
 
 
@@ -51,35 +61,67 @@ def own(one: Exported) -> int:
 
 @pytest.mark.parametrize("shift", [0, -7, 7])
 @pytest.mark.parametrize("naming", ["class", "path"])
-@pytest.mark.parametrize("name", [lambda path, cls: cls, lambda path, cls: path or cls, lambda path, cls: f"{path}:{cls}" if path else cls])
-def test_they_are_annotations_and_neither_operators_nor_tasks(tmp_path: Path, shift: int, naming: str, name: Any) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        lambda path, cls: cls,
+        lambda path, cls: path or cls,
+        lambda path, cls: f"{path}:{cls}" if path else cls,
+    ],
+)
+def test_they_are_annotations_and_neither_operators_nor_tasks(
+    tmp_path: Path, shift: int, naming: str, name: Any
+) -> None:
     one = made(tmp_path, MODEL, ours(of_program(shift), MODEL, shift, name), naming)
     assert own(one) == 3
     assert [task[0] for task in tasks(one)] == ["aten::linear", "aten::linear"]
-    rows = texts(one, "SELECT name AS n_, connectionId IS NULL FROM PYTORCH_API ORDER BY CAST(startNs AS INTEGER)")
+    rows = texts(
+        one,
+        "SELECT name AS n_, connectionId IS NULL FROM PYTORCH_API ORDER BY CAST(startNs AS INTEGER)",
+    )
     said = [name(path, cls) for _, path, cls, _, _ in MODEL]
-    assert rows == [(said[0], 1), (said[1], 1), ("aten::linear", 0), ("aten::addmm", 1), (said[2], 1), ("aten::linear", 0)]
+    assert rows == [
+        (said[0], 1),
+        (said[1], 1),
+        ("aten::linear", 0),
+        ("aten::addmm", 1),
+        (said[2], 1),
+        ("aten::linear", 0),
+    ]
 
 
 @pytest.mark.parametrize("shift", [-12, -4, 4, 12])
-def test_an_alignment_that_is_not_exact_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift: int) -> None:
+def test_an_alignment_that_is_not_exact_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift: int
+) -> None:
     """They may begin after their ranges then, or end before them."""
     monkeypatch.setattr(alignment, "measure", lambda *_: Alignment(0, 3, 100, 0, 0))
-    calls: list[Call] = [(0, "", "Model", 100, 300), (0, "a", "Model", 115, 155), (0, "b", "Model", 165, 200)]
+    calls: list[Call] = [
+        (0, "", "Model", 100, 300),
+        (0, "a", "Model", 115, 155),
+        (0, "b", "Model", 165, 200),
+    ]
     one = made(tmp_path, calls, ours(Trace(), calls, shift))
     assert one.traced is not None and (own(one), one.traced.links.tasks) == (3, 0)
 
 
 def test_an_operator_of_the_program_that_has_a_modules_name_stays_one(tmp_path: Path) -> None:
-    """One in the module, as a custom autograd Function and a class that wraps it; and one around it."""
-    calls: list[Call] = [(0, "", "Model", 100, 300), (0, "a", "Linear", 110, 155), (0, "b", "Linear", 170, 200)]
+    """One in the module, as a custom autograd Function and a class that wraps it; and one around
+    it."""
+    calls: list[Call] = [
+        (0, "", "Model", 100, 300),
+        (0, "a", "Linear", 110, 155),
+        (0, "b", "Linear", 170, 200),
+    ]
     trace = ours(Trace(), calls)
     trace.operator("Linear", 112 * US, 153 * US)
     trace.operator("aten::mul", 120 * US, 150 * US)
     trace.operator("Linear", 160 * US, 210 * US)
     one = made(tmp_path, calls, trace)
     assert own(one) == 3
-    assert [task[0] for task in tasks(one)] == ["Linear"] * 3  # the one around, before and after its module
+    assert [task[0] for task in tasks(one)] == [
+        "Linear"
+    ] * 3  # the one around, before and after its module
     assert texts(one, "SELECT endNs - startNs FROM TASK ORDER BY startNs")[0] == (41 * US,)
     assert texts(one, "SELECT COUNT(*) FROM PYTORCH_API WHERE connectionId IS NOT NULL") == [(2,)]
 
@@ -106,14 +148,22 @@ def test_without_the_emitter_nothing_is_taken_for_it(tmp_path: Path) -> None:
         ({"options": {"emitter": None}}, {"recorder", "None"}),
     ],
 )
-def test_which_emitters_a_recording_names(tmp_path: Path, header: dict[str, Any], emitters: set[str]) -> None:
+def test_which_emitters_a_recording_names(
+    tmp_path: Path, header: dict[str, Any], emitters: set[str]
+) -> None:
     [recording] = open_run(str(record(tmp_path / "run", MODEL, **header))).recordings
     assert emitters_of(recording) == emitters
 
 
-def test_what_runs_when_the_profile_ends_is_cut_there_and_spoils_no_alignment(tmp_path: Path) -> None:
+def test_what_runs_when_the_profile_ends_is_cut_there_and_spoils_no_alignment(
+    tmp_path: Path,
+) -> None:
     """Kineto gives it the profile's end: it pokes out of nothing."""
-    calls: list[Call] = [(0, "", "Model", 100, 900), (0, "a", "Layer", 110, 800), (0, "a.b", "Linear", 120, 700)]
+    calls: list[Call] = [
+        (0, "", "Model", 100, 900),
+        (0, "a", "Layer", 110, 800),
+        (0, "a.b", "Linear", 120, 700),
+    ]
     trace = Trace()
     for (_, _, cls, start, _), args in zip(calls, ({"finished": False},) * 3):
         trace.operator(cls, (start - 2) * US, 300 * US, **args)
@@ -125,7 +175,8 @@ def test_what_runs_when_the_profile_ends_is_cut_there_and_spoils_no_alignment(tm
 
 
 def test_what_our_range_is_said_to_have_launched_the_operator_around_it_did(tmp_path: Path) -> None:
-    """torch.utils.checkpoint calls modules; one of them launches a kernel with no operator of its own."""
+    """torch.utils.checkpoint calls modules; one of them launches a kernel with no operator of its
+    own."""
     trace = Trace()
     outer = trace.operator("CheckpointFunction", 102 * US, 298 * US)
     ours(trace, MODEL)
@@ -137,4 +188,8 @@ def test_what_our_range_is_said_to_have_launched_the_operator_around_it_did(tmp_
     query = """SELECT i.name AS k_, a.name AS o_ FROM TASK t JOIN COMPUTE_TASK_INFO i USING (globalTaskId)
         LEFT JOIN CONNECTION_IDS c ON c.connectionId = t.connectionId LEFT JOIN PYTORCH_API a ON a.connectionId = c.id ORDER BY t.startNs"""
     assert own(one) == 3
-    assert texts(one, query) == [("mine", "CheckpointFunction"), ("later", "CheckpointFunction"), ("lonely", None)]
+    assert texts(one, query) == [
+        ("mine", "CheckpointFunction"),
+        ("later", "CheckpointFunction"),
+        ("lonely", None),
+    ]

@@ -1,4 +1,5 @@
-"""The piecewise reader of traces gives what json gives, and says what is wrong with a file that is no whole trace."""
+"""The piecewise reader of traces gives what json gives, and says what is wrong with a file that is
+no whole trace."""
 
 from __future__ import annotations
 
@@ -16,8 +17,14 @@ from autoinstr.report.ascend_db.trace_file import EVENTS, BadTrace, members
 from tests.support.kineto import Trace
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(1 << 62), 1 << 62) | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 62), 1 << 62)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -52,8 +59,14 @@ def test_it_is_what_json_reads_however_the_file_is_cut_into_pieces(
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(VALUES, max_size=5), st.dictionaries(st.text(max_size=5).filter(EVENTS.__ne__), VALUES, max_size=4), st.integers(1, 9))
-def test_any_object_is_read_as_json_reads_it(tmp_path: Path, events: list[Any], rest: dict[str, Any], chunk: int) -> None:
+@given(
+    st.lists(VALUES, max_size=5),
+    st.dictionaries(st.text(max_size=5).filter(EVENTS.__ne__), VALUES, max_size=4),
+    st.integers(1, 9),
+)
+def test_any_object_is_read_as_json_reads_it(
+    tmp_path: Path, events: list[Any], rest: dict[str, Any], chunk: int
+) -> None:
     path = tmp_path / "any.json"
     path.write_text(json.dumps({**rest, EVENTS: events}))
     before, trace_file.CHUNK = trace_file.CHUNK, chunk
@@ -68,7 +81,10 @@ def test_a_file_that_is_cut_off_anywhere_is_called_that(tmp_path: Path) -> None:
     path = tmp_path / "trace.json"
     for length in range(1, len(text)):
         path.write_text(text[:length])
-        with pytest.raises(BadTrace, match=r"trace\.json: is cut off after \d events: it was not written to its end; export it again"):
+        with pytest.raises(
+            BadTrace,
+            match=r"trace\.json: is cut off after \d events: it was not written to its end; export it again",
+        ):
             as_read(path)
 
 
@@ -102,10 +118,15 @@ def test_a_compressed_file_with_a_wrong_byte_is_refused(tmp_path: Path) -> None:
         ("{}", "has no traceEvents"),
         ('{"traceEvents": null}', "has no traceEvents"),
         ('{"a" 1' + " " * 99 + "}", "is damaged after 0 events: a key and a colon were expected"),
-        ('{"traceEvents": [{"a": 1}, {b: 2}' + " " * 99 + "]}", "is damaged after 1 events: Expecting property name"),
+        (
+            '{"traceEvents": [{"a": 1}, {b: 2}' + " " * 99 + "]}",
+            "is damaged after 1 events: Expecting property name",
+        ),
     ],
 )
-def test_what_is_no_trace_is_refused_with_the_reason(tmp_path: Path, text: str, problem: str) -> None:
+def test_what_is_no_trace_is_refused_with_the_reason(
+    tmp_path: Path, text: str, problem: str
+) -> None:
     path = tmp_path / "other.json"
     path.write_text(text)
     with pytest.raises(BadTrace, match=problem):
@@ -119,13 +140,17 @@ def test_a_missing_file_and_a_folder_are_one_line(tmp_path: Path) -> None:
         as_read(tmp_path)
 
 
-def test_control_characters_and_wrong_utf_8_in_names_are_kinetos_and_are_read(tmp_path: Path) -> None:
+def test_control_characters_and_wrong_utf_8_in_names_are_kinetos_and_are_read(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "trace.json"
     path.write_bytes(b'{"traceEvents": [{"name": "a\x01\xffb"}]}')
     assert as_read(path) == {EVENTS: [{"name": "a\x01\ufffdb"}]}
 
 
-def test_damage_is_found_without_reading_the_rest_of_a_long_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damage_is_found_without_reading_the_rest_of_a_long_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(trace_file, "CHUNK", 100)
     monkeypatch.setattr(trace_file, "LONGEST", 1000)
     path = tmp_path / "trace.json"

@@ -31,8 +31,18 @@ def figure(*processes: list[tuple[float, float]]) -> Figure:
 
 @pytest.fixture
 def figures() -> dict[str, Figure]:
-    ns = {"nothing": 1000.0, "floor": 200.0, "half": 1100.0, "cheap": 1500.0, "dear": 3000.0, "ours": 950.0}
-    return {**{name: figure([(value, value + 5)]) for name, value in ns.items()}, "absent": Figure()}
+    ns = {
+        "nothing": 1000.0,
+        "floor": 200.0,
+        "half": 1100.0,
+        "cheap": 1500.0,
+        "dear": 3000.0,
+        "ours": 950.0,
+    }
+    return {
+        **{name: figure([(value, value + 5)]) for name, value in ns.items()},
+        "absent": Figure(),
+    }
 
 
 def test_a_figure_is_of_all_its_processes() -> None:
@@ -67,7 +77,14 @@ def test_another_works_floor_can_be_used_and_none_need_be_there(figures: dict[st
 
 def test_the_table_has_a_line_for_each_and_says_who_is_missing() -> None:
     names = [one.name for one in contenders.CPU[:3]]
-    row = {"min": 1234.4, "median": 2.0, "spread": 1.0, "extra": -12.0, "floors": 0.25, "peers": None}
+    row = {
+        "min": 1234.4,
+        "median": 2.0,
+        "spread": 1.0,
+        "extra": -12.0,
+        "floors": 0.25,
+        "peers": None,
+    }
     result: dict[str, Any] = {
         "rows": {"leaf": dict.fromkeys(names, row)},
         "startup": {"pass": {"nothing": (9.0, 9.0, 9.0), "ddtrace": (371.06, 380.0, 300.0)}},
@@ -85,12 +102,21 @@ def test_the_table_has_a_line_for_each_and_says_who_is_missing() -> None:
 
 
 def test_pictures_are_xml_whose_bars_grow_with_their_values() -> None:
-    picture = chart.bars("a < b", "note", [("free & ours", -3, "−3 ns", True), ("x", 100, "", False), ("y", 10_000, "", False)], 10)
+    picture = chart.bars(
+        "a < b",
+        "note",
+        [("free & ours", -3, "−3 ns", True), ("x", 100, "", False), ("y", 10_000, "", False)],
+        10,
+    )
     root = ElementTree.fromstring(picture)
-    widths = [float(one.get("width", "")) for one in root.iter("{http://www.w3.org/2000/svg}rect")][1:]
+    widths = [float(one.get("width", "")) for one in root.iter("{http://www.w3.org/2000/svg}rect")][
+        1:
+    ]
     assert widths[0] == 2 and widths[2] == pytest.approx(3 * widths[1])
     assert "var(--free)" in picture
-    panel = chart.Panel("modules", "ns", (10, 100, 1000), {"one": (1.0, 2.0, 3.0), "two": (0.0, -1.0, 1.0)})
+    panel = chart.Panel(
+        "modules", "ns", (10, 100, 1000), {"one": (1.0, 2.0, 3.0), "two": (0.0, -1.0, 1.0)}
+    )
     root = ElementTree.fromstring(chart.lines("title", [panel] * 4))
     assert len(list(root.iter("{http://www.w3.org/2000/svg}polyline"))) == 8
 

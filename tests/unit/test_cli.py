@@ -30,7 +30,9 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 @pytest.mark.parametrize("name", SUBCOMMANDS)
-def test_help_of_every_subcommand_has_examples(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_of_every_subcommand_has_examples(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([name, "--help"]) == 0
     shown = capsys.readouterr().out
     assert "\nexamples:\n" in shown
@@ -62,9 +64,28 @@ def test_where_the_command_begins(words: list[str], command: list[str] | None, j
 
 
 def test_a_value_is_not_taken_for_the_command() -> None:
-    args = build_parser().parse_args(["run", "--out", "runs", "--max_mb=5", "--include", "a", "--include", "b,c", "python", "--when", "x"])
+    args = build_parser().parse_args(
+        [
+            "run",
+            "--out",
+            "runs",
+            "--max_mb=5",
+            "--include",
+            "a",
+            "--include",
+            "b,c",
+            "python",
+            "--when",
+            "x",
+        ]
+    )
     assert args.command == ["python", "--when", "x"]
-    assert (args.option_out, args.option_max_mb, args.option_include, args.option_when) == (["runs"], ["5"], ["a", "b,c"], None)
+    assert (args.option_out, args.option_max_mb, args.option_include, args.option_when) == (
+        ["runs"],
+        ["5"],
+        ["a", "b,c"],
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,25 +95,52 @@ def test_a_value_is_not_taken_for_the_command() -> None:
         (["zzz"], f"'zzz' is not a subcommand (there are: {', '.join(SUBCOMMANDS)})"),
         (["--wersion"], "'--wersion' is not an option of autoinstr; did you mean '--version'?"),
         (["run"], "no command is given; for example: autoinstr run -- python train.py"),
-        (["run", "--wehn", "manual", "--", "true"], "'--wehn' is not an option of autoinstr run; did you mean '--when'?"),
-        (["run", "--whe=manual", "--", "true"], "'--whe' is not an option of autoinstr run; did you mean '--when'?"),
+        (
+            ["run", "--wehn", "manual", "--", "true"],
+            "'--wehn' is not an option of autoinstr run; did you mean '--when'?",
+        ),
+        (
+            ["run", "--whe=manual", "--", "true"],
+            "'--whe' is not an option of autoinstr run; did you mean '--when'?",
+        ),
         (
             ["run", "--when", "manul", "true"],
             "when='manul' (--when): must be one of always, profiling, manual; did you mean 'manual'?",
         ),
         (["run", "--when"], "argument --when: expected one argument (see autoinstr run --help)"),
-        (["run", "--include", "[a", "true"], "include='[a' (--include): the bracket at character 1 is never closed; did you mean '[[]a'?"),
-        (["run", "--exclude", "re:*", "true"], "exclude='re:*' (--exclude): is not a regular expression: nothing to repeat at position 0"),
-        (["doctor", "--jsn", "true"], "'--jsn' is not an option of autoinstr doctor; did you mean '--json'?"),
-        (["doctor", "--"], "no command is given after --; for example: autoinstr doctor -- python train.py"),
+        (
+            ["run", "--include", "[a", "true"],
+            "include='[a' (--include): the bracket at character 1 is never closed; did you mean '[[]a'?",
+        ),
+        (
+            ["run", "--exclude", "re:*", "true"],
+            "exclude='re:*' (--exclude): is not a regular expression: nothing to repeat at position 0",
+        ),
+        (
+            ["doctor", "--jsn", "true"],
+            "'--jsn' is not an option of autoinstr doctor; did you mean '--json'?",
+        ),
+        (
+            ["doctor", "--"],
+            "no command is given after --; for example: autoinstr doctor -- python train.py",
+        ),
         (["doctor", "--json", "--"], "no command is given after --"),
-        (["run", "--window", "-1:5", "--", "true"], "window='-1:5' (--window): must be all or skip:count in steps"),
+        (
+            ["run", "--window", "-1:5", "--", "true"],
+            "window='-1:5' (--window): must be all or skip:count in steps",
+        ),
         (
             ["diff", "a", "b", "--fail-above", "-5%"],
             "argument --fail-above: '-5%' is not a percentage such as 5% (see autoinstr diff --help)",
         ),
-        (["report", "a", "--limit", "-1"], "argument --limit: '-1' is not a whole number (0 or more)"),
-        (["report", ""], "argument DIR: is empty; is a variable of the shell not set? (see autoinstr report --help)"),
+        (
+            ["report", "a", "--limit", "-1"],
+            "argument --limit: '-1' is not a whole number (0 or more)",
+        ),
+        (
+            ["report", ""],
+            "argument DIR: is empty; is a variable of the shell not set? (see autoinstr report --help)",
+        ),
         (["merge", "a", "", "-o", "b"], "argument DIR: is empty"),
         (["merge", "a", "-o", ""], "argument -o/--output: is empty"),
         (["view", ""], "argument DIR: is empty"),
@@ -102,8 +150,14 @@ def test_a_value_is_not_taken_for_the_command() -> None:
         (["analyse", "a", "--compare", ""], "argument --compare: is empty"),
         (["diff", "a", ""], "argument B: is empty"),
         (["ctl", "onn", "x"], "'onn' is not one of on, off, status; did you mean 'on'?"),
-        (["ctl"], "the following arguments are required: on|off|status, DIR (see autoinstr ctl --help)"),
-        (["path", "x"], "'x' is one argument too many for autoinstr path (see autoinstr path --help)"),
+        (
+            ["ctl"],
+            "the following arguments are required: on|off|status, DIR (see autoinstr ctl --help)",
+        ),
+        (
+            ["path", "x"],
+            "'x' is one argument too many for autoinstr path (see autoinstr path --help)",
+        ),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(
@@ -116,7 +170,9 @@ def test_wrong_usage_is_one_line_and_status_2(
     assert said.err.count("\n") == 1
 
 
-def test_a_failure_is_one_line_and_status_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failure_is_one_line_and_status_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["ctl", "status", str(tmp_path / "none")]) == 1
     said = capsys.readouterr()
     assert (said.out, said.err.count("\n")) == ("", 1)
@@ -126,14 +182,22 @@ def test_a_failure_is_one_line_and_status_1(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("raised", "status", "said"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), 1, "autoinstr: error: [Errno 28] No space left on device\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            1,
+            "autoinstr: error: [Errno 28] No space left on device\n",
+        ),
         (RecordingError("two\nlines"), 1, "autoinstr: error: two lines\n"),
         (KeyboardInterrupt(), 130, ""),
         (SystemExit(), 0, ""),
     ],
 )
 def test_every_way_to_end(
-    raised: BaseException, status: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    raised: BaseException,
+    status: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def fail(args: object) -> int:
         raise raised
@@ -144,7 +208,8 @@ def test_every_way_to_end(
 
 
 def test_environment_of_a_run(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Flags win over the environment's own value, everything is absolute, and nothing that is not ours changes."""
+    """Flags win over the environment's own value, everything is absolute, and nothing that is not
+    ours changes."""
     bare.chdir(tmp_path)
     bare.setenv("AUTOINSTR", "when=manual,domain=old")
     bare.setenv("AUTOINSTR_MAX_MB", "7")
@@ -153,7 +218,9 @@ def test_environment_of_a_run(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
     environ = environment({"domain": "new", "out": "runs"})
     ours = {name: value for name, value in environ.items() if before.get(name) != value}
     assert ours.pop("PYTHONPATH").endswith("/sitecustomize")
-    assert os.path.dirname(ours.pop("_AUTOINSTR_DEFAULT_OUT")) == str(tmp_path / "autoinstr-runs")  # the run's name, whatever `out` is
+    assert os.path.dirname(ours.pop("_AUTOINSTR_DEFAULT_OUT")) == str(
+        tmp_path / "autoinstr-runs"
+    )  # the run's name, whatever `out` is
     assert ours == {
         "AUTOINSTR": "1",
         "AUTOINSTR_WHEN": "manual",
@@ -165,7 +232,9 @@ def test_environment_of_a_run(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert before == dict(os.environ)
 
 
-def test_without_out_all_processes_share_one_default(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_out_all_processes_share_one_default(
+    bare: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     bare.chdir(tmp_path)
     chosen = environment({})["_AUTOINSTR_DEFAULT_OUT"]
     assert os.path.dirname(chosen) == str(tmp_path / "autoinstr-runs")
@@ -174,9 +243,19 @@ def test_without_out_all_processes_share_one_default(bare: pytest.MonkeyPatch, t
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [(None, ""), ("", ""), ("/a:/b", ":/a:/b"), ("GATE:/a", ":/a"), ("/a:GATE", ":/a"), (":/a", "::/a")]
+    ("before", "after"),
+    [
+        (None, ""),
+        ("", ""),
+        ("/a:/b", ":/a:/b"),
+        ("GATE:/a", ":/a"),
+        ("/a:GATE", ":/a"),
+        (":/a", "::/a"),
+    ],
 )
-def test_the_gate_stands_first_on_pythonpath(bare: pytest.MonkeyPatch, before: str | None, after: str) -> None:
+def test_the_gate_stands_first_on_pythonpath(
+    bare: pytest.MonkeyPatch, before: str | None, after: str
+) -> None:
     """Once, and without an empty entry that was not there: that would be the working directory."""
     gate = environment({})["PYTHONPATH"]
     if before is not None:
@@ -184,7 +263,9 @@ def test_the_gate_stands_first_on_pythonpath(bare: pytest.MonkeyPatch, before: s
     assert environment({})["PYTHONPATH"] == gate + after
 
 
-def test_a_mistake_in_the_environment_is_found_before_the_command_starts(bare: pytest.MonkeyPatch) -> None:
+def test_a_mistake_in_the_environment_is_found_before_the_command_starts(
+    bare: pytest.MonkeyPatch,
+) -> None:
     bare.setenv("AUTOINSTR_MODE", "0999")
     with pytest.raises(ConfigError, match=r"environment AUTOINSTR_MODE"):
         environment({})
@@ -205,8 +286,11 @@ def test_control_is_written_in_one_step(tmp_path: Path, monkeypatch: pytest.Monk
     assert (tmp_path / "control").read_text() == "on\n"
 
 
-def test_a_prepared_draft_of_the_control_file_is_not_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody who may write to the run directory must not be able to aim our write at another file."""
+def test_a_prepared_draft_of_the_control_file_is_not_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who may write to the run directory must not be able to aim our write at another
+    file."""
     victim = tmp_path / "victim"
     victim.write_text("untouched")
     monkeypatch.setattr(os, "urandom", lambda count: b"\0" * count)
@@ -228,7 +312,11 @@ def test_reports_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv(doctor_channel.VARIABLE, str(tmp_path))
     monkeypatch.setattr(sys, "orig_argv", ["python", "--token", "abc"], raising=False)
     doctor_channel.report(False, "early")
-    doctor_channel.report(True, "recording", {"wrapped": True, "modules": [{"path": "", "class": "A", "keep": True, "reason": "why"}]})
+    doctor_channel.report(
+        True,
+        "recording",
+        {"wrapped": True, "modules": [{"path": "", "class": "A", "keep": True, "reason": "why"}]},
+    )
     found = read_processes(str(tmp_path))
     assert [said["pid"] for said in found] == [10, os.getpid(), 12]
     assert [said["active"] for said in found] == [False, True, False]
@@ -236,11 +324,20 @@ def test_reports_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert found[2]["reason"] == "pip is left alone"
     assert "abc" not in json.dumps(found)
     text = "\n".join(process_lines({"command": ["x"], "exit_status": 3, "processes": found}))
-    for piece in ("ended with status 3", "on: recording", "wrapped: yes", "1 module kept: why", "(root) A", "off: pip is left alone"):
+    for piece in (
+        "ended with status 3",
+        "on: recording",
+        "wrapped: yes",
+        "1 module kept: why",
+        "(root) A",
+        "off: pip is left alone",
+    ):
         assert piece in text
 
 
-def test_a_report_costs_nothing_and_cannot_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_costs_nothing_and_cannot_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv(doctor_channel.VARIABLE, raising=False)
     doctor_channel.report(True, "x")
     for folder in (tmp_path / "gone", tmp_path / "file"):
@@ -251,7 +348,10 @@ def test_a_report_costs_nothing_and_cannot_fail(tmp_path: Path, monkeypatch: pyt
 
 
 def test_many_modules_are_summed_up() -> None:
-    modules = [{"path": f"m.{n}", "class": "A", "keep": n > 0, "reason": "r" if n else "excluded by 'm.0'"} for n in range(30)]
+    modules = [
+        {"path": f"m.{n}", "class": "A", "keep": n > 0, "reason": "r" if n else "excluded by 'm.0'"}
+        for n in range(30)
+    ]
     said = {"pid": 1, "argv": ["x"], "active": True, "reason": "", "details": {"modules": modules}}
     told = {"command": ["x"], "exit_status": 0, "processes": [said]}
     text = "\n".join(process_lines(told))
@@ -261,7 +361,10 @@ def test_many_modules_are_summed_up() -> None:
 
 
 def test_problems_of_pythonpath(tmp_path: Path) -> None:
-    gate, plain, otel, root = (tmp_path / name for name in ("gate", "plain", "opentelemetry/instrumentation/auto_instrumentation", "root"))
+    gate, plain, otel, root = (
+        tmp_path / name
+        for name in ("gate", "plain", "opentelemetry/instrumentation/auto_instrumentation", "root")
+    )
     for folder in (gate, plain, otel, root / "sitecustomize"):
         folder.mkdir(parents=True)
         (folder / "sitecustomize.py").write_text("")
@@ -273,8 +376,13 @@ def test_problems_of_pythonpath(tmp_path: Path) -> None:
     assert "another sitecustomize stands before ours" in problems(plain, gate)[0]
     assert problems(plain) == []
     assert "OpenTelemetry's folder stands before ours" in problems(otel, gate)[0]
-    assert "OpenTelemetry's folder stands on PYTHONPATH and runs no other agent" in problems(otel)[0]
+    assert (
+        "OpenTelemetry's folder stands on PYTHONPATH and runs no other agent" in problems(otel)[0]
+    )
     assert "has no __init__.py" in problems(root, gate)[0]
     (root / "sitecustomize" / "__init__.py").write_text("")
     assert "another sitecustomize stands before ours" in problems(root, gate)[0]
-    assert path_problems(f"{root}{os.pathsep}{root / 'sitecustomize'}", str(root / "sitecustomize")) == []
+    assert (
+        path_problems(f"{root}{os.pathsep}{root / 'sitecustomize'}", str(root / "sitecustomize"))
+        == []
+    )

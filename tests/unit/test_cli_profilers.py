@@ -1,4 +1,5 @@
-"""`autoinstr doctor` on profiler parameters: torch_npu's files are read, never imported (the real one: tests/npu/test_parameters.py)."""
+"""`autoinstr doctor` on profiler parameters: torch_npu's files are read, never imported (the real
+one: tests/npu/test_parameters.py)."""
 
 from __future__ import annotations
 
@@ -36,12 +37,18 @@ def torch_npu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def rows(**env: str) -> dict[str, tuple[str, str]]:
     told = profiler_facts(load(env))
     assert told is not None
-    return {row["name"]: (row["value"], row["source"].partition(",")[0]) for row in told["parameters"]}
+    return {
+        row["name"]: (row["value"], row["source"].partition(",")[0]) for row in told["parameters"]
+    }
 
 
 def test_what_would_be_set(torch_npu: Path) -> None:
     found = rows(AUTOINSTR_PROFILER="level=2;with_stack=on;max_iterations=3")
-    ours, default, pair = "autoinstr's default for module_statistic", "torch_npu's default", "environment AUTOINSTR_PROFILER"
+    ours, default, pair = (
+        "autoinstr's default for module_statistic",
+        "torch_npu's default",
+        "environment AUTOINSTR_PROFILER",
+    )
     assert found == {
         "activities": ("the program's, and cpu", ours),
         "with_stack": ("on", pair),
@@ -64,7 +71,9 @@ def test_files_that_cannot_be_read(torch_npu: Path) -> None:
 
 def test_without_torch_npu_there_are_the_pairs_alone() -> None:
     assert profiler_facts(load({})) is None
-    told = profiler_facts(load({"AUTOINSTR_PROFILER": "record_shapes=on;schedule=active:2;nonsense=1"}))
+    told = profiler_facts(
+        load({"AUTOINSTR_PROFILER": "record_shapes=on;schedule=active:2;nonsense=1"})
+    )
     assert told is not None and told["torch_npu"] is False and "nonsense" in told["problems"][0]
     assert profiler_lines(told)[1:] == [
         "profiler",

@@ -12,7 +12,10 @@ WALL = 1_795_389_621 * SECOND
 
 
 def axis(*pairs: tuple[str, int, int]) -> Axis:
-    recordings: Any = [FakeRecording([], host=host, clock_pairs=[(wall, perf), (0, 0)]) for host, wall, perf in pairs]
+    recordings: Any = [
+        FakeRecording([], host=host, clock_pairs=[(wall, perf), (0, 0)])
+        for host, wall, perf in pairs
+    ]
     return Axis(recordings)
 
 
@@ -28,7 +31,11 @@ def test_processes_of_one_machine_share_the_monotonic_clock() -> None:
 
 def test_machines_are_told_apart_by_name_and_by_boot_time() -> None:
     one = axis(("a", WALL, 500), ("b", WALL + 7, 500), ("a", WALL + 9, 60 * SECOND))
-    assert [offset + one.base_ns for offset in one.offsets] == [WALL - 500, WALL + 7 - 500, WALL + 9 - 60 * SECOND]
+    assert [offset + one.base_ns for offset in one.offsets] == [
+        WALL - 500,
+        WALL + 7 - 500,
+        WALL + 9 - 60 * SECOND,
+    ]
 
 
 def test_a_recording_without_a_clock_pair_is_laid_beside_the_others_and_named() -> None:

@@ -1,4 +1,5 @@
-"""The closure that takes the place of a built-in target: one call, the same result, a range in every case, told afterwards."""
+"""The closure that takes the place of a built-in target: one call, the same result, a range in
+every case, told afterwards."""
 
 from __future__ import annotations
 
@@ -39,12 +40,16 @@ class Recorded:
 
     def __init__(self, folder: Path) -> None:
         self.failures: list[BaseException] = []
-        self.recorder = Recorder(lambda: open_in(str(folder), {}, max_bytes=1 << 20), self.failures.append)
+        self.recorder = Recorder(
+            lambda: open_in(str(folder), {}, max_bytes=1 << 20), self.failures.append
+        )
         self.ranges = FunctionRanges(self.recorder, self.failures.append)
         self.ranges.active = True
 
     def wrap(self, function: Any, qualname: str = "work", attributes: tuple[str, ...] = ()) -> Any:
-        target = Target(qualname, __name__, qualname, "sync", (), "", "", attributes, True, "vllm", "vllm", "")
+        target = Target(
+            qualname, __name__, qualname, "sync", (), "", "", attributes, True, "vllm", "vllm", ""
+        )
         return closure.direct_call(self.ranges, self.ranges.add(target), function, bool(attributes))
 
     def read(self) -> tuple[list[tuple[str, bool]], list[dict[str, Any]]]:
@@ -53,7 +58,11 @@ class Recorded:
         recording = Recording(self.recorder.writer.path)
         assert not recording.open_ranges() and not recording.problems and not self.failures
         names = recording.names
-        found = [(names[w[at]].message, w[at + 2] >= w[at + 1]) for _, w in recording.blocks() for at in range(0, len(w), 3)]
+        found = [
+            (names[w[at]].message, w[at + 2] >= w[at + 1])
+            for _, w in recording.blocks()
+            for at in range(0, len(w), 3)
+        ]
         return found, [fields for *_, fields in recording.attributes()]
 
 
@@ -70,7 +79,9 @@ def test_a_call_is_made_once_and_recorded(recorded: Recorded, attributes: tuple[
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         assert ours(1, y=2) == 3
-    assert [Path(one.filename).name for one in said] == [Path(__file__).name]  # the caller's line, not ours
+    assert [Path(one.filename).name for one in said] == [
+        Path(__file__).name
+    ]  # the caller's line, not ours
     with pytest.raises(ValueError, match="negative"):
         ours(-1)
     assert recorded.read()[0] == [("work", True)] * 2
@@ -79,8 +90,23 @@ def test_a_call_is_made_once_and_recorded(recorded: Recorded, attributes: tuple[
 @pytest.mark.parametrize("late", [False, True])
 def test_a_range_around_a_future_ends_when_that_is_done(recorded: Recorded, late: bool) -> None:
     future: Future[int] = Future()
-    target = Target("submit", __name__, "Service.submit", "future", (), "", "", ("count",), True, "vllm", "vllm", "")
-    ours: Any = closure.direct_future(recorded.ranges, recorded.ranges.add(target), lambda self, items: future)  # type: ignore[arg-type]
+    target = Target(
+        "submit",
+        __name__,
+        "Service.submit",
+        "future",
+        (),
+        "",
+        "",
+        ("count",),
+        True,
+        "vllm",
+        "vllm",
+        "",
+    )
+    ours: Any = closure.direct_future(
+        recorded.ranges, recorded.ranges.add(target), lambda self, items: future
+    )  # type: ignore[arg-type]
     if not late:
         future.set_result(1)
     assert ours(Service(), [1, 2]) is future
@@ -95,7 +121,9 @@ def test_a_range_around_a_future_ends_when_that_is_done(recorded: Recorded, late
 
 
 def test_what_is_no_future_ends_with_the_call(recorded: Recorded) -> None:
-    target = Target("submit", __name__, "Service.submit", "future", (), "", "", (), True, "vllm", "vllm", "")
+    target = Target(
+        "submit", __name__, "Service.submit", "future", (), "", "", (), True, "vllm", "vllm", ""
+    )
     ours: Any = closure.direct_future(recorded.ranges, recorded.ranges.add(target), work)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="negative"):
         ours(-1)
@@ -117,7 +145,9 @@ def test_getters_get_the_instance_and_the_rest_apart(recorded: Recorded) -> None
     assert recorded.read() == ([("Service.handle", True)], [{"count": 3}])
 
 
-def test_a_getter_that_fails_costs_the_fields_only(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_getter_that_fails_costs_the_fields_only(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from autoinstr.targets.getters import GETTERS
 
     def bad(*_: Any) -> Any:
@@ -145,10 +175,20 @@ def test_it_looks_like_the_original() -> None:
 
     ours: Any = closure.direct_call(Off(), 0, work, False)  # type: ignore[arg-type]
     assert type(ours) is FunctionType and inspect.signature(ours) == inspect.signature(work)
-    assert (ours.__name__, ours.__qualname__, ours.__module__, ours.__doc__) == ("work", "work", __name__, "What it does.")
+    assert (ours.__name__, ours.__qualname__, ours.__module__, ours.__doc__) == (
+        "work",
+        "work",
+        __name__,
+        "What it does.",
+    )
     assert inspect.getsource(ours) == inspect.getsource(work)
     assert closure.is_ours(ours) and not closure.is_ours(work)
-    assert closure.takes(work) and not closure.takes(len) and not closure.takes(staticmethod(work)) and not closure.takes(Service)
+    assert (
+        closure.takes(work)
+        and not closure.takes(len)
+        and not closure.takes(staticmethod(work))
+        and not closure.takes(Service)
+    )
 
 
 def test_it_pickles_by_reference(monkeypatch: pytest.MonkeyPatch, recorded: Recorded) -> None:

@@ -1,4 +1,5 @@
-"""Functions that are given other code: what they are and do stays, and each call is begun and ended once."""
+"""Functions that are given other code: what they are and do stays, and each call is begun and ended
+once."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from autoinstr.targets.getters import NOTHING
 
 
 class Ranges:
-    """Has what FunctionRanges has for direct calls, and notes begins and ends. With `slots` a thread has records at hand."""
+    """Has what FunctionRanges has for direct calls, and notes begins and ends. With `slots` a
+    thread has records at hand."""
 
     def __init__(self, slots: bool = False) -> None:
         self.active = True
@@ -29,21 +31,28 @@ class Ranges:
         self.local, self.recorder = SimpleNamespace(), SimpleNamespace(writer=None)
         self.words = [0] * 300
         if slots:
-            self.local.slots = [(n, n + 1, n + 2) for n in reversed(range(0, 300, 3))].pop, self.words
+            self.local.slots = (
+                [(n, n + 1, n + 2) for n in reversed(range(0, 300, 3))].pop,
+                self.words,
+            )
 
     def begin_record(self, target: int, args: Any, kwargs: Any) -> Any:
         assert target == 7
         self.records.append([0, 0, 0])
         return 1, self.records[-1], 0, 1, 2
 
-    def finish(self, target: int, name: int, start: int, writer: None, args: Any, kwargs: Any, result: Any) -> None:
+    def finish(
+        self, target: int, name: int, start: int, writer: None, args: Any, kwargs: Any, result: Any
+    ) -> None:
         assert (target, name) == (7, 1)
         self.told.append((args, kwargs, result))
 
     @property
     def ended(self) -> int:
         """How many ranges there are; all have a name, a start and an end."""
-        found = self.records or [self.words[at : at + 3] for at in range(0, 300, 3) if self.words[at]]
+        found = self.records or [
+            self.words[at : at + 3] for at in range(0, 300, 3) if self.words[at]
+        ]
         assert all(name == 1 and 0 < start <= end for name, start, end in found)
         return len(found)
 
@@ -54,7 +63,9 @@ def put(function: Any, ranges: Ranges, told: bool = True) -> None:
     code_swap.put(found, ranges, 7, told=told, traced=found is not function)  # type: ignore[arg-type]
 
 
-def every_shape(a: int, b: int = 2, /, c: int = 3, *rest: int, d: int, e: int = 5, **others: int) -> list[Any]:
+def every_shape(
+    a: int, b: int = 2, /, c: int = 3, *rest: int, d: int, e: int = 5, **others: int
+) -> list[Any]:
     """All kinds of parameters."""
     return [a, b, c, rest, d, e, others]
 
@@ -97,7 +108,12 @@ def fails(error: Exception) -> None:
 
 
 def test_every_shape_of_parameters_arrives_and_is_told() -> None:
-    before = [str(inspect.signature(every_shape)), every_shape.__defaults__, every_shape.__kwdefaults__, inspect.getsource(every_shape)]
+    before = [
+        str(inspect.signature(every_shape)),
+        every_shape.__defaults__,
+        every_shape.__kwdefaults__,
+        inspect.getsource(every_shape),
+    ]
     calls: list[Callable[[], Any]] = [
         lambda: every_shape(1, d=4),
         lambda: every_shape(1, 2, 3, 4, 5, d=6, e=7, f=8, a=9),
@@ -121,11 +137,16 @@ def test_every_shape_of_parameters_arrives_and_is_told() -> None:
         inspect.getsource(every_shape),
     ]
     assert every_shape.__code__.co_varnames[:7] == ("a", "b", "c", "d", "e", "rest", "others")
-    assert pickle.loads(pickle.dumps(every_shape)) is every_shape and copy.deepcopy(every_shape) is every_shape
+    assert (
+        pickle.loads(pickle.dumps(every_shape)) is every_shape
+        and copy.deepcopy(every_shape) is every_shape
+    )
     ranges.active = False
     told = len(ranges.told)
     assert [call() for call in calls] == native and len(ranges.told) == told
-    with pytest.raises(TypeError, match=r"every_shape\(\) missing 1 required keyword-only argument: 'd'"):
+    with pytest.raises(
+        TypeError, match=r"every_shape\(\) missing 1 required keyword-only argument: 'd'"
+    ):
         every_shape(1)
 
 
@@ -135,17 +156,25 @@ def test_a_method_has_its_instance_and_a_stop_stays_a_stop() -> None:
     put(Loader.__dict__["fetch"], ranges)
     put(Loader.__dict__["__next__"], ranges)
     loader = Loader()
-    assert loader.fetch(3) == (loader, 3) and early()[1] == 1, "a method that was bound before is seen as well"
+    assert loader.fetch(3) == (loader, 3) and early()[1] == 1, (
+        "a method that was bound before is seen as well"
+    )
     with pytest.raises(StopIteration):
         next(loader)  # type: ignore[call-overload]
-    assert [(args, result is NOTHING) for args, _, result in ranges.told] == [((loader, 3), False), ((other, 1), False), ((loader,), True)]
+    assert [(args, result is NOTHING) for args, _, result in ranges.told] == [
+        ((loader, 3), False),
+        ((other, 1), False),
+        ((loader,), True),
+    ]
     assert ranges.ended == 3
 
 
 def test_decorators_stay_in_force_around_it() -> None:
     ranges, outer = Ranges(), collective
     put(collective, ranges)
-    assert collective is outer and collective("t") == ["t"] and ranges.told == [(("t", None), {}, "t")]
+    assert (
+        collective is outer and collective("t") == ["t"] and ranges.told == [(("t", None), {}, "t")]
+    )
     assert code_swap.is_ours(collective.__wrapped__) and not code_swap.is_ours(collective)
     found = code_swap.innermost(collective)
     assert found is not None and code_swap.is_ours(found), "a second look finds what has been done"
@@ -198,7 +227,16 @@ def test_what_cannot_be_given_other_code_is_left_alone() -> None:
 
     loop = lambda: None  # noqa: E731
     loop.__dict__["__wrapped__"] = loop
-    for one in (closure, generator, coroutine, len, Callable_(), functools.partial(none), Loader, loop):
+    for one in (
+        closure,
+        generator,
+        coroutine,
+        len,
+        Callable_(),
+        functools.partial(none),
+        Loader,
+        loop,
+    ):
         assert code_swap.innermost(one) is None or one is loop
 
 

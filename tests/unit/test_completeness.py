@@ -19,12 +19,24 @@ def workers(ranks: list[int], world_size: int, **more: Any) -> list[FakeRecordin
     [
         (workers([0, 1, 2, 3], 4), []),
         (workers([0, 1, 3], 4), ["rank 2 of 4 is missing: this run has no recording of it"]),
-        (workers([3, 8], 10), ["ranks 0-2, 4-7, 9 of 10 are missing: this run has no recording of them"]),
+        (
+            workers([3, 8], 10),
+            ["ranks 0-2, 4-7, 9 of 10 are missing: this run has no recording of them"],
+        ),
         ([*workers([0, 1], 2), *workers([0, 1], 2)], []),  # two engines, each a world of its own
-        ([*workers([0, 1], 2), *workers([1], 3)], ["ranks 0, 2 of 3 are missing: this run has no recording of them"]),
+        (
+            [*workers([0, 1], 2), *workers([1], 3)],
+            ["ranks 0, 2 of 3 are missing: this run has no recording of them"],
+        ),
         ([FakeRecording([])], []),
-        ([FakeRecording([], roles=["EngineCore"])], ["there is no Worker beside EngineCore: what its workers did is missing"]),
-        (workers([0], 1, roles=["Worker"]), ["there is no EngineCore beside Worker: what scheduled its steps is missing"]),
+        (
+            [FakeRecording([], roles=["EngineCore"])],
+            ["there is no Worker beside EngineCore: what its workers did is missing"],
+        ),
+        (
+            workers([0], 1, roles=["Worker"]),
+            ["there is no EngineCore beside Worker: what scheduled its steps is missing"],
+        ),
         (workers([0], 1, roles=["EngineCore", "Worker"]), []),
         ([FakeRecording([], rank="0", world_size=3)], []),  # a damaged header
     ],

@@ -53,20 +53,48 @@ def test_a_config_cannot_be_changed() -> None:
         ("recorder", "always", "path:class", "off"),
     ],
 )
-def test_what_is_not_set_follows_the_emitter(emitter: str, when: str, name: str, streams: str) -> None:
+def test_what_is_not_set_follows_the_emitter(
+    emitter: str, when: str, name: str, streams: str
+) -> None:
     config = load(ON)
-    assert (config.when_for(emitter), config.name_for(emitter), config.streams_for(emitter)) == (when, name, streams)
-    chosen = load({**ON, "AUTOINSTR_WHEN": "manual", "AUTOINSTR_NAME": "path", "AUTOINSTR_STREAMS": "on"})
-    assert (chosen.when_for(emitter), chosen.name_for(emitter), chosen.streams_for(emitter)) == ("manual", "path", "on")
+    assert (config.when_for(emitter), config.name_for(emitter), config.streams_for(emitter)) == (
+        when,
+        name,
+        streams,
+    )
+    chosen = load(
+        {**ON, "AUTOINSTR_WHEN": "manual", "AUTOINSTR_NAME": "path", "AUTOINSTR_STREAMS": "on"}
+    )
+    assert (chosen.when_for(emitter), chosen.name_for(emitter), chosen.streams_for(emitter)) == (
+        "manual",
+        "path",
+        "on",
+    )
 
 
 def test_precedence_and_sources(tmp_path: Path) -> None:
-    """Flag, then -X or AUTOINSTR, then the variable, then the file, then the default; each with its source."""
-    file = toml(tmp_path, '[autoinstr]\nwhen = "always"\ndomain = "file"\nmax_mb = 7\nfull = "ring"\n')
-    environ = {"AUTOINSTR": "when=manual,domain=piece", "AUTOINSTR_DOMAIN": "variable", "AUTOINSTR_MAX_MB": "8", "AUTOINSTR_CONFIG": file}
+    """Flag, then -X or AUTOINSTR, then the variable, then the file, then the default; each with its
+    source."""
+    file = toml(
+        tmp_path, '[autoinstr]\nwhen = "always"\ndomain = "file"\nmax_mb = 7\nfull = "ring"\n'
+    )
+    environ = {
+        "AUTOINSTR": "when=manual,domain=piece",
+        "AUTOINSTR_DOMAIN": "variable",
+        "AUTOINSTR_MAX_MB": "8",
+        "AUTOINSTR_CONFIG": file,
+    }
     config = load(environ, flags={"when": "profiling"})
-    assert (config.when, config.domain, config.max_mb, config.full, config.mspti) == ("profiling", "piece", 8, "ring", True)
-    assert [config.sources[name] for name in ("when", "domain", "max_mb", "full", "mspti", "config")] == [
+    assert (config.when, config.domain, config.max_mb, config.full, config.mspti) == (
+        "profiling",
+        "piece",
+        8,
+        "ring",
+        True,
+    )
+    assert [
+        config.sources[name] for name in ("when", "domain", "max_mb", "full", "mspti", "config")
+    ] == [
         "--when",
         "environment AUTOINSTR",
         "environment AUTOINSTR_MAX_MB",
@@ -141,19 +169,34 @@ def test_an_option_mistyped_inside_a_list_is_warned_of() -> None:
     assert "emitter=" in config.warnings[0]
 
 
-NAMES = ("include", "exclude", "emitter", "when", "domain", "max_mb", "window", "mode", "out", "profiler")
+NAMES = (
+    "include",
+    "exclude",
+    "emitter",
+    "when",
+    "domain",
+    "max_mb",
+    "window",
+    "mode",
+    "out",
+    "profiler",
+)
 WORDS = st.text("abcXYZ019.*_", min_size=1, max_size=8)
 VALUES = {
     "include": st.lists(WORDS, min_size=1, unique=True).map(tuple),
     "exclude": st.lists(WORDS, min_size=1, unique=True).map(tuple),
-    "emitter": st.lists(st.sampled_from(("mstx", "nvtx", "torch", "recorder")), min_size=1, unique=True).map(tuple),
+    "emitter": st.lists(
+        st.sampled_from(("mstx", "nvtx", "torch", "recorder")), min_size=1, unique=True
+    ).map(tuple),
     "when": st.sampled_from(("always", "profiling", "manual")),
     "domain": st.text("ab, c", min_size=1).map(str.strip).filter(bool),
     "max_mb": st.integers(1, 1 << 20),
     "window": st.tuples(st.integers(0, 99), st.none() | st.integers(1, 99)),
     "mode": st.integers(0, 0o777).map(lambda bits: bits | 0o600),
     "out": st.text("ab,./", max_size=8).map(lambda tail: os.path.abspath("/r" + tail)),
-    "profiler": st.dictionaries(st.sampled_from(("level", "with_stack")), st.text("ab,", max_size=4), min_size=1),
+    "profiler": st.dictionaries(
+        st.sampled_from(("level", "with_stack")), st.text("ab,", max_size=4), min_size=1
+    ),
 }
 SETTINGS = st.fixed_dictionaries({}, optional=VALUES)
 
@@ -173,14 +216,22 @@ def test_any_settings_survive_the_value_grammar(settings: dict[str, object]) -> 
 @given(SETTINGS)
 def test_children_get_the_same_configuration(settings: dict[str, object]) -> None:
     """to_environ says everything: a child that loads it has the same values, out included."""
-    environ = {"AUTOINSTR": "1", **{BY_NAME[name].environment: BY_NAME[name].kind.dump(value) for name, value in settings.items()}}
+    environ = {
+        "AUTOINSTR": "1",
+        **{
+            BY_NAME[name].environment: BY_NAME[name].kind.dump(value)
+            for name, value in settings.items()
+        },
+    }
     parent = load(environ)
     child = load(parent.to_environ())
     for option in OPTIONS:
         assert getattr(child, option.name) == getattr(parent, option.name), option.name
 
 
-def test_children_elsewhere_get_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_children_elsewhere_get_absolute_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     environ = load({"AUTOINSTR": "out=runs,log_file=a.log"}).to_environ()
     monkeypatch.chdir("/")
@@ -188,7 +239,9 @@ def test_children_elsewhere_get_absolute_paths(tmp_path: Path, monkeypatch: pyte
     assert (child.out, child.log_file) == (str(tmp_path / "runs"), str(tmp_path / "a.log"))
 
 
-def test_the_default_run_directory_is_the_first_processs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_run_directory_is_the_first_processs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert load({**ON, "_AUTOINSTR_DEFAULT_OUT": "/x/y"}).out == "/x/y"
     monkeypatch.chdir(tmp_path)
     out = default_out({"_AUTOINSTR_DEFAULT_OUT": "relative"})
@@ -202,8 +255,14 @@ def test_the_default_run_directory_is_the_first_processs(tmp_path: Path, monkeyp
             {"AUTOINSTR_WHEN": "profilling"},
             "when='profilling' (environment AUTOINSTR_WHEN): must be one of always, profiling, manual; did you mean 'profiling'?",
         ),
-        ({"AUTOINSTR": "wehn=manual"}, "wehn='manual' (environment AUTOINSTR): there is no such option; did you mean 'when=manual'?"),
-        ({"AUTOINSTR": "when=manual,ful=ring"}, "ful='ring' (environment AUTOINSTR): there is no such option; did you mean 'full=ring'?"),
+        (
+            {"AUTOINSTR": "wehn=manual"},
+            "wehn='manual' (environment AUTOINSTR): there is no such option; did you mean 'when=manual'?",
+        ),
+        (
+            {"AUTOINSTR": "when=manual,ful=ring"},
+            "ful='ring' (environment AUTOINSTR): there is no such option; did you mean 'full=ring'?",
+        ),
         (
             {"AUTOINSTR": "manual"},
             "autoinstr='manual' (environment AUTOINSTR): is not on, off, a .toml file or option=value; did you mean 'when=manual'?",
@@ -222,7 +281,8 @@ def test_errors_name_value_source_and_nearest(environ: dict[str, str], line: str
 
 
 def test_a_run_directory_that_is_a_file(tmp_path: Path) -> None:
-    """It is found before anything starts, below a file as well; a directory, or nothing yet, is fine."""
+    """It is found before anything starts, below a file as well; a directory, or nothing yet, is
+    fine."""
     file = tmp_path / "file"
     file.write_text("")
     for out, said in ((file, "is a file"), (file / "a" / "b", f"{str(file)!r} is a file")):
@@ -239,7 +299,9 @@ def test_a_run_directory_that_is_a_file(tmp_path: Path) -> None:
 
 def test_unknown_variables_are_one_warning() -> None:
     config = load({**ON, "AUTOINSTR_WEHN": "x", "AUTOINSTR_ZZZZZ": "y"})
-    assert config.warnings == ["ignored, because there is no such option: AUTOINSTR_WEHN (did you mean AUTOINSTR_WHEN?), AUTOINSTR_ZZZZZ"]
+    assert config.warnings == [
+        "ignored, because there is no such option: AUTOINSTR_WEHN (did you mean AUTOINSTR_WHEN?), AUTOINSTR_ZZZZZ"
+    ]
 
 
 def test_children_do_not_repeat_a_warning() -> None:
@@ -272,6 +334,11 @@ def test_an_empty_variable_is_not_set() -> None:
 
 def test_log_settings_survive_a_broken_configuration() -> None:
     """They say where the error goes, so an error must not take them away."""
-    broken = {"AUTOINSTR": "wehn=x", "AUTOINSTR_LOG": "debug", "AUTOINSTR_LOG_FORMAT": "yaml", "AUTOINSTR_LOG_FILE": "/x"}
+    broken = {
+        "AUTOINSTR": "wehn=x",
+        "AUTOINSTR_LOG": "debug",
+        "AUTOINSTR_LOG_FORMAT": "yaml",
+        "AUTOINSTR_LOG_FILE": "/x",
+    }
     assert log_settings(broken) == ("debug", "console", "/x")
     assert log_settings({"AUTOINSTR": "log=info"}) == ("info", "console", None)

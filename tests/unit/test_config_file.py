@@ -48,7 +48,12 @@ def test_every_type_of_toml_value(tmp_path: Path) -> None:
     config = load({"AUTOINSTR": file})
     assert config.include == ("*.mlp", "re:x{1,2}")
     assert config.exclude == ("class:Dropout", "depth:4-")
-    assert (config.attributes, config.max_mb, config.mode, config.window) == (True, 64, 0o640, (10, 5))
+    assert (config.attributes, config.max_mb, config.mode, config.window) == (
+        True,
+        64,
+        0o640,
+        (10, 5),
+    )
     assert config.profiler["with_stack"] == "on"
     assert config.profiler["level"] == "2"
     assert config.profiler["export_type"] == "db,text"
@@ -57,7 +62,8 @@ def test_every_type_of_toml_value(tmp_path: Path) -> None:
 
 
 def test_children_find_the_file_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative name is made absolute, and the rows of the file arrive in a child in another directory."""
+    """A relative name is made absolute, and the rows of the file arrive in a child in another
+    directory."""
     written(tmp_path, '[autoinstr]\nout = "runs"\n[[autoinstr.custom_target]]\ntarget = "a:b"\n')
     monkeypatch.chdir(tmp_path)
     environ = load({"AUTOINSTR": "a.toml"}).to_environ()
@@ -70,19 +76,43 @@ def test_children_find_the_file_again(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[autoinstr]\nwehn = 'manual'\n", "wehn (file {path}): is not an option; did you mean 'when'?"),
-        ("[autoinstr]\nwhen = 'manul'\n", "when='manul' (file {path}): must be one of always, profiling, manual; did you mean 'manual'?"),
-        ("[autoinstr]\nmode = 600\n", "mode='600' (file {path}): must be a TOML string; did you mean '\"0600\"'?"),
+        (
+            "[autoinstr]\nwehn = 'manual'\n",
+            "wehn (file {path}): is not an option; did you mean 'when'?",
+        ),
+        (
+            "[autoinstr]\nwhen = 'manul'\n",
+            "when='manul' (file {path}): must be one of always, profiling, manual; did you mean 'manual'?",
+        ),
+        (
+            "[autoinstr]\nmode = 600\n",
+            "mode='600' (file {path}): must be a TOML string; did you mean '\"0600\"'?",
+        ),
         ("[autoinstr]\nconfig = 'b.toml'\n", "config (file {path}): cannot stand in a file"),
-        ("[autoinstr]\ncustom_targets = []\n", "custom_targets (file {path}): is not an option; did you mean 'custom_target'?"),
-        ("[autoinstr]\ncustom_target = 'x'\n", "custom_target (file {path}): must be tables, written [[autoinstr.custom_target]]"),
-        ("[autoinstr]\ninclude = [1]\n", "include='[1]' (file {path}): must be a TOML string or an array of strings"),
+        (
+            "[autoinstr]\ncustom_targets = []\n",
+            "custom_targets (file {path}): is not an option; did you mean 'custom_target'?",
+        ),
+        (
+            "[autoinstr]\ncustom_target = 'x'\n",
+            "custom_target (file {path}): must be tables, written [[autoinstr.custom_target]]",
+        ),
+        (
+            "[autoinstr]\ninclude = [1]\n",
+            "include='[1]' (file {path}): must be a TOML string or an array of strings",
+        ),
         (
             "[autoinstr]\nprofiler = { a = 'x;y' }\n",
             "profiler=\"{{'a': 'x;y'}}\" (file {path}): the value of 'a' must not hold a semicolon",
         ),
-        ("[autoinstr]\nmax_mb = 1.5\n", "max_mb='1.5' (file {path}): a TOML float cannot be whole number of MB (2^20 bytes), at least 1"),
-        ("[autoinst]\nwhen = 'manual'\n", "config='{path}' (environment AUTOINSTR_CONFIG): has no table [autoinstr], only [autoinst]"),
+        (
+            "[autoinstr]\nmax_mb = 1.5\n",
+            "max_mb='1.5' (file {path}): a TOML float cannot be whole number of MB (2^20 bytes), at least 1",
+        ),
+        (
+            "[autoinst]\nwhen = 'manual'\n",
+            "config='{path}' (environment AUTOINSTR_CONFIG): has no table [autoinstr], only [autoinst]",
+        ),
         ("when = 'manual'\n", "when (file {path}): stands outside the table [autoinstr]"),
         ("", "config='{path}' (environment AUTOINSTR_CONFIG): has no table [autoinstr]"),
     ],
@@ -101,7 +131,9 @@ def test_what_is_not_toml(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o602, 0o646, 0o666, 0o777])
 def test_a_file_that_others_can_write_to_is_refused(tmp_path: Path, mode: int) -> None:
-    assert f"others can write to it (mode {mode:04o})" in refusal(written(tmp_path, "[autoinstr]\n", mode))
+    assert f"others can write to it (mode {mode:04o})" in refusal(
+        written(tmp_path, "[autoinstr]\n", mode)
+    )
 
 
 def test_a_group_is_others_unless_it_is_the_owners_alone(tmp_path: Path) -> None:
@@ -137,7 +169,9 @@ def test_a_fifo_a_folder_and_a_device_are_refused_at_once(tmp_path: Path) -> Non
 
 def test_a_missing_file_names_its_neighbour(tmp_path: Path) -> None:
     written(tmp_path, "[autoinstr]\n")
-    assert refusal(str(tmp_path / "aa.toml")).endswith(f"there is no such file; did you mean '{tmp_path / 'a.toml'}'?")
+    assert refusal(str(tmp_path / "aa.toml")).endswith(
+        f"there is no such file; did you mean '{tmp_path / 'a.toml'}'?"
+    )
     assert refusal(str(tmp_path / "none" / "aa.toml")).endswith("there is no such file")
 
 

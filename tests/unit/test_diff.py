@@ -1,4 +1,5 @@
-"""Two runs compared: what is matched, what the figures add up to, and what is said of it. Recordings in memory."""
+"""Two runs compared: what is matched, what the figures add up to, and what is said of it.
+Recordings in memory."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ def model(
     phase: str | None = None,
     **fields: Any,
 ) -> FakeRecording:
-    """A model of some layers, called so many times; `slow` layers take so many times longer, classes begin with `prefix`."""
+    """A model of some layers, called so many times; `slow` layers take so many times longer,
+    classes begin with `prefix`."""
     rng = random.Random(seed)
     events: list[Event] = []
     root = f"{prefix}Model#1"
@@ -45,16 +47,42 @@ def model(
         inner: list[Event] = []
         for layer in range(layers):
             lasts = int(100_000 * (slow or {}).get(layer, 1.0) * rng.lognormvariate(0, noise))
-            inner.append(Event(at, at + lasts, f"model.layers.{layer}", f"{prefix}Layer", root=root))
-            inner.append(Event(at + 10, at + lasts // 2, f"model.layers.{layer}.mlp", f"{prefix}MLP", root=root))
+            inner.append(
+                Event(at, at + lasts, f"model.layers.{layer}", f"{prefix}Layer", root=root)
+            )
+            inner.append(
+                Event(
+                    at + 10, at + lasts // 2, f"model.layers.{layer}.mlp", f"{prefix}MLP", root=root
+                )
+            )
             at += lasts + 1_000
-        events += [Event(begun, at, "", f"{prefix}Model", root=root, fields={"phase": phase} if phase else None), *inner]
+        events += [
+            Event(
+                begun,
+                at,
+                "",
+                f"{prefix}Model",
+                root=root,
+                fields={"phase": phase} if phase else None,
+            ),
+            *inner,
+        ]
     return FakeRecording(events, **fields)
 
 
 def optimizer_mark(at: int, step: int) -> Event:
     """As the agent sets one after each step of an optimizer."""
-    return Event(at, at, domain="torch", kind="mark", message="step", path="", cls="", root="", fields={"step": step})
+    return Event(
+        at,
+        at,
+        domain="torch",
+        kind="mark",
+        message="step",
+        path="",
+        cls="",
+        root="",
+        fields={"step": step},
+    )
 
 
 def compared(a: Sequence[FakeRecording], b: Sequence[FakeRecording], **how: Any) -> Comparison:
@@ -62,23 +90,33 @@ def compared(a: Sequence[FakeRecording], b: Sequence[FakeRecording], **how: Any)
 
 
 def line(found: Comparison, path: str, **fields: Any) -> Line:
-    mine = [one for one in found.lines if one.path == path and all(getattr(one, name) == value for name, value in fields.items())]
+    mine = [
+        one
+        for one in found.lines
+        if one.path == path and all(getattr(one, name) == value for name, value in fields.items())
+    ]
     assert len(mine) == 1, [one.path for one in found.lines]
     return mine[0]
 
 
-# -- what is matched -----------------------------------------------------------------------------------------------------------------------
+# -- what is matched -------------------------------------------------------------------------------
 
 
 def test_layers_stand_against_each_other_though_one_model_has_more() -> None:
     found = compared([model(40)], [model(40, layers=6, seed=2)])
-    assert [one.path for one in found.lines] == ["Model", "model.layers.[0-3|0-5]", "model.layers.[0-3|0-5].mlp"]
+    assert [one.path for one in found.lines] == [
+        "Model",
+        "model.layers.[0-3|0-5]",
+        "model.layers.[0-3|0-5].mlp",
+    ]
     layers = line(found, "model.layers.[0-3|0-5]")
     assert layers.paths == ("model.layers.[0-3]", "model.layers.[0-5]")
     assert layers.a and layers.b and layers.shift
     assert (layers.a.calls, layers.b.calls) == (160, 240)
     assert layers.change == "slower"
-    assert layers.shift.ratio == pytest.approx(1.5, rel=0.03)  # of a step; a call takes what it took
+    assert layers.shift.ratio == pytest.approx(
+        1.5, rel=0.03
+    )  # of a step; a call takes what it took
     assert layers.per_call == pytest.approx(1.0, rel=0.02)
 
 
@@ -94,17 +132,33 @@ def test_roots_of_one_class_are_matched_whatever_their_number() -> None:
     other = model(20, seed=2)
     moved = FakeRecording([event._replace(root="Model#7") for event in other.events])
     found = compared([model(20)], [moved])
-    assert [one.path for one in found.lines] == ["Model", "model.layers.[0-3]", "model.layers.[0-3].mlp"]
+    assert [one.path for one in found.lines] == [
+        "Model",
+        "model.layers.[0-3]",
+        "model.layers.[0-3].mlp",
+    ]
 
 
 def test_a_renamed_module_stands_alone_on_both_sides_and_the_other_is_offered() -> None:
     def renamed(name: str) -> FakeRecording:
         events = [Event(step * 100, step * 100 + 50, "", "Model") for step in range(1, 9)]
-        events += [Event(step * 100 + 1, step * 100 + 40, name, "Attention") for step in range(1, 9)]
-        return FakeRecording([*events, *(Event(step * 100 + 41, step * 100 + 45, "norm", "Norm") for step in range(1, 9))])
+        events += [
+            Event(step * 100 + 1, step * 100 + 40, name, "Attention") for step in range(1, 9)
+        ]
+        return FakeRecording(
+            [
+                *events,
+                *(Event(step * 100 + 41, step * 100 + 45, "norm", "Norm") for step in range(1, 9)),
+            ]
+        )
 
     found = compared([renamed("attn")], [renamed("self_attn")])
-    assert {one.path: one.only_in for one in found.lines} == {"Model": "", "attn": "a", "norm": "", "self_attn": "b"}
+    assert {one.path: one.only_in for one in found.lines} == {
+        "Model": "",
+        "attn": "a",
+        "norm": "",
+        "self_attn": "b",
+    }
     remarks = list(table.remarks(found))
     assert "only in A: 1 module: attn" in remarks
     assert "only in B: 1 module: self_attn" in remarks
@@ -113,7 +167,11 @@ def test_a_renamed_module_stands_alone_on_both_sides_and_the_other_is_offered() 
 
 def test_a_layer_unlike_the_others_on_one_side_is_alone() -> None:
     events = model(20).events
-    extra = [Event(e.start + 20, e.start + 30, "model.layers.0.rotary", "Rotary") for e in events if e.path == "model.layers.0"]
+    extra = [
+        Event(e.start + 20, e.start + 30, "model.layers.0.rotary", "Rotary")
+        for e in events
+        if e.path == "model.layers.0"
+    ]
     found = compared([model(20)], [FakeRecording([*events, *extra])])
     by_path = {one.path: one.only_in for one in found.lines}
     assert by_path["model.layers.[0-3|1-3]"] == ""
@@ -127,9 +185,13 @@ def test_dense_layers_stand_against_dense_ones_and_experts_against_experts() -> 
             at = step * 100_000
             events.append(Event(at, at + 90_000, "", "Model"))
             for layer in range(dense + experts):
-                events.append(Event(at + layer * 100, at + layer * 100 + 50, f"layers.{layer}", "Layer"))
+                events.append(
+                    Event(at + layer * 100, at + layer * 100 + 50, f"layers.{layer}", "Layer")
+                )
                 name, cls = ("mlp", "MLP") if layer < dense else ("moe", "MoE")
-                events.append(Event(at + layer * 100 + 1, at + layer * 100 + 9, f"layers.{layer}.{name}", cls))
+                events.append(
+                    Event(at + layer * 100 + 1, at + layer * 100 + 9, f"layers.{layer}.{name}", cls)
+                )
         return FakeRecording(events)
 
     found = compared([mixed(3, 5)], [mixed(1, 3)])
@@ -139,7 +201,10 @@ def test_dense_layers_stand_against_dense_ones_and_experts_against_experts() -> 
 
 
 def test_ranks_of_a_role_are_taken_together_and_a_step_is_that_of_one_process() -> None:
-    ranks = [model(40, seed=seed, pid=seed, roles=["Worker"], rank=seed, world_size=4) for seed in range(4)]
+    ranks = [
+        model(40, seed=seed, pid=seed, roles=["Worker"], rank=seed, world_size=4)
+        for seed in range(4)
+    ]
     one = model(40, seed=9, roles=["Worker"], rank=0, world_size=1)
     found = compared(ranks, [one])
     root = line(found, "Model")
@@ -154,7 +219,14 @@ def test_ranks_of_a_role_are_taken_together_and_a_step_is_that_of_one_process() 
 def test_stages_of_a_pipeline_add_up_to_the_model_that_one_process_has() -> None:
     whole = model(40)
     stages = [
-        FakeRecording([e for e in whole.events if not e.path or ("layers.0" in e.path or "layers.1" in e.path) == (rank == 0)], pid=rank)
+        FakeRecording(
+            [
+                e
+                for e in whole.events
+                if not e.path or ("layers.0" in e.path or "layers.1" in e.path) == (rank == 0)
+            ],
+            pid=rank,
+        )
         for rank in (0, 1)
     ]
     found = compared([whole], stages)
@@ -163,7 +235,12 @@ def test_stages_of_a_pipeline_add_up_to_the_model_that_one_process_has() -> None
 
 
 def test_an_engine_with_its_worker_stands_against_both_in_processes_of_their_own() -> None:
-    engine = FakeRecording([Event(at * 1000, at * 1000 + 100, "", "", domain="vllm", root="", message="sched") for at in range(1, 30)])
+    engine = FakeRecording(
+        [
+            Event(at * 1000, at * 1000 + 100, "", "", domain="vllm", root="", message="sched")
+            for at in range(1, 30)
+        ]
+    )
     both = FakeRecording([*engine.events, *model(29).events], roles=["EngineCore", "Worker"])
     apart = [FakeRecording(engine.events, roles=["EngineCore"]), model(29, roles=["Worker"], pid=5)]
     found = compared([both], apart)
@@ -173,14 +250,20 @@ def test_an_engine_with_its_worker_stands_against_both_in_processes_of_their_own
 
 
 def test_workers_of_a_pool_are_one_role_however_they_are_numbered() -> None:
-    found = compared([model(20, roles=["ForkPoolWorker-1"])], [model(20, roles=["ForkPoolWorker-17"])])
+    found = compared(
+        [model(20, roles=["ForkPoolWorker-1"])], [model(20, roles=["ForkPoolWorker-17"])]
+    )
     assert [one.role for one in found.lines][:1] == ["ForkPoolWorker"]
     assert found.in_common
 
 
 def test_by_class_two_layouts_meet() -> None:
-    a = FakeRecording([Event(at * 100, at * 100 + 50, f"encoder.{at % 3}", "Linear") for at in range(1, 40)])
-    b = FakeRecording([Event(at * 100, at * 100 + 50, f"blocks.{at % 4}.fc", "Linear") for at in range(1, 40)])
+    a = FakeRecording(
+        [Event(at * 100, at * 100 + 50, f"encoder.{at % 3}", "Linear") for at in range(1, 40)]
+    )
+    b = FakeRecording(
+        [Event(at * 100, at * 100 + 50, f"blocks.{at % 4}.fc", "Linear") for at in range(1, 40)]
+    )
     assert not compared([a], [b]).in_common
     found = compared([a], [b], by_class=True)
     assert [(one.path, one.only_in) for one in found.lines] == [("Linear", "")]
@@ -199,14 +282,17 @@ def test_roots_of_two_classes_with_a_digit_in_them_are_both_said() -> None:
 
 def test_phases_stand_against_the_same_phase() -> None:
     a = [model(20, phase="decode"), model(8, phase="prefill", pid=2)]
-    b = [model(20, phase="decode", slow=dict.fromkeys(range(4), 2.0)), model(8, phase="prefill", pid=2, seed=3)]
+    b = [
+        model(20, phase="decode", slow=dict.fromkeys(range(4), 2.0)),
+        model(8, phase="prefill", pid=2, seed=3),
+    ]
     found = compared(a, b)
     assert line(found, "Model", phase="decode").change == "slower"
     assert line(found, "Model", phase="prefill").change == "alike"
     assert {one.phase for one in compared(a, b, phase="decode").lines} == {"decode"}
 
 
-# -- what the figures are ------------------------------------------------------------------------------------------------------------------
+# -- what the figures are --------------------------------------------------------------------------
 
 
 @settings(max_examples=150)
@@ -218,13 +304,18 @@ def test_calls_and_times_are_those_of_the_report(a: Any, b: Any) -> None:
         rows = collect(recording).rows  # type: ignore[arg-type]
         mine = [one for one in ((line.a, line.b)[at] for line in found.lines) if one]
         for name in ("calls", "total_ns", "self_ns"):
-            assert sum(getattr(one, name) for one in mine) == sum(getattr(row, name) for row in rows)
+            assert sum(getattr(one, name) for one in mine) == sum(
+                getattr(row, name) for row in rows
+            )
 
 
 @settings(max_examples=100)
 @given(EVENTS, EVENTS)
 def test_turned_round_it_says_the_inverse(a: Any, b: Any) -> None:
-    there, back = compared([FakeRecording(a)], [FakeRecording(b)]), compared([FakeRecording(b)], [FakeRecording(a)])
+    there, back = (
+        compared([FakeRecording(a)], [FakeRecording(b)]),
+        compared([FakeRecording(b)], [FakeRecording(a)]),
+    )
     inverse = {"slower": "faster", "faster": "slower"}
     key = {(one.role, one.domain, one.phase, one.paths[::-1]): one for one in back.lines}
     assert len(key) == len(there.lines) == len(back.lines)
@@ -258,7 +349,9 @@ def test_a_step_is_the_time_of_all_its_calls_and_the_first_does_not_count_more()
         for step in range(1, 12):
             at = step * 100_000
             events.append(Event(at, at + 50_000 * (first if step == 1 else 1), "", "Model"))
-            events += [Event(at + 100 * call, at + 100 * call + 30, "part", "Part") for call in range(4)]
+            events += [
+                Event(at + 100 * call, at + 100 * call + 30, "part", "Part") for call in range(4)
+            ]
         return FakeRecording(events)
 
     found = compared([run(1)], [run(2)])
@@ -273,11 +366,33 @@ def test_an_engines_steps_are_its_workers_and_all_of_a_step_is_judged() -> None:
         for step in range(1, 31):
             at = step * 1_000_000
             said = {"step": f"r@{step}", "phase": "decode"}
-            events.append(Event(at, at + 500_000, "", "", domain="vllm", root="", message="worker.execute_model", fields=said))
+            events.append(
+                Event(
+                    at,
+                    at + 500_000,
+                    "",
+                    "",
+                    domain="vllm",
+                    root="",
+                    message="worker.execute_model",
+                    fields=said,
+                )
+            )
             events.append(Event(at + 10, at + 400_000, "", "Model"))
             sample = {"step": f"r@{step}", "phase": "decode"}
             end = at + 600_010 + sampler_ns
-            events.append(Event(at + 600_000, end, "", "", domain="vllm", root="", message="worker.sample_tokens", fields=sample))
+            events.append(
+                Event(
+                    at + 600_000,
+                    end,
+                    "",
+                    "",
+                    domain="vllm",
+                    root="",
+                    message="worker.sample_tokens",
+                    fields=sample,
+                )
+            )
             events.append(Event(at + 600_010, end - 10, "", "Sampler", root="Sampler#1"))
         return FakeRecording(events, roles=["Worker"])
 
@@ -286,8 +401,12 @@ def test_an_engines_steps_are_its_workers_and_all_of_a_step_is_judged() -> None:
     whole = {one.domain: one for one in found.whole}
     modules = whole["Module"]
     assert modules.path == ""
-    assert modules.a and modules.a.step_ns == 399_990 + 99_990  # the sampler's call is outside the model's and in the same step
-    assert modules.shift and modules.shift.ratio == pytest.approx((399_990 + 299_990) / (399_990 + 99_990))
+    assert (
+        modules.a and modules.a.step_ns == 399_990 + 99_990
+    )  # the sampler's call is outside the model's and in the same step
+    assert modules.shift and modules.shift.ratio == pytest.approx(
+        (399_990 + 299_990) / (399_990 + 99_990)
+    )
     assert {one.domain for one in judge(found, 0.05).failed} == {"Module", "vllm"}
 
 
@@ -295,11 +414,18 @@ def test_a_training_step_ends_with_the_optimizers() -> None:
     events = []
     for step in range(1, 9):
         at = step * 1000
-        events += [Event(at, at + 100, "", "Model"), Event(at + 200, at + 300, "", "Model")]  # two micro-batches
+        events += [
+            Event(at, at + 100, "", "Model"),
+            Event(at + 200, at + 300, "", "Model"),
+        ]  # two micro-batches
         events.append(optimizer_mark(at + 400, step))
     found = compared([FakeRecording(events)], [FakeRecording(events)])
     model_line = line(found, "Model")
-    assert model_line.a and (model_line.a.kind, model_line.a.steps, model_line.a.step_ns) == ("training step", 8, 200)
+    assert model_line.a and (model_line.a.kind, model_line.a.steps, model_line.a.step_ns) == (
+        "training step",
+        8,
+        200,
+    )
 
 
 def test_a_workers_part_of_a_step_and_its_runners_are_one_step() -> None:
@@ -308,7 +434,18 @@ def test_a_workers_part_of_a_step_and_its_runners_are_one_step() -> None:
         at = step * 1_000_000
         for message, begun in (("worker.execute_model", at), ("runner.execute_model", at + 5)):
             said = {"step": f"r@{step}", "phase": "decode"}
-            events.append(Event(begun, at + 900 - begun + at, "", "", domain="vllm", root="", message=message, fields=said))
+            events.append(
+                Event(
+                    begun,
+                    at + 900 - begun + at,
+                    "",
+                    "",
+                    domain="vllm",
+                    root="",
+                    message=message,
+                    fields=said,
+                )
+            )
         events.append(Event(at + 10, at + 500, "", "Model"))
     found = compared([FakeRecording(events)], [FakeRecording(events)])
     model_line = line(found, "Model")
@@ -319,7 +456,10 @@ def test_what_two_threads_call_in_one_step_adds_up() -> None:
     events = []
     for step in range(1, 9):
         at = step * 1000
-        events += [Event(at, at + 100, "", "Model", thread=1), Event(at + 50, at + 250, "", "Model", thread=2)]
+        events += [
+            Event(at, at + 100, "", "Model", thread=1),
+            Event(at + 50, at + 250, "", "Model", thread=2),
+        ]
         events.append(optimizer_mark(at + 400, step))
     found = compared([FakeRecording(events)], [FakeRecording(events)])
     model_line = line(found, "Model")
@@ -327,7 +467,9 @@ def test_what_two_threads_call_in_one_step_adds_up() -> None:
 
 
 def test_calls_of_several_threads_are_steps_in_the_order_of_their_start() -> None:
-    events = [Event(1000 * at, 1000 * at + at, "", "Model", thread=1 + at % 2) for at in range(1, 21)]
+    events = [
+        Event(1000 * at, 1000 * at + at, "", "Model", thread=1 + at % 2) for at in range(1, 21)
+    ]
     recording = FakeRecording(events)
     found = tally(recording, read(recording), [])  # type: ignore[arg-type]
     (series,) = found.names.values()
@@ -336,18 +478,34 @@ def test_calls_of_several_threads_are_steps_in_the_order_of_their_start() -> Non
 
 
 @given(st.lists(st.integers(0, 10**13), min_size=1, max_size=60), st.integers(1, 100))
-def test_percentiles_of_bins_are_right_to_half_of_their_width(durations: list[int], percent: int) -> None:
+def test_percentiles_of_bins_are_right_to_half_of_their_width(
+    durations: list[int], percent: int
+) -> None:
     split = len(durations) // 2
     bins = together([bins_of(durations[:split]), bins_of(durations[split:])])
-    assert percentile(bins, percent) == pytest.approx(nearest_rank(sorted(durations), percent), rel=1 / 512)
+    assert percentile(bins, percent) == pytest.approx(
+        nearest_rank(sorted(durations), percent), rel=1 / 512
+    )
 
 
 def test_where_calls_are_steps_the_outermost_are_judged_and_what_they_call_is_not() -> None:
     def served(inner: int) -> FakeRecording:
         events = []
         for at in range(10_000, 410_000, 10_000):
-            events.append(Event(at, at + 5_000 + at // 10_000 % 3, "", "", domain="user", root="", message="serve"))
-            events.append(Event(at + 10, at + 10 + inner, "", "", domain="user", root="", message="parse"))
+            events.append(
+                Event(
+                    at,
+                    at + 5_000 + at // 10_000 % 3,
+                    "",
+                    "",
+                    domain="user",
+                    root="",
+                    message="serve",
+                )
+            )
+            events.append(
+                Event(at + 10, at + 10 + inner, "", "", domain="user", root="", message="parse")
+            )
         return FakeRecording(events)
 
     found = compared([served(100)], [served(200)])
@@ -358,8 +516,17 @@ def test_where_calls_are_steps_the_outermost_are_judged_and_what_they_call_is_no
 
 
 def test_what_ran_outside_all_steps_is_counted_and_not_compared() -> None:
-    warm = [Event(at, at + 5, "warm", "Warm") for at in range(2_000_000, 2_000_100, 10)]  # after the last optimizer step
-    steps = [event for at in range(1, 9) for event in (Event(at * 1000, at * 1000 + 100, "", "Model"), optimizer_mark(at * 1000 + 400, at))]
+    warm = [
+        Event(at, at + 5, "warm", "Warm") for at in range(2_000_000, 2_000_100, 10)
+    ]  # after the last optimizer step
+    steps = [
+        event
+        for at in range(1, 9)
+        for event in (
+            Event(at * 1000, at * 1000 + 100, "", "Model"),
+            optimizer_mark(at * 1000 + 400, at),
+        )
+    ]
     recording = FakeRecording([*steps, *warm])
     found = compared([recording], [recording])
     outside = line(found, "warm")
@@ -375,7 +542,7 @@ def test_steps_of_two_kinds_are_not_compared_and_it_is_said() -> None:
     assert not judge(found, 0.05).enough
 
 
-# -- what is said --------------------------------------------------------------------------------------------------------------------------
+# -- what is said ----------------------------------------------------------------------------------
 
 
 def test_the_one_slow_layer_is_named() -> None:
@@ -384,14 +551,28 @@ def test_the_one_slow_layer_is_named() -> None:
     text = "\n".join(table.report(found, table.Look(100)))
     assert "* model.layers.7: +" in text
     assert "otherwise than the rest of model.layers.[0-11]" in text
-    assert [one.path for one in judge(found, 0.05, modules=True).failed] == ["model.layers.7"]  # as a whole it is 4 % slower
+    assert [one.path for one in judge(found, 0.05, modules=True).failed] == [
+        "model.layers.7"
+    ]  # as a whole it is 4 % slower
     assert judge(found, 0.05).failed == []
     assert [one.path for one in judge(found, 0.02).failed] == ["Model"]
 
 
 def test_a_layer_that_changed_about_as_much_as_the_others_is_not_named() -> None:
-    assert compared([model(60, layers=12, noise=0.001)], [model(60, layers=12, slow={7: 1.05}, seed=2, noise=0.001)]).entries == []
-    assert compared([model(60, layers=12, noise=0.001)], [model(60, layers=12, slow={7: 0.8}, seed=2, noise=0.001)]).entries != []
+    assert (
+        compared(
+            [model(60, layers=12, noise=0.001)],
+            [model(60, layers=12, slow={7: 1.05}, seed=2, noise=0.001)],
+        ).entries
+        == []
+    )
+    assert (
+        compared(
+            [model(60, layers=12, noise=0.001)],
+            [model(60, layers=12, slow={7: 0.8}, seed=2, noise=0.001)],
+        ).entries
+        != []
+    )
 
 
 def test_an_improvement_never_fails() -> None:
@@ -412,8 +593,12 @@ def test_what_seems_slower_in_noise_is_not_passed_either() -> None:
     rng = random.Random(3)
 
     def noisy(times: float) -> FakeRecording:
-        ends = [at * STEP_NS + int(100_000 * times * rng.lognormvariate(0, 1.0)) for at in range(1, 13)]
-        return FakeRecording([Event(at * STEP_NS, end, "", "Model") for at, end in enumerate(ends, 1)])
+        ends = [
+            at * STEP_NS + int(100_000 * times * rng.lognormvariate(0, 1.0)) for at in range(1, 13)
+        ]
+        return FakeRecording(
+            [Event(at * STEP_NS, end, "", "Model") for at, end in enumerate(ends, 1)]
+        )
 
     found = compared([noisy(1.0)], [noisy(1.6)])
     root = line(found, "Model")
@@ -428,18 +613,27 @@ def test_the_table_fits_and_ends_with_the_next_command(width: int) -> None:
     a = model(40, layers=8, header={"host": "here"})
     b = model(40, layers=8, slow={2: 2.0}, seed=2)
     a.__dict__.update(versions=versions["versions"], argv=["python", "train.py"])
-    b.__dict__.update(versions={"python": "3.11.7", "torch": "2.14.0"}, argv=["python", "train.py", "--fast"])
+    b.__dict__.update(
+        versions={"python": "3.11.7", "torch": "2.14.0"}, argv=["python", "train.py", "--fast"]
+    )
     lines = list(table.report(compared([a], [b]), table.Look(width, limit=2), "autoinstr diff a b"))
     assert lines[-1].startswith("next: autoinstr diff a b --format html")
     assert any(line.startswith("differs: ") and "torch 2.13.0 → 2.14.0" in line for line in lines)
     assert any("--fast" in line for line in lines)
-    listed = [line for line in lines if not line.startswith(("A:", "B:", "differs", "  ", "a step", "*", "!", "next", "…"))]
+    listed = [
+        line
+        for line in lines
+        if not line.startswith(("A:", "B:", "differs", "  ", "a step", "*", "!", "next", "…"))
+    ]
     assert max(map(len, listed)) <= max(width, 70)
     assert any(line.startswith("module") for line in lines)
 
 
 def test_many_hosts_are_not_all_named() -> None:
-    ranks = [model(6, pid=at, host=f"node{at}", roles=["Worker"], rank=at, world_size=40) for at in range(40)]
+    ranks = [
+        model(6, pid=at, host=f"node{at}", roles=["Worker"], rank=at, world_size=40)
+        for at in range(40)
+    ]
     lines = list(table.report(compared(ranks, [model(6, roles=["Worker"])]), table.Look(100)))
     named = [one for one in lines if "node0" in one]
     assert named and all("node39" not in one for one in lines)
@@ -448,10 +642,17 @@ def test_many_hosts_are_not_all_named() -> None:
 
 def test_orders() -> None:
     found = compared([model(40)], [model(40, layers=6, seed=2)])
-    assert [one.path for one in table.ordered(found.lines, "tree")] == [one.path for one in found.lines]
+    assert [one.path for one in table.ordered(found.lines, "tree")] == [
+        one.path for one in found.lines
+    ]
     difference = table.ordered(found.lines, "difference")
-    assert [abs(one.impact_ns) for one in difference] == sorted((abs(one.impact_ns) for one in found.lines), reverse=True)
-    totals = [max(one.a.total_ns if one.a else 0, one.b.total_ns if one.b else 0) for one in table.ordered(found.lines, "total")]
+    assert [abs(one.impact_ns) for one in difference] == sorted(
+        (abs(one.impact_ns) for one in found.lines), reverse=True
+    )
+    totals = [
+        max(one.a.total_ns if one.a else 0, one.b.total_ns if one.b else 0)
+        for one in table.ordered(found.lines, "total")
+    ]
     assert totals == sorted(totals, reverse=True)
 
 

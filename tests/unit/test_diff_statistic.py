@@ -1,4 +1,5 @@
-"""How often the comparison of two series errs, counted on series that are drawn with fixed seeds."""
+"""How often the comparison of two series errs, counted on series that are drawn with fixed
+seeds."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ REPEATS = 400
 NOISE = 0.1  # standard deviation of a step's time, as a part of it
 
 
-def series(length: int, alike: float, rng: random.Random, times: float = 1.0, noise: float = NOISE) -> list[float]:
+def series(
+    length: int, alike: float, rng: random.Random, times: float = 1.0, noise: float = NOISE
+) -> list[float]:
     """Times of steps; `alike` is the correlation of each with the next."""
     now = rng.gauss(0, 1)
     found = []
@@ -38,13 +41,24 @@ def called(one: Shift) -> bool:
     return outside
 
 
-def rate(length: int, alike: float, times: float, seed: int, other: int | None = None, noise: float = NOISE) -> float:
+def rate(
+    length: int,
+    alike: float,
+    times: float,
+    seed: int,
+    other: int | None = None,
+    noise: float = NOISE,
+) -> float:
     rng = random.Random(seed)
-    pairs = [(series(length, alike, rng, 1.0, noise), series(other or length, alike, rng, times, noise)) for _ in range(REPEATS)]
+    pairs = [
+        (series(length, alike, rng, 1.0, noise), series(other or length, alike, rng, times, noise))
+        for _ in range(REPEATS)
+    ]
     return sum(called(shift(a, b)) for a, b in pairs) / REPEATS
 
 
-# docs/diff.md states what these are with 1,000 repeats; here one standard deviation of a rate of 0.05 is 0.011.
+# docs/diff.md states what these are with 1,000 repeats; here one standard deviation of a rate of
+# 0.05 is 0.011.
 @pytest.mark.parametrize(
     ("length", "alike", "most"),
     [
@@ -53,7 +67,9 @@ def rate(length: int, alike: float, times: float, seed: int, other: int | None =
         *((12, 0.9, 0.17), (50, 0.9, 0.08), (400, 0.9, 0.08)),
     ],
 )
-def test_series_that_do_not_differ_are_seldom_told_apart(length: int, alike: float, most: float) -> None:
+def test_series_that_do_not_differ_are_seldom_told_apart(
+    length: int, alike: float, most: float
+) -> None:
     assert rate(length, alike, 1.0, seed=length + 1) <= most
 
 
@@ -66,15 +82,21 @@ def test_nor_where_some_steps_take_many_times_longer(spike: float) -> None:
     rng = random.Random(2)
 
     def disturbed() -> list[float]:
-        return [spike * one if at == 0 or rng.random() < 0.05 else one for at, one in enumerate(series(60, 0.0, rng))]
+        return [
+            spike * one if at == 0 or rng.random() < 0.05 else one
+            for at, one in enumerate(series(60, 0.0, rng))
+        ]
 
     assert sum(called(shift(disturbed(), disturbed())) for _ in range(REPEATS)) / REPEATS <= 0.06
 
 
 @pytest.mark.parametrize(
-    ("length", "alike", "noise", "least"), [(400, 0.0, 0.1, 0.95), (400, 0.5, 0.1, 0.75), (60, 0.0, 0.02, 0.95), (12, 0.0, 0.01, 0.90)]
+    ("length", "alike", "noise", "least"),
+    [(400, 0.0, 0.1, 0.95), (400, 0.5, 0.1, 0.75), (60, 0.0, 0.02, 0.95), (12, 0.0, 0.01, 0.90)],
 )
-def test_five_per_cent_are_found_with_enough_steps(length: int, alike: float, noise: float, least: float) -> None:
+def test_five_per_cent_are_found_with_enough_steps(
+    length: int, alike: float, noise: float, least: float
+) -> None:
     assert rate(length, alike, 1.05, seed=3, noise=noise) >= least
 
 
@@ -90,7 +112,9 @@ def test_a_slow_first_step_hides_no_difference() -> None:
 def test_the_interval_holds_the_true_ratio_as_often_as_it_says() -> None:
     rng = random.Random(5)
     found = [shift(series(100, 0.3, rng), series(100, 0.3, rng, 1.2)) for _ in range(REPEATS)]
-    held = sum(one.low <= 1.2 <= one.high for one in found if one.low is not None and one.high is not None)
+    held = sum(
+        one.low <= 1.2 <= one.high for one in found if one.low is not None and one.high is not None
+    )
     assert held / REPEATS >= 0.93
 
 
@@ -122,7 +146,10 @@ def test_stretches_are_medians_of_parts_in_order(values: list[float]) -> None:
 
 
 @settings(max_examples=300)
-@given(st.lists(st.floats(0, 1e15), min_size=1, max_size=40), st.lists(st.floats(0, 1e15), min_size=1, max_size=40))
+@given(
+    st.lists(st.floats(0, 1e15), min_size=1, max_size=40),
+    st.lists(st.floats(0, 1e15), min_size=1, max_size=40),
+)
 def test_turned_round_it_says_the_inverse(a: list[float], b: list[float]) -> None:
     there, back = shift(a, b), shift(b, a)
     assert there.p == pytest.approx(back.p)

@@ -63,4 +63,8 @@ def test_the_python_monitor_of_mspti(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused.start().value == 5 and watcher.told == []
     assert good.start(mark=print).value == 0 and good.stop().value == 0
     key = ("mspti", id(good))
-    assert watcher.told == [("profiler_started", key), ("profiler_stops", key), ("profiler_stopped", key)]
+    assert watcher.told == [
+        ("profiler_started", key),
+        ("profiler_stops", key),
+        ("profiler_stopped", key),
+    ]

@@ -100,11 +100,17 @@ def test_keeps_all() -> None:
 @pytest.mark.parametrize(
     ("piece", "line"),
     [
-        ("re:(a", "is not a regular expression: missing ), unterminated subpattern at position 0; did you mean 're:\\\\(a'?"),
+        (
+            "re:(a",
+            "is not a regular expression: missing ), unterminated subpattern at position 0; did you mean 're:\\\\(a'?",
+        ),
         ("[ab", "the bracket at character 1 is never closed; did you mean '[[]ab'?"),
         ("a.[!]", "the bracket at character 3 is never closed; did you mean 'a.[[]!]'?"),
         ("class:[", "the bracket at character 7 is never closed; did you mean 'class:[[]'?"),
-        ("clas:Linear", "'clas:' is none of class:, path:, re:, depth:; did you mean 'class:Linear'?"),
+        (
+            "clas:Linear",
+            "'clas:' is none of class:, path:, re:, depth:; did you mean 'class:Linear'?",
+        ),
         ("zzz:Linear", "'zzz:' is none of class:, path:, re:, depth:"),
         ("class:", "nothing follows the colon"),
         ("", "an empty piece matches nothing"),
@@ -117,12 +123,17 @@ def test_keeps_all() -> None:
 @pytest.mark.parametrize("option", ["include", "exclude"])
 def test_a_bad_piece_is_one_clear_line(piece: str, line: str, option: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        compile_filter(**{"include": [], "exclude": [], option: ["Linear", piece]}, sources={option: "environment AUTOINSTR_X"})
+        compile_filter(
+            **{"include": [], "exclude": [], option: ["Linear", piece]},
+            sources={option: "environment AUTOINSTR_X"},
+        )
     given = f"{option}={piece!a}" if piece else option
     assert str(caught.value) == f"{given} (environment AUTOINSTR_X): {line}"
 
 
-@pytest.mark.parametrize("piece", ["re:(a", "[ab", "class:[", "clas:Linear", "depth:<3", "depth:4-2"])
+@pytest.mark.parametrize(
+    "piece", ["re:(a", "[ab", "class:[", "clas:Linear", "depth:<3", "depth:4-2"]
+)
 def test_the_suggestion_can_be_used(piece: str) -> None:
     with pytest.raises(ConfigError) as caught:
         compile_filter([piece], [])
@@ -144,24 +155,36 @@ PIECES = st.one_of(
 
 @given(GLOBS, PATHS, NAMES)
 def test_globs_agree_with_fnmatch(glob: str, path: str, cls: str) -> None:
-    """The semantics are those of Python's own globs over the whole dotted path; a dot in the glob leaves the class out."""
-    expected = fnmatch.fnmatchcase(path, glob) or ("." not in glob and fnmatch.fnmatchcase(cls, glob))
+    """The semantics are those of Python's own globs over the whole dotted path; a dot in the glob
+    leaves the class out."""
+    expected = fnmatch.fnmatchcase(path, glob) or (
+        "." not in glob and fnmatch.fnmatchcase(cls, glob)
+    )
     assert compile_filter([glob], []).decide(path, cls, 1).keep == expected
 
 
 @given(st.lists(PIECES, max_size=3), st.lists(PIECES, max_size=3), PATHS, NAMES, st.integers(0, 6))
-def test_filters_compose(include: list[str], exclude: list[str], path: str, cls: str, depth: int) -> None:
-    """Kept = (no include, or any piece of it) and no piece of exclude; the reason names a piece that does it alone."""
+def test_filters_compose(
+    include: list[str], exclude: list[str], path: str, cls: str, depth: int
+) -> None:
+    """Kept = (no include, or any piece of it) and no piece of exclude; the reason names a piece
+    that does it alone."""
 
     def alone(piece: str) -> bool:
         return compile_filter([piece], []).decide(path, cls, depth).keep
 
     chosen = compile_filter(include, exclude)
     decision = chosen.decide(path, cls, depth)
-    assert decision.keep == ((not include or any(map(alone, include))) and not any(map(alone, exclude)))
+    assert decision.keep == (
+        (not include or any(map(alone, include))) and not any(map(alone, exclude))
+    )
     assert chosen.decide(path, cls, depth) == decision
     if "cluded by" in decision.reason:
-        named = [piece for piece in (include if decision.keep else exclude) if repr(piece) in decision.reason]
+        named = [
+            piece
+            for piece in (include if decision.keep else exclude)
+            if repr(piece) in decision.reason
+        ]
         assert any(map(alone, named))
 
 

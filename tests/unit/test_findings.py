@@ -1,4 +1,5 @@
-"""What stands out: layers, ranks, the cost of recording; and the figures of folded layers that it is found in."""
+"""What stands out: layers, ranks, the cost of recording; and the figures of folded layers that it
+is found in."""
 
 from __future__ import annotations
 
@@ -16,17 +17,23 @@ MS = 1_000_000
 
 
 def forward(start: int, slow: dict[int, int], layers: int = 8, scale: float = 1.0) -> list[Event]:
-    """One pass of a model whose layers take a millisecond, half of it in `mlp`; `slow` has what an mlp takes more."""
+    """One pass of a model whose layers take a millisecond, half of it in `mlp`; `slow` has what an
+    mlp takes more."""
     events, now = [], start + 10
     for layer in range(layers):
         mlp = int(scale * MS / 2) + slow.get(layer, 0)
         end = now + int(scale * MS / 2) + mlp
-        events += [Event(now, end, f"layers.{layer}", "Layer"), Event(now + 20, now + 20 + mlp, f"layers.{layer}.mlp", "MLP")]
+        events += [
+            Event(now, end, f"layers.{layer}", "Layer"),
+            Event(now + 20, now + 20 + mlp, f"layers.{layer}.mlp", "MLP"),
+        ]
         now = end + 10
     return [Event(start, now, "", "Net"), *events]
 
 
-def analysed(*recordings: FakeRecording, **more: Any) -> tuple[list[Group], list[Process], list[Finding]]:
+def analysed(
+    *recordings: FakeRecording, **more: Any
+) -> tuple[list[Group], list[Process], list[Finding]]:
     run = run_of(*recordings)
     processes: list[Process] = []
     groups = groups_of(kept(processes_of(run, Serving(run), **more), processes))
@@ -39,11 +46,20 @@ def test_a_layer_unlike_the_others_is_named_with_what_takes_the_time() -> None:
     assert [one.words for one in found] == [
         "layers.5 takes 3.0 × the median of layers.[0-7] (+2.000 ms a call, 2 calls); mostly in mlp"
     ]
-    assert (found[0].kind, found[0].process, found[0].domain, found[0].path) == ("outlier", 0, "Module", "layers.[0-7]")
+    assert (found[0].kind, found[0].process, found[0].domain, found[0].path) == (
+        "outlier",
+        0,
+        "Module",
+        "layers.[0-7]",
+    )
     lines = {line.path: line.node for line in groups[0].lines["Module"]}
     layers, mlp = lines["layers.[0-7]"], lines["layers.[0-7].mlp"]
-    assert {n: by[None].total_ns for n, by in layers.members.items()} == {n: 2 * MS + (4 * MS if n == 5 else 0) for n in range(8)}
-    assert {n: by[None].total_ns for n, by in mlp.members.items()} == {n: MS + (4 * MS if n == 5 else 0) for n in range(8)}
+    assert {n: by[None].total_ns for n, by in layers.members.items()} == {
+        n: 2 * MS + (4 * MS if n == 5 else 0) for n in range(8)
+    }
+    assert {n: by[None].total_ns for n, by in mlp.members.items()} == {
+        n: MS + (4 * MS if n == 5 else 0) for n in range(8)
+    }
 
 
 @pytest.mark.parametrize(
@@ -73,7 +89,13 @@ def test_an_entry_of_a_list_in_a_layer_is_found_under_its_own_number() -> None:
 
 def test_a_slow_rank_is_named_against_the_median_of_the_others() -> None:
     ranks = [
-        FakeRecording(forward(0, {}, scale=1.5 if rank == 2 else 1.0), pid=10 + rank, roles=["Worker"], rank=rank, world_size=4)
+        FakeRecording(
+            forward(0, {}, scale=1.5 if rank == 2 else 1.0),
+            pid=10 + rank,
+            roles=["Worker"],
+            rank=rank,
+            world_size=4,
+        )
         for rank in range(4)
     ]
     groups, _, found = analysed(*ranks)
@@ -87,7 +109,11 @@ def test_a_slow_rank_is_named_against_the_median_of_the_others() -> None:
 
 
 def test_processes_that_differ_are_not_compared_and_those_without_ranges_are_in_no_group() -> None:
-    recordings = FakeRecording(forward(0, {})), FakeRecording(forward(0, {}, 4, 3.0), pid=2), FakeRecording([], pid=3)
+    recordings = (
+        FakeRecording(forward(0, {})),
+        FakeRecording(forward(0, {}, 4, 3.0), pid=2),
+        FakeRecording([], pid=3),
+    )
     groups, processes, found = analysed(*recordings)
     assert [len(group.processes) for group in groups] == [1, 1]
     assert len(processes) == 3
@@ -98,10 +124,16 @@ def test_figures_are_apart_by_phase_and_percentiles_are_of_all_layers_of_a_line(
     events = []
     for at, phase in enumerate(("prefill", "decode", "decode")):
         passed = forward(100 * MS * at + 1, {}, scale=10.0 if phase == "prefill" else 1.0)
-        events += [Event(passed[0].start - 1, passed[0].end + 1, domain="vllm", fields={"phase": phase}), *passed]  # type: ignore[operator]
+        events += [
+            Event(passed[0].start - 1, passed[0].end + 1, domain="vllm", fields={"phase": phase}),
+            *passed,
+        ]  # type: ignore[operator]
     groups, _, _ = analysed(FakeRecording(events), durations=True)
     layers = next(line.node for line in groups[0].lines["Module"] if line.path == "layers.[0-7]")
-    assert {phase: one.calls for phase, one in layers.phases.items()} == {"prefill": 8, "decode": 16}
+    assert {phase: one.calls for phase, one in layers.phases.items()} == {
+        "prefill": 8,
+        "decode": 16,
+    }
     layers.settle()
     assert layers.phases["prefill"].spread == (10 * MS,) * 4
     assert layers.phases["decode"].spread == (MS,) * 4
@@ -110,7 +142,11 @@ def test_figures_are_apart_by_phase_and_percentiles_are_of_all_layers_of_a_line(
 
 
 def test_many_short_ranges_are_said_to_cost() -> None:
-    _, processes, found = analysed(FakeRecording([Event(0, 10_000), *(Event(100 * n, 100 * n + 50, "a", "A") for n in range(1, 21))]))
+    _, processes, found = analysed(
+        FakeRecording(
+            [Event(0, 10_000), *(Event(100 * n, 100 * n + 50, "a", "A") for n in range(1, 21))]
+        )
+    )
     assert overhead(processes) == pytest.approx(21 * 230 / 10_000)
     assert [one.kind for one in found] == ["overhead"]
     assert "48 %" in found[0].words
@@ -128,9 +164,14 @@ def test_many_layers_that_stand_out_are_one_finding_that_names_the_first_few() -
 
 def test_a_layer_that_stands_out_in_several_phases_is_one_finding() -> None:
     events = []
-    for at, (phase, slow) in enumerate((("prefill", 3 * MS), ("decode", 2 * MS), ("decode", 2 * MS), ("mixed", 0))):
+    for at, (phase, slow) in enumerate(
+        (("prefill", 3 * MS), ("decode", 2 * MS), ("decode", 2 * MS), ("mixed", 0))
+    ):
         passed = forward(100 * MS * at + 1, {5: slow})
-        events += [Event(passed[0].start - 1, passed[0].end + 1, domain="vllm", fields={"phase": phase}), *passed]  # type: ignore[operator]
+        events += [
+            Event(passed[0].start - 1, passed[0].end + 1, domain="vllm", fields={"phase": phase}),
+            *passed,
+        ]  # type: ignore[operator]
     _, _, found = analysed(FakeRecording(events))
     assert [one.words for one in found if one.domain == "Module"] == [
         "layers.5 takes 3.0 × the median of layers.[0-7] in decode (+2.000 ms a call, 2 calls); mostly in mlp; also in prefill (4.0 ×)"
@@ -142,7 +183,11 @@ def test_a_layer_beside_the_list_that_is_built_otherwise_is_compared_with_it() -
     for extra, expected in ((4 * MS, [said]), (0, [])):
         events = forward(0, {0: extra})
         first = next(event for event in events if event.path == "layers.0.mlp")
-        _, _, found = analysed(FakeRecording([*events, Event(first.start + 1, first.start + 2, "layers.0.mlp.rotary", "Rotary")]))
+        _, _, found = analysed(
+            FakeRecording(
+                [*events, Event(first.start + 1, first.start + 2, "layers.0.mlp.rotary", "Rotary")]
+            )
+        )
         assert [one.words for one in found] == expected
 
 
@@ -164,12 +209,17 @@ def test_lists_in_layers_of_as_many_entries_are_not_taken_for_the_layers() -> No
         "layers.1 takes 6.0 × the median of layers.[0-3]",
         "layers.[0-3].experts.2 takes 5.0 × the median of layers.[0-3].experts.[0-3]",
     ]
-    assert "mostly in" not in found[0].words  # it is in the layer itself, whatever its second expert took
+    assert (
+        "mostly in" not in found[0].words
+    )  # it is in the layer itself, whatever its second expert took
 
 
 def test_more_slow_ranks_are_counted_and_what_is_usual_between_ranks_is_none() -> None:
     def ranks(scales: list[float]) -> list[FakeRecording]:
-        return [FakeRecording(forward(0, {}, scale=scale), pid=10 + rank, roles=["Worker"], rank=rank) for rank, scale in enumerate(scales)]
+        return [
+            FakeRecording(forward(0, {}, scale=scale), pid=10 + rank, roles=["Worker"], rank=rank)
+            for rank, scale in enumerate(scales)
+        ]
 
     _, _, found = analysed(*ranks([1.0, 1.0, 2.0, 1.0, 1.5, 1.0, 1.0]))
     assert [one.words for one in found] == [
@@ -178,4 +228,6 @@ def test_more_slow_ranks_are_counted_and_what_is_usual_between_ranks_is_none() -
     ]
     assert analysed(*ranks([1.0, 1.2, 0.8, 1.1, 0.9, 1.25, 0.75]))[2] == []
     two = analysed(*ranks([1.0, 1.5]))[2]
-    assert [one.words for one in two] == ["Worker rank 1, pid 11 takes 1.50 × the other in Model (12.00 ms a call against 8.000 ms)"]
+    assert [one.words for one in two] == [
+        "Worker rank 1, pid 11 takes 1.50 × the other in Model (12.00 ms a call against 8.000 ms)"
+    ]

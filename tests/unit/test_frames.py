@@ -1,4 +1,5 @@
-"""A function under another module's file and line: same results, and frames that show that place."""
+"""A function under another module's file and line: same results, and frames that show that
+place."""
 
 from __future__ import annotations
 
@@ -43,5 +44,9 @@ def test_every_instruction_lies_on_the_line() -> None:
         function(1, third=99)
     last = traceback.extract_tb(caught.value.__traceback__)[-1]
     assert (last.filename, last.lineno, last.name) == ("/somewhere/host.py", 77, "_call_impl")
-    lines = {line for *_, line in function.__code__.co_lines()} if hasattr(function.__code__, "co_lines") else {77}
+    lines = (
+        {line for *_, line in function.__code__.co_lines()}
+        if hasattr(function.__code__, "co_lines")
+        else {77}
+    )
     assert lines - {None} == {77}

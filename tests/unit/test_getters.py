@@ -1,4 +1,5 @@
-"""Getters: phases and counts from what a scheduler puts out (stand-ins with vLLM's field names; the real ones are in tests/vllm)."""
+"""Getters: phases and counts from what a scheduler puts out (stand-ins with vLLM's field names; the
+real ones are in tests/vllm)."""
 
 from __future__ import annotations
 
@@ -11,7 +12,11 @@ from autoinstr.targets.getters import GETTERS, describe_step
 
 
 def output(
-    tokens: dict[str, int], new: dict[str, int], computed: dict[str, int], speculative: dict[str, list[int]] | None = None, **more: Any
+    tokens: dict[str, int],
+    new: dict[str, int],
+    computed: dict[str, int],
+    speculative: dict[str, list[int]] | None = None,
+    **more: Any,
 ) -> Any:
     cached = Object(req_ids=list(computed), num_computed_tokens=list(computed.values()), **more)
     fresh = [Object(req_id=name, num_computed_tokens=done) for name, done in new.items()]
@@ -32,7 +37,12 @@ def output(
         (output({"a": 1, "c": 7}, {"c": 0}, {"a": 9}), "mixed", 1, 1),
         (output({"a": 5}, {}, {"a": 512}), "prefill", 1, 0),  # the next chunk of a long prompt
         (output({"a": 4}, {}, {"a": 9}, {"a": [1, 2, 3]}), "decode", 0, 1),  # three draft tokens
-        (output({"a": 1}, {}, {"a": 8}, is_context_phase=lambda name: True), "prefill", 1, 0),  # a prompt's last token, said by vLLM itself
+        (
+            output({"a": 1}, {}, {"a": 8}, is_context_phase=lambda name: True),
+            "prefill",
+            1,
+            0,
+        ),  # a prompt's last token, said by vLLM itself
         (output({}, {}, {}), "idle", 0, 0),
     ],
 )
@@ -50,7 +60,11 @@ def test_a_step_has_one_name_everywhere_and_another_than_the_next() -> None:
 def test_a_getter_finds_the_scheduler_output_among_arguments_and_result() -> None:
     step = output({"a": 1}, {}, {"a": 9})
     scheduled = GETTERS["scheduled"]
-    assert scheduled(None, (step,), {}, None) == scheduled(None, (), {"scheduler_output": step}, None) == scheduled(None, (), {}, step)
+    assert (
+        scheduled(None, (step,), {}, None)
+        == scheduled(None, (), {"scheduler_output": step}, None)
+        == scheduled(None, (), {}, step)
+    )
     assert scheduled(None, (1,), {}, None) is None
 
 

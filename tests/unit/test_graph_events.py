@@ -1,4 +1,5 @@
-"""Which graph a step ran, read from stand-ins shaped as vLLM's forward context. It leaves unproved what a device does."""
+"""Which graph a step ran, read from stand-ins shaped as vLLM's forward context. It leaves unproved
+what a device does."""
 
 from __future__ import annotations
 
@@ -23,15 +24,22 @@ class Context:
 
 class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.forward, self.monitor = SimpleNamespace(_forward_context=None), SimpleNamespace(cudagraph_capturing_enabled=False)
+        self.forward, self.monitor = (
+            SimpleNamespace(_forward_context=None),
+            SimpleNamespace(cudagraph_capturing_enabled=False),
+        )
         monkeypatch.setitem(sys.modules, "vllm.forward_context", self.forward)  # type: ignore[arg-type]
         monkeypatch.setitem(sys.modules, "vllm.compilation.monitor", self.monitor)  # type: ignore[arg-type]
         monkeypatch.setattr(graph_events, "_last", [lambda: None])
         self.said: list[str] = []
-        monkeypatch.setattr(log, "once", lambda key, level, event, **fields: self.said.append(event))
+        monkeypatch.setattr(
+            log, "once", lambda key, level, event, **fields: self.said.append(event)
+        )
 
     def step(self, mode: Any, tokens: int = 4) -> None:
-        self.forward._forward_context = Context(cudagraph_runtime_mode=mode, batch_descriptor=SimpleNamespace(num_tokens=tokens))
+        self.forward._forward_context = Context(
+            cudagraph_runtime_mode=mode, batch_descriptor=SimpleNamespace(num_tokens=tokens)
+        )
 
     def told(self, wrapper: Any) -> list[tuple[str, dict[str, Any]]]:
         return list(graph_events.used(wrapper, (), {}, None))
@@ -48,7 +56,9 @@ def test_a_replay_is_marked_once_a_step_and_said(world: World) -> None:
         world.step(PIECES, tokens)
         assert world.told(piece) == [("graph.replay", {"mode": "PIECEWISE", "tokens": tokens})]
         assert world.told(piece) == []  # the next piece of the same step
-    assert len(world.said) == 2 and "have no ranges" in world.said[0]  # log.once itself says it once
+    assert (
+        len(world.said) == 2 and "have no ranges" in world.said[0]
+    )  # log.once itself says it once
 
 
 def test_a_wrapper_of_another_mode_and_a_step_without_graphs_say_nothing(world: World) -> None:
@@ -64,5 +74,7 @@ def test_a_wrapper_of_another_mode_and_a_step_without_graphs_say_nothing(world: 
 def test_a_capture_is_no_replay(world: World) -> None:
     world.monitor.cudagraph_capturing_enabled = True
     world.step(FULL)
-    assert world.told(SimpleNamespace(runtime_mode=FULL)) == [("graph.capture", {"mode": "FULL", "tokens": 4})]
+    assert world.told(SimpleNamespace(runtime_mode=FULL)) == [
+        ("graph.capture", {"mode": "FULL", "tokens": 4})
+    ]
     assert not world.said

@@ -1,4 +1,5 @@
-"""The wrappers of module calls, on a Module that is torch's as far as they look. On torch's own: integration/test_modules_behaviour.py."""
+"""The wrappers of module calls, on a Module that is torch's as far as they look. On torch's own:
+integration/test_modules_behaviour.py."""
 
 from __future__ import annotations
 
@@ -56,7 +57,9 @@ class Calls:
 
     def __init__(self) -> None:
         self.torch = ModuleType("torch.nn.modules.module")
-        self.torch.__dict__.update({f"_global{name}": {} for name in TABLES}, Module=Module, __file__="module.py")
+        self.torch.__dict__.update(
+            {f"_global{name}": {} for name in TABLES}, Module=Module, __file__="module.py"
+        )
         self.tracing: Any = ModuleType("torch.jit._trace")
         self.tracing._trace_module_map = None
         self.ties: dict[int, Any] = {}
@@ -86,11 +89,15 @@ class Recording(Calls):
     def __init__(self) -> None:
         super().__init__()
         self.words = [0] * 3000
-        self.local = SimpleNamespace(slots=([(i, i + 1, i + 2) for i in reversed(range(0, 3000, 3))].pop, self.words))
+        self.local = SimpleNamespace(
+            slots=([(i, i + 1, i + 2) for i in reversed(range(0, 3000, 3))].pop, self.words)
+        )
         self.call = short_call(self.torch, self.tracing, 1, self.ties, self.local, self.begin)
 
     def written(self) -> list[Any]:
-        return [(name, 0 < start <= end) for name, start, end in zip(*[iter(self.words)] * 3) if start]
+        return [
+            (name, 0 < start <= end) for name, start, end in zip(*[iter(self.words)] * 3) if start
+        ]
 
 
 class Emitting(Calls):
@@ -98,9 +105,23 @@ class Emitting(Calls):
 
     def __init__(self) -> None:
         super().__init__()
-        emitter = Emitter("tool", self._start, self._end, self._start, self._end, print, None, None, True, False, lambda: None)
+        emitter = Emitter(
+            "tool",
+            self._start,
+            self._end,
+            self._start,
+            self._end,
+            print,
+            None,
+            None,
+            True,
+            False,
+            lambda: None,
+        )
         live = Live(emitter, lambda name: name.cls, "Module", "off", False, self._failed)
-        self.call = emitting_call(self.torch, self.tracing, 1, self.ties, self.begin, live, self._failed)
+        self.call = emitting_call(
+            self.torch, self.tracing, 1, self.ties, self.begin, live, self._failed
+        )
         live.own(_thread.get_ident())
 
     def _start(self, message: str, domain: str) -> list[Any]:
@@ -143,7 +164,10 @@ def test_an_exception_ends_the_range_and_is_passed_on(calls: Any, kept: bool) ->
         def forward(self, error: BaseException) -> None:
             raise error
 
-    module, error = Raises(), IndexError("theirs")  # of a kind that the wrapper catches when it is its own
+    module, error = (
+        Raises(),
+        IndexError("theirs"),
+    )  # of a kind that the wrapper catches when it is its own
     calls.tie(module, 7 if kept else 0)
     with pytest.raises(IndexError) as caught:
         calls.call(module, error)
@@ -162,7 +186,12 @@ def _reached(*args: Any, **kwargs: Any) -> Any:
 
 GUARDED: dict[str, Callable[[Any, Module], object]] = {
     **{name: _set(name, {1: print}) for name in TABLES},
-    **{f"_global{name}": lambda calls, module, name=name: calls.torch.__dict__[f"_global{name}"].update({1: print}) for name in TABLES},
+    **{
+        f"_global{name}": lambda calls, module, name=name: calls.torch.__dict__[
+            f"_global{name}"
+        ].update({1: print})
+        for name in TABLES
+    },
     "no table, as before __init__": lambda calls, module: module.__dict__.pop("_forward_hooks"),
     "compiled": _set("_compiled_call_impl", _reached),
     "_call_impl of its own": _set("_call_impl", _reached),

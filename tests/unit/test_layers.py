@@ -1,4 +1,5 @@
-"""Imports go only down the list of layers in docs/internals/architecture.md, and no import closes a circle."""
+"""Imports go only down the list of layers in docs/internals/architecture.md, and no import closes a
+circle."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 
-# Top to bottom. Each row is one layer; a module belongs to the layer with its longest matching prefix.
+# Top to bottom. Each row is one layer; a module belongs to the layer with its longest matching
+# prefix.
 LAYERS = (
     ("gate", ("autoinstr._pth", "autoinstr.plugin", "sitecustomize", "_autoinstr_gate")),
     ("cli", ("autoinstr.cli", "autoinstr.__main__")),
@@ -31,8 +33,16 @@ LAYERS = (
 )
 NAMES = [name for name, _ in LAYERS]
 RUNTIME_TOP = NAMES.index("agent")
-OFFLINE = ("autoinstr.analysis", "autoinstr.device", "autoinstr.report", "autoinstr.diff", "autoinstr.merge", "autoinstr.cli")
-# `autoinstr.range` and `autoinstr.mark` are loaded from `api` when a program first uses them (PEP 562).
+OFFLINE = (
+    "autoinstr.analysis",
+    "autoinstr.device",
+    "autoinstr.report",
+    "autoinstr.diff",
+    "autoinstr.merge",
+    "autoinstr.cli",
+)
+# `autoinstr.range` and `autoinstr.mark` are loaded from `api` when a program first uses them (PEP
+# 562).
 LAZY = {("autoinstr", "autoinstr.api.ranges")}
 
 
@@ -54,8 +64,8 @@ def module_name(file: Path) -> str:
 def imports_of(file: Path) -> list[tuple[int, str]]:
     """List (line number, absolute module) of every import in a file.
 
-    Nested and type-only imports count. The y of `from x import y` counts as x.y if that is a module.
-    """
+    Nested and type-only imports count. The y of `from x import y` counts as x.y if that is a
+    module."""
     imports = []
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
@@ -65,7 +75,9 @@ def imports_of(file: Path) -> list[tuple[int, str]]:
             if node.level:
                 package = module_name(file).split(".")
                 package = package if file.name == "__init__.py" else package[:-1]
-                base = ".".join([*package[: len(package) - node.level + 1], *([base] if base else [])])
+                base = ".".join(
+                    [*package[: len(package) - node.level + 1], *([base] if base else [])]
+                )
             for alias in node.names:
                 submodule = f"{base}.{alias.name}"
                 path = REPO.joinpath(*submodule.split("."))
@@ -139,7 +151,8 @@ def test_no_modules_import_each_other() -> None:
 
 
 def test_no_folders_import_each_other() -> None:
-    """A folder and its own subfolders may: `profilers/connect.py` connects what `profilers/npu` has."""
+    """A folder and its own subfolders may: `profilers/connect.py` connects what `profilers/npu`
+    has."""
     folder = {module_name(file): ".".join(file.relative_to(REPO).parent.parts) for file in FILES}
     edges: dict[str, set[str]] = {}
     for importer, imported in import_edges().items():
@@ -162,7 +175,11 @@ def test_only_the_contract_files_stay_loose_in_the_package() -> None:
 
 @pytest.mark.parametrize(
     "file",
-    [file for file in FILES if file.name == "__init__.py" and len(file.relative_to(REPO).parts) > 2],
+    [
+        file
+        for file in FILES
+        if file.name == "__init__.py" and len(file.relative_to(REPO).parts) > 2
+    ],
     ids=lambda file: str(file.relative_to(REPO)),
 )
 def test_each_folder_says_what_lives_there(file: Path) -> None:
@@ -171,7 +188,9 @@ def test_each_folder_says_what_lives_there(file: Path) -> None:
     assert lines and {"Contents", "May import", "Start with"} <= set(starts), f"{file}: {lines}"
 
 
-def test_the_scanner_sees_every_way_to_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_scanner_sees_every_way_to_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tests.unit.test_layers.REPO", tmp_path)
     package = tmp_path / "autoinstr" / "instrument"
     package.mkdir(parents=True)
@@ -204,6 +223,10 @@ def test_the_gate_imports_os_and_sys_only() -> None:
             name.split(".")[0]
             for node in ast.walk(ast.parse(file.read_text()))
             if isinstance(node, (ast.Import, ast.ImportFrom))
-            for name in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
+            for name in (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+            )
         }
         assert names <= {"os", "sys", "autoinstr", "_autoinstr_gate", "sitecustomize"}, file.name

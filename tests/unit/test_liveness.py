@@ -28,7 +28,9 @@ def ended_child(*, reaped: bool = True) -> int:
 
 
 def recorded(tmp_path: Path, pid: int, close: bool = False, **header: Any) -> Recording:
-    return Recording(make_recording(str(tmp_path), [(0, "", "A", 10, 20)], pid=pid, close=close, header=header))
+    return Recording(
+        make_recording(str(tmp_path), [(0, "", "A", 10, 20)], pid=pid, close=close, header=header)
+    )
 
 
 def test_is_running() -> None:
@@ -59,12 +61,33 @@ def test_states(tmp_path: Path) -> None:
     assert liveness.state_of(recorded(tmp_path, os.getpid(), **ours)) == liveness.ALIVE
     assert liveness.state_of(recorded(tmp_path, os.getpid(), close=True, **ours)) == liveness.ENDED
     assert liveness.state_of(recorded(tmp_path, gone, **ours)) == liveness.KILLED
-    assert liveness.state_of(recorded(tmp_path, os.getpid(), host=here["host"])) == liveness.ALIVE, "an older recording names no boot"
-    assert liveness.state_of(recorded(tmp_path, os.getpid(), host="elsewhere")) == liveness.ELSEWHERE
-    assert liveness.state_of(recorded(tmp_path, gone, host="a container of this machine", boot=here["boot"])) == liveness.ELSEWHERE
+    assert (
+        liveness.state_of(recorded(tmp_path, os.getpid(), host=here["host"])) == liveness.ALIVE
+    ), "an older recording names no boot"
+    assert (
+        liveness.state_of(recorded(tmp_path, os.getpid(), host="elsewhere")) == liveness.ELSEWHERE
+    )
+    assert (
+        liveness.state_of(
+            recorded(tmp_path, gone, host="a container of this machine", boot=here["boot"])
+        )
+        == liveness.ELSEWHERE
+    )
     if here["boot"]:
-        assert liveness.state_of(recorded(tmp_path, os.getpid(), host=here["host"], boot="an earlier one")) == liveness.KILLED
-        assert liveness.state_of(recorded(tmp_path, os.getpid(), host="a container of this machine", boot=here["boot"])) == liveness.ALIVE
+        assert (
+            liveness.state_of(
+                recorded(tmp_path, os.getpid(), host=here["host"], boot="an earlier one")
+            )
+            == liveness.KILLED
+        )
+        assert (
+            liveness.state_of(
+                recorded(
+                    tmp_path, os.getpid(), host="a container of this machine", boot=here["boot"]
+                )
+            )
+            == liveness.ALIVE
+        )
 
 
 def test_a_process_in_a_container_is_known_by_its_own_number(tmp_path: Path) -> None:
@@ -74,7 +97,9 @@ def test_a_process_in_a_container_is_known_by_its_own_number(tmp_path: Path) -> 
         pytest.skip("no namespaces can be made here")
     free = next(number for number in range(2, 1 << 15) if not os.path.exists(f"/proc/{number}"))
     waiting = f'until sh -c "test \\$\\$ -ge {free} && echo \\$\\$ && cat"; do :; done'
-    with subprocess.Popen([*namespaces, "sh", "-c", waiting], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as container:
+    with subprocess.Popen(
+        [*namespaces, "sh", "-c", waiting], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as container:
         assert container.stdin is not None and container.stdout is not None
         pid = int(container.stdout.readline())
         assert not os.path.exists(f"/proc/{pid}")

@@ -1,4 +1,5 @@
-"""Log lines in somebody else's process: where they go, what they look like, and that they can do no harm."""
+"""Log lines in somebody else's process: where they go, what they look like, and that they can do no
+harm."""
 
 from __future__ import annotations
 
@@ -32,25 +33,46 @@ def run(code: str, mode: str = "structlog", **settings: object) -> subprocess.Co
     block = "import sys; sys.modules['structlog'] = None\n" if mode == "plain" else ""
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        [sys.executable, "-c", block + HEAD + code], env=environ, text=True, timeout=60, check=False, **{"capture_output": True, **settings}
+        [sys.executable, "-c", block + HEAD + code],
+        env=environ,
+        text=True,
+        timeout=60,
+        check=False,
+        **{"capture_output": True, **settings},
     )
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_line_is_the_same_with_and_without_structlog(mode: str) -> None:
-    done = run("logger.warning('cannot write it', path='/a b', count=3, error=ValueError('x\\ny')); print(os.getpid())", mode)
+    done = run(
+        "logger.warning('cannot write it', path='/a b', count=3, error=ValueError('x\\ny')); print(os.getpid())",
+        mode,
+    )
     pid = done.stdout.strip()
-    assert done.stderr == f"autoinstr: cannot write it path='/a b' count=3 error='ValueError: x\\ny' level=warning pid={pid}\n"
+    assert (
+        done.stderr
+        == f"autoinstr: cannot write it path='/a b' count=3 error='ValueError: x\\ny' level=warning pid={pid}\n"
+    )
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_json_lines(mode: str) -> None:
-    done = run("log.configure('debug', 'json'); logger.debug('a\\nb', path='é', thing=object, none=None)", mode)
+    done = run(
+        "log.configure('debug', 'json'); logger.debug('a\\nb', path='é', thing=object, none=None)",
+        mode,
+    )
     line = json.loads(done.stderr)
     assert done.stderr.count("\n") == 1
     assert line.pop("timestamp").endswith("Z")
     assert line.pop("pid") > 0
-    assert line == {"logger": "autoinstr", "event": "a\nb", "level": "debug", "path": "é", "thing": "<class 'object'>", "none": None}
+    assert line == {
+        "logger": "autoinstr",
+        "event": "a\nb",
+        "level": "debug",
+        "path": "é",
+        "thing": "<class 'object'>",
+        "none": None,
+    }
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -74,18 +96,26 @@ def test_the_hosts_structlog_is_neither_read_nor_changed() -> None:
     )
     assert done.stdout == "True\n"
     assert done.stderr.startswith("autoinstr: hello level=warning ")
-    assert run("logger.warning('hello'); import structlog; print(structlog.is_configured())").stdout == "False\n"
+    assert (
+        run("logger.warning('hello'); import structlog; print(structlog.is_configured())").stdout
+        == "False\n"
+    )
 
 
-@pytest.mark.parametrize("stand_in", ["class structlog: pass", "import types; structlog = types.ModuleType('structlog')"])
+@pytest.mark.parametrize(
+    "stand_in", ["class structlog: pass", "import types; structlog = types.ModuleType('structlog')"]
+)
 def test_a_structlog_that_is_not_structlog(stand_in: str) -> None:
     """A script of the user's may be called structlog.py."""
     done = run(f"{stand_in}\nsys.modules['structlog'] = structlog\nlogger.warning('hello')")
     assert done.stderr.startswith("autoinstr: hello level=warning ")
 
 
-def test_a_child_does_not_wait_for_an_import_that_only_its_parent_can_finish(tmp_path: Path) -> None:
-    """A fork while another thread imports structlog: in the child that thread is gone, and the lock of the import is never released."""
+def test_a_child_does_not_wait_for_an_import_that_only_its_parent_can_finish(
+    tmp_path: Path,
+) -> None:
+    """A fork while another thread imports structlog: in the child that thread is gone, and the lock
+    of the import is never released."""
     (tmp_path / "structlog.py").write_text("import time; time.sleep(5)")
     code = (
         f"import signal, threading, time; sys.path.insert(0, {str(tmp_path)!r})\n"
@@ -113,7 +143,10 @@ def test_a_child_does_not_wait_for_an_import_that_only_its_parent_can_finish(tmp
     ],
 )
 def test_a_broken_stderr_harms_nobody(break_stderr: str, mode: str) -> None:
-    done = run(f"{break_stderr}\nlogger.error('x'); log.once('k', 'error', 'y'); print('alive'); sys.stderr = None", mode)
+    done = run(
+        f"{break_stderr}\nlogger.error('x'); log.once('k', 'error', 'y'); print('alive'); sys.stderr = None",
+        mode,
+    )
     assert done.stdout == "alive\n"
     assert done.returncode == 0
 
@@ -122,7 +155,12 @@ def test_a_reader_that_went_away_harms_nobody() -> None:
     read, write = os.pipe()
     os.close(read)
     try:
-        done = run("logger.error('x'); print('alive')", capture_output=False, stdout=subprocess.PIPE, stderr=write)
+        done = run(
+            "logger.error('x'); print('alive')",
+            capture_output=False,
+            stdout=subprocess.PIPE,
+            stderr=write,
+        )
     finally:
         os.close(write)
     assert (done.stdout, done.returncode) == ("alive\n", 0)
@@ -136,13 +174,17 @@ def test_values_that_cannot_be_shown(mode: str) -> None:
         "logger.warning(Bad())\nlogger.warning('last')\n"
     )
     lines = run(code, mode).stderr.splitlines()
-    assert lines[0].startswith("autoinstr: x bad=<Bad> lone='\\udc80' event_=e level_=l method_name=m level=warning")
+    assert lines[0].startswith(
+        "autoinstr: x bad=<Bad> lone='\\udc80' event_=e level_=l method_name=m level=warning"
+    )
     assert lines[-1].startswith("autoinstr: last ")
 
 
 @pytest.mark.parametrize("fmt", ["console", "json"])
 def test_a_line_is_never_longer_than_what_a_pipe_writes_at_once(fmt: str) -> None:
-    done = run(f"log.configure('warning', '{fmt}'); logger.warning('long', **{{f'k{{i}}': 'é' * 900 for i in range(9)}})")
+    done = run(
+        f"log.configure('warning', '{fmt}'); logger.warning('long', **{{f'k{{i}}': 'é' * 900 for i in range(9)}})"
+    )
     assert len(done.stderr.encode()) <= 4096
     assert "truncated" in done.stderr
     assert "long" in done.stderr
@@ -161,7 +203,9 @@ def test_lines_of_several_processes_and_threads_do_not_mix(tmp_path: Path) -> No
     assert done.stderr.count("\n") <= 2 or "DeprecationWarning" in done.stderr, done.stderr
     lines = target.read_text().splitlines()
     assert len(lines) == 8 * 4 * 40
-    assert {line.rpartition(" pid=")[0] for line in lines} == {f"autoinstr: e v={'x' * 900} level=warning"}
+    assert {line.rpartition(" pid=")[0] for line in lines} == {
+        f"autoinstr: e v={'x' * 900} level=warning"
+    }
 
 
 def test_the_file_is_private_and_no_link_is_followed(tmp_path: Path) -> None:
@@ -177,7 +221,9 @@ def test_the_file_is_private_and_no_link_is_followed(tmp_path: Path) -> None:
     victim.write_text("untouched")
     link = tmp_path / "link.log"
     link.symlink_to(victim)
-    done = run(f"log.configure('warning', 'console', {str(link)!r}); logger.warning('one'); logger.warning('two')")
+    done = run(
+        f"log.configure('warning', 'console', {str(link)!r}); logger.warning('one'); logger.warning('two')"
+    )
     assert victim.read_text() == "untouched"
     lines = done.stderr.splitlines()
     assert "cannot write log_file" in lines[0]
@@ -206,7 +252,18 @@ def test_nothing_is_printed_on_stdout() -> None:
     """print without a file, or sys.stdout, must not stand in what runs in the user's process."""
     names = [
         *(f"base/{name}" for name in ("log", "doctor_channel", "redaction", "errors")),
-        *(f"config/{name}" for name in ("config", "file", "inline_syntax", "filters", "options", "value_types", "suggestions")),
+        *(
+            f"config/{name}"
+            for name in (
+                "config",
+                "file",
+                "inline_syntax",
+                "filters",
+                "options",
+                "value_types",
+                "suggestions",
+            )
+        ),
     ]
     for name in names:
         for node in ast.walk(ast.parse((ROOT / "autoinstr" / f"{name}.py").read_text())):

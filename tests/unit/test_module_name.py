@@ -63,7 +63,9 @@ def test_a_submodule_called_alone_first_is_renamed_when_its_tree_is_seen(namer: 
     assert (alone.path, alone.root) == ("", "Net#1")
     changed = {id(module): name for module, name in namer.name(net, [])[1]}
     assert changed[id(inner)].path == "a"
-    assert changed[id(inner)].module == alone.module, "a module keeps its number, so that a report can use its final name"
+    assert changed[id(inner)].module == alone.module, (
+        "a module keeps its number, so that a report can use its final name"
+    )
     assert path_of(namer, inner) == "a"
 
 
@@ -168,7 +170,8 @@ def test_what_cannot_be_referred_to_weakly_is_a_type_error(namer: Namer) -> None
 
 
 @pytest.mark.parametrize(
-    ("how", "root", "child"), [("class", "Net", "Linear"), ("path", "Net", "a.b"), ("path:class", "Net", "a.b:Linear")]
+    ("how", "root", "child"),
+    [("class", "Net", "Linear"), ("path", "Net", "a.b"), ("path:class", "Net", "a.b:Linear")],
 )
 def test_wording(how: str, root: str, child: str) -> None:
     word = wording(how)
@@ -178,7 +181,8 @@ def test_wording(how: str, root: str, child: str) -> None:
 
 @st.composite
 def forests(draw: st.DrawFn) -> tuple[list[Module], list[int]]:
-    """Modules, each with some of the earlier ones as children (shared ones too), and the order of outermost calls."""
+    """Modules, each with some of the earlier ones as children (shared ones too), and the order of
+    outermost calls."""
     modules: list[Module] = []
     for number in range(draw(st.integers(1, 12))):
         children = draw(st.lists(st.integers(0, number - 1), max_size=3)) if number else []
@@ -187,7 +191,9 @@ def forests(draw: st.DrawFn) -> tuple[list[Module], list[int]]:
 
 
 @given(forests())
-def test_a_path_leads_to_its_module_from_a_root_that_was_called(forest: tuple[list[Module], list[int]]) -> None:
+def test_a_path_leads_to_its_module_from_a_root_that_was_called(
+    forest: tuple[list[Module], list[int]],
+) -> None:
     modules, calls = forest
     namer = Namer()
     sizes: dict[int, int] = {}
@@ -201,9 +207,16 @@ def test_a_path_leads_to_its_module_from_a_root_that_was_called(forest: tuple[li
         if id(module) not in sizes:
             continue
         path = namer.name(module, [])[0].path
-        roots = [root for root in modules if id(root) in largest and any(p == path and one is module for p, one in _all_paths(root))]
+        roots = [
+            root
+            for root in modules
+            if id(root) in largest
+            and any(p == path and one is module for p, one in _all_paths(root))
+        ]
         assert roots, f"{path} leads to the module from no root"
-        assert max(largest[id(root)] for root in roots) == sizes[id(module)], "the path is that in the largest tree"
+        assert max(largest[id(root)] for root in roots) == sizes[id(module)], (
+            "the path is that in the largest tree"
+        )
 
 
 def _all_paths(root: Module, prefix: str = "") -> Any:

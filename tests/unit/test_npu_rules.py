@@ -1,4 +1,5 @@
-"""What torch_npu will not take, by the rules alone; tests/npu/test_parameters.py has the real torch_npu's word for them."""
+"""What torch_npu will not take, by the rules alone; tests/npu/test_parameters.py has the real
+torch_npu's word for them."""
 
 from __future__ import annotations
 
@@ -23,15 +24,28 @@ def config(db_anyway: bool = False, **given: Any) -> dict[str, Any]:
     return {reset.name: reset.to for reset in of_config(given, known)}
 
 
-def profile(configured: bool = True, threshold: float | None = None, **given: Any) -> dict[str, Any]:
-    return {reset.name: reset.to for reset in of_profile(given, set(Activity), configured, threshold)}
+def profile(
+    configured: bool = True, threshold: float | None = None, **given: Any
+) -> dict[str, Any]:
+    return {
+        reset.name: reset.to for reset in of_profile(given, set(Activity), configured, threshold)
+    }
 
 
 @pytest.mark.parametrize(
     ("given", "resets"),
     [
         ({}, {}),
-        ({"profiler_level": 1, "aic_metrics": "memory", "export_type": ["db"], "op_attr": True, "mstx": True}, {}),
+        (
+            {
+                "profiler_level": 1,
+                "aic_metrics": "memory",
+                "export_type": ["db"],
+                "op_attr": True,
+                "mstx": True,
+            },
+            {},
+        ),
         ({"aic_metrics": "memory"}, {"aic_metrics": "AiCoreNone"}),  # Level0 by default
         ({"aic_metrics": "none"}, {}),
         ({"profiler_level": 1, "aic_metrics": "odd"}, {"aic_metrics": "its default"}),
@@ -51,8 +65,14 @@ def profile(configured: bool = True, threshold: float | None = None, **given: An
         ({"gc_detect_threshold": 0}, {}),
         ({"mstx_domain_include": ["a"]}, {"mstx_domain_include": "nothing"}),
         ({"mstx": True, "mstx_domain_include": ["a"]}, {}),
-        ({"mstx": True, "mstx_domain_include": ["a"], "mstx_domain_exclude": ["b"]}, {"mstx_domain_exclude": "nothing"}),
-        ({"mstx": True, "mstx_domain_include": "a", "mstx_domain_exclude": ["b"]}, {"mstx_domain_include": "nothing"}),
+        (
+            {"mstx": True, "mstx_domain_include": ["a"], "mstx_domain_exclude": ["b"]},
+            {"mstx_domain_exclude": "nothing"},
+        ),
+        (
+            {"mstx": True, "mstx_domain_include": "a", "mstx_domain_exclude": ["b"]},
+            {"mstx_domain_include": "nothing"},
+        ),
         ({"mstx": True, "mstx_domain_exclude": [1]}, {"mstx_domain_exclude": "nothing"}),
         ({"host_sys": ["cpu", "odd"]}, {"host_sys": "nothing"}),
         ({"host_sys": None}, {}),
@@ -72,7 +92,10 @@ def test_of_config(given: dict[str, Any], resets: dict[str, Any]) -> None:
         ({"activities": [Activity.CPU], "configured": False}, {}),
         ({"activities": [Activity.NPU], "threshold": 0.0}, {"gc_detect_threshold": "off"}),
         ({"with_flops": "yes"}, {"with_flops": False}),
-        ({"schedule": 3, "on_trace_ready": "folder"}, {"schedule": "its default", "on_trace_ready": "its default"}),
+        (
+            {"schedule": 3, "on_trace_ready": "folder"},
+            {"schedule": "its default", "on_trace_ready": "its default"},
+        ),
     ],
 )
 def test_of_profile(given: dict[str, Any], resets: dict[str, Any]) -> None:

@@ -1,4 +1,5 @@
-"""NVTX through torch's C functions, without the nvtx package: against a stub that counts. It leaves unproved what a CUDA build does."""
+"""NVTX through torch's C functions, without the nvtx package: against a stub that counts. It leaves
+unproved what a CUDA build does."""
 
 from __future__ import annotations
 
@@ -29,8 +30,17 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     return log
 
 
-def test_what_nests_is_pushed_and_popped_and_what_crosses_is_not(calls: list[tuple[Any, ...]]) -> None:
-    live = Live(nvtx.make(), lambda name: name.cls, "Module", "on", False, lambda error: pytest.fail(str(error)))
+def test_what_nests_is_pushed_and_popped_and_what_crosses_is_not(
+    calls: list[tuple[Any, ...]],
+) -> None:
+    live = Live(
+        nvtx.make(),
+        lambda name: name.cls,
+        "Module",
+        "on",
+        False,
+        lambda error: pytest.fail(str(error)),
+    )
     module = live.begin_module("Linear")
     crossing = live.begin("vllm", "async_llm.generate", None, True, True)
     inner = live.begin("user", "mine", None, False, False)
@@ -49,7 +59,14 @@ def test_what_nests_is_pushed_and_popped_and_what_crosses_is_not(calls: list[tup
 
 
 def test_a_stop_of_a_profiler_pops_nothing(calls: list[tuple[Any, ...]]) -> None:
-    live = Live(nvtx.make(), lambda name: name.cls, "Module", "off", False, lambda error: pytest.fail(str(error)))
+    live = Live(
+        nvtx.make(),
+        lambda name: name.cls,
+        "Module",
+        "off",
+        False,
+        lambda error: pytest.fail(str(error)),
+    )
     begun = live.begin_module("Linear")
     live.cut()
     assert calls == [("push", "Linear")]

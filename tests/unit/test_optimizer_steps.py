@@ -1,4 +1,5 @@
-"""Which steps of optimizers are steps of the program, and what becomes of one that raises. Hooks are called as torch calls them."""
+"""Which steps of optimizers are steps of the program, and what becomes of one that raises. Hooks
+are called as torch calls them."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ class Ranges:
     def met(self, target: str, status: str) -> None:
         self.targets.append((target, status))
 
-    def begin_named(self, domain: str, message: str, on_stream: bool = False, crossing: bool = False) -> Begun:
+    def begin_named(
+        self, domain: str, message: str, on_stream: bool = False, crossing: bool = False
+    ) -> Begun:
         assert (domain, message, on_stream, crossing) == ("torch", "optim.step", True, True)
         self.begun.append(Begun())
         return self.begun[-1]
@@ -39,7 +42,9 @@ class Ranges:
         if begun is not None:
             self.ended.append((begun, fields))
 
-    def mark(self, domain: str, message: str, fields: dict[str, int], on_stream: bool = False) -> None:
+    def mark(
+        self, domain: str, message: str, fields: dict[str, int], on_stream: bool = False
+    ) -> None:
         assert (domain, message, on_stream) == ("torch", "step", True)
         self.marks.append(fields["step"])
 
@@ -112,7 +117,9 @@ def test_a_step_within_a_step(world: World) -> None:
     inner = world.optimizer()
     outer = world.optimizer(inner.step)
     outer.step()
-    assert world.ranges.marks == [1] and len(world.ranges.ended) == 2, "another optimizer's: two ranges, one step"
+    assert world.ranges.marks == [1] and len(world.ranges.ended) == 2, (
+        "another optimizer's: two ranges, one step"
+    )
     own = world.optimizer()
     own.step(lambda: own.step(None))
     assert len(world.ranges.ended) == 3, "its own, as through super().step(): one range"
@@ -131,7 +138,9 @@ def test_a_step_that_raises_is_taken_back_when_the_next_begins(world: World, dep
     other = world.optimizer()
     other.step()
     taken_back = [begun for begun in world.ranges.begun if begun.words[0] == 0]
-    assert len(taken_back) == 3 * depth and len(world.ranges.ended) == 1 and world.ranges.marks == [1]
+    assert (
+        len(taken_back) == 3 * depth and len(world.ranges.ended) == 1 and world.ranges.marks == [1]
+    )
 
 
 def test_a_step_that_raises_inside_a_step_that_goes_on(world: World) -> None:

@@ -122,7 +122,16 @@ def test_bad_values_name_the_nearest(option: str, text: str, near: str | None) -
         assert BY_NAME[option].kind.parse(near) is not None  # the advice itself must be taken
 
 
-@given(st.lists(st.text(st.characters(exclude_characters=" \\", exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp")), min_size=1)))
+@given(
+    st.lists(
+        st.text(
+            st.characters(
+                exclude_characters=" \\", exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp")
+            ),
+            min_size=1,
+        )
+    )
+)
 def test_lists_survive_a_round_trip(pieces: list[str]) -> None:
     assert split_list(join_list(pieces)) == pieces
 
@@ -144,7 +153,13 @@ def test_modes_survive_a_round_trip(bits: int) -> None:
     assert kind.parse(kind.dump(bits | 0o600)) == bits | 0o600
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), st.from_regex(r"[\w,.]{0,8}", fullmatch=True), min_size=1))
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z_]{1,8}", fullmatch=True),
+        st.from_regex(r"[\w,.]{0,8}", fullmatch=True),
+        min_size=1,
+    )
+)
 def test_pairs_survive_a_round_trip(pairs: dict[str, str]) -> None:
     kind = Pairs()
     assert kind.parse(kind.dump(pairs)) == pairs
@@ -170,7 +185,8 @@ def test_nearest_ignores_case_and_gives_up_on_the_unlike() -> None:
 
 
 def test_the_runtime_imports_nothing_slow() -> None:
-    """options, config, log and filters are imported in the user's process: what they pull in there is paid by every run."""
+    """options, config, log and filters are imported in the user's process: what they pull in there
+    is paid by every run."""
     code = (
         "import sys; before = set(sys.modules)\n"
         "import autoinstr.config.config, autoinstr.base.log, autoinstr.config.filters, autoinstr.base.doctor_channel\n"
@@ -179,5 +195,7 @@ def test_the_runtime_imports_nothing_slow() -> None:
         "print(sorted(slow & (set(sys.modules) - before)))\n"
     )
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

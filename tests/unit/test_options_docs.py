@@ -1,4 +1,5 @@
-"""docs/configuration.md says what the table of options says. `python tests/unit/test_options_docs.py` writes it anew."""
+"""docs/configuration.md says what the table of options says. `python
+tests/unit/test_options_docs.py` writes it anew."""
 
 from __future__ import annotations
 
@@ -20,11 +21,21 @@ def rendered() -> str:
     """The tables of options, in Markdown."""
     lines = []
     for title in GROUPS:
-        lines += ["", f"### {title[0].upper()}{title[1:]}", "", "| option | values | default | what it is |", "|---|---|---|---|"]
+        lines += [
+            "",
+            f"### {title[0].upper()}{title[1:]}",
+            "",
+            "| option | values | default | what it is |",
+            "|---|---|---|---|",
+        ]
         for option in OPTIONS:
             if option.group == title:
                 cells = (f"`{option.name}`", option.kind.values, option.shown, option.help)
-                lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |")
+                lines.append(
+                    "| "
+                    + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells)
+                    + " |"
+                )
     return "\n".join(lines) + "\n\n"
 
 

@@ -1,4 +1,5 @@
-"""The data of a page: its trees, comparisons, steps and excerpts equal slow computations; and no text can leave its element."""
+"""The data of a page: its trees, comparisons, steps and excerpts equal slow computations; and no
+text can leave its element."""
 
 from __future__ import annotations
 
@@ -37,13 +38,31 @@ def nested(draw: st.DrawFn, thread: int = 1) -> list[Event]:
         end = draw(st.integers(start, min([*open_until, times[-1]])))
         open_until.append(max(end, start))
         path = draw(st.sampled_from(["", "a", "a.0", "a.1", "b"]))
-        fields = {"phase": draw(st.sampled_from(["x", "y"]))} if at % 3 == 0 and draw(st.booleans()) else None
-        events.append(Event(start, max(end, start + 1) if len(open_until) == 1 else end, path, "M", thread, fields=fields))
+        fields = (
+            {"phase": draw(st.sampled_from(["x", "y"]))}
+            if at % 3 == 0 and draw(st.booleans())
+            else None
+        )
+        events.append(
+            Event(
+                start,
+                max(end, start + 1) if len(open_until) == 1 else end,
+                path,
+                "M",
+                thread,
+                fields=fields,
+            )
+        )
     return events
 
 
 class TestAssembling:
-    @given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+    @given(
+        st.recursive(
+            st.none() | st.integers() | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        )
+    )
     def test_what_is_embedded_is_the_same_value_and_no_markup(self, value: Any) -> None:
         text = assemble.embedded(value)
         assert json.loads(text) == value
@@ -55,9 +74,14 @@ class TestAssembling:
         page = out.getvalue()
         policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
         assert policy is not None
-        style, script = (re.search(pattern, page, re.S) for pattern in ("<style>(.*?)</style>", '</script>\n<script>(.*?)</script>'))
+        style, script = (
+            re.search(pattern, page, re.S)
+            for pattern in ("<style>(.*?)</style>", "</script>\n<script>(.*?)</script>")
+        )
         assert style is not None and script is not None
-        hashes = [b64encode(sha256(one.group(1).encode()).digest()).decode() for one in (style, script)]
+        hashes = [
+            b64encode(sha256(one.group(1).encode()).digest()).decode() for one in (style, script)
+        ]
         assert policy.group(1).split("; ")[:3] == [
             "default-src 'none'",
             f"style-src 'sha256-{hashes[0]}'",
@@ -65,12 +89,18 @@ class TestAssembling:
         ]
         assert "<title>a &lt;b&gt; &amp; $c</title>" in page
         data = re.search(r'id="data">(.*?)</script>', page, re.S)
-        assert data is not None and json.loads(data.group(1)) == {"name": "</script>", "rest": [1, None]}
+        assert data is not None and json.loads(data.group(1)) == {
+            "name": "</script>",
+            "rest": [1, None],
+        }
 
     def test_the_scripts_never_parse_text_as_markup_and_set_no_style_attribute(self) -> None:
         for name in SCRIPTS:
             source = assemble.asset(name)
-            assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|style: *[\"'`]", source), name
+            assert not re.search(
+                r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|style: *[\"'`]",
+                source,
+            ), name
 
     def test_numbers_that_json_lacks_are_refused(self) -> None:
         with pytest.raises(ValueError):
@@ -85,7 +115,11 @@ class TestTrees:
         (tree,) = group["domains"]
         durations: dict[str, list[int]] = {}
         for event in events:
-            place = re.sub(r"a\.\d", "a.[0-1]" if {"a.0", "a.1"} <= {one.path for one in events} else event.path, event.path)
+            place = re.sub(
+                r"a\.\d",
+                "a.[0-1]" if {"a.0", "a.1"} <= {one.path for one in events} else event.path,
+                event.path,
+            )
             durations.setdefault(place or "Model", []).append((event.end or 0) - event.start)
         together = tree["figures"][0]
         assert together["all"]
@@ -93,7 +127,12 @@ class TestTrees:
         for at, row in enumerate(together["rows"]):
             mine = sorted(durations[tree["paths"][row]])
             assert (together["calls"][at], together["total"][at]) == (len(mine), sum(mine))
-            expected = (mine[0], figures.nearest_rank(mine, 50), figures.nearest_rank(mine, 99), mine[-1])
+            expected = (
+                mine[0],
+                figures.nearest_rank(mine, 50),
+                figures.nearest_rank(mine, 99),
+                mine[-1],
+            )
             assert tuple(together[key][at] for key in ("min", "p50", "p99", "max")) == expected
         for key in ("calls", "total", "self"):
             by_phase = [sum(one[key]) for one in tree["figures"][1:]]
@@ -110,18 +149,32 @@ class TestTrees:
         assert tree["paths"][row] == "layers.[0-2]" and tree["lists"][which] == [0, 1, 2]
         assert tree["figures"][0]["layers"] == [[20, 20, 40]]
 
-    def test_a_tree_that_is_too_large_keeps_its_heaviest_rows(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_tree_that_is_too_large_keeps_its_heaviest_rows(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("autoinstr.report.page.trees.MOST_ROWS", 4)
         events = [Event(0, 10_000)]
-        events += [Event(100 * at + 1, 100 * at + 2 + at, f"part{at}", f"P{at}") for at in range(20)]
+        events += [
+            Event(100 * at + 1, 100 * at + 2 + at, f"part{at}", f"P{at}") for at in range(20)
+        ]
         (tree,) = payload_of(run_of(FakeRecording(events)))["groups"][0]["domains"]
         assert tree["left_out"] == 17
-        assert tree["paths"] == ["Model", "part17", "part18", "part19"] and tree["parents"] == [-1, 0, 0, 0]
+        assert tree["paths"] == ["Model", "part17", "part18", "part19"] and tree["parents"] == [
+            -1,
+            0,
+            0,
+            0,
+        ]
 
 
 class TestPercentiles:
-    @given(st.lists(st.integers(0, 60) | st.integers(0, 1 << 63), min_size=1, max_size=60), st.integers(1, 9))
-    def test_of_values_sorted_in_parts_they_are_those_of_all(self, values: list[int], part: int) -> None:
+    @given(
+        st.lists(st.integers(0, 60) | st.integers(0, 1 << 63), min_size=1, max_size=60),
+        st.integers(1, 9),
+    )
+    def test_of_values_sorted_in_parts_they_are_those_of_all(
+        self, values: list[int], part: int
+    ) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(figures, "PART", part)
             found = figures.percentiles(array("Q", values))
@@ -138,34 +191,60 @@ class TestComparison:
             events = [Event(100 * at, 100 * at + one) for at, one in enumerate(lasted)]
             recordings.append(FakeRecording(events, pid=10 + rank, rank=rank))
         data = payload_of(run_of(*recordings))
-        tree = next(tree for group in data["groups"] for tree in group["domains"] if "ranks" in tree)
+        tree = next(
+            tree for group in data["groups"] for tree in group["domains"] if "ranks" in tree
+        )
         (found,) = tree["ranks"]["figures"]
         means = [round(sum(one) / len(one)) for one in ranks]
         assert found["means"] == [means] and tree["ranks"]["members"] == list(range(len(ranks)))
-        assert (found["min"][0], found["median"][0], found["max"][0]) == (min(means), round(median(means)), max(means))
+        assert (found["min"][0], found["median"][0], found["max"][0]) == (
+            min(means),
+            round(median(means)),
+            max(means),
+        )
         assert (means[found["worst"][0]], means[found["least"][0]]) == (max(means), min(means))
 
     def test_a_rank_that_does_more_than_the_others_is_still_compared(self) -> None:
         first = [Event(0, 100), Event(200, 300, domain="torch", cls="", message="save")]
-        data = payload_of(run_of(FakeRecording(first, pid=1, rank=0), FakeRecording([Event(0, 50)], pid=2, rank=1)))
+        data = payload_of(
+            run_of(
+                FakeRecording(first, pid=1, rank=0), FakeRecording([Event(0, 50)], pid=2, rank=1)
+            )
+        )
         assert len(data["groups"]) == 2
-        compared = [tree["ranks"] for group in data["groups"] for tree in group["domains"] if "ranks" in tree]
-        assert [one["members"] for one in compared] == [[0, 1]] and compared[0]["figures"][0]["means"] == [[100, 50]]
+        compared = [
+            tree["ranks"]
+            for group in data["groups"]
+            for tree in group["domains"]
+            if "ranks" in tree
+        ]
+        assert [one["members"] for one in compared] == [[0, 1]] and compared[0]["figures"][0][
+            "means"
+        ] == [[100, 50]]
 
-    def test_single_means_are_left_out_where_there_are_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_single_means_are_left_out_where_there_are_too_many(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr("autoinstr.report.page.report.MOST_FIGURES", 7)
-        ranks = [FakeRecording([Event(0, 100 + rank), Event(1, 9, "a")], pid=10 + rank, rank=rank) for rank in range(5)]
+        ranks = [
+            FakeRecording([Event(0, 100 + rank), Event(1, 9, "a")], pid=10 + rank, rank=rank)
+            for rank in range(5)
+        ]
         (found,) = payload_of(run_of(*ranks))["groups"][0]["domains"][0]["ranks"]["figures"]
         assert found["means"] == [[100, 101, 102, 103, 104], None] and found["max"] == [104, 8]
 
 
 class TestSteps:
     @given(nested(), nested(2))
-    def test_outermost_calls_are_those_that_lie_in_no_other(self, first: list[Event], second: list[Event]) -> None:
+    def test_outermost_calls_are_those_that_lie_in_no_other(
+        self, first: list[Event], second: list[Event]
+    ) -> None:
         found = process_units(FakeRecording([*first, *second]))  # type: ignore[arg-type]
         outermost = []
         for mine in (first, second):
-            outermost.append([one for one in mine if not any(_around(other, one) for other in mine)])
+            outermost.append(
+                [one for one in mine if not any(_around(other, one) for other in mine)]
+            )
         times = [sum((one.end or 0) - one.start for one in mine) for mine in outermost]
         expected = outermost[times.index(max(times))]
         assert [*found.starts] == [one.start for one in expected]
@@ -173,30 +252,55 @@ class TestSteps:
 
     def test_steps_of_an_optimizer_go_from_mark_to_mark(self) -> None:
         events = [Event(10, 50), Event(60, 90), Event(100, 140)]
-        events += [Event(at, at, domain="torch", cls="", kind="mark", message="step") for at in (55, 95, 150)]
+        events += [
+            Event(at, at, domain="torch", cls="", kind="mark", message="step")
+            for at in (55, 95, 150)
+        ]
         found = process_units(FakeRecording(events))  # type: ignore[arg-type]
-        assert (found.sort, [*found.starts], [*found.lengths]) == ("optimizer", [10, 55, 95], [45, 40, 55])
+        assert (found.sort, [*found.starts], [*found.lengths]) == (
+            "optimizer",
+            [10, 55, 95],
+            [45, 40, 55],
+        )
 
     def test_a_step_whose_end_was_not_seen_lasts_as_long_as_its_parts(self, tmp_path: Path) -> None:
         write(str(tmp_path), work_of(100, "r@0", "prefill"), header={"roles": ["Worker"]})
         data = payload_of(open_run(str(tmp_path)))
-        assert (data["steps"]["kinds"], data["steps"]["duration"], data["steps"]["partly"]) == (["prefill"], [45], [0])
-        assert (data["cards"][0]["p50"], data["cards"][0]["partly"]) == (45, True) and len(data["excerpts"]["items"][0]["lanes"]) == 1
+        assert (data["steps"]["kinds"], data["steps"]["duration"], data["steps"]["partly"]) == (
+            ["prefill"],
+            [45],
+            [0],
+        )
+        assert (data["cards"][0]["p50"], data["cards"][0]["partly"]) == (45, True) and len(
+            data["excerpts"]["items"][0]["lanes"]
+        ) == 1
 
     def test_what_ran_in_a_call_that_never_ended_is_no_outermost_call(self) -> None:
-        events = [Event(10, 50), Event(60, None), Event(70, 90, "a"), Event(91, 95, "b"), Event(92, None, "b.c")]
+        events = [
+            Event(10, 50),
+            Event(60, None),
+            Event(70, 90, "a"),
+            Event(91, 95, "b"),
+            Event(92, None, "b.c"),
+        ]
         events += [Event(1, 7, "x", thread=2)]
         found = process_units(FakeRecording(events))  # type: ignore[arg-type]
         assert ([*found.starts], [*found.lengths], found.never_ended) == ([10, 60], [40, 35], True)
-        assert step_excerpts.choose(found, range(2), 10)[0] == step_excerpts.Choice(1, "never ended")
+        assert step_excerpts.choose(found, range(2), 10)[0] == step_excerpts.Choice(
+            1, "never ended"
+        )
 
-    def test_of_very_many_steps_the_slowest_of_each_few_are_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_of_very_many_steps_the_slowest_of_each_few_are_shown(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(page_steps, "MOST_STEPS", 3)
         lengths = [5, 9, 1, 4, 4, 8, 2]
         assert shown(Units("call", ["M"], [0] * 7, range(7), lengths)) == [1, 5, 6]
 
     def test_the_steps_worth_a_look_come_first(self) -> None:
-        several = Units("engine", ["prefill", "decode", "idle"], [0, 1, 1, 1, 2], range(5), [90, 20, 60, 30, 99])
+        several = Units(
+            "engine", ["prefill", "decode", "idle"], [0, 1, 1, 1, 2], range(5), [90, 20, 60, 30, 99]
+        )
         found = step_excerpts.choose(several, range(5), 10)
         assert [(one.step, one.reason) for one in found] == [
             (0, "the only prefill"), (2, "slowest decode"), (3, "median decode"), (1, "first decode"), (4, ""),
@@ -204,16 +308,30 @@ class TestSteps:
 
     def test_a_step_of_unknown_length_is_not_cut_out(self) -> None:
         unknown = Units("engine", ["decode"], [0, 0], range(2), [-1, 5])
-        assert step_excerpts.choose(unknown, range(2), 10) == [step_excerpts.Choice(1, "the only decode")]
+        assert step_excerpts.choose(unknown, range(2), 10) == [
+            step_excerpts.Choice(1, "the only decode")
+        ]
 
 
 class TestExcerpts:
-    @given(nested(), st.lists(st.tuples(st.integers(0, 300), st.integers(0, 200)), min_size=1, max_size=4), st.integers(1, 7))
+    @given(
+        nested(),
+        st.lists(st.tuples(st.integers(0, 300), st.integers(0, 200)), min_size=1, max_size=4),
+        st.integers(1, 7),
+    )
     @example([Event(1, 1, cls="M")], [(1, 1)], 1)
-    def test_every_range_that_overlaps_a_step_is_in_it(self, events: list[Event], steps: list[tuple[int, int]], block: int) -> None:
+    def test_every_range_that_overlaps_a_step_is_in_it(
+        self, events: list[Event], steps: list[tuple[int, int]], block: int
+    ) -> None:
         events = [*events, Event(150, None, "b", "M", 2)]
         recording = FakeRecording(events, block=block)
-        several = Units("call", ["M"], [0] * len(steps), [start for start, _ in steps], [length for _, length in steps])
+        several = Units(
+            "call",
+            ["M"],
+            [0] * len(steps),
+            [start for start, _ in steps],
+            [length for _, length in steps],
+        )
         choices = [step_excerpts.Choice(at, "") for at in range(len(steps))]
         found = step_excerpts.cut_out(run_of(recording), [0], [0], choices, several)
         for (start, length), item in zip(steps, found["items"]):
@@ -222,23 +340,44 @@ class TestExcerpts:
                 end = float("inf") if event.end is None else event.end
                 if event.start < start + length and (end > start or event.start >= start):
                     lasted = -1 if event.end is None else event.end - event.start
-                    expected.append((event.thread, event.start - start, lasted, event.path or "Model"))
+                    expected.append(
+                        (event.thread, event.start - start, lasted, event.path or "Model")
+                    )
             got = []
             for lane in item["lanes"]:
                 for begun, lasted, number in zip(lane["start"], lane["duration"], lane["name"]):
                     title = found["names"][number][0]
-                    got.append((int(lane["thread"][1:]), begun, lasted, "Model" if title == ":M" else title))
+                    got.append(
+                        (
+                            int(lane["thread"][1:]),
+                            begun,
+                            lasted,
+                            "Model" if title == ":M" else title,
+                        )
+                    )
             assert sorted(got) == sorted(expected) and item["left_out"] == 0
 
-    def test_of_a_step_with_too_many_ranges_the_longest_are_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_of_a_step_with_too_many_ranges_the_longest_are_kept(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(step_excerpts, "MOST_RANGES", 5)
-        events = [Event(0, 10_000), *(Event(100 * at + 1, 100 * at + 2 + at % 7, "a") for at in range(60))]
+        events = [
+            Event(0, 10_000),
+            *(Event(100 * at + 1, 100 * at + 2 + at % 7, "a") for at in range(60)),
+        ]
         several = Units("call", ["M"], [0], [0], [10_000])
-        found = step_excerpts.cut_out(run_of(FakeRecording(events)), [0], [0], [step_excerpts.Choice(0, "")], several)
+        found = step_excerpts.cut_out(
+            run_of(FakeRecording(events)), [0], [0], [step_excerpts.Choice(0, "")], several
+        )
         (item,) = found["items"]
         assert item["left_out"] == 56
         assert sorted(item["lanes"][0]["duration"]) == [7, 7, 7, 7, 10_000]
 
 
 def _around(other: Event, one: Event) -> bool:
-    return other is not one and other.start <= one.start and (one.end or 0) <= (other.end or 0) and one.start < (other.end or 0)
+    return (
+        other is not one
+        and other.start <= one.start
+        and (one.end or 0) <= (other.end or 0)
+        and one.start < (other.end or 0)
+    )

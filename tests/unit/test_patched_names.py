@@ -1,4 +1,5 @@
-"""The tables of profiler control: texts and their values, the page that documents them, and the look-up in releases."""
+"""The tables of profiler control: texts and their values, the page that documents them, and the
+look-up in releases."""
 
 from __future__ import annotations
 
@@ -23,7 +24,12 @@ __all__ = ["compat"]  # a fixture
         ("with_stack", "True", "torch", True),
         ("activities", "CPU, cuda", "torch", ["cpu", "cuda"]),
         ("schedule", "active:3", "torch", {"wait": 0, "warmup": 0, "active": 3}),
-        ("schedule", "wait:1,warmup:2,active:3,repeat:4", "torch", {"wait": 1, "warmup": 2, "active": 3, "repeat": 4}),
+        (
+            "schedule",
+            "wait:1,warmup:2,active:3,repeat:4",
+            "torch",
+            {"wait": 1, "warmup": 2, "active": 3, "repeat": 4},
+        ),
         ("on_trace_ready", "/a/../b", "torch", "/b"),
         ("on_trace_ready", "gs://bucket/b", "torch", "gs://bucket/b"),
         ("post_processing_timeout_s", "1.5", "torch", 1.5),
@@ -39,7 +45,9 @@ __all__ = ["compat"]  # a fixture
 )
 def test_values(name: str, text: str, belongs: str, value: object) -> None:
     # through the option's own grammar, and back, as a child gets it
-    pairs = OPTIONS["profiler"].kind.parse(OPTIONS["profiler"].kind.dump(OPTIONS["profiler"].kind.parse(f"{name}={text}")))
+    pairs = OPTIONS["profiler"].kind.parse(
+        OPTIONS["profiler"].kind.dump(OPTIONS["profiler"].kind.parse(f"{name}={text}"))
+    )
     assert read(pairs) == ({belongs: {name: value}}, [])
 
 
@@ -76,7 +84,9 @@ def test_what_cannot_be_and_the_nearest(pair: str, near: str | None) -> None:
     assert near is None or (problem.suggestion or "").lower() == near.lower()
 
 
-@pytest.mark.parametrize("text", ["", "wait:1", "wait:-1,active:1", "active:0", "active:x", "active"])
+@pytest.mark.parametrize(
+    "text", ["", "wait:1", "wait:-1,active:1", "active:0", "active:x", "active"]
+)
 def test_a_schedule_that_cannot_be(text: str) -> None:
     values, problems = read({"schedule": text})
     assert (values, len(problems)) == ({}, 1)
@@ -112,9 +122,15 @@ def test_counting_profilers() -> None:
 def test_rows_are_looked_up_and_can_fail(compat: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text(SOURCE)
     tree = Tree([str(tmp_path)])
-    good = [Row("m", "m", "Child.step", "sync", "", "", "a"), Row("m", "m", "Base.wait", "async", "", "", "b")]
+    good = [
+        Row("m", "m", "Child.step", "sync", "", "", "a"),
+        Row("m", "m", "Base.wait", "async", "", "", "b"),
+    ]
     assert compat.check_patches(good, "1.0", tree) == (2, [])
-    bad = [Row("m", "m", "Child.stop", "sync", "1.0", "", "a"), Row("m", "m", "Base.wait", "sync", "", "", "b")]
+    bad = [
+        Row("m", "m", "Child.stop", "sync", "1.0", "", "a"),
+        Row("m", "m", "Base.wait", "sync", "", "", "b"),
+    ]
     applying, errors = compat.check_patches(bad, "1.0", tree)
     assert applying == 2
     assert errors[0].startswith("a (m:Child.stop) is not there")

@@ -18,9 +18,19 @@ from tests.support.report_fakes import Event, FakeRecording
 PHASES = ("prefill", "decode", "mixed")
 
 
-def event(start: int, length: int | None, path: str, thread: int, domain: str, phase: str | None) -> Event:
+def event(
+    start: int, length: int | None, path: str, thread: int, domain: str, phase: str | None
+) -> Event:
     end = None if length is None else start + length
-    return Event(start, end, path, "C" + path[-1:], thread, domain, fields={"phase": phase} if phase else None)
+    return Event(
+        start,
+        end,
+        path,
+        "C" + path[-1:],
+        thread,
+        domain,
+        fields={"phase": phase} if phase else None,
+    )
 
 
 EVENTS = st.lists(
@@ -38,9 +48,14 @@ EVENTS = st.lists(
 
 
 def one_each(events: list[Event]) -> list[Event]:
-    """Of events that a recording could not tell apart, the first: attributes name thread, name and start."""
+    """Of events that a recording could not tell apart, the first: attributes name thread, name and
+    start."""
     seen: set[Any] = set()
-    return [e for e in events if (key := (e.thread, e.domain, e.path, e.start)) not in seen and not seen.add(key)]  # type: ignore[func-returns-value]
+    return [
+        e
+        for e in events
+        if (key := (e.thread, e.domain, e.path, e.start)) not in seen and not seen.add(key)
+    ]  # type: ignore[func-returns-value]
 
 
 def slow_phases(recording: FakeRecording) -> dict[Any, str | None]:
@@ -52,7 +67,12 @@ def slow_phases(recording: FakeRecording) -> dict[Any, str | None]:
         phase = (mine.fields or {}).get("phase")
         for other in ordered[:at]:
             end = FOREVER if other.end is None else other.end
-            around = other.thread == mine.thread and mine.end is not None and other.start <= mine.start < end and mine.end <= end
+            around = (
+                other.thread == mine.thread
+                and mine.end is not None
+                and other.start <= mine.start < end
+                and mine.end <= end
+            )
             if around and other.fields and not mine.fields:
                 phase = other.fields["phase"]
         found[mine.thread, recording.number(mine), mine.start] = phase
@@ -72,7 +92,9 @@ def fast_phases(recording: FakeRecording) -> dict[Any, str | None]:
 
 @settings(max_examples=600)
 @given(EVENTS, st.integers(1, 7))
-def test_each_range_has_the_phase_of_the_innermost_one_that_says_it(events: list[Event], block: int) -> None:
+def test_each_range_has_the_phase_of_the_innermost_one_that_says_it(
+    events: list[Event], block: int
+) -> None:
     recording = FakeRecording(one_each(events), block=block)
     expected = slow_phases(recording)
     for one in recording.events:
@@ -104,14 +126,23 @@ def test_sums_over_phases_are_the_figures_without_phases(events: list[Event], bl
 def test_durations_need_not_be_kept_for_phases(events: list[Event]) -> None:
     recording = FakeRecording(one_each(events))
     notes = read(recording)  # type: ignore[arg-type]
-    lean = {(r.thread, r.name, r.phase): (r.calls, r.total_ns, r.self_ns) for r in collect(recording, notes, durations=False).rows}  # type: ignore[arg-type]
-    full = {(r.thread, r.name, r.phase): (r.calls, r.total_ns, r.self_ns) for r in collect(recording, notes).rows}  # type: ignore[arg-type]
+    lean = {
+        (r.thread, r.name, r.phase): (r.calls, r.total_ns, r.self_ns)
+        for r in collect(recording, notes, durations=False).rows
+    }  # type: ignore[arg-type]
+    full = {
+        (r.thread, r.name, r.phase): (r.calls, r.total_ns, r.self_ns)
+        for r in collect(recording, notes).rows
+    }  # type: ignore[arg-type]
     assert lean == full
 
 
 def rows(recording: FakeRecording) -> dict[tuple[int, str, str | None], tuple[int, int, int]]:
     found = collect(recording, read(recording)).rows  # type: ignore[arg-type]
-    return {(row.thread, row.name.path, row.phase): (row.calls, row.total_ns, row.self_ns) for row in found}
+    return {
+        (row.thread, row.name.path, row.phase): (row.calls, row.total_ns, row.self_ns)
+        for row in found
+    }
 
 
 def test_a_parent_and_a_child_of_different_phases_share_no_time() -> None:
@@ -155,7 +186,13 @@ def test_threads_do_not_lend_each_other_phases_and_one_that_pokes_out_has_the_ou
 
 
 def test_an_open_range_lends_its_phase_to_all_that_follows() -> None:
-    recording = FakeRecording([Event(5, None, "hung", fields={"phase": "decode"}), Event(2, 4, "before"), Event(7, 9, "after")])
+    recording = FakeRecording(
+        [
+            Event(5, None, "hung", fields={"phase": "decode"}),
+            Event(2, 4, "before"),
+            Event(7, 9, "after"),
+        ]
+    )
     assert {key[1]: key[2] for key in rows(recording)} == {"before": None, "after": "decode"}
     assert recording.open_ranges() == [OpenRange(1, recording.number(recording.events[1]), 5)]
 
@@ -171,9 +208,18 @@ def test_a_long_chain_of_overlapping_phases_keeps_only_the_living_ones() -> None
 def test_attributes_without_their_range_and_damaged_ones_change_nothing() -> None:
     recording = FakeRecording([Event(10, 20, "a"), Event(30, 40, "b", fields={"phase": 7})])
     number = recording.number(recording.events[0])
-    more = [(1, number, 5, {"phase": "decode"}), (1, 10**6, 10, {"phase": "decode"}), (9, number, 10, {"phase": "decode"})]
+    more = [
+        (1, number, 5, {"phase": "decode"}),
+        (1, 10**6, 10, {"phase": "decode"}),
+        (9, number, 10, {"phase": "decode"}),
+    ]
     recording.attributes = lambda: iter(
-        [*more, ("x", number, 10, {"phase": "decode"}), (1, [number], 10, {"phase": "decode"}), (1, number, 10, {"phase": ""})]
+        [
+            *more,
+            ("x", number, 10, {"phase": "decode"}),
+            (1, [number], 10, {"phase": "decode"}),
+            (1, number, 10, {"phase": ""}),
+        ]
     )  # type: ignore[method-assign, list-item]
     assert {key[2] for key in rows(recording)} == {None}
 
@@ -181,7 +227,9 @@ def test_attributes_without_their_range_and_damaged_ones_change_nothing() -> Non
 def test_what_is_said_later_of_a_range_counts() -> None:
     recording = FakeRecording([Event(10, 20, "a")])
     number = recording.number(recording.events[0])
-    recording.attributes = lambda: iter([(1, number, 10, {"phase": "decode"}), (1, number, 10, {"phase": "mixed"})])  # type: ignore[method-assign]
+    recording.attributes = lambda: iter(
+        [(1, number, 10, {"phase": "decode"}), (1, number, 10, {"phase": "mixed"})]
+    )  # type: ignore[method-assign]
     assert [key[2] for key in rows(recording)] == ["mixed"]
 
 

@@ -11,7 +11,9 @@ import pytest
 from autoinstr.base import process_facts
 
 
-def test_a_package_without_a_version_of_its_own_has_that_of_its_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_without_a_version_of_its_own_has_that_of_its_distribution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(process_facts, "_of_distributions", {})
     asked: list[str] = []
 
@@ -27,6 +29,9 @@ def test_a_package_without_a_version_of_its_own_has_that_of_its_distribution(mon
     monkeypatch.setitem(sys.modules, "said", SimpleNamespace(__version__="1.2"))  # type: ignore[arg-type]
     for _ in range(2):
         assert process_facts.version_of("some_backend") == "0.23.0.post1"
-        assert process_facts.version_of("some_checkout") is None and process_facts.version_of("not_loaded") is None
+        assert (
+            process_facts.version_of("some_checkout") is None
+            and process_facts.version_of("not_loaded") is None
+        )
         assert process_facts.version_of("said") == "1.2"
     assert asked == ["some-backend", "some-checkout"]

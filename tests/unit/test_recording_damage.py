@@ -1,4 +1,5 @@
-"""A recording cut off or damaged at any byte: what is whole is read, what is damaged is said, nothing is invented and nothing crashes."""
+"""A recording cut off or damaged at any byte: what is whole is read, what is damaged is said,
+nothing is invented and nothing crashes."""
 
 from __future__ import annotations
 
@@ -20,7 +21,15 @@ from tests.unit.test_recording_roundtrip import read_calls
 CALLS: list[Call] = []
 for _number in range(400):
     CALLS.append((_number % 3, "", "Model", 1000 * _number + 1, 1000 * _number + 900))
-    CALLS.append((_number % 3, f"layers.{_number % 5}", "Layer", 1000 * _number + 10, None if _number > 396 else 1000 * _number + 800))
+    CALLS.append(
+        (
+            _number % 3,
+            f"layers.{_number % 5}",
+            "Layer",
+            1000 * _number + 10,
+            None if _number > 396 else 1000 * _number + 800,
+        )
+    )
 
 
 @cache
@@ -33,7 +42,8 @@ _LAST: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def read(data: bytes) -> Recording | None:
-    """None where the file is refused, with a RecordingError of one line that names it. A recording can be read until the next one is."""
+    """None where the file is refused, with a RecordingError of one line that names it. A recording
+    can be read until the next one is."""
     if _LAST:
         _LAST.pop().cleanup()
     _LAST.append(tempfile.TemporaryDirectory())
@@ -119,7 +129,8 @@ def test_one_byte_damaged_anywhere(position: int, change: int) -> None:
             assert words[start + 1] >= last.get(thread, 0)
             last[thread] = words[start + 1]
             assert (name.path, name.cls) in known, "a name that nobody gave"
-    # One byte can change one record (they carry no checksum of their own), and can give a block to another thread; no more comes of it.
+    # One byte can change one record (they carry no checksum of their own), and can give a block to
+    # another thread; no more comes of it.
     invented = {call[1:] for call in read_calls(recording)} - {call[1:] for call in CALLS}
     assert len(invented) <= 1, invented
 

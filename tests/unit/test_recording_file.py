@@ -1,4 +1,5 @@
-"""The program closes our descriptor, takes its number, or removes the file: its files are not touched, and the recording is whole."""
+"""The program closes our descriptor, takes its number, or removes the file: its files are not
+touched, and the recording is whole."""
 
 from __future__ import annotations
 
@@ -98,7 +99,9 @@ def test_a_child_does_not_close_what_is_not_ours(made: RecordingWriter, tmp_path
 
 
 @pytest.mark.parametrize("at_end", [False, True])
-def test_a_removed_recording_is_written_again(made: RecordingWriter, tmp_path: Path, at_end: bool) -> None:
+def test_a_removed_recording_is_written_again(
+    made: RecordingWriter, tmp_path: Path, at_end: bool
+) -> None:
     said: list[Any] = []
 
     def make_folder() -> str:
@@ -133,7 +136,9 @@ def test_no_folder_can_be_made_again(made: RecordingWriter, tmp_path: Path) -> N
     made.close()  # and at the end it is no error
 
 
-def test_a_file_that_cannot_be_made_is_an_error_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_made_is_an_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails(*_: Any) -> None:
         raise OSError("no")
 

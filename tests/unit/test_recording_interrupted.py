@@ -1,4 +1,5 @@
-"""A signal handler runs in the middle of the writer: it calls modules itself, or raises. Nothing of what others write is lost."""
+"""A signal handler runs in the middle of the writer: it calls modules itself, or raises. Nothing of
+what others write is lost."""
 
 from __future__ import annotations
 
@@ -57,7 +58,9 @@ def once(monkeypatch: pytest.MonkeyPatch, where: Any, what: str, act: Any) -> No
     monkeypatch.setattr(where, what, interrupted)
 
 
-def test_a_handler_that_records_while_the_file_grows_gets_other_bytes(made: RecordingWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_handler_that_records_while_the_file_grows_gets_other_bytes(
+    made: RecordingWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made.define(name(1))
     main, handler = made.new_thread(1, "main"), made.new_thread(2, "handler")
     now = 10
@@ -76,13 +79,21 @@ def test_a_handler_that_records_while_the_file_grows_gets_other_bytes(made: Reco
         now = fill(made.slots(main, generation + more), 1, now)
     made.close()
     found = Recording(made.path)
-    blocks = sorted((block.offset, block.size) for kind in (f.KIND_RANGES, f.KIND_DEFINITIONS) for block in found._file.of_kind(kind))
-    assert all(offset + size <= following for (offset, size), (following, _) in zip(blocks, blocks[1:])), "blocks overlap"
+    blocks = sorted(
+        (block.offset, block.size)
+        for kind in (f.KIND_RANGES, f.KIND_DEFINITIONS)
+        for block in found._file.of_kind(kind)
+    )
+    assert all(
+        offset + size <= following for (offset, size), (following, _) in zip(blocks, blocks[1:])
+    ), "blocks overlap"
     assert sum(len(words) // 3 for _, words in found.blocks()) == (now - 10) // 2
     assert found.complete
 
 
-def test_a_handler_that_takes_a_block_while_its_thread_takes_one(made: RecordingWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_handler_that_takes_a_block_while_its_thread_takes_one(
+    made: RecordingWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recorder = Recorder(lambda: made, lambda error: pytest.fail(str(error)))
     number = recorder.define("range", "d", "m")
     times = iter(range(100, 10_000))
@@ -152,8 +163,13 @@ def block(number: int, size: int = 1 << 10) -> Block:
     return Block(4096 + number * size, size, 0, number)
 
 
-def sifted(*blocks: list[tuple[int, int, int]]) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]], str]:
-    given = [(block(at), [word for record in records for word in record]) for at, records in enumerate(blocks)]
+def sifted(
+    *blocks: list[tuple[int, int, int]],
+) -> tuple[list[tuple[int, int, int]], list[tuple[int, int]], str]:
+    given = [
+        (block(at), [word for record in records for word in record])
+        for at, records in enumerate(blocks)
+    ]
     closed, still_open, problems = [], [], ""
     for records in records_of(given, {1: None, 2: None}):
         closed += list(zip(records.closed[::3], records.closed[1::3], records.closed[2::3]))
@@ -170,7 +186,9 @@ def test_records_of_a_handler_lie_behind_the_record_that_was_taken_before() -> N
 
 
 def test_they_may_go_on_in_the_next_block() -> None:
-    closed, still_open, problem = sifted([(1, 10, 15), (1, 30, 0), (2, 20, 22)], [(2, 23, 25), (1, 31, 40)], [(1, 60, 70)])
+    closed, still_open, problem = sifted(
+        [(1, 10, 15), (1, 30, 0), (2, 20, 22)], [(2, 23, 25), (1, 31, 40)], [(1, 60, 70)]
+    )
     assert closed == [(1, 10, 15), (2, 20, 22), (2, 23, 25), (1, 31, 40), (1, 60, 70)]
     assert (still_open, problem) == ([(1, 30)], "")
 
@@ -178,7 +196,11 @@ def test_they_may_go_on_in_the_next_block() -> None:
 @pytest.mark.parametrize(
     "records",
     [
-        [(1, 10, 15), (1, 30, 50), (1, 5, 8)],  # earlier than the record before the one that was overtaken
+        [
+            (1, 10, 15),
+            (1, 30, 50),
+            (1, 5, 8),
+        ],  # earlier than the record before the one that was overtaken
         [(1, 10, 15), (1, 30, 50), (2, 20, 35)],  # not over when that one begins
         [(1, 10, 15), (1, 30, 50), (2, 20, 0)],
         [(1, 10, 15), (3, 30, 50)],
@@ -222,7 +244,12 @@ def test_only_what_a_signal_handler_raised_is_the_programs() -> None:
         fails()
     assert not raised_by_a_signal_handler(raised.value)
     own: dict[str, Any] = {"__name__": "autoinstr.instrument.modules.callers"}
-    exec("import sys\ndef looks_at_frames():\n    frame = sys._getframe(1)\n    raise ValueError(frame)", own)
-    assert contained("here")(own["looks_at_frames"])() is None, "code of ours that has its caller's frame is no handler"
+    exec(
+        "import sys\ndef looks_at_frames():\n    frame = sys._getframe(1)\n    raise ValueError(frame)",
+        own,
+    )
+    assert contained("here")(own["looks_at_frames"])() is None, (
+        "code of ours that has its caller's frame is no handler"
+    )
     assert contained("here")(fails)() is None
     assert not raised_by_a_signal_handler(ValueError())

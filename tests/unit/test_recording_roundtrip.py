@@ -1,4 +1,5 @@
-"""What is written is read back: ranges, names, threads, open ranges, in both byte orders, under `stop` and `ring`."""
+"""What is written is read back: ranges, names, threads, open ranges, in both byte orders, under
+`stop` and `ring`."""
 
 from __future__ import annotations
 
@@ -23,32 +24,58 @@ Flat = tuple[int, str, str, int, Optional[int]]
 
 
 def read_calls(recording: Recording) -> list[Flat]:
-    """Every call, closed and open, as it was given to make_recording, in order of start within a thread."""
+    """Every call, closed and open, as it was given to make_recording, in order of start within a
+    thread."""
     found: list[Flat] = []
     for thread, words in recording.blocks():
         for at in range(0, len(words), 3):
             name = recording.names[words[at]]
-            found.append((recording.threads[thread].tid - 4000, name.path, name.cls, words[at + 1], words[at + 2]))
+            found.append(
+                (
+                    recording.threads[thread].tid - 4000,
+                    name.path,
+                    name.cls,
+                    words[at + 1],
+                    words[at + 2],
+                )
+            )
     for one in recording.open_ranges():
         name = recording.names[one.name]
-        found.append((recording.threads[one.thread].tid - 4000, name.path, name.cls, one.start_ns, None))
+        found.append(
+            (recording.threads[one.thread].tid - 4000, name.path, name.cls, one.start_ns, None)
+        )
     return sorted(found, key=lambda call: (call[0], call[3]))
 
 
 @st.composite
 def threads_of_calls(draw: st.DrawFn) -> list[Call]:
-    """Calls of up to 4 threads, mixed as the threads ran; starts of a thread are distinct and rise."""
-    names = draw(st.lists(st.tuples(st.text(max_size=12), st.text(min_size=1, max_size=8)), min_size=1, max_size=5, unique=True))
+    """Calls of up to 4 threads, mixed as the threads ran; starts of a thread are distinct and
+    rise."""
+    names = draw(
+        st.lists(
+            st.tuples(st.text(max_size=12), st.text(min_size=1, max_size=8)),
+            min_size=1,
+            max_size=5,
+            unique=True,
+        )
+    )
     calls: list[Call] = []
     clocks = [draw(st.integers(1, 1 << 50)) for _ in range(4)]
     for thread, name, step, length in draw(
         st.lists(
-            st.tuples(st.integers(0, 3), st.sampled_from(names), st.integers(1, 1 << 20), st.one_of(st.none(), st.integers(0, 1 << 30))),
+            st.tuples(
+                st.integers(0, 3),
+                st.sampled_from(names),
+                st.integers(1, 1 << 20),
+                st.one_of(st.none(), st.integers(0, 1 << 30)),
+            ),
             max_size=200,
         )
     ):
         clocks[thread] += step
-        calls.append((thread, *name, clocks[thread], None if length is None else clocks[thread] + length))
+        calls.append(
+            (thread, *name, clocks[thread], None if length is None else clocks[thread] + length)
+        )
     return calls
 
 
@@ -79,7 +106,8 @@ def test_the_other_byte_order(calls: list[Call]) -> None:
 
 
 def _in_the_other_byte_order(file: Path) -> Path:
-    """The file as a machine of the other byte order would have written it: words are swapped, text is not."""
+    """The file as a machine of the other byte order would have written it: words are swapped, text
+    is not."""
     words = array("Q", file.read_bytes()[: file.stat().st_size // 8 * 8])
     swapped = array("Q", words)
     swapped.byteswap()
@@ -90,7 +118,9 @@ def _in_the_other_byte_order(file: Path) -> Path:
             position = at + f.BLOCK_HEADER_BYTES // 8
             while position < end and words[position]:
                 count = -(-(words[position] & 0xFFFFFFFF) // 8)
-                swapped[position + 1 : position + 1 + count] = words[position + 1 : position + 1 + count]
+                swapped[position + 1 : position + 1 + count] = words[
+                    position + 1 : position + 1 + count
+                ]
                 position += 1 + count
         at = end
     foreign = file.with_name(f"foreign{f.SUFFIX}")
@@ -99,7 +129,10 @@ def _in_the_other_byte_order(file: Path) -> Path:
 
 
 def many(count: int, thread: int = 0) -> list[Call]:
-    return [(thread, f"layers.{number % 7}", "Layer", 100 + 5 * number, 103 + 5 * number) for number in range(count)]
+    return [
+        (thread, f"layers.{number % 7}", "Layer", 100 + 5 * number, 103 + 5 * number)
+        for number in range(count)
+    ]
 
 
 def test_stop_keeps_the_first_and_counts_the_rest(tmp_path: Path) -> None:
@@ -120,7 +153,8 @@ def test_ring_keeps_the_last_and_every_open_range(tmp_path: Path, close: bool) -
     recording = Recording(file)
     found = [call for call in read_calls(recording) if call[0] == 0 and call[4] is not None]
     assert recording.dropped > 0
-    # Complete segments go, so that what is left is the last part, without a hole, but for the block in which a range is open.
+    # Complete segments go, so that what is left is the last part, without a hole, but for the block
+    # in which a range is open.
     last = [call for call in found if call[3] > found[-1][3] - 5 * 20_000]
     assert last == calls[100_001 - len(last) : 100_001]
     assert [recording.names[one.name].path for one in recording.open_ranges()] == [""]
@@ -147,7 +181,11 @@ def test_on_full_is_called_once(tmp_path: Path) -> None:
 
 
 def test_a_recording_of_a_killed_process_is_not_complete(tmp_path: Path) -> None:
-    recording = Recording(make_recording(str(tmp_path), [(0, "", "Model", 5, None), (0, "a", "Leaf", 6, 7)], close=False))
+    recording = Recording(
+        make_recording(
+            str(tmp_path), [(0, "", "Model", 5, None), (0, "a", "Leaf", 6, 7)], close=False
+        )
+    )
     assert not recording.complete
     assert recording.active
     assert recording.open_ranges() == [OpenRange(0, 1, 5)]
@@ -155,7 +193,12 @@ def test_a_recording_of_a_killed_process_is_not_complete(tmp_path: Path) -> None
 
 
 def test_open_ranges_are_outermost_first(tmp_path: Path) -> None:
-    calls: list[Call] = [(0, "a.b", "Leaf", 1, 2), (0, "", "Model", 10, None), (0, "a", "Block", 11, None), (0, "a.b", "Leaf", 12, None)]
+    calls: list[Call] = [
+        (0, "a.b", "Leaf", 1, 2),
+        (0, "", "Model", 10, None),
+        (0, "a", "Block", 11, None),
+        (0, "a.b", "Leaf", 12, None),
+    ]
     recording = Recording(make_recording(str(tmp_path), calls, close=False))
     assert [recording.names[one.name].path for one in recording.open_ranges()] == ["", "a", "a.b"]
 
@@ -189,7 +232,11 @@ def test_the_file_is_private_and_never_follows_a_link(tmp_path: Path) -> None:
 
 
 def test_what_is_no_run_directory(tmp_path: Path) -> None:
-    for path, said in ((tmp_path / "none", "no such"), (tmp_path, "holds no"), (Path(make_recording(str(tmp_path / "run"), [])), "a file")):
+    for path, said in (
+        (tmp_path / "none", "no such"),
+        (tmp_path, "holds no"),
+        (Path(make_recording(str(tmp_path / "run"), [])), "a file"),
+    ):
         with pytest.raises(RecordingError, match=said) as error:
             open_run(str(path))
         assert str(path) in str(error.value)

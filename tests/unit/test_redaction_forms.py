@@ -1,4 +1,5 @@
-"""Forms of a secret that a review found in recordings, each by itself; strings of programs; the time that texts full of them take."""
+"""Forms of a secret that a review found in recordings, each by itself; strings of programs; the
+time that texts full of them take."""
 
 from __future__ import annotations
 
@@ -123,8 +124,12 @@ def test_secrets_are_taken_out(argv: list[str]) -> None:
     ],
 )
 @pytest.mark.parametrize("start", [["python", "-c"], ["python", "-Ic"], ["bash", "-lc"], []])
-def test_no_string_of_a_program_that_speaks_of_a_secret_stays(program: str, start: list[str]) -> None:
-    argv = [*start, program, "--port", "80"] if start else ["python", f"-c{program}", "--port", "80"]
+def test_no_string_of_a_program_that_speaks_of_a_secret_stays(
+    program: str, start: list[str]
+) -> None:
+    argv = (
+        [*start, program, "--port", "80"] if start else ["python", f"-c{program}", "--port", "80"]
+    )
     clean = redact_argv(argv)
     assert len(clean) == len(argv) and clean[-2:] == ["--port", "80"]
     assert SECRET.lower() not in " ".join(clean).lower()
@@ -132,7 +137,9 @@ def test_no_string_of_a_program_that_speaks_of_a_secret_stays(program: str, star
 
 def test_what_a_program_does_can_be_read() -> None:
     program = 'import os; os.environ["HF_TOKEN"] = "a"; print("hello", 5); main(max_tokens=5)'
-    clean = f'import os; os.environ["HF_TOKEN"] = {REDACTED}; print({REDACTED}, 5); main(max_tokens=5)'
+    clean = (
+        f'import os; os.environ["HF_TOKEN"] = {REDACTED}; print({REDACTED}, 5); main(max_tokens=5)'
+    )
     assert redact_argv(["python", "-c", program]) == ["python", "-c", clean]
 
 
@@ -183,7 +190,9 @@ PIECES = (
 
 
 @pytest.mark.parametrize("piece", PIECES)
-@pytest.mark.parametrize("start", ["", "token", "--token ", "token: ", "token=", "token='a'", "token: |\n", '"token: '])
+@pytest.mark.parametrize(
+    "start", ["", "token", "--token ", "token: ", "token=", "token='a'", "token: |\n", '"token: ']
+)
 def test_the_time_is_linear_in_what_looks_like_a_secret(piece: str, start: str) -> None:
     """A quadratic pattern would take minutes for each of these."""
     text = start + piece * (100_000 // len(piece))
@@ -191,9 +200,13 @@ def test_the_time_is_linear_in_what_looks_like_a_secret(piece: str, start: str) 
     redact_argv(["-c", text])
 
 
-@given(st.text(st.sampled_from("ab=:,;|&()[]{}'\"\\ \n#-+@/<>"), max_size=30), st.sampled_from(["", "'", '"', '\\"', '"""', "f'"]))
+@given(
+    st.text(st.sampled_from("ab=:,;|&()[]{}'\"\\ \n#-+@/<>"), max_size=30),
+    st.sampled_from(["", "'", '"', '\\"', '"""', "f'"]),
+)
 def test_no_string_behind_a_secret_name_survives(around: str, quote: str) -> None:
-    """Whatever stands before it, and whatever quotes it has: `around` may only make more disappear."""
+    """Whatever stands before it, and whatever quotes it has: `around` may only make more
+    disappear."""
     closing = quote.lstrip("f")
     for name, link in (("token", "="), ("HF_TOKEN", ": "), ('"api_key"', ": "), ("--db-pass", " ")):
         assert SECRET not in redact_text(f"{around} {name}{link}{quote}{SECRET}{closing} {around}")

@@ -1,4 +1,5 @@
-"""Reports of a run that is viewed: made once, one at a time, given up when the server ends. The writers are stand-ins that can be held."""
+"""Reports of a run that is viewed: made once, one at a time, given up when the server ends. The
+writers are stand-ins that can be held."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ from autoinstr.report.view.report_cache import Made
 from tests.support.report_fakes import run_of
 
 
-def test_one_report_is_made_once_and_two_are_not_made_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_report_is_made_once_and_two_are_not_made_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     running: list[str] = []
     most: list[int] = []
@@ -35,7 +38,10 @@ def test_one_report_is_made_once_and_two_are_not_made_together(tmp_path: Path, m
         monkeypatch.setitem(FORMATS, name, Format(writer(name)))
     one = Made(run_of(), None)
     files: list[str] = []
-    threads = [threading.Thread(target=lambda name=name: files.append(one.file(name))) for name in ("json", "csv") * 3]
+    threads = [
+        threading.Thread(target=lambda name=name: files.append(one.file(name)))
+        for name in ("json", "csv") * 3
+    ]
     for thread in threads:
         thread.start()
     while not running:
@@ -49,7 +55,9 @@ def test_one_report_is_made_once_and_two_are_not_made_together(tmp_path: Path, m
     assert os.listdir(tmp_path) == []
 
 
-def test_what_is_being_made_when_the_server_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_being_made_when_the_server_ends_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     begun = threading.Event()
     how: list[BaseException] = []

@@ -1,4 +1,5 @@
-"""Timelines of files of the real writer that were cut off or damaged: they show exactly what the reader finds in them."""
+"""Timelines of files of the real writer that were cut off or damaged: they show exactly what the
+reader finds in them."""
 
 from __future__ import annotations
 
@@ -33,9 +34,19 @@ def in_file(recording: Recording) -> list[Range]:
     """What the reader finds."""
     found: list[Range] = []
     for thread, words, still_open in recording.blocks_with_open():
-        records = [(name, start, end) for name, start, end in zip(words[0::3], words[1::3], words[2::3])]
+        records = [
+            (name, start, end) for name, start, end in zip(words[0::3], words[1::3], words[2::3])
+        ]
         for name, start, end in [*records, *((one.name, one.start_ns, None) for one in still_open)]:
-            found.append((recording.threads[thread].tid, recording.names[name].domain, title(recording.names[name]), start, end))
+            found.append(
+                (
+                    recording.threads[thread].tid,
+                    recording.names[name].domain,
+                    title(recording.names[name]),
+                    start,
+                    end,
+                )
+            )
     return found
 
 
@@ -52,7 +63,11 @@ def in_pftrace(payload: bytes) -> Counter[Range]:
 def in_chrome(payload: bytes) -> Counter[Range]:
     trace = json.loads(payload, parse_float=Decimal)
     shift = WALL - PERF - trace["baseTimeNanoseconds"]
-    rows = {event["tid"]: event["args"]["tid"] for event in trace["traceEvents"] if event["name"] == "thread_name"}
+    rows = {
+        event["tid"]: event["args"]["tid"]
+        for event in trace["traceEvents"]
+        if event["name"] == "thread_name"
+    }
     found: Counter[Range] = Counter()
     for event in trace["traceEvents"]:
         if event["ph"] in "XB":
@@ -64,9 +79,13 @@ def in_chrome(payload: bytes) -> Counter[Range]:
 
 def in_speedscope(payload: bytes) -> Counter[Range]:
     found: Counter[Range] = Counter()
-    for (label, name, start, end), count in test_report_speedscope.found(json.loads(payload)).items():
+    for (label, name, start, end), count in test_report_speedscope.found(
+        json.loads(payload)
+    ).items():
         thread, domain = label.split(", ")[2:]
-        found[4000 + int(thread.removeprefix("thread-")), domain, name, start + PERF, end + PERF] += count
+        found[
+            4000 + int(thread.removeprefix("thread-")), domain, name, start + PERF, end + PERF
+        ] += count
     return found
 
 
@@ -80,16 +99,32 @@ def written(writer: Any, folder: str) -> bytes:
 @given(RECORDINGS, st.data())
 def test_timelines_show_what_is_left(events: list[Event], data: st.DataObject) -> None:
     entries = [
-        Entry(one.start, one.end, one.path, None, one.thread, one.domain, "range", one.path, one.cls if one.domain == "Module" else "")
+        Entry(
+            one.start,
+            one.end,
+            one.path,
+            None,
+            one.thread,
+            one.domain,
+            "range",
+            one.path,
+            one.cls if one.domain == "Module" else "",
+        )
         for one in events
     ]
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(write(folder, entries, clock=(WALL, PERF), close=data.draw(st.booleans(), label="closed")))
+        file = Path(
+            write(
+                folder, entries, clock=(WALL, PERF), close=data.draw(st.booleans(), label="closed")
+            )
+        )
         whole = file.read_bytes()
         assert len(in_file(find(folder).recordings[0])) == len(events)
         cut = data.draw(st.integers(4096, len(whole)), label="cut at")
         broken = bytearray(whole[:cut])
-        for at in data.draw(st.lists(st.integers(4096, max(4096, cut - 1)), max_size=3), label="bytes changed"):
+        for at in data.draw(
+            st.lists(st.integers(4096, max(4096, cut - 1)), max_size=3), label="bytes changed"
+        ):
             if at < cut:
                 broken[at] ^= data.draw(st.integers(1, 255))
         file.write_bytes(broken)
@@ -98,8 +133,10 @@ def test_timelines_show_what_is_left(events: list[Event], data: st.DataObject) -
         last = max((start if end is None else end for *_, start, end in left), default=0)
         assert in_chrome(written(chrome, folder)) == Counter(left)
         assert in_pftrace(written(perfetto, folder)) == Counter(
-            (tid, domain, name.encode("utf-8", "backslashreplace").decode(), start, end) for tid, domain, name, start, end in left
+            (tid, domain, name.encode("utf-8", "backslashreplace").decode(), start, end)
+            for tid, domain, name, start, end in left
         )
         assert in_speedscope(written(speedscope, folder)) == Counter(
-            (tid, domain, name, start, last if end is None else end) for tid, domain, name, start, end in left
+            (tid, domain, name, start, last if end is None else end)
+            for tid, domain, name, start, end in left
         )

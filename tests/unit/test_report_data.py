@@ -37,7 +37,13 @@ def as_json(*recordings: FakeRecording, problems: tuple[str, ...] = ()) -> dict[
 
 
 def test_the_contract() -> None:
-    worker = FakeRecording([Event(0, 10, "", "M"), Event(2, 6, "x", "X")], roles=["EngineCore", "Worker"], rank=0, world_size=1, dropped=3)
+    worker = FakeRecording(
+        [Event(0, 10, "", "M"), Event(2, 6, "x", "X")],
+        roles=["EngineCore", "Worker"],
+        rank=0,
+        world_size=1,
+        dropped=3,
+    )
     report = as_json(FakeRecording([], pid=1), worker)
     assert report["schema"] == "autoinstr.stats/1"
     assert report["dropped"] == 3
@@ -62,31 +68,61 @@ def test_the_contract() -> None:
 
 def test_open_ranges_say_where_the_process_was_and_for_how_long() -> None:
     pairs = [(1_795_389_621_000_000_000, 400)]
-    report = as_json(FakeRecording([Event(1000, None, "a"), Event(1500, 9000, "b"), Event(9500, None, "c")], clock_pairs=pairs))
-    assert [(entry["path"], entry["start_ns"], entry["at_least_ns"]) for entry in report["open"]] == [
+    report = as_json(
+        FakeRecording(
+            [Event(1000, None, "a"), Event(1500, 9000, "b"), Event(9500, None, "c")],
+            clock_pairs=pairs,
+        )
+    )
+    assert [
+        (entry["path"], entry["start_ns"], entry["at_least_ns"]) for entry in report["open"]
+    ] == [
         ("a", 1_795_389_621_000_000_600, 8500),
         ("c", 1_795_389_621_000_009_100, 0),
     ]
 
 
 def test_problems_found_while_reading_are_in_the_report() -> None:
-    broken = FakeRecording([Event(t, t + 1, "a") for t in range(10)], break_after=(1, OSError("gone")))
+    broken = FakeRecording(
+        [Event(t, t + 1, "a") for t in range(10)], break_after=(1, OSError("gone"))
+    )
     report = as_json(broken, problems=("b.airec: torn",))
     assert report["problems"] == ["b.airec: torn", "gone"]
     assert report["rows"][0]["calls"] == 5
 
 
 def test_marks_are_counted_apart_from_rows() -> None:
-    report = as_json(FakeRecording([Event(1, 1, kind="mark", message="here"), Event(5, 5, kind="mark", message="here")]))
+    report = as_json(
+        FakeRecording(
+            [Event(1, 1, kind="mark", message="here"), Event(5, 5, kind="mark", message="here")]
+        )
+    )
     assert report["rows"] == []
     assert [(mark["message"], mark["count"]) for mark in report["marks"]] == [("here", 2)]
 
 
 def test_csv_has_a_line_per_row_and_survives_any_name() -> None:
-    names = ['=HYPERLINK("x")', "+1", "-1", "@a", "\tt", "\rr", 'quo"te,', "new\nline", "plain", "a=b"]
+    names = [
+        '=HYPERLINK("x")',
+        "+1",
+        "-1",
+        "@a",
+        "\tt",
+        "\rr",
+        'quo"te,',
+        "new\nline",
+        "plain",
+        "a=b",
+    ]
     out = io.StringIO(newline="")
-    stats_csv.write(run_of(FakeRecording([Event(t, t + 1, name) for t, name in enumerate(names)])), out)
+    stats_csv.write(
+        run_of(FakeRecording([Event(t, t + 1, name) for t, name in enumerate(names)])), out
+    )
     lines = list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
-    assert [line["path"] for line in lines] == [("'" + name if name[0] in "=+-@\t\r" else name) for name in names]
+    assert [line["path"] for line in lines] == [
+        ("'" + name if name[0] in "=+-@\t\r" else name) for name in names
+    ]
     assert out.getvalue().count("\r\n") == 1 + len(names)
-    assert {(line["tid"], line["pid"], line["calls"], line["phase"], line["rank"]) for line in lines} == {("4001", "77", "1", "", "")}
+    assert {
+        (line["tid"], line["pid"], line["calls"], line["phase"], line["rank"]) for line in lines
+    } == {("4001", "77", "1", "", "")}

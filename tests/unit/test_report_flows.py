@@ -16,11 +16,21 @@ def part(start: int, message: str, step: str | None) -> Event:
 
 
 def of_request(time: int, message: str, request: str) -> Event:
-    return Event(time, time, "", "", domain="vllm", kind="mark", message=f"request.{message}", fields={"request": request})
+    return Event(
+        time,
+        time,
+        "",
+        "",
+        domain="vllm",
+        kind="mark",
+        message=f"request.{message}",
+        fields={"request": request},
+    )
 
 
 def joined(*recordings: FakeRecording) -> list[list[tuple[int, str, str]]]:
-    """The flows with more than one end: (recording, message, place) of what is on them, in order of recording and time."""
+    """The flows with more than one end: (recording, message, place) of what is on them, in order of
+    recording and time."""
     flows = Flows(recordings)  # type: ignore[arg-type]
     found: dict[tuple[int, int], list[tuple[int, str, str]]] = defaultdict(list)
     for at, recording in enumerate(recordings):
@@ -38,16 +48,27 @@ WORKER = [part(20, "worker.execute_model", "a@0"), part(21, "runner.execute_mode
 
 def through(engine: int, worker: int) -> list[tuple[int, str, str]]:
     there = [(engine, "sched.schedule", "s"), (engine, "sched.update_from_output", "f")]
-    return sorted([*there, (worker, "worker.execute_model", "t")], key=lambda one: (one[0], one[2] == "f", one[1]))
+    return sorted(
+        [*there, (worker, "worker.execute_model", "t")],
+        key=lambda one: (one[0], one[2] == "f", one[1]),
+    )
 
 
 def test_a_worker_in_the_process_of_its_engine() -> None:
     both = FakeRecording([*ENGINE, *WORKER], roles=["EngineCore", "Worker"])
-    assert joined(both) == [[(0, "sched.schedule", "s"), (0, "worker.execute_model", "t"), (0, "sched.update_from_output", "f")]]
+    assert joined(both) == [
+        [
+            (0, "sched.schedule", "s"),
+            (0, "worker.execute_model", "t"),
+            (0, "sched.update_from_output", "f"),
+        ]
+    ]
 
 
 def test_workers_are_their_parents_and_those_of_nobody_are_every_engines_that_has_none() -> None:
-    def process(events: list[Event], role: str, pid: int, parent: int = 0, host: str = "host") -> FakeRecording:
+    def process(
+        events: list[Event], role: str, pid: int, parent: int = 0, host: str = "host"
+    ) -> FakeRecording:
         return FakeRecording(events, roles=[role], pid=pid, host=host, header={"ppid": parent})
 
     engine, child = process(ENGINE, "EngineCore", 2), process(WORKER, "Worker", 3, parent=2)
@@ -55,7 +76,8 @@ def test_workers_are_their_parents_and_those_of_nobody_are_every_engines_that_ha
     assert joined(engine, child, same_number) == [through(0, 1)]
     remote = process(ENGINE, "EngineCore", 12)
     assert joined(remote, same_number) == [through(0, 1)]
-    # The engine that has a Worker is not joined to the one whose engine is not known; the other one is.
+    # The engine that has a Worker is not joined to the one whose engine is not known; the other one
+    # is.
     assert joined(engine, child, remote, same_number) == sorted([through(0, 1), through(2, 3)])
     # Without any Worker the two halves of a step are still one.
     assert joined(engine) == [[(0, "sched.schedule", "s"), (0, "sched.update_from_output", "f")]]
@@ -71,9 +93,19 @@ def test_a_step_without_a_name_and_what_is_inside_another_part_is_on_no_flow() -
 
 def test_names_that_come_again_are_flows_of_their_own() -> None:
     def again(events: list[Event]) -> list[Event]:
-        return [*events, *(event._replace(start=event.start + 100, end=(event.end or 0) + 100) for event in events)]
+        return [
+            *events,
+            *(
+                event._replace(start=event.start + 100, end=(event.end or 0) + 100)
+                for event in events
+            ),
+        ]
 
-    requests = [of_request(5, "queued", "a"), of_request(16, "scheduled", "a"), of_request(55, "first_token", "a")]
+    requests = [
+        of_request(5, "queued", "a"),
+        of_request(16, "scheduled", "a"),
+        of_request(55, "first_token", "a"),
+    ]
     front = [of_request(4, "arrived", "a"), of_request(60, "first_output", "a")]
     engine = FakeRecording(again([*ENGINE, *requests]), roles=["EngineCore"], pid=2)
     worker = FakeRecording(again(WORKER), roles=["Worker"], pid=3, header={"ppid": 2})
@@ -84,7 +116,9 @@ def test_names_that_come_again_are_flows_of_their_own() -> None:
 
 def test_levels_are_written_where_they_change() -> None:
     def scheduled(start: int, **fields: Any) -> Event:
-        return part(start, "sched.schedule", f"a@{start}")._replace(fields={"step": f"a@{start}", **fields})
+        return part(start, "sched.schedule", f"a@{start}")._replace(
+            fields={"step": f"a@{start}", **fields}
+        )
 
     events = [
         scheduled(10, prefills=1, decodes=2, tokens=9, kv_usage=0.5),

@@ -11,13 +11,16 @@ from tests.support.report_fakes import Event, FakeRecording
 
 
 class Noted:
-    """A lane that notes what happens to it, and takes what does not begin before the last one ended."""
+    """A lane that notes what happens to it, and takes what does not begin before the last one
+    ended."""
 
     def __init__(self, noted: list[str], name: str) -> None:
         self.noted, self.name, self.until = noted, name, 0
         noted.append(f"make {name}")
 
-    def feed(self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int, int]]:
+    def feed(
+        self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]
+    ) -> list[tuple[int, int, int]]:
         rest = []
         for name, start, end in zip(names, starts, ends):
             if start < self.until:
@@ -43,9 +46,25 @@ def test_a_thread_is_over_before_the_next_one_begins_and_lane_0_is_made_first() 
         Event(1, 2, thread=2),
     ]
     noted: list[str] = []
-    lay(FakeRecording(events, block=9), lambda thread, domain, number: Noted(noted, f"{thread} {domain} {number}"))  # type: ignore[arg-type]
-    first = ["make 1 Module 0", f"make 1 Module {MARKS}", f"mark 1 Module {MARKS}", "make 1 Module 1", "make 1 Module 2", "make 1 user 0"]
-    done = ["finish 1 Module 0", f"finish 1 Module {MARKS}", "finish 1 Module 1", "finish 1 Module 2", "finish 1 user 0"]
+    lay(
+        FakeRecording(events, block=9),
+        lambda thread, domain, number: Noted(noted, f"{thread} {domain} {number}"),
+    )  # type: ignore[arg-type]
+    first = [
+        "make 1 Module 0",
+        f"make 1 Module {MARKS}",
+        f"mark 1 Module {MARKS}",
+        "make 1 Module 1",
+        "make 1 Module 2",
+        "make 1 user 0",
+    ]
+    done = [
+        "finish 1 Module 0",
+        f"finish 1 Module {MARKS}",
+        "finish 1 Module 1",
+        "finish 1 Module 2",
+        "finish 1 user 0",
+    ]
     assert noted == [*first, *done, "make 2 Module 0", "finish 2 Module 0"]
 
 

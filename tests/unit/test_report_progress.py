@@ -48,12 +48,20 @@ def test_a_log_gets_a_line_after_two_seconds_and_then_seldom(clock: type[Clock])
         clock.now += 2.5
         shown.tick(1)
     shown.done()
-    assert log.getvalue() == "autoinstr: table of run: 2 ranges, 4 s\nautoinstr: table of run: 6 ranges, 14 s\n"
+    assert (
+        log.getvalue()
+        == "autoinstr: table of run: 2 ranges, 4 s\nautoinstr: table of run: 6 ranges, 14 s\n"
+    )
 
 
-def test_where_the_end_is_known_a_terminal_gets_a_bar_and_a_log_per_cent(clock: type[Clock]) -> None:
+def test_where_the_end_is_known_a_terminal_gets_a_bar_and_a_log_per_cent(
+    clock: type[Clock],
+) -> None:
     bar = "\rautoinstr: json of run: [#####---------------] 25 %, 250 ranges, 3 s\x1b[K"
-    for stream, told in ((Terminal(), bar), (io.StringIO(), "autoinstr: json of run: 25 %, 250 ranges, 3 s\n")):
+    for stream, told in (
+        (Terminal(), bar),
+        (io.StringIO(), "autoinstr: json of run: 25 %, 250 ranges, 3 s\n"),
+    ):
         shown = progress.Progress(stream, "json of run", total=1000)
         clock.now += 3
         shown.tick(250)

@@ -1,6 +1,8 @@
-"""Every figure of the reports against a slow computation of what docs/reports.md says, over files that the real writer wrote.
+"""Every figure of the reports against a slow computation of what docs/reports.md says, over files
+that the real writer wrote.
 
-The other side shares no code with reports or reader: tests/support/slow_recording.py reads the bytes, tests/support/slow_report.py adds up."""
+The other side shares no code with reports or reader: tests/support/slow_recording.py reads the
+bytes, tests/support/slow_report.py adds up."""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ PATHS = ("", "norm", "layers.0", "layers.1", "layers.2", "layers.1.mlp", "layers
 
 
 class Choice:
-    """Where the entries of an example come from: hypothesis, which shrinks what fails, or a seed, which makes examples of any size."""
+    """Where the entries of an example come from: hypothesis, which shrinks what fails, or a seed,
+    which makes examples of any size."""
 
     def __init__(self, integer: Callable[[int, int], int]) -> None:
         self.integer = integer
@@ -58,8 +61,14 @@ class Choice:
         end = None if length is None else start + length
         kind = self.of(["module"] * 6 + ["function", "function", "mark"])
         if kind == "module":
-            path, root, cls = self.of(PATHS), self.of(["Net#1"] * 4 + ["Net#2", "Other#3"]), self.of(["A"] * 5 + ["B"])
-            return Entry(start, end, f"{path}:{cls}", fields, thread, "Module", "range", path, cls, root)
+            path, root, cls = (
+                self.of(PATHS),
+                self.of(["Net#1"] * 4 + ["Net#2", "Other#3"]),
+                self.of(["A"] * 5 + ["B"]),
+            )
+            return Entry(
+                start, end, f"{path}:{cls}", fields, thread, "Module", "range", path, cls, root
+            )
         if kind == "function":
             return Entry(start, end, self.of(["step", "load"]), fields, thread, "vllm")
         return Entry(start, start, "here", None, thread, "vllm", "mark")
@@ -76,14 +85,25 @@ def seeded(seed: int, size: int) -> list[Entry]:
 
 
 def told_apart(entries: list[Entry]) -> list[Entry]:
-    """Attributes name a range by thread, name and start: such a range begins alone on its thread. So does one that never ended: which of
-    two begins first is a matter of the record's place, and only for closed ranges does docs/reports.md say nothing else."""
+    """Attributes name a range by thread, name and start: such a range begins alone on its thread.
+    So does one that never ended: which of two begins first is a matter of the record's place, and
+    only for closed ranges does docs/reports.md say nothing else."""
     crowds = Counter((one.thread, one.start) for one in entries)
     alone = [one for one in entries if crowds[one.thread, one.start] == 1]
-    return [*alone, *(one._replace(fields=None) for one in entries if crowds[one.thread, one.start] > 1 and one.end is not None)]
+    return [
+        *alone,
+        *(
+            one._replace(fields=None)
+            for one in entries
+            if crowds[one.thread, one.start] > 1 and one.end is not None
+        ),
+    ]
 
 
-ENTRIES = st.one_of(st.lists(drawn(), max_size=8), *[st.builds(seeded, st.integers(0, 1 << 40), st.integers(10, 90))] * 3).map(told_apart)
+ENTRIES = st.one_of(
+    st.lists(drawn(), max_size=8),
+    *[st.builds(seeded, st.integers(0, 1 << 40), st.integers(10, 90))] * 3,
+).map(told_apart)
 
 
 def truth(file: str) -> tuple[Read, list[Call]]:
@@ -106,23 +126,40 @@ def check_json(directory: str) -> int:
     still_open: list[Any] = []
     for at, process in enumerate(report["processes"]):
         file, calls = truth(process["file"])
-        expected.update({(at, file.threads[key[0]], *key[1:]): figures for key, figures in rows_of(calls).items()})
+        expected.update(
+            {
+                (at, file.threads[key[0]], *key[1:]): figures
+                for key, figures in rows_of(calls).items()
+            }
+        )
         last = max((max(one.start, one.end) for one in file.records), default=0)
         for one in file.records:
             name = file.names[one.number]
             if name.kind == "mark":
                 marks[at, file.threads[one.thread], name.message] += 1
             elif not one.end:
-                still_open.append((at, file.threads[one.thread], name.path, name.message, last - one.start))
+                still_open.append(
+                    (at, file.threads[one.thread], name.path, name.message, last - one.start)
+                )
         assert process["dropped"] == file.dropped
     found = {}
     for row in report["rows"]:
-        key = tuple(row[column] for column in ("domain", "root", "path", "class", "message", "phase"))
-        found[(row["process"], row["thread"]["tid"], *key)] = {column: row[column] for column in FIGURES}
+        key = tuple(
+            row[column] for column in ("domain", "root", "path", "class", "message", "phase")
+        )
+        found[(row["process"], row["thread"]["tid"], *key)] = {
+            column: row[column] for column in FIGURES
+        }
     assert len(found) == len(report["rows"])
     assert found == expected
-    assert {(one["process"], one["thread"]["tid"], one["message"]): one["count"] for one in report["marks"]} == marks
-    opened = [(one["process"], one["thread"]["tid"], one["path"], one["message"], one["at_least_ns"]) for one in report["open"]]
+    assert {
+        (one["process"], one["thread"]["tid"], one["message"]): one["count"]
+        for one in report["marks"]
+    } == marks
+    opened = [
+        (one["process"], one["thread"]["tid"], one["path"], one["message"], one["at_least_ns"])
+        for one in report["open"]
+    ]
     assert sorted(opened) == sorted(still_open)
     return len(found)
 
@@ -152,7 +189,8 @@ def in_order(lines: Any) -> list[str]:
 
 
 def check_processes(directory: str, durations: bool) -> None:
-    """What the table and the page are made from: sums, the time inside, phases, folded lines and their members."""
+    """What the table and the page are made from: sums, the time inside, phases, folded lines and
+    their members."""
     run = find(directory)
     for process in processes_of(run, Serving(run), durations=durations):
         _, calls = truth(process.recording.file)
@@ -165,32 +203,52 @@ def check_processes(directory: str, durations: bool) -> None:
             before = phases.get(one.phase or "none", (0, 0))
             phases[one.phase or "none"] = (before[0] + 1, before[1] + one.own)
         threads = {thread for thread, _ in inside}
-        assert process.inside_ns == sum(max(time for (of, _), time in inside.items() if of == thread) for thread in threads)
+        assert process.inside_ns == sum(
+            max(time for (of, _), time in inside.items() if of == thread) for thread in threads
+        )
         assert process.phases == phases
         assert set(process.domains) == {one.name.domain for one in calls}
         for domain, tree in process.domains.items():
-            expected = [(path, *line) for path, line in folded([one for one in calls if one.name.domain == domain])]
+            expected = [
+                (path, *line)
+                for path, line in folded([one for one in calls if one.name.domain == domain])
+            ]
             assert in_order(lines_below(tree)) == in_order(expected)
 
 
 @settings(max_examples=150)
 @given(st.lists(ENTRIES, min_size=1, max_size=2), st.booleans(), st.booleans())
-def test_whole_and_killed_recordings(processes: list[list[Entry]], killed: bool, durations: bool) -> None:
+def test_whole_and_killed_recordings(
+    processes: list[list[Entry]], killed: bool, durations: bool
+) -> None:
     with tempfile.TemporaryDirectory() as directory:
         for pid, entries in enumerate(processes, 1):
             file = write(directory, entries, pid=pid, close=not killed)
             # The second reader itself: it finds what was written, in order.
-            found, written = read(Path(file).read_bytes()), sorted(entries, key=lambda one: one.start)
+            found, written = (
+                read(Path(file).read_bytes()),
+                sorted(entries, key=lambda one: one.start),
+            )
             for thread, tid in found.threads.items():
-                mine = [(found.names[one.number].message, one.start, one.end) for one in found.records if one.thread == thread]
-                assert mine == [(one.message, one.start, one.end or 0) for one in written if one.thread == tid - 4000]
+                mine = [
+                    (found.names[one.number].message, one.start, one.end)
+                    for one in found.records
+                    if one.thread == thread
+                ]
+                assert mine == [
+                    (one.message, one.start, one.end or 0)
+                    for one in written
+                    if one.thread == tid - 4000
+                ]
         if any(processes):
             check_json(directory)
         check_processes(directory, durations)
 
 
 @settings(max_examples=150)
-@given(ENTRIES.filter(bool), st.one_of(st.integers(f.HEADER_BYTES, 7_000), st.integers(69_000, 76_000)))
+@given(
+    ENTRIES.filter(bool), st.one_of(st.integers(f.HEADER_BYTES, 7_000), st.integers(69_000, 76_000))
+)
 def test_recordings_cut_off_at_any_byte(entries: list[Entry], keep: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(write(directory, entries, annotate_first=True))
@@ -202,7 +260,8 @@ def test_recordings_cut_off_at_any_byte(entries: list[Entry], keep: int) -> None
 
 
 def long_run(seed: int, count: int) -> list[Entry]:
-    """Nested calls of three threads, with an overlapping one and a step with a phase now and then."""
+    """Nested calls of three threads, with an overlapping one and a step with a phase now and
+    then."""
     choose = random.Random(seed)
     entries: list[Entry] = []
     for thread in range(3):
@@ -216,14 +275,24 @@ def long_run(seed: int, count: int) -> list[Entry]:
                 call(depth + 1)
             now += choose.randrange(5)
             path = choose.choice(PATHS)
-            entries.append(Entry(start, now, f"{path}:A", None, thread, "Module", "range", path, "A"))
+            entries.append(
+                Entry(start, now, f"{path}:A", None, thread, "Module", "range", path, "A")
+            )
 
         while len(entries) < count * (thread + 1) // 3:
             begun = now
             now += 1
             call(0)
             if choose.random() < 0.1:
-                entries.append(Entry(begun, now + choose.randrange(3), "step", {"phase": choose.choice(PHASES)}, thread))
+                entries.append(
+                    Entry(
+                        begun,
+                        now + choose.randrange(3),
+                        "step",
+                        {"phase": choose.choice(PHASES)},
+                        thread,
+                    )
+                )
             if choose.random() < 0.1:
                 now += 1
                 entries.append(Entry(now, now + choose.randrange(1, 40), "async", None, thread))
@@ -236,7 +305,9 @@ def long_run(seed: int, count: int) -> list[Entry]:
 def test_full_recordings_and_rings(tmp_path: Path, full: str, seed: int) -> None:
     entries = long_run(seed, 60_000)
     if full == "stop":
-        entries = [one._replace(fields=None) for one in entries]  # who may drop attributes is the runtime, not the writer
+        entries = [
+            one._replace(fields=None) for one in entries
+        ]  # who may drop attributes is the runtime, not the writer
     file = write(str(tmp_path), entries, full=full, max_bytes=1 << 20)
     left = read(Path(file).read_bytes())
     assert 10_000 < len(left.records) < 50_000 and left.dropped > 10_000
@@ -292,7 +363,9 @@ time.sleep(60)
 def test_a_process_killed_while_it_records(tmp_path: Path) -> None:
     file = tmp_path / f"host-1-00000000{f.SUFFIX}"
     with subprocess.Popen(
-        [sys.executable, "-c", ENDLESS, str(file)], stdout=subprocess.PIPE, env=clean_environment(PYTHONPATH=str(REPO))
+        [sys.executable, "-c", ENDLESS, str(file)],
+        stdout=subprocess.PIPE,
+        env=clean_environment(PYTHONPATH=str(REPO)),
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"running\n"

@@ -35,8 +35,11 @@ def load(*recordings: FakeRecording) -> dict[str, Any]:
 
 
 def expected(recording: FakeRecording) -> Counter[Any]:
-    """Every range: (process, thread, domain), name, start and end since the run began; one without an end ends with the recording."""
-    last = max((event.start if event.end is None else event.end for event in recording.events), default=0)
+    """Every range: (process, thread, domain), name, start and end since the run began; one without
+    an end ends with the recording."""
+    last = max(
+        (event.start if event.end is None else event.end for event in recording.events), default=0
+    )
     return Counter(
         (
             f"MainProcess, pid {recording.pid}, {thread_label(recording, event.thread)}, {event.domain}",  # type: ignore[arg-type]
@@ -50,7 +53,8 @@ def expected(recording: FakeRecording) -> Counter[Any]:
 
 
 def found(loaded: dict[str, Any]) -> Counter[Any]:
-    """The same from a file, by its format's own rules: events in order of time, each close ends the latest open."""
+    """The same from a file, by its format's own rules: events in order of time, each close ends the
+    latest open."""
     frames = [frame["name"] for frame in loaded["shared"]["frames"]]
     assert len(set(frames)) == len(frames)
     calls: Counter[Any] = Counter()
@@ -58,21 +62,29 @@ def found(loaded: dict[str, Any]) -> Counter[Any]:
         assert (profile["type"], profile["unit"]) == ("evented", "nanoseconds")
         running: list[tuple[int, int]] = []
         times = [event["at"] for event in profile["events"]]
-        assert times == sorted(times) and times[0] == profile["startValue"] and times[-1] == profile["endValue"]
+        assert (
+            times == sorted(times)
+            and times[0] == profile["startValue"]
+            and times[-1] == profile["endValue"]
+        )
         for event in profile["events"]:
             if event["type"] == "O":
                 running.append((event["frame"], event["at"]))
                 continue
             frame, start = running.pop()
             assert (event["type"], event["frame"]) == ("C", frame)
-            calls[profile["name"].partition(", overlapping")[0], frames[frame], start, event["at"]] += 1
+            calls[
+                profile["name"].partition(", overlapping")[0], frames[frame], start, event["at"]
+            ] += 1
         assert not running
     return calls
 
 
 @settings(max_examples=200)
 @given(RECORDINGS, RECORDINGS, st.integers(1, 6))
-def test_every_range_is_there_with_its_exact_begin_and_end(first: list[Event], second: list[Event], block: int) -> None:
+def test_every_range_is_there_with_its_exact_begin_and_end(
+    first: list[Event], second: list[Event], block: int
+) -> None:
     one, two = FakeRecording(first, block=block, pid=7), FakeRecording(second, block=block, pid=8)
     payload, remarks = written(one, two)
     loaded = json.loads(payload)
@@ -106,41 +118,80 @@ def test_the_importer_reads_what_was_recorded(read: Read) -> None:
         for mine, theirs in zip(loaded["profiles"], shown["profiles"]):
             start = mine["startValue"]
             for name, begin, end, _ in theirs["calls"]:
-                calls[mine["name"].partition(", overlapping")[0], name, begin + start, end + start] += 1
+                calls[
+                    mine["name"].partition(", overlapping")[0], name, begin + start, end + start
+                ] += 1
             weights: Counter[str] = Counter()
             for name, _, own in theirs["frames"]:
                 weights[name] += own
             assert sum(weights.values()) <= theirs["total"]
         # It shows no range without a length.
-        assert calls == Counter({key: count for key, count in expected(recording).items() if key[3] > key[2]})
+        assert calls == Counter(
+            {key: count for key, count in expected(recording).items() if key[3] > key[2]}
+        )
 
     check()
 
 
 def test_the_importer_adds_up_what_the_recording_has(read: Read) -> None:
-    events = [Event(1_000, 9_000, "r"), Event(2_000, 4_000, "a"), Event(2_500, 3_000, "a.b"), Event(5_000, 8_000, "a")]
-    recording = FakeRecording([*events, Event(1_500, 2_500, "", thread=2), Event(2_000, 2_600, "a", domain="vllm")])
+    events = [
+        Event(1_000, 9_000, "r"),
+        Event(2_000, 4_000, "a"),
+        Event(2_500, 3_000, "a.b"),
+        Event(5_000, 8_000, "a"),
+    ]
+    recording = FakeRecording(
+        [*events, Event(1_500, 2_500, "", thread=2), Event(2_000, 2_600, "a", domain="vllm")]
+    )
     shown = read(written(recording)[0])
     names = [profile["name"] for profile in shown["profiles"]]
-    assert names == ["MainProcess, pid 77, T1, Module", "MainProcess, pid 77, T1, vllm", "MainProcess, pid 77, T2, Module"]
+    assert names == [
+        "MainProcess, pid 77, T1, Module",
+        "MainProcess, pid 77, T1, vllm",
+        "MainProcess, pid 77, T2, Module",
+    ]
     assert [profile["total"] for profile in shown["profiles"]] == [8_000, 600, 1_000]
-    assert shown["profiles"][0]["frames"] == [["r:Model", 8_000, 3_000], ["a:Model", 5_000, 4_500], ["a.b:Model", 500, 500]]
+    assert shown["profiles"][0]["frames"] == [
+        ["r:Model", 8_000, 3_000],
+        ["a:Model", 5_000, 4_500],
+        ["a.b:Model", 500, 500],
+    ]
     assert shown["view"] == 0
 
 
 def test_a_file_follows_the_published_schema() -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads((release() / "file-format-schema.json").read_text())
-    loaded = load(FakeRecording([Event(1, 9), Event(2, 12), Event(3, 3), Event(4, None, 'a"\n'), Event(5, 5, kind="mark", message="m")]))
+    loaded = load(
+        FakeRecording(
+            [
+                Event(1, 9),
+                Event(2, 12),
+                Event(3, 3),
+                Event(4, None, 'a"\n'),
+                Event(5, 5, kind="mark", message="m"),
+            ]
+        )
+    )
     jsonschema.validate(loaded, schema)
-    assert len(loaded["profiles"]) == 3  # two ranges overlap, and one without an end cannot lie in them
+    assert (
+        len(loaded["profiles"]) == 3
+    )  # two ranges overlap, and one without an end cannot lie in them
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({**loaded, "profiles": [{**loaded["profiles"][0], "unit": "ns"}]}, schema)
+        jsonschema.validate(
+            {**loaded, "profiles": [{**loaded["profiles"][0], "unit": "ns"}]}, schema
+        )
 
 
 def test_names_are_listed_once_for_all_processes() -> None:
-    loaded = load(*(FakeRecording([Event(1, 9, path) for path in "abc"], pid=pid) for pid in (1, 2)))
-    assert [frame["name"] for frame in loaded["shared"]["frames"]] == ["a:Model", "b:Model", "c:Model"]
+    loaded = load(
+        *(FakeRecording([Event(1, 9, path) for path in "abc"], pid=pid) for pid in (1, 2))
+    )
+    assert [frame["name"] for frame in loaded["shared"]["frames"]] == [
+        "a:Model",
+        "b:Model",
+        "c:Model",
+    ]
     assert len(loaded["profiles"]) == 2
 
 
@@ -150,7 +201,9 @@ def test_an_empty_run_is_still_a_whole_file() -> None:
 
 
 def test_ranges_without_an_end_are_counted() -> None:
-    _, remarks = written(FakeRecording([Event(1, None, "a"), Event(2, 8, "b"), Event(3, None, "c")]))
+    _, remarks = written(
+        FakeRecording([Event(1, None, "a"), Event(2, 8, "b"), Event(3, None, "c")])
+    )
     assert remarks == ["2 ranges have no end: shown up to the last thing that the process recorded"]
 
 
@@ -161,11 +214,15 @@ def test_what_breaks_off_is_whole_up_to_there() -> None:
     assert recording.problems == ["unreadable"]
 
 
-def test_long_profiles_that_come_mixed_are_kept_apart_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_profiles_that_come_mixed_are_kept_apart_on_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(spool, "BUFFER_BYTES", 200)
     stored: list[int] = []
     append = spool.Spool.append
-    monkeypatch.setattr(spool.Spool, "append", lambda self, chunk: stored.append(len(chunk)) or append(self, chunk))
+    monkeypatch.setattr(
+        spool.Spool, "append", lambda self, chunk: stored.append(len(chunk)) or append(self, chunk)
+    )
     events = [
         Event(10 * at + lane, 10 * at + lane + 35, f"n{at % 7}", domain=domain)
         for at in range(1, 200)

@@ -46,7 +46,9 @@ def test_layers_built_alike_are_one_line_and_others_stand_apart() -> None:
         mlp = "Dense" if layer < 2 else "MoE"
         spec += [(f"layers.{layer}", "Layer"), (f"layers.{layer}.mlp", mlp)]
         if mlp == "MoE":
-            spec += [(f"layers.{layer}.mlp.experts.{expert}", "Expert") for expert in (layer, layer + 3)]
+            spec += [
+                (f"layers.{layer}.mlp.experts.{expert}", "Expert") for expert in (layer, layer + 3)
+            ]
     lines = render(FakeRecording(calls(spec)))
     assert [re.sub(r"  +", "  ", line.strip()) for line in modules(lines)] == [
         "Model  Root",
@@ -63,12 +65,21 @@ def test_layers_built_alike_are_one_line_and_others_stand_apart() -> None:
 
 def test_roots_of_one_class_fold_too_and_different_ones_do_not() -> None:
     events = [Event(10 * n, 10 * n + 5, "", "Linear", root=f"Linear#{n}") for n in range(1, 9)]
-    events += [Event(10 * n, 10 * n + 5, "", "Linear" if n % 2 else "Conv", root=f"Net#{n}") for n in range(11, 15)]
-    assert [line.split()[0] for line in modules(render(FakeRecording(events)))] == ["Linear#[1-8]", "Net#[11,13]", "Net#[12,14]"]
+    events += [
+        Event(10 * n, 10 * n + 5, "", "Linear" if n % 2 else "Conv", root=f"Net#{n}")
+        for n in range(11, 15)
+    ]
+    assert [line.split()[0] for line in modules(render(FakeRecording(events)))] == [
+        "Linear#[1-8]",
+        "Net#[11,13]",
+        "Net#[12,14]",
+    ]
 
 
 def test_a_root_that_was_filtered_out_leaves_its_children_their_names() -> None:
-    lines = render(FakeRecording([Event(0, 5, "model.layers.0.mlp", "MLP"), Event(6, 9, "lm_head", "Head")]))
+    lines = render(
+        FakeRecording([Event(0, 5, "model.layers.0.mlp", "MLP"), Event(6, 9, "lm_head", "Head")])
+    )
     assert [line.split()[0] for line in modules(lines)] == ["model.layers.0.mlp", "lm_head"]
 
 
@@ -83,12 +94,23 @@ def test_the_limit_keeps_the_heaviest_with_the_lines_above_them_and_says_what_is
 
 
 def test_a_heavy_module_that_is_mostly_called_on_its_own_keeps_its_light_parent() -> None:
-    events = [Event(0, 10, "light", "L"), Event(1, 2, "light.heavy", "H"), Event(100, 9_000, "light.heavy", "H")]
-    events += [Event(10_000 + 200 * at, 10_000 + 200 * at + 100, f"other{at}", "O") for at in range(5)]
-    assert [line.split()[0] for line in modules(render(FakeRecording(events), limit=2))] == ["light", "heavy"]
+    events = [
+        Event(0, 10, "light", "L"),
+        Event(1, 2, "light.heavy", "H"),
+        Event(100, 9_000, "light.heavy", "H"),
+    ]
+    events += [
+        Event(10_000 + 200 * at, 10_000 + 200 * at + 100, f"other{at}", "O") for at in range(5)
+    ]
+    assert [line.split()[0] for line in modules(render(FakeRecording(events), limit=2))] == [
+        "light",
+        "heavy",
+    ]
 
 
-@pytest.mark.parametrize(("sort", "first"), [("total", "Model"), ("self", "a.b"), ("calls", "c"), ("mean", "Model")])
+@pytest.mark.parametrize(
+    ("sort", "first"), [("total", "Model"), ("self", "a.b"), ("calls", "c"), ("mean", "Model")]
+)
 def test_other_orders_are_flat_lists(sort: str, first: str) -> None:
     events = [
         Event(0, 1000, "", "R"),
@@ -101,7 +123,10 @@ def test_other_orders_are_flat_lists(sort: str, first: str) -> None:
 
 def test_trouble_is_stated_and_the_last_line_is_the_next_command() -> None:
     killed = FakeRecording(
-        [Event(1000, None, "a", "A"), Event(2000, 5000, "b", "B"), Event(6000, None, "a.c", "C")], complete=False, roles=["Worker"], rank=1
+        [Event(1000, None, "a", "A"), Event(2000, 5000, "b", "B"), Event(6000, None, "a.c", "C")],
+        complete=False,
+        roles=["Worker"],
+        rank=1,
     )
     full = FakeRecording([Event(0, 10)], pid=5, dropped=1234)
     lines = render(FakeRecording([], pid=3), killed, full, problems=("x.airec: torn",))
@@ -109,17 +134,33 @@ def test_trouble_is_stated_and_the_last_line_is_the_next_command() -> None:
     assert lines[0] == "/runs/one: 3 processes, 2 ranges, 1,234 dropped, estimated overhead 15.3%"
     assert "recorded nothing: MainProcess, pid 3" in lines
     assert "! Worker rank 1, pid 77: the process was killed or still runs" in lines
-    assert "! Worker rank 1, pid 77, T1: still inside a.c:C (2 open ranges, the outermost for at least 5.000 µs)" in lines
-    assert "! MainProcess, pid 5: 1,234 ranges dropped, the recording was full (option max_mb)" in lines
+    assert (
+        "! Worker rank 1, pid 77, T1: still inside a.c:C (2 open ranges, the outermost for at least 5.000 µs)"
+        in lines
+    )
+    assert (
+        "! MainProcess, pid 5: 1,234 ranges dropped, the recording was full (option max_mb)"
+        in lines
+    )
     assert "! x.airec: torn" in lines
-    assert lines[-1] == "next: autoinstr report /runs/one --format pftrace   # a timeline: what ran when it ended"
+    assert (
+        lines[-1]
+        == "next: autoinstr report /runs/one --format pftrace   # a timeline: what ran when it ended"
+    )
     assert render(full)[-1].startswith("next: autoinstr report /runs/one --format html ")
     assert render(FakeRecording([]))[-1].startswith("next: autoinstr doctor")
 
 
 def test_ranks_built_alike_share_a_table_and_keep_a_line_each() -> None:
     ranks = [
-        FakeRecording([Event(0, 10 + rank, "", "Root")], pid=100 + rank, rank=rank, world_size=3, roles=["Worker"]) for rank in range(3)
+        FakeRecording(
+            [Event(0, 10 + rank, "", "Root")],
+            pid=100 + rank,
+            rank=rank,
+            world_size=3,
+            roles=["Worker"],
+        )
+        for rank in range(3)
     ]
     lines = render(*ranks)
     assert sum(line.startswith("module ") for line in lines) == 1
@@ -143,7 +184,18 @@ def phased(*phases: str | None) -> list[Event]:
     for at, phase in enumerate(phases, 1):
         start = 100_000 * at
         if phase is not None:
-            events.append(Event(start, start + 9_000 * at, "", "", domain="vllm", root="", message="step", fields={"phase": phase}))
+            events.append(
+                Event(
+                    start,
+                    start + 9_000 * at,
+                    "",
+                    "",
+                    domain="vllm",
+                    root="",
+                    message="step",
+                    fields={"phase": phase},
+                )
+            )
         events.append(Event(start + 1, start + 1 + 8_000 * at, "", "Net"))
         events.append(Event(start + 2, start + 2 + 2_000 * at, "layer", "Layer"))
     return events
@@ -152,33 +204,58 @@ def phased(*phases: str | None) -> list[Event]:
 def test_what_a_module_costs_in_each_phase_is_in_columns_beside_the_sums() -> None:
     lines = render(FakeRecording(phased("prefill", "decode", "decode", None)), width=160)
     at = next(at for at, line in enumerate(lines) if line.startswith("module "))
-    assert words(lines[at]) == "module class total share calls mean self prefill % decode % no phase %"
+    assert (
+        words(lines[at]) == "module class total share calls mean self prefill % decode % no phase %"
+    )
     # 2, 4 + 6 and 8 µs; of 80 µs altogether, and of 8, 40 and 32 µs in the phases
-    assert words(lines[at + 2]) == "layer Layer 20.00 µs 25.0% 4 5.000 µs 20.00 µs 2.000 µs 25 5.000 µs 25 8.000 µs 25"
+    assert (
+        words(lines[at + 2])
+        == "layer Layer 20.00 µs 25.0% 4 5.000 µs 20.00 µs 2.000 µs 25 5.000 µs 25 8.000 µs 25"
+    )
 
 
 def test_there_are_no_columns_of_phases_where_one_phase_is_all_there_is_or_was_asked_for() -> None:
-    assert "decode" not in next(line for line in render(FakeRecording(phased("decode", "decode"))) if line.startswith("module "))
+    assert "decode" not in next(
+        line
+        for line in render(FakeRecording(phased("decode", "decode")))
+        if line.startswith("module ")
+    )
     both = FakeRecording(phased("prefill", "decode"))
     assert "decode" in next(line for line in render(both) if line.startswith("module "))
-    assert "decode" not in next(line for line in render(both, phase="decode") if line.startswith("module "))
+    assert "decode" not in next(
+        line for line in render(both, phase="decode") if line.startswith("module ")
+    )
 
 
 def test_a_phase_with_next_to_no_time_has_no_column_and_many_phases_have_four() -> None:
     rare = [*phased("decode", "mixed"), *(event._replace(start=event.start + 10**7, end=event.start + 10**7 + 50 * (event.cls == "Net"))
             for event in phased("idle"))]  # fmt: skip
-    heading = next(line for line in render(FakeRecording(rare), width=160) if line.startswith("module "))
+    heading = next(
+        line for line in render(FakeRecording(rare), width=160) if line.startswith("module ")
+    )
     assert "mixed" in heading and "decode" in heading and "idle" not in heading
-    many = next(line for line in render(FakeRecording(phased(*"abcdef")), width=200) if line.startswith("module "))
+    many = next(
+        line
+        for line in render(FakeRecording(phased(*"abcdef")), width=200)
+        if line.startswith("module ")
+    )
     assert many.split()[7::2] == ["f", "e", "d", "c"]
 
 
 def test_a_flat_list_gives_up_figures_for_paths() -> None:
-    events = [event._replace(path=f"model.decoder.block.{event.path}" if event.path else "") for event in phased("prefill", "decode")]
-    tree = next(line for line in render(FakeRecording(events), width=88) if line.startswith("module "))
+    events = [
+        event._replace(path=f"model.decoder.block.{event.path}" if event.path else "")
+        for event in phased("prefill", "decode")
+    ]
+    tree = next(
+        line for line in render(FakeRecording(events), width=88) if line.startswith("module ")
+    )
     flat = render(FakeRecording(events), width=88, sort="self")
     assert "calls" in tree and "calls" in next(line for line in flat if line.startswith("module "))
-    long = [event._replace(path=event.path.replace("block", "block.with_a_long_name")) for event in events]
+    long = [
+        event._replace(path=event.path.replace("block", "block.with_a_long_name"))
+        for event in events
+    ]
     for sort in ("self", "calls", "mean"):
         flat = render(FakeRecording(long), width=80, sort=sort)
         heading = words(next(line for line in flat if line.startswith("module ")))
@@ -187,22 +264,45 @@ def test_a_flat_list_gives_up_figures_for_paths() -> None:
 
 
 def test_functions_have_no_column_of_classes() -> None:
-    lines = render(FakeRecording([Event(0, 10, "", "", domain="vllm", root="", message="sched.schedule")]))
-    assert words(next(line for line in lines if line.startswith("vllm"))) == "vllm total share calls mean self"
+    lines = render(
+        FakeRecording([Event(0, 10, "", "", domain="vllm", root="", message="sched.schedule")])
+    )
+    assert (
+        words(next(line for line in lines if line.startswith("vllm")))
+        == "vllm total share calls mean self"
+    )
 
 
 def served(functions: int, layers: int) -> list[FakeRecording]:
     """Three processes like a vLLM run's; the heaviest function of each is named last."""
     rest = [
         FakeRecording(
-            [Event(1000 * n, 1000 * n + 100 + n, "", "", domain="vllm", root="", message=f"{role}.{n}") for n in range(functions)],
+            [
+                Event(
+                    1000 * n,
+                    1000 * n + 100 + n,
+                    "",
+                    "",
+                    domain="vllm",
+                    root="",
+                    message=f"{role}.{n}",
+                )
+                for n in range(functions)
+            ],
             pid=pid,
             roles=[role],
         )
         for pid, role in enumerate(("MainProcess", "EngineCore"), 1)
     ]
-    modules = [Event(1, 10**7, "", "Net"), *(Event(5_000 * n, 5_000 * n + 1_000, f"part{n}", "Part") for n in range(1, layers + 1))]
-    worker = FakeRecording([*modules, *(event._replace(end=event.start + 1) for event in rest[0].events)], pid=3, roles=["Worker"])
+    modules = [
+        Event(1, 10**7, "", "Net"),
+        *(Event(5_000 * n, 5_000 * n + 1_000, f"part{n}", "Part") for n in range(1, layers + 1)),
+    ]
+    worker = FakeRecording(
+        [*modules, *(event._replace(end=event.start + 1) for event in rest[0].events)],
+        pid=3,
+        roles=["Worker"],
+    )
     return [*rest, worker]
 
 
@@ -216,16 +316,30 @@ def test_a_whole_run_fits_the_screen_modules_first(functions: int, layers: int) 
     assert any(line.startswith(f"EngineCore.{functions - 1} ") for line in lines)
     assert "vllm: " in "\n".join(lines)  # the Worker's functions take next to nothing: one line
     everything = render(*served(functions, layers), limit=0)
-    assert sum(line.startswith(("EngineCore.", "MainProcess.")) for line in everything) == 3 * functions
+    assert (
+        sum(line.startswith(("EngineCore.", "MainProcess.")) for line in everything)
+        == 3 * functions
+    )
 
 
 @given(
-    st.lists(st.tuples(st.text(max_size=12), st.text(max_size=12), st.text(max_size=12)), min_size=1, max_size=6),
+    st.lists(
+        st.tuples(st.text(max_size=12), st.text(max_size=12), st.text(max_size=12)),
+        min_size=1,
+        max_size=6,
+    ),
     st.sampled_from(["utf-8", "ascii", "latin-1"]),
 )
-def test_no_name_can_move_the_cursor_or_break_the_encoding(names: list[tuple[str, str, str]], encoding: str) -> None:
-    events = [Event(10 * at, 10 * at + 5, path, cls, root=root, message=path) for at, (path, cls, root) in enumerate(names)]
-    lines = render(FakeRecording([*events, events[0]._replace(start=1000, end=None)]), encoding=encoding)
+def test_no_name_can_move_the_cursor_or_break_the_encoding(
+    names: list[tuple[str, str, str]], encoding: str
+) -> None:
+    events = [
+        Event(10 * at, 10 * at + 5, path, cls, root=root, message=path)
+        for at, (path, cls, root) in enumerate(names)
+    ]
+    lines = render(
+        FakeRecording([*events, events[0]._replace(start=1000, end=None)]), encoding=encoding
+    )
     assert all(line.isprintable() for line in lines)
     assert "\n".join(lines).encode(encoding)
 
@@ -233,7 +347,13 @@ def test_no_name_can_move_the_cursor_or_break_the_encoding(names: list[tuple[str
 @pytest.mark.parametrize("width", [45, 60, 80, 100, 140])
 def test_the_table_fits_the_terminal(width: int) -> None:
     events = calls(
-        [(f"model.layers.{layer}.a_rather_long_name.and_a_second_one", "AClassWithAVeryLongNameIndeed" * 2) for layer in range(3)]
+        [
+            (
+                f"model.layers.{layer}.a_rather_long_name.and_a_second_one",
+                "AClassWithAVeryLongNameIndeed" * 2,
+            )
+            for layer in range(3)
+        ]
     )
     lines = render(FakeRecording(events), width=width)
     start = next(at for at, line in enumerate(lines) if line.startswith("module "))
@@ -261,7 +381,9 @@ def test_durations(ns: float, shown: str) -> None:
     assert text.duration(ns) == shown
 
 
-@given(st.lists(st.text("ab", min_size=1, max_size=30), min_size=1, max_size=8), st.integers(40, 120))
+@given(
+    st.lists(st.text("ab", min_size=1, max_size=30), min_size=1, max_size=8), st.integers(40, 120)
+)
 def test_pieces_are_packed_into_lines_that_fit(pieces: list[str], columns: int) -> None:
     lines = text.packed("label", pieces, columns)
     assert all(len(line) <= columns for line in lines)
@@ -270,8 +392,16 @@ def test_pieces_are_packed_into_lines_that_fit(pieces: list[str], columns: int) 
 
 
 def test_numbers_fold_into_runs() -> None:
-    assert [ranges_of(n) for n in ([3], [0, 1, 2], [7, 0, 1, 9, 8], [4, 6])] == ["3", "[0-2]", "[0-1,7-9]", "[4,6]"]
+    assert [ranges_of(n) for n in ([3], [0, 1, 2], [7, 0, 1, 9, 8], [4, 6])] == [
+        "3",
+        "[0-2]",
+        "[0-1,7-9]",
+        "[4,6]",
+    ]
 
 
 def test_a_path_of_a_thousand_dots_is_shown() -> None:
-    assert any("Deep" in line for line in render(FakeRecording([Event(0, 5, ".".join(["a"] * 3000), "Deep")])))
+    assert any(
+        "Deep" in line
+        for line in render(FakeRecording([Event(0, 5, ".".join(["a"] * 3000), "Deep")]))
+    )

@@ -1,4 +1,5 @@
-"""Attacks by another user of the machine, one test each: what he plants is not followed, not waited for, not believed. docs/security.md."""
+"""Attacks by another user of the machine, one test each: what he plants is not followed, not waited
+for, not believed. docs/security.md."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ from tests.conftest import REPO
 from tests.support.recordings import make_recording
 
 OTHER = 54321
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can give a file to another user"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -49,12 +52,14 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-# -- the run directory --------------------------------------------------------------------------------------------------------------
+# -- the run directory -----------------------------------------------------------------------------
 
 
 @needs_root
 @pytest.mark.parametrize("place", ["out", "parent"])
-def test_a_link_of_another_user_where_the_run_directory_goes(place: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_link_of_another_user_where_the_run_directory_goes(
+    place: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     theirs = tmp_path / "theirs"
     (theirs / "run").mkdir(parents=True)
     link = tmp_path / "link"
@@ -69,11 +74,18 @@ def test_a_link_of_another_user_where_the_run_directory_goes(place: str, tmp_pat
 
 
 @needs_root
-@pytest.mark.parametrize(("of_folder", "refused"), [(0o1777, True), (0o777, True), (0o775, False), (0o755, False)])
+@pytest.mark.parametrize(
+    ("of_folder", "refused"), [(0o1777, True), (0o777, True), (0o775, False), (0o755, False)]
+)
 def test_a_link_of_another_user_further_up(
-    of_folder: int, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    of_folder: int,
+    refused: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Refused where anybody could have put it there, before anything is made behind it; elsewhere it is how a machine was set up."""
+    """Refused where anybody could have put it there, before anything is made behind it; elsewhere
+    it is how a machine was set up."""
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(of_folder)
     (tmp_path / "theirs").mkdir()
@@ -84,10 +96,16 @@ def test_a_link_of_another_user_further_up(
     os.chown(link, OTHER, OTHER, follow_symlinks=False)
     folder = run_directory.make(str(link / "a" / "b" / "run"))
     if refused:
-        assert os.path.dirname(folder) == str(tmp_path / "private") and os.listdir(tmp_path / "theirs") == []
+        assert (
+            os.path.dirname(folder) == str(tmp_path / "private")
+            and os.listdir(tmp_path / "theirs") == []
+        )
         assert f"{link} is a symbolic link of user {OTHER}" in capfd.readouterr().err
     else:
-        assert folder == str(link / "a" / "b" / "run") and (tmp_path / "theirs" / "a" / "b" / "run").is_dir()
+        assert (
+            folder == str(link / "a" / "b" / "run")
+            and (tmp_path / "theirs" / "a" / "b" / "run").is_dir()
+        )
 
 
 def test_a_link_of_ones_own_is_followed(tmp_path: Path) -> None:
@@ -104,9 +122,13 @@ def test_a_link_to_nowhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("umask", [0, 0o022, 0o077, 0o777])
-@pytest.mark.parametrize(("of_files", "expected"), [(0o600, 0o700), (0o640, 0o750), (0o644, 0o755), (0o604, 0o705), (0o660, 0o750)])
+@pytest.mark.parametrize(
+    ("of_files", "expected"),
+    [(0o600, 0o700), (0o640, 0o750), (0o644, 0o755), (0o604, 0o705), (0o660, 0o750)],
+)
 def test_who_may_enter(umask: int, of_files: int, expected: int, tmp_path: Path) -> None:
-    """Whatever the umask: the folder is for those who may read what is in it, and nobody else may write where it lies."""
+    """Whatever the umask: the folder is for those who may read what is in it, and nobody else may
+    write where it lies."""
     (tmp_path / "there").mkdir(mode=0o755)
     before = os.umask(umask)
     try:
@@ -121,11 +143,18 @@ def test_who_may_enter(umask: int, of_files: int, expected: int, tmp_path: Path)
         assert mode(tmp_path / "a" / "b" / "run") == expected
 
 
-def test_a_file_planted_at_the_path_of_a_recording(tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_planted_at_the_path_of_a_recording(
+    tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The name cannot be foretold; if it could, a link there would still not be followed."""
     monkeypatch.setattr(os, "urandom", lambda size: bytes(size))
     name = f"{os.uname().nodename.split('.')[0]}-{os.getpid()}-00000000.airec"
-    for plant in (lambda path: path.symlink_to(victim), lambda path: path.symlink_to(tmp_path / "none"), os.mkfifo, Path.touch):
+    for plant in (
+        lambda path: path.symlink_to(victim),
+        lambda path: path.symlink_to(tmp_path / "none"),
+        os.mkfifo,
+        Path.touch,
+    ):
         plant(tmp_path / name)
         with pytest.raises(FileExistsError):
             open_in(str(tmp_path), {}, max_bytes=1 << 20)
@@ -143,7 +172,7 @@ def test_a_file_planted_where_a_profile_is_announced(tmp_path: Path, victim: Pat
     assert not planted.exists()
 
 
-# -- the control file ---------------------------------------------------------------------------------------------------------------
+# -- the control file ------------------------------------------------------------------------------
 
 
 def switched(folder: Path) -> list[bool]:
@@ -184,7 +213,8 @@ def test_a_control_file_of_another_user(tmp_path: Path) -> None:
 @needs_root
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_what_root_says_is_read_by_a_program_of_another_user(umask: int) -> None:
-    """`sudo autoinstr ctl on …` for a service: in a process of that user, because root reads everything."""
+    """`sudo autoinstr ctl on …` for a service: in a process of that user, because root reads
+    everything."""
     folder = tempfile.mkdtemp()  # not tmp_path, which lies in a folder of root's alone
     try:
         os.chown(folder, OTHER, OTHER)
@@ -208,11 +238,16 @@ def test_what_root_says_is_read_by_a_program_of_another_user(umask: int) -> None
         shutil.rmtree(folder)
 
 
-# -- the log ------------------------------------------------------------------------------------------------------------------------
+# -- the log ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["link", "dangling link", "hard link", "pipe", pytest.param("foreign", marks=needs_root)])
-def test_a_log_file_that_somebody_has_planted(kind: str, tmp_path: Path, victim: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    ["link", "dangling link", "hard link", "pipe", pytest.param("foreign", marks=needs_root)],
+)
+def test_a_log_file_that_somebody_has_planted(
+    kind: str, tmp_path: Path, victim: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "log"
     if kind == "link":
         path.symlink_to(victim)
@@ -233,7 +268,7 @@ def test_a_log_file_that_somebody_has_planted(kind: str, tmp_path: Path, victim:
     assert "something to say" in said and "logging to stderr" in said
 
 
-# -- reading and writing of the command line ----------------------------------------------------------------------------------------
+# -- reading and writing of the command line -------------------------------------------------------
 
 
 def test_a_pipe_called_as_a_recording(tmp_path: Path) -> None:
@@ -246,8 +281,8 @@ def test_a_pipe_called_as_a_recording(tmp_path: Path) -> None:
 
 
 def test_a_link_called_as_a_recording(tmp_path: Path) -> None:
-    """It may lead to somebody else's recording, and what is served or passed on as this run would have it in it. The run itself may be
-    reached through a link."""
+    """It may lead to somebody else's recording, and what is served or passed on as this run would
+    have it in it. The run itself may be reached through a link."""
     (tmp_path / "run").mkdir()
     secret = make_recording(str(tmp_path / "elsewhere"), [(0, "secret", "Layer", 1_000, 2_000)])
     make_recording(str(tmp_path / "run"), [(0, "mine", "Layer", 1_000, 2_000)])
@@ -260,7 +295,9 @@ def test_a_link_called_as_a_recording(tmp_path: Path) -> None:
         assert run.problems == [f"{named / link.name}: is a symbolic link, which is not followed"]
     link.unlink()
     link.symlink_to(tmp_path / "none")
-    assert find(str(tmp_path / "run")).problems == [f"{link}: is a symbolic link, which is not followed"]
+    assert find(str(tmp_path / "run")).problems == [
+        f"{link}: is a symbolic link, which is not followed"
+    ]
 
 
 def test_a_recording_that_becomes_a_link_once_it_is_known(tmp_path: Path) -> None:
@@ -279,7 +316,10 @@ def test_a_link_in_a_folder_of_runs(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     runs.mkdir()
     (runs / "linked").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(RecordingError, match=f"{runs}/linked: is a symbolic link to a run directory, .*: autoinstr report {runs}/linked"):
+    with pytest.raises(
+        RecordingError,
+        match=f"{runs}/linked: is a symbolic link to a run directory, .*: autoinstr report {runs}/linked",
+    ):
         find(str(runs), latest=True)
     assert len(find(str(runs / "linked")).recordings) == 1, "he names it himself"
     make_recording(str(runs / "one"), [(0, "mine", "Layer", 1_000, 2_000)])
@@ -287,10 +327,14 @@ def test_a_link_in_a_folder_of_runs(tmp_path: Path) -> None:
     (runs / "nothing").symlink_to(tmp_path / "none")
     run = find(str(runs))
     assert run.path == str(runs / "one")
-    assert [problem.partition(", ")[0] for problem in run.problems] == [f"{runs / 'linked'}: is a symbolic link to a run directory"]
+    assert [problem.partition(", ")[0] for problem in run.problems] == [
+        f"{runs / 'linked'}: is a symbolic link to a run directory"
+    ]
 
 
-def test_a_link_planted_at_the_draft_of_a_report(tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_planted_at_the_draft_of_a_report(
+    tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "urandom", lambda size: bytes(size))
     draft = tmp_path / f"report.json.part-{os.getpid()}-00000000"
     draft.symlink_to(victim)
@@ -309,7 +353,7 @@ def test_a_link_at_the_place_of_a_report_is_replaced(tmp_path: Path, victim: Pat
     assert victim.read_text() == "precious" and (tmp_path / "report.json").read_bytes() == b"mine"
 
 
-# -- nothing is evaluated -----------------------------------------------------------------------------------------------------------
+# -- nothing is evaluated --------------------------------------------------------------------------
 
 EVALUATING = {
     "eval",
@@ -328,7 +372,10 @@ EVALUATING = {
 }
 # Where a name stands all the same, how often, and why it evaluates nothing that comes from outside.
 KNOWN = {
-    ("autoinstr/instrument/functions/code_swap.py", "exec"): 1,  # a function with the parameters of one of torch's: their names are what is filled in
+    (
+        "autoinstr/instrument/functions/code_swap.py",
+        "exec",
+    ): 1,  # a function with the parameters of one of torch's: their names are what is filled in
     ("autoinstr/instrument/functions/code_swap.py", "compile"): 1,
     ("sitecustomize/sitecustomize.py", "__import__"): 1,  # the next sitecustomize
 }
@@ -352,13 +399,22 @@ def test_nothing_evaluates_what_comes_from_outside() -> None:
                 found[key] = found.get(key, 0) + 1
     assert found == KNOWN
     pth = (REPO / "autoinstr.pth").read_text()
-    assert pth.count("\n") == 1 and pth.count("exec(") == 1 and "os.environ.get('AUTOINSTR', '0') not in" in pth, "exec of a literal text"
+    assert (
+        pth.count("\n") == 1
+        and pth.count("exec(") == 1
+        and "os.environ.get('AUTOINSTR', '0') not in" in pth
+    ), "exec of a literal text"
 
 
 def test_errors_and_log_lines_hold_no_secret(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError) as raised:
         load({"AUTOINSTR": "1", "AUTOINSTR_WHEN": "hf_abcDEF123456789"})
     assert "hf_abc" not in str(raised.value) and "[redacted]" in str(raised.value)
-    log.get_logger().warning("a line", url="https://me:s3cr3t@host/x", api="--api-key s3cr3t", error=ValueError("token=s3cr3t"))
+    log.get_logger().warning(
+        "a line",
+        url="https://me:s3cr3t@host/x",
+        api="--api-key s3cr3t",
+        error=ValueError("token=s3cr3t"),
+    )
     said = capfd.readouterr().err
     assert "a line" in said and "s3cr3t" not in said

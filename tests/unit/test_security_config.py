@@ -1,4 +1,5 @@
-"""What is asked of a configuration file: whose it is, who can write to it, what it is behind its links."""
+"""What is asked of a configuration file: whose it is, who can write to it, what it is behind its
+links."""
 
 from __future__ import annotations
 
@@ -17,11 +18,14 @@ from autoinstr.config.config import load
 from tests.conftest import REPO, clean_environment
 
 OTHER = 54321
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can give a file to another user"
+)
 
 
 def config_map(folder: Path, text: str, file_mode: int = 0o644) -> Path:
-    """As the kubelet mounts one: name -> ..data/name, ..data -> a folder with a time in its name."""
+    """As the kubelet mounts one: name -> ..data/name, ..data -> a folder with a time in its
+    name."""
     real = folder / "..2026_01_01_00_00_00.123456789"
     real.mkdir(parents=True)
     (real / "a.toml").write_text(text)
@@ -39,7 +43,9 @@ def test_a_configuration_of_another_user(tmp_path: Path) -> None:
     path = config_map(tmp_path / "map", TOML)
     assert load({"AUTOINSTR": str(path)}).when == "manual"
     os.chown(path, OTHER, OTHER)  # follows the links
-    with pytest.raises(ConfigError, match=rf"belongs to user {OTHER}, and must belong to this user \(0\) or root"):
+    with pytest.raises(
+        ConfigError, match=rf"belongs to user {OTHER}, and must belong to this user \(0\) or root"
+    ):
         load({"AUTOINSTR": str(path)})
 
 
@@ -62,7 +68,9 @@ def open_python() -> str:
     """A Python of 3.11 or later that every user can run (this one may lie in a closed home)."""
     for python in (sys.executable, "/usr/bin/python3"):
         try:
-            if not subprocess.run([python, "-c", "import tomllib"], user=OTHER, group=0, extra_groups=[], cwd="/").returncode:
+            if not subprocess.run(
+                [python, "-c", "import tomllib"], user=OTHER, group=0, extra_groups=[], cwd="/"
+            ).returncode:
                 return python
         except OSError:
             continue
@@ -72,7 +80,8 @@ def open_python() -> str:
 @needs_root
 @pytest.mark.parametrize(("group", "file_mode"), [(0, 0o644), (0, 0o664), (4711, 0o440)])
 def test_a_random_user_in_group_0(group: int, file_mode: int, bare_place: Path) -> None:
-    """OpenShift: the process has a number that nobody knows, group 0, and perhaps an fsGroup; the file is root's."""
+    """OpenShift: the process has a number that nobody knows, group 0, and perhaps an fsGroup; the
+    file is root's."""
     path = config_map(bare_place / "map", TOML, file_mode)
     os.chown(path, 0, group)
     program = f"from autoinstr.config.config import load; print(load({{'AUTOINSTR': {str(path)!r}}}).when)"

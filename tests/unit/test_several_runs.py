@@ -1,4 +1,5 @@
-"""Runs that one directory was given to, one after another, told from ranks that run side by side."""
+"""Runs that one directory was given to, one after another, told from ranks that run side by
+side."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ def recording(run: str | None, begin: int, end: int | None, **fields: Any) -> Fa
     """`end` None: killed."""
     pairs = [(begin, begin), (end or begin, end or begin)]
     header = {} if run is None else {"run": run}
-    return FakeRecording([Event(10, 20)], header=header, clock_pairs=pairs, complete=end is not None, **fields)
+    return FakeRecording(
+        [Event(10, 20)], header=header, clock_pairs=pairs, complete=end is not None, **fields
+    )
 
 
 ONE = {

@@ -15,7 +15,9 @@ from tests.support.report_fakes import Event, FakeRecording, slow
 
 EVENTS = st.lists(
     st.builds(
-        lambda start, length, path, thread, domain: Event(start, start + length, path, "C" + path[-1:], thread, domain),
+        lambda start, length, path, thread, domain: Event(
+            start, start + length, path, "C" + path[-1:], thread, domain
+        ),
         st.integers(0, 40),
         st.one_of(st.integers(0, 40), st.just(0)),
         st.sampled_from(["", "a", "a.b", "a.b.0"]),
@@ -32,13 +34,23 @@ def fast(recording: FakeRecording) -> dict[tuple[Any, ...], dict[str, int]]:
         low, p50, p99, high = row.percentiles()
         key = (row.thread, row.name.domain, row.name.path, row.name.cls)
         assert key not in figures
-        figures[key] = {"calls": row.calls, "total": row.total_ns, "self": row.self_ns, "min": low, "p50": p50, "p99": p99, "max": high}
+        figures[key] = {
+            "calls": row.calls,
+            "total": row.total_ns,
+            "self": row.self_ns,
+            "min": low,
+            "p50": p50,
+            "p99": p99,
+            "max": high,
+        }
     return figures
 
 
 @settings(max_examples=400)
 @given(EVENTS, st.integers(1, 7))
-def test_nested_recursive_and_overlapping_ranges_add_up_as_the_slow_computation_says(events: list[Event], block: int) -> None:
+def test_nested_recursive_and_overlapping_ranges_add_up_as_the_slow_computation_says(
+    events: list[Event], block: int
+) -> None:
     recording = FakeRecording(events, block=block)
     assert fast(recording) == slow(recording.events)
 
@@ -47,16 +59,44 @@ def test_nested_recursive_and_overlapping_ranges_add_up_as_the_slow_computation_
 @given(EVENTS)
 def test_totals_are_the_same_when_durations_are_not_kept(events: list[Event]) -> None:
     recording = FakeRecording(events)
-    lean = {(r.thread, r.name): (r.calls, r.total_ns, r.self_ns, len(r.durations)) for r in collect(recording, durations=False).rows}  # type: ignore[arg-type]
-    full = {(r.thread, r.name): (r.calls, r.total_ns, r.self_ns, 0) for r in collect(recording).rows}  # type: ignore[arg-type]
+    lean = {
+        (r.thread, r.name): (r.calls, r.total_ns, r.self_ns, len(r.durations))
+        for r in collect(recording, durations=False).rows
+    }  # type: ignore[arg-type]
+    full = {
+        (r.thread, r.name): (r.calls, r.total_ns, r.self_ns, 0) for r in collect(recording).rows
+    }  # type: ignore[arg-type]
     assert lean == full
 
 
 def test_self_time_excludes_children_and_recursion_counts_twice_in_total() -> None:
-    recording = FakeRecording([Event(0, 100, "m", "M"), Event(10, 60, "m", "M"), Event(20, 30, "m.x", "X"), Event(70, 90, "m.x", "X")])
+    recording = FakeRecording(
+        [
+            Event(0, 100, "m", "M"),
+            Event(10, 60, "m", "M"),
+            Event(20, 30, "m.x", "X"),
+            Event(70, 90, "m.x", "X"),
+        ]
+    )
     assert fast(recording) == {
-        (1, "Module", "m", "M"): {"calls": 2, "total": 150, "self": 70, "min": 50, "p50": 50, "p99": 100, "max": 100},
-        (1, "Module", "m.x", "X"): {"calls": 2, "total": 30, "self": 30, "min": 10, "p50": 10, "p99": 20, "max": 20},
+        (1, "Module", "m", "M"): {
+            "calls": 2,
+            "total": 150,
+            "self": 70,
+            "min": 50,
+            "p50": 50,
+            "p99": 100,
+            "max": 100,
+        },
+        (1, "Module", "m.x", "X"): {
+            "calls": 2,
+            "total": 30,
+            "self": 30,
+            "min": 10,
+            "p50": 10,
+            "p99": 20,
+            "max": 20,
+        },
     }
 
 
@@ -91,12 +131,19 @@ def test_alike_names_of_one_thread_are_one_row_and_marks_are_none() -> None:
 
 
 def test_what_was_read_before_an_error_is_kept_and_the_error_is_named() -> None:
-    recording = FakeRecording([Event(t, t + 1, "a") for t in range(10)], block=5, break_after=(1, RecordingError("torn")))
+    recording = FakeRecording(
+        [Event(t, t + 1, "a") for t in range(10)], block=5, break_after=(1, RecordingError("torn"))
+    )
     assert [row.calls for row in collect(recording).rows] == [5]  # type: ignore[arg-type]
     assert recording.problems == ["torn"]
 
 
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=300), st.integers(1, 100))
-def test_nearest_rank_is_the_smallest_value_that_covers_the_percentage(values: list[int], percent: int) -> None:
+def test_nearest_rank_is_the_smallest_value_that_covers_the_percentage(
+    values: list[int], percent: int
+) -> None:
     ordered = sorted(values)
-    assert nearest_rank(ordered, percent) == ordered[math.ceil(len(ordered) * percent / 100 - 1e-9) - 1]
+    assert (
+        nearest_rank(ordered, percent)
+        == ordered[math.ceil(len(ordered) * percent / 100 - 1e-9) - 1]
+    )

@@ -31,8 +31,17 @@ def rows(directory: Path) -> list[dict[str, Any]]:
 
 
 def test_scheduler_and_ranks_give_one_row_with_every_column(tmp_path: Path) -> None:
-    write(str(tmp_path), [*step_of(1_000, "r@0", "prefill", 1, 0), *step_of(1_150, "r@3", "decode", 0, 2)], header=ENGINE)
-    write(str(tmp_path), [*work_of(1_020, "r@0", "prefill"), *work_of(1_170, "r@3", "decode")], pid=2, header=worker(0))
+    write(
+        str(tmp_path),
+        [*step_of(1_000, "r@0", "prefill", 1, 0), *step_of(1_150, "r@3", "decode", 0, 2)],
+        header=ENGINE,
+    )
+    write(
+        str(tmp_path),
+        [*work_of(1_020, "r@0", "prefill"), *work_of(1_170, "r@3", "decode")],
+        pid=2,
+        header=worker(0),
+    )
     write(str(tmp_path), work_of(1_015, "r@0", "prefill", slow=2), pid=3, header=worker(1))
     first, second = rows(tmp_path)
     assert tuple(first) == STEP_COLUMNS
@@ -57,14 +66,28 @@ def test_scheduler_and_ranks_give_one_row_with_every_column(tmp_path: Path) -> N
         "gap_ns": None,
         "request_ids": ["r"],
     }
-    assert [second[key] for key in ("index", "phase", "requests", "execute_ns", "gap_ns")] == [1, "decode", 2, 40, 50]
+    assert [second[key] for key in ("index", "phase", "requests", "execute_ns", "gap_ns")] == [
+        1,
+        "decode",
+        2,
+        40,
+        50,
+    ]
 
 
 def test_steps_that_overlap_are_joined_by_name(tmp_path: Path) -> None:
     first, second = step_of(1_000, "r@0", "prefill", 1, 0), step_of(1_020, "r@3", "decode", 0, 1)
     write(str(tmp_path), [*first, *second], header=ENGINE)
-    write(str(tmp_path), [*work_of(1_030, "r@0", "prefill"), *work_of(1_130, "r@3", "decode", slow=2)], pid=2, header=worker(0))
-    assert [(row["step"], row["duration_ns"], row["execute_ns"], row["gap_ns"]) for row in rows(tmp_path)] == [
+    write(
+        str(tmp_path),
+        [*work_of(1_030, "r@0", "prefill"), *work_of(1_130, "r@3", "decode", slow=2)],
+        pid=2,
+        header=worker(0),
+    )
+    assert [
+        (row["step"], row["duration_ns"], row["execute_ns"], row["gap_ns"])
+        for row in rows(tmp_path)
+    ] == [
         ("r@0", 100, 40, None),
         ("r@3", 100, 80, 0),
     ]
@@ -78,13 +101,22 @@ def test_a_name_that_comes_twice_is_two_steps(tmp_path: Path, hosts: int) -> Non
     done = [*work_of(1_020, "r@0", "prefill"), *work_of(far + 20, "r@0", "mixed", slow=2)]
     there = {**worker(0), **({"host": "there", "boot": "another"} if hosts == 2 else {})}
     write(str(tmp_path), done, pid=2, header=there, clock=(WALL + 400_000 * (hosts - 1), 1_000))
-    assert [(row["phase"], row["execute_ns"], row["update_ns"]) for row in rows(tmp_path)] == [("prefill", 40, 10), ("mixed", 80, 10)]
+    assert [(row["phase"], row["execute_ns"], row["update_ns"]) for row in rows(tmp_path)] == [
+        ("prefill", 40, 10),
+        ("mixed", 80, 10),
+    ]
 
 
 def test_steps_without_tokens_are_rows_and_stay_in_their_process(tmp_path: Path) -> None:
-    write(str(tmp_path), [*step_of(1_000, None, "idle", 0, 0), *step_of(1_200, None, "idle", 0, 0, slow=2)], header=ENGINE)
+    write(
+        str(tmp_path),
+        [*step_of(1_000, None, "idle", 0, 0), *step_of(1_200, None, "idle", 0, 0, slow=2)],
+        header=ENGINE,
+    )
     write(str(tmp_path), step_of(1_050, None, "idle", 0, 0, slow=3), pid=2, header=ENGINE)
-    assert [(row["process"], row["step"], row["requests"], row["duration_ns"]) for row in rows(tmp_path)] == [
+    assert [
+        (row["process"], row["step"], row["requests"], row["duration_ns"]) for row in rows(tmp_path)
+    ] == [
         (0, None, 0, 100),
         (1, None, 0, 300),
         (0, None, 0, 200),
@@ -92,7 +124,11 @@ def test_steps_without_tokens_are_rows_and_stay_in_their_process(tmp_path: Path)
 
 
 def test_thousands_of_steps_without_a_name_find_their_ends(tmp_path: Path) -> None:
-    write(str(tmp_path), [one for at in range(3_000) for one in step_of(1_000 * at + 1_000, None, "idle", 0, 0)], header=ENGINE)
+    write(
+        str(tmp_path),
+        [one for at in range(3_000) for one in step_of(1_000 * at + 1_000, None, "idle", 0, 0)],
+        header=ENGINE,
+    )
     assert {row["duration_ns"] for row in rows(tmp_path)} == {100}
 
 
@@ -101,74 +137,132 @@ def test_a_scheduler_that_calls_the_one_it_is_made_from_makes_one_step(tmp_path:
     inner = schedule._replace(start=1_002, end=1_008)
     outer = Entry(999, 1_012, "npu.sched.balance", schedule.fields)
     write(str(tmp_path), [outer, schedule, inner, update], header=ENGINE)
-    assert [(row["start_ns"] - WALL, row["schedule_ns"], row["duration_ns"]) for row in rows(tmp_path)] == [(-1, 13, 101)]
+    assert [
+        (row["start_ns"] - WALL, row["schedule_ns"], row["duration_ns"]) for row in rows(tmp_path)
+    ] == [(-1, 13, 101)]
 
 
 def test_a_step_without_its_scheduler_has_what_its_parts_say(tmp_path: Path) -> None:
     for rank in (0, 1):
-        work = [*work_of(1_000 + rank, "r@0", "prefill"), *work_of(9_000, "r@0", "mixed"), *work_of(9_500, "s@3", "decode")]
+        work = [
+            *work_of(1_000 + rank, "r@0", "prefill"),
+            *work_of(9_000, "r@0", "mixed"),
+            *work_of(9_500, "s@3", "decode"),
+        ]
         write(str(tmp_path), work, pid=rank + 1, header=worker(rank))
     found = rows(tmp_path)
-    assert [(row["step"], row["phase"], row["start_ns"] - WALL, row["execute_ns"]) for row in found] == [
+    assert [
+        (row["step"], row["phase"], row["start_ns"] - WALL, row["execute_ns"]) for row in found
+    ] == [
         ("r@0", "prefill", 0, 40),
         ("r@0", "mixed", 8_000, 40),
         ("s@3", "decode", 8_500, 40),
     ]
-    assert {(row["duration_ns"], row["requests"], row["tokens"], row["schedule_ns"]) for row in found} == {(None, None, None, None)}
+    assert {
+        (row["duration_ns"], row["requests"], row["tokens"], row["schedule_ns"]) for row in found
+    } == {(None, None, None, None)}
 
 
 def test_an_open_and_an_overwritten_schedule_have_no_duration_of_their_own(tmp_path: Path) -> None:
     schedule, update = step_of(1_000, "r@0", "prefill", 1, 0)
     killed = step_of(2_000, "r@3", "decode", 0, 1)[0]._replace(end=None)
     write(str(tmp_path), [schedule._replace(end=None), update, killed], header=ENGINE, close=False)
-    assert [(row["schedule_ns"], row["duration_ns"]) for row in rows(tmp_path)] == [(None, 100), (None, None)]
+    assert [(row["schedule_ns"], row["duration_ns"]) for row in rows(tmp_path)] == [
+        (None, 100),
+        (None, None),
+    ]
 
 
 def test_a_ring_that_lost_the_ranges_keeps_what_the_attributes_say(tmp_path: Path) -> None:
     steps = [*step_of(1_000, "r@0", "prefill", 1, 0), *step_of(90_000_000, "r@3", "decode", 0, 1)]
     filling = [Entry(2_000 + 1_000 * at, 2_900 + 1_000 * at, "busy") for at in range(60_000)]
-    file = write(str(tmp_path), [*steps, *filling], header=ENGINE, full="ring", max_bytes=1 << 20, annotate_first=True)
+    file = write(
+        str(tmp_path),
+        [*steps, *filling],
+        header=ENGINE,
+        full="ring",
+        max_bytes=1 << 20,
+        annotate_first=True,
+    )
     assert Path(file).stat().st_size <= 1 << 20
     (recording,) = find(str(tmp_path)).recordings
     first, second = rows(tmp_path)
     assert recording.dropped
-    assert (first["phase"], first["start_ns"], first["schedule_ns"], first["duration_ns"]) == ("prefill", WALL, None, None)
-    assert (second["phase"], second["schedule_ns"], second["duration_ns"], second["gap_ns"]) == ("decode", 10, 100, None)
+    assert (first["phase"], first["start_ns"], first["schedule_ns"], first["duration_ns"]) == (
+        "prefill",
+        WALL,
+        None,
+        None,
+    )
+    assert (second["phase"], second["schedule_ns"], second["duration_ns"], second["gap_ns"]) == (
+        "decode",
+        10,
+        100,
+        None,
+    )
 
 
 def test_a_gap_is_known_only_where_the_end_before_it_is(tmp_path: Path) -> None:
     steps = [one for at in range(4) for one in step_of(1_000 + 200 * at, f"r@{at}", "decode", 0, 1)]
     killed = [one for one in steps if one.start != 1_290]  # the second step's end
     write(str(tmp_path), killed, header=ENGINE)
-    assert [(row["duration_ns"], row["gap_ns"]) for row in rows(tmp_path)] == [(100, None), (None, 100), (100, None), (100, 100)]
+    assert [(row["duration_ns"], row["gap_ns"]) for row in rows(tmp_path)] == [
+        (100, None),
+        (None, 100),
+        (100, None),
+        (100, 100),
+    ]
 
 
 def test_a_part_waits_for_its_scheduler_whichever_recording_is_read_first(tmp_path: Path) -> None:
     far = 1_000_000
     engine = [*step_of(1_000, "r@0", "prefill", 1, 0), *step_of(far, "r@0", "mixed", 1, 1)]
     write(str(tmp_path), engine, header=ENGINE)
-    write(str(tmp_path), work_of(far + 20, "r@0", "mixed"), pid=2, header=worker(0))  # the first was not recorded there
+    write(
+        str(tmp_path), work_of(far + 20, "r@0", "mixed"), pid=2, header=worker(0)
+    )  # the first was not recorded there
     run = find(str(tmp_path))
     for recordings in (run.recordings, run.recordings[::-1]):
-        assert [step_entry(row)["execute_ns"] for row in steps_of(run._replace(recordings=recordings))] == [None, 40]
+        assert [
+            step_entry(row)["execute_ns"] for row in steps_of(run._replace(recordings=recordings))
+        ] == [None, 40]
 
 
 def test_odd_fields_cost_themselves_only(tmp_path: Path) -> None:
     schedule, update = step_of(1_000, "r@0", "prefill", 1, 0)
-    odd = {**(schedule.fields or {}), "tokens": "3", "kv_usage": float("nan"), "requests": {"r": 1}, "phase": 5}
+    odd = {
+        **(schedule.fields or {}),
+        "tokens": "3",
+        "kv_usage": float("nan"),
+        "requests": {"r": 1},
+        "phase": 5,
+    }
     write(str(tmp_path), [schedule._replace(fields=odd), update], header=ENGINE)
     (row,) = rows(tmp_path)
-    assert (row["tokens"], row["kv_usage"], row["request_ids"], row["phase"]) == (None, None, [], "prefill")  # the update's phase
+    assert (row["tokens"], row["kv_usage"], row["request_ids"], row["phase"]) == (
+        None,
+        None,
+        [],
+        "prefill",
+    )  # the update's phase
     assert (row["requests"], row["duration_ns"]) == (1, 100)
 
 
 def test_any_order_of_recordings_gives_the_same_rows(tmp_path: Path) -> None:
     shuffled = random.Random(3)
     names = [f"{'abc'[at % 3]}@{at // 7}" for at in range(60)]
-    engine = [one for at, name in enumerate(names) for one in step_of(1_000 + 90 * at, name, "decode", 0, 1)]
+    engine = [
+        one
+        for at, name in enumerate(names)
+        for one in step_of(1_000 + 90 * at, name, "decode", 0, 1)
+    ]
     write(str(tmp_path / "a"), engine, header=ENGINE)
     for rank in (0, 1):
-        work = [one for at, name in enumerate(names) for one in work_of(1_011 + 90 * at, name, "decode", slow=1 + at % 2)]
+        work = [
+            one
+            for at, name in enumerate(names)
+            for one in work_of(1_011 + 90 * at, name, "decode", slow=1 + at % 2)
+        ]
         shuffled.shuffle(work)
         write(str(tmp_path / "a"), work, pid=2 + rank, header=worker(rank))
     run = find(str(tmp_path / "a"))
@@ -180,11 +274,17 @@ def test_any_order_of_recordings_gives_the_same_rows(tmp_path: Path) -> None:
 
 
 def test_every_target_that_schedules_or_executes_is_a_part() -> None:
-    kinds = {"schedule": "schedule", "update_from_output": "update", "execute_model": "execute", "sample_tokens": "sample"}
+    kinds = {
+        "schedule": "schedule",
+        "update_from_output": "update",
+        "execute_model": "execute",
+        "sample_tokens": "sample",
+    }
     rows = {
         row.name: kinds[row.qualname.rpartition(".")[2]]
         for row in builtin()
-        if row.qualname.rpartition(".")[2] in kinds and row.name.removeprefix("npu.").partition(".")[0] not in ("exec", "engine")
+        if row.qualname.rpartition(".")[2] in kinds
+        and row.name.removeprefix("npu.").partition(".")[0] not in ("exec", "engine")
     }
     assert len(rows) > 15
     assert {name: PARTS.get(name) for name in rows} == rows
@@ -198,13 +298,28 @@ def slow_rows(engine: list[Entry], workers: list[list[Entry]]) -> list[dict[str,
         step = (mine.fields or {}).get("step")
 
         def belongs(part: Entry, at: int = at, step: str | None = step) -> bool:
-            same = [n for n, one in enumerate(scheduled) if (one.fields or {}).get("step") == step and one.start <= part.start]
+            same = [
+                n
+                for n, one in enumerate(scheduled)
+                if (one.fields or {}).get("step") == step and one.start <= part.start
+            ]
             return (part.fields or {}).get("step") == step and same[-1:] == [at]
 
         def longest(message: str, entries: list[Entry]) -> int | None:
-            return max((one.end - one.start for one in entries if one.message.endswith(message) and one.end and belongs(one)), default=None)
+            return max(
+                (
+                    one.end - one.start
+                    for one in entries
+                    if one.message.endswith(message) and one.end and belongs(one)
+                ),
+                default=None,
+            )
 
-        ends = [one.end for one in engine if one.message == "sched.update_from_output" and one.end and belongs(one)]
+        ends = [
+            one.end
+            for one in engine
+            if one.message == "sched.update_from_output" and one.end and belongs(one)
+        ]
         every = [one for rank in workers for one in rank] if step else []
         row: dict[str, Any] = {
             "start_ns": mine.start,
@@ -217,7 +332,11 @@ def slow_rows(engine: list[Entry], workers: list[list[Entry]]) -> list[dict[str,
             "gap_ns": None,
         }
         if found and found[-1]["duration_ns"] is not None:
-            over = max(one["start_ns"] + one["duration_ns"] for one in found if one["duration_ns"] is not None)
+            over = max(
+                one["start_ns"] + one["duration_ns"]
+                for one in found
+                if one["duration_ns"] is not None
+            )
             row["gap_ns"] = max(0, mine.start - over)
         found.append(row)
     return found
@@ -225,7 +344,9 @@ def slow_rows(engine: list[Entry], workers: list[list[Entry]]) -> list[dict[str,
 
 @settings(max_examples=150)
 @given(st.integers(0, 1 << 40), st.integers(1, 25), st.integers(1, 3), st.booleans())
-def test_overlapping_repeated_and_half_seen_steps_equal_the_slow_computation(seed: int, count: int, ranks: int, killed: bool) -> None:
+def test_overlapping_repeated_and_half_seen_steps_equal_the_slow_computation(
+    seed: int, count: int, ranks: int, killed: bool
+) -> None:
     choose = random.Random(seed)
     engine: list[Entry] = []
     workers: list[list[Entry]] = [[] for _ in range(ranks)]
@@ -237,9 +358,17 @@ def test_overlapping_repeated_and_half_seen_steps_equal_the_slow_computation(see
         engine.append(schedule._replace(end=None) if killed and choose.random() < 0.1 else schedule)
         if choose.random() < 0.8:
             late = choose.randrange(5, 300)
-            engine.append(update._replace(start=start + late, end=start + late + choose.randrange(1, 50)))
+            engine.append(
+                update._replace(start=start + late, end=start + late + choose.randrange(1, 50))
+            )
         for rank in workers:
-            work = work_of(start + choose.randrange(11, 60), step, "decode", slow=choose.randrange(1, 4)) if step else []
+            work = (
+                work_of(
+                    start + choose.randrange(11, 60), step, "decode", slow=choose.randrange(1, 4)
+                )
+                if step
+                else []
+            )
             rank += [one for one in work if choose.random() < 0.9]
     for entries in (engine, *workers):  # attributes name a range by its start
         starts = Counter((one.message, one.start) for one in entries)
@@ -247,7 +376,16 @@ def test_overlapping_repeated_and_half_seen_steps_equal_the_slow_computation(see
     with tempfile.TemporaryDirectory() as directory:
         write(directory, engine, header=ENGINE, close=not killed, clock=(WALL, 1))
         for rank, entries in enumerate(workers):
-            write(directory, entries, pid=2 + rank, header={**worker(rank), "world_size": ranks}, clock=(WALL, 1))
-        found = [{key: row[key] for key in slow_rows(engine, workers)[0]} for row in rows(Path(directory))]
+            write(
+                directory,
+                entries,
+                pid=2 + rank,
+                header={**worker(rank), "world_size": ranks},
+                clock=(WALL, 1),
+            )
+        found = [
+            {key: row[key] for key in slow_rows(engine, workers)[0]}
+            for row in rows(Path(directory))
+        ]
         truth = slow_rows(sorted(engine, key=lambda one: one.start), workers)
         assert found == [{**row, "start_ns": row["start_ns"] + WALL - 1} for row in truth]

@@ -1,4 +1,5 @@
-"""What the package brings along: no dependency that nobody has decided on, in the metadata or in an import."""
+"""What the package brings along: no dependency that nobody has decided on, in the metadata or in an
+import."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ import pytest
 
 from tests.conftest import REPO
 
-# Imported in functions, where the program has them, or by an extra; nothing of them is needed to record or to report.
+# Imported in functions, where the program has them, or by an extra; nothing of them is needed to
+# record or to report.
 OF_OTHERS = {"torch", "torch_npu", "vllm", "nvtx"}
 OURS = {"autoinstr", "sitecustomize", "_autoinstr_gate"}
 
@@ -20,7 +22,11 @@ def test_run_time_dependencies() -> None:
     import tomllib
 
     project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
-    assert project["dependencies"] == ["structlog>=21.2", "wrapt>=1.14", "tomli>=1.1; python_version < '3.11'"]
+    assert project["dependencies"] == [
+        "structlog>=21.2",
+        "wrapt>=1.14",
+        "tomli>=1.1; python_version < '3.11'",
+    ]
 
 
 def test_imports() -> None:
@@ -36,6 +42,10 @@ def test_imports() -> None:
                 names = [node.module or ""]
             for name in names:
                 found.setdefault(name.split(".")[0], set()).add(str(file.relative_to(REPO)))
-    others = {name: files for name, files in found.items() if name not in sys.stdlib_module_names and name not in OURS}
+    others = {
+        name: files
+        for name, files in found.items()
+        if name not in sys.stdlib_module_names and name not in OURS
+    }
     assert {"wrapt", "structlog"} <= set(others)
     assert set(others) - {"wrapt", "structlog"} <= OF_OTHERS, others

@@ -83,8 +83,11 @@ def test_dynamos_copies_go_with_it(copies: list[types.ModuleType]) -> None:
     assert [module.unpatched_nn_module_call for module in copies] == [foreign, ours]
 
 
-def test_no_order_of_stores_shows_a_wrapper_that_dynamo_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
-    """fullgraph compilation fails at the instant where Module.__call__ is ours and a copy is not."""
+def test_no_order_of_stores_shows_a_wrapper_that_dynamo_does_not_know(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """fullgraph compilation fails at the instant where Module.__call__ is ours and a copy is
+    not."""
     seen: list[bool] = []
 
     class Watching(types.ModuleType):
@@ -99,7 +102,10 @@ def test_no_order_of_stores_shows_a_wrapper_that_dynamo_does_not_know(monkeypatc
 
     def look() -> None:
         wrapped = cls.__dict__["__call__"] is ours
-        seen.append(not wrapped or all(module.__dict__["unpatched_nn_module_call"] is ours for module in modules))
+        seen.append(
+            not wrapped
+            or all(module.__dict__["unpatched_nn_module_call"] is ours for module in modules)
+        )
 
     ours, torchs = wrapper("ours"), wrapper("torch")
     cls = Meta("Module", (), {"__call__": torchs})
@@ -117,7 +123,8 @@ def test_no_order_of_stores_shows_a_wrapper_that_dynamo_does_not_know(monkeypatc
 
 @given(st.lists(st.sampled_from(["put", "take out", "patch", "restore"]), max_size=20))
 def test_never_over_somebody_elses(steps: list[str]) -> None:
-    """Whatever the order, what others put there stays until they take it away, and torch's own function is back once all are gone."""
+    """Whatever the order, what others put there stays until they take it away, and torch's own
+    function is back once all are gone."""
     cls = make_class()
     original, ours = cls.__dict__["__call__"], wrapper("ours")
     swap = Swap(cls)

@@ -43,12 +43,19 @@ def tree(tmp_path: Path) -> Tree:
     return Tree([str(tmp_path)])
 
 
-def row(qualname: str, *, name: str = "t", kind: str = "sync", since: str = "", before: str = "") -> Target:
+def row(
+    qualname: str, *, name: str = "t", kind: str = "sync", since: str = "", before: str = ""
+) -> Target:
     return Target(name, "m", qualname, kind, (), since, before, (), True, "m", "user", "")
 
 
 def test_what_is_there_resolves(compat: ModuleType, tree: Tree) -> None:
-    rows = [row("run"), row("Child.own", name="b"), row("Child.step", name="c"), row("Base.wait", name="d", kind="async")]
+    rows = [
+        row("run"),
+        row("Child.own", name="b"),
+        row("Child.step", name="c"),
+        row("Base.wait", name="d", kind="async"),
+    ]
     result = compat.check(rows, "1.0", tree)
     assert (result.applying, result.resolved, result.inherited, result.names) == (4, 4, 1, 4)
     assert (result.errors, result.warnings) == ([], [])
@@ -59,10 +66,15 @@ def test_what_is_there_resolves(compat: ModuleType, tree: Tree) -> None:
     [
         ([row("Child.stepp")], "t (m:Child.stepp) is not there; nearest: m:Child.step"),
         ([row("Base.wait")], "t (m:Base.wait) is async, not sync"),
-        ([row("Base.step"), row("Child.step", name="u")], "u (m:Child.step) is the definition that t names as well: m:Base.step"),
+        (
+            [row("Base.step"), row("Child.step", name="u")],
+            "u (m:Child.step) is the definition that t names as well: m:Base.step",
+        ),
     ],
 )
-def test_what_a_row_claims_wrongly_is_an_error(compat: ModuleType, tree: Tree, rows: list[Target], said: str) -> None:
+def test_what_a_row_claims_wrongly_is_an_error(
+    compat: ModuleType, tree: Tree, rows: list[Target], said: str
+) -> None:
     assert compat.check(rows, "1.0", tree).errors == [said]
 
 
@@ -76,15 +88,23 @@ def test_bounds_excuse_and_are_doubted(compat: ModuleType, tree: Tree) -> None:
 
 
 def test_the_page_says_where_a_row_went(compat: ModuleType) -> None:
-    rows = [row("run", before="2.0"), row("Child.own", since="2.0"), row("Base.step", name="lost", before="2.0")]
+    rows = [
+        row("run", before="2.0"),
+        row("Child.own", since="2.0"),
+        row("Base.step", name="lost", before="2.0"),
+    ]
     assert compat.then(rows[0], rows) == "`Child.own`"
     assert compat.then(rows[2], rows) == "gone"
-    assert "| lost | `m:Base.step` |  | 2.0 | gone |" in compat.page({"m": [compat.Result("1.0", 3, 3, 0, 2, [], [])]}, rows)
+    assert "| lost | `m:Base.step` |  | 2.0 | gone |" in compat.page(
+        {"m": [compat.Result("1.0", 3, 3, 0, 2, [], [])]}, rows
+    )
 
 
 def test_the_releases_are_in_order_and_enough(compat: ModuleType) -> None:
     releases = compat.releases()
-    assert set(releases) == set(compat.PACKAGES) == {*DOMAINS, "torch_npu"}  # of the last, what profiler control patches
+    assert (
+        set(releases) == set(compat.PACKAGES) == {*DOMAINS, "torch_npu"}
+    )  # of the last, what profiler control patches
     assert len(releases["vllm"]) >= 12 and len(releases["vllm_ascend"]) >= 5
     for package, listed in releases.items():
         keys = [parse(release) for release in listed]
@@ -95,7 +115,15 @@ def test_the_committed_page_is_of_these_rows(compat: ModuleType) -> None:
     page = (REPO / "docs" / "internals" / "compatibility.md").read_text()
     for package in DOMAINS:
         rows = [one for one in builtin() if one.package == package]
-        assert f"## {package}: {len(rows)} rows, {len({one.name for one in rows})} names" in page, "run make compat"
-        listed = [line for line in page.splitlines() if f"`{package}." in line or f"`{package}:" in line]
-        assert len(listed) >= len([one for one in rows if one.since or one.before]), "run make compat"
-        assert all(f"| {release} | " in page for release in compat.releases()[package]), "run make compat"
+        assert f"## {package}: {len(rows)} rows, {len({one.name for one in rows})} names" in page, (
+            "run make compat"
+        )
+        listed = [
+            line for line in page.splitlines() if f"`{package}." in line or f"`{package}:" in line
+        ]
+        assert len(listed) >= len([one for one in rows if one.since or one.before]), (
+            "run make compat"
+        )
+        assert all(f"| {release} | " in page for release in compat.releases()[package]), (
+            "run make compat"
+        )

@@ -56,11 +56,30 @@ def test_unknown_versions_are_known_as_such() -> None:
 
 
 def test_a_row_of_a_user() -> None:
-    table = {"name": "mine.step", "target": "pkg.mod:Class.method", "roles": ["Worker"], "since": "1.0", "attributes": "request,count"}
+    table = {
+        "name": "mine.step",
+        "target": "pkg.mod:Class.method",
+        "roles": ["Worker"],
+        "since": "1.0",
+        "attributes": "request,count",
+    }
     rows, problems = custom([table], "file x.toml")
     assert problems == []
     assert rows == [
-        Target("mine.step", "pkg.mod", "Class.method", "auto", ("Worker",), "1.0", "", ("request", "count"), True, "", "user", "")
+        Target(
+            "mine.step",
+            "pkg.mod",
+            "Class.method",
+            "auto",
+            ("Worker",),
+            "1.0",
+            "",
+            ("request", "count"),
+            True,
+            "",
+            "user",
+            "",
+        )
     ]
 
 
@@ -74,14 +93,20 @@ def test_a_row_of_a_user() -> None:
         ({"name": "a", "target": "pkg.mod:"}, "must be written"),
         ({"name": "a", "target": "pkg mod:f"}, "'pkg mod' is not a Python name"),
         ({"name": "a", "target": "m:<locals>.f"}, "is not a Python name"),
-        ({"name": "a", "target": "m:f", "kind": "asynch"}, "kind has 'asynch'; did you mean 'async'?"),
+        (
+            {"name": "a", "target": "m:f", "kind": "asynch"},
+            "kind has 'asynch'; did you mean 'async'?",
+        ),
         ({"name": "a", "target": "m:f", "kind": ""}, "kind has ''"),
         ({"name": "a", "target": "m:f", "kind": "sync,async"}, "kind has 'sync,async'"),
         ({"name": "a", "target": "m:f", "kind": ["sync"]}, "kind is ['sync'], not a text"),
         ({"name": "a", "target": "m:f", "roles": ["Wrker"]}, "did you mean 'Worker'?"),
         ({"name": "a", "target": "m:f", "attributes": "sheduled"}, "did you mean 'scheduled'?"),
         ({"name": "a", "target": "m:f", "since": "soon"}, "since is 'soon', not a version"),
-        ({"name": "a", "target": "m:f", "since": "2", "before": "1.5"}, "since 2 is not lower than before 1.5"),
+        (
+            {"name": "a", "target": "m:f", "since": "2", "before": "1.5"},
+            "since 2 is not lower than before 1.5",
+        ),
         ({"name": "a", "target": "m:f", "since": 2}, "since is 2, not a text"),
         ({"name": "a", "target": "m:f", "atributes": "count"}, "did you mean 'attributes'?"),
         ({"name": "a b", "target": "m:f"}, "one word"),
@@ -93,14 +118,25 @@ def test_a_row_of_a_user() -> None:
     ],
 )
 def test_a_bad_row_is_named_and_costs_itself_only(table: dict[str, Any], said: str) -> None:
-    good, last = {"name": "good", "target": "m:f"}, {"name": "last", "target": "m:g", "kind": "future"}
+    good, last = (
+        {"name": "good", "target": "m:f"},
+        {"name": "last", "target": "m:g", "kind": "future"},
+    )
     rows, problems = custom([good, table, last], "file x.toml")
     assert [row.name for row in rows] == ["good", "last"]
-    assert len(problems) == 1 and problems[0].startswith("file x.toml: custom_target ") and said in problems[0]
+    assert (
+        len(problems) == 1
+        and problems[0].startswith("file x.toml: custom_target ")
+        and said in problems[0]
+    )
 
 
 def test_selection() -> None:
-    rows = [target("f", name="a.one"), target("f", name="a.two", default=False), target("f", name="b.one", default=False)]
+    rows = [
+        target("f", name="a.one"),
+        target("f", name="a.two", default=False),
+        target("f", name="b.one", default=False),
+    ]
 
     def names(*patterns: str) -> list[str]:
         return [row.name for row in select(rows, patterns)[0]]
@@ -192,7 +228,9 @@ def module() -> ModuleType:
         ("Child.Inner.deep", Child.Inner, "deep"),
     ],
 )
-def test_a_method_is_found_where_it_is_defined(module: ModuleType, qualname: str, owner: type, attribute: str) -> None:
+def test_a_method_is_found_where_it_is_defined(
+    module: ModuleType, qualname: str, owner: type, attribute: str
+) -> None:
     assert resolve(target(qualname), module) == (owner, attribute, vars(owner)[attribute])
 
 
@@ -205,7 +243,17 @@ def test_nothing_of_the_program_runs(module: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
-    "qualname", ["absent", "Absent.plain", "Child.absent", "Child.shown", "Child.value", "number", "number.real", "Child.__eq__"]
+    "qualname",
+    [
+        "absent",
+        "Absent.plain",
+        "Child.absent",
+        "Child.shown",
+        "Child.value",
+        "number",
+        "number.real",
+        "Child.__eq__",
+    ],
 )
 def test_what_is_no_function_is_not_found(module: ModuleType, qualname: str) -> None:
     assert resolve(target(qualname), module) is None
@@ -213,7 +261,13 @@ def test_what_is_no_function_is_not_found(module: ModuleType, qualname: str) -> 
 
 @pytest.mark.parametrize(
     ("qualname", "near"),
-    [("Child.plane", "Child.plain"), ("Chlid.plain", "Child"), ("functoin", "function"), ("Child.zzzz", None), ("Child.plain", None)],
+    [
+        ("Child.plane", "Child.plain"),
+        ("Chlid.plain", "Child"),
+        ("functoin", "function"),
+        ("Child.zzzz", None),
+        ("Child.plain", None),
+    ],
 )
 def test_the_nearest_attribute(module: ModuleType, qualname: str, near: str | None) -> None:
     assert nearest_attribute(target(qualname), module) == near

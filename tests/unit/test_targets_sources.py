@@ -91,7 +91,15 @@ def test_sources(package: Path, name: str, where: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["pkg.core:absent", "pkg.core:Engine.absent", "pkg.none:f", "pkg.broken:f", "pkg.core:Nothing.f", "none:f"]
+    "name",
+    [
+        "pkg.core:absent",
+        "pkg.core:Engine.absent",
+        "pkg.none:f",
+        "pkg.broken:f",
+        "pkg.core:Nothing.f",
+        "none:f",
+    ],
 )
 def test_what_is_not_in_the_sources(package: Path, name: str) -> None:
     assert Tree([str(package)]).find(*name.split(":")) is None
@@ -122,7 +130,11 @@ def test_survey_of_own_rows(package: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ]
     found, problems = survey(tables, "file x.toml")
     by_name = {one.target.name: one for one in found if not one.target.package}
-    assert {name: one.status for name, one in by_name.items()} == {"there": OK, "gone": MISSING, "absent": MISSING}
+    assert {name: one.status for name, one in by_name.items()} == {
+        "there": OK,
+        "gone": MISSING,
+        "absent": MISSING,
+    }
     assert by_name["gone"].nearest == "pkg.core:Engine.step"
     assert "no_such_package is not installed" in by_name["absent"].why
     assert len(problems) == 1 and "'bad'" in problems[0]
@@ -134,11 +146,20 @@ def test_survey_of_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPat
     assert {(one.status, one.version) for one in found} == {(NOT_APPLICABLE, None)}
 
 
-def test_survey_of_an_older_and_an_unknown_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_survey_of_an_older_and_an_unknown_version(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "vllm").mkdir()
-    monkeypatch.setattr("autoinstr.targets.installed._root", lambda package: str(tmp_path) if package == "vllm" else None)
+    monkeypatch.setattr(
+        "autoinstr.targets.installed._root",
+        lambda package: str(tmp_path) if package == "vllm" else None,
+    )
     for version, expected in (("0.9.2", MISSING), ("0.1.dev7+gabc", NOT_APPLICABLE)):
-        monkeypatch.setattr("autoinstr.targets.installed.version_of", lambda package, version=version: version)
-        by_target = {one.target.module: one for one in survey()[0] if one.target.name == "input.process"}
+        monkeypatch.setattr(
+            "autoinstr.targets.installed.version_of", lambda package, version=version: version
+        )
+        by_target = {
+            one.target.module: one for one in survey()[0] if one.target.name == "input.process"
+        }
         assert by_target["vllm.v1.engine.processor"].status == expected
         assert by_target["vllm.v1.engine.input_processor"].status == NOT_APPLICABLE

@@ -34,7 +34,9 @@ def label(row: Target) -> str:
 def test_every_line_of_a_table_has_every_column(package: str) -> None:
     lines = (REPO / "autoinstr" / "targets" / f"{package}.tsv").read_text().splitlines()
     assert lines[0].split("\t") == list(COLUMNS)
-    assert [line for line in lines if len(line.split("\t")) != len(COLUMNS) or "" in line.split("\t")] == []
+    assert [
+        line for line in lines if len(line.split("\t")) != len(COLUMNS) or "" in line.split("\t")
+    ] == []
     assert [line for line in lines[1:] if line.split("\t")[7] not in ("0", "1")] == []
 
 
@@ -44,14 +46,18 @@ def test_every_row_is_made_of_known_words() -> None:
         assert set(row.roles) <= set(ROLES), label(row)
         assert set(row.attributes) <= {*GETTERS, *EVENTS}, label(row)
         assert row.module.split(".")[0] == row.package, label(row)
-        assert all(part.isidentifier() for part in (*row.module.split("."), *row.qualname.split("."))), label(row)
+        assert all(
+            part.isidentifier() for part in (*row.module.split("."), *row.qualname.split("."))
+        ), label(row)
         assert len(row.qualname.split(".")) <= 2, label(row)
 
 
 def test_bounds_are_versions_in_order() -> None:
     for row in builtin():
         since, before = parse(row.since), parse(row.before)
-        assert (since is None) == (row.since == "") and (before is None) == (row.before == ""), label(row)
+        assert (since is None) == (row.since == "") and (before is None) == (row.before == ""), (
+            label(row)
+        )
         assert since is None or before is None or since < before, label(row)
 
 
@@ -59,10 +65,15 @@ def test_no_two_rows_of_one_callable_apply_to_one_version() -> None:
     rows_of = collections.defaultdict(list)
     for row in builtin():
         rows_of[row.module, row.qualname].append(row)
-    versions = {text for row in builtin() for text in (row.since, row.before) if text} | {"0.0.1", "99"}
+    versions = {text for row in builtin() for text in (row.since, row.before) if text} | {
+        "0.0.1",
+        "99",
+    }
     for rows in rows_of.values():
         for one, other in itertools.combinations(rows, 2):
-            assert not [text for text in versions if applies(one, text) and applies(other, text)], f"{label(one)} and {label(other)}"
+            assert not [text for text in versions if applies(one, text) and applies(other, text)], (
+                f"{label(one)} and {label(other)}"
+            )
             assert one.name == other.name, "one callable has one name"
 
 
@@ -72,7 +83,11 @@ def test_rows_of_a_name_agree_on_kind_and_default_role() -> None:
 
 
 def test_the_default_set_covers_a_step() -> None:
-    names = {row.name for row in builtin() if row.default and applies(row, "0.32.0") and row.package == "vllm"}
+    names = {
+        row.name
+        for row in builtin()
+        if row.default and applies(row, "0.32.0") and row.package == "vllm"
+    }
     assert len(names) >= 40
     assert set(STEP.split()) - names == set()
 
@@ -88,7 +103,9 @@ def test_the_default_set_covers_a_training_step() -> None:
     torchs = [row for row in builtin() if row.package == "torch"]
     assert {row.domain for row in torchs} == {"torch"}
     for version in ("2.2", "2.6", "2.13"):
-        assert set(TRAINING.split()) <= {row.name for row in torchs if row.default and applies(row, version)}, version
+        assert set(TRAINING.split()) <= {
+            row.name for row in torchs if row.default and applies(row, version)
+        }, version
     assert {row.name for row in torchs if not row.default} == {"amp.scale"}
 
 
@@ -107,19 +124,23 @@ def test_what_never_ends_is_in_no_default_set() -> None:
 
 
 def test_reading_the_tables_imports_nothing_large() -> None:
-    code = (
-        "import sys; old = set(sys.modules); from autoinstr.targets.rows import builtin; assert builtin(); print(*set(sys.modules) - old)"
+    code = "import sys; old = set(sys.modules); from autoinstr.targets.rows import builtin; assert builtin(); print(*set(sys.modules) - old)"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=REPO, capture_output=True, text=True, check=True
     )
-    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "autoinstr.targets.rows" in loaded
-    assert loaded.isdisjoint({"csv", "json", "ast", "dataclasses", "packaging", "importlib.metadata", "difflib"})
+    assert loaded.isdisjoint(
+        {"csv", "json", "ast", "dataclasses", "packaging", "importlib.metadata", "difflib"}
+    )
 
 
 def test_every_row_that_applies_to_what_is_installed_resolves() -> None:
     found, problems = survey()
     assert problems == []
-    assert [(label(one.target), one.why, one.nearest) for one in found if one.status == MISSING] == []
+    assert [
+        (label(one.target), one.why, one.nearest) for one in found if one.status == MISSING
+    ] == []
     if not any(one.version for one in found):
         pytest.skip("neither torch nor vllm is installed")
     assert len([one for one in found if one.status == OK]) > 30
@@ -133,5 +154,9 @@ def test_what_torch_npu_marks_itself_is_left_to_it_on_mstx_alone() -> None:
     for target, message in (("data.fetch", "dataloader"), ("save", "save_checkpoint")):
         found = marked("mstx", target, theirs)
         assert found is not None and found.message == message
-        assert marked("mstx", target, "/home/me/train.py") is marked("recorder", target, theirs) is None
+        assert (
+            marked("mstx", target, "/home/me/train.py")
+            is marked("recorder", target, theirs)
+            is None
+        )
     assert marked("mstx", "backward", theirs) is None

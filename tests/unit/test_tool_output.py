@@ -1,4 +1,5 @@
-"""Live output with an emitter that notes its calls: pairing, domains of threads, what fails, what a stop of the tool leaves."""
+"""Live output with an emitter that notes its calls: pairing, domains of threads, what fails, what a
+stop of the tool leaves."""
 
 from __future__ import annotations
 
@@ -37,12 +38,28 @@ class Tool:
     def on_stream(self, message: str, domain: str) -> int:
         return self.start(f"{message} on stream", domain)
 
-    def live(self, streams: str = "off", attributes: bool = False, has_domains: bool = True) -> Live:
-        mark: Callable[[str, str], object] = lambda message, domain: self.calls.append(("mark", domain, message))  # noqa: E731
-        emitter = Emitter(
-            "tool", self.start, self.end, self.start, self.end, mark, self.on_stream, mark, has_domains, True, lambda: None
+    def live(
+        self, streams: str = "off", attributes: bool = False, has_domains: bool = True
+    ) -> Live:
+        mark: Callable[[str, str], object] = lambda message, domain: self.calls.append(
+            ("mark", domain, message)
         )
-        return Live(emitter, lambda name: name.cls, "Module", streams, attributes, self.failures.append)
+        emitter = Emitter(
+            "tool",
+            self.start,
+            self.end,
+            self.start,
+            self.end,
+            mark,
+            self.on_stream,
+            mark,
+            has_domains,
+            True,
+            lambda: None,
+        )
+        return Live(
+            emitter, lambda name: name.cls, "Module", streams, attributes, self.failures.append
+        )
 
 
 def name(cls: str) -> ModuleName:
@@ -76,7 +93,9 @@ def test_one_thread_at_a_time_has_the_domain() -> None:
     thread.join()
     domains = [(call[1], call[2]) for call in tool.calls if call[0] == "start"]
     assert domains[:2] == [("Module", "Outer"), ("Module", "Inner")]
-    assert domains[2:6] == [("Module:thread-1", "Other"), ("Module:thread-1", "Nested")] * 2  # a number is used again
+    assert (
+        domains[2:6] == [("Module:thread-1", "Other"), ("Module:thread-1", "Nested")] * 2
+    )  # a number is used again
     assert domains[6:] == [("Module", "Other"), ("Module", "Nested")]
     assert live.owner == 0 and not tool.failures
 
@@ -100,7 +119,11 @@ def test_a_range_that_is_taken_back_ends() -> None:
 def test_a_cut_ends_what_is_open_innermost_first_and_nothing_ends_it_again() -> None:
     tool = Tool()
     live = tool.live()
-    ranges = [live.begin_module("Outer"), live.begin("vllm", "work", None, False, False), live.begin_module("Inner")]
+    ranges = [
+        live.begin_module("Outer"),
+        live.begin("vllm", "work", None, False, False),
+        live.begin_module("Inner"),
+    ]
     live.cut()
     assert [call[2] for call in tool.calls if call[0] == "end"] == [3, 2, 1]
     for begun in reversed(ranges):
@@ -252,7 +275,11 @@ def test_several_outputs_have_the_same_range() -> None:
     begun[1][begun[3]] = 5
     end(begun)
     several.mark("user", "m")
-    assert one.calls == two.calls == [("start", "Module", "Linear", 1), ("end", "Module", 1), ("mark", "user", "m")]
+    assert (
+        one.calls
+        == two.calls
+        == [("start", "Module", "Linear", 1), ("end", "Module", 1), ("mark", "user", "m")]
+    )
 
 
 def test_one_of_several_that_fails_costs_itself_only() -> None:
@@ -260,6 +287,8 @@ def test_one_of_several_that_fails_costs_itself_only() -> None:
     several = Several([one.live(), two.live()], one.failures.append)
     two.broken = True
     end(several.begin("vllm", "work", None, False, False))
-    assert one.calls == [("start", "vllm", "work", 1), ("end", "vllm", 1)] and len(one.failures) == 1
+    assert (
+        one.calls == [("start", "vllm", "work", 1), ("end", "vllm", 1)] and len(one.failures) == 1
+    )
     one.broken = True
     assert several.begin("vllm", "work", None, False, False) is None

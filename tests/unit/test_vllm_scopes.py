@@ -1,4 +1,5 @@
-"""vLLM's own scopes, on a module written as vllm.v1.utils is. Real vLLM's scopes are looked for in tests/vllm."""
+"""vLLM's own scopes, on a module written as vllm.v1.utils is. Real vLLM's scopes are looked for in
+tests/vllm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Wrapper kinds: one call of the wrapped, its result and exceptions, its signature and pickle; a range in every case."""
+"""Wrapper kinds: one call of the wrapped, its result and exceptions, its signature and pickle; a
+range in every case."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ class Ranges:
         self.open.append(target)
         return target
 
-    def end(self, begun: int, target: int, instance: Any, args: Any, kwargs: Any, result: Any) -> None:
+    def end(
+        self, begun: int, target: int, instance: Any, args: Any, kwargs: Any, result: Any
+    ) -> None:
         self.open.remove(begun)
         self.results.append(result)
 
@@ -58,7 +61,13 @@ for name in ("add", "twice", "named"):
 
 def test_methods_keep_result_signature_and_pickle() -> None:
     worker = Worker()
-    assert (worker.add(1), worker.add(1, y=5), Worker.twice(4), worker.twice(4), Worker.named("!")) == (3, 6, 8, 8, "Worker!")
+    assert (
+        worker.add(1),
+        worker.add(1, y=5),
+        Worker.twice(4),
+        worker.twice(4),
+        Worker.named("!"),
+    ) == (3, 6, 8, 8, "Worker!")
     assert str(inspect.signature(worker.add)) == "(x: 'int', *, y: 'int' = 2) -> 'int'"
     assert list(inspect.signature(Worker.add).parameters) == ["self", "x", "y"]
     assert pickle.loads(pickle.dumps(worker.add))(1) == 3
@@ -82,7 +91,9 @@ def test_a_call_that_raises_ends_its_range_and_raises_the_same_object() -> None:
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_while_off_the_wrapped_is_called_once_and_nothing_else(kind: str) -> None:
     calls = []
-    function, ranges = wrapped(lambda *args, **kwargs: calls.append((args, kwargs)), kind, active=False)
+    function, ranges = wrapped(
+        lambda *args, **kwargs: calls.append((args, kwargs)), kind, active=False
+    )
     assert function(1, a=2) is None
     assert calls == [((1,), {"a": 2})] and not ranges.results and not ranges.open
 
@@ -154,7 +165,11 @@ def test_an_async_generator_is_driven_closed_and_thrown_into_as_it_is_natively()
     async def main() -> None:
         assert [number async for number in function(3)] == [0, 1, 2]
         one = function(5)
-        assert (await one.__anext__(), await one.asend("sent"), await one.athrow(KeyError("k"))) == (0, 1, 2)
+        assert (
+            await one.__anext__(),
+            await one.asend("sent"),
+            await one.athrow(KeyError("k")),
+        ) == (0, 1, 2)
         await one.aclose()
 
     asyncio.run(main())

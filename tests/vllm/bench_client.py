@@ -1,4 +1,5 @@
-"""vLLM's own benchmark client, `vllm bench serve`: its command line, without the command that looks for a distribution called vllm."""
+"""vLLM's own benchmark client, `vllm bench serve`: its command line, without the command that looks
+for a distribution called vllm."""
 
 import argparse
 

@@ -26,7 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(3 * LIMIT_S))
             if "exchanged" in item.fixturenames and item.callspec.params["mode"] == "default":
-                item.add_marker(pytest.mark.long)  # two engines more, and the other mode has all of it
+                item.add_marker(
+                    pytest.mark.long
+                )  # two engines more, and the other mode has all of it
             if missing:
                 item.add_marker(pytest.mark.skip(reason="vllm is not installed"))
 
@@ -42,7 +44,12 @@ class Pair(NamedTuple):
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random Qwen2 of four layers."""
     folder = tmp_path_factory.mktemp("model")
-    made = subprocess.run([sys.executable, str(EXAMPLES / "tiny_model.py"), str(folder)], capture_output=True, text=True, timeout=300)
+    made = subprocess.run(
+        [sys.executable, str(EXAMPLES / "tiny_model.py"), str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert made.returncode == 0, made.stderr
     return folder
 
@@ -51,13 +58,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def eager(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """The unedited script, not compiled, its forward functions counted."""
     base = tmp_path_factory.mktemp("eager")
-    places = [Place(base / name, agent=name == "agent", plugins=["count"]) for name in ("native", "agent")]
+    places = [
+        Place(base / name, agent=name == "agent", plugins=["count"]) for name in ("native", "agent")
+    ]
     return Pair(*run_offline(model, places))
 
 
 @pytest.fixture(scope="session", params=["default", "piecewise"])
 def mode(request: pytest.FixtureRequest) -> str:
-    """default: what the CPU platform makes of compilation, DYNAMO_TRACE_ONCE. piecewise: VLLM_COMPILE, as on accelerators."""
+    """default: what the CPU platform makes of compilation, DYNAMO_TRACE_ONCE. piecewise:
+    VLLM_COMPILE, as on accelerators."""
     return request.param
 
 
@@ -65,21 +75,33 @@ def mode(request: pytest.FixtureRequest) -> str:
 def compiled(mode: str, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """The unedited script, compiled, each with an empty cache of its own."""
     base = tmp_path_factory.mktemp(mode)
-    places = [Place(base / name, agent=name == "agent", plugins=[mode]) for name in ("native", "agent")]
+    places = [
+        Place(base / name, agent=name == "agent", plugins=[mode]) for name in ("native", "agent")
+    ]
     try:
         return Pair(*run_offline(model, places, "--compile"))
     except AssertionError:
-        # On processors with AMX vLLM 0.32 loads another library, whose operators its own passes then miss.
-        missing = re.search(r"AttributeError: '_OpNamespace' '_C' object has no attribute '\w+'", places[0].log())
+        # On processors with AMX vLLM 0.32 loads another library, whose operators its own passes
+        # then miss.
+        missing = re.search(
+            r"AttributeError: '_OpNamespace' '_C' object has no attribute '\w+'", places[0].log()
+        )
         if missing is None:
             raise
-        pytest.skip(f"vLLM cannot compile in this mode on this processor, without the agent either: {missing[0]}")
+        pytest.skip(
+            f"vLLM cannot compile in this mode on this processor, without the agent either: {missing[0]}"
+        )
 
 
 @pytest.fixture(scope="session")
-def exchanged(compiled: Pair, mode: str, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+def exchanged(
+    compiled: Pair, mode: str, model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Pair:
     """Again, each with the cache that the other has made."""
     base = tmp_path_factory.mktemp(f"exchanged-{mode}")
     caches = {"native": compiled.agent.place.cache, "agent": compiled.native.place.cache}
-    places = [Place(base / name, agent=name == "agent", plugins=[mode], cache=cache) for name, cache in caches.items()]
+    places = [
+        Place(base / name, agent=name == "agent", plugins=[mode], cache=cache)
+        for name, cache in caches.items()
+    ]
     return Pair(*run_offline(model, places, "--compile"))

@@ -1,4 +1,5 @@
-"""Starts real vLLM engines, with the agent or without, several at a time; every wait is bounded and no process is left behind."""
+"""Starts real vLLM engines, with the agent or without, several at a time; every wait is bounded and
+no process is left behind."""
 
 from __future__ import annotations
 
@@ -23,19 +24,30 @@ if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
 
 EXAMPLES = REPO / "examples"
-LIMIT_S = 600  # one engine takes 30 s on an idle machine; a shared one was seen to take six times as long
+LIMIT_S = (
+    600  # one engine takes 30 s on an idle machine; a shared one was seen to take six times as long
+)
 
 
 class Place:
-    """The folder of one run: where its cache, its counts, its log and (with the agent) its recordings lie."""
+    """The folder of one run: where its cache, its counts, its log and (with the agent) its
+    recordings lie."""
 
-    # What vLLM found out about model classes in an earlier run, by a subprocess that takes ten seconds; it is no part of the compile cache.
+    # What vLLM found out about model classes in an earlier run, by a subprocess that takes ten
+    # seconds; it is no part of the compile cache.
     model_infos: Path | None = None
 
     def __init__(
-        self, folder: Path, *, agent: bool, plugins: Sequence[str] = (), cache: Path | None = None, flags: Sequence[str] = ()
+        self,
+        folder: Path,
+        *,
+        agent: bool,
+        plugins: Sequence[str] = (),
+        cache: Path | None = None,
+        flags: Sequence[str] = (),
     ) -> None:
-        """plugins: names of functions in plugin.py. cache: of another run, to be used by this one too. flags: of `autoinstr run`."""
+        """plugins: names of functions in plugin.py. cache: of another run, to be used by this one
+        too. flags: of `autoinstr run`."""
         self.folder = folder
         self.agent = agent
         self.flags = flags
@@ -50,7 +62,9 @@ class Place:
         metadata = packages / "tests_plugin-0.dist-info"
         metadata.mkdir(parents=True)
         shutil.copy(Path(__file__).with_name("plugin.py"), packages / "tests_plugin.py")
-        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tests-plugin\nVersion: 0\n")
+        (metadata / "METADATA").write_text(
+            "Metadata-Version: 2.1\nName: tests-plugin\nVersion: 0\n"
+        )
         entries = "".join(f"{name} = tests_plugin:{name}\n" for name in ("count", "piecewise"))
         (metadata / "entry_points.txt").write_text(f"[vllm.general_plugins]\n{entries}")
         self.environ = clean_environment(
@@ -66,12 +80,24 @@ class Place:
         )
 
     def start(self, *arguments: str, pipe: bool = True) -> subprocess.Popen[str]:
-        """`python ARGUMENTS`, leading a session, under `autoinstr run` where `agent`. stderr goes to the log, and stdout unless `pipe`."""
+        """`python ARGUMENTS`, leading a session, under `autoinstr run` where `agent`. stderr goes
+        to the log, and stdout unless `pipe`."""
         command = [sys.executable, *arguments]
         environ = self.environ
         if self.agent:
-            command = [sys.executable, "-m", "autoinstr", "run", "--out", str(self.out), *self.flags, "--", *command]
-            # The checkout, in case the package is not installed here: `-m autoinstr` has to find it.
+            command = [
+                sys.executable,
+                "-m",
+                "autoinstr",
+                "run",
+                "--out",
+                str(self.out),
+                *self.flags,
+                "--",
+                *command,
+            ]
+            # The checkout, in case the package is not installed here: `-m autoinstr` has to find
+            # it.
             environ = {**environ, "PYTHONPATH": os.pathsep.join([environ["PYTHONPATH"], str(REPO)])}
         with open(self.log_file, "w", encoding="utf-8") as log:
             return subprocess.Popen(
@@ -95,21 +121,32 @@ class Place:
     def counts(self) -> dict[str, int]:
         """Calls of forward in the one Worker, by class."""
         (file,) = self.counts_folder.iterdir()
-        return dict(zip(("Qwen2ForCausalLM", "Qwen2DecoderLayer"), struct.unpack("QQ", file.read_bytes())))
+        return dict(
+            zip(("Qwen2ForCausalLM", "Qwen2DecoderLayer"), struct.unpack("QQ", file.read_bytes()))
+        )
 
 
 class Offline:
-    """A run of a script that has ended well. `said` is the line of JSON that it printed, `tokens` the ids of each answer."""
+    """A run of a script that has ended well. `said` is the line of JSON that it printed, `tokens`
+    the ids of each answer."""
 
     def __init__(self, place: Place, stdout: str) -> None:
         self.place = place
-        self.said: dict[str, Any] = json.loads(next(line for line in stdout.splitlines() if line.startswith('{"tokens"')))
+        self.said: dict[str, Any] = json.loads(
+            next(line for line in stdout.splitlines() if line.startswith('{"tokens"'))
+        )
         self.stdout = stdout
         self.tokens: list[list[int]] = self.said["tokens"]
 
 
-def run_offline(model: Path, places: Sequence[Place], *arguments: str, script: Path = EXAMPLES / "offline_vllm.py") -> list[Offline]:
-    """Run the script in all `places` at the same time. AssertionError with the log of one that fails."""
+def run_offline(
+    model: Path,
+    places: Sequence[Place],
+    *arguments: str,
+    script: Path = EXAMPLES / "offline_vllm.py",
+) -> list[Offline]:
+    """Run the script in all `places` at the same time. AssertionError with the log of one that
+    fails."""
     started = []
     with ending_all(started):
         for place in places:
@@ -118,7 +155,9 @@ def run_offline(model: Path, places: Sequence[Place], *arguments: str, script: P
         ended = []
         for place, process in zip(places, started):
             stdout, _ = process.communicate(timeout=max(1, deadline - time.monotonic()))
-            assert process.returncode == 0, f"exit status {process.returncode}, agent={place.agent}\n{place.end_of_log(stdout)}"
+            assert process.returncode == 0, (
+                f"exit status {process.returncode}, agent={place.agent}\n{place.end_of_log(stdout)}"
+            )
             ended.append(Offline(place, stdout))
             if (place.cache / "modelinfos").is_dir():
                 Place.model_infos = place.cache / "modelinfos"
@@ -128,12 +167,17 @@ def run_offline(model: Path, places: Sequence[Place], *arguments: str, script: P
 def module_calls(recording: Recording) -> list[recorded.Range]:
     """The closed ranges of module calls; functions have ranges in other domains."""
     domains = {(name.root, name.path, name.cls): name.domain for name in recording.names.values()}
-    return [one for one in recorded.ranges(recording) if domains[one.root, one.path, one.cls] == "Module"]
+    return [
+        one
+        for one in recorded.ranges(recording)
+        if domains[one.root, one.path, one.cls] == "Module"
+    ]
 
 
 @contextmanager
 def ending_all(processes: Sequence[subprocess.Popen[str]]) -> Iterator[None]:
-    """Whatever happens, the processes and all that they started are ended: vLLM leaves orphans when its main process is killed."""
+    """Whatever happens, the processes and all that they started are ended: vLLM leaves orphans when
+    its main process is killed."""
     try:
         yield
     finally:

@@ -1,7 +1,8 @@
-"""A vLLM plugin (vllm.general_plugins), so that tests have a truth of their own: how often the model's forward functions ran.
+"""A vLLM plugin (vllm.general_plugins), so that tests have a truth of their own: how often the
+model's forward functions ran.
 
-Copied into a folder on PYTHONPATH by engines.py. Knows nothing of autoinstr, and is the same with and without it.
-"""
+Copied into a folder on PYTHONPATH by engines.py. Knows nothing of autoinstr, and is the same with
+and without it."""
 
 import functools
 import mmap
@@ -12,7 +13,8 @@ COUNTED = ("Qwen2ForCausalLM", "Qwen2DecoderLayer")
 
 
 def count():
-    """In the Worker: two 8-byte counters in the file $TESTS_COUNTS/<pid>, mapped, so that a SIGKILL loses nothing."""
+    """In the Worker: two 8-byte counters in the file $TESTS_COUNTS/<pid>, mapped, so that a SIGKILL
+    loses nothing."""
     if not multiprocessing.current_process().name.startswith("VllmWorker"):
         return
     from vllm.model_executor.models import qwen2
@@ -38,7 +40,8 @@ def _count(cls, words, index):
 
 
 def piecewise():
-    """Everywhere: vLLM's own compilation (VLLM_COMPILE, with its cache), from which the CPU platform falls back to a simpler one."""
+    """Everywhere: vLLM's own compilation (VLLM_COMPILE, with its cache), from which the CPU
+    platform falls back to a simpler one."""
     from vllm.config import CompilationMode
     from vllm.platforms.cpu import CpuPlatform
 
@@ -49,6 +52,7 @@ def piecewise():
         original(cls, vllm_config)
         if wanted == CompilationMode.VLLM_COMPILE:
             vllm_config.compilation_config.mode = wanted
-            vllm_config.compilation_config.compile_sizes = []  # that platform leaves it None, which vLLM's own backend does not take
+            # that platform leaves it None, which vLLM's own backend does not take
+            vllm_config.compilation_config.compile_sizes = []
 
     CpuPlatform.check_and_update_config = classmethod(check_and_update_config)

@@ -1,7 +1,8 @@
-"""An offline script that profiles as the guides print it: `python profile_script.py MODEL [PROFILER CONFIG AS JSON]`.
+"""An offline script that profiles as the guides print it: `python profile_script.py MODEL [PROFILER
+CONFIG AS JSON]`.
 
-The variable is set after vLLM has been imported. Prints what each call said, the token ids and the number of KV-cache blocks.
-"""
+The variable is set after vLLM has been imported. Prints what each call said, the token ids and the
+number of KV-cache blocks."""
 
 import json
 import os
@@ -14,7 +15,12 @@ os.environ["VLLM_TORCH_PROFILER_DIR"] = "./vllm_profile"
 
 def main() -> None:
     # Compiled, so that there is a warm-up; not by inductor, which takes half a minute.
-    options = {"max_model_len": 256, "max_num_seqs": 8, "kv_cache_memory_bytes": 64 << 20, "seed": 0}
+    options = {
+        "max_model_len": 256,
+        "max_num_seqs": 8,
+        "kv_cache_memory_bytes": 64 << 20,
+        "seed": 0,
+    }
     options["compilation_config"] = {"backend": "eager"}
     if len(sys.argv) > 2:
         options["profiler_config"] = json.loads(sys.argv[2])
@@ -30,7 +36,10 @@ def main() -> None:
             said.append(f"{type(error).__name__}: {error}")
 
     def generate(prompt):
-        tokens.extend(list(output.outputs[0].token_ids) for output in llm.generate([prompt], sampling, use_tqdm=False))
+        tokens.extend(
+            list(output.outputs[0].token_ids)
+            for output in llm.generate([prompt], sampling, use_tqdm=False)
+        )
 
     generate("before")
     say(llm.start_profile)

@@ -1,4 +1,5 @@
-"""What the tests of profiler control share: a client of the API server, traces read back, a plugin that marks the warm-up."""
+"""What the tests of profiler control share: a client of the API server, traces read back, a plugin
+that marks the warm-up."""
 
 from __future__ import annotations
 
@@ -24,9 +25,17 @@ if TYPE_CHECKING:
 
     from autoinstr.recording.reader import Recording
 
-SERVER = ["-m", "vllm.entrypoints.openai.api_server", "--host=127.0.0.1", "--max-model-len=512", "--max-num-seqs=4", "--enforce-eager"]
+SERVER = [
+    "-m",
+    "vllm.entrypoints.openai.api_server",
+    "--host=127.0.0.1",
+    "--max-model-len=512",
+    "--max-num-seqs=4",
+    "--enforce-eager",
+]
 SERVER.append(f"--kv-cache-memory-bytes={64 << 20}")
-STEP = "execute_"  # vLLM's Worker names each step of a profile so, and those in which nothing is scheduled
+# vLLM's Worker names each step of a profile so, and those in which nothing is scheduled
+STEP = "execute_"
 EMPTY = "execute_context_0(0)_generation_0(0)"
 
 
@@ -63,7 +72,9 @@ class Client:
     def post(self, path: str, body: dict[str, Any] | None = None) -> int:
         """The status of the answer, read to its end."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._base + path, data, {"Content-Type": "application/json"}, method="POST")
+        request = urllib.request.Request(
+            self._base + path, data, {"Content-Type": "application/json"}, method="POST"
+        )
         try:
             with urllib.request.urlopen(request, timeout=300) as answer:
                 answer.read()
@@ -74,12 +85,19 @@ class Client:
 
     def generate(self, tokens: int) -> None:
         """One request of so many tokens."""
-        body = {"model": self._model, "prompt": "To be", "max_tokens": tokens, "temperature": 0, "ignore_eos": True}
+        body = {
+            "model": self._model,
+            "prompt": "To be",
+            "max_tokens": tokens,
+            "temperature": 0,
+            "ignore_eos": True,
+        }
         assert self.post("/v1/completions", body) == 200
 
 
 class Span(NamedTuple):
-    """Two moments of the client (perf_counter nanoseconds: the clock of all processes of the machine)."""
+    """Two moments of the client (perf_counter nanoseconds: the clock of all processes of the
+    machine)."""
 
     start: int
     end: int
@@ -88,8 +106,11 @@ class Span(NamedTuple):
         return self.start <= moment <= self.end
 
 
-def starts(recording: Recording, domain: str | None = None, message: str | None = None) -> list[int]:
-    """When the ranges and marks of a recording began, in nanoseconds; of one domain and message if given."""
+def starts(
+    recording: Recording, domain: str | None = None, message: str | None = None
+) -> list[int]:
+    """When the ranges and marks of a recording began, in nanoseconds; of one domain and message if
+    given."""
     found = []
     for _, words in recording.blocks():
         for at in range(0, len(words), 3):
@@ -100,11 +121,14 @@ def starts(recording: Recording, domain: str | None = None, message: str | None 
 
 
 def traces(folder: Path) -> dict[str, list[Path]]:
-    """Kind of trace -> its files, oldest first: numbers (time, pid) and the host are taken out of the names."""
+    """Kind of trace -> its files, oldest first: numbers (time, pid) and the host are taken out of
+    the names."""
     found: dict[str, list[Path]] = {}
     host = re.escape(socket.gethostname())
     for path in sorted(folder.glob("*.pt.trace.json*"), key=lambda path: path.stat().st_mtime_ns):
-        found.setdefault(re.sub(rf"{host}_\d+|\.\d{{12,}}", "", path.name).split(".pt.trace")[0], []).append(path)
+        found.setdefault(
+            re.sub(rf"{host}_\d+|\.\d{{12,}}", "", path.name).split(".pt.trace")[0], []
+        ).append(path)
     return found
 
 
@@ -120,14 +144,20 @@ def events(trace: Path) -> Counter[str]:
 
 
 def steps(trace: Path) -> int:
-    """The model-runner steps with scheduled tokens in a Worker's trace, as vLLM itself marks them."""
+    """The model-runner steps with scheduled tokens in a Worker's trace, as vLLM itself marks
+    them."""
     with gzip.open(trace, "rt") as stream:
-        marked = [str(event.get("name")) for event in json.load(stream)["traceEvents"] if event.get("cat") == "user_annotation"]
+        marked = [
+            str(event.get("name"))
+            for event in json.load(stream)["traceEvents"]
+            if event.get("cat") == "user_annotation"
+        ]
     return sum(name.startswith(STEP) and name != EMPTY for name in marked)
 
 
 def mark_warm_up(place: Place) -> None:
-    """A vLLM plugin that puts WARM_UP around the warm-up of the CPU platform's model runner, so that a trace shows it."""
+    """A vLLM plugin that puts WARM_UP around the warm-up of the CPU platform's model runner, so
+    that a trace shows it."""
     packages = place.folder / "packages"
     metadata = packages / "tests_warm-0.dist-info"
     metadata.mkdir()
@@ -142,6 +172,11 @@ WARM_UP = "tests: warm-up"
 
 def process_of(pid: int) -> dict[str, int]:
     """Threads, open files and memory of its own (kB; not that of mapped files) of a process."""
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    status = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    )
     numbers = {"threads": status["Threads"], "memory_kb": status["RssAnon"].split()[0]}
-    return {"files": len(os.listdir(f"/proc/{pid}/fd")), **{name: int(number) for name, number in numbers.items()}}
+    return {
+        "files": len(os.listdir(f"/proc/{pid}/fd")),
+        **{name: int(number) for name, number in numbers.items()},
+    }

@@ -1,4 +1,5 @@
-"""Builds engine configurations, no engine: `python profiler_config.py MODEL`. Prints what became of the profiler's, and the hashes."""
+"""Builds engine configurations, no engine: `python profiler_config.py MODEL`. Prints what became of
+the profiler's, and the hashes."""
 
 import json
 import os
@@ -11,7 +12,8 @@ from vllm.engine.arg_utils import EngineArgs
 def built(**options):
     config = EngineArgs(sys.argv[1], max_model_len=256, **options).create_engine_config()
     fields = {
-        name: getattr(config.profiler_config, name) for name in ("profiler", "torch_profiler_dir", "delay_iterations", "wait_iterations")
+        name: getattr(config.profiler_config, name)
+        for name in ("profiler", "torch_profiler_dir", "delay_iterations", "wait_iterations")
     }
     return {**fields, "hash": config.compute_hash()}
 
@@ -21,7 +23,9 @@ def main():
     told = {
         "none": built(),
         "own object": built(profiler_config=own),
-        "explicit": built(profiler_config=ProfilerConfig(profiler="torch", torch_profiler_dir="/explicit")),
+        "explicit": built(
+            profiler_config=ProfilerConfig(profiler="torch", torch_profiler_dir="/explicit")
+        ),
     }
     os.environ["VLLM_TORCH_PROFILER_DIR"] = "./mine"
     told["set late"] = built()

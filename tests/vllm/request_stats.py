@@ -1,11 +1,17 @@
-"""An offline script that prints what vLLM says of each request: `python request_stats.py MODEL --json`. Knows nothing of autoinstr."""
+"""An offline script that prints what vLLM says of each request: `python request_stats.py MODEL
+--json`. Knows nothing of autoinstr."""
 
 import argparse
 import json
 
 from vllm import LLM, SamplingParams
 
-REQUESTS = (("The capital of France is", 5), ("1 2 3 4 5", 17), ("To be, or not to be", 1), ("A layer costs", 9))
+REQUESTS = (
+    ("The capital of France is", 5),
+    ("1 2 3 4 5", 17),
+    ("To be, or not to be", 1),
+    ("A layer costs", 9),
+)
 
 
 def main() -> None:
@@ -23,7 +29,9 @@ def main() -> None:
         seed=0,
         disable_log_stats=False,
     )
-    sampling = [SamplingParams(temperature=0, max_tokens=count, ignore_eos=True) for _, count in REQUESTS]
+    sampling = [
+        SamplingParams(temperature=0, max_tokens=count, ignore_eos=True) for _, count in REQUESTS
+    ]
     answers = llm.generate([prompt for prompt, _ in REQUESTS], sampling, use_tqdm=False)
     requests = [
         {
@@ -38,7 +46,11 @@ def main() -> None:
         }
         for one in answers
     ]
-    print(json.dumps({"tokens": [list(one.outputs[0].token_ids) for one in answers], "requests": requests}))
+    print(
+        json.dumps(
+            {"tokens": [list(one.outputs[0].token_ids) for one in answers], "requests": requests}
+        )
+    )
 
 
 if __name__ == "__main__":

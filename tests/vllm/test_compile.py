@@ -1,4 +1,5 @@
-"""vLLM with compilation on: same tokens, same cache key, and a cache that is good for runs without the agent."""
+"""vLLM with compilation on: same tokens, same cache key, and a cache that is good for runs without
+the agent."""
 
 from __future__ import annotations
 
@@ -12,9 +13,14 @@ from tests.vllm.engines import Offline, module_calls
 
 
 def keys(run: Offline) -> list[str]:
-    """The directories of vLLM's compile cache that are named by a hash: of the configuration, or (ten digits) of the traced sources too."""
+    """The directories of vLLM's compile cache that are named by a hash: of the configuration, or
+    (ten digits) of the traced sources too."""
     base = run.place.cache / "torch_compile_cache"
-    return sorted(str(path.relative_to(base)) for path in base.glob("**/*") if re.fullmatch("[0-9a-f]{10}|[0-9a-f]{64}", path.name))
+    return sorted(
+        str(path.relative_to(base))
+        for path in base.glob("**/*")
+        if re.fullmatch("[0-9a-f]{10}|[0-9a-f]{64}", path.name)
+    )
 
 
 def files(folder: Path) -> list[Path]:
@@ -46,15 +52,21 @@ def test_nothing_of_ours_is_in_the_cache(compiled: Pair) -> None:
     assert [path for path in found if ours.search(path.read_bytes())] == []
 
 
-def test_a_cache_loads_with_and_without_the_agent(compiled: Pair, exchanged: Pair, mode: str) -> None:
+def test_a_cache_loads_with_and_without_the_agent(
+    compiled: Pair, exchanged: Pair, mode: str
+) -> None:
     for run in exchanged:
         log = run.place.log() + run.stdout
-        failures = set(re.findall(r"Compiling model again due to a load failure from \S+, reason: (.*)", log))
+        failures = set(
+            re.findall(r"Compiling model again due to a load failure from \S+, reason: (.*)", log)
+        )
         if mode == "piecewise":
             assert not failures
             assert "Directly load AOT compilation" in log
             assert "saved AOT compiled function" not in log
-        else:  # vLLM 0.32 cannot load what it saves in this mode, not even its own cache without us; ours is to add no other reason
+        # vLLM 0.32 cannot load what it saves in this mode, not even its own cache without us; ours
+        # is to add no other reason
+        else:
             assert failures == {"'function' object has no attribute 'finalize_loading'"}
         assert run.tokens == compiled.native.tokens
     assert keys(exchanged.agent) == keys(exchanged.native) == keys(compiled.native)
@@ -62,8 +74,16 @@ def test_a_cache_loads_with_and_without_the_agent(compiled: Pair, exchanged: Pai
 
 def test_what_is_outside_the_compiled_model_is_recorded(compiled: Pair) -> None:
     """Inside it there is no module call any more: the layers are one compiled function."""
-    (worker,) = [one for one in recorded.recordings(compiled.agent.place.out) if one.role == "Worker"]
+    (worker,) = [
+        one for one in recorded.recordings(compiled.agent.place.out) if one.role == "Worker"
+    ]
     calls = Counter((one.path, one.cls) for one in module_calls(worker))
-    model = {("", "Qwen2ForCausalLM"), ("model", "Qwen2Model"), ("logits_processor", "LogitsProcessor")}
+    model = {
+        ("", "Qwen2ForCausalLM"),
+        ("model", "Qwen2Model"),
+        ("logits_processor", "LogitsProcessor"),
+    }
     assert set(calls) == model | {("", "Sampler"), ("topk_topp_sampler", "TopKTopPSampler")}
-    assert calls["", "Qwen2ForCausalLM"] == calls["model", "Qwen2Model"] >= 1 + 32  # a warm-up pass compiles it
+    assert (
+        calls["", "Qwen2ForCausalLM"] == calls["model", "Qwen2Model"] >= 1 + 32
+    )  # a warm-up pass compiles it

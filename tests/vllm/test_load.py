@@ -1,4 +1,5 @@
-"""A server under the load of vLLM's own benchmark client, profiled by it, with no profiler flag given: what every process records of it."""
+"""A server under the load of vLLM's own benchmark client, profiled by it, with no profiler flag
+given: what every process records of it."""
 
 from __future__ import annotations
 
@@ -30,42 +31,110 @@ CLIENT = Path(__file__).with_name("bench_client.py")
 EACH_STEP = {
     "EngineCore": {"exec.sample_tokens.mp": 1},
     "Worker": {
-        **dict.fromkeys(("runner.prepare_inputs", "runner.determine_batch", "runner.build_attn_metadata", "runner.preprocess"), 1),
-        **dict.fromkeys(("runner.model_forward", "logits", "runner.sample_tokens", "worker.sample_tokens", "runner.sample"), 1),
+        **dict.fromkeys(
+            (
+                "runner.prepare_inputs",
+                "runner.determine_batch",
+                "runner.build_attn_metadata",
+                "runner.preprocess",
+            ),
+            1,
+        ),
+        **dict.fromkeys(
+            (
+                "runner.model_forward",
+                "logits",
+                "runner.sample_tokens",
+                "worker.sample_tokens",
+                "runner.sample",
+            ),
+            1,
+        ),
         **dict.fromkeys(("sampler.forward", "runner.bookkeeping", "runner.eplb"), 1),
-        **dict.fromkeys(("gpu_model_runner: forward", "gpu_model_runner: sample", "gpu_model_runner: bookkeep"), 1),
+        **dict.fromkeys(
+            ("gpu_model_runner: forward", "gpu_model_runner: sample", "gpu_model_runner: bookkeep"),
+            1,
+        ),
         "attn.impl.cpu": LAYERS,
     },
 }
 EACH_STEP_OR_IDLE = {
-    "EngineCore": ("sched.schedule", "exec.execute_model.mp", "sched.update_from_output", "sched.grammar_bitmask"),
+    "EngineCore": (
+        "sched.schedule",
+        "exec.execute_model.mp",
+        "sched.update_from_output",
+        "sched.grammar_bitmask",
+    ),
     "Worker": ("worker.execute_model", "runner.execute_model", "runner.update_states"),
 }
 EACH_REQUEST = {
-    "APIServer": ("async_llm.add_request", "input.process", "client.add_request_async", "request.arrived"),
-    "EngineCore": ("engine.preprocess_add_request", "engine.add_request", "sched.add_request", "kv.free", "request.queued"),
+    "APIServer": (
+        "async_llm.add_request",
+        "input.process",
+        "client.add_request_async",
+        "request.arrived",
+    ),
+    "EngineCore": (
+        "engine.preprocess_add_request",
+        "engine.add_request",
+        "sched.add_request",
+        "kv.free",
+        "request.queued",
+    ),
 }
 ONCE = {
-    "EngineCore": ("engine.init", "engine.init_kv", "exec.initialize_from_config", "exec.compile_or_warm_up"),
+    "EngineCore": (
+        "engine.init",
+        "engine.init_kv",
+        "exec.initialize_from_config",
+        "exec.compile_or_warm_up",
+    ),
     "Worker": (
-        *("worker.init_device", "worker.load_model", "runner.load_model", "load.model", "load.weights"),
+        *(
+            "worker.init_device",
+            "worker.load_model",
+            "runner.load_model",
+            "load.model",
+            "load.weights",
+        ),
         *("worker.determine_memory", "worker.warmup"),
     ),
 }
 OFTEN = {
     "APIServer": (
-        *("api.completion", "async_llm.generate", "input.tokenize_async", "client.get_output_async"),
+        *(
+            "api.completion",
+            "async_llm.generate",
+            "input.tokenize_async",
+            "client.get_output_async",
+        ),
         *("output.process", "output.detok"),
     ),
     "EngineCore": (
-        *("engine.input_queue", "engine.step", "engine.post_step", "comm.shm_enqueue", "comm.shm_dequeue"),
-        *("kv.allocate_slots", "kv.get_computed_blocks", "engine.profile", "schedule: allocate_slots"),
+        *(
+            "engine.input_queue",
+            "engine.step",
+            "engine.post_step",
+            "comm.shm_enqueue",
+            "comm.shm_dequeue",
+        ),
+        *(
+            "kv.allocate_slots",
+            "kv.get_computed_blocks",
+            "engine.profile",
+            "schedule: allocate_slots",
+        ),
         *("struct.grammar_init", "struct.grammar_bitmask", "struct.create_grammar"),
         *("engine.abort_requests", "sched.finish_requests"),
     ),
     "Worker": ("comm.shm_enqueue", "comm.shm_dequeue", "worker.enqueue_output", "worker.profile"),
 }
-SERVED = {name for table in (EACH_STEP, EACH_STEP_OR_IDLE, EACH_REQUEST, ONCE, OFTEN) for names in table.values() for name in names}
+SERVED = {
+    name
+    for table in (EACH_STEP, EACH_STEP_OR_IDLE, EACH_REQUEST, ONCE, OFTEN)
+    for names in table.values()
+    for name in names
+}
 # The rest of the default set, and why it cannot be seen in a server of a text model on one CPU.
 NOT_HERE = {
     "llm.*": "offline: test_targets.py",
@@ -114,10 +183,27 @@ class Load(NamedTuple):
 
 @pytest.fixture(scope="module")
 def load(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
-    place = Place(tmp_path_factory.mktemp("load") / "agent", agent=True, plugins=["count"], flags=["--profiler", "with_stack=false"])
+    place = Place(
+        tmp_path_factory.mktemp("load") / "agent",
+        agent=True,
+        plugins=["count"],
+        flags=["--profiler", "with_stack=false"],
+    )
     port = free_port()
-    options = ["--max-model-len=256", "--max-num-seqs=4", f"--kv-cache-memory-bytes={64 << 20}", "--enforce-eager"]
-    server = ["-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--host=127.0.0.1", f"--port={port}"]
+    options = [
+        "--max-model-len=256",
+        "--max-num-seqs=4",
+        f"--kv-cache-memory-bytes={64 << 20}",
+        "--enforce-eager",
+    ]
+    server = [
+        "-m",
+        "vllm.entrypoints.openai.api_server",
+        "--model",
+        str(model),
+        "--host=127.0.0.1",
+        f"--port={port}",
+    ]
     base = f"http://127.0.0.1:{port}"
     started: list[subprocess.Popen[str]] = []
     with ending_all(started):
@@ -125,7 +211,9 @@ def load(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load
         wait_until_healthy(base, started[0], place)
         said = bench(place, model, port)
         schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
-        with post(base, model, "a", 8, structured_outputs={"json": schema}, ignore_eos=False) as answer:
+        with post(
+            base, model, "a", 8, structured_outputs={"json": schema}, ignore_eos=False
+        ) as answer:
             json.load(answer)
         leave(base, model, place)
         started[0].send_signal(signal.SIGTERM)
@@ -136,11 +224,37 @@ def load(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load
 
 def bench(place: Place, model: Path, port: int) -> dict[str, Any]:
     result = place.folder / "result.json"
-    sizes = ["--dataset-name=random", "--random-input-len=20", f"--random-output-len={TOKENS}", f"--num-prompts={REQUESTS}"]
-    how = ["--backend=openai", "--host=127.0.0.1", f"--port={port}", f"--model={model}", "--ignore-eos", "--max-concurrency=6", "--profile"]
-    kept = ["--save-result", "--save-detailed", f"--result-filename={result}", "--request-id-prefix=load-", "--disable-tqdm"]
+    sizes = [
+        "--dataset-name=random",
+        "--random-input-len=20",
+        f"--random-output-len={TOKENS}",
+        f"--num-prompts={REQUESTS}",
+    ]
+    how = [
+        "--backend=openai",
+        "--host=127.0.0.1",
+        f"--port={port}",
+        f"--model={model}",
+        "--ignore-eos",
+        "--max-concurrency=6",
+        "--profile",
+    ]
+    kept = [
+        "--save-result",
+        "--save-detailed",
+        f"--result-filename={result}",
+        "--request-id-prefix=load-",
+        "--disable-tqdm",
+    ]
     command = [sys.executable, str(CLIENT), *how, *sizes, *kept]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, env=place.environ, cwd=place.folder)
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        env=place.environ,
+        cwd=place.folder,
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:] + place.end_of_log()
     found: dict[str, Any] = json.loads(result.read_text())
     return found
@@ -149,8 +263,8 @@ def bench(place: Place, model: Path, port: int) -> dict[str, Any]:
 def leave(base: str, model: Path, place: Place) -> None:
     """A client that goes away in the middle of its answer.
 
-    The worker stands still meanwhile: on a quick machine it would be through before the server has heard of it.
-    """
+    The worker stands still meanwhile: on a quick machine it would be through before the server has
+    heard of it."""
     (counts,) = place.counts_folder.iterdir()
     worker = int(counts.name)
     with post(base, model, "A long one", 230, stream=True) as answer:
@@ -179,7 +293,9 @@ def marks(recording: Recording) -> dict[str, dict[str, recorded.Named]]:
 @pytest.fixture(scope="module")
 def counts(load: Load) -> dict[str, Counter[str]]:
     return {
-        role: Counter(one.message for kind in ("range", "mark") for one in recorded.named(recording, kind))
+        role: Counter(
+            one.message for kind in ("range", "mark") for one in recorded.named(recording, kind)
+        )
         for role, recording in load.processes.items()
     }
 
@@ -192,18 +308,37 @@ def test_the_client_got_what_it_asked_for(load: Load) -> None:
 def test_each_request_of_the_client_is_in_the_recordings(load: Load) -> None:
     """Ids hold the number of the request in the client's list."""
     engine, front = marks(load.processes["EngineCore"]), marks(load.processes["APIServer"])
-    numbers = {name: int(name.split("load-")[1].split("-")[0]) for name in engine if "load-" in name}
+    numbers = {
+        name: int(name.split("load-")[1].split("-")[0]) for name in engine if "load-" in name
+    }
     assert sorted(numbers.values()) == list(range(REQUESTS))
     for name, number in numbers.items():
-        assert list(engine[name]) == ["request.queued", "request.scheduled", "request.first_token", "request.finished"]
+        assert list(engine[name]) == [
+            "request.queued",
+            "request.scheduled",
+            "request.first_token",
+            "request.finished",
+        ]
         end = engine[name]["request.finished"].fields
         assert (end["output_tokens"], end["reason"], end["preemptions"]) == (TOKENS, "length", 0)
-        assert engine[name]["request.queued"].fields["prompt_tokens"] == load.client["input_lens"][number]
+        assert (
+            engine[name]["request.queued"].fields["prompt_tokens"]
+            == load.client["input_lens"][number]
+        )
         assert front[name]["request.completed"].fields["reason"] == "length"
-        arrived = front[name]["request.arrived"].start - front[name]["request.arrived"].fields["waited_ns"]
-        # The client's clock is ours: it asks before the request arrives, and has its first token after we have seen it.
+        arrived = (
+            front[name]["request.arrived"].start
+            - front[name]["request.arrived"].fields["waited_ns"]
+        )
+        # The client's clock is ours: it asks before the request arrives, and has its first token
+        # after we have seen it.
         asked = load.client["start_times"][number] * 1e9
-        assert asked < arrived < front[name]["request.first_output"].start < asked + load.client["ttfts"][number] * 1e9
+        assert (
+            asked
+            < arrived
+            < front[name]["request.first_output"].start
+            < asked + load.client["ttfts"][number] * 1e9
+        )
 
 
 def test_who_went_away_is_an_abort(load: Load) -> None:
@@ -216,27 +351,50 @@ def test_every_step_has_its_parts(load: Load, counts: dict[str, Counter[str]]) -
     """Steps are counted by a plugin of vLLM that knows nothing of us."""
     assert load.steps > REQUESTS * TOKENS / 4
     for role, names in EACH_STEP.items():
-        assert {name: counts[role][name] for name in names} == {name: count * load.steps for name, count in names.items()}
+        assert {name: counts[role][name] for name in names} == {
+            name: count * load.steps for name, count in names.items()
+        }
 
 
 def test_every_schedule_is_carried_through(load: Load, counts: dict[str, Counter[str]]) -> None:
-    schedules = [one.fields for one in recorded.named(load.processes["EngineCore"]) if one.message == "sched.schedule"]
+    schedules = [
+        one.fields
+        for one in recorded.named(load.processes["EngineCore"])
+        if one.message == "sched.schedule"
+    ]
     idle = sum(fields["phase"] == "idle" for fields in schedules)
     assert len(schedules) - idle == load.steps
     for role, names in EACH_STEP_OR_IDLE.items():
         # the process may have been killed between one and the next
-        assert all(load.steps <= counts[role][name] <= load.steps + idle + 1 for name in names), (role, counts[role], load.steps, idle)
+        assert all(load.steps <= counts[role][name] <= load.steps + idle + 1 for name in names), (
+            role,
+            counts[role],
+            load.steps,
+            idle,
+        )
     phases = Counter(fields["phase"] for fields in schedules)
-    assert phases["prefill"] + phases["mixed"] and phases["decode"] and set(phases) <= {"prefill", "decode", "mixed", "idle"}
+    assert (
+        phases["prefill"] + phases["mixed"]
+        and phases["decode"]
+        and set(phases) <= {"prefill", "decode", "mixed", "idle"}
+    )
     for fields in schedules:
         assert fields["running"] <= 4 and fields["prefills"] + fields["decodes"] <= 4
 
 
 def test_tokens_of_steps_are_those_of_requests(load: Load) -> None:
     """Every token that was computed: prompts, and all outputs but the last of each request."""
-    tokens = sum(one.fields["tokens"] for one in recorded.named(load.processes["EngineCore"]) if one.message == "sched.schedule")
+    tokens = sum(
+        one.fields["tokens"]
+        for one in recorded.named(load.processes["EngineCore"])
+        if one.message == "sched.schedule"
+    )
     its = marks(load.processes["EngineCore"]).values()
-    prompts = sum(one["request.queued"].fields["prompt_tokens"] - one["request.scheduled"].fields["cached_tokens"] for one in its)
+    prompts = sum(
+        one["request.queued"].fields["prompt_tokens"]
+        - one["request.scheduled"].fields["cached_tokens"]
+        for one in its
+    )
     outputs = sum(one["request.finished"].fields["output_tokens"] for one in its)
     aborted = sum(one["request.finished"].fields["reason"] == "abort" for one in its)
     assert prompts + outputs - len(its) <= tokens <= prompts + outputs - len(its) + 2 * aborted
@@ -254,9 +412,17 @@ def test_requests_and_start_up(load: Load, counts: dict[str, Counter[str]]) -> N
 
 def test_the_default_set_is_seen_but_for_what_cannot_be_here() -> None:
     """A row that applies to this vLLM is in a table above, or is named with the reason."""
-    rows = {one.target.name for one in survey()[0] if one.status == OK and one.target.default and one.target.domain == "vllm"}
+    rows = {
+        one.target.name
+        for one in survey()[0]
+        if one.status == OK and one.target.default and one.target.domain == "vllm"
+    }
     assert len(rows) >= 40
-    unknown = [name for name in rows - SERVED if not any(fnmatchcase(name, pattern) for pattern in NOT_HERE)]
+    unknown = [
+        name
+        for name in rows - SERVED
+        if not any(fnmatchcase(name, pattern) for pattern in NOT_HERE)
+    ]
     assert unknown == []
 
 
@@ -265,4 +431,8 @@ def test_the_clients_profile_is_there(load: Load) -> None:
     traces = sorted(path.name for path in (load.place.out / "profile").iterdir())
     assert any("rank0" in name for name in traces), traces
     for role, name in (("EngineCore", "engine.profile"), ("Worker", "worker.profile")):
-        assert [one.fields["start"] for one in recorded.named(load.processes[role]) if one.message == name] == [True, False]
+        assert [
+            one.fields["start"]
+            for one in recorded.named(load.processes[role])
+            if one.message == name
+        ] == [True, False]

@@ -1,4 +1,5 @@
-"""The entry point vllm.general_plugins, of the installed wheel, called by the real vLLM, where no gate ran and where one did."""
+"""The entry point vllm.general_plugins, of the installed wheel, called by the real vLLM, where no
+gate ran and where one did."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from tests.support import recorded
 from tests.vllm.conftest import Pair
 from tests.vllm.engines import EXAMPLES, LIMIT_S, Place, module_calls
 
-# Isolated and without site: no PYTHONPATH, no .pth, no sitecustomize, in children as well. What a Python needs is put on its path by hand.
+# Isolated and without site: no PYTHONPATH, no .pth, no sitecustomize, in children as well. What a
+# Python needs is put on its path by hand.
 DRIVER = """
 import os, runpy, sys
 if __name__ == "__main__":
@@ -50,13 +52,27 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel in it, which is no site folder: its .pth is never read, its entry points are found."""
-    pytest.importorskip("hatchling", reason="hatchling, which builds the wheel, is not installed (make setup)")
+    """A folder with the wheel in it, which is no site folder: its .pth is never read, its entry
+    points are found."""
+    pytest.importorskip(
+        "hatchling", reason="hatchling, which builds the wheel, is not installed (make setup)"
+    )
     base = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", base / "dist"]
     subprocess.run(build, cwd=REPO, check=True, capture_output=True, env=clean_environment())
     (wheel,) = (base / "dist").iterdir()
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", base / "site", wheel]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        base / "site",
+        wheel,
+    ]
     subprocess.run(pip, check=True, env=clean_environment(), capture_output=True)
     return base / "site"
 
@@ -64,7 +80,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_driver(folder: Path, installed: Path, script: Path, *more: Path) -> Path:
     driver = folder / "driver.py"
     first = [str(installed), str(script.parent), *map(str, more)]
-    driver.write_text(DRIVER.format(first=first, site=sysconfig.get_path("purelib"), script=str(script)))
+    driver.write_text(
+        DRIVER.format(first=first, site=sysconfig.get_path("purelib"), script=str(script))
+    )
     return driver
 
 
@@ -76,12 +94,18 @@ def load(tmp_path: Path, installed: Path):  # type: ignore[no-untyped-def]
 
     def run(isolated: bool, **env: str) -> tuple[dict[str, object], str]:
         flags = ["-I", "-S"] if isolated else []
-        environ = clean_environment(VLLM_PLUGINS="autoinstr", AUTOINSTR_OUT=str(tmp_path / "run"), **env)
+        environ = clean_environment(
+            VLLM_PLUGINS="autoinstr", AUTOINSTR_OUT=str(tmp_path / "run"), **env
+        )
         command = [sys.executable, *flags, str(write_driver(tmp_path, installed, script))]
-        ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=LIMIT_S, cwd=tmp_path)
+        ended = subprocess.run(
+            command, env=environ, capture_output=True, text=True, timeout=LIMIT_S, cwd=tmp_path
+        )
         assert ended.returncode == 0, ended.stderr
         lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
-        return json.loads(lines[-1]), "\n".join(line for line in ended.stderr.splitlines() if "autoinstr" in line)
+        return json.loads(lines[-1]), "\n".join(
+            line for line in ended.stderr.splitlines() if "autoinstr" in line
+        )
 
     return run
 
@@ -94,13 +118,20 @@ def messages(recording: Recording) -> set[str]:
 def test_where_no_gate_ran(load, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     said, stderr = load(True, AUTOINSTR="1")
     assert (said["finders"], said["swapped"], stderr) == (1, True, "")
-    assert recorded.counts(recorded.ranges(recorded.the_recording(tmp_path / "run"))) == {"Linear||Linear": 1}
+    assert recorded.counts(recorded.ranges(recorded.the_recording(tmp_path / "run"))) == {
+        "Linear||Linear": 1
+    }
 
 
 @pytest.mark.parametrize("value", [None, "", "0", "off"])
 def test_off_unless_asked_for(value: str | None, load, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     said, stderr = load(True, **({} if value is None else {"AUTOINSTR": value}))
-    assert (said["finders"], said["swapped"], said["ours"], stderr) == (0, False, ["autoinstr", "autoinstr._pth", "autoinstr.plugin"], "")
+    assert (said["finders"], said["swapped"], said["ours"], stderr) == (
+        0,
+        False,
+        ["autoinstr", "autoinstr._pth", "autoinstr.plugin"],
+        "",
+    )
     assert said["exported"] == value
     assert not (tmp_path / "run").exists()
 
@@ -109,17 +140,25 @@ def test_an_environment_that_comes_late(load, tmp_path: Path) -> None:  # type: 
     """As Ray's workers get it: torch and vLLM are imported by then."""
     said, stderr = load(True, LATE=json.dumps({"AUTOINSTR": "exclude=Linear"}))
     assert (said["finders"], said["swapped"], said["exported"]) == (1, True, "exclude=Linear")
-    assert "no range was written: nothing that the filters keep was called" in stderr and stderr.count("\n") <= 1
+    assert (
+        "no range was written: nothing that the filters keep was called" in stderr
+        and stderr.count("\n") <= 1
+    )
 
 
 def test_with_the_gate_on_nothing_is_done_twice(load, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     said, stderr = load(False, AUTOINSTR="1", PYTHONPATH=str(GATE))
     assert (said["finders"], said["swapped"], said["same"], stderr) == (1, True, True, "")
-    assert recorded.counts(recorded.ranges(recorded.the_recording(tmp_path / "run"))) == {"Linear||Linear": 1}
+    assert recorded.counts(recorded.ranges(recorded.the_recording(tmp_path / "run"))) == {
+        "Linear||Linear": 1
+    }
 
 
-def test_an_engine_that_no_gate_reaches(eager: Pair, model: Path, installed: Path, tmp_path: Path) -> None:
-    """The API process, the EngineCore and the Worker each start the agent by the plugin; every module call is there."""
+def test_an_engine_that_no_gate_reaches(
+    eager: Pair, model: Path, installed: Path, tmp_path: Path
+) -> None:
+    """The API process, the EngineCore and the Worker each start the agent by the plugin; every
+    module call is there."""
     script = EXAMPLES / "offline_vllm.py"
     place = Place(tmp_path / "place", agent=False, plugins=["count", "autoinstr"])
     environ = {**place.environ, "AUTOINSTR": "1", "AUTOINSTR_OUT": str(tmp_path / "run")}
@@ -127,16 +166,34 @@ def test_an_engine_that_no_gate_reaches(eager: Pair, model: Path, installed: Pat
     command = [sys.executable, "-I", "-S", str(driver), str(model), "--json"]
     with open(tmp_path / "log", "w") as log:
         ended = subprocess.run(
-            command, env=environ, stdout=subprocess.PIPE, stderr=log, stdin=subprocess.DEVNULL, text=True, timeout=LIMIT_S, cwd=tmp_path
+            command,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=LIMIT_S,
+            cwd=tmp_path,
         )
     assert ended.returncode == 0, (tmp_path / "log").read_text()[-4000:]
-    said = json.loads(next(line for line in ended.stdout.splitlines() if line.startswith('{"tokens"')))
+    said = json.loads(
+        next(line for line in ended.stdout.splitlines() if line.startswith('{"tokens"'))
+    )
     assert said["tokens"] == eager.native.tokens
     found = {one.role: one for one in recorded.recordings(tmp_path / "run")}
     assert sorted(found) == ["EngineCore", "MainProcess", "Worker"]
     gated = {one.role: one for one in recorded.recordings(eager.agent.place.out)}
     calls, truth = module_calls(found["Worker"]), place.counts()
-    assert Counter(one.cls for one in calls if one.cls in truth) == truth, "as the other plugin has counted"
-    assert {(one.path, one.cls) for one in calls} == {(one.path, one.cls) for one in module_calls(gated["Worker"])}
-    for role in ("EngineCore", "Worker"):  # function targets are applied to what was imported before, too
-        assert messages(found[role]) == messages(gated[role]) - {"engine.init"}, "all but what was running when it called the plugin"
+    assert Counter(one.cls for one in calls if one.cls in truth) == truth, (
+        "as the other plugin has counted"
+    )
+    assert {(one.path, one.cls) for one in calls} == {
+        (one.path, one.cls) for one in module_calls(gated["Worker"])
+    }
+    for role in (
+        "EngineCore",
+        "Worker",
+    ):  # function targets are applied to what was imported before, too
+        assert messages(found[role]) == messages(gated[role]) - {"engine.init"}, (
+            "all but what was running when it called the plugin"
+        )

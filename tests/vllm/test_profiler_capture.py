@@ -1,7 +1,7 @@
 """Offline, as the guides print it: the profiler without a flag, and the warm-up in the trace.
 
-Nothing on a CPU captures graphs; what is shown is that the same hook profiles the phase in which an accelerator would.
-"""
+Nothing on a CPU captures graphs; what is shown is that the same hook profiles the phase in which an
+accelerator would."""
 
 from __future__ import annotations
 
@@ -30,17 +30,25 @@ class Ended(NamedTuple):
     @property
     def kv_cache(self) -> str:
         """vLLM's own line about the size."""
-        found = re.search(r"KV cache size: ([\d,]+ tokens)", self.place.log() + self.place.folder.joinpath("stdout").read_text())
+        found = re.search(
+            r"KV cache size: ([\d,]+ tokens)",
+            self.place.log() + self.place.folder.joinpath("stdout").read_text(),
+        )
         assert found, self.place.end_of_log()
         return found[1]
 
 
 @pytest.fixture(scope="module")
 def runs(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
-    """native: with an explicit configuration, and no agent. only: nothing but the guide's variable. through: configured explicitly."""
+    """native: with an explicit configuration, and no agent. only: nothing but the guide's variable.
+    through: configured explicitly."""
     base = tmp_path_factory.mktemp("capture")
-    places = {name: Place(base / name, agent=name != "native") for name in ("native", "only", "through")}
-    folders = {name: base / name / ("vllm_profile" if name == "only" else "explicit") for name in places}
+    places = {
+        name: Place(base / name, agent=name != "native") for name in ("native", "only", "through")
+    }
+    folders = {
+        name: base / name / ("vllm_profile" if name == "only" else "explicit") for name in places
+    }
     started: list[subprocess.Popen[str]] = []
     with ending_all(started):
         for name, place in places.items():
@@ -48,7 +56,11 @@ def runs(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, End
             if place.agent:
                 place.environ["AUTOINSTR_CAPTURE"] = name
                 place.environ["AUTOINSTR_PROFILER"] = "record_shapes=true"
-            config = [] if name == "only" else [json.dumps({**EXPLICIT, "torch_profiler_dir": str(folders[name])})]
+            config = (
+                []
+                if name == "only"
+                else [json.dumps({**EXPLICIT, "torch_profiler_dir": str(folders[name])})]
+            )
             started.append(place.start(SCRIPT, str(model), *config))
         deadline = time.monotonic() + LIMIT_S
         ended = {}
@@ -56,7 +68,9 @@ def runs(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, End
             stdout, _ = process.communicate(timeout=max(1, deadline - time.monotonic()))
             assert process.returncode == 0, place.end_of_log(stdout)
             place.folder.joinpath("stdout").write_text(stdout)
-            told = json.loads(next(line for line in stdout.splitlines() if line.startswith('{"said"')))
+            told = json.loads(
+                next(line for line in stdout.splitlines() if line.startswith('{"said"'))
+            )
             ended[name] = Ended(place, folders[name], told)
     return ended
 
@@ -80,7 +94,11 @@ def test_the_directory_set_after_the_import_is_used(runs: dict[str, Ended]) -> N
 
 
 def test_a_configuration_of_the_program_wins(runs: dict[str, Ended]) -> None:
-    assert kinds(runs["through"].folder) == kinds(runs["native"].folder) == {"rank0": 1, "later_rank0": 1}
+    assert (
+        kinds(runs["through"].folder)
+        == kinds(runs["native"].folder)
+        == {"rank0": 1, "later_rank0": 1}
+    )
     assert not (runs["through"].place.folder / "vllm_profile").exists()
 
 
@@ -88,7 +106,10 @@ def test_only_has_the_warm_up_in_a_trace_of_its_own(runs: dict[str, Ended]) -> N
     found = {kind: events(file) for kind, (file,) in traces(runs["only"].folder).items()}
     assert found["capture_rank0"][WARM_UP] == 1
     # What multiplies depends on the processor.
-    assert any(found["capture_rank0"][name] for name in ("aten::mm", "aten::linear", "_C::weight_packed_linear", "_C::onednn_mm"))
+    assert any(
+        found["capture_rank0"][name]
+        for name in ("aten::mm", "aten::linear", "_C::weight_packed_linear", "_C::onednn_mm")
+    )
     assert [found[kind][WARM_UP] for kind in ("rank0", "later_rank0")] == [0, 0]
     assert steps(traces(runs["only"].folder)["capture_rank0"][0]) == 0
 
@@ -111,9 +132,17 @@ def test_parameters_reach_the_profilers_of_vllm(runs: dict[str, Ended]) -> None:
 @pytest.mark.parametrize("name", ["only", "through"])
 def test_later_sessions_are_what_they_are_natively(runs: dict[str, Ended], name: str) -> None:
     for kind in ("rank0", "later_rank0") if name == "only" else ("later_rank0",):
-        assert steps(traces(runs[name].folder)[kind][0]) == steps(traces(runs["native"].folder)[kind][0]) > 0
+        assert (
+            steps(traces(runs[name].folder)[kind][0])
+            == steps(traces(runs["native"].folder)[kind][0])
+            > 0
+        )
 
 
 def test_nothing_is_said(runs: dict[str, Ended]) -> None:
     for name in ("only", "through"):
-        assert [line for line in runs[name].place.log().splitlines() if line.startswith("autoinstr: ") or " autoinstr: " in line] == []
+        assert [
+            line
+            for line in runs[name].place.log().splitlines()
+            if line.startswith("autoinstr: ") or " autoinstr: " in line
+        ] == []

@@ -1,4 +1,5 @@
-"""What the agent makes of engine configurations, and that vLLM's compile-cache key does not know of it."""
+"""What the agent makes of engine configurations, and that vLLM's compile-cache key does not know of
+it."""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ SCRIPT = str(Path(__file__).with_name("profiler_config.py"))
 @pytest.fixture(scope="module")
 def told(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     base = tmp_path_factory.mktemp("config")
-    places = {name: Place(base / name, agent=name != "native") for name in ("native", "agent", "set")}
+    places = {
+        name: Place(base / name, agent=name != "native") for name in ("native", "agent", "set")
+    }
     places["set"].environ["AUTOINSTR_PROFILER"] = "delay_iterations=2;schedule=wait:4,active:1"
     started: list[subprocess.Popen[str]] = []
     found = {}
@@ -32,15 +35,24 @@ def told(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dic
     return found
 
 
-def test_a_profiler_that_nobody_chose_is_torchs_in_the_run_directory(told: dict[str, dict[str, Any]]) -> None:
+def test_a_profiler_that_nobody_chose_is_torchs_in_the_run_directory(
+    told: dict[str, dict[str, Any]],
+) -> None:
     assert told["native"]["none"]["profiler"] is None
     chosen = told["agent"]["none"]
-    assert (chosen["profiler"], chosen["torch_profiler_dir"]) == ("torch", os.path.join(told["agent"]["folder"], "run", "profile"))
+    assert (chosen["profiler"], chosen["torch_profiler_dir"]) == (
+        "torch",
+        os.path.join(told["agent"]["folder"], "run", "profile"),
+    )
 
 
 def test_the_variable_is_read_when_the_engine_is_built(told: dict[str, dict[str, Any]]) -> None:
-    assert told["native"]["set late"]["profiler"] is None, "vLLM reads it itself: this test is not needed"
-    assert told["agent"]["set late"]["torch_profiler_dir"] == os.path.join(told["agent"]["folder"], "mine")
+    assert told["native"]["set late"]["profiler"] is None, (
+        "vLLM reads it itself: this test is not needed"
+    )
+    assert told["agent"]["set late"]["torch_profiler_dir"] == os.path.join(
+        told["agent"]["folder"], "mine"
+    )
 
 
 def test_what_the_program_says_stays(told: dict[str, dict[str, Any]]) -> None:
@@ -56,4 +68,7 @@ def test_the_hash_is_the_same(told: dict[str, dict[str, Any]]) -> None:
 
 def test_parameters_reach_the_configuration(told: dict[str, dict[str, Any]]) -> None:
     for name in ("none", "own object", "explicit"):
-        assert (told["set"][name]["delay_iterations"], told["set"][name]["wait_iterations"]) == (2, 4)
+        assert (told["set"][name]["delay_iterations"], told["set"][name]["wait_iterations"]) == (
+            2,
+            4,
+        )

@@ -1,6 +1,6 @@
-"""An API server without any flag for the profiler: start and stop over HTTP, as a server that was given --profiler-config answers;
-with when=profiling each process has ranges only while a profile runs, in the bounds that vLLM itself keeps.
-"""
+"""An API server without any flag for the profiler: start and stop over HTTP, as a server that was
+given --profiler-config answers; with when=profiling each process has ranges only while a profile
+runs, in the bounds that vLLM itself keeps."""
 
 from __future__ import annotations
 
@@ -80,13 +80,20 @@ def both(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Both:
     places = [Place(base / name, agent=name == "agent") for name in ("native", "agent")]
     places[1].environ["AUTOINSTR_WHEN"] = "profiling"
     native_traces = base / "traces"
-    flags = ["--profiler-config.profiler=torch", f"--profiler-config.torch_profiler_dir={native_traces}"]
+    flags = [
+        "--profiler-config.profiler=torch",
+        f"--profiler-config.torch_profiler_dir={native_traces}",
+    ]
     clients = [Client(model) for _ in places]
     started: list[subprocess.Popen[str]] = []
     with ending_all(started):
         for place, client in zip(places, clients):
             options = [] if place.agent else flags
-            started.append(place.start(*SERVER, "--model", str(model), f"--port={client.port}", *options, pipe=False))
+            started.append(
+                place.start(
+                    *SERVER, "--model", str(model), f"--port={client.port}", *options, pipe=False
+                )
+            )
         for place, client, server in zip(places, clients, started):
             client.wait(server, place)
         native = drive(clients[0], native_traces)
@@ -95,7 +102,9 @@ def both(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Both:
             server.terminate()
         for server in started:
             server.wait(timeout=60)
-    return Both(native, agent, places[1], {one.role: one for one in recorded.recordings(places[1].out)})
+    return Both(
+        native, agent, places[1], {one.role: one for one in recorded.recordings(places[1].out)}
+    )
 
 
 def test_every_request_is_answered_as_natively(both: Both) -> None:
@@ -110,25 +119,39 @@ def test_the_same_traces_are_there(both: Both) -> None:
 
 
 def test_the_agent_says_nothing(both: Both) -> None:
-    assert [line for line in both.place.log().splitlines() if line.startswith("autoinstr: ") or " autoinstr: " in line] == []
+    assert [
+        line
+        for line in both.place.log().splitlines()
+        if line.startswith("autoinstr: ") or " autoinstr: " in line
+    ] == []
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_ranges_are_recorded_while_profiling_and_only_then(both: Both, role: str) -> None:
     found = starts(both.processes[role])
     profiles = (*both.agent.plain, both.agent.bounded)
-    assert [sum(profile.holds(moment) for moment in found) > 0 for profile in profiles] == [True] * 3
-    assert [moment for moment in found if not any(profile.holds(moment) for profile in profiles)] == []
+    assert [sum(profile.holds(moment) for moment in found) > 0 for profile in profiles] == [
+        True
+    ] * 3
+    assert [
+        moment for moment in found if not any(profile.holds(moment) for profile in profiles)
+    ] == []
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_after_the_maximum_no_process_records(both: Both, role: str) -> None:
-    assert [moment for moment in starts(both.processes[role]) if both.agent.over.holds(moment)] == []
+    assert [
+        moment for moment in starts(both.processes[role]) if both.agent.over.holds(moment)
+    ] == []
 
 
 def test_the_worker_records_the_steps_that_vllm_profiles(both: Both) -> None:
     """To the step: vLLM marks each profiled step in its own trace."""
-    calls = [one.start for one in recorded.ranges(both.processes["Worker"]) if one.cls == "Qwen2ForCausalLM"]
+    calls = [
+        one.start
+        for one in recorded.ranges(both.processes["Worker"])
+        if one.cls == "Qwen2ForCausalLM"
+    ]
     (bounded,) = traces(both.agent.folder)["bounded_rank0"]
     assert steps(bounded) >= BOUNDED["max_iterations"]
     assert sum(both.agent.bounded.holds(moment) for moment in calls) == steps(bounded)
@@ -137,8 +160,17 @@ def test_the_worker_records_the_steps_that_vllm_profiles(both: Both) -> None:
 
 
 def test_the_engine_begins_when_the_delayed_worker_does(both: Both) -> None:
-    """Not with start_profile: three steps pass first. The engine schedules a step after the one in which the Worker's profiler starts."""
-    engine = [one for one in starts(both.processes["EngineCore"], "vllm", "sched.schedule") if both.agent.bounded.holds(one)]
-    worker = [one.start for one in recorded.ranges(both.processes["Worker"]) if both.agent.bounded.holds(one.start)]
+    """Not with start_profile: three steps pass first. The engine schedules a step after the one in
+    which the Worker's profiler starts."""
+    engine = [
+        one
+        for one in starts(both.processes["EngineCore"], "vllm", "sched.schedule")
+        if both.agent.bounded.holds(one)
+    ]
+    worker = [
+        one.start
+        for one in recorded.ranges(both.processes["Worker"])
+        if both.agent.bounded.holds(one.start)
+    ]
     assert engine
     assert min(engine) > min(worker)

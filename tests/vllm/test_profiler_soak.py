@@ -1,4 +1,5 @@
-"""Fifty profiles over HTTP under load: nothing grows that does not grow natively, no trace is missing, nothing is dropped."""
+"""Fifty profiles over HTTP under load: nothing grows that does not grow natively, no trace is
+missing, nothing is dropped."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ class Soaked(NamedTuple):
     folder: Path
 
     def growth(self, role: str, what: str) -> int:
-        """From the tenth profile to the last; of memory by the median of ten, because a garbage collection moves it."""
+        """From the tenth profile to the last; of memory by the median of ten, because a garbage
+        collection moves it."""
         numbers = [sample[what] for sample in self.samples[role]]
         if what != "memory_kb":
             return numbers[-1] - numbers[SETTLED]
@@ -58,7 +60,9 @@ def soak(client: Client, server: int, folder: Path) -> Soaked:
     samples: dict[str, list[dict[str, int]]] = {role: [] for role in ROLES}
     try:
         for number in range(PROFILES):
-            bounds = {"max_iterations": 5} if number % 5 == 4 else None  # then the others follow the Worker, with a thread
+            bounds = (
+                {"max_iterations": 5} if number % 5 == 4 else None
+            )  # then the others follow the Worker, with a thread
             statuses.add(client.post("/start_profile", bounds))
             client.generate(16)
             statuses.add(client.post("/stop_profile"))
@@ -78,15 +82,27 @@ def soaked(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Soake
     for name in ("native", "agent"):
         place = Place(base / name, agent=name == "agent")
         place.environ["AUTOINSTR_WHEN"] = "profiling"
-        place.environ["AUTOINSTR_PROFILER"] = "with_stack=false"  # fifty traces with stacks take an hour, natively too
+        place.environ["AUTOINSTR_PROFILER"] = (
+            "with_stack=false"  # fifty traces with stacks take an hour, natively too
+        )
         folder = base / "traces" if name == "native" else place.out / "profile"
-        flags = ["--profiler-config.profiler=torch", f"--profiler-config.torch_profiler_dir={folder}"]
+        flags = [
+            "--profiler-config.profiler=torch",
+            f"--profiler-config.torch_profiler_dir={folder}",
+        ]
         flags.append("--profiler-config.torch_profiler_with_stack=false")
         client = Client(model)
         started: list[subprocess.Popen[str]] = []
         with ending_all(started):
             started.append(
-                place.start(*SERVER, "--model", str(model), f"--port={client.port}", *([] if place.agent else flags), pipe=False)
+                place.start(
+                    *SERVER,
+                    "--model",
+                    str(model),
+                    f"--port={client.port}",
+                    *([] if place.agent else flags),
+                    pipe=False,
+                )
             )
             client.wait(started[0], place)
             found.append(soak(client, started[0].pid, folder))
@@ -95,7 +111,17 @@ def soaked(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Soake
     for one, name in zip(found, ("native", "agent")):
         for role in ROLES:
             grown = {what: one.growth(role, what) for what in ("threads", "files", "memory_kb")}
-            print(json.dumps({"run": name, "role": role, "requests": one.answered, "last": one.samples[role][-1], "growth": grown}))
+            print(
+                json.dumps(
+                    {
+                        "run": name,
+                        "role": role,
+                        "requests": one.answered,
+                        "last": one.samples[role][-1],
+                        "growth": grown,
+                    }
+                )
+            )
     return found[0], found[1], base / "agent" / "run"
 
 
@@ -113,18 +139,29 @@ def test_every_trace_is_there(soaked: tuple[Soaked, Soaked, Path]) -> None:
 def test_threads_and_files_do_not_grow(soaked: tuple[Soaked, Soaked, Path], role: str) -> None:
     native, agent, _ = soaked
     for what in ("threads", "files"):
-        assert agent.growth(role, what) <= max(0, native.growth(role, what)), (what, agent.samples[role])
+        assert agent.growth(role, what) <= max(0, native.growth(role, what)), (
+            what,
+            agent.samples[role],
+        )
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_memory_grows_no_faster_than_natively(soaked: tuple[Soaked, Soaked, Path], role: str) -> None:
+def test_memory_grows_no_faster_than_natively(
+    soaked: tuple[Soaked, Soaked, Path], role: str
+) -> None:
     """A fifth of a MB a profile is what two native runs differ by."""
     native, agent, _ = soaked
-    assert agent.growth(role, "memory_kb") <= native.growth(role, "memory_kb") + 200 * (PROFILES - SETTLED)
+    assert agent.growth(role, "memory_kb") <= native.growth(role, "memory_kb") + 200 * (
+        PROFILES - SETTLED
+    )
 
 
-def test_nothing_is_dropped_and_every_process_has_ranges(soaked: tuple[Soaked, Soaked, Path]) -> None:
-    processes = {one.role: one for one in recorded.recordings(soaked[2])}  # which fails where anything was dropped
+def test_nothing_is_dropped_and_every_process_has_ranges(
+    soaked: tuple[Soaked, Soaked, Path],
+) -> None:
+    processes = {
+        one.role: one for one in recorded.recordings(soaked[2])
+    }  # which fails where anything was dropped
     assert sorted(processes) == sorted(ROLES)
     for one in processes.values():
         assert len(starts(one)) > PROFILES

@@ -1,9 +1,11 @@
-"""A server for half an hour under load, recording in a ring: nothing grows, the end is there, and profiles and switching still work.
+"""A server for half an hour under load, recording in a ring: nothing grows, the end is there, and
+profiles and switching still work.
 
-Once a minute the clients rest for three seconds. Under load that never rests, vLLM 0.32 itself grows, with us and without, by about 400
-bytes a request of 24 tokens in EngineCore and Worker each: its SpinCondition (distributed/device_communicators/shm_broadcast.py) gets a
-ZeroMQ message a step and does not look at its socket until it has had nothing to read for a second, so that 656 bytes of ZeroMQ's command
-queue stay for every sixteen of them. A rest of a second frees them.
+Once a minute the clients rest for three seconds. Under load that never rests, vLLM 0.32 itself
+grows, with us and without, by about 400 bytes a request of 24 tokens in EngineCore and Worker each:
+its SpinCondition (distributed/device_communicators/shm_broadcast.py) gets a ZeroMQ message a step
+and does not look at its socket until it has had nothing to read for a second, so that 656 bytes of
+ZeroMQ's command queue stay for every sixteen of them. A rest of a second frees them.
 
 AUTOINSTR_SOAK_MINUTES shortens it."""
 
@@ -35,7 +37,8 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(60 * MINUTES + 1800)]
 
 
 class Soaked(NamedTuple):
-    """`samples`: role -> threads, files and memory every ten seconds; `ended_ns` is the perf_counter time when the load did."""
+    """`samples`: role -> threads, files and memory every ten seconds; `ended_ns` is the
+    perf_counter time when the load did."""
 
     samples: dict[str, list[dict[str, int]]]
     requests: int
@@ -48,7 +51,11 @@ class Soaked(NamedTuple):
 
 @pytest.fixture(scope="module")
 def soaked(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Soaked:
-    place = Place(tmp_path_factory.mktemp("soak") / "agent", agent=True, flags=["--full=ring", f"--max-mb={MAX_MB}", "--when=manual"])
+    place = Place(
+        tmp_path_factory.mktemp("soak") / "agent",
+        agent=True,
+        flags=["--full=ring", f"--max-mb={MAX_MB}", "--when=manual"],
+    )
     place.environ["AUTOINSTR_PROFILER"] = "with_stack=false"
     place.out.mkdir()
     (place.out / "control").write_text("on\n")
@@ -67,7 +74,9 @@ def soaked(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Soaked:
     threads = [threading.Thread(target=load, args=(number,)) for number in range(len(answered))]
     started: list[subprocess.Popen[str]] = []
     with ending_all(started):
-        started.append(place.start(*SERVER, "--model", str(model), f"--port={client.port}", pipe=False))
+        started.append(
+            place.start(*SERVER, "--model", str(model), f"--port={client.port}", pipe=False)
+        )
         client.wait(started[0], place)
         pids = {"APIServer": started[0].pid}
         for child in psutil.Process(started[0].pid).children(recursive=True):
@@ -100,10 +109,28 @@ def soaked(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Soaked:
     assert "autoinstr:" not in place.log(), place.log()[-2000:]
     run = open_run(str(place.out))
     traces = list((place.out / "profile").glob("*.pt.trace.json*"))
-    soaked = Soaked(samples, sum(answered), statuses, {one.role: one for one in run.recordings}, ended, (off, on), traces)
+    soaked = Soaked(
+        samples,
+        sum(answered),
+        statuses,
+        {one.role: one for one in run.recordings},
+        ended,
+        (off, on),
+        traces,
+    )
     for role, its in samples.items():
         memory = [one["memory_kb"] for one in its[:: max(1, len(its) // 12)]]
-        print(json.dumps({"role": role, "requests": soaked.requests, "first": its[len(its) // 6], "last": its[-1], "memory_kb": memory}))
+        print(
+            json.dumps(
+                {
+                    "role": role,
+                    "requests": soaked.requests,
+                    "first": its[len(its) // 6],
+                    "last": its[-1],
+                    "memory_kb": memory,
+                }
+            )
+        )
     return soaked
 
 
@@ -114,7 +141,9 @@ def control(place: Place, word: str) -> None:
 
 
 def test_every_role_was_recorded_under_load(soaked: Soaked) -> None:
-    assert sorted(soaked.recordings) == sorted(soaked.samples) == ["APIServer", "EngineCore", "Worker"]
+    assert (
+        sorted(soaked.recordings) == sorted(soaked.samples) == ["APIServer", "EngineCore", "Worker"]
+    )
     assert soaked.requests > 10 * MINUTES
 
 
@@ -127,11 +156,15 @@ def test_threads_and_files_are_flat(soaked: Soaked) -> None:
 
 
 def test_memory_is_flat(soaked: Soaked) -> None:
-    """Medians, because a garbage collection moves it: from the second sixth of the time to the last, by no more than 2 MB."""
+    """Medians, because a garbage collection moves it: from the second sixth of the time to the
+    last, by no more than 2 MB."""
     for role, its in soaked.samples.items():
         memory = [sample["memory_kb"] for sample in its]
         sixth = len(memory) // 6
-        early, late = sorted(memory[sixth : 2 * sixth])[sixth // 2], sorted(memory[-sixth:])[sixth // 2]
+        early, late = (
+            sorted(memory[sixth : 2 * sixth])[sixth // 2],
+            sorted(memory[-sixth:])[sixth // 2],
+        )
         assert late - early < 2 * 1024, (role, memory)
 
 
@@ -150,5 +183,7 @@ def test_it_can_still_be_switched_and_profiled(soaked: Soaked) -> None:
     off, on = soaked.off
     for one in soaked.recordings.values():
         found = starts(one)
-        assert not [start for start in found if off + 2 * SECOND < start < on], "ranges while it was off"
+        assert not [start for start in found if off + 2 * SECOND < start < on], (
+            "ranges while it was off"
+        )
         assert [start for start in found if start > on + 2 * SECOND]

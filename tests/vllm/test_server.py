@@ -1,4 +1,5 @@
-"""An API server under the agent, ended as operators end it: SIGTERM, upon which vLLM kills its own children milliseconds later."""
+"""An API server under the agent, ended as operators end it: SIGTERM, upon which vLLM kills its own
+children milliseconds later."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ PROMPTS = (("The capital of France is", 5), ("1 2 3", 17), ("To be", 1))
 
 
 class Served(NamedTuple):
-    """A server that has ended. Tokens are those of the answers given before the last request, which was running when the SIGTERM came."""
+    """A server that has ended. Tokens are those of the answers given before the last request, which
+    was running when the SIGTERM came."""
 
     place: Place
     tokens: int
@@ -38,8 +40,20 @@ class Served(NamedTuple):
 def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Served:
     place = Place(tmp_path_factory.mktemp("server") / "agent", agent=True, plugins=["count"])
     port = free_port()
-    options = ["--max-model-len=512", "--max-num-seqs=4", f"--kv-cache-memory-bytes={64 << 20}", "--enforce-eager"]
-    server = ["-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--host=127.0.0.1", f"--port={port}"]
+    options = [
+        "--max-model-len=512",
+        "--max-num-seqs=4",
+        f"--kv-cache-memory-bytes={64 << 20}",
+        "--enforce-eager",
+    ]
+    server = [
+        "-m",
+        "vllm.entrypoints.openai.api_server",
+        "--model",
+        str(model),
+        "--host=127.0.0.1",
+        f"--port={port}",
+    ]
     base = f"http://127.0.0.1:{port}"
     started: list[subprocess.Popen[str]] = []
     with ending_all(started):
@@ -47,7 +61,10 @@ def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Served:
         started.append(place.start(*server, *options, pipe=False))
         wait_until_healthy(base, started[0], place)
         tokens = 0
-        for prompt, count in PROMPTS:  # one after the other: each token is then a forward pass of its own
+        for (
+            prompt,
+            count,
+        ) in PROMPTS:  # one after the other: each token is then a forward pass of its own
             with post(base, model, prompt, count) as answer:
                 tokens += json.load(answer)["usage"]["completion_tokens"]
         passes_before = place.counts()["Qwen2ForCausalLM"]
@@ -55,7 +72,8 @@ def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Served:
             for _ in range(3):
                 assert answer.readline()
             started[0].send_signal(signal.SIGTERM)
-        # The client has gone: while its connection is open vLLM often waits for it without end (also without the agent).
+        # The client has gone: while its connection is open vLLM often waits for it without end
+        # (also without the agent).
         status = started[0].wait(timeout=60)
     processes = {one.role: one for one in recorded.recordings(place.out)}
     return Served(place, tokens, passes_before, status, processes)
@@ -80,14 +98,27 @@ def wait_until_healthy(base: str, server: subprocess.Popen[str], place: Place) -
 
 
 def post(base: str, model: Path, prompt: str, count: int, **more: Any) -> Any:
-    body = {"model": str(model), "prompt": prompt, "max_tokens": count, "temperature": 0, "ignore_eos": True, **more}
-    request = urllib.request.Request(f"{base}/v1/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    body = {
+        "model": str(model),
+        "prompt": prompt,
+        "max_tokens": count,
+        "temperature": 0,
+        "ignore_eos": True,
+        **more,
+    }
+    request = urllib.request.Request(
+        f"{base}/v1/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
     return urllib.request.urlopen(request, timeout=120)
 
 
 def test_the_server_ended_as_without_us_and_nothing_of_it_lives(served: Served) -> None:
     assert served.status == 0, served.place.end_of_log()
-    alive = [one.pid for one in served.processes.values() if Path(f"/proc/{one.pid}").exists() and one.pid != os.getpid()]
+    alive = [
+        one.pid
+        for one in served.processes.values()
+        if Path(f"/proc/{one.pid}").exists() and one.pid != os.getpid()
+    ]
     assert [pid for pid in alive if " Z " not in Path(f"/proc/{pid}/stat").read_text()] == []
 
 
@@ -98,7 +129,8 @@ def test_all_three_processes_are_recorded_and_the_worker_was_killed(served: Serv
 
 
 def test_each_token_of_the_answers_is_a_forward_pass_of_the_recording(served: Served) -> None:
-    """The answers say how many tokens there were. Not compiled and on a CPU, vLLM makes no pass of its own at the start."""
+    """The answers say how many tokens there were. Not compiled and on a CPU, vLLM makes no pass of
+    its own at the start."""
     assert served.tokens == sum(count for _, count in PROMPTS)
     assert served.passes_before == served.tokens
     calls = Counter(one.cls for one in module_calls(served.processes["Worker"]))
@@ -106,7 +138,8 @@ def test_each_token_of_the_answers_is_a_forward_pass_of_the_recording(served: Se
 
 
 def test_nothing_is_lost_at_the_kill(served: Served) -> None:
-    """Each call that had begun is there, ended or as open. The plugin counts after our start: a kill between the two leaves one more."""
+    """Each call that had begun is there, ended or as open. The plugin counts after our start: a
+    kill between the two leaves one more."""
     worker = served.processes["Worker"]
     calls = Counter(one.cls for one in module_calls(worker))
     still_open = Counter(worker.names[one.name].cls for one in worker.open_ranges())

@@ -1,4 +1,5 @@
-"""A vLLM plugin (vllm.general_plugins) that marks the warm-up of the CPU platform in torch's traces. Knows nothing of autoinstr."""
+"""A vLLM plugin (vllm.general_plugins) that marks the warm-up of the CPU platform in torch's
+traces. Knows nothing of autoinstr."""
 
 import functools
 import multiprocessing

@@ -1,4 +1,5 @@
-"""`autoinstr analyse DIR`: device time by module, from the profiles that torch_npu wrote on an Ascend machine."""
+"""`autoinstr analyse DIR`: device time by module, from the profiles that torch_npu wrote on an
+Ascend machine."""
 
 from __future__ import annotations
 
@@ -46,15 +47,46 @@ EXAMPLES = """\
 
 
 def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
-    parser = add_command(subparsers, "analyse", "say what each module cost on an Ascend device", DESCRIPTION, EXAMPLES)
-    parser.add_argument("dir", metavar="DIR", type=place, help="a folder with profiles of torch_npu in it, at any depth, or one of them")
-    parser.add_argument("--compare", metavar="DIR2", type=place, help="compare module by module: DIR is A, DIR2 is B")
-    parser.add_argument("--format", default="table", metavar="FORMAT", type=one_of(FORMATS), help=f"{', '.join(FORMATS)} (default: table)")
-    parser.add_argument(
-        "-o", "--output", default="-", type=place, metavar="FILE", help="where to write; - is standard output; .gz compresses (default: -)"
+    parser = add_command(
+        subparsers,
+        "analyse",
+        "say what each module cost on an Ascend device",
+        DESCRIPTION,
+        EXAMPLES,
     )
     parser.add_argument(
-        "--table", default="modules", metavar="WHICH", type=one_of(TABLES), help=f"table and csv: {', '.join(TABLES)} (default: modules)"
+        "dir",
+        metavar="DIR",
+        type=place,
+        help="a folder with profiles of torch_npu in it, at any depth, or one of them",
+    )
+    parser.add_argument(
+        "--compare",
+        metavar="DIR2",
+        type=place,
+        help="compare module by module: DIR is A, DIR2 is B",
+    )
+    parser.add_argument(
+        "--format",
+        default="table",
+        metavar="FORMAT",
+        type=one_of(FORMATS),
+        help=f"{', '.join(FORMATS)} (default: table)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="-",
+        type=place,
+        metavar="FILE",
+        help="where to write; - is standard output; .gz compresses (default: -)",
+    )
+    parser.add_argument(
+        "--table",
+        default="modules",
+        metavar="WHICH",
+        type=one_of(TABLES),
+        help=f"table and csv: {', '.join(TABLES)} (default: modules)",
     )
     orders = tuple(dict.fromkeys(SORTS + COMPARE_SORTS))
     parser.add_argument(
@@ -63,12 +95,26 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         type=one_of(orders),
         help=f"table: {', '.join(SORTS)}; with --compare: {', '.join(COMPARE_SORTS)} (default: tree)",
     )
-    parser.add_argument("--limit", metavar="N", type=whole_number, help="table: most lines; 0 is all (default: 30)")
-    parser.add_argument("--rank", metavar="N", type=whole_number, help="only the profiles of this rank")
-    parser.add_argument("--text", action="store_true", help="let torch_npu's analysis export text files as well (trace_view.json and CSV)")
-    parser.add_argument("--python", metavar="PYTHON", help="a Python with torch_npu, for raw profiles (default: this one, or one on PATH)")
     parser.add_argument(
-        "--msprof-analyze", metavar="PROGRAM", help="the msprof-analyze to use (default: that of this environment, or one on PATH)"
+        "--limit", metavar="N", type=whole_number, help="table: most lines; 0 is all (default: 30)"
+    )
+    parser.add_argument(
+        "--rank", metavar="N", type=whole_number, help="only the profiles of this rank"
+    )
+    parser.add_argument(
+        "--text",
+        action="store_true",
+        help="let torch_npu's analysis export text files as well (trace_view.json and CSV)",
+    )
+    parser.add_argument(
+        "--python",
+        metavar="PYTHON",
+        help="a Python with torch_npu, for raw profiles (default: this one, or one on PATH)",
+    )
+    parser.add_argument(
+        "--msprof-analyze",
+        metavar="PROGRAM",
+        help="the msprof-analyze to use (default: that of this environment, or one on PATH)",
     )
     parser.set_defaults(run=run)
 
@@ -96,7 +142,9 @@ def run(args: argparse.Namespace) -> int:
     if other is not None and not (found.whole and other.whole):
         raise AutoinstrError(_failure(other if found.whole else found))
     with opened(args.output, binary=False) as stream:
-        out = io.TextIOWrapper(stream, encoding="ascii" if args.format == "json" else "utf-8", newline="")
+        out = io.TextIOWrapper(
+            stream, encoding="ascii" if args.format == "json" else "utf-8", newline=""
+        )
         try:
             if other is None:
                 _write(found, args, out)
@@ -105,7 +153,9 @@ def run(args: argparse.Namespace) -> int:
                 if args.format == "table":
                     write_lines(compare.report(*sides, _look(args)), args.output, out)
                 else:
-                    (compare.write_json if args.format == "json" else compare.write_csv)(*sides, out)
+                    (compare.write_json if args.format == "json" else compare.write_csv)(
+                        *sides, out
+                    )
         finally:
             out.flush()
             out.detach()
@@ -124,11 +174,15 @@ def _check(args: argparse.Namespace) -> None:
     if args.compare is None and args.sort not in SORTS:
         raise UsageError(f"--sort {args.sort}: is for --compare; there are: {', '.join(SORTS)}")
     if args.compare is not None and args.sort not in COMPARE_SORTS:
-        raise UsageError(f"--sort {args.sort}: is no order of --compare; there are: {', '.join(COMPARE_SORTS)}")
+        raise UsageError(
+            f"--sort {args.sort}: is no order of --compare; there are: {', '.join(COMPARE_SORTS)}"
+        )
     if args.compare is not None and args.table != "modules":
         raise UsageError(f"--table {args.table}: --compare compares modules")
     if args.format == "json" and args.table != "modules":
-        raise UsageError("--table operators: is for the formats table and csv; json has operators anyway")
+        raise UsageError(
+            "--table operators: is for the formats table and csv; json has operators anyway"
+        )
 
 
 def _write(found: Analysis, args: argparse.Namespace, out: io.TextIOWrapper) -> None:
@@ -169,5 +223,9 @@ def _failure(found: Analysis) -> str:
     from autoinstr.base.text import count
 
     first = found.results[0]
-    more = f" (and {count(len(found.results) - 1, 'more profile')} without one)" if len(found.results) > 1 else ""
+    more = (
+        f" (and {count(len(found.results) - 1, 'more profile')} without one)"
+        if len(found.results) > 1
+        else ""
+    )
     return f"{found.path}: no module table: {first.label}: {first.problem}{more}"

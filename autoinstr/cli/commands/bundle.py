@@ -36,9 +36,13 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         EXAMPLES,
     )
     parser.add_argument(
-        "--check", action="store_true", help="say whether the bundle DIR is what was made, file by file, and its permissions"
+        "--check",
+        action="store_true",
+        help="say whether the bundle DIR is what was made, file by file, and its permissions",
     )
-    parser.add_argument("directory", metavar="DIR", type=place, help="the folder: a new or empty one, or a bundle")
+    parser.add_argument(
+        "directory", metavar="DIR", type=place, help="the folder: a new or empty one, or a bundle"
+    )
     parser.set_defaults(run=run)
 
 
@@ -52,7 +56,12 @@ def _make(directory: str) -> int:
 
     document = build(directory, gate_folder(), _say)
     print(
-        "\n".join([*summary(directory, document), f"put first on PYTHONPATH: {os.path.join(os.path.abspath(directory), 'sitecustomize')}"])
+        "\n".join(
+            [
+                *summary(directory, document),
+                f"put first on PYTHONPATH: {os.path.join(os.path.abspath(directory), 'sitecustomize')}",
+            ]
+        )
     )
     return 0
 
@@ -65,9 +74,14 @@ def _check(directory: str) -> int:
         document, found = problems(directory)
     except OSError as error:
         raise AutoinstrError(f"{directory}: cannot be checked: {error.strerror}") from None
-    print("\n".join([*summary(directory, document), *(f"problem: {line}" for line in found)]), flush=True)
+    print(
+        "\n".join([*summary(directory, document), *(f"problem: {line}" for line in found)]),
+        flush=True,
+    )
     if found:
-        raise AutoinstrError(f"{directory}: the bundle has {count(len(found), 'problem')}; make it anew, or copy it again")
+        raise AutoinstrError(
+            f"{directory}: the bundle has {count(len(found), 'problem')}; make it anew, or copy it again"
+        )
     return 0
 
 
@@ -76,7 +90,9 @@ def summary(directory: str, document: dict[str, Any]) -> list[str]:
     from autoinstr.bundle.layout import MANIFEST
     from autoinstr.bundle.manifest import sha256
 
-    libraries = ", ".join(f"{library['name']} {library['version']}" for library in document["libraries"])
+    libraries = ", ".join(
+        f"{library['name']} {library['version']}" for library in document["libraries"]
+    )
     compiled = ", ".join(each["python"] for each in document["bytecode"]) or "none"
     return [
         f"autoinstr {document['autoinstr']} with {libraries}; {len(document['files'])} files",

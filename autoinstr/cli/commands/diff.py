@@ -44,14 +44,32 @@ EXAMPLES = """\
 
 
 def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
-    parser = add_command(subparsers, "diff", "compare two runs module by module", DESCRIPTION, EXAMPLES)
+    parser = add_command(
+        subparsers, "diff", "compare two runs module by module", DESCRIPTION, EXAMPLES
+    )
     parser.add_argument("a", metavar="A", type=place, help="a run directory: what was")
     parser.add_argument("b", metavar="B", type=place, help="a run directory: what is")
-    parser.add_argument("--format", default="table", metavar="FORMAT", type=one_of(FORMATS), help=f"{', '.join(FORMATS)} (default: table)")
     parser.add_argument(
-        "-o", "--output", default="-", type=place, metavar="FILE", help="where to write; - is standard output; .gz compresses (default: -)"
+        "--format",
+        default="table",
+        metavar="FORMAT",
+        type=one_of(FORMATS),
+        help=f"{', '.join(FORMATS)} (default: table)",
     )
-    parser.add_argument("--fail-above", metavar="PERCENT", type=_percent, help="exit status 1 if B is slower by more than that: 5%%")
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="-",
+        type=place,
+        metavar="FILE",
+        help="where to write; - is standard output; .gz compresses (default: -)",
+    )
+    parser.add_argument(
+        "--fail-above",
+        metavar="PERCENT",
+        type=_percent,
+        help="exit status 1 if B is slower by more than that: 5%%",
+    )
     parser.add_argument(
         "--fail-on",
         default="whole",
@@ -59,14 +77,38 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         type=one_of(FAIL_ON),
         help="with --fail-above: whole steps, or any of the modules too (default: whole)",
     )
-    parser.add_argument("--latest", action="store_true", help="where A or B holds several runs, take the newest")
     parser.add_argument(
-        "--phase", metavar="PHASE", help="only what ran in this phase: prefill, decode, mixed, idle; none is what is in none"
+        "--latest", action="store_true", help="where A or B holds several runs, take the newest"
     )
-    parser.add_argument("--process", metavar="WHICH", help='only the processes of this pid, role (Worker) or rank ("rank 3")')
-    parser.add_argument("--by", default="path", metavar="WHAT", type=one_of(BY), help="match modules by path or by class (default: path)")
-    parser.add_argument("--sort", metavar="BY", type=one_of(SORTS), help=f"table: {', '.join(SORTS)} (default: difference)")
-    parser.add_argument("--limit", metavar="N", type=whole_number, help="table: most modules; 0 is all (default: 20)")
+    parser.add_argument(
+        "--phase",
+        metavar="PHASE",
+        help="only what ran in this phase: prefill, decode, mixed, idle; none is what is in none",
+    )
+    parser.add_argument(
+        "--process",
+        metavar="WHICH",
+        help='only the processes of this pid, role (Worker) or rank ("rank 3")',
+    )
+    parser.add_argument(
+        "--by",
+        default="path",
+        metavar="WHAT",
+        type=one_of(BY),
+        help="match modules by path or by class (default: path)",
+    )
+    parser.add_argument(
+        "--sort",
+        metavar="BY",
+        type=one_of(SORTS),
+        help=f"table: {', '.join(SORTS)} (default: difference)",
+    )
+    parser.add_argument(
+        "--limit",
+        metavar="N",
+        type=whole_number,
+        help="table: most modules; 0 is all (default: 20)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -83,19 +125,32 @@ def run(args: argparse.Namespace) -> int:
     a, b = (_found(path, args) for path in (args.a, args.b))
     if args.phase is not None:
         check_phase(args.phase, [a, b])
-    progress = Progress(sys.stderr, f"diff of {a.path} and {b.path}", "records", total=a.capacity + b.capacity)
+    progress = Progress(
+        sys.stderr, f"diff of {a.path} and {b.path}", "records", total=a.capacity + b.capacity
+    )
     try:
         found = compare_runs(a, b, progress.tick, phase=args.phase, by_class=args.by == "class")
     finally:
         progress.done()
     if args.phase is not None and not found.in_common:
         _check_phase(found, args.phase)
-    verdict = judge(found, args.fail_above, args.fail_on == "modules") if args.fail_above is not None else None
+    verdict = (
+        judge(found, args.fail_above, args.fail_on == "modules")
+        if args.fail_above is not None
+        else None
+    )
     with opened(args.output, binary=args.format == "html") as stream:
-        out = io.TextIOWrapper(stream, encoding="ascii" if args.format == "json" else "utf-8", errors="backslashreplace", newline="")
+        out = io.TextIOWrapper(
+            stream,
+            encoding="ascii" if args.format == "json" else "utf-8",
+            errors="backslashreplace",
+            newline="",
+        )
         try:
             if args.format == "table":
-                look = table.Look(shutil.get_terminal_size((100, 24)).columns, args.limit, args.sort)
+                look = table.Look(
+                    shutil.get_terminal_size((100, 24)).columns, args.limit, args.sort
+                )
                 write_lines(table.report(found, look, _command(args)), args.output, out)
             elif args.format == "html":
                 page.write(found, out, args.fail_above, verdict)
@@ -119,7 +174,9 @@ def _check_phase(found: Comparison, phase: str) -> None:
     """AutoinstrError where a side has nothing of this phase: there is nothing to show either."""
     for word, side in (("A", found.a), ("B", found.b)):
         if side.ranges and phase not in side.phases:
-            raise AutoinstrError(f"nothing to compare: in {word} no range has the phase {phase!a}; it has: {', '.join(side.phases)}")
+            raise AutoinstrError(
+                f"nothing to compare: in {word} no range has the phase {phase!a}; it has: {', '.join(side.phases)}"
+            )
 
 
 def _check_common(found: Comparison) -> None:
@@ -128,7 +185,9 @@ def _check_common(found: Comparison) -> None:
     for word, side in (("A", found.a), ("B", found.b)):
         if not side.ranges:
             raise AutoinstrError(f"nothing to compare: {word} ({side.run.path}) recorded nothing")
-    raise AutoinstrError(f"nothing in common: no module of {found.a.run.path} was called in {found.b.run.path} (try --by class)")
+    raise AutoinstrError(
+        f"nothing in common: no module of {found.a.run.path} was called in {found.b.run.path} (try --by class)"
+    )
 
 
 def _check(verdict: Verdict, above: float) -> None:
@@ -140,9 +199,13 @@ def _check(verdict: Verdict, above: float) -> None:
         say(line)
     if verdict.failed:
         more = f" (and {len(verdict.failed) - 1} more)" if len(verdict.failed) > 1 else ""
-        raise AutoinstrError(f"slower by more than {100 * above:g} %: {describe(verdict.failed[0])}{more}")
+        raise AutoinstrError(
+            f"slower by more than {100 * above:g} %: {describe(verdict.failed[0])}{more}"
+        )
     if not verdict.enough:
-        raise AutoinstrError(f"--fail-above: only {100 * verdict.judged:.0f} % of the time could be judged; record more steps")
+        raise AutoinstrError(
+            f"--fail-above: only {100 * verdict.judged:.0f} % of the time could be judged; record more steps"
+        )
 
 
 def _found(path: str, args: argparse.Namespace) -> Run:
@@ -171,5 +234,7 @@ def _percent(word: str) -> float:
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{word!a} is not a percentage such as 5%")
     if 0 < value < 1 and not plain.endswith("%"):
-        raise argparse.ArgumentTypeError(f"{word!a}: is it {100 * value:g}% or {value:g}%? write it with the percent sign")
+        raise argparse.ArgumentTypeError(
+            f"{word!a}: is it {100 * value:g}% or {value:g}%? write it with the percent sign"
+        )
     return value / 100

@@ -1,4 +1,5 @@
-"""`autoinstr doctor [--json] [-- command]`: why the agent is on or off, here or in each process of a command."""
+"""`autoinstr doctor [--json] [-- command]`: why the agent is on or off, here or in each process of
+a command."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ EXAMPLES = """\
 
 
 def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
-    parser = add_command(subparsers, "doctor", "say why the agent is on or off", DESCRIPTION, EXAMPLES)
+    parser = add_command(
+        subparsers, "doctor", "say why the agent is on or off", DESCRIPTION, EXAMPLES
+    )
     parser.usage = "autoinstr doctor [--json] [-- command ...]"
     parser.takes_command = True
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
@@ -43,7 +46,9 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     if args.command == []:
-        raise UsageError("no command is given after --; for example: autoinstr doctor -- python train.py")
+        raise UsageError(
+            "no command is given after --; for example: autoinstr doctor -- python train.py"
+        )
     if args.command:
         from autoinstr.cli.doctor.processes import diagnose, process_lines
 

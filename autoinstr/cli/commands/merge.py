@@ -1,4 +1,5 @@
-"""`autoinstr merge DIR… -o DIR`: run directories of many ranks and hosts become one, on one time axis."""
+"""`autoinstr merge DIR… -o DIR`: run directories of many ranks and hosts become one, on one time
+axis."""
 
 from __future__ import annotations
 
@@ -36,11 +37,24 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "inputs stay as they are. How clocks are joined, and what is refused: docs/reports.md.",
         EXAMPLES,
     )
-    parser.add_argument("dirs", metavar="DIR", nargs="+", type=place, help="run directories, or directories that hold one each")
     parser.add_argument(
-        "-o", "--output", metavar="DIR", type=place, required=True, help="the run directory to make: new or empty, and in no input"
+        "dirs",
+        metavar="DIR",
+        nargs="+",
+        type=place,
+        help="run directories, or directories that hold one each",
     )
-    parser.add_argument("--latest", action="store_true", help="where a DIR holds several runs, take the newest")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=place,
+        required=True,
+        help="the run directory to make: new or empty, and in no input",
+    )
+    parser.add_argument(
+        "--latest", action="store_true", help="where a DIR holds several runs, take the newest"
+    )
     parser.add_argument(
         "--skip-unaligned",
         action="store_true",
@@ -61,13 +75,21 @@ def run(args: argparse.Namespace) -> int:
     progress = Progress(sys.stderr, f"merge into {args.output}", "bytes")
     with parents_of(args.output):
         try:
-            merged = merge(args.dirs, args.output, latest=args.latest, skip_unaligned=args.skip_unaligned, tick=progress.tick)
+            merged = merge(
+                args.dirs,
+                args.output,
+                latest=args.latest,
+                skip_unaligned=args.skip_unaligned,
+                tick=progress.tick,
+            )
         finally:
             progress.done()
     for note in merged.notes:
         say(note)
     kept = merged.facts
-    print(f"merged {count(len(kept), 'recording')} of {count(merged.directories, 'run directory', 'run directories')} into {args.output}")
+    print(
+        f"merged {count(len(kept), 'recording')} of {count(merged.directories, 'run directory', 'run directories')} into {args.output}"
+    )
     for clock in Axis(kept).clocks:
         hosts = hosts_named([kept[at] for at in clock.recordings])
         agree = f"clock pairs agree within {duration(clock.spread_ns)}"
@@ -80,7 +102,8 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def parents_of(out: str) -> Iterator[None]:
-    """Makes the folders above `out` that are missing, as the run directory of a program has them; they go again where nothing is made."""
+    """Makes the folders above `out` that are missing, as the run directory of a program has them;
+    they go again where nothing is made."""
     missing = []
     place = os.path.dirname(os.path.abspath(out))
     while not os.path.lexists(place):
@@ -92,7 +115,9 @@ def parents_of(out: str) -> Iterator[None]:
             try:
                 os.mkdir(folder, 0o755)
             except OSError as error:
-                raise AutoinstrError(f"-o {out}: {folder} cannot be made: {error.strerror}") from None
+                raise AutoinstrError(
+                    f"-o {out}: {folder} cannot be made: {error.strerror}"
+                ) from None
             made.append(folder)
         yield
     except BaseException:

@@ -32,12 +32,18 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
 
 
 def gate_folder() -> str:
-    """The absolute folder of the gate: inside the package in a wheel, beside the package in a checkout."""
+    """The absolute folder of the gate: inside the package in a wheel, beside the package in a
+    checkout."""
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    for folder in (os.path.join(package, "sitecustomize"), os.path.join(os.path.dirname(package), "sitecustomize")):
+    for folder in (
+        os.path.join(package, "sitecustomize"),
+        os.path.join(os.path.dirname(package), "sitecustomize"),
+    ):
         if os.path.isfile(os.path.join(folder, "sitecustomize.py")):
             return folder
-    raise AutoinstrError(f"the sitecustomize folder is missing beside {package!a}: the installation is incomplete")
+    raise AutoinstrError(
+        f"the sitecustomize folder is missing beside {package!a}: the installation is incomplete"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

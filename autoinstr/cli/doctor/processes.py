@@ -1,4 +1,5 @@
-"""Runs a command with the agent on and gathers what its processes say about themselves, for `autoinstr doctor -- command`."""
+"""Runs a command with the agent on and gathers what its processes say about themselves, for
+`autoinstr doctor -- command`."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from autoinstr.cli.doctor.profiler_lines import rows_text
 from autoinstr.cli.doctor.target_lines import problem_lines, target_facts, target_lines
 from autoinstr.config.config import load
 
-VERDICTS = "_AUTOINSTR_VERDICTS"  # the gate's file: a line for each process it ran in, those left alone included
+# the gate's file: a line for each process it ran in, those left alone included
+VERDICTS = "_AUTOINSTR_VERDICTS"
 WAITING = "wanted, but torch has not been imported"
 SHOWN = 10  # modules listed for one reason
 
@@ -29,8 +31,8 @@ def gate_variables(folder: str) -> dict[str, str]:
 
 
 def diagnose(command: list[str], *, stdout_is_ours: bool) -> dict[str, Any]:
-    """Run the command; return {schema, command, exit_status, processes, targets}. Raises ConfigError, or CommandError when it does not
-    start."""
+    """Run the command; return {schema, command, exit_status, processes, targets}. Raises
+    ConfigError, or CommandError when it does not start."""
     environ = environment({})
     config = load(os.environ)  # as the command will have it
     folder = tempfile.mkdtemp(prefix="autoinstr-doctor-")
@@ -38,8 +40,15 @@ def diagnose(command: list[str], *, stdout_is_ours: bool) -> dict[str, Any]:
         status = _run(command, {**environ, **gate_variables(folder)}, stdout_is_ours)
         processes = read_processes(folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)  # a process that outlives the command may be writing there
-    told = {"schema": "autoinstr.doctor/1", "command": redact_argv(command), "exit_status": status, "processes": processes}
+        shutil.rmtree(
+            folder, ignore_errors=True
+        )  # a process that outlives the command may be writing there
+    told = {
+        "schema": "autoinstr.doctor/1",
+        "command": redact_argv(command),
+        "exit_status": status,
+        "processes": processes,
+    }
     return {**told, "targets": target_facts(config)}
 
 
@@ -53,12 +62,14 @@ def _run(command: list[str], environ: dict[str, str], stdout_is_ours: bool) -> i
         try:
             status = child.wait()
             return status if status >= 0 else 128 - status
-        except KeyboardInterrupt:  # the terminal sent it to the command as well: what it does about it is up to the command
+        # the terminal sent it to the command as well: what it does about it is up to the command
+        except KeyboardInterrupt:
             continue
 
 
 def read_processes(folder: str) -> list[dict[str, Any]]:
-    """What each process said, in the order in which they started: the gate's verdict, or the session's report where there is one."""
+    """What each process said, in the order in which they started: the gate's verdict, or the
+    session's report where there is one."""
     found: dict[int, dict[str, Any]] = {}
     for line in _text(os.path.join(folder, "verdicts")).splitlines():
         fields = line.split("\t")
@@ -67,7 +78,14 @@ def read_processes(folder: str) -> list[dict[str, Any]]:
         pid, ppid = int(fields[0]), int(fields[1])
         argv = redact_argv(fields[4].strip().split("\x1f"))
         reason = WAITING if fields[2] == "on" else fields[3]
-        found[pid] = {"pid": pid, "ppid": ppid, "argv": argv, "active": False, "reason": reason, "details": {}}
+        found[pid] = {
+            "pid": pid,
+            "ppid": ppid,
+            "argv": argv,
+            "active": False,
+            "reason": reason,
+            "details": {},
+        }
     for name in sorted(os.listdir(folder)):
         if name.endswith(".json") and not name.startswith("."):
             try:
@@ -88,7 +106,10 @@ def _text(path: str) -> str:
 
 def process_lines(told: dict[str, Any]) -> list[str]:
     """The report as text."""
-    lines = ["", f"autoinstr doctor: {shlex.join(told['command'])} ended with status {told['exit_status']}"]
+    lines = [
+        "",
+        f"autoinstr doctor: {shlex.join(told['command'])} ended with status {told['exit_status']}",
+    ]
     if not told["processes"]:
         lines += [
             "no Python process reported: the command started none, or PYTHONPATH does not reach it",
@@ -96,7 +117,10 @@ def process_lines(told: dict[str, Any]) -> list[str]:
         ]
     for said in told["processes"]:
         command = " ".join(shlex.join(said["argv"]).split())
-        lines += ["", f"process {said['pid']}  {command if len(command) <= 110 else command[:109] + '…'}"]
+        lines += [
+            "",
+            f"process {said['pid']}  {command if len(command) <= 110 else command[:109] + '…'}",
+        ]
         lines.append(f"  {'on' if said['active'] else 'off'}: {said['reason']}")
         details = dict(said["details"])
         modules, profilers = details.pop("modules", []), details.pop("profilers", [])

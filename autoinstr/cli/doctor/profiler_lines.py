@@ -1,4 +1,5 @@
-"""What `autoinstr doctor` says of profiler parameters: what is in force, and what sets each value."""
+"""What `autoinstr doctor` says of profiler parameters: what is in force, and what sets each
+value."""
 
 from __future__ import annotations
 
@@ -15,19 +16,26 @@ if TYPE_CHECKING:
     from autoinstr.config.config import Config
 
 _UNLESS = f"{TORCH_NPU}, unless the {PROGRAM} sets it"
-_ADDED = {"mstx": "on", "export_type": "the program's, and db", "activities": "the program's, and cpu"}
+_ADDED = {
+    "mstx": "on",
+    "export_type": "the program's, and db",
+    "activities": "the program's, and cpu",
+}
 # Where torch_npu's classes stand: (file, class).
 _CLASSES = (("profiler.py", "profile"), ("experimental_config.py", "_ExperimentalConfig"))
 
 
 def profiler_facts(config: Config) -> dict[str, Any] | None:
-    """{"torch_npu": is it installed, "parameters": [{"name", "value", "source"}], "problems"}; None where there is nothing to say."""
+    """{"torch_npu": is it installed, "parameters": [{"name", "value", "source"}], "problems"}; None
+    where there is nothing to say."""
     values, problems = read(config.profiler)
     pairs = {name: value for found in values.values() for name, value in found.items()}
     defaults = torch_npu_defaults()
     source = config.sources["profiler"]
     rows = []
-    for name in [one.name for one in TABLE if one.belongs and (one.name in pairs or one.name in defaults)]:
+    for name in [
+        one.name for one in TABLE if one.belongs and (one.name in pairs or one.name in defaults)
+    ]:
         if name in pairs:
             rows.append((name, _text(pairs[name]), source))
         elif name in _ADDED and writes_mstx(config):
@@ -37,15 +45,24 @@ def profiler_facts(config: Config) -> dict[str, Any] | None:
     if not rows and not problems:
         return None
     told = [{"name": name, "value": value, "source": origin} for name, value, origin in rows]
-    return {"torch_npu": bool(defaults), "parameters": told, "problems": [str(problem) for problem in problems]}
+    return {
+        "torch_npu": bool(defaults),
+        "parameters": told,
+        "problems": [str(problem) for problem in problems],
+    }
 
 
 def _text(value: Any) -> str:
-    return ",".join(f"{name}:{number}" for name, number in value.items()) if isinstance(value, dict) else shown(value, {})
+    return (
+        ",".join(f"{name}:{number}" for name, number in value.items())
+        if isinstance(value, dict)
+        else shown(value, {})
+    )
 
 
 def torch_npu_defaults() -> dict[str, str]:
-    """The parameters of the installed torch_npu and their defaults, read from its files: importing it would start CANN."""
+    """The parameters of the installed torch_npu and their defaults, read from its files: importing
+    it would start CANN."""
     try:
         spec = importlib.util.find_spec("torch_npu")
     except (ImportError, ValueError):
@@ -68,14 +85,32 @@ def _signature(tree: ast.Module, cls: str) -> dict[str, str]:
             for method in node.body:
                 if isinstance(method, ast.FunctionDef) and method.name == "__init__":
                     given = method.args
-                    plain = dict(zip([one.arg for one in given.args[-len(given.defaults) :]], given.defaults)) if given.defaults else {}
-                    named = {one.arg: default for one, default in zip(given.kwonlyargs, given.kw_defaults) if default is not None}
-                    return {name: _word(default) for name, default in {**plain, **named}.items() if name != "experimental_config"}
+                    plain = (
+                        dict(
+                            zip(
+                                [one.arg for one in given.args[-len(given.defaults) :]],
+                                given.defaults,
+                            )
+                        )
+                        if given.defaults
+                        else {}
+                    )
+                    named = {
+                        one.arg: default
+                        for one, default in zip(given.kwonlyargs, given.kw_defaults)
+                        if default is not None
+                    }
+                    return {
+                        name: _word(default)
+                        for name, default in {**plain, **named}.items()
+                        if name != "experimental_config"
+                    }
     return {}
 
 
 def _word(default: ast.expr) -> str:
-    """A default as the option `profiler` takes it: `Constant.LEVEL0` is Level0, `Constant.AicPipeUtilization` is PipeUtilization."""
+    """A default as the option `profiler` takes it: `Constant.LEVEL0` is Level0,
+    `Constant.AicPipeUtilization` is PipeUtilization."""
     if isinstance(default, ast.Constant):
         return shown(default.value, {})
     word = ast.unparse(default).rpartition(".")[2]
@@ -95,4 +130,6 @@ def profiler_lines(told: dict[str, Any]) -> list[str]:
 def rows_text(rows: list[dict[str, str]], indent: str) -> list[str]:
     """One line a parameter."""
     names, values = (max((len(row[key]) for row in rows), default=0) for key in ("name", "value"))
-    return [f"{indent}{row['name']:{names}}  {row['value']:{values}}  ({row['source']})" for row in rows]
+    return [
+        f"{indent}{row['name']:{names}}  {row['value']:{values}}  ({row['source']})" for row in rows
+    ]

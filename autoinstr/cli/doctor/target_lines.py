@@ -1,4 +1,5 @@
-"""What `autoinstr doctor` says of the targets: what the installed versions lack, and rows and patterns that name nothing."""
+"""What `autoinstr doctor` says of the targets: what the installed versions lack, and rows and
+patterns that name nothing."""
 
 from __future__ import annotations
 
@@ -13,17 +14,21 @@ SHOWN = 10  # rows listed; --json and `autoinstr targets` have all
 
 
 def target_facts(config: Config) -> dict[str, Any]:
-    """Looked up in the source files of what is installed for this interpreter; nothing of it is imported.
+    """Looked up in the source files of what is installed for this interpreter; nothing of it is
+    imported.
 
-    `chosen` rows are those that the option targets names and that can apply here; `missing` are the ones among them that the installed
-    version should have and lacks; `problems` are rows of the user's that cannot be used, and patterns that name nothing."""
+    `chosen` rows are those that the option targets names and that can apply here; `missing` are the
+    ones among them that the installed version should have and lacks; `problems` are rows of the
+    user's that cannot be used, and patterns that name nothing."""
     from autoinstr.cli.commands.targets import row_of
     from autoinstr.targets.installed import MISSING, NOT_APPLICABLE, survey
     from autoinstr.targets.selection import select
 
     path = list(sys.path)
     if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a row may name a module beside the script that will be run from here
+        sys.path.append(
+            os.getcwd()
+        )  # a row may name a module beside the script that will be run from here
     try:
         found, problems = survey(config.custom_targets, config.config or "")
     finally:
@@ -34,7 +39,10 @@ def target_facts(config: Config) -> dict[str, Any]:
     return {
         "chosen": len(rows),
         "missing": [row_of(one, True) for one in rows if one.status == MISSING],
-        "problems": [*problems, *(f"{config.sources['targets']}: targets: {text}" for text in unmatched)],
+        "problems": [
+            *problems,
+            *(f"{config.sources['targets']}: targets: {text}" for text in unmatched),
+        ],
     }
 
 
@@ -43,8 +51,14 @@ def target_lines(facts: dict[str, Any]) -> list[str]:
     missing = facts["missing"]
     there = facts["chosen"] - len(missing)
     if not missing:
-        return [f"targets    {facts['chosen']} chosen rows apply here, all are there" if facts["chosen"] else "targets    none apply here"]
-    lines = [f"targets    {there} of {facts['chosen']} chosen rows are there, {len(missing)} missing"]
+        return [
+            f"targets    {facts['chosen']} chosen rows apply here, all are there"
+            if facts["chosen"]
+            else "targets    none apply here"
+        ]
+    lines = [
+        f"targets    {there} of {facts['chosen']} chosen rows are there, {len(missing)} missing"
+    ]
     for row in missing[:SHOWN]:
         near = f"; nearest: {row['nearest']}" if row["nearest"] else ""
         lines.append(f"  {row['name']}  {row['target']}  missing: {row['reason']}{near}")
@@ -56,5 +70,9 @@ def target_lines(facts: dict[str, Any]) -> list[str]:
 def problem_lines(facts: dict[str, Any]) -> list[str]:
     """A line for each problem, up to a screen's worth."""
     problems = facts["problems"]
-    more = [f"problem: … and {len(problems) - SHOWN} more (autoinstr targets lists all)"] if len(problems) > SHOWN else []
+    more = (
+        [f"problem: … and {len(problems) - SHOWN} more (autoinstr targets lists all)"]
+        if len(problems) > SHOWN
+        else []
+    )
     return [f"problem: {text}" for text in problems[:SHOWN]] + more

@@ -1,4 +1,5 @@
-"""What one database of torch_npu holds, as far as a module table depends on it. Read-only; the schema is CANN's and torch_npu's."""
+"""What one database of torch_npu holds, as far as a module table depends on it. Read-only; the
+schema is CANN's and torch_npu's."""
 
 from __future__ import annotations
 
@@ -20,17 +21,24 @@ _THREADS = f"SELECT COUNT(DISTINCT globalTid) FROM MSTX_EVENTS WHERE {_OF_MODULE
 _STREAMED = f"SELECT COUNT(*) FROM MSTX_EVENTS WHERE {_OF_MODULE} AND connectionId IN (SELECT connectionId FROM TASK)"
 _RANGES = f"""SELECT e.startNs, e.endNs, m.value FROM MSTX_EVENTS e LEFT JOIN STRING_IDS m ON m.id = e.message
     WHERE {_OF_MODULE.replace("eventType", "e.eventType").replace("domainId", "e.domainId")} ORDER BY e.startNs, e.endNs DESC, e.rowid"""
-# Kernels as module_statistic takes them: from these tables, and with a link if their connection is one of an operator.
+# Kernels as module_statistic takes them: from these tables, and with a link if their connection is
+# one of an operator.
 _COMPUTE = "SELECT COUNT(*), SUM(t.endNs - t.startNs) FROM {table} c JOIN TASK t ON t.globalTaskId = c.globalTaskId WHERE {where}"
 _COMMUNICATION = "SELECT COUNT(*), SUM(t.endNs - t.startNs) FROM {table} t WHERE {where}"
-_KERNELS = {"COMPUTE_TASK_INFO": _COMPUTE, "COMMUNICATION_OP": _COMMUNICATION, "COMMUNICATION_SCHEDULE_TASK_INFO": _COMPUTE}
+_KERNELS = {
+    "COMPUTE_TASK_INFO": _COMPUTE,
+    "COMMUNICATION_OP": _COMMUNICATION,
+    "COMMUNICATION_SCHEDULE_TASK_INFO": _COMPUTE,
+}
 # Not joins: a connection may occur several times, and the tables have no index.
 _LINKED = """t.connectionId IN (SELECT connectionId FROM CONNECTION_IDS
     WHERE id IN (SELECT connectionId FROM PYTORCH_API WHERE connectionId IS NOT NULL))"""
 
 # What `autoinstr report --format ascend-db` calls the tasks of a run without a device.
 CPU = "cpu_op"
-_ON_CPU = f"SELECT 1 FROM TASK WHERE taskType = (SELECT id FROM STRING_IDS WHERE value = '{CPU}') LIMIT 1"
+_ON_CPU = (
+    f"SELECT 1 FROM TASK WHERE taskType = (SELECT id FROM STRING_IDS WHERE value = '{CPU}') LIMIT 1"
+)
 
 
 class Kernels(NamedTuple):
@@ -41,8 +49,9 @@ class Kernels(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """Counts of one database. `domains` has the ranges and marks of each by eventType; `streamed` are ranges of Module that were made
-    with a stream, `threads` how many made ranges of Module; `on_cpu` says that the kernels are operators of the CPU."""
+    """Counts of one database. `domains` has the ranges and marks of each by eventType; `streamed`
+    are ranges of Module that were made with a stream, `threads` how many made ranges of Module;
+    `on_cpu` says that the kernels are operators of the CPU."""
 
     tables: frozenset[str]
     domains: dict[str, dict[int, int]]
@@ -69,8 +78,9 @@ class Called(NamedTuple):
 
 
 class Ranges(NamedTuple):
-    """The ranges of Module, nested as msprof-analyze nests them, in the order in which paths first occur. `deep` are those beyond its
-    depth, `crossing` those that overlap another without being inside of it."""
+    """The ranges of Module, nested as msprof-analyze nests them, in the order in which paths first
+    occur. `deep` are those beyond its depth, `crossing` those that overlap another without being
+    inside of it."""
 
     paths: dict[tuple[str, ...], Called]
     deepest: int
@@ -85,7 +95,12 @@ def connect(path: str) -> sqlite3.Connection:
 
 def read_facts(connection: sqlite3.Connection) -> Facts:
     """Count. sqlite3.Error for a file that is damaged or of another layout."""
-    tables = frozenset(name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"))
+    tables = frozenset(
+        name
+        for (name,) in connection.execute(
+            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"
+        )
+    )
     domains: dict[str, dict[int, int]] = {}
     threads = streamed = 0
     if {"MSTX_EVENTS", "STRING_IDS"} <= tables:
@@ -98,7 +113,11 @@ def read_facts(connection: sqlite3.Connection) -> Facts:
     if "PYTORCH_API" in tables:
         [(operators,)] = connection.execute("SELECT COUNT(*) FROM PYTORCH_API")
     kernels = _kernels(connection, tables, "1")
-    linked = _kernels(connection, tables, _LINKED) if {"PYTORCH_API", "CONNECTION_IDS"} <= tables else Kernels()
+    linked = (
+        _kernels(connection, tables, _LINKED)
+        if {"PYTORCH_API", "CONNECTION_IDS"} <= tables
+        else Kernels()
+    )
     start, end = None, None
     for table in ("TASK", "MSTX_EVENTS"):
         if start is None and table in tables:
@@ -117,7 +136,8 @@ def _kernels(connection: sqlite3.Connection, tables: frozenset[str], where: str)
 
 
 def read_ranges(connection: sqlite3.Connection, tick: Callable[[int], None]) -> Ranges:
-    """Nest the ranges of Module by time alone, whatever their thread, as msprof-analyze does. Memory: the paths."""
+    """Nest the ranges of Module by time alone, whatever their thread, as msprof-analyze does.
+    Memory: the paths."""
     counts: dict[tuple[str, ...], list[int]] = {}
     stack: list[tuple[int, tuple[str, ...]]] = []  # (end, path) of what is open
     deepest = deep = crossing = 0
@@ -135,7 +155,9 @@ def read_ranges(connection: sqlite3.Connection, tick: Callable[[int], None]) -> 
     return Ranges({path: Called(*count) for path, count in counts.items()}, deepest, deep, crossing)
 
 
-def _rows(connection: sqlite3.Connection, tick: Callable[[int], None]) -> Iterator[tuple[int, int, str]]:
+def _rows(
+    connection: sqlite3.Connection, tick: Callable[[int], None]
+) -> Iterator[tuple[int, int, str]]:
     for start, end, message in connection.execute(_RANGES):
         tick(1)
         if start is not None and end is not None:

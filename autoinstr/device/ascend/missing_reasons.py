@@ -1,4 +1,5 @@
-"""Why a profile has no module table, or what to know before believing one, in words. From what its database holds."""
+"""Why a profile has no module table, or what to know before believing one, in words. From what its
+database holds."""
 
 from __future__ import annotations
 
@@ -32,11 +33,18 @@ def missing(facts: Facts, settings: dict[str, Any]) -> str:
     if MODULE not in facts.domains:
         return _no_module(facts)
     if not facts.ranges:
-        kinds = " and ".join(f"{number:,} {KINDS.get(kind, kind)} (eventType {kind})" for kind, number in facts.domains[MODULE].items())
+        kinds = " and ".join(
+            f"{number:,} {KINDS.get(kind, kind)} (eventType {kind})"
+            for kind, number in facts.domains[MODULE].items()
+        )
         return f"the domain {MODULE} has {kinds}, and msprof-analyze reads ranges made by start and end (eventType {START_END}) only"
     if not facts.kernels.number:
         activities = " ".join(map(str, settings.get("activities") or ()))
-        why = "NPU was not among its activities" if activities and "NPU" not in activities else "the device recorded nothing"
+        why = (
+            "NPU was not among its activities"
+            if activities and "NPU" not in activities
+            else "the device recorded nothing"
+        )
         return f"no kernels: {why} (AUTOINSTR_PROFILER='activities=cpu,npu;level=Level1')"
     if not facts.operators:
         return "no operators (PYTORCH_API): it was profiled without CPU activity (AUTOINSTR_PROFILER=activities=cpu,npu)"
@@ -69,14 +77,22 @@ def remarks(facts: Facts, ranges: Ranges) -> list[str]:
             f"{count(ranges.crossing, 'range')} of {MODULE} overlap without nesting (made by {count(facts.threads, 'thread')}): modules "
             "around them are under the wrong parent (autoinstr lets one thread in at a time: has the script ranges of its own?)"
         )
-    others = {domain: sum(kinds.values()) for domain, kinds in facts.domains.items() if domain.startswith(f"{MODULE}:")}
+    others = {
+        domain: sum(kinds.values())
+        for domain, kinds in facts.domains.items()
+        if domain.startswith(f"{MODULE}:")
+    }
     if others:
-        lines.append(f"other threads called modules too, which msprof-analyze does not read: {_listed(others)}")
+        lines.append(
+            f"other threads called modules too, which msprof-analyze does not read: {_listed(others)}"
+        )
     if facts.streamed:
         lines.append(_streamed(facts))
     wrong = sum(number for kind, number in facts.domains.get(MODULE, {}).items() if kind == 1)
     if wrong:
-        lines.append(f"{count(wrong, 'range')} of {MODULE} made by push/pop (eventType 1) are left out, as msprof-analyze does")
+        lines.append(
+            f"{count(wrong, 'range')} of {MODULE} made by push/pop (eventType 1) are left out, as msprof-analyze does"
+        )
     without = facts.kernels.ns - facts.linked.ns
     if facts.kernels.ns and without / facts.kernels.ns >= WORTH_SAYING:
         share = f"{100 * without / facts.kernels.ns:.1f}% of the kernels' time"

@@ -1,4 +1,5 @@
-"""The module tree of one profile: calls and host time from its ranges, device time and kernels from msprof-analyze's rows."""
+"""The module tree of one profile: calls and host time from its ranges, device time and kernels from
+msprof-analyze's rows."""
 
 from __future__ import annotations
 
@@ -17,9 +18,10 @@ _SUFFIX = re.compile(r"_\d+$")
 
 
 class Module:
-    """One path of class names; repeated layers are one, as msprof-analyze has them. `calls` is None for what has no ranges of its own: a
-    backward, which msprof-analyze makes up, or a variant. Variants are what it tells apart by different operators (Linear_0, Linear_1);
-    their figures are in those of the module too."""
+    """One path of class names; repeated layers are one, as msprof-analyze has them. `calls` is None
+    for what has no ranges of its own: a backward, which msprof-analyze makes up, or a variant.
+    Variants are what it tells apart by different operators (Linear_0, Linear_1); their figures are
+    in those of the module too."""
 
     def __init__(self, name: str, path: str, depth: int = -1) -> None:
         self.name = name
@@ -81,7 +83,10 @@ def _place(row: Operator, top: Module, known: dict[str, Module]) -> None:
     whole = _joined(row.parent, row.module)
     plain = _SUFFIX.sub("", row.module)
     base = _joined(row.parent, plain)
-    made_up = row.module.startswith(BACKWARD) and _joined(row.parent, row.module[len(BACKWARD) :]) not in known
+    made_up = (
+        row.module.startswith(BACKWARD)
+        and _joined(row.parent, row.module[len(BACKWARD) :]) not in known
+    )
     if whole not in known and plain != row.module and (base in known or made_up):
         module = _at(row.parent, plain, top, known)
         module.variants.setdefault(row.module, Module(row.module, whole, module.depth)).add(row)
@@ -133,7 +138,9 @@ def lines_of(top: Module) -> list[Line]:
         for child in module.children.values():
             at = len(lines)
             lines.append(Line(depth, child.name, parent, child))
-            lines.extend(Line(depth + 1, one.name, at, one, True) for one in child.variants.values())
+            lines.extend(
+                Line(depth + 1, one.name, at, one, True) for one in child.variants.values()
+            )
             below(child, depth + 1, at)
 
     below(top, 0, -1)
@@ -141,9 +148,12 @@ def lines_of(top: Module) -> list[Line]:
 
 
 def chosen(lines: list[Line], limit: int, sort: str) -> tuple[list[Line], list[Line]]:
-    """(lines to show, lines left out). In tree order the heaviest are kept, with the lines above them; else the list is cut."""
+    """(lines to show, lines left out). In tree order the heaviest are kept, with the lines above
+    them; else the list is cut."""
     if sort != "tree":
-        flat = [line._replace(depth=0, label=line.module.path) for line in lines if not line.variant]
+        flat = [
+            line._replace(depth=0, label=line.module.path) for line in lines if not line.variant
+        ]
         flat.sort(key=lambda line: -figure(line.module, sort))
         return (flat[:limit], flat[limit:]) if limit else (flat, [])
     if not limit or len(lines) <= limit:
@@ -157,10 +167,18 @@ def chosen(lines: list[Line], limit: int, sort: str) -> tuple[list[Line], list[L
         if len(kept) + len(above) > limit:
             break
         kept.update(above)
-    return [line for at, line in enumerate(lines) if at in kept], [line for at, line in enumerate(lines) if at not in kept]
+    return [line for at, line in enumerate(lines) if at in kept], [
+        line for at, line in enumerate(lines) if at not in kept
+    ]
 
 
 def figure(module: Module, sort: str) -> float:
     """What an order goes by."""
-    values = {"device": module.total_ns, "self": module.self_ns, "kernels": module.kernels, "calls": module.calls, "mean": module.mean_ns}
+    values = {
+        "device": module.total_ns,
+        "self": module.self_ns,
+        "kernels": module.kernels,
+        "calls": module.calls,
+        "mean": module.mean_ns,
+    }
     return values[sort] or 0

@@ -1,8 +1,9 @@
-"""torch_npu's offline analysis of raw profiles, which it refuses to do itself in vLLM's workers (they are daemons).
+"""torch_npu's offline analysis of raw profiles, which it refuses to do itself in vLLM's workers
+(they are daemons).
 
-It runs in the Python that has torch_npu, one process for each profile. torch_npu begins with removing the results that a profile has
-already: they are put aside first and put back afterwards, so that nothing is lost, whatever becomes of the analysis.
-"""
+It runs in the Python that has torch_npu, one process for each profile. torch_npu begins with
+removing the results that a profile has already: they are put aside first and put back afterwards,
+so that nothing is lost, whatever becomes of the analysis."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 ASIDE = f"{OUTPUT}.before-autoinstr"
 AT_ONCE = 4  # each takes several processes and the memory of a torch
-HAS_TORCH_NPU = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch_npu') is None)"
+HAS_TORCH_NPU = (
+    "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch_npu') is None)"
+)
 INSTALL = (
     "torch_npu is not installed for this Python; the raw profiles need its offline analysis: name a Python that has it "
     "(--python /path/to/python), or analyse them there"
@@ -43,7 +46,8 @@ else:  # older: what the profile itself was set to is exported
 
 
 class Analysed(NamedTuple):
-    """What became of one profile: as it is now, and if it has no database yet, the reason and torch_npu's last words."""
+    """What became of one profile: as it is now, and if it has no database yet, the reason and
+    torch_npu's last words."""
 
     profile: Profile
     problem: str = ""
@@ -51,7 +55,8 @@ class Analysed(NamedTuple):
 
 
 def python_with_torch_npu(wanted: str | None) -> str:
-    """The interpreter to analyse with: the one named, else this one, else one on PATH. It has torch_npu, or this raises."""
+    """The interpreter to analyse with: the one named, else this one, else one on PATH. It has
+    torch_npu, or this raises."""
     if wanted is not None:
         found = shutil.which(wanted)
         if found is None:
@@ -71,7 +76,16 @@ def python_with_torch_npu(wanted: str | None) -> str:
 def _has_torch_npu(python: str) -> bool:
     try:
         asked = [python, "-c", HAS_TORCH_NPU]
-        return subprocess.run(asked, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, env=quiet(os.environ)).returncode == 0
+        return (
+            subprocess.run(
+                asked,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=60,
+                env=quiet(os.environ),
+            ).returncode
+            == 0
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
 
@@ -81,22 +95,33 @@ def quiet(environ: Mapping[str, str]) -> dict[str, str]:
     return {**environ, "AUTOINSTR": "0"}
 
 
-def analyse(profiles: list[Profile], python: str, kinds: str, work: str, waiting: Waiting) -> list[Analysed]:
+def analyse(
+    profiles: list[Profile], python: str, kinds: str, work: str, waiting: Waiting
+) -> list[Analysed]:
     """Analyse raw profiles, some at a time. kinds: "db" or "db,text"."""
     blocked: dict[str, str] = {}
     for one in profiles:
         try:
             _put_aside(one.folder)
         except OSError as error:
-            blocked[one.folder] = f"the older results in {OUTPUT} cannot be put aside for torch_npu's analysis: {error.strerror}"
+            blocked[one.folder] = (
+                f"the older results in {OUTPUT} cannot be put aside for torch_npu's analysis: {error.strerror}"
+            )
     free = [one for one in profiles if one.folder not in blocked]
-    jobs = [Job([python, "-c", PROGRAM, one.folder, kinds], os.path.join(work, f"torch_npu-{at}.log")) for at, one in enumerate(free)]
+    jobs = [
+        Job([python, "-c", PROGRAM, one.folder, kinds], os.path.join(work, f"torch_npu-{at}.log"))
+        for at, one in enumerate(free)
+    ]
     try:
-        statuses = run_all(jobs, quiet(os.environ), max(1, min(AT_ONCE, (os.cpu_count() or 1) // 2)), waiting)
+        statuses = run_all(
+            jobs, quiet(os.environ), max(1, min(AT_ONCE, (os.cpu_count() or 1) // 2)), waiting
+        )
     finally:
         for one in free:
             put_back(one.folder)
-    done = {one.folder: _outcome(one, status, job.log) for one, status, job in zip(free, statuses, jobs)}
+    done = {
+        one.folder: _outcome(one, status, job.log) for one, status, job in zip(free, statuses, jobs)
+    }
     return [done.get(one.folder) or Analysed(one, blocked[one.folder]) for one in profiles]
 
 
@@ -115,14 +140,16 @@ def _outcome(profile: Profile, status: int, log: str) -> Analysed:
 
 
 def _put_aside(folder: str) -> None:
-    """Move older results away. Where an analysis was killed some are aside already: what is there then are its remains."""
+    """Move older results away. Where an analysis was killed some are aside already: what is there
+    then are its remains."""
     output, kept = os.path.join(folder, OUTPUT), os.path.join(folder, ASIDE)
     if os.path.isdir(output) and os.listdir(output) and not os.path.isdir(kept):
         os.rename(output, kept)
 
 
 def put_back(folder: str) -> None:
-    """Put the older results back, if there are any aside; a file of both analyses stays the older one."""
+    """Put the older results back, if there are any aside; a file of both analyses stays the older
+    one."""
     output, kept = os.path.join(folder, OUTPUT), os.path.join(folder, ASIDE)
     if not os.path.isdir(kept):
         return

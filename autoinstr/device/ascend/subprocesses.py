@@ -1,4 +1,5 @@
-"""Programs of other people, several at a time: what they print goes to files, how far they are is said on stderr."""
+"""Programs of other people, several at a time: what they print goes to files, how far they are is
+said on stderr."""
 
 from __future__ import annotations
 
@@ -39,13 +40,24 @@ class Waiting(Progress):
             self._say(f"autoinstr: {self._what}: {far}{now - self._started:.0f} s")
 
 
-def run_all(jobs: list[Job], environ: Mapping[str, str], at_once: int, waiting: Waiting) -> list[int]:
-    """Run them all; return their exit statuses. Whatever ends this early ends them, and what they started, as well."""
+def run_all(
+    jobs: list[Job], environ: Mapping[str, str], at_once: int, waiting: Waiting
+) -> list[int]:
+    """Run them all; return their exit statuses. Whatever ends this early ends them, and what they
+    started, as well."""
     running: dict[int, subprocess.Popen[bytes]] = {}
     statuses = [-1] * len(jobs)
     ahead = list(range(len(jobs)))
-    heard: list[int] = []  # signals are acted on between two starts: in the middle of one it is not known yet what has been started
-    before = {number: signal.signal(number, lambda number, _: heard.append(number)) for number in _ENDS if _is_wanted(number)}
+    heard: list[
+        int
+        # signals are acted on between two starts: in the middle of one it is not known yet what has
+        # been started
+    ] = []
+    before = {
+        number: signal.signal(number, lambda number, _: heard.append(number))
+        for number in _ENDS
+        if _is_wanted(number)
+    }
     try:
         while ahead or running:
             if heard:
@@ -70,7 +82,8 @@ def run_all(jobs: list[Job], environ: Mapping[str, str], at_once: int, waiting: 
 
 
 def tail(log: str) -> list[str]:
-    """The last lines that a program printed, without those that hold an address: msprof-analyze's own may hold a password."""
+    """The last lines that a program printed, without those that hold an address: msprof-analyze's
+    own may hold a password."""
     try:
         with open(log, encoding="utf-8", errors="replace") as stream:
             lines = [line.rpartition("\r")[2].rstrip() for line in stream.read().splitlines()]
@@ -81,9 +94,15 @@ def tail(log: str) -> list[str]:
 
 def _start(job: Job, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     with open(job.log, "wb") as log:
-        # A session of its own, so that what it starts can be ended with it; Ctrl-C comes to us alone.
+        # A session of its own, so that what it starts can be ended with it; Ctrl-C comes to us
+        # alone.
         return subprocess.Popen(
-            job.command, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            job.command,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
 
 
@@ -99,7 +118,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-_ENDS: dict[int, Callable[[], BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: lambda: SystemExit(143)}
+_ENDS: dict[int, Callable[[], BaseException]] = {
+    signal.SIGINT: KeyboardInterrupt,
+    signal.SIGTERM: lambda: SystemExit(143),
+}
 
 
 def _is_wanted(number: int) -> bool:

@@ -1,11 +1,13 @@
-"""The hot path of function targets: the function that takes the place of a plain Python function or method of the built-in tables.
+"""The hot path of function targets: the function that takes the place of a plain Python function or
+method of the built-in tables.
 
-As with module calls, a range is three stores into the recording. It is a closure and not wrapt's wrapper, whose binding alone costs more
-than all that these functions do (docs/internals/benchmarks.md). What a closure cannot stand for (static methods, classes, coroutines, a user's own
-rows) goes through `wrappers.py`.
+As with module calls, a range is three stores into the recording. It is a closure and not wrapt's
+wrapper, whose binding alone costs more than all that these functions do
+(docs/internals/benchmarks.md). What a closure cannot stand for (static methods, classes,
+coroutines, a user's own rows) goes through `wrappers.py`.
 
-The three bodies below begin alike, and so does the code in inplace.py: a function that they shared would be one call more in every range.
-"""
+The three bodies below begin alike, and so does the code in inplace.py: a function that they shared
+would be one call more in every range."""
 
 from __future__ import annotations
 
@@ -32,11 +34,20 @@ def is_ours(function: Any) -> bool:
     return getattr(function, "_autoinstr_target", None) is not None
 
 
-def direct_call(ranges: FunctionRanges, target: int, function: FunctionType, told: bool) -> FunctionType:
-    """A function that calls `function` exactly once, and records it while `ranges` are active; with `told`, `ranges.finish` is told of
-    arguments and result afterwards. Name, signature and pickling are those of the original."""
+def direct_call(
+    ranges: FunctionRanges, target: int, function: FunctionType, told: bool
+) -> FunctionType:
+    """A function that calls `function` exactly once, and records it while `ranges` are active; with
+    `told`, `ranges.finish` is told of arguments and result afterwards. Name, signature and pickling
+    are those of the original."""
     clock = time.perf_counter_ns
-    names, local, begin, finish, recorder = ranges.names, ranges.local, ranges.begin_record, ranges.finish, ranges.recorder
+    names, local, begin, finish, recorder = (
+        ranges.names,
+        ranges.local,
+        ranges.begin_record,
+        ranges.finish,
+        ranges.recorder,
+    )
 
     @no_frame
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -46,7 +57,11 @@ def direct_call(ranges: FunctionRanges, target: int, function: FunctionType, tol
             name = names[target]
             next_record, words = local.slots
             i, j, k = next_record()
-        except (KeyError, AttributeError, IndexError):  # not defined yet, no slots yet, a full block: begin() knows
+        except (
+            KeyError,
+            AttributeError,
+            IndexError,
+        ):  # not defined yet, no slots yet, a full block: begin() knows
             name, words, i, j, k = begin(target)
         try:
             words[i] = name
@@ -79,9 +94,16 @@ def direct_call(ranges: FunctionRanges, target: int, function: FunctionType, tol
 
 
 def direct_future(ranges: FunctionRanges, target: int, function: FunctionType) -> FunctionType:
-    """As direct_call, for a function that may return a Future: the range then runs until the Future is done, in whatever thread."""
+    """As direct_call, for a function that may return a Future: the range then runs until the Future
+    is done, in whatever thread."""
     clock = time.perf_counter_ns
-    names, local, begin, finish, recorder = ranges.names, ranges.local, ranges.begin_record, ranges.finish, ranges.recorder
+    names, local, begin, finish, recorder = (
+        ranges.names,
+        ranges.local,
+        ranges.begin_record,
+        ranges.finish,
+        ranges.recorder,
+    )
 
     @no_frame
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -93,7 +115,12 @@ def direct_future(ranges: FunctionRanges, target: int, function: FunctionType) -
             i, j, k = next_record()
         except (KeyError, AttributeError, IndexError):
             name, words, i, j, k = begin(target, args, kwargs)
-        writer, thread, result, pending = recorder.writer, getattr(local, "thread", 0), NOTHING, False
+        writer, thread, result, pending = (
+            recorder.writer,
+            getattr(local, "thread", 0),
+            NOTHING,
+            False,
+        )
         words[i] = name
         words[j] = start = clock()
 

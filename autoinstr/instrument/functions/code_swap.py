@@ -1,9 +1,10 @@
 """Ranges for functions of torch's that must stay the very objects that they are.
 
-torch._dynamo knows its collectives by identity, libraries re-export and compare `torch.save`, pickle refuses a function that is not what
-its name finds. So no object is replaced: the function keeps its name, defaults, signature and place in every module, decorator and table,
-and gets other code, which calls a twin of it that has the code it had. It works as well for whoever imported the function before us.
-"""
+torch._dynamo knows its collectives by identity, libraries re-export and compare `torch.save`,
+pickle refuses a function that is not what its name finds. So no object is replaced: the function
+keeps its name, defaults, signature and place in every module, decorator and table, and gets other
+code, which calls a twin of it that has the code it had. It works as well for whoever imported the
+function before us."""
 
 from __future__ import annotations
 
@@ -49,28 +50,58 @@ def {name}({parameters}):
 
 
 class _Place:
-    """What the code of a function in place needs: it is a constant of that code, which has no closure and torch's globals."""
+    """What the code of a function in place needs: it is a constant of that code, which has no
+    closure and torch's globals."""
 
-    __slots__ = ("begin", "clock", "error", "finish", "local", "names", "nothing", "number", "ranges", "recorder", "told", "twin")
+    __slots__ = (
+        "begin",
+        "clock",
+        "error",
+        "finish",
+        "local",
+        "names",
+        "nothing",
+        "number",
+        "ranges",
+        "recorder",
+        "told",
+        "twin",
+    )
 
     def __init__(self, ranges: FunctionRanges, number: int, twin: FunctionType, told: bool) -> None:
         self.ranges, self.number, self.twin, self.told = ranges, number, twin, told
         self.names, self.local, self.recorder = ranges.names, ranges.local, ranges.recorder
         self.begin, self.finish = ranges.begin_record, ranges.finish
-        self.clock, self.error, self.nothing = time.perf_counter_ns, (KeyError, AttributeError, IndexError), NOTHING
+        self.clock, self.error, self.nothing = (
+            time.perf_counter_ns,
+            (KeyError, AttributeError, IndexError),
+            NOTHING,
+        )
 
 
 def innermost(function: Any) -> FunctionType | None:
-    """The function beneath the decorators of `function`, if it can be given other code; the decorators stay in force around it."""
+    """The function beneath the decorators of `function`, if it can be given other code; the
+    decorators stay in force around it."""
     seen = set()
-    while id(function) not in seen and "__wrapped__" in getattr(function, "__dict__", ()) and not is_ours(function):
+    while (
+        id(function) not in seen
+        and "__wrapped__" in getattr(function, "__dict__", ())
+        and not is_ours(function)
+    ):
         seen.add(id(function))
         function = function.__dict__["__wrapped__"]
     if type(function) is not FunctionType or function.__closure__:
         return None
     code = function.__code__
-    plain = not code.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR)
-    return function if plain and all(name.isidentifier() and not keyword.iskeyword(name) for name in code.co_varnames) else None
+    plain = not code.co_flags & (
+        inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+    )
+    return (
+        function
+        if plain
+        and all(name.isidentifier() and not keyword.iskeyword(name) for name in code.co_varnames)
+        else None
+    )
 
 
 def is_ours(function: Any) -> bool:
@@ -79,25 +110,36 @@ def is_ours(function: Any) -> bool:
     return isinstance(code, CodeType) and any(type(one) is _Place for one in code.co_consts)
 
 
-def put(function: FunctionType, ranges: FunctionRanges, number: int, told: bool, traced: bool) -> None:
+def put(
+    function: FunctionType, ranges: FunctionRanges, number: int, told: bool, traced: bool
+) -> None:
     """Give `function`, which `innermost` has found, code that records its calls as target `number`.
 
-    `told`: `ranges.finish` is told of arguments and result. `traced`: where torch.compile comes to this very function it is to trace the
-    code that the function had; else it finds what its rules say of the function itself, or of code that is not the program's: none of it
-    in the graph.
+    `told`: `ranges.finish` is told of arguments and result. `traced`: where torch.compile comes to
+    this very function it is to trace the code that the function had; else it finds what its rules
+    say of the function itself, or of code that is not the program's: none of it in the graph.
     """
     code = function.__code__
     # The twin is an equal function, with the code that `function` had.
     twin = FunctionType(code, function.__globals__, function.__name__, function.__defaults__)
     twin.__kwdefaults__ = function.__kwdefaults__
-    twin.__module__, twin.__qualname__, twin.__doc__ = function.__module__, function.__qualname__, function.__doc__
-    for lazy in ("__annotate__", "__annotations__"):  # from Python 3.14 on annotations are made when they are asked for
+    twin.__module__, twin.__qualname__, twin.__doc__ = (
+        function.__module__,
+        function.__qualname__,
+        function.__doc__,
+    )
+    for lazy in (
+        "__annotate__",
+        "__annotations__",
+    ):  # from Python 3.14 on annotations are made when they are asked for
         if hasattr(function, lazy):
             setattr(twin, lazy, getattr(function, lazy))
             break
     twin.__dict__.update(function.__dict__)
     ours = _code(code, _Place(ranges, number, twin, told))
-    function.__dict__["__wrapped__"] = twin  # inspect.getsource follows it; the signature is in the code itself
+    function.__dict__["__wrapped__"] = (
+        twin  # inspect.getsource follows it; the signature is in the code itself
+    )
     if traced:
         function.__dict__["_torchdynamo_inline"] = twin
     function.__code__ = ours
@@ -111,7 +153,14 @@ def _code(code: CodeType, place: _Place) -> CodeType:
     rest = f"*{names[at]}" if code.co_flags & inspect.CO_VARARGS else ""
     others = f"**{names[at + bool(rest)]}" if code.co_flags & inspect.CO_VARKEYWORDS else ""
     split = code.co_posonlyargcount
-    parameters = [*positional[:split], *(["/"] if split else []), *positional[split:], rest or ("*" if named else ""), *named, others]
+    parameters = [
+        *positional[:split],
+        *(["/"] if split else []),
+        *positional[split:],
+        rest or ("*" if named else ""),
+        *named,
+        others,
+    ]
     keywords = [f"{name}={name}" for name in named]
     text = _TEXT.format(
         name=code.co_name,

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 class FunctionPatches:
-    """Wraps each target once its module is imported. Wrapped targets stay wrapped: programs bind methods early."""
+    """Wraps each target once its module is imported. Wrapped targets stay wrapped: programs bind
+    methods early."""
 
     def __init__(self, ranges: FunctionRanges, targets: Sequence[Target]) -> None:
         self._ranges = ranges
@@ -38,7 +39,8 @@ class FunctionPatches:
             importhook.register(name, functools.partial(self._wrap_all, targets))
 
     def _wrap_all(self, targets: list[Target], module: ModuleType) -> None:
-        # The first wrapping imports wrapt, whose own imports may announce another module to us: that one has to wait its turn.
+        # The first wrapping imports wrapt, whose own imports may announce another module to us:
+        # that one has to wait its turn.
         queue: list[tuple[list[Target], ModuleType]] | None = getattr(self._local, "queue", None)
         if queue is not None:
             queue.append((targets, module))
@@ -53,7 +55,8 @@ class FunctionPatches:
 
     @contained("wrapping a function target")
     def _wrap(self, target: Target, module: ModuleType) -> None:
-        from autoinstr.instrument.functions import (  # wrapt is imported when the first target is met, not before
+        # wrapt is imported when the first target is met, not before
+        from autoinstr.instrument.functions import (
             closure,
             vllm_scopes,
             wrappers,
@@ -69,7 +72,11 @@ class FunctionPatches:
         owner, attribute, function = found
         if isinstance(function, wrappers.TargetWrapper) or closure.is_ours(function):
             return
-        if target.name == vllm_scopes.NAME and target.package and vllm_scopes.apply(self._ranges, target.domain, module, function):
+        if (
+            target.name == vllm_scopes.NAME
+            and target.package
+            and vllm_scopes.apply(self._ranges, target.domain, module, function)
+        ):
             return
         kind = wrappers.kind_of(function) if target.kind == "auto" else target.kind
         number = self._ranges.add(target._replace(kind=kind))
@@ -89,7 +96,9 @@ class FunctionPatches:
         self._ranges.met(target.name, "missing", wanted=target.qualname, nearest=nearest)
         log.once(
             f"missing {target.name}",
-            "info" if target.package else "warning",  # a user's own row is wanted; a row of ours may be another platform's
+            "info"
+            if target.package
+            else "warning",  # a user's own row is wanted; a row of ours may be another platform's
             "a target is missing here",
             target=target.name,
             wanted=target.qualname,

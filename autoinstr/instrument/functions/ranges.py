@@ -37,9 +37,9 @@ class _Begun(NamedTuple):
 class FunctionRanges:
     """Ranges of function targets. `active` is what every wrapper tests.
 
-    `names` and the thread's slots are all that a wrapper needs to record a call itself, and names are there while the recorder alone is on:
-    in any other case `begin` begins the range, and what it gives takes the wrapper's stores as a recording would.
-    """
+    `names` and the thread's slots are all that a wrapper needs to record a call itself, and names
+    are there while the recorder alone is on: in any other case `begin` begins the range, and what
+    it gives takes the wrapper's stores as a recording would."""
 
     def __init__(self, recorder: Recorder, failed: Callable[[BaseException], None]) -> None:
         self.active = False
@@ -71,11 +71,13 @@ class FunctionRanges:
         self.recorder.tell({"t": "target", "name": target, "status": status, **more})
 
     def switch(self, output: Any, records: bool) -> None:
-        """Ranges go to `output` from now on, if to anything: None. `records`: it is the recorder, or the recorder is in it."""
+        """Ranges go to `output` from now on, if to anything: None. `records`: it is the recorder,
+        or the recorder is in it."""
         self.active = False
         if output is not None:
             self.output, self.records = output, records
-        self.names.clear()  # after that: whoever defines one now does so for this output, or sees that it is another's
+        # after that: whoever defines one now does so for this output, or sees that it is another's
+        self.names.clear()
         self.active = output is not None
 
     def reset_in_child(self) -> None:
@@ -83,10 +85,11 @@ class FunctionRanges:
         self.names.clear()
         request_events.reset_in_child()
 
-    # -- for direct.py ------------------------------------------------------------------------------------------------------------------
+    # -- for direct.py -----------------------------------------------------------------------------
 
     def _begin_record(self, target: int, args: Any = (), kwargs: Any = _NONE) -> Begun:
-        """The name and the record that a call needs and its thread does not have at hand. Never raises an Exception."""
+        """The name and the record that a call needs and its thread does not have at hand. Never
+        raises an Exception."""
         try:
             row, output = self._targets[target], self.output
             if output is not self.recorder:
@@ -107,12 +110,18 @@ class FunctionRanges:
     def _begin_live(self, output: Any, target: int, args: Any, kwargs: Any) -> Begun:
         row = self._targets[target]
         instance, rest = (args[0], args[1:]) if "." in row.qualname and args else (None, args)
-        fields = self._read(target, instance, rest, kwargs, NOTHING) if output.wants_fields else None
+        fields = (
+            self._read(target, instance, rest, kwargs, NOTHING) if output.wants_fields else None
+        )
         marked = marked_by_others.marked_now(row.name)
-        begun: Begun | None = output.begin(row.domain, row.name, fields, self._on_stream[target], row.kind != "sync", marked)
+        begun: Begun | None = output.begin(
+            row.domain, row.name, fields, self._on_stream[target], row.kind != "sync", marked
+        )
         return begun or self.recorder.nowhere
 
-    def _read(self, target: int, instance: Any, args: Any, kwargs: Any, result: Any) -> dict[str, Any]:
+    def _read(
+        self, target: int, instance: Any, args: Any, kwargs: Any, result: Any
+    ) -> dict[str, Any]:
         """What the getters of a target tell; those that cannot tell yet tell nothing."""
         fields: dict[str, Any] = {}
         for getter in self._getters[target]:
@@ -124,9 +133,18 @@ class FunctionRanges:
         return fields
 
     def _finish(
-        self, target: int, name: int, start_ns: int, writer: object, args: Any, kwargs: Any, result: Any, thread: int | None = None
+        self,
+        target: int,
+        name: int,
+        start_ns: int,
+        writer: object,
+        args: Any,
+        kwargs: Any,
+        result: Any,
+        thread: int | None = None,
     ) -> None:
-        """A call of a method or function has ended, begun in this thread or in `thread`. Never raises an Exception."""
+        """A call of a method or function has ended, begun in this thread or in `thread`. Never
+        raises an Exception."""
         if writer is not None and writer is not self.recorder.writer:
             return  # the process has forked in the middle of the call
         if thread is None:
@@ -136,21 +154,35 @@ class FunctionRanges:
         else:
             self._tell(target, thread, name, start_ns, None, args, kwargs, result)
 
-    # -- for wrappers.py ----------------------------------------------------------------------------------------------------------------
+    # -- for wrappers.py ---------------------------------------------------------------------------
 
     def _begin(self, target: int) -> _Begun | None:
         """A range of the target begins in this thread. Never raises an Exception."""
         return self._begun(lambda: self._begin_record(target))
 
-    def _end(self, begun: _Begun | None, target: int, instance: Any, args: Any, kwargs: Any, result: Any) -> None:
+    def _end(
+        self, begun: _Begun | None, target: int, instance: Any, args: Any, kwargs: Any, result: Any
+    ) -> None:
         """It ends, in whatever thread. Never raises an Exception."""
         if begun is None:
             return
         begun.words[begun.end] = _clock()
         if begun.recording is self.recorder.writer:
-            self._tell(target, begun.thread, begun.name, begun.start_ns, instance, args, kwargs, result)
+            self._tell(
+                target, begun.thread, begun.name, begun.start_ns, instance, args, kwargs, result
+            )
 
-    def _tell(self, target: int, thread: int, name: int, start_ns: int, instance: Any, args: Any, kwargs: Any, result: Any) -> None:
+    def _tell(
+        self,
+        target: int,
+        thread: int,
+        name: int,
+        start_ns: int,
+        instance: Any,
+        args: Any,
+        kwargs: Any,
+        result: Any,
+    ) -> None:
         """Store what the getters read, and the marks of what has happened to requests."""
         try:
             fields: dict[str, Any] | None = None
@@ -172,16 +204,28 @@ class FunctionRanges:
             if raised_by_a_signal_handler(error):
                 raise
             row = self._targets[target]
-            log.once(f"attributes of {row.name}", "debug", "attributes could not be read", target=row.name, error=repr(error))
+            log.once(
+                f"attributes of {row.name}",
+                "debug",
+                "attributes could not be read",
+                target=row.name,
+                error=repr(error),
+            )
 
-    # -- ranges and marks that are no wrapped function's --------------------------------------------------------------------------------
+    # -- ranges and marks that are no wrapped function's -------------------------------------------
 
-    def begin_named(self, domain: str, message: str, on_stream: bool = False, crossing: bool = False) -> _Begun | None:
-        """A range that is no wrapped function's begins in this thread; a `crossing` one may end elsewhere, or out of order. Never raises
-        an Exception."""
+    def begin_named(
+        self, domain: str, message: str, on_stream: bool = False, crossing: bool = False
+    ) -> _Begun | None:
+        """A range that is no wrapped function's begins in this thread; a `crossing` one may end
+        elsewhere, or out of order. Never raises an Exception."""
         output = self.output
         crossing = crossing or (output is not self.recorder and _in_a_task())
-        return self._begun(lambda: output.begin(domain, message, None, on_stream, crossing) or self.recorder.nowhere)
+        return self._begun(
+            lambda: (
+                output.begin(domain, message, None, on_stream, crossing) or self.recorder.nowhere
+            )
+        )
 
     def _begun(self, begin: Callable[[], Begun]) -> _Begun | None:
         try:
@@ -189,7 +233,9 @@ class FunctionRanges:
             start = _clock()
             words[i] = name
             words[j] = start
-            return _Begun(words, k, getattr(self.local, "thread", 0), name, start, self.recorder.writer)
+            return _Begun(
+                words, k, getattr(self.local, "thread", 0), name, start, self.recorder.writer
+            )
         except Exception as error:
             if raised_by_a_signal_handler(error):
                 raise
@@ -204,7 +250,13 @@ class FunctionRanges:
         if fields and self.records and begun.recording is self.recorder.writer:
             self.recorder.annotate(begun.thread, begun.name, begun.start_ns, fields)
 
-    def mark(self, domain: str, message: str, fields: dict[str, Any] | None = None, on_stream: bool = False) -> None:
+    def mark(
+        self,
+        domain: str,
+        message: str,
+        fields: dict[str, Any] | None = None,
+        on_stream: bool = False,
+    ) -> None:
         """An instant event, now, in this thread. Never raises an Exception."""
         try:
             self.output.mark(domain, message, fields, on_stream)
@@ -215,6 +267,7 @@ class FunctionRanges:
 
 
 def _in_a_task() -> bool:
-    """An event loop runs in this thread: between begin and end others of its tasks may begin and end ranges."""
+    """An event loop runs in this thread: between begin and end others of its tasks may begin and
+    end ranges."""
     running: Any = getattr(sys.modules.get("asyncio.events"), "_get_running_loop", None)
     return running is not None and running() is not None

@@ -1,4 +1,5 @@
-"""Rows of the user's that wrapped nothing, because nobody imported their module: nothing else would ever be said of them."""
+"""Rows of the user's that wrapped nothing, because nobody imported their module: nothing else would
+ever be said of them."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ NOT_IMPORTED = "the module of a target was never imported"
 
 
 def unfound(own: Sequence[Target], in_script: Collection[Target]) -> Iterator[tuple[Target, str]]:
-    """Those of the user's rows whose module has not been imported, and why; `in_script` is what names_the_script() said of them at the
-    start. Imports nothing of the program's."""
+    """Those of the user's rows whose module has not been imported, and why; `in_script` is what
+    names_the_script() said of them at the start. Imports nothing of the program's."""
     for target in own:
         if target.module == MAIN or target.module not in sys.modules:
             if target in in_script:
@@ -33,17 +34,24 @@ def unfound(own: Sequence[Target], in_script: Collection[Target]) -> Iterator[tu
 def _is_the_script(module: str) -> bool:
     """The program runs as __main__ what this name would import."""
     main = sys.modules.get(MAIN)
-    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)  # which a script has no longer when it ends
+    spec, file = (
+        getattr(main, "__spec__", None),
+        getattr(main, "__file__", None),
+    )  # which a script has no longer when it ends
     if spec is not None:
         return bool(spec.name == module)  # python -m
     return isinstance(file, str) and os.path.splitext(os.path.basename(file))[0] == module
 
 
 def names_the_script(target: Target) -> bool:
-    """The row is of the script, by the name that it would be imported by; or as __main__, and has not been defined yet: nobody tells when
-    it is."""
+    """The row is of the script, by the name that it would be imported by; or as __main__, and has
+    not been defined yet: nobody tells when it is."""
     main = sys.modules.get(MAIN)
-    return (main is None or resolve(target, main) is None) if target.module == MAIN else _is_the_script(target.module)
+    return (
+        (main is None or resolve(target, main) is None)
+        if target.module == MAIN
+        else _is_the_script(target.module)
+    )
 
 
 def exists(module: str) -> bool:
@@ -56,7 +64,9 @@ def exists(module: str) -> bool:
         if name in sys.modules:
             continue
         try:
-            return importlib.util.find_spec(name) is not None  # its parent has been imported: nothing is executed
+            return (
+                importlib.util.find_spec(name) is not None
+            )  # its parent has been imported: nothing is executed
         except (ImportError, ValueError, AttributeError):
             return False
     return True

@@ -1,9 +1,10 @@
-"""vLLM's own scopes as ranges: the pieces that its authors have named within a step (`with record_function_or_nullcontext(name)`).
+"""vLLM's own scopes as ranges: the pieces that its authors have named within a step (`with
+record_function_or_nullcontext(name)`).
 
-vLLM asks one module variable, `vllm.v1.utils._PROFILER_FUNC` (0.11.0 to 0.33), for the context manager of each scope, and everybody who
-has imported the function by name asks the same variable. Its own switch for the scopes, an environment variable, is part of vLLM's
-compile-cache key; this variable is not.
-"""
+vLLM asks one module variable, `vllm.v1.utils._PROFILER_FUNC` (0.11.0 to 0.33), for the context
+manager of each scope, and everybody who has imported the function by name asks the same variable.
+Its own switch for the scopes, an environment variable, is part of vLLM's compile-cache key; this
+variable is not."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ _VARIABLE = "_PROFILER_FUNC"
 
 
 def apply(ranges: FunctionRanges, domain: str, module: ModuleType, function: Any) -> bool:
-    """Put ourselves into the variable; False where this vLLM has none. `function` is record_function_or_nullcontext."""
+    """Put ourselves into the variable; False where this vLLM has none. `function` is
+    record_function_or_nullcontext."""
     if not hasattr(module, _VARIABLE) or type(function) is not FunctionType:
         return False
     native = getattr(module, _VARIABLE) or _private_copy(function)
@@ -34,13 +36,25 @@ def apply(ranges: FunctionRanges, domain: str, module: ModuleType, function: Any
 
 
 def _private_copy(function: FunctionType) -> Callable[[str], Any]:
-    """vLLM's function with a variable of its own: what it makes of the environment stays what it is."""
-    return FunctionType(function.__code__, {**function.__globals__, _VARIABLE: None}, function.__name__)
+    """vLLM's function with a variable of its own: what it makes of the environment stays what it
+    is."""
+    return FunctionType(
+        function.__code__, {**function.__globals__, _VARIABLE: None}, function.__name__
+    )
 
 
-def _scopes(ranges: FunctionRanges, domain: str, native: Callable[[str], Any]) -> Callable[[str], Any]:
-    targets: dict[str, int] = {}  # name of a scope -> its number as a target: vLLM's names are written in its source
-    clock, names, local, begin = time.perf_counter_ns, ranges.names, ranges.local, ranges.begin_record
+def _scopes(
+    ranges: FunctionRanges, domain: str, native: Callable[[str], Any]
+) -> Callable[[str], Any]:
+    targets: dict[
+        str, int
+    ] = {}  # name of a scope -> its number as a target: vLLM's names are written in its source
+    clock, names, local, begin = (
+        time.perf_counter_ns,
+        ranges.names,
+        ranges.local,
+        ranges.begin_record,
+    )
 
     class Scope:
         """A range around the scope that vLLM would have had."""
@@ -96,4 +110,17 @@ def _scopes(ranges: FunctionRanges, domain: str, native: Callable[[str], Any]) -
 
 
 def _target(name: str, domain: str) -> Target:
-    return Target(name, "vllm.v1.utils", "record_function_or_nullcontext", "sync", (), "", "", (), True, "vllm", domain, "")
+    return Target(
+        name,
+        "vllm.v1.utils",
+        "record_function_or_nullcontext",
+        "sync",
+        (),
+        "",
+        "",
+        (),
+        True,
+        "vllm",
+        domain,
+        "",
+    )

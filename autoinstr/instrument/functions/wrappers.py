@@ -1,8 +1,9 @@
-"""The kinds of wrapper around a function target: sync, async, generator, async generator, and one that returns a Future.
+"""The kinds of wrapper around a function target: sync, async, generator, async generator, and one
+that returns a Future.
 
-Each calls the wrapped exactly once, hands on its result or exception untouched, and ends its range in every case. What a range needs comes
-from a `FunctionRanges`, whose methods never raise; while it is not active a wrapper costs one flag test.
-"""
+Each calls the wrapped exactly once, hands on its result or exception untouched, and ends its range
+in every case. What a range needs comes from a `FunctionRanges`, whose methods never raise; while it
+is not active a wrapper costs one flag test."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ class Ranges(Protocol):
     def begin(self, target: int) -> Any:
         """Begin a range of the target with this number; what it returns goes to `end`."""
 
-    def end(self, begun: Any, target: int, instance: Any, args: Any, kwargs: Any, result: Any) -> None:
+    def end(
+        self, begun: Any, target: int, instance: Any, args: Any, kwargs: Any, result: Any
+    ) -> None:
         """End it."""
 
 
@@ -36,7 +39,8 @@ Wrapper = Callable[[Any, Any, Any, Any], Any]  # wrapt's: wrapped, instance, arg
 
 
 def _by_reference(wrapper: Any) -> Any:
-    """How a wrapper pickles: as the function or method that it stands for, which an unpickling process without the agent finds as well."""
+    """How a wrapper pickles: as the function or method that it stands for, which an unpickling
+    process without the agent finds as well."""
     wrapped = wrapper.__wrapped__
     instance = getattr(wrapped, "__self__", None)
     if instance is not None and not isinstance(instance, ModuleType):
@@ -79,7 +83,8 @@ def sync(ranges: Ranges, target: int) -> Wrapper:
 
 
 def coroutine(ranges: Ranges, target: int) -> Wrapper:
-    """For an `async def`: the range runs from the first step of the coroutine to its end, other tasks' steps included."""
+    """For an `async def`: the range runs from the first step of the coroutine to its end, other
+    tasks' steps included."""
 
     @no_frame
     async def awaited(inner: Awaitable[Any], instance: Any, args: Any, kwargs: Any) -> Any:
@@ -94,7 +99,11 @@ def coroutine(ranges: Ranges, target: int) -> Wrapper:
     @no_frame
     def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         inner = wrapped(*args, **kwargs)
-        return awaited(inner, instance, args, kwargs) if ranges.active and inspect.isawaitable(inner) else inner
+        return (
+            awaited(inner, instance, args, kwargs)
+            if ranges.active and inspect.isawaitable(inner)
+            else inner
+        )
 
     return call
 
@@ -103,7 +112,9 @@ def generator(ranges: Ranges, target: int) -> Wrapper:
     """For a generator function: the range runs from the first `next` to exhaustion or close."""
 
     @no_frame
-    def driven(inner: Generator[Any, Any, Any], instance: Any, args: Any, kwargs: Any) -> Generator[Any, Any, Any]:
+    def driven(
+        inner: Generator[Any, Any, Any], instance: Any, args: Any, kwargs: Any
+    ) -> Generator[Any, Any, Any]:
         begun = ranges.begin(target)
         try:
             return (yield from inner)
@@ -113,20 +124,29 @@ def generator(ranges: Ranges, target: int) -> Wrapper:
     @no_frame
     def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         inner = wrapped(*args, **kwargs)
-        return driven(inner, instance, args, kwargs) if ranges.active and inspect.isgenerator(inner) else inner
+        return (
+            driven(inner, instance, args, kwargs)
+            if ranges.active and inspect.isgenerator(inner)
+            else inner
+        )
 
     return call
 
 
 def async_generator(ranges: Ranges, target: int) -> Wrapper:
-    """For an async generator function: the range runs from the first step to exhaustion or close."""
+    """For an async generator function: the range runs from the first step to exhaustion or
+    close."""
 
     @no_frame
-    async def driven(inner: AsyncGenerator[Any, Any], instance: Any, args: Any, kwargs: Any) -> AsyncGenerator[Any, Any]:
+    async def driven(
+        inner: AsyncGenerator[Any, Any], instance: Any, args: Any, kwargs: Any
+    ) -> AsyncGenerator[Any, Any]:
         begun = ranges.begin(target)
         try:
             step = inner.__anext__()
-            while True:  # what `yield from` is for generators (PEP 380) has no counterpart for async ones
+            while (
+                True
+            ):  # what `yield from` is for generators (PEP 380) has no counterpart for async ones
                 try:
                     item = await step
                 except StopAsyncIteration:
@@ -146,7 +166,11 @@ def async_generator(ranges: Ranges, target: int) -> Wrapper:
     @no_frame
     def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         inner = wrapped(*args, **kwargs)
-        return driven(inner, instance, args, kwargs) if ranges.active and inspect.isasyncgen(inner) else inner
+        return (
+            driven(inner, instance, args, kwargs)
+            if ranges.active and inspect.isasyncgen(inner)
+            else inner
+        )
 
     return call
 
@@ -163,7 +187,9 @@ def future(ranges: Ranges, target: int) -> Wrapper:
         pending = False
         try:
             result = wrapped(*args, **kwargs)
-            pending = when_done(result, lambda: ranges.end(begun, target, instance, args, kwargs, NOTHING))
+            pending = when_done(
+                result, lambda: ranges.end(begun, target, instance, args, kwargs, NOTHING)
+            )
             return result
         finally:
             if not pending:

@@ -1,6 +1,9 @@
 """Ranges of `torch.nn.Module` calls: the hot path.
 
-Contents: the function that replaces `Module.__call__`, names and filter decisions of modules, and the swap.
-May import: `emitters`, `recording`, `config`, `base` and `instrument/frames.py`, `compile.py`, `steps/window.py`.
-Start with: `hot_call.py` (one call), then `name_cache.py` (the first call of a module) and `swap.py`.
+Contents: the function that replaces `Module.__call__`, names and filter decisions of modules, and
+    the swap.
+May import: `emitters`, `recording`, `config`, `base` and `instrument/frames.py`, `compile.py`,
+    `steps/window.py`.
+Start with: `hot_call.py` (one call), then `name_cache.py` (the first call of a module) and
+    `swap.py`.
 """

@@ -1,5 +1,5 @@
-"""Which modules are being called in this thread, read from the frames: needed once per unknown module, so that known ones need no
-bookkeeping.
+"""Which modules are being called in this thread, read from the frames: needed once per unknown
+module, so that known ones need no bookkeeping.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 class Callers:
-    """Looks for frames of the given code objects, and of `__call__` methods that modules define themselves (such a module may be the
-    root)."""
+    """Looks for frames of the given code objects, and of `__call__` methods that modules define
+    themselves (such a module may be the root)."""
 
     def __init__(self, module_class: type) -> None:
         self._module_class = module_class
@@ -27,7 +27,11 @@ class Callers:
             code = frame.f_code
             if code in self.codes or code.co_name == "__call__":
                 caller = frame.f_locals.get("self")
-                if isinstance(caller, self._module_class) and caller is not module and (not found or found[-1] is not caller):
+                if (
+                    isinstance(caller, self._module_class)
+                    and caller is not module
+                    and (not found or found[-1] is not caller)
+                ):
                     found.append(caller)
             frame = frame.f_back
         return found

@@ -1,13 +1,14 @@
 """The hot path: the function that takes the place of `torch.nn.Module.__call__`.
 
-A recorded range is three stores into the recording: name and start when the call begins, end when it returns (recording/format.py); a
-live one is two calls of an emitter. The functions below run with torch's module as globals (`frames.as_frame_of`); everything of ours that
-they use is in their closure. Costs: docs/internals/benchmarks.md. What is caught before `forward` is only what can come from what is done there: an
-exception that a signal handler raises in that moment is the program's.
+A recorded range is three stores into the recording: name and start when the call begins, end when
+it returns (recording/format.py); a live one is two calls of an emitter. The functions below run
+with torch's module as globals (`frames.as_frame_of`); everything of ours that they use is in their
+closure. Costs: docs/internals/benchmarks.md. What is caught before `forward` is only what can come
+from what is done there: an exception that a signal handler raises in that moment is the program's.
 
-short_call and emitting_call have the same guards and ways to forward, written out in both: a function that they shared would be one call
-more in every range. The first three arguments have names of their own, since to call with a tuple costs more than to record does.
-"""
+short_call and emitting_call have the same guards and ways to forward, written out in both: a
+function that they shared would be one call more in every range. The first three arguments have
+names of their own, since to call with a tuple costs more than to record does."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from autoinstr.emitters.recorder import Begun
     from autoinstr.emitters.tool_output import Live
 
-# Stand-ins: as globals of torch's module, which the functions below get, these are torch's own tables.
+# Stand-ins: as globals of torch's module, which the functions below get, these are torch's own
+# tables.
 _global_backward_pre_hooks: dict[int, Any] = {}
 _global_backward_hooks: dict[int, Any] = {}
 _global_forward_hooks: dict[int, Any] = {}
@@ -40,17 +42,19 @@ def short_call(
     local: Any,
     begin: Callable[[Any], Begun],
 ) -> FunctionType:
-    """The wrapper for a torch whose calling code is known: inlines `_wrapped_call_impl`, and goes straight to `forward` where nothing lies
-    between.
+    """The wrapper for a torch whose calling code is known: inlines `_wrapped_call_impl`, and goes
+    straight to `forward` where nothing lies between.
 
-    `tracing` is torch.jit._trace, `ties` leads to those of modules by id(module), `local.slots` holds the thread's next record and words
-    (RecordingWriter.slots); whatever is missing, `begin` supplies. A dropped module goes to `forward` at once. While the agent is off,
-    there are no ties and `begin` records nothing.
-    """
+    `tracing` is torch.jit._trace, `ties` leads to those of modules by id(module), `local.slots`
+    holds the thread's next record and words (RecordingWriter.slots); whatever is missing, `begin`
+    supplies. A dropped module goes to `forward` at once. While the agent is off, there are no ties
+    and `begin` records nothing."""
     clock, kind = time.perf_counter_ns, NumberTie
     absent = object()
 
-    def call(self: Any, x: Any = absent, y: Any = absent, z: Any = absent, /, *args: Any, **kwargs: Any) -> Any:
+    def call(
+        self: Any, x: Any = absent, y: Any = absent, z: Any = absent, /, *args: Any, **kwargs: Any
+    ) -> Any:
         try:
             tie = self.__weakref__
             if type(tie) is not kind:  # somebody else's lies before it
@@ -78,7 +82,12 @@ def short_call(
                 i, j, k = next_record()
             else:
                 words = None
-        except (KeyError, AttributeError, TypeError, IndexError):  # no tie, no slots, a full block, no __init__ yet: begin() knows
+        except (
+            KeyError,
+            AttributeError,
+            TypeError,
+            IndexError,
+        ):  # no tie, no slots, a full block, no __init__ yet: begin() knows
             cls = None
         if cls is not None:
             try:
@@ -88,7 +97,11 @@ def short_call(
                 if kwargs or x is absent:
                     if y is absent:
                         return self.forward(**kwargs) if x is absent else self.forward(x, **kwargs)
-                    return self.forward(x, y, **kwargs) if z is absent else self.forward(x, y, z, *args, **kwargs)
+                    return (
+                        self.forward(x, y, **kwargs)
+                        if z is absent
+                        else self.forward(x, y, z, *args, **kwargs)
+                    )
                 if y is absent:
                     return self.forward(x)
                 if z is absent:
@@ -99,19 +112,31 @@ def short_call(
                     words[k] = clock()
         try:
             name, words, i, j, k = begin(self)
-        except RecursionError:  # torch's own way may need fewer frames than are left; to name a module takes more
+        except (
+            RecursionError
+        ):  # torch's own way may need fewer frames than are left; to name a module takes more
             name, words, i, j, k = 0, [0, 0, 0], 0, 1, 2
         try:
             words[i] = name
             words[j] = clock()
-            args = (x, y, z, *args) if z is not absent else (x, y) if y is not absent else () if x is absent else (x,)
+            args = (
+                (x, y, z, *args)
+                if z is not absent
+                else (x, y)
+                if y is not absent
+                else ()
+                if x is absent
+                else (x,)
+            )
             if self._compiled_call_impl is not None:
                 return self._compiled_call_impl(*args, **kwargs)
             return self._call_impl(*args, **kwargs)
         finally:
             words[k] = clock()
 
-    return dress(as_frame_of(call, torch_module, "_call_impl", line), torch_module.Module._wrapped_call_impl)
+    return dress(
+        as_frame_of(call, torch_module, "_call_impl", line), torch_module.Module._wrapped_call_impl
+    )
 
 
 def emitting_call(
@@ -123,8 +148,9 @@ def emitting_call(
     live: Live,
     failed: Callable[[BaseException], None],
 ) -> FunctionType:
-    """As short_call, for one emitter alone: ties have messages, and the thread must be in an outermost call that has the domain (`begin`
-    sees to that). A dropped module goes to `forward` at once."""
+    """As short_call, for one emitter alone: ties have messages, and the thread must be in an
+    outermost call that has the domain (`begin` sees to that). A dropped module goes to `forward` at
+    once."""
     start, end, domain = live.start, live.end, live.domain
     clock, ident, absent, kind = time.perf_counter_ns, _thread.get_ident, object(), MessageTie
     owner, era = 0, object()
@@ -138,7 +164,9 @@ def emitting_call(
         before, era = era, object()
         return before
 
-    def call(self: Any, x: Any = absent, y: Any = absent, z: Any = absent, /, *args: Any, **kwargs: Any) -> Any:
+    def call(
+        self: Any, x: Any = absent, y: Any = absent, z: Any = absent, /, *args: Any, **kwargs: Any
+    ) -> Any:
         try:
             tie = self.__weakref__
             if type(tie) is not kind:
@@ -168,14 +196,24 @@ def emitting_call(
                 token = start(message, domain)
             else:
                 cls = None
-        except (KeyError, AttributeError, TypeError, ValueError, RuntimeError):  # as above; or a tool that fails
+        except (
+            KeyError,
+            AttributeError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+        ):  # as above; or a tool that fails
             cls = None
         if cls is not None:
             try:
                 if kwargs or x is absent:
                     if y is absent:
                         return self.forward(**kwargs) if x is absent else self.forward(x, **kwargs)
-                    return self.forward(x, y, **kwargs) if z is absent else self.forward(x, y, z, *args, **kwargs)
+                    return (
+                        self.forward(x, y, **kwargs)
+                        if z is absent
+                        else self.forward(x, y, z, *args, **kwargs)
+                    )
                 if y is absent:
                     return self.forward(x)
                 if z is absent:
@@ -189,12 +227,22 @@ def emitting_call(
                         failed(error)
         try:
             name, words, i, j, k = begin(self)
-        except RecursionError:  # torch's own way may need fewer frames than are left; to name a module takes more
+        except (
+            RecursionError
+        ):  # torch's own way may need fewer frames than are left; to name a module takes more
             name, words, i, j, k = 0, [0, 0, 0], 0, 1, 2
         try:
             words[i] = name
             words[j] = clock()
-            args = (x, y, z, *args) if z is not absent else (x, y) if y is not absent else () if x is absent else (x,)
+            args = (
+                (x, y, z, *args)
+                if z is not absent
+                else (x, y)
+                if y is not absent
+                else ()
+                if x is absent
+                else (x,)
+            )
             if self._compiled_call_impl is not None:
                 return self._compiled_call_impl(*args, **kwargs)
             return self._call_impl(*args, **kwargs)
@@ -202,20 +250,24 @@ def emitting_call(
             words[k] = clock()
 
     live.own, live.renew = own, renew
-    ours = dress(as_frame_of(call, torch_module, "_call_impl", line), torch_module.Module._wrapped_call_impl)
+    ours = dress(
+        as_frame_of(call, torch_module, "_call_impl", line), torch_module.Module._wrapped_call_impl
+    )
     live.codes.add(ours.__code__)
     return ours
 
 
 def long_call(original: FunctionType, begin: Callable[[Any], Begun]) -> FunctionType:
-    """A wrapper around torch's own function: for a torch that is not known, and for a running Python tracer, which looks for torch's
-    own frame."""
+    """A wrapper around torch's own function: for a torch that is not known, and for a running
+    Python tracer, which looks for torch's own frame."""
     clock = time.perf_counter_ns
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         try:
             name, words, i, j, k = begin(self)
-        except RecursionError:  # torch's own way may need fewer frames than are left; to name a module takes more
+        except (
+            RecursionError
+        ):  # torch's own way may need fewer frames than are left; to name a module takes more
             name, words, i, j, k = 0, [0, 0, 0], 0, 1, 2
         try:
             words[i] = name
@@ -228,14 +280,17 @@ def long_call(original: FunctionType, begin: Callable[[Any], Begun]) -> Function
 
 
 def own_call(original: FunctionType, local: Any, begin: Callable[[Any], Begun]) -> FunctionType:
-    """A wrapper around the `__call__` of a class that defines its own. That may go on to `Module.__call__`, and the range must not come
-    twice: `local.own_calls` holds the modules, by id, whose own call is running in this thread and has not come there yet."""
+    """A wrapper around the `__call__` of a class that defines its own. That may go on to
+    `Module.__call__`, and the range must not come twice: `local.own_calls` holds the modules, by
+    id, whose own call is running in this thread and has not come there yet."""
     clock = time.perf_counter_ns
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         try:
             name, words, i, j, k = begin(self)
-        except RecursionError:  # torch's own way may need fewer frames than are left; to name a module takes more
+        except (
+            RecursionError
+        ):  # torch's own way may need fewer frames than are left; to name a module takes more
             name, words, i, j, k = 0, [0, 0, 0], 0, 1, 2
         if not name:
             return original(self, *args, **kwargs)
@@ -253,11 +308,14 @@ def own_call(original: FunctionType, local: Any, begin: Callable[[Any], Begun]) 
 
 
 def dress(function: Callable[..., Any], original: Any) -> FunctionType:
-    """Name, documentation and signature are those of the original: torch._dynamo and pickle of bound methods go by the name."""
+    """Name, documentation and signature are those of the original: torch._dynamo and pickle of
+    bound methods go by the name."""
     assert isinstance(function, FunctionType)
     function.__module__ = original.__module__
     function.__name__ = original.__name__
-    function.__qualname__ = "Module.__call__" if original.__name__ == "_wrapped_call_impl" else original.__qualname__
+    function.__qualname__ = (
+        "Module.__call__" if original.__name__ == "_wrapped_call_impl" else original.__qualname__
+    )
     function.__doc__ = original.__doc__
     function.__dict__.update(original.__dict__)
     function.__dict__["__wrapped__"] = original  # inspect.signature() follows it

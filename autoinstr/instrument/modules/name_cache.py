@@ -1,7 +1,7 @@
 """Plans: what each module instance is called, decided once and tied to the module (ties.py).
 
-Ties, `Plans.numbers` and `Plans.messages` are read by the hot paths without a lock; everything else happens here, under one.
-"""
+Ties, `Plans.numbers` and `Plans.messages` are read by the hot paths without a lock; everything else
+happens here, under one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ _Now = tuple[Optional[Output], type[Tie], dict[int, Any]]
 
 
 class Plans:
-    """All plans of the process. `on()` and `off()` are the switch; while off nothing is written by a wrapper that somebody still holds."""
+    """All plans of the process. `on()` and `off()` are the switch; while off nothing is written by
+    a wrapper that somebody still holds."""
 
     def __init__(
         self,
@@ -46,12 +47,14 @@ class Plans:
         left_out: Callable[[ModuleName, str], None],
         failed: Callable[[BaseException], None],
     ) -> None:
-        """`local` is the wrappers' (modules.own_call), `nowhere` what `begin` gives where nothing is written. `is_plain` tells classes that
-        may take the short path, `callers(module)` the modules whose calls are running, innermost first, `on_class` is told of every
-        class of a named module once, `changed(output)` tells whether something now names modules differently,
-        `left_out(name, reason)` is told of the first module of a class that the filter drops for a reason, `failed` is told of an error
-        of ours (it never reaches the call)."""
-        # By id(module). While the recorder alone is on, the first; else the second: no hot path ever reads a tie of the other kind.
+        """`local` is the wrappers' (modules.own_call), `nowhere` what `begin` gives where nothing
+        is written. `is_plain` tells classes that may take the short path, `callers(module)` the
+        modules whose calls are running, innermost first, `on_class` is told of every class of a
+        named module once, `changed(output)` tells whether something now names modules differently,
+        `left_out(name, reason)` is told of the first module of a class that the filter drops for a
+        reason, `failed` is told of an error of ours (it never reaches the call)."""
+        # By id(module). While the recorder alone is on, the first; else the second: no hot path
+        # ever reads a tie of the other kind.
         self.numbers: dict[int, NumberTie] = {}
         self.messages: dict[int, MessageTie] = {}
         self._local = local
@@ -66,8 +69,8 @@ class Plans:
         self._dropped: set[tuple[str, str]] = set()  # class and reason, told already
         self._plain: dict[type, bool] = {}
         self._decisions: dict[tuple[str, str], tuple[bool, str]] = {}
-        # Everything that a call needs and the hot path does not have; never raises an Exception. `begin_own` is for the `__call__` that a
-        # class defines itself.
+        # Everything that a call needs and the hot path does not have; never raises an Exception.
+        # `begin_own` is for the `__call__` that a class defines itself.
         self.begin: Callable[[Any], Begun] = compile.unseen(self._begin)
         self.begin_own: Callable[[Any], Begun] = compile.unseen(self._begin_own)
         self._reset()
@@ -78,11 +81,14 @@ class Plans:
         self._turn(None, numbered=True)
 
     def _turn(self, output: Output | None, numbered: bool) -> None:
-        """The output that is on, the kind of its ties and the table that leads to them are replaced as one. A thread may be in the middle
-        of a call: a tie is of this output if that is on after the look at it."""
+        """The output that is on, the kind of its ties and the table that leads to them are replaced
+        as one. A thread may be in the middle of a call: a tie is of this output if that is on after
+        the look at it."""
         self.numbers.clear()
         self.messages.clear()
-        self._now: _Now = (output, NumberTie, self.numbers) if numbered else (output, MessageTie, self.messages)
+        self._now: _Now = (
+            (output, NumberTie, self.numbers) if numbered else (output, MessageTie, self.messages)
+        )
 
     def on(self, output: Output, numbered: bool) -> None:
         """From now on calls go to `output`; `numbered`: it is the recorder alone."""
@@ -95,7 +101,8 @@ class Plans:
             self._turn(None, numbered=True)
 
     def reset_in_child(self) -> None:
-        """After fork: nothing of the parent's numbers is valid here, and its lock may be held by a thread that does not exist."""
+        """After fork: nothing of the parent's numbers is valid here, and its lock may be held by a
+        thread that does not exist."""
         output, kind, _ = self._now
         self._reset()
         self._turn(output, kind is NumberTie)
@@ -107,7 +114,9 @@ class Plans:
     def _begin(self, module: Any) -> Begun:
         own_calls = getattr(self._local, "own_calls", None)
         if own_calls and own_calls[-1] == id(module):
-            own_calls[-1] = 0  # the class's own __call__ has the range, and has now come to Module.__call__
+            own_calls[-1] = (
+                0  # the class's own __call__ has the range, and has now come to Module.__call__
+            )
             return self._nowhere
         return self._begin_own(module)
 

@@ -1,8 +1,8 @@
 """Where the short path of the module wrapper is provably the same as torch's own way to `forward`.
 
-torch's `_call_impl`, without any hook, only calls `forward`. The wrapper may do that itself when torch's code is code that was read and
-compared (`KNOWN`), and when the module's class changes none of the steps. What can change from call to call is checked at each call, in
-`modules.py`.
+torch's `_call_impl`, without any hook, only calls `forward`. The wrapper may do that itself when
+torch's code is code that was read and compared (`KNOWN`), and when the module's class changes none
+of the steps. What can change from call to call is checked at each call, in `modules.py`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import zlib
 from types import FunctionType, ModuleType
 from typing import Any
 
-# crc32 of the text of torch/nn/modules/module.py from `def _slow_forward` to the line that sets `__call__` -> the versions that were read
-# (2.1.2 to 2.13.0 from the wheels; between them the way without hooks is the same to the letter, only the way with hooks changed).
+# crc32 of the text of torch/nn/modules/module.py from `def _slow_forward` to the line that sets
+# `__call__` -> the versions that were read (2.1.2 to 2.13.0 from the wheels; between them the way
+# without hooks is the same to the letter, only the way with hooks changed).
 KNOWN = {
     385231222: "2.1, 2.2",
     3729639153: "2.3",
@@ -38,18 +39,23 @@ def call_code(module: ModuleType) -> str | None:
 
 
 def torch_is_known(module: ModuleType) -> bool:
-    """`module` is torch.nn.modules.module, its calling code is one of KNOWN, and nobody has replaced it."""
+    """`module` is torch.nn.modules.module, its calling code is one of KNOWN, and nobody has
+    replaced it."""
     cls = module.Module
     for name in ("_call_impl", "_slow_forward", "_wrapped_call_impl"):
         function = cls.__dict__.get(name)
-        if not isinstance(function, FunctionType) or function.__code__.co_filename != module.__file__:
+        if (
+            not isinstance(function, FunctionType)
+            or function.__code__.co_filename != module.__file__
+        ):
             return False
     text = call_code(module)
     return text is not None and zlib.crc32(text.encode()) in KNOWN
 
 
 def forward_line(module: ModuleType) -> int:
-    """Number of the line of `_call_impl` that calls forward when there are no hooks: what a frame of ours shows as its place."""
+    """Number of the line of `_call_impl` that calls forward when there are no hooks: what a frame
+    of ours shows as its place."""
     code = module.Module._call_impl.__code__
     first = int(code.co_firstlineno)
     try:
@@ -63,8 +69,8 @@ def forward_line(module: ModuleType) -> int:
 
 
 def class_is_plain(cls: type, module_class: Any) -> bool:
-    """The class leaves every step between `__call__` and `forward` as torch's Module defines it (whose `__call__` may be ours at the
-    moment)."""
+    """The class leaves every step between `__call__` and `forward` as torch's Module defines it
+    (whose `__call__` may be ours at the moment)."""
     if _owner(cls, "__getattribute__") is not object or _owner(cls, "__call__") is not module_class:
         return False
     for name in ("_call_impl", "_slow_forward", "__getattr__", "_compiled_call_impl"):

@@ -27,7 +27,8 @@ WARNED = "_AUTOINSTR_PROFILER_WARNED"  # one line a run, not one a process
 
 @contained("connecting profiler control")
 def connect(session: Any, config: Config) -> None:
-    """`session` is the Session. Nothing is imported: each module is patched when the program imports it."""
+    """`session` is the Session. Nothing is imported: each module is patched when the program
+    imports it."""
     values, problems = parameters.read(config.profiler)
     for problem in problems if WARNED not in os.environ else ():
         log.once(str(problem), "warning", str(problem))
@@ -35,7 +36,11 @@ def connect(session: Any, config: Config) -> None:
         os.environ[WARNED] = "1"
     importhook.register(
         "torch.profiler.profiler",
-        functools.partial(_set_parameters, torch_values=values.get("torch", {}), experimental_values=values.get("experimental", {})),
+        functools.partial(
+            _set_parameters,
+            torch_values=values.get("torch", {}),
+            experimental_values=values.get("experimental", {}),
+        ),
     )
     _connect_torch_npu(session, config, values)
     if values.get("agent", {}).get("enable", True):
@@ -47,12 +52,18 @@ def connect(session: Any, config: Config) -> None:
         Capture(config.capture == "through", stacks, lambda: session.profilers.own).apply()
 
 
-def _connect_torch_npu(session: Any, config: Config, values: Mapping[str, Mapping[str, Any]]) -> None:
+def _connect_torch_npu(
+    session: Any, config: Config, values: Mapping[str, Mapping[str, Any]]
+) -> None:
     source = config.sources["profiler"]
     domain = config.domain if writes_mstx(config) else None
     effective = Effective()
-    of_config = config_settings.ConfigParameters(values.get("torch_npu", {}), source, domain, effective)
-    of_profile = profile_settings.ProfileParameters(values.get("torch", {}), bool(values.get("torch_npu")), source, domain, effective)
+    of_config = config_settings.ConfigParameters(
+        values.get("torch_npu", {}), source, domain, effective
+    )
+    of_profile = profile_settings.ProfileParameters(
+        values.get("torch", {}), bool(values.get("torch_npu")), source, domain, effective
+    )
     of_profile.told = session.diagnose
     doctor_channel.contribute("profilers", effective.facts)
     importhook.register(config_settings.MODULE, of_config.apply)

@@ -1,4 +1,5 @@
-"""What torch_npu's profilers of this process were really made with, and what set each value: for `autoinstr doctor -- command`."""
+"""What torch_npu's profilers of this process were really made with, and what set each value: for
+`autoinstr doctor -- command`."""
 
 from __future__ import annotations
 
@@ -48,14 +49,19 @@ class Effective:
 
 
 def shown(value: Any, words: Mapping[Any, str]) -> str:
-    """A value as the option `profiler` takes it, where it can; `words` are its names for constants of torch_npu's."""
+    """A value as the option `profiler` takes it, where it can; `words` are its names for constants
+    of torch_npu's."""
     if value is None or isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, (list, tuple, set, frozenset)):
         return ",".join(sorted(shown(item, words) for item in value)) or "none"
     if type(value).__name__ == "ProfilerActivity":
         return str(value.name).lower()
-    numbers = {name: number for name, number in getattr(value, "__dict__", {}).items() if type(number) is int}
+    numbers = {
+        name: number
+        for name, number in getattr(value, "__dict__", {}).items()
+        if type(number) is int
+    }
     if numbers:  # a Schedule
         return ",".join(f"{name}:{number}" for name, number in numbers.items())
     if getattr(value, "__name__", None) == "_default_schedule_fn":

@@ -1,7 +1,8 @@
-"""Tells the session of profilers that the program does not start itself: msprof, which has started it, and MSPTI.
+"""Tells the session of profilers that the program does not start itself: msprof, which has started
+it, and MSPTI.
 
-Not to be seen from here, so that they need `when=always`: msprof attached later (`--dynamic=on`, PROFILING_MODE), and MSPTI activated
-inside the process by msmonitor.
+Not to be seen from here, so that they need `when=always`: msprof attached later (`--dynamic=on`,
+PROFILING_MODE), and MSPTI activated inside the process by msmonitor.
 """
 
 from __future__ import annotations
@@ -35,13 +36,16 @@ def tell(watcher: ProfilerWatcher) -> None:
 
 
 def running(environ: Mapping[str, str]) -> list[tuple[str]]:
-    """The keys of what runs as long as the process does, by its environment; torch_npu asks the same."""
+    """The keys of what runs as long as the process does, by its environment; torch_npu asks the
+    same."""
     found = []
     sample = environ.get("PROFILER_SAMPLECONFIG")
     if sample:
         found.append(MSPROF if _takes_ranges(sample) else MSPROF_WITHOUT_MSTX)
     preloaded = environ.get("LD_PRELOAD", "")
-    if "libmspti.so" in preloaded and "libascend_kernel_hook.so" not in preloaded:  # the second takes the ranges away from the first
+    if (
+        "libmspti.so" in preloaded and "libascend_kernel_hook.so" not in preloaded
+    ):  # the second takes the ranges away from the first
         found.append(MSPTI)
     return found
 

@@ -1,7 +1,8 @@
-"""How the texts of profiler parameters are read: a kind is what docs/profiler.md says of the values, and a function that makes one.
+"""How the texts of profiler parameters are read: a kind is what docs/profiler.md says of the
+values, and a function that makes one.
 
-What belongs to torch_npu is read into its own words (`Level1`, `PipeUtilization`): they become its constants when it is there.
-"""
+What belongs to torch_npu is read into its own words (`Level1`, `PipeUtilization`): they become its
+constants when it is there."""
 
 from __future__ import annotations
 
@@ -106,7 +107,10 @@ def _schedule(text: str) -> dict[str, int]:
         name, colon, number = (part.strip() for part in word.partition(":"))
         if name not in SCHEDULE or not colon:
             near = nearest(name, SCHEDULE)
-            raise BadValue(f"{word!a} is not one of {', '.join(SCHEDULE)} with a colon and a number", near and f"{near}:{number or 1}")
+            raise BadValue(
+                f"{word!a} is not one of {', '.join(SCHEDULE)} with a colon and a number",
+                near and f"{near}:{number or 1}",
+            )
         numbers[name] = _whole(number)
     if not numbers.get("active"):
         raise BadValue("must say how many steps are active, at least 1", f"{text},active:1")
@@ -139,4 +143,19 @@ KINDS: dict[str, Callable[[str], Any]] = {
     "comma list of " + ", ".join(HOST_SYS): _some_of(HOST_SYS),
     "milliseconds, or off": _milliseconds,
 }
-FLAG, ACTIVITY_LIST, STEPS, FOLDER, WHOLE, SECONDS, LIST, TEXT, NONE, LEVEL, AIC, EXPORT, HOST, MILLISECONDS = KINDS
+(
+    FLAG,
+    ACTIVITY_LIST,
+    STEPS,
+    FOLDER,
+    WHOLE,
+    SECONDS,
+    LIST,
+    TEXT,
+    NONE,
+    LEVEL,
+    AIC,
+    EXPORT,
+    HOST,
+    MILLISECONDS,
+) = KINDS

@@ -1,4 +1,5 @@
-"""Which profilers run, as far as this process knows: its own, and the one of an engine whose Worker is another process."""
+"""Which profilers run, as far as this process knows: its own, and the one of an engine whose Worker
+is another process."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ if TYPE_CHECKING:
 
 
 class Profilers:
-    """Each profiler is known by a key, so that a stop without a start, a second start and a second stop change nothing."""
+    """Each profiler is known by a key, so that a stop without a start, a second start and a second
+    stop change nothing."""
 
     def __init__(self) -> None:
         self._running: dict[Hashable, bool] = {}  # key -> it runs torch's Python tracer

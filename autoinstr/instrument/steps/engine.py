@@ -1,7 +1,8 @@
-"""Steps of vLLM, counted for `window`: a model-runner step with scheduled tokens, in each process as it sees it.
+"""Steps of vLLM, counted for `window`: a model-runner step with scheduled tokens, in each process
+as it sees it.
 
-The patches stand beside those of the ranges, because steps are counted while nothing is recorded, and whatever `targets` says.
-"""
+The patches stand beside those of the ranges, because steps are counted while nothing is recorded,
+and whatever `targets` says."""
 
 from __future__ import annotations
 
@@ -20,24 +21,48 @@ if TYPE_CHECKING:
 
     from autoinstr.targets.rows import Target
 
-# What shows a process that a step has ended, the surest first: where a process has several (one card: Worker and EngineCore are one
-# process), only the first of these counts.
+# What shows a process that a step has ended, the surest first: where a process has several (one
+# card: Worker and EngineCore are one process), only the first of these counts.
 STEPS: tuple[tuple[str, ...], ...] = (
-    ("runner.execute_model", "runner2.execute_model", "npu.runner.execute_model", "npu.runner2.execute_model"),
-    ("exec.execute_model", "exec.execute_model.mp", "exec.execute_model.uni", "exec.execute_model.ray"),
+    (
+        "runner.execute_model",
+        "runner2.execute_model",
+        "npu.runner.execute_model",
+        "npu.runner2.execute_model",
+    ),
+    (
+        "exec.execute_model",
+        "exec.execute_model.mp",
+        "exec.execute_model.uni",
+        "exec.execute_model.ray",
+    ),
     ("output.process",),
 )
 # While one of these runs, the model is run on made-up input.
 DUMMY = (
-    *("worker.determine_memory", "worker.warmup", "worker.dummy_batch", "runner.dummy_run", "runner.profile_run", "runner.capture_model"),
+    *(
+        "worker.determine_memory",
+        "worker.warmup",
+        "worker.dummy_batch",
+        "runner.dummy_run",
+        "runner.profile_run",
+        "runner.capture_model",
+    ),
     *("runner2.dummy_run", "runner2.profile_run", "runner2.capture_model"),
-    *("npu.worker.determine_memory", "npu.worker.warmup", "npu.worker.dummy_batch", "npu.runner.dummy_run", "npu.runner.profile_run"),
+    *(
+        "npu.worker.determine_memory",
+        "npu.worker.warmup",
+        "npu.worker.dummy_batch",
+        "npu.runner.dummy_run",
+        "npu.runner.profile_run",
+    ),
 )
 _DUMMY_RANK = -1
 
 
 def has_tokens(args: Any, kwargs: Any) -> bool:
-    """Among the arguments is a SchedulerOutput with scheduled tokens, or a list of outputs that is not empty."""
+    """Among the arguments is a SchedulerOutput with scheduled tokens, or a list of outputs that is
+    not empty."""
     for one in (*args, *kwargs.values()):
         tokens = getattr(one, "total_num_scheduled_tokens", None)
         if tokens is not None:
@@ -58,7 +83,10 @@ class EngineSteps:
         ranks = {name: rank for rank, names in enumerate(STEPS) for name in names}
         for target in builtin():
             if target.name in ranks or target.name in DUMMY:
-                importhook.register(target.module, functools.partial(self._wrap, target, ranks.get(target.name, _DUMMY_RANK)))
+                importhook.register(
+                    target.module,
+                    functools.partial(self._wrap, target, ranks.get(target.name, _DUMMY_RANK)),
+                )
 
     @contained("counting steps")
     def _wrap(self, target: Target, rank: int, module: ModuleType) -> None:
@@ -73,8 +101,8 @@ class EngineSteps:
         setattr(owner, attribute, ours)
 
     def _around(self, function: Callable[..., Any], rank: int) -> Callable[..., Any]:
-        """Counts calls of `function`; those within a call of the same rank (a subclass's method calls its base class's) or a surer one are
-        part of that one's step."""
+        """Counts calls of `function`; those within a call of the same rank (a subclass's method
+        calls its base class's) or a surer one are part of that one's step."""
         local = self._local
 
         def call(*args: Any, **kwargs: Any) -> Any:

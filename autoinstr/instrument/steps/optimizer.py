@@ -1,7 +1,8 @@
-"""What a training script consists of beside its modules: torch's own functions as targets, and the steps of its optimizers.
+"""What a training script consists of beside its modules: torch's own functions as targets, and the
+steps of its optimizers.
 
-Functions of torch's are instrumented in place (inplace.py); an Optimizer.step through torch's own global hooks, since every optimizer has
-its own.
+Functions of torch's are instrumented in place (inplace.py); an Optimizer.step through torch's own
+global hooks, since every optimizer has its own.
 """
 
 from __future__ import annotations
@@ -33,17 +34,22 @@ STEP = "optim.step"  # the target, and the name of its ranges
 DOMAIN = "torch"
 
 
-def apply(ranges: FunctionRanges, targets: Sequence[Target], counting: bool, stepped: Callable[[], None]) -> None:
-    """Apply torch's rows once their modules are imported. `counting`: steps are counted, and `stepped` told of each, whether or not their
-    target is among the rows."""
+def apply(
+    ranges: FunctionRanges, targets: Sequence[Target], counting: bool, stepped: Callable[[], None]
+) -> None:
+    """Apply torch's rows once their modules are imported. `counting`: steps are counted, and
+    `stepped` told of each, whether or not their target is among the rows."""
     recorded = any(target.name == STEP for target in targets)
     TorchPatches(ranges, [target for target in targets if target.name != STEP]).apply()
     if recorded or counting:
-        importhook.register("torch.optim.optimizer", OptimizerSteps(ranges, recorded, stepped).apply)
+        importhook.register(
+            "torch.optim.optimizer", OptimizerSteps(ranges, recorded, stepped).apply
+        )
 
 
 class TorchPatches(FunctionPatches):
-    """Targets in torch itself. What cannot be instrumented in place is wrapped as any other target."""
+    """Targets in torch itself. What cannot be instrumented in place is wrapped as any other
+    target."""
 
     @contained("instrumenting a function of torch's")
     def _wrap(self, target: Target, module: ModuleType) -> None:
@@ -54,9 +60,16 @@ class TorchPatches(FunctionPatches):
         if found is None or function is None:
             super()._wrap(target, module)
         elif not code_swap.is_ours(function):
-            # torch.compile's rules know public functions by identity; it looks into those beneath a decorator only where it inlines that.
+            # torch.compile's rules know public functions by identity; it looks into those beneath a
+            # decorator only where it inlines that.
             beneath = function is not found[2]
-            code_swap.put(function, self._ranges, self._ranges.add(target), told=bool(target.attributes), traced=beneath)
+            code_swap.put(
+                function,
+                self._ranges,
+                self._ranges.add(target),
+                told=bool(target.attributes),
+                traced=beneath,
+            )
             self._ranges.met(target.name, "wrapped")
 
 
@@ -70,18 +83,22 @@ class _Running(NamedTuple):
 class OptimizerSteps:
     """A range around each Optimizer.step and a mark after each step of the program.
 
-    A step of the program is over when an optimizer that has stepped in it already steps again: with a generator and a discriminator, or
-    an optimizer for each parameter, each round of all of them is one. It is marked after the first optimizer of the round, and numbered
-    from 1.
+    A step of the program is over when an optimizer that has stepped in it already steps again: with
+    a generator and a discriminator, or an optimizer for each parameter, each round of all of them
+    is one. It is marked after the first optimizer of the round, and numbered from 1.
     """
 
     def __init__(self, ranges: FunctionRanges, recorded: bool, stepped: Callable[[], None]) -> None:
-        """`recorded`: ranges and marks are wanted; `stepped` is told of each step of the program, wanted or not."""
+        """`recorded`: ranges and marks are wanted; `stepped` is told of each step of the program,
+        wanted or not."""
         self._ranges = ranges
         self._recorded = recorded
         self._stepped = stepped
         self._local = _thread._local()
-        self._round: dict[int, Any] = {}  # id -> weak reference of the optimizers that have stepped in this step of the program
+        self._round: dict[
+            int, Any
+            # id -> weak reference of the optimizers that have stepped in this step of the program
+        ] = {}
         self._over = False  # one of them is gone: whoever steps next has taken its place
         self._numbers = itertools.count(1)  # no two threads get the same
 
@@ -101,7 +118,10 @@ class OptimizerSteps:
         def end(optimizer: Any, args: Any, kwargs: Any) -> None:
             after(optimizer, sys._getframe(1))
 
-        for hook, register in ((begin, module.register_optimizer_step_pre_hook), (end, module.register_optimizer_step_post_hook)):
+        for hook, register in (
+            (begin, module.register_optimizer_step_pre_hook),
+            (end, module.register_optimizer_step_post_hook),
+        ):
             compile.stands_for(hook, as_frame_of(nothing, module, "nothing", 1))  # type: ignore[arg-type]
             register(hook)
         atexit.register(self._process_ends)
@@ -111,8 +131,16 @@ class OptimizerSteps:
         running: list[_Running] = self._local.__dict__.setdefault("running", [])
         if running:
             self._drop_what_raised(running, frame.f_back)
-        wanted = self._recorded and self._ranges.active and all(one.optimizer != id(optimizer) for one in running)
-        begun = self._ranges.begin_named(DOMAIN, STEP, on_stream=True, crossing=True) if wanted else None
+        wanted = (
+            self._recorded
+            and self._ranges.active
+            and all(one.optimizer != id(optimizer) for one in running)
+        )
+        begun = (
+            self._ranges.begin_named(DOMAIN, STEP, on_stream=True, crossing=True)
+            if wanted
+            else None
+        )
         running.append(_Running(id(optimizer), id(frame), frame.f_code, begun))
 
     @contained("ending an optimizer step")
@@ -126,7 +154,8 @@ class OptimizerSteps:
             self._count(optimizer)
 
     def _drop_what_raised(self, running: list[_Running], frame: Any) -> None:
-        """torch calls no hook after a step that raised. Nobody knows when it did: its range is taken back."""
+        """torch calls no hook after a step that raised. Nobody knows when it did: its range is
+        taken back."""
         alive: set[tuple[int, Any]] = set()
         while frame is not None:
             alive.add((id(frame), frame.f_code))

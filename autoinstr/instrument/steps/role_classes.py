@@ -1,5 +1,5 @@
-"""Which class makes a process what: roles are told by what is instantiated, not by process layout (on one card the Worker lives in the
-EngineCore process).
+"""Which class makes a process what: roles are told by what is instantiated, not by process layout
+(on one card the Worker lives in the EngineCore process).
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 
 class RoleRow(NamedTuple):
-    """Instances of `module:cls` give their process `role`; `rank` and `world_size` are attribute paths on the instance, read after
-    __init__."""
+    """Instances of `module:cls` give their process `role`; `rank` and `world_size` are attribute
+    paths on the instance, read after __init__."""
 
     module: str
     cls: str
@@ -23,5 +23,7 @@ ROLES: tuple[RoleRow, ...] = (
     RoleRow("vllm.v1.engine.llm_engine", "LLMEngine", "MainProcess"),
     RoleRow("vllm.v1.engine.async_llm", "AsyncLLM", "APIServer"),
     RoleRow("vllm.v1.engine.core", "EngineCore", "EngineCore"),
-    RoleRow("vllm.v1.worker.worker_base", "WorkerBase", "Worker", "rank", "parallel_config.world_size"),
+    RoleRow(
+        "vllm.v1.worker.worker_base", "WorkerBase", "Worker", "rank", "parallel_config.world_size"
+    ),
 )

@@ -1,4 +1,5 @@
-"""Tells the session which roles the process takes on, from the classes that are instantiated (instrument/steps/role_classes.py)."""
+"""Tells the session which roles the process takes on, from the classes that are instantiated
+(instrument/steps/role_classes.py)."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ class RolePatches:
     """Wraps `__init__` of each class in the table once its module is imported."""
 
     def __init__(self, told: Callable[[str, Any, Any], None]) -> None:
-        """`told(role, rank or None, world size or None)` is called when an instance was made; it never raises."""
+        """`told(role, rank or None, world size or None)` is called when an instance was made; it
+        never raises."""
         self._told = told
         self._done: list[tuple[type, Any, Any]] = []
 

@@ -1,4 +1,5 @@
-"""Steps, counted for `window`: an Optimizer.step where the program has an optimizer, else an outermost module call."""
+"""Steps, counted for `window`: an Optimizer.step where the program has an optimizer, else an
+outermost module call."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 
 class Window:
-    """`skip` steps without ranges, then `count` with (None: for ever). `changed(on)` is told when that begins and ends."""
+    """`skip` steps without ranges, then `count` with (None: for ever). `changed(on)` is told when
+    that begins and ends."""
 
     def __init__(self, skip: int, count: int | None, changed: Callable[[bool], None]) -> None:
         self._skip = skip
@@ -49,8 +51,8 @@ class Window:
 
 
 class Steps:
-    """Which events are the steps of this program: the model runner's where vLLM runs, else an optimizer's where there is one, else
-    outermost calls."""
+    """Which events are the steps of this program: the model runner's where vLLM runs, else an
+    optimizer's where there is one, else outermost calls."""
 
     def __init__(self, stepped: Callable[[], None]) -> None:
         """`stepped` is told of each; it never raises."""
@@ -86,13 +88,21 @@ class Steps:
 def optimizer_exists() -> bool:
     """The program holds an optimizer: then its steps are the steps."""
     module = sys.modules.get("torch.optim.optimizer")
-    # type(), not isinstance: that asks an object's __class__, which proxies and deprecated names answer with warnings and errors.
-    return module is not None and any(issubclass(type(one), module.Optimizer) for one in gc.get_objects())
+    # type(), not isinstance: that asks an object's __class__, which proxies and deprecated names
+    # answer with warnings and errors.
+    return module is not None and any(
+        issubclass(type(one), module.Optimizer) for one in gc.get_objects()
+    )
 
 
-def counting_call(original: FunctionType, local: Any, begin: Callable[[Any], Begun], outermost_ended: Callable[[], None]) -> FunctionType:
-    """A wrapper around torch's own function that also tells when an outermost call has ended; used only while a window is open or to
-    come."""
+def counting_call(
+    original: FunctionType,
+    local: Any,
+    begin: Callable[[Any], Begun],
+    outermost_ended: Callable[[], None],
+) -> FunctionType:
+    """A wrapper around torch's own function that also tells when an outermost call has ended; used
+    only while a window is open or to come."""
     clock = time.perf_counter_ns
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:

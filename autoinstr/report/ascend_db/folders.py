@@ -1,8 +1,9 @@
-"""The folders of the export: `<host>_<pid>_<time>_ascend_pt` for each process, as torch_npu names them, which appear whole or not at all.
+"""The folders of the export: `<host>_<pid>_<time>_ascend_pt` for each process, as torch_npu names
+them, which appear whole or not at all.
 
-A folder that this command made before is filled anew; one of anybody else's is left alone, and nothing is written. What is not whole yet
-lies in a new folder that nobody else may enter: `out` may be a folder that others can write to.
-"""
+A folder that this command made before is filled anew; one of anybody else's is left alone, and
+nothing is written. What is not whole yet lies in a new folder that nobody else may enter: `out` may
+be a folder that others can write to."""
 
 from __future__ import annotations
 
@@ -38,12 +39,14 @@ class Folder(NamedTuple):
 
     @property
     def database(self) -> str:
-        """The file to write the database to: until it is whole, it has no name that a tool looks for."""
+        """The file to write the database to: until it is whole, it has no name that a tool looks
+        for."""
         return os.path.join(self.work, OUTPUT, "unfinished")
 
 
 class Folders:
-    """All folders of one export, below `out`. Use as a context: what was made is put into its place at the end of it, or removed."""
+    """All folders of one export, below `out`. Use as a context: what was made is put into its place
+    at the end of it, or removed."""
 
     def __init__(self, out: str) -> None:
         self.out = out
@@ -53,18 +56,23 @@ class Folders:
         return self
 
     def add(self, recording: Recording, rank: int) -> Folder:
-        """The folder of a process. UsageError where something stands in its place that is not ours."""
+        """The folder of a process. UsageError where something stands in its place that is not
+        ours."""
         name = _name(recording, {os.path.basename(one.path) for one in self._folders})
         path = os.path.join(self.out, name)
         if os.path.lexists(path) and not _is_ours(path):
-            raise UsageError(f"{path}: is there and was not made by this command; remove it, or name another folder with -o")
+            raise UsageError(
+                f"{path}: is there and was not made by this command; remove it, or name another folder with -o"
+            )
         try:
             os.makedirs(self.out, exist_ok=True)
             folder = Folder(path, tempfile.mkdtemp(prefix=f".{name}.part-", dir=self.out), rank)
             self._folders.append(folder)
             os.mkdir(os.path.join(folder.work, OUTPUT))
         except OSError as error:
-            raise AutoinstrError(f"{self.out}: cannot be written: {error.strerror} (give another folder with -o)") from error
+            raise AutoinstrError(
+                f"{self.out}: cannot be written: {error.strerror} (give another folder with -o)"
+            ) from error
         return folder
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -73,24 +81,45 @@ class Folders:
                 for folder in self._folders:
                     _place(folder)
         except OSError as error:
-            raise AutoinstrError(f"{self.out}: cannot be written: {error.strerror} (give another folder with -o)") from error
+            raise AutoinstrError(
+                f"{self.out}: cannot be written: {error.strerror} (give another folder with -o)"
+            ) from error
         finally:
             for folder in self._folders:
                 shutil.rmtree(folder.work, ignore_errors=True)
 
 
-def describe(folder: Folder, recording: Recording, trace: dict[str, Any] | None, run: str) -> dict[str, Any]:
-    """Write the two JSON files beside a database: `trace` is what the trace says of itself. Returns what METADATA says of us."""
-    made_by = {"version": __version__, "run": os.path.abspath(run), "recording": os.path.basename(recording.file), "trace": trace}
-    settings = {key: bool(value) for key, value in (trace or {}).items() if key in ("with_stack", "record_shapes", "profile_memory")}
+def describe(
+    folder: Folder, recording: Recording, trace: dict[str, Any] | None, run: str
+) -> dict[str, Any]:
+    """Write the two JSON files beside a database: `trace` is what the trace says of itself. Returns
+    what METADATA says of us."""
+    made_by = {
+        "version": __version__,
+        "run": os.path.abspath(run),
+        "recording": os.path.basename(recording.file),
+        "trace": trace,
+    }
+    settings = {
+        key: bool(value)
+        for key, value in (trace or {}).items()
+        if key in ("with_stack", "record_shapes", "profile_memory")
+    }
     activities = (trace or {}).get("activities", [])
     config = {
         "common_config": {"activities": activities, **settings, "made_by": MADE_BY},
         "experimental_config": {"_export_type": ["db"], "_mstx": True},
     }
-    with open(os.path.join(folder.work, f"profiler_info_{folder.rank}.json"), "w", encoding="utf-8", opener=new_file) as stream:
+    with open(
+        os.path.join(folder.work, f"profiler_info_{folder.rank}.json"),
+        "w",
+        encoding="utf-8",
+        opener=new_file,
+    ) as stream:
         json.dump({"config": config, "rank_id": folder.rank}, stream, indent=2)
-    with open(os.path.join(folder.work, METADATA), "w", encoding="utf-8", opener=new_file) as stream:
+    with open(
+        os.path.join(folder.work, METADATA), "w", encoding="utf-8", opener=new_file
+    ) as stream:
         json.dump({MADE_BY: made_by}, stream, indent=2)
     return made_by
 
@@ -108,7 +137,8 @@ def _name(recording: Recording, taken: set[str]) -> str:
 
 
 def _is_ours(path: str) -> bool:
-    """What is written into it is meant to be there: no link leads elsewhere, and nobody else can exchange it."""
+    """What is written into it is meant to be there: no link leads elsewhere, and nobody else can
+    exchange it."""
     try:
         inside = os.path.join(path, OUTPUT)
         for folder in [path, *([inside] if os.path.lexists(inside) else [])]:
@@ -126,7 +156,9 @@ def _place(folder: Folder) -> None:
     output = os.path.join(folder.work, OUTPUT)
     os.rename(folder.database, os.path.join(output, f"ascend_pytorch_profiler_{folder.rank}.db"))
     if not os.path.lexists(folder.path):
-        os.chmod(folder.work, stat.S_IMODE(os.stat(output).st_mode))  # by the umask, as the one in it
+        os.chmod(
+            folder.work, stat.S_IMODE(os.stat(output).st_mode)
+        )  # by the umask, as the one in it
         os.rename(folder.work, folder.path)
         return
     for inside in ("", OUTPUT):
@@ -136,5 +168,7 @@ def _place(folder: Folder) -> None:
         for name in fresh:
             os.replace(os.path.join(folder.work, inside, name), os.path.join(place, name))
         for name in os.listdir(place):
-            if _OURS.fullmatch(name) and name not in fresh:  # of another rank: the run had fewer processes then
+            if (
+                _OURS.fullmatch(name) and name not in fresh
+            ):  # of another rank: the run had fewer processes then
                 os.unlink(os.path.join(place, name))

@@ -1,9 +1,10 @@
-"""A torch.profiler trace as rows of temporary tables: what of it the database needs. Times are nanoseconds from the trace's own base.
+"""A torch.profiler trace as rows of temporary tables: what of it the database needs. Times are
+nanoseconds from the trace's own base.
 
-Kinds of events are told by Kineto's categories, which are the same for every vendor: `cpu_op` and `user_annotation` ran on the host,
-`kernel`, `gpu_memcpy` and `gpu_memset` on a device, `*_runtime` and `*_driver` are the calls that launched them. Python functions, memory
-and what else there is are passed over.
-"""
+Kinds of events are told by Kineto's categories, which are the same for every vendor: `cpu_op` and
+`user_annotation` ran on the host, `kernel`, `gpu_memcpy` and `gpu_memset` on a device, `*_runtime`
+and `*_driver` are the calls that launched them. Python functions, memory and what else there is are
+passed over."""
 
 from __future__ import annotations
 
@@ -44,9 +45,10 @@ class Owner(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What was put into the tables. `begin_ns` and `end_ns` are the part of the run that was profiled, since 1970 by the trace's clock: as
-    it says itself, if it is `bounded`, else from the first operator to the last. `base_ns` is what to add to a time in the tables; `steps`
-    are (number, start, end); `odd` events could not be understood."""
+    """What was put into the tables. `begin_ns` and `end_ns` are the part of the run that was
+    profiled, since 1970 by the trace's clock: as it says itself, if it is `bounded`, else from the
+    first operator to the last. `base_ns` is what to add to a time in the tables; `steps` are
+    (number, start, end); `odd` events could not be understood."""
 
     path: str
     owner: Owner
@@ -67,11 +69,22 @@ def owner(path: str) -> Owner:
     rank = None
     with closing(members(path)) as found:
         for key, value in found:
-            if key == "distributedInfo" and isinstance(value, dict) and _is_whole(value.get("rank")):
+            if (
+                key == "distributedInfo"
+                and isinstance(value, dict)
+                and _is_whole(value.get("rank"))
+            ):
                 rank = value["rank"]
-            elif key == EVENTS and isinstance(value, dict) and _is_host(value.get("cat")) and _is_whole(value.get("pid")):
+            elif (
+                key == EVENTS
+                and isinstance(value, dict)
+                and _is_host(value.get("cat"))
+                and _is_whole(value.get("pid"))
+            ):
                 return Owner(value["pid"], rank)
-    raise BadTrace(f"{path}: has no operators: profile with torch.profiler.ProfilerActivity.CPU among the activities")
+    raise BadTrace(
+        f"{path}: has no operators: profile with torch.profiler.ProfilerActivity.CPU among the activities"
+    )
 
 
 def load(path: str, whose: Owner, database: Database, tick: Tick) -> Trace:
@@ -122,7 +135,9 @@ class _Loading:
 
     def trace(self) -> Trace:
         if not self._database.counts[OPERATORS]:
-            raise BadTrace(f"{self._path}: has no operators: profile with torch.profiler.ProfilerActivity.CPU among the activities")
+            raise BadTrace(
+                f"{self._path}: has no operators: profile with torch.profiler.ProfilerActivity.CPU among the activities"
+            )
         base = self.info.get("baseTimeNanoseconds", 0)
         base = base if _is_whole(base) else 0
         begin, end = self._profiled or (self._first, self._last)
@@ -140,40 +155,69 @@ class _Loading:
         step = _STEP.fullmatch(name) if category == "user_annotation" else None
         if step:
             self._steps.append((int(step[1]), start, end))
-        role = ANNOTATION if category == "user_annotation" else ENGINE if name.startswith(_ENGINE) else PLAIN
+        role = (
+            ANNOTATION
+            if category == "user_annotation"
+            else ENGINE
+            if name.startswith(_ENGINE)
+            else PLAIN
+        )
         types, shapes = args.get("Input type"), args.get("Input Dims")
         cut = args.get("finished") is False  # it ran on after the profile, whose end it has
-        facts = (_maybe(args.get("External id")), _maybe(args.get("Sequence number")), _maybe(args.get("Fwd thread id")))
-        inputs = (text(";".join(map(str, types))) if types else None, text(_shapes(shapes)) if shapes else None)
-        self._database.add(OPERATORS, [(start, end, _whole(event["tid"]), text(name), *facts, *inputs, role, cut)])
+        facts = (
+            _maybe(args.get("External id")),
+            _maybe(args.get("Sequence number")),
+            _maybe(args.get("Fwd thread id")),
+        )
+        inputs = (
+            text(";".join(map(str, types))) if types else None,
+            text(_shapes(shapes)) if shapes else None,
+        )
+        self._database.add(
+            OPERATORS, [(start, end, _whole(event["tid"]), text(name), *facts, *inputs, role, cut)]
+        )
 
     def _launch(self, event: dict[str, Any]) -> None:
         args = event["args"]
-        row = (*self._on_host(event), _whole(event["tid"]), self._database.text(event["name"]), _whole(args["correlation"]))
+        row = (
+            *self._on_host(event),
+            _whole(event["tid"]),
+            self._database.text(event["name"]),
+            _whole(args["correlation"]),
+        )
         self._database.add(LAUNCHES, [(*row, _maybe(args.get("External id")))])
 
     def _device_event(self, event: dict[str, Any], category: str) -> None:
         args, text = event.get("args", {}), self._database.text
-        device, stream = _whole(args.get("device", event["pid"])), _whole(args.get("stream", event["tid"]))
+        device, stream = (
+            _whole(args.get("device", event["pid"])),
+            _whole(args.get("stream", event["tid"])),
+        )
         collective = args.get("Collective name")
         told: list[int | None] = [None] * 4
         if collective:
             group, kind = args.get("Process Group Name") or "N/A", args.get("dtype") or "N/A"
             told = [text(collective), text(group), text(kind), _maybe(args.get("In msg nelems"))]
         where = (device, stream, _maybe(args.get("context")), _maybe(args.get("correlation")))
-        self._database.add(DEVICE, [(*_times(event), *where, text(event["name"]), text(category), *told)])
+        self._database.add(
+            DEVICE, [(*_times(event), *where, text(event["name"]), text(category), *told)]
+        )
         self._devices.add(device)
 
     def _on_host(self, event: dict[str, Any]) -> tuple[int, int]:
         if event["pid"] != self._whose.pid:
-            raise BadTrace(f"{self._path}: has operators of several processes ({self._whose.pid} and {event['pid']}): give one for each")
+            raise BadTrace(
+                f"{self._path}: has operators of several processes ({self._whose.pid} and {event['pid']}): give one for each"
+            )
         start, end = _times(event)
         self._first, self._last = min(self._first, start), max(self._last, end)
         return start, end
 
 
 def _is_host(category: Any) -> bool:
-    return isinstance(category, str) and (category in _HOST or _LAUNCH.fullmatch(category) is not None)
+    return isinstance(category, str) and (
+        category in _HOST or _LAUNCH.fullmatch(category) is not None
+    )
 
 
 def _times(event: dict[str, Any]) -> tuple[int, int]:
@@ -206,5 +250,8 @@ def _maybe(value: Any) -> int | None:
 
 
 def _shapes(shapes: list[Any]) -> str:
-    """As torch_npu writes them: dimensions parted by commas, inputs by semicolons; lists of tensors are left as they are."""
-    return ";".join(",".join(map(str, shape)) if isinstance(shape, list) else str(shape) for shape in shapes)
+    """As torch_npu writes them: dimensions parted by commas, inputs by semicolons; lists of tensors
+    are left as they are."""
+    return ";".join(
+        ",".join(map(str, shape)) if isinstance(shape, list) else str(shape) for shape in shapes
+    )

@@ -1,12 +1,14 @@
-"""Which operator launched which kernel, and in which module that was: one sweep over ranges, operators and launches in order of time.
+"""Which operator launched which kernel, and in which module that was: one sweep over ranges,
+operators and launches in order of time.
 
-With a device in the trace, what ran on it are the tasks, each linked to the operator that it was launched from. Without one the operators
-themselves are what ran: an operator that no other operator called is a task, of the very time that it took, without the modules that it
-called. Nothing else becomes a task.
+With a device in the trace, what ran on it are the tasks, each linked to the operator that it was
+launched from. Without one the operators themselves are what ran: an operator that no other operator
+called is a task, of the very time that it took, without the modules that it called. Nothing else
+becomes a task.
 
-msprof-analyze nests by time alone, and an operator that pokes out of a module ends that module for it. So operators that overlap a range
-without lying in it, and those that ran on another thread while a module held the domain `Module`, are kept without a link.
-"""
+msprof-analyze nests by time alone, and an operator that pokes out of a module ends that module for
+it. So operators that overlap a range without lying in it, and those that ran on another thread
+while a module held the domain `Module`, are kept without a link."""
 
 from __future__ import annotations
 
@@ -14,7 +16,15 @@ import heapq
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.report.ascend_db import tasks
-from autoinstr.report.ascend_db.kineto import ANNOTATION, DEVICE, ENGINE, FLOWS, LAUNCHES, OPERATORS, OWN
+from autoinstr.report.ascend_db.kineto import (
+    ANNOTATION,
+    DEVICE,
+    ENGINE,
+    FLOWS,
+    LAUNCHES,
+    OPERATORS,
+    OWN,
+)
 from autoinstr.report.ascend_db.schema import OPERATOR, RUNTIME
 
 if TYPE_CHECKING:
@@ -31,15 +41,16 @@ _OPERATORS = f"""SELECT startNs + :by, {_OPERATOR}, -(endNs + :by), tid, role, e
     FROM {OPERATORS} o ORDER BY startNs, endNs DESC, rowid"""
 _LAUNCHES = f"SELECT startNs + :by, {_LAUNCH}, -(endNs + :by), tid, external, name, correlation FROM {LAUNCHES} ORDER BY startNs"
 
-# A call of the runtime and the one of the driver beneath it may have one number; two links would read as forward and backward.
+# A call of the runtime and the one of the driver beneath it may have one number; two links would
+# read as forward and backward.
 _ONCE = """DELETE FROM CONNECTION_IDS WHERE connectionId < :flows
     AND rowid NOT IN (SELECT MAX(rowid) FROM CONNECTION_IDS WHERE connectionId < :flows GROUP BY connectionId)"""
 
 
 class Links(NamedTuple):
-    """What became of a trace: how many `tasks` ran on the device (or, without one, on the host), how many of them are `linked` to an
-    operator, and how many operators have no link because they are `overlapping` a range, or ran `elsewhere` than the modules of that
-    moment."""
+    """What became of a trace: how many `tasks` ran on the device (or, without one, on the host),
+    how many of them are `linked` to an operator, and how many operators have no link because they
+    are `overlapping` a range, or ran `elsewhere` than the modules of that moment."""
 
     on_cpu: bool
     tasks: int
@@ -50,12 +61,14 @@ class Links(NamedTuple):
 
 
 def link(database: Database, pid: int, offset_ns: int, modules: list[int], tick: Tick) -> Links:
-    """Write PYTORCH_API, CONNECTION_IDS, CANN_API, TASK and what describes tasks. `modules` are the domains of modules, that of
-    module_statistic first. Memory: what runs at one time."""
+    """Write PYTORCH_API, CONNECTION_IDS, CANN_API, TASK and what describes tasks. `modules` are the
+    domains of modules, that of module_statistic first. Memory: what runs at one time."""
     sweep = _Sweep(database, pid, not database.counts[DEVICE])
     connection = database.connection
     connection.execute(f"CREATE INDEX temp.FLOWS_AT ON {FLOWS.partition('.')[2]} (tid, startNs)")
-    ranges = connection.execute(_RANGES.format(marks=",".join("?" * len(modules))), (modules[0], *modules))
+    ranges = connection.execute(
+        _RANGES.format(marks=",".join("?" * len(modules))), (modules[0], *modules)
+    )
     by = {"by": offset_ns}
     rows = [ranges, connection.execute(_OPERATORS, by), connection.execute(_LAUNCHES, by)]
     for row in heapq.merge(*rows, key=lambda row: row[:3]):
@@ -67,18 +80,25 @@ def link(database: Database, pid: int, offset_ns: int, modules: list[int], tick:
         connection.execute(_ONCE, {"flows": FIRST_FLOW})
     collectives = 0 if sweep.on_cpu else tasks.of_device(database, pid, offset_ns)
     database.flush()
-    return Links(sweep.on_cpu, *tasks.count(database), collectives, sweep.overlapping, sweep.elsewhere)
+    return Links(
+        sweep.on_cpu, *tasks.count(database), collectives, sweep.overlapping, sweep.elsewhere
+    )
 
 
 class _Running:
-    """A range (number 0) or an operator. `task` is the task that its time is counted in, `cuts` the modules that a task itself called;
-    `row` is all that PYTORCH_API tells of an operator but its times and its link."""
+    """A range (number 0) or an operator. `task` is the task that its time is counted in, `cuts` the
+    modules that a task itself called; `row` is all that PYTORCH_API tells of an operator but its
+    times and its link."""
 
     __slots__ = ("cuts", "end", "externals", "linked", "number", "row", "start", "task", "tid")
 
-    def __init__(self, start: int, end: int, tid: int, number: int = 0, external: int | None = None) -> None:
+    def __init__(
+        self, start: int, end: int, tid: int, number: int = 0, external: int | None = None
+    ) -> None:
         self.start, self.end, self.tid, self.number = start, end, tid, number
-        self.externals = [] if external is None else [external]  # Kineto's numbers: its own, and those of our ranges within it
+        self.externals = (
+            [] if external is None else [external]
+        )  # Kineto's numbers: its own, and those of our ranges within it
         self.task: _Running | None = None
         self.cuts: list[tuple[int, int]] = []
         self.linked = False
@@ -118,10 +138,20 @@ class _Sweep:
         if kind == _RANGE:
             self._range(stack, _Running(start, -negative, tid), bool(facts[0]))
         elif kind == _OPERATOR:
-            self._numbers += 1  # in order of time: of two that share a connection, the first is taken for the forward one
+            # in order of time: of two that share a connection, the first is taken for the forward
+            # one
+            self._numbers += 1
             role, external, name, sequence, forward, types, shapes, flows = facts
             entry = _Running(start, -negative, tid, self._numbers, external)
-            entry.row = (name, -1 if sequence is None else sequence, forward, types, shapes, None, OPERATOR)
+            entry.row = (
+                name,
+                -1 if sequence is None else sequence,
+                forward,
+                types,
+                shapes,
+                None,
+                OPERATOR,
+            )
             self._operator(stack, entry, role, str(flows or ""))
         else:
             self._launch(stack, start, -negative, tid, *facts)
@@ -167,10 +197,21 @@ class _Sweep:
             self._external[external] = outer
 
     def _launch(
-        self, stack: list[_Running], start: int, end: int, tid: int, external: int | None, name: int, correlation: int
+        self,
+        stack: list[_Running],
+        start: int,
+        end: int,
+        tid: int,
+        external: int | None,
+        name: int,
+        correlation: int,
     ) -> None:
-        self._database.add("CANN_API", [(start, end, RUNTIME, self._pid << 32 | tid, correlation, name)])
-        entry = self._external.get(external) if external is not None else stack[-1] if stack else None
+        self._database.add(
+            "CANN_API", [(start, end, RUNTIME, self._pid << 32 | tid, correlation, name)]
+        )
+        entry = (
+            self._external.get(external) if external is not None else stack[-1] if stack else None
+        )
         if entry is not None and entry.number and not self.on_cpu:
             self._connect(entry, correlation)
 
@@ -193,4 +234,7 @@ class _Sweep:
 
     def _write(self, entry: _Running) -> None:
         number = entry.number if entry.linked else None
-        self._database.add("PYTORCH_API", [(str(entry.start), str(entry.end), self._pid << 32 | entry.tid, number, *entry.row)])
+        self._database.add(
+            "PYTORCH_API",
+            [(str(entry.start), str(entry.end), self._pid << 32 | entry.tid, number, *entry.row)],
+        )

@@ -22,10 +22,11 @@ class Given(NamedTuple):
 
 
 def traces_of(recordings: Sequence[Recording], paths: Sequence[str]) -> dict[int, Given]:
-    """The trace of each recording (by index) that has one. AutoinstrError for a trace of a process that is not in the run, UsageError for
-    two of one process.
+    """The trace of each recording (by index) that has one. AutoinstrError for a trace of a process
+    that is not in the run, UsageError for two of one process.
 
-    A process is known by its number; where several of the run have it (on other machines, in other containers), by the rank as well."""
+    A process is known by its number; where several of the run have it (on other machines, in other
+    containers), by the rank as well."""
     found: dict[int, Given] = {}
     for path in paths:
         if not os.path.isfile(path):
@@ -33,7 +34,9 @@ def traces_of(recordings: Sequence[Recording], paths: Sequence[str]) -> dict[int
         given = Given(path, owner(path))
         at = _index(recordings, given)
         if at in found:
-            raise UsageError(f"--kineto {path}: is of the same process as {found[at].path} (pid {given.owner.pid}); give one of them")
+            raise UsageError(
+                f"--kineto {path}: is of the same process as {found[at].path} (pid {given.owner.pid}); give one of them"
+            )
         found[at] = given
     return found
 
@@ -46,14 +49,21 @@ def _index(recordings: Sequence[Recording], given: Given) -> int:
         return ranks[0]
     who = f"{given.path}: is of process {pid}" + (f", rank {rank}" if rank is not None else "")
     if ranks:
-        raise AutoinstrError(f"{who}: {len(ranks)} processes of the run have that number, and no rank tells them apart")
-    there = ", ".join(f"{one.pid} ({one.role}{'' if one.rank is None else f', rank {one.rank}'})" for one in recordings[:20])
-    raise AutoinstrError(f"{who}, which is not in this run (there are: {there}): a trace of another run?")
+        raise AutoinstrError(
+            f"{who}: {len(ranks)} processes of the run have that number, and no rank tells them apart"
+        )
+    there = ", ".join(
+        f"{one.pid} ({one.role}{'' if one.rank is None else f', rank {one.rank}'})"
+        for one in recordings[:20]
+    )
+    raise AutoinstrError(
+        f"{who}, which is not in this run (there are: {there}): a trace of another run?"
+    )
 
 
 def ranks_of(recordings: Sequence[Recording], traces: dict[int, Given]) -> list[int]:
-    """A rank for each: its own in torch.distributed, or what its trace says; those that have none, or one that is taken, get the next
-    free ones, in order."""
+    """A rank for each: its own in torch.distributed, or what its trace says; those that have none,
+    or one that is taken, get the next free ones, in order."""
     own: list[int | None] = []
     for at, recording in enumerate(recordings):
         rank = recording.rank

@@ -1,10 +1,11 @@
-"""Our own ranges in a trace: events of the emitter `torch`, which Kineto has among the operators (`cpu_op`). They are annotations; taken
-for operators they would be what their modules ran.
+"""Our own ranges in a trace: events of the emitter `torch`, which Kineto has among the operators
+(`cpu_op`). They are annotations; taken for operators they would be what their modules ran.
 
-No argument of such an event says whose it is. But the emitter begins its range just before the recorder stamps the start of the same one,
-and ends it just after: in their thread nothing lies between. So an event is ours if it is next to a recorded range, has a name that the
-emitter may have given that range, and does not end before it. An operator of the program's with the same name lies inside of the two, or
-around them, and each range has one event.
+No argument of such an event says whose it is. But the emitter begins its range just before the
+recorder stamps the start of the same one, and ends it just after: in their thread nothing lies
+between. So an event is ours if it is next to a recorded range, has a name that the emitter may have
+given that range, and does not end before it. An operator of the program's with the same name lies
+inside of the two, or around them, and each range has one event.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from autoinstr.report.ascend_db.writer import Database
 
 EMITTER = "torch"
-NEAR_NS = 20_000  # the two clocks are that well aligned at least: so far an event may lie on the wrong side of its range
+# the two clocks are that well aligned at least: so far an event may lie on the wrong side of its
+# range
+NEAR_NS = 20_000
 _EVENT, _RANGE = 0, 1  # at the same time, the outer one first
 
 _EVENTS = f"""SELECT startNs + :by, {_EVENT}, endNs + :by, tid, name, rowid, role = {PLAIN} AND sequence IS NULL, cut
@@ -42,14 +45,18 @@ class _Seen:
 
 
 def mark(database: Database, recording: Recording, offset_ns: int, naming: str) -> int:
-    """Give the emitter's events the role OWN; returns how many there are. All ranges near the trace must still be there, and `offset_ns`
-    makes nanoseconds since 1970 of its times. Memory: the numbers of the events found."""
+    """Give the emitter's events the role OWN; returns how many there are. All ranges near the trace
+    must still be there, and `offset_ns` makes nanoseconds since 1970 of its times. Memory: the
+    numbers of the events found."""
     if EMITTER not in emitters_of(recording):
         return 0
     names: dict[int, set[str]] = {}
     for name in recording.names.values():
         names.setdefault(database.text(message_of(name, naming)), set()).update(_said(name))
-    known = {message: {number for text in texts if (number := database.known(text))} for message, texts in names.items()}
+    known = {
+        message: {number for text in texts if (number := database.known(text))}
+        for message, texts in names.items()
+    }
     connection = database.connection
     found: list[tuple[int]] = []
     last: dict[int, _Seen] = {}
@@ -68,7 +75,8 @@ def mark(database: Database, recording: Recording, offset_ns: int, naming: str) 
 
 
 def emitters_of(recording: Recording) -> set[str]:
-    """Those that wrote while it was made, and those that were asked for: a recording may begin before torch has been imported."""
+    """Those that wrote while it was made, and those that were asked for: a recording may begin
+    before torch has been imported."""
     options = recording.header.get("options")
     asked = str(options.get("emitter", "")) if isinstance(options, dict) else ""
     return {word.strip() for word in f"{recording.emitter},{asked}".split(",")}
@@ -85,7 +93,8 @@ def _are_one(event: _Seen, range_: _Seen) -> bool:
 
 
 def _said(name: RangeName) -> set[str]:
-    """What the emitter may have called it: the option `name` may be its own, and a domain of the program's is said in the message."""
+    """What the emitter may have called it: the option `name` may be its own, and a domain of the
+    program's is said in the message."""
     if name.cls and name.kind == "range":
         texts = {wording(how)(ModuleName(0, name.root, name.path, name.cls, 0)) for how in NAMES}
     else:

@@ -1,8 +1,9 @@
-"""Host ranges and marks of a recording as MSTX_EVENTS: what mstx would have written, had it been there.
+"""Host ranges and marks of a recording as MSTX_EVENTS: what mstx would have written, had it been
+there.
 
-msprof-analyze's module_statistic reads the domain `Module` without regard to threads. So, as with the mstx emitter, one thread at a time
-has it, for one outermost call; a thread that makes such a call meanwhile gets `Module:thread-<n>`, with the least n that is free.
-"""
+msprof-analyze's module_statistic reads the domain `Module` without regard to threads. So, as with
+the mstx emitter, one thread at a time has it, for one outermost call; a thread that makes such a
+call meanwhile gets `Module:thread-<n>`, with the least n that is free."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ NAMES = ("class", "path", "path:class")  # of `--name`; the first is the default
 
 
 class Window(NamedTuple):
-    """Only what begins and ends in it is kept, as CANN keeps it, or, where it is not `strict`, what overlaps it; nanoseconds since 1970."""
+    """Only what begins and ends in it is kept, as CANN keeps it, or, where it is not `strict`, what
+    overlaps it; nanoseconds since 1970."""
 
     begin_ns: int
     end_ns: int
@@ -33,8 +35,9 @@ class Window(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What MSTX_EVENTS holds: ranges of modules, other ranges and marks, from when to when, and the domains of modules: first the one that
-    is read, then one for each thread more that called modules at the same time."""
+    """What MSTX_EVENTS holds: ranges of modules, other ranges and marks, from when to when, and the
+    domains of modules: first the one that is read, then one for each thread more that called
+    modules at the same time."""
 
     modules: int
     others: int
@@ -44,10 +47,19 @@ class Written(NamedTuple):
     domains: list[int]
 
 
-def write(recording: Recording, offset_ns: int, naming: str, window: Window | None, database: Database, tick: Tick) -> int:
-    """Write all closed ranges and marks, or those that overlap the window; returns how many ranges there have no end. `offset_ns` makes
-    nanoseconds since 1970 of the recording's times."""
-    begin, end = (window.begin_ns - offset_ns, window.end_ns - offset_ns) if window else (0, FOREVER)
+def write(
+    recording: Recording,
+    offset_ns: int,
+    naming: str,
+    window: Window | None,
+    database: Database,
+    tick: Tick,
+) -> int:
+    """Write all closed ranges and marks, or those that overlap the window; returns how many ranges
+    there have no end. `offset_ns` makes nanoseconds since 1970 of the recording's times."""
+    begin, end = (
+        (window.begin_ns - offset_ns, window.end_ns - offset_ns) if window else (0, FOREVER)
+    )
     words: dict[int, tuple[int, int]] = {}
     numbers = itertools.count(1)
     for piece in pieces(recording, tick):
@@ -60,7 +72,20 @@ def write(recording: Recording, offset_ns: int, naming: str, window: Window | No
             if stop >= begin and start <= end:
                 message, domain = words[name]
                 number = NONE if piece.mark else next(numbers)
-                rows.append((start + offset_ns, stop + offset_ns, kind, number, NONE, message, tid, tid, domain, NONE))
+                rows.append(
+                    (
+                        start + offset_ns,
+                        stop + offset_ns,
+                        kind,
+                        number,
+                        NONE,
+                        message,
+                        tid,
+                        tid,
+                        domain,
+                        NONE,
+                    )
+                )
         database.add(EVENTS, rows)
     database.flush()
     return sum(begin <= one.start_ns <= end for one in recording.open_ranges())
@@ -84,9 +109,17 @@ def finish(database: Database, window: Window | None) -> Written:
     domains = _part(database, module)
     query = f"SELECT eventType, domainId, COUNT(*), MIN(startNs), MAX(endNs) FROM {EVENTS} GROUP BY 1, 2"
     found = connection.execute(query).fetchall()
-    modules = sum(number for kind, domain, number, _, _ in found if kind == START_END and domain in domains)
-    ranges, marks = (sum(number for kind, _, number, _, _ in found if kind == wanted) for wanted in (START_END, MARK))
-    first, last = min((row[3] for row in found), default=0), max((row[4] for row in found), default=0)
+    modules = sum(
+        number for kind, domain, number, _, _ in found if kind == START_END and domain in domains
+    )
+    ranges, marks = (
+        sum(number for kind, _, number, _, _ in found if kind == wanted)
+        for wanted in (START_END, MARK)
+    )
+    first, last = (
+        min((row[3] for row in found), default=0),
+        max((row[4] for row in found), default=0),
+    )
     return Written(modules, ranges - modules, marks, first, last, domains)
 
 
@@ -98,9 +131,12 @@ def _words(name: RangeName, naming: str, database: Database) -> tuple[int, int]:
 
 
 def _part(database: Database, module: int) -> list[int]:
-    """Give threads that call modules at the same time domains of their own; returns all domains of modules."""
+    """Give threads that call modules at the same time domains of their own; returns all domains of
+    modules."""
     connection = database.connection
-    outermost: dict[int, tuple[int, int]] = {}  # thread -> when its outermost call ends, the number of its domain
+    outermost: dict[
+        int, tuple[int, int]
+    ] = {}  # thread -> when its outermost call ends, the number of its domain
     taken: dict[int, int] = {}  # number -> when it is free again
     database.temporary(MOVED, "row INTEGER PRIMARY KEY, domain INTEGER")
     query = f"SELECT rowid, startNs, endNs, globalTid FROM {EVENTS} WHERE eventType = 2 AND domainId = ? ORDER BY startNs, endNs DESC"
@@ -113,5 +149,10 @@ def _part(database: Database, module: int) -> list[int]:
             database.add(MOVED, [(row, database.text(f"{MODULE}:thread-{number}"))])
     database.flush()
     chosen = f"SELECT domain FROM {MOVED} WHERE row = {EVENTS}.rowid"
-    connection.execute(f"UPDATE {EVENTS} SET domainId = ({chosen}) WHERE rowid IN (SELECT row FROM {MOVED})")
-    return [module, *(database.text(f"{MODULE}:thread-{number}") for number in sorted(taken) if number)]
+    connection.execute(
+        f"UPDATE {EVENTS} SET domainId = ({chosen}) WHERE rowid IN (SELECT row FROM {MOVED})"
+    )
+    return [
+        module,
+        *(database.text(f"{MODULE}:thread-{number}") for number in sorted(taken) if number),
+    ]

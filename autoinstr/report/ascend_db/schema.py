@@ -1,8 +1,10 @@
-"""Tables and words of torch_npu's database, as torch_npu 2.13 and CANN's msprof make them. A table of data is there only if it has rows."""
+"""Tables and words of torch_npu's database, as torch_npu 2.13 and CANN's msprof make them. A table
+of data is there only if it has rows."""
 
 from __future__ import annotations
 
-NONE = 4_294_967_295  # CANN's word for "there is none": connection of a range on the host alone, category, model
+# CANN's word for "there is none": connection of a range on the host alone, category, model
+NONE = 4_294_967_295
 NO_CONNECTION = -1  # torch_npu's: of a task that nothing tells the launch of
 NO_DEVICE = -1  # torch_npu's, of a rank without a device
 MARK, START_END = 0, 2  # MSTX_EVENTS.eventType

@@ -50,7 +50,10 @@ def _who(one: Exported) -> str:
 
 
 def _contents(one: Exported) -> str:
-    words = [count(one.ranges.modules, "range of modules", "ranges of modules"), count(one.ranges.others, "other range")]
+    words = [
+        count(one.ranges.modules, "range of modules", "ranges of modules"),
+        count(one.ranges.others, "other range"),
+    ]
     words += [count(one.ranges.marks, "mark")] if one.ranges.marks else []
     if one.traced is not None:
         trace, fit, own, links = one.traced
@@ -59,14 +62,18 @@ def _contents(one: Exported) -> str:
             kind = "kernel", "kernels"
         words.append(count(trace.operators - own, "operator"))
         words.append(f"{count(links.tasks, *kind)}, {links.linked:,} linked")
-        words.append(f"trace moved by {'-' if fit.offset_ns < 0 else '+'}{duration(abs(fit.offset_ns))}")
+        words.append(
+            f"trace moved by {'-' if fit.offset_ns < 0 else '+'}{duration(abs(fit.offset_ns))}"
+        )
     return ", ".join(words)
 
 
 def _missing(done: Sequence[Exported]) -> Iterator[str]:
     without = [one for one in done if one.traced is None]
     if without:
-        named = ", ".join(f"{one.recording.pid} ({process_label(one.recording)})" for one in without[:MOST_NAMED])
+        named = ", ".join(
+            f"{one.recording.pid} ({process_label(one.recording)})" for one in without[:MOST_NAMED]
+        )
         more = f" and {len(without) - MOST_NAMED} more" if len(without) > MOST_NAMED else ""
         yield (
             f"no trace for pid {named}{more}: host ranges only; module_statistic needs operators: profile with torch.profiler and give "
@@ -77,7 +84,9 @@ def _missing(done: Sequence[Exported]) -> Iterator[str]:
             yield f"{_who(one)}: no ranges of modules in the time of the trace: there is nothing for module_statistic"
         if len(one.ranges.domains) > 1:
             others = count(len(one.ranges.domains) - 1, "thread")
-            where = "in domains of their own (Module:thread-1, …), which module_statistic does not read"
+            where = (
+                "in domains of their own (Module:thread-1, …), which module_statistic does not read"
+            )
             yield f"{_who(one)}: {others} called modules while another did: {where}"
 
 

@@ -1,4 +1,5 @@
-"""What ran, as TASK and the table that describes it: kernels, copies and collectives of a device, or operators of the CPU."""
+"""What ran, as TASK and the table that describes it: kernels, copies and collectives of a device,
+or operators of the CPU."""
 
 from __future__ import annotations
 
@@ -16,19 +17,57 @@ _ROWS = f"""SELECT startNs + :by, endNs + :by, device, stream, context, correlat
 
 
 def of_device(database: Database, pid: int, offset_ns: int) -> int:
-    """Write all that ran on a device; returns how many collectives there are among it. Copies are described as kernels are, with a kind of
-    their own: module_statistic reads no other table, and the device was busy with them."""
+    """Write all that ran on a device; returns how many collectives there are among it. Copies are
+    described as kernels are, with a kind of their own: module_statistic reads no other table, and
+    the device was busy with them."""
     collectives = 0
     for number, row in enumerate(database.connection.execute(_ROWS, {"by": offset_ns}), 1):
-        start, end, device, stream, context, correlation, name, kind, collective, group, data, elements = row
+        (
+            start,
+            end,
+            device,
+            stream,
+            context,
+            correlation,
+            name,
+            kind,
+            collective,
+            group,
+            data,
+            elements,
+        ) = row
         connection = NO_CONNECTION if correlation is None else correlation
-        where = (device, connection, number, pid, kind, NONE if context is None else context, stream, number, NONE)
+        where = (
+            device,
+            connection,
+            number,
+            pid,
+            kind,
+            NONE if context is None else context,
+            stream,
+            number,
+            NONE,
+        )
         database.add("TASK", [(start, end, *where)])
         if collective is None:
             database.add("COMPUTE_TASK_INFO", [_described(number, name, kind)])
         else:
             collectives += 1
-            told = (name, start, end, connection, group, number, None, None, data, None, elements, collective, device)
+            told = (
+                name,
+                start,
+                end,
+                connection,
+                group,
+                number,
+                None,
+                None,
+                data,
+                None,
+                elements,
+                collective,
+                device,
+            )
             database.add("COMMUNICATION_OP", [told])
     return collectives
 
@@ -42,14 +81,33 @@ class CpuTasks:
         self._kind = database.text(CPU)
         self._number = 0
 
-    def add(self, pieces: list[tuple[int, int]], connection: int, tid: int, what: tuple[int, int | None, int | None]) -> None:
-        """The time of one operator, in pieces; `what` are its name, the types and the shapes of its inputs."""
+    def add(
+        self,
+        pieces: list[tuple[int, int]],
+        connection: int,
+        tid: int,
+        what: tuple[int, int | None, int | None],
+    ) -> None:
+        """The time of one operator, in pieces; `what` are its name, the types and the shapes of its
+        inputs."""
         name, types, shapes = what
         for start, end in pieces:
             self._number += 1
-            where = (NO_DEVICE, connection, self._number, self._pid, self._kind, NONE, tid, self._number, NONE)
+            where = (
+                NO_DEVICE,
+                connection,
+                self._number,
+                self._pid,
+                self._kind,
+                NONE,
+                tid,
+                self._number,
+                NONE,
+            )
             self._database.add("TASK", [(start, end, *where)])
-            self._database.add("COMPUTE_TASK_INFO", [_described(self._number, name, self._kind, types, shapes)])
+            self._database.add(
+                "COMPUTE_TASK_INFO", [_described(self._number, name, self._kind, types, shapes)]
+            )
 
 
 def count(database: Database) -> tuple[int, int]:
@@ -61,6 +119,24 @@ def count(database: Database) -> tuple[int, int]:
     return database.counts.get("TASK", 0), linked
 
 
-def _described(number: int, name: int, kind: int, types: int | None = None, shapes: int | None = None) -> tuple[int | None, ...]:
+def _described(
+    number: int, name: int, kind: int, types: int | None = None, shapes: int | None = None
+) -> tuple[int | None, ...]:
     """A row of COMPUTE_TASK_INFO: no trace tells blocks, formats and outputs."""
-    return (name, number, None, None, kind, name, None, types, shapes, None, None, None, None, None, None)
+    return (
+        name,
+        number,
+        None,
+        None,
+        kind,
+        name,
+        None,
+        types,
+        shapes,
+        None,
+        None,
+        None,
+        None,
+        None,
+        None,
+    )

@@ -1,4 +1,5 @@
-"""Reads the JSON of a torch.profiler trace piece by piece: such files have gigabytes, and json.load takes several times their size."""
+"""Reads the JSON of a torch.profiler trace piece by piece: such files have gigabytes, and json.load
+takes several times their size."""
 
 from __future__ import annotations
 
@@ -29,19 +30,23 @@ class BadTrace(AutoinstrError):
 
 
 def members(path: str) -> Generator[tuple[str, Any], None, None]:
-    """(key, value) of the object in a file, plain or gzipped, in its order; `traceEvents` comes once for each event. Memory: a few
-    megabytes. BadTrace says what is wrong with the file."""
+    """(key, value) of the object in a file, plain or gzipped, in its order; `traceEvents` comes
+    once for each event. Memory: a few megabytes. BadTrace says what is wrong with the file."""
     try:
         with open(path, "rb") as raw:
             packed = raw.peek(2)[:2] == _GZIP
             stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if packed else raw
             # Kineto writes what a program called things, whether that is UTF-8 or not.
-            with io.TextIOWrapper(cast("Any", stream), encoding="utf-8-sig", errors="replace") as text:
+            with io.TextIOWrapper(
+                cast("Any", stream), encoding="utf-8-sig", errors="replace"
+            ) as text:
                 yield from _Text(path, text).members()
     except (gzip.BadGzipFile, zlib.error) as error:
         raise BadTrace(f"{path}: its compression is damaged: {error}") from error
     except EOFError as error:
-        raise BadTrace(f"{path}: is cut off: the compressed file has no end; copy or export it again") from error
+        raise BadTrace(
+            f"{path}: is cut off: the compressed file has no end; copy or export it again"
+        ) from error
     except OSError as error:
         raise BadTrace(f"{path}: cannot be read: {error.strerror or error}") from error
 
@@ -56,11 +61,15 @@ class _Text:
         self._at = 0
         self._ended = False
         self._events = 0
-        self._decode = json.JSONDecoder(strict=False).raw_decode  # names may have control characters in them
+        self._decode = json.JSONDecoder(
+            strict=False
+        ).raw_decode  # names may have control characters in them
 
     def members(self) -> Iterator[tuple[str, Any]]:
         if self._next() != "{":
-            raise BadTrace(f"{self._path}: is no trace of torch.profiler: it does not begin with an object of JSON")
+            raise BadTrace(
+                f"{self._path}: is no trace of torch.profiler: it does not begin with an object of JSON"
+            )
         self._at += 1
         found = False
         while self._next() != "}":
@@ -134,7 +143,9 @@ class _Text:
         return self._damaged(str(problem))
 
     def _cut_off(self) -> BadTrace:
-        return BadTrace(f"{self._path}: is cut off after {self._events:,} events: it was not written to its end; export it again")
+        return BadTrace(
+            f"{self._path}: is cut off after {self._events:,} events: it was not written to its end; export it again"
+        )
 
     def _damaged(self, why: str) -> BadTrace:
         return BadTrace(f"{self._path}: is damaged after {self._events:,} events: {why}")

@@ -14,13 +14,15 @@ BATCH = 5_000
 
 
 class Database:
-    """A table appears with its first row. What is only needed on the way lies in SQLite's temporary tables, on disk. Memory: the texts,
-    each once, and a batch of rows for each table."""
+    """A table appears with its first row. What is only needed on the way lies in SQLite's temporary
+    tables, on disk. Memory: the texts, each once, and a batch of rows for each table."""
 
     def __init__(self, path: str) -> None:
         """Make a new database. sqlite3.Error where it cannot be written."""
         self.connection = sqlite3.connect(path)
-        self.connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA temp_store=FILE; PRAGMA cache_size=-32000;")
+        self.connection.executescript(
+            "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA temp_store=FILE; PRAGMA cache_size=-32000;"
+        )
         self.counts: dict[str, int] = {}
         self._texts: dict[str, int] = {}
         self._waiting: dict[str, list[Sequence[object]]] = {}
@@ -33,7 +35,9 @@ class Database:
         if number is None:
             number = self._texts[text] = len(self._texts) + 1
             # Half a surrogate pair, which JSON may hold, has no UTF-8.
-            self.add("STRING_IDS", [(number, text.encode("utf-8", "backslashreplace").decode("utf-8"))])
+            self.add(
+                "STRING_IDS", [(number, text.encode("utf-8", "backslashreplace").decode("utf-8"))]
+            )
         return number
 
     def known(self, text: str) -> int | None:
@@ -73,5 +77,7 @@ class Database:
         if table not in self.counts:
             self.connection.execute(f"CREATE TABLE {table} ({schema.TABLES[table]})")
             self.counts[table] = 0
-        self.connection.executemany(f"INSERT INTO {table} VALUES ({','.join('?' * len(rows[0]))})", rows)
+        self.connection.executemany(
+            f"INSERT INTO {table} VALUES ({','.join('?' * len(rows[0]))})", rows
+        )
         self.counts[table] += len(rows)

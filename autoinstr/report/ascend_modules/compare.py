@@ -1,4 +1,5 @@
-"""Two analyses module by module: `--compare DIR2`. A is the folder named first, B the one it is compared with."""
+"""Two analyses module by module: `--compare DIR2`. A is the folder named first, B the one it is
+compared with."""
 
 from __future__ import annotations
 
@@ -56,7 +57,9 @@ class Pair(NamedTuple):
 def side(analysis: Analysis) -> Side:
     """The analysis of one folder as a whole."""
     trees = [one.tree for one in analysis.whole if one.tree]
-    return Side(analysis, merge(trees), sum(one.facts.kernels.ns for one in analysis.whole if one.facts))
+    return Side(
+        analysis, merge(trees), sum(one.facts.kernels.ns for one in analysis.whole if one.facts)
+    )
 
 
 def pairs(a: Side, b: Side) -> list[Pair]:
@@ -94,8 +97,20 @@ def report(a: Side, b: Side, look: Look) -> Iterator[str]:
     yield ""
     found = pairs(a, b)
     shown = _chosen(ordered(found, look.sort), look)
-    columns = [Column("device A"), Column("device B"), Column("B - A"), Column("change", 1), Column("calls A", 3), Column("calls B", 3)]
-    columns += [Column("mean A", 4), Column("mean B", 4), Column("share A", 5), Column("share B", 5)]
+    columns = [
+        Column("device A"),
+        Column("device B"),
+        Column("B - A"),
+        Column("change", 1),
+        Column("calls A", 3),
+        Column("calls B", 3),
+    ]
+    columns += [
+        Column("mean A", 4),
+        Column("mean B", 4),
+        Column("share A", 5),
+        Column("share B", 5),
+    ]
     rows = []
     for one in shown:
         label = "  " * one.depth + one.name if look.sort == "tree" else one.path
@@ -130,7 +145,11 @@ def _chosen(found: list[Pair], look: Look) -> list[Pair]:
         return found[: look.limit]
     kept: set[str] = set()
     for one in ordered(found, "device"):
-        names = [other.path for other in found if one.path == other.path or one.path.startswith(f"{other.path}/")]
+        names = [
+            other.path
+            for other in found
+            if one.path == other.path or one.path.startswith(f"{other.path}/")
+        ]
         if len(kept.union(names)) > look.limit:
             break
         kept.update(names)
@@ -159,7 +178,11 @@ def write_json(a: Side, b: Side, out: TextIO) -> None:
               "problems": [f"{each.label}: {each.problem}" for each in one.analysis.results if each.problem]}
         for key, one in (("a", a), ("b", b))
     }  # fmt: skip
-    json.dump({"schema": SCHEMA, **sides, "rows": [_entry(one, a, b) for one in pairs(a, b)]}, out, indent=1)
+    json.dump(
+        {"schema": SCHEMA, **sides, "rows": [_entry(one, a, b) for one in pairs(a, b)]},
+        out,
+        indent=1,
+    )
     out.write("\n")
 
 
@@ -173,7 +196,12 @@ def write_csv(a: Side, b: Side, out: TextIO) -> None:
 
 
 def _entry(one: Pair, a: Side, b: Side) -> dict[str, Any]:
-    entry: dict[str, Any] = {"path": one.path, "module": one.name, "depth": one.depth, "only_in": one.only_in or None}
+    entry: dict[str, Any] = {
+        "path": one.path,
+        "module": one.name,
+        "depth": one.depth,
+        "only_in": one.only_in or None,
+    }
     entry["difference_ns"] = one.difference_ns
     entry["ratio"] = one.b.total_ns / one.a.total_ns if one.a and one.b and one.a.total_ns else None
     for key, module, of in (("a", one.a, a), ("b", one.b, b)):

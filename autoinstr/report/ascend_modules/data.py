@@ -1,4 +1,5 @@
-"""The module table for programs: `--format json` (schema autoinstr.modules/1) and `--format csv`."""
+"""The module table for programs: `--format json` (schema autoinstr.modules/1) and `--format
+csv`."""
 
 from __future__ import annotations
 
@@ -20,7 +21,18 @@ COLUMNS = (
     "profile", "rank", "folder", "path", "module", "depth", "variant", "calls", "device_ns", "share", "self_ns", "mean_ns", "kernels",
     "self_kernels", "host_ns",
 )  # fmt: skip
-OPERATOR_COLUMNS = ("profile", "rank", "folder", "path", "module", "operator", "kernels", "count", "device_ns", "mean_ns")
+OPERATOR_COLUMNS = (
+    "profile",
+    "rank",
+    "folder",
+    "path",
+    "module",
+    "operator",
+    "kernels",
+    "count",
+    "device_ns",
+    "mean_ns",
+)
 
 
 def write_json(analysis: Analysis, out: TextIO) -> None:
@@ -29,7 +41,13 @@ def write_json(analysis: Analysis, out: TextIO) -> None:
     for at, one in enumerate(analysis.results):
         for entry, module in _entries(one):
             operators = [
-                {"module": row.module, "name": row.name, "kernels": row.kernels.split(", "), "count": row.times, "device_ns": row.total_ns}
+                {
+                    "module": row.module,
+                    "name": row.name,
+                    "kernels": row.kernels.split(", "),
+                    "count": row.times,
+                    "device_ns": row.total_ns,
+                }
                 for row in module.operators
             ]
             rows.append({"profile": at, **entry, "operators": operators})
@@ -53,9 +71,23 @@ def write_csv(analysis: Analysis, out: TextIO, table: str) -> None:
         who = {"profile": at, "rank": one.profile.rank, "folder": one.profile.folder}
         for entry, module in _entries(one):
             if table == "operators":
-                for row in module.operators if entry["variant"] is None else ():  # a module has those of its variants too
-                    cells: dict[str, Any] = {**who, "path": module.path, "module": row.module, "operator": row.name, "kernels": row.kernels}
-                    cells.update({"count": row.times, "device_ns": row.total_ns, "mean_ns": row.total_ns / row.times})
+                for row in (
+                    module.operators if entry["variant"] is None else ()
+                ):  # a module has those of its variants too
+                    cells: dict[str, Any] = {
+                        **who,
+                        "path": module.path,
+                        "module": row.module,
+                        "operator": row.name,
+                        "kernels": row.kernels,
+                    }
+                    cells.update(
+                        {
+                            "count": row.times,
+                            "device_ns": row.total_ns,
+                            "mean_ns": row.total_ns / row.times,
+                        }
+                    )
                     writer.writerow([guarded(cells[column]) for column in columns])
             else:
                 writer.writerow([guarded({**who, **entry}[column]) for column in columns])
@@ -63,13 +95,29 @@ def write_csv(analysis: Analysis, out: TextIO, table: str) -> None:
 
 def _profile(one: Result) -> dict[str, Any]:
     facts = one.facts
-    told: dict[str, Any] = {"label": one.label, "rank": one.profile.rank, "folder": one.profile.folder, "database": one.profile.database}
+    told: dict[str, Any] = {
+        "label": one.label,
+        "rank": one.profile.rank,
+        "folder": one.profile.folder,
+        "database": one.profile.database,
+    }
     told.update({"problem": one.problem or None, "remarks": list(one.remarks)})
     names = ("kernels", "device_ns", "linked_kernels", "linked_ns", "start_ns", "end_ns")
     if facts is None:
         return {**told, **dict.fromkeys(names), "domains": {}}
-    figures = (facts.kernels.number, facts.kernels.ns, facts.linked.number, facts.linked.ns, facts.start_ns, facts.end_ns)
-    return {**told, **dict(zip(names, figures)), "domains": {name: sum(kinds.values()) for name, kinds in facts.domains.items()}}
+    figures = (
+        facts.kernels.number,
+        facts.kernels.ns,
+        facts.linked.number,
+        facts.linked.ns,
+        facts.start_ns,
+        facts.end_ns,
+    )
+    return {
+        **told,
+        **dict(zip(names, figures)),
+        "domains": {name: sum(kinds.values()) for name, kinds in facts.domains.items()},
+    }
 
 
 def _entries(one: Result) -> Iterator[tuple[dict[str, Any], Module]]:

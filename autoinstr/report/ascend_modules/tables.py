@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from autoinstr.device.ascend.analysis import Analysis, Result
 
 MOST_COLUMNS = 8  # profiles with a column of their own; of more, the slowest and the quickest
-COLUMNS = (Column("device"), Column("share", 3), Column("kernels", 4), Column("calls", 2), Column("mean", 1), Column("self", 5))
+COLUMNS = (
+    Column("device"),
+    Column("share", 3),
+    Column("kernels", 4),
+    Column("calls", 2),
+    Column("mean", 1),
+    Column("self", 5),
+)
 MOST_KERNELS = 60  # letters of a list of kernels
 
 
@@ -76,7 +83,10 @@ def _single(one: Result, look: Look) -> Iterator[str]:
     lines, hidden = chosen(lines_of(one.tree), look.limit, look.sort)
     everything = one.facts.kernels.ns
     rows = [(_label(line), cells(line.module, everything)) for line in lines]
-    rows += [(f"({name})", [time(rest.ns), share(rest.ns, everything), number(rest.number), "", "", ""]) for name, rest in rests(one)]
+    rows += [
+        (f"({name})", [time(rest.ns), share(rest.ns, everything), number(rest.number), "", "", ""])
+        for name, rest in rests(one)
+    ]
     yield from layout("module", COLUMNS, rows, look.width, look.sort != "tree")
     yield from _hidden(hidden, everything, look)
 
@@ -101,8 +111,14 @@ def rests(one: Result) -> list[tuple[str, Kernels]]:
 
 
 def _rests(facts: Facts, tree: Module) -> Iterator[tuple[str, Kernels]]:
-    yield "outside modules", Kernels(facts.linked.number - tree.kernels, facts.linked.ns - tree.total_ns)
-    yield "no operator", Kernels(facts.kernels.number - facts.linked.number, facts.kernels.ns - facts.linked.ns)
+    yield (
+        "outside modules",
+        Kernels(facts.linked.number - tree.kernels, facts.linked.ns - tree.total_ns),
+    )
+    yield (
+        "no operator",
+        Kernels(facts.kernels.number - facts.linked.number, facts.kernels.ns - facts.linked.ns),
+    )
 
 
 def _label(line: Line) -> str:
@@ -112,7 +128,11 @@ def _label(line: Line) -> str:
 def _hidden(hidden: Sequence[Line], everything: int, look: Look) -> Iterator[str]:
     if hidden:
         most = max(line.module.total_ns for line in hidden)
-        each = f", each at most {share(most, everything)}" if look.sort == "tree" and everything else ""
+        each = (
+            f", each at most {share(most, everything)}"
+            if look.sort == "tree" and everything
+            else ""
+        )
         yield f"… {text.count(len(hidden), 'more line')}{each} (--limit 0 shows all)"
 
 
@@ -124,25 +144,45 @@ def _several(whole: Sequence[Result], look: Look) -> Iterator[str]:
     found = [{module.path: module for module in walk(one.tree)} for one in whole if one.tree]
     few = len(whole) <= MOST_COLUMNS
     columns = [Column("all"), Column("share", 3), Column("calls", 4)]
-    columns += [Column(one.label) for one in whole] if few else [Column("least"), Column("most"), Column("slowest")]
+    columns += (
+        [Column(one.label) for one in whole]
+        if few
+        else [Column("least"), Column("most"), Column("slowest")]
+    )
     columns += [Column("most/least", 2)]
     rows = []
     for line in lines:
         one = line.module
         if line.variant:
-            values = [sum(v.total_ns for m in tree.values() for v in m.variants.values() if v.path == one.path) for tree in found]
+            values = [
+                sum(
+                    v.total_ns
+                    for m in tree.values()
+                    for v in m.variants.values()
+                    if v.path == one.path
+                )
+                for tree in found
+            ]
         else:
             values = [tree[one.path].total_ns if one.path in tree else 0 for tree in found]
         row = [time(one.total_ns), share(one.total_ns, everything), number(one.calls)]
         least, most = min(values), max(values)
-        row += [time(value) for value in values] if few else [time(least), time(most), whole[values.index(most)].label]
+        row += (
+            [time(value) for value in values]
+            if few
+            else [time(least), time(most), whole[values.index(most)].label]
+        )
         rows.append((_label(line), [*row, f"{most / least:.2f}" if least else ""]))
     for name in ("outside modules", "no operator"):
         parts = [dict(rests(one)).get(name, Kernels()) for one in whole]
         if any(part.ns for part in parts):
             times = [part.ns for part in parts]
-            of_each = [time(ns) for ns in times] if few else [time(min(times)), time(max(times)), ""]
-            rows.append((f"({name})", [time(sum(times)), share(sum(times), everything), "", *of_each, ""]))
+            of_each = (
+                [time(ns) for ns in times] if few else [time(min(times)), time(max(times)), ""]
+            )
+            rows.append(
+                (f"({name})", [time(sum(times)), share(sum(times), everything), "", *of_each, ""])
+            )
     yield ""
     yield from layout("module", columns, rows, look.width, look.sort != "tree")
     yield from _hidden(hidden, everything, look)
@@ -163,7 +203,10 @@ def _add(mine: Module, theirs: Module) -> None:
         setattr(mine, name, getattr(mine, name) + getattr(theirs, name))
     mine.operators += theirs.operators
     for key, variant in theirs.variants.items():
-        _add(mine.variants.setdefault(key, Module(variant.name, variant.path, variant.depth)), variant)
+        _add(
+            mine.variants.setdefault(key, Module(variant.name, variant.path, variant.depth)),
+            variant,
+        )
     for child in theirs.children.values():
         _add(mine.child(child.name), child)
 
@@ -175,17 +218,38 @@ def _operators(one: Result, look: Look) -> Iterator[str]:
     if look.sort == "calls":
         rows.sort(key=lambda pair: -pair[1].times)
     elif look.sort != "tree":
-        rows.sort(key=lambda pair: -(pair[1].total_ns / (pair[1].times if look.sort == "mean" else 1)))
+        rows.sort(
+            key=lambda pair: -(pair[1].total_ns / (pair[1].times if look.sort == "mean" else 1))
+        )
     shown = rows[: look.limit] if look.limit else rows
-    columns = [Column("device"), Column("share", 2), Column("times"), Column("mean", 1), Column("operator", left=True)]
+    columns = [
+        Column("device"),
+        Column("share", 2),
+        Column("times"),
+        Column("mean", 1),
+        Column("operator", left=True),
+    ]
     columns += [Column("kernels", 3, left=True)]
     everything = one.facts.kernels.ns
     table = []
     for module, row in shown:
-        kernels = row.kernels if len(row.kernels) <= MOST_KERNELS else f"{row.kernels[: MOST_KERNELS - 1]}…"
-        figures = [time(row.total_ns), share(row.total_ns, everything), number(row.times), time(row.total_ns / row.times)]
-        table.append((text.printable(module.path), [*figures, text.printable(row.name), text.printable(kernels)]))
+        kernels = (
+            row.kernels
+            if len(row.kernels) <= MOST_KERNELS
+            else f"{row.kernels[: MOST_KERNELS - 1]}…"
+        )
+        figures = [
+            time(row.total_ns),
+            share(row.total_ns, everything),
+            number(row.times),
+            time(row.total_ns / row.times),
+        ]
+        table.append(
+            (
+                text.printable(module.path),
+                [*figures, text.printable(row.name), text.printable(kernels)],
+            )
+        )
     yield from layout("module", columns, table, look.width, True)
     if len(shown) < len(rows):
         yield f"… {text.count(len(rows) - len(shown), 'more line')} (--limit 0 shows all)"
-

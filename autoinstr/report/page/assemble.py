@@ -1,8 +1,9 @@
-"""Puts one self-contained page together: the template, the stylesheet, scripts and the data, in one file that loads nothing.
+"""Puts one self-contained page together: the template, the stylesheet, scripts and the data, in one
+file that loads nothing.
 
-The page's own policy forbids everything but its one script and its one stylesheet, which it names by their hashes: whatever a recording
-holds, it is data. The data is JSON in which no `<`, `>` or `&` is left, so that no name can end its element.
-"""
+The page's own policy forbids everything but its one script and its one stylesheet, which it names
+by their hashes: whatever a recording holds, it is data. The data is JSON in which no `<`, `>` or
+`&` is left, so that no name can end its element."""
 
 from __future__ import annotations
 
@@ -24,12 +25,17 @@ _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
 def write(stream: TextIO, title: str, scripts: Sequence[str], payload: Mapping[str, Any]) -> None:
-    """Write a page. `scripts` are files of this folder, joined in this order into one script; `payload` is what they find as `data`, of
-    which one member at a time is held as text."""
+    """Write a page. `scripts` are files of this folder, joined in this order into one script;
+    `payload` is what they find as `data`, of which one member at a time is held as text."""
     style = asset("page.css")
     script = "\n".join(["(() => {", '"use strict";', *map(asset, scripts), "})();"])
     page = Template(asset("template.html")).substitute(
-        title=escape(title), style=style, script=script, style_hash=_hash(style), script_hash=_hash(script), data=_DATA
+        title=escape(title),
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        data=_DATA,
     )
     head, _, tail = page.partition(_DATA)
     stream.write(head)
@@ -42,7 +48,8 @@ def write(stream: TextIO, title: str, scripts: Sequence[str], payload: Mapping[s
 
 
 def embedded(value: object) -> str:
-    """A value as JSON that may stand inside an HTML element, in ASCII. ValueError for numbers that JSON does not have."""
+    """A value as JSON that may stand inside an HTML element, in ASCII. ValueError for numbers that
+    JSON does not have."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for character, escaped in _UNSAFE.items():
         text = text.replace(character, escaped)

@@ -1,4 +1,5 @@
-"""What a page says of the run and of its processes: who ran what, where, when, and what to know before believing the figures."""
+"""What a page says of the run and of its processes: who ran what, where, when, and what to know
+before believing the figures."""
 
 from __future__ import annotations
 
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 LONGEST_COMMAND = 4_000  # characters
 
 
-def run_entry(run: Run, processes: Sequence[Process], times: tuple[int, int] | None) -> dict[str, Any]:
-    """The head of the page. `times` are the first and the last nanosecond since 1970 in which something was recorded."""
+def run_entry(
+    run: Run, processes: Sequence[Process], times: tuple[int, int] | None
+) -> dict[str, Any]:
+    """The head of the page. `times` are the first and the last nanosecond since 1970 in which
+    something was recorded."""
     recordings = run.recordings
     versions: dict[str, list[str]] = {}
     for recording in recordings:
@@ -29,17 +33,27 @@ def run_entry(run: Run, processes: Sequence[Process], times: tuple[int, int] | N
             if version not in versions.setdefault(str(package), []):
                 versions[str(package)].append(str(version))
     known = [one for one in recordings if one.clock_pairs[0][0]] or recordings
-    first = min(known, key=lambda one: one.clock_pairs[0][0], default=None)  # the process that all others came from
+    first = min(
+        known, key=lambda one: one.clock_pairs[0][0], default=None
+    )  # the process that all others came from
     command = shlex.join(map(str, first.argv)) if first is not None else ""
     began = first.clock_pairs[0][0] if first is not None else 0
     return {
         "name": printable(os.path.basename(os.path.abspath(run.path))),
-        "command": printable(command if len(command) <= LONGEST_COMMAND else command[:LONGEST_COMMAND] + " …"),
+        "command": printable(
+            command if len(command) <= LONGEST_COMMAND else command[:LONGEST_COMMAND] + " …"
+        ),
         "began_ms": (times[0] if times else began) / 1e6 or None,
         "duration_ns": times[1] - times[0] if times else None,
         "hosts": list(dict.fromkeys(printable(recording.host) for recording in recordings)),
-        "platforms": sorted({printable(str(recording.header.get("platform") or "")) for recording in recordings} - {""}),
-        "versions": {printable(package): ", ".join(map(printable, found)) for package, found in versions.items()},
+        "platforms": sorted(
+            {printable(str(recording.header.get("platform") or "")) for recording in recordings}
+            - {""}
+        ),
+        "versions": {
+            printable(package): ", ".join(map(printable, found))
+            for package, found in versions.items()
+        },
         "ranges": sum(process.ranges for process in processes),
         "dropped": sum(recording.dropped for recording in recordings),
         "overhead": overhead(processes),
@@ -79,5 +93,9 @@ def notices(run: Run, processes: Sequence[Process]) -> list[str]:
         lines += [*process.notes, *process.recording.problems]
     idle = [process.label for process in processes if not process.ranges]
     if idle:
-        lines.append("recorded nothing: " + "; ".join(idle[:8]) + (f" and {len(idle) - 8:,} more" if len(idle) > 8 else ""))
+        lines.append(
+            "recorded nothing: "
+            + "; ".join(idle[:8])
+            + (f" and {len(idle) - 8:,} more" if len(idle) > 8 else "")
+        )
     return [printable(line) for line in lines]

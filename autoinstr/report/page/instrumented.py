@@ -1,4 +1,5 @@
-"""What was instrumented in each process, what was left out and why, as far as the recordings say."""
+"""What was instrumented in each process, what was left out and why, as far as the recordings
+say."""
 
 from __future__ import annotations
 
@@ -18,11 +19,14 @@ CALLED, WRAPPED, MISSING = "called", "wrapped", "missing"
 
 
 def instrumented_entry(run: Run, groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """Processes that were instrumented alike have one entry: {"processes": indices, "emitter", "options" (null: the recording does not
-    say), "targets": [[name, status, nearest]], "left_out": [[class, path, reason]]}."""
+    """Processes that were instrumented alike have one entry: {"processes": indices, "emitter",
+    "options" (null: the recording does not say), "targets": [[name, status, nearest]], "left_out":
+    [[class, path, reason]]}."""
     called: dict[int, Collection[str]] = {}
     for group in groups:
-        functions = {line.path for lines in group.lines.values() for line in lines if not line.node.classes}
+        functions = {
+            line.path for lines in group.lines.values() for line in lines if not line.node.classes
+        }
         called.update((process.index, functions) for process in group.processes)
     found: dict[str, dict[str, Any]] = {}
     for at, recording in enumerate(run.recordings):
@@ -36,9 +40,14 @@ def _entry(recording: Recording, called: Collection[str]) -> dict[str, Any]:
     said = options.items() if isinstance(options, dict) else ()
     return {
         "emitter": printable(recording.emitter),
-        "options": {_text(key): _text(value) for key, value in said if key not in PLACES} if isinstance(options, dict) else None,
+        "options": {_text(key): _text(value) for key, value in said if key not in PLACES}
+        if isinstance(options, dict)
+        else None,
         "targets": _targets(recording, called),
-        "left_out": [[_text(one.get(key)) for key in ("cls", "path", "reason")] for one in recording.left_out[:MOST]],
+        "left_out": [
+            [_text(one.get(key)) for key in ("cls", "path", "reason")]
+            for one in recording.left_out[:MOST]
+        ],
     }
 
 

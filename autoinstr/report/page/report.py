@@ -1,8 +1,8 @@
 """`--format html`: everything about a run on one page that opens from a file. See docs/reports.md.
 
-The recordings are read once for the figures and a second time, of the processes that are shown, for the ranges of the chosen steps; of a
-run without vLLM one recording is read once more, to find its steps.
-"""
+The recordings are read once for the figures and a second time, of the processes that are shown, for
+the ranges of the chosen steps; of a run without vLLM one recording is read once more, to find its
+steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ from autoinstr.report.page import assemble
 from autoinstr.report.page.comparison import MOST_FIGURES, comparison
 from autoinstr.report.page.facts import notices, process_entry, run_entry
 from autoinstr.report.page.instrumented import instrumented_entry
-from autoinstr.report.page.page_steps import NONE, Units, engine_units, process_units, shown, steps_entry
+from autoinstr.report.page.page_steps import (
+    NONE,
+    Units,
+    engine_units,
+    process_units,
+    shown,
+    steps_entry,
+)
 from autoinstr.report.page.serving_cards import engine_cards, requests_entry, unit_cards
 from autoinstr.report.page.step_excerpts import choose, cut_out
 from autoinstr.report.page.trees import domains_of, row_of, tree_entry
@@ -39,18 +46,24 @@ MOST_PROCESSES = 12  # in an excerpt
 
 
 def write(run: Run, stream: TextIO, tick: Tick = no_tick) -> list[str]:
-    """Write the page; returns what a reader should know beside. Memory: the folded trees of each kind of process, the names and durations
-    of one, and what the page holds."""
+    """Write the page; returns what a reader should know beside. Memory: the folded trees of each
+    kind of process, the names and durations of one, and what the page holds."""
     payload = payload_of(run, tick)
     assemble.write(stream, f"{payload['run']['name']} · autoinstr", SCRIPTS, payload)
-    return [] if payload["run"]["ranges"] else ["nothing was recorded; why: autoinstr doctor -- <your command>"]
+    return (
+        []
+        if payload["run"]["ranges"]
+        else ["nothing was recorded; why: autoinstr doctor -- <your command>"]
+    )
 
 
 def payload_of(run: Run, tick: Tick = no_tick) -> dict[str, Any]:
     """What the page's scripts find as `data`."""
     serving = Serving(run)
     processes: list[Process] = []
-    groups = groups_of(_settled(kept(processes_of(run, serving, durations=True, tick=tick), processes)))
+    groups = groups_of(
+        _settled(kept(processes_of(run, serving, durations=True, tick=tick), processes))
+    )
     axis = Axis(run.recordings)
     offsets = [axis.base_ns + offset for offset in axis.offsets]
     times = _times(processes, offsets)
@@ -58,9 +71,16 @@ def payload_of(run: Run, tick: Tick = no_tick) -> dict[str, Any]:
     del serving  # its steps and requests take more than all that follows
     if not units.starts:
         units = _process_units(run, groups, offsets, tick)
-        served.update(cards=unit_cards(units), steps=steps_entry(units, shown(units), times[0] if times else 0))
+        served.update(
+            cards=unit_cards(units),
+            steps=steps_entry(units, shown(units), times[0] if times else 0),
+        )
     which = _shown_processes(processes, groups, schedulers)
-    choices = choose(units, served["steps"]["index"] or range(len(units.starts)), sum(processes[at].ranges for at in which))
+    choices = choose(
+        units,
+        served["steps"]["index"] or range(len(units.starts)),
+        sum(processes[at].ranges for at in which),
+    )
     phases = _phases(processes)
     trees = list(_trees(groups, phases))
     placed = groups[: len(trees)]
@@ -79,16 +99,22 @@ def payload_of(run: Run, tick: Tick = no_tick) -> dict[str, Any]:
 
 
 def _served(serving: Serving, origin: int) -> tuple[dict[str, Any], Units, list[int]]:
-    """Cards, steps and requests of what vLLM served, with its steps and who scheduled them; `origin` is the first nanosecond of the run."""
+    """Cards, steps and requests of what vLLM served, with its steps and who scheduled them;
+    `origin` is the first nanosecond of the run."""
     requests = requests_entry(serving.requests(), origin)
     steps = serving.steps()
     units = engine_units(steps)
-    entry = {"cards": engine_cards(steps, units), "steps": steps_entry(units, shown(units), origin, steps), "requests": requests}
+    entry = {
+        "cards": engine_cards(steps, units),
+        "steps": steps_entry(units, shown(units), origin, steps),
+        "requests": requests,
+    }
     return entry, units, list(dict.fromkeys(step.process for step in steps))
 
 
 def _settled(processes: Iterable[Process]) -> Iterator[Process]:
-    """The processes as they come, their durations turned into percentiles before the next is read."""
+    """The processes as they come, their durations turned into percentiles before the next is
+    read."""
     for one in processes:
         for tree in one.domains.values():
             tree.settle()
@@ -96,8 +122,12 @@ def _settled(processes: Iterable[Process]) -> Iterator[Process]:
 
 
 def _times(processes: Sequence[Process], offsets: Sequence[int]) -> tuple[int, int] | None:
-    firsts = [one.first_ns + offset for one, offset in zip(processes, offsets) if one.first_ns is not None]
-    lasts = [one.last_ns + offset for one, offset in zip(processes, offsets) if one.last_ns is not None]
+    firsts = [
+        one.first_ns + offset for one, offset in zip(processes, offsets) if one.first_ns is not None
+    ]
+    lasts = [
+        one.last_ns + offset for one, offset in zip(processes, offsets) if one.last_ns is not None
+    ]
     return (min(firsts), max(lasts)) if firsts and lasts else None
 
 
@@ -109,19 +139,29 @@ def _process_units(run: Run, groups: Sequence[Group], offsets: Sequence[int], ti
     return units._replace(starts=[start + offsets[at] for start in units.starts])
 
 
-def _shown_processes(processes: Sequence[Process], groups: Sequence[Group], schedulers: Sequence[int]) -> list[int]:
-    """The processes of which excerpts show ranges: all, or of many first those that stand for the others."""
+def _shown_processes(
+    processes: Sequence[Process], groups: Sequence[Group], schedulers: Sequence[int]
+) -> list[int]:
+    """The processes of which excerpts show ranges: all, or of many first those that stand for the
+    others."""
     there = [one.index for one in processes if one.ranges or not one.recording.complete]
     if len(there) <= MOST_PROCESSES:
         return there
-    wanted = dict.fromkeys([*schedulers[: MOST_PROCESSES // 2], *(group.busiest.index for group in groups), *there])
+    wanted = dict.fromkeys(
+        [*schedulers[: MOST_PROCESSES // 2], *(group.busiest.index for group in groups), *there]
+    )
     return list(wanted)[:MOST_PROCESSES]
 
 
 def _phases(processes: Sequence[Process]) -> list[str | None]:
     """All phases of the run: vLLM's in the order of a request's life, then others, then none."""
-    there = {phase for one in processes for tree in one.domains.values() for phase in _of_tree(tree)}
-    named = [*(phase for phase in PHASES if phase in there), *sorted(phase for phase in there if phase is not None and phase not in PHASES)]
+    there = {
+        phase for one in processes for tree in one.domains.values() for phase in _of_tree(tree)
+    }
+    named = [
+        *(phase for phase in PHASES if phase in there),
+        *sorted(phase for phase in there if phase is not None and phase not in PHASES),
+    ]
     return [*named, *([None] if None in there else [])]
 
 
@@ -151,16 +191,34 @@ def _trees(groups: Sequence[Group], phases: Sequence[str | None]) -> Iterator[di
             if len(alike.processes) > 1 and not entry["left_out"] and alike not in compared:
                 compared.append(alike)
                 entry["ranks"] = comparison(alike, phases, len(lines), room)
-                room -= sum(len(means) for one in entry["ranks"]["figures"] for means in one["means"] if means is not None)
+                room -= sum(
+                    len(means)
+                    for one in entry["ranks"]["figures"]
+                    for means in one["means"]
+                    if means is not None
+                )
             domains.append(entry)
-        yield {"process": group.busiest.index, "members": [one.index for one in group.processes], "domains": domains}
+        yield {
+            "process": group.busiest.index,
+            "members": [one.index for one in group.processes],
+            "domains": domains,
+        }
 
 
 def _finding(finding: Any, groups: Sequence[Group]) -> dict[str, Any]:
-    """A finding with the place of the row it speaks of: [group, domain, row], or null; and the process (-1: none in particular)."""
+    """A finding with the place of the row it speaks of: [group, domain, row], or null; and the
+    process (-1: none in particular)."""
     place = None
     for at, group in enumerate(groups):
-        if any(one.index == finding.process for one in group.processes) and finding.domain in group.lines:
+        if (
+            any(one.index == finding.process for one in group.processes)
+            and finding.domain in group.lines
+        ):
             row = row_of(group, finding.domain, finding.path)
             place = [at, domains_of(group).index(finding.domain), row] if row is not None else None
-    return {"kind": finding.kind, "words": printable(finding.words), "place": place, "process": finding.process}
+    return {
+        "kind": finding.kind,
+        "words": printable(finding.words),
+        "place": place,
+        "process": finding.process,
+    }

@@ -1,7 +1,8 @@
-"""The ranges of chosen steps, for the flame view: read in a second pass, of the processes that are shown, each step's on one axis.
+"""The ranges of chosen steps, for the flame view: read in a second pass, of the processes that are
+shown, each step's on one axis.
 
-Bounds: so many steps that a page stays small, and of one step at most MOST_RANGES ranges (the longest are kept; what was left out is
-counted and said). Memory: twice that.
+Bounds: so many steps that a page stays small, and of one step at most MOST_RANGES ranges (the
+longest are kept; what was left out is counted and said). Memory: twice that.
 """
 
 from __future__ import annotations
@@ -37,15 +38,17 @@ PICKS: dict[str, Callable[[list[int]], int]] = {
 
 
 class Choice(NamedTuple):
-    """A step whose ranges the page has, and what it is chosen as: "slowest prefill", "median decode", or "" for one of many."""
+    """A step whose ranges the page has, and what it is chosen as: "slowest prefill", "median
+    decode", or "" for one of many."""
 
     step: int
     reason: str
 
 
 def choose(units: Units, kept: Sequence[int], ranges: int) -> list[Choice]:
-    """Steps among `kept`, the most telling first: of each kind the slowest, the middle one and the first, then the slowest of all in turn.
-    `ranges` is how many the processes have that are shown."""
+    """Steps among `kept`, the most telling first: of each kind the slowest, the middle one and the
+    first, then the slowest of all in turn. `ranges` is how many the processes have that are
+    shown."""
     timed = [at for at in kept if units.lengths[at] >= 0]
     if not timed:
         return []
@@ -53,7 +56,10 @@ def choose(units: Units, kept: Sequence[int], ranges: int) -> list[Choice]:
     room = min(MOST_STEPS, len(timed), max(FEWEST_STEPS, MOST_ALTOGETHER // each))
     found = {timed[-1]: "never ended"} if units.never_ended else {}
     ended = [at for at in timed if at not in found]
-    by_kind = [sorted((at for at in ended if units.kind[at] == kind), key=units.lengths.__getitem__) for kind in range(len(units.kinds))]
+    by_kind = [
+        sorted((at for at in ended if units.kind[at] == kind), key=units.lengths.__getitem__)
+        for kind in range(len(units.kinds))
+    ]
     several = len([kind for kind in by_kind if kind]) > 1 or units.sort == "engine"
     for word, pick in PICKS.items():
         for kind, mine in zip(units.kinds, by_kind):
@@ -75,7 +81,8 @@ def choose(units: Units, kept: Sequence[int], ranges: int) -> list[Choice]:
 
 
 class _Window:
-    """The ranges of one step, one list a process and thread: (start, duration, name), times in nanoseconds from the step's start."""
+    """The ranges of one step, one list a process and thread: (start, duration, name), times in
+    nanoseconds from the step's start."""
 
     def __init__(self, start: int, end: int) -> None:
         self.start, self.end = start, end
@@ -94,8 +101,13 @@ class _Window:
         """Keep the longest, MOST_RANGES of them."""
         if self.held <= MOST_RANGES:
             return
-        lengths = sorted((self._length(one) for lane in self.lanes.values() for one in lane), reverse=True)
-        least, room = lengths[MOST_RANGES - 1], MOST_RANGES - bisect_left([-one for one in lengths], -lengths[MOST_RANGES - 1])
+        lengths = sorted(
+            (self._length(one) for lane in self.lanes.values() for one in lane), reverse=True
+        )
+        least, room = (
+            lengths[MOST_RANGES - 1],
+            MOST_RANGES - bisect_left([-one for one in lengths], -lengths[MOST_RANGES - 1]),
+        )
         for key, lane in self.lanes.items():
             kept = []
             for one in lane:
@@ -112,18 +124,35 @@ class _Window:
 
 
 def cut_out(
-    run: Run, which: Sequence[int], offsets: Sequence[int], choices: Sequence[Choice], units: Units, tick: Tick = no_tick
+    run: Run,
+    which: Sequence[int],
+    offsets: Sequence[int],
+    choices: Sequence[Choice],
+    units: Units,
+    tick: Tick = no_tick,
 ) -> dict[str, Any]:
-    """The excerpts, as the page has them: `names` ([title, class, domain] each once) and `items`, in the order of the choices. `which` are
-    the processes to read, in the order in which they are shown; `offsets` lay their times on the axis of the units."""
+    """The excerpts, as the page has them: `names` ([title, class, domain] each once) and `items`,
+    in the order of the choices. `which` are the processes to read, in the order in which they are
+    shown; `offsets` lay their times on the axis of the units."""
     names: dict[tuple[str, str, str], int] = {}
-    windows = [_Window(units.starts[one.step], units.starts[one.step] + units.lengths[one.step]) for one in choices]
+    windows = [
+        _Window(units.starts[one.step], units.starts[one.step] + units.lengths[one.step])
+        for one in choices
+    ]
     by_start = sorted(windows, key=lambda window: window.start)
     for process in which if windows else ():
         recording = run.recordings[process]
-        numbers = {number: _index(name, names) for number, name in recording.names.items() if name.kind != "mark"}
-        for thread, number, start, duration, window in _found(recording, by_start, offsets[process], tick):
-            window.add(process, thread, [(start, duration, numbers[number])] if number in numbers else [])
+        numbers = {
+            number: _index(name, names)
+            for number, name in recording.names.items()
+            if name.kind != "mark"
+        }
+        for thread, number, start, duration, window in _found(
+            recording, by_start, offsets[process], tick
+        ):
+            window.add(
+                process, thread, [(start, duration, numbers[number])] if number in numbers else []
+            )
     items: list[dict[str, Any]] = []
     held = 0
     for choice, window in zip(choices, windows):
@@ -131,16 +160,30 @@ def cut_out(
         held += window.held
         if held > 2 * MOST_ALTOGETHER and len(items) >= FEWEST_STEPS:
             break
-        in_order = sorted(window.lanes.items(), key=lambda entry: (which.index(entry[0][0]), entry[0][1]))
-        lanes = [_lane(run.recordings[process], process, thread, lane) for (process, thread), lane in in_order if lane]
-        items.append({"step": choice.step, "reason": choice.reason, "lanes": lanes, "left_out": window.left_out})
+        in_order = sorted(
+            window.lanes.items(), key=lambda entry: (which.index(entry[0][0]), entry[0][1])
+        )
+        lanes = [
+            _lane(run.recordings[process], process, thread, lane)
+            for (process, thread), lane in in_order
+            if lane
+        ]
+        items.append(
+            {
+                "step": choice.step,
+                "reason": choice.reason,
+                "lanes": lanes,
+                "left_out": window.left_out,
+            }
+        )
     return {"names": [list(one) for one in names], "items": items, "processes": list(which)}
 
 
 def _found(
     recording: Recording, windows: list[_Window], offset: int, tick: Tick
 ) -> Iterator[tuple[int, int, int, int, _Window]]:
-    """(thread, name, start in the window, duration, window) of every range that overlaps a window; those that never ended too."""
+    """(thread, name, start in the window, duration, window) of every range that overlaps a window;
+    those that never ended too."""
     starts_of = [window.start - offset for window in windows]
     latest = array("q")  # of the windows so far: windows may overlap
     for window in windows:
@@ -152,9 +195,19 @@ def _found(
         for at in range(bisect_right(latest, first), bisect_right(starts_of, last)):
             low, high = starts_of[at], windows[at].end - offset
             begin, stop = bisect_left(starts, low), bisect_left(starts, high)
-            before = [place for place in range(begin) if ends[place] > low] if begin and max(ends[:begin]) > low else []
+            before = (
+                [place for place in range(begin) if ends[place] > low]
+                if begin and max(ends[:begin]) > low
+                else []
+            )
             for place in (*before, *range(begin, stop)):
-                yield thread, numbers[place], starts[place] - low, ends[place] - starts[place], windows[at]
+                yield (
+                    thread,
+                    numbers[place],
+                    starts[place] - low,
+                    ends[place] - starts[place],
+                    windows[at],
+                )
     for one in recording.open_ranges():
         for at in range(bisect_right(latest, one.start_ns), len(windows)):
             if windows[at].end - offset > one.start_ns:
@@ -166,7 +219,9 @@ def _index(name: RangeName, names: dict[tuple[str, str, str], int]) -> int:
     return names.setdefault(key, len(names))
 
 
-def _lane(recording: Recording, process: int, thread: int, lane: list[tuple[int, int, int]]) -> dict[str, Any]:
+def _lane(
+    recording: Recording, process: int, thread: int, lane: list[tuple[int, int, int]]
+) -> dict[str, Any]:
     lane.sort(key=lambda one: (one[0], one[1] != OPEN, -one[1]))
     return {
         "process": process,

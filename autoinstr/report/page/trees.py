@@ -1,10 +1,12 @@
-"""The module trees of a page, column by column: what a browser reads faster than an object for each row.
+"""The module trees of a page, column by column: what a browser reads faster than an object for each
+row.
 
-A tree has `domain`, `modules` (it holds modules), `everything_ns`, `left_out` (rows), a value for each row in `labels`, `paths`, `classes`
-and `parents`, and the entries of folded lists: `numbers` are [row, index into `lists`]. Each entry of `figures` is one phase, or all
-together (`all`), with the rows that have calls in it (`rows`) and, beside these, `calls`, `total`, `self`, `min`, `p50`, `p99`, `max` in
-nanoseconds, and `layers`: for each of `numbers` the mean of a call in each entry (0: none).
-"""
+A tree has `domain`, `modules` (it holds modules), `everything_ns`, `left_out` (rows), a value for
+each row in `labels`, `paths`, `classes` and `parents`, and the entries of folded lists: `numbers`
+are [row, index into `lists`]. Each entry of `figures` is one phase, or all together (`all`), with
+the rows that have calls in it (`rows`) and, beside these, `calls`, `total`, `self`, `min`, `p50`,
+`p99`, `max` in nanoseconds, and `layers`: for each of `numbers` the mean of a call in each entry
+(0: none)."""
 
 from __future__ import annotations
 
@@ -43,14 +45,21 @@ def tree_entry(group: Group, domain: str, phases: Sequence[str | None]) -> dict[
         "parents": [line.parent for line in lines],
         "numbers": list(numbers.items()),
         "lists": lists,
-        "figures": [{**together, "phase": None, "all": True}, *(figures if len(figures) > 1 else [])],
+        "figures": [
+            {**together, "phase": None, "all": True},
+            *(figures if len(figures) > 1 else []),
+        ],
     }
 
 
 def domains_of(group: Group) -> list[str]:
     """The domains of a group as the page has them: those of modules first, then the busiest."""
-    time = {domain: sum(line.node.self_ns for line in lines) for domain, lines in group.lines.items()}
-    modules = {domain for domain, lines in group.lines.items() if any(line.node.classes for line in lines)}
+    time = {
+        domain: sum(line.node.self_ns for line in lines) for domain, lines in group.lines.items()
+    }
+    modules = {
+        domain for domain, lines in group.lines.items() if any(line.node.classes for line in lines)
+    }
     return sorted(time, key=lambda domain: (domain not in modules, -time[domain]))
 
 
@@ -66,7 +75,10 @@ def _kept(lines: list[Line]) -> list[Line]:
         return lines
     kept, _ = chosen(lines, MOST_ROWS, "tree")
     places = {id(line.node): at for at, line in enumerate(kept)}
-    return [line._replace(parent=places[id(lines[line.parent].node)] if line.parent >= 0 else -1) for line in kept]
+    return [
+        line._replace(parent=places[id(lines[line.parent].node)] if line.parent >= 0 else -1)
+        for line in kept
+    ]
 
 
 def _numbers(lines: list[Line]) -> tuple[dict[int, int], list[list[int]]]:
@@ -79,8 +91,12 @@ def _numbers(lines: list[Line]) -> tuple[dict[int, int], list[list[int]]]:
     return rows, [list(numbers) for numbers in lists]
 
 
-def _figures(lines: list[Line], numbers: dict[int, int], lists: list[list[int]], phase: str | None) -> dict[str, Any]:
-    found = [(at, line.node.phases[phase]) for at, line in enumerate(lines) if phase in line.node.phases]
+def _figures(
+    lines: list[Line], numbers: dict[int, int], lists: list[list[int]], phase: str | None
+) -> dict[str, Any]:
+    found = [
+        (at, line.node.phases[phase]) for at, line in enumerate(lines) if phase in line.node.phases
+    ]
     return {
         "phase": phase,
         "all": False,
@@ -89,11 +105,15 @@ def _figures(lines: list[Line], numbers: dict[int, int], lists: list[list[int]],
         "total": [figures.total_ns for _, figures in found],
         "self": [figures.self_ns for _, figures in found],
         **_spreads([figures.spread for _, figures in found]),
-        "layers": [list(_means(lines[at].node, lists[which], (phase,))) for at, which in numbers.items()],
+        "layers": [
+            list(_means(lines[at].node, lists[which], (phase,))) for at, which in numbers.items()
+        ],
     }
 
 
-def _all_phases(lines: list[Line], numbers: dict[int, int], lists: list[list[int]]) -> dict[str, Any]:
+def _all_phases(
+    lines: list[Line], numbers: dict[int, int], lists: list[list[int]]
+) -> dict[str, Any]:
     found = [(at, line.node) for at, line in enumerate(lines) if line.node.calls]
     return {
         "rows": [at for at, _ in found],
@@ -101,12 +121,18 @@ def _all_phases(lines: list[Line], numbers: dict[int, int], lists: list[list[int
         "total": [node.total_ns for _, node in found],
         "self": [node.self_ns for _, node in found],
         **_spreads([node.spread for _, node in found]),
-        "layers": [list(_means(lines[at].node, lists[which], tuple(lines[at].node.phases))) for at, which in numbers.items()],
+        "layers": [
+            list(_means(lines[at].node, lists[which], tuple(lines[at].node.phases)))
+            for at, which in numbers.items()
+        ],
     }
 
 
 def _spreads(spreads: list[Spread | None]) -> dict[str, list[int | None]]:
-    return {key: [None if one is None else one[at] for one in spreads] for at, key in enumerate(("min", "p50", "p99", "max"))}
+    return {
+        key: [None if one is None else one[at] for one in spreads]
+        for at, key in enumerate(("min", "p50", "p99", "max"))
+    }
 
 
 def _means(node: Node, numbers: list[int], phases: tuple[str | None, ...]) -> Iterator[int]:

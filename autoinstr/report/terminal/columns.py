@@ -1,4 +1,5 @@
-"""The columns of a table of modules or functions: what a line costs altogether, and in each phase."""
+"""The columns of a table of modules or functions: what a line costs altogether, and in each
+phase."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ UNKNOWN = "no phase"
 
 
 def phases_shown(lines: Iterable[Line]) -> list[str]:
-    """The phases that most of the time is in, in the order of a request's life; none where all is in one, or nothing is in any."""
+    """The phases that most of the time is in, in the order of a request's life; none where all is
+    in one, or nothing is in any."""
     times: dict[str | None, int] = {}
     for line in lines:
         for phase, figures in line.node.phases.items():
@@ -30,23 +32,34 @@ def phases_shown(lines: Iterable[Line]) -> list[str]:
         return []
     times.pop(None, None)
     total = sum(times.values())
-    most = sorted((phase for phase in times if phase is not None), key=lambda phase: -times[phase])[:MOST_PHASES]
+    most = sorted((phase for phase in times if phase is not None), key=lambda phase: -times[phase])[
+        :MOST_PHASES
+    ]
     order = {phase: at for at, phase in enumerate(PHASES)}
-    return sorted((phase for phase in most if times[phase] >= NOTABLE * total), key=lambda phase: order.get(phase, len(order)))
+    return sorted(
+        (phase for phase in most if times[phase] >= NOTABLE * total),
+        key=lambda phase: order.get(phase, len(order)),
+    )
 
 
 def weights_of(lines: Sequence[Line]) -> list[float]:
-    """How much each line matters (0 to 1): its time as a part of the heaviest line's, altogether or in the phase where it is largest."""
+    """How much each line matters (0 to 1): its time as a part of the heaviest line's, altogether or
+    in the phase where it is largest."""
     columns = [[line.node.total_ns for line in lines]]
     for phase in phases_shown(lines):
-        columns.append([line.node.phases[phase].total_ns if phase in line.node.phases else 0 for line in lines])
+        columns.append(
+            [line.node.phases[phase].total_ns if phase in line.node.phases else 0 for line in lines]
+        )
     heaviest = [max(column, default=0) or 1 for column in columns]
     return [max(total / most for total, most in zip(totals, heaviest)) for totals in zip(*columns)]
 
 
-def columns_of(heading: str, whole: Sequence[Line], *, sort: str, width: int, by_phase: bool) -> list[Column]:
-    """The columns for lines of a table; shares are of all its lines. `sort` is the order: in any but "tree" names are whole paths, and the
-    column of that name stays. `by_phase`: columns for each phase."""
+def columns_of(
+    heading: str, whole: Sequence[Line], *, sort: str, width: int, by_phase: bool
+) -> list[Column]:
+    """The columns for lines of a table; shares are of all its lines. `sort` is the order: in any
+    but "tree" names are whole paths, and the column of that name stays. `by_phase`: columns for
+    each phase."""
     flat = sort != "tree"
     everything = sum(line.node.self_ns for line in whole)
     phases = phases_shown(whole) if by_phase else []
@@ -56,21 +69,37 @@ def columns_of(heading: str, whole: Sequence[Line], *, sort: str, width: int, by
         Column("total", _figure(lambda line: text.duration(line.node.total_ns))),
         Column("share", _figure(lambda line: share(line.node.total_ns, everything)), 3),
         Column("calls", _figure(lambda line: f"{line.node.calls:,}"), 15 if phases else 2),
-        Column("mean", _figure(lambda line: text.duration(line.node.total_ns / line.node.calls)), 19 if phases else 4),
+        Column(
+            "mean",
+            _figure(lambda line: text.duration(line.node.total_ns / line.node.calls)),
+            19 if phases else 4,
+        ),
         Column("self", _figure(lambda line: text.duration(line.node.self_ns)), 14 if phases else 0),
     ]
     columns = [column._replace(drop=0) if column.heading == sort else column for column in columns]
     shown: list[str | None] = [*phases]
     if phases and any(None in line.node.phases for line in whole):
         shown.append(None)
-    times = {phase: sum(line.node.phases[phase].self_ns for line in whole if phase in line.node.phases) for phase in shown}
+    times = {
+        phase: sum(line.node.phases[phase].self_ns for line in whole if phase in line.node.phases)
+        for phase in shown
+    }
     least_first = sorted(phases, key=lambda phase: times[phase])
     for phase in shown:
         drop = 18 if phase is None else 13 - least_first.index(phase)
-        columns.append(Column(UNKNOWN if phase is None else text.printable(phase), _mean(phase), drop))
+        columns.append(
+            Column(UNKNOWN if phase is None else text.printable(phase), _mean(phase), drop)
+        )
         columns.append(Column("%", _part(phase, times[phase]), max(17, drop)))
     if not phases and width >= BAR_FROM and everything:
-        columns.append(Column("", lambda line: "█" * min(BAR, round(BAR * line.node.total_ns / everything)), 5, BAR))
+        columns.append(
+            Column(
+                "",
+                lambda line: "█" * min(BAR, round(BAR * line.node.total_ns / everything)),
+                5,
+                BAR,
+            )
+        )
     return columns
 
 

@@ -12,8 +12,9 @@ LEAST = 4  # columns that a text gets even where there is no room at all
 
 
 class Column(NamedTuple):
-    """One column. `drop` says how soon a narrow terminal goes without it (0: never; of those with one number all go at once). A column of
-    text (`least` is not 0) stands at the left and may be cut to so many columns, `keep_end` from its front; any other is figures."""
+    """One column. `drop` says how soon a narrow terminal goes without it (0: never; of those with
+    one number all go at once). A column of text (`least` is not 0) stands at the left and may be
+    cut to so many columns, `keep_end` from its front; any other is figures."""
 
     heading: str
     cell: Callable[[Any], str]
@@ -23,8 +24,8 @@ class Column(NamedTuple):
 
 
 def layout(columns: Sequence[Column], rows: Sequence[Any], width: int) -> Iterator[str]:
-    """A heading and a line for each row, in at most `width` columns of the terminal where that can be. A column that is empty throughout
-    is left out, if it may ever be."""
+    """A heading and a line for each row, in at most `width` columns of the terminal where that can
+    be. A column that is empty throughout is left out, if it may ever be."""
     there = [(column, [column.heading, *(column.cell(row) for row in rows)]) for column in columns]
     there = [(column, cells) for column, cells in there if not column.drop or any(cells[1:])]
     while _needed(there) > width and any(column.drop for column, _ in there):
@@ -35,7 +36,9 @@ def layout(columns: Sequence[Column], rows: Sequence[Any], width: int) -> Iterat
         yield (
             (" " * GAP)
             .join(
-                text.fitted(cells[at], size, keep_end=column.keep_end) if column.least else cells[at].rjust(size)
+                text.fitted(cells[at], size, keep_end=column.keep_end)
+                if column.least
+                else cells[at].rjust(size)
                 for (column, cells), size in zip(there, widths)
             )
             .rstrip()
@@ -55,13 +58,18 @@ def _needed(there: list[tuple[Column, list[str]]]) -> int:
 
 
 def _widths(there: list[tuple[Column, list[str]]], width: int) -> list[int]:
-    """What is left over goes to the texts, to the first as much as it wants; where too little is there the last is cut first."""
+    """What is left over goes to the texts, to the first as much as it wants; where too little is
+    there the last is cut first."""
     widths = [_least(*one) for one in there]
     texts = [at for at, (column, _) in enumerate(there) if column.least]
     spare = width - sum(widths) - GAP * (len(there) - 1)
     for at in texts if spare >= 0 else reversed(texts):
         wanted = _wanted(there[at][1])
-        change = min(spare, wanted - widths[at]) if spare >= 0 else max(spare, min(wanted, LEAST) - widths[at])
+        change = (
+            min(spare, wanted - widths[at])
+            if spare >= 0
+            else max(spare, min(wanted, LEAST) - widths[at])
+        )
         widths[at] += change
         spare -= change
     return widths

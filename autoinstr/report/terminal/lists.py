@@ -67,20 +67,26 @@ def step_report(run: Run, look: Look, tick: Tick = no_tick) -> Iterator[str]:
 
 
 def write_csv(run: Run, out: TextIO, look: Look, tick: Tick = no_tick) -> list[str]:
-    """Either of them: a heading and a line each, times in nanoseconds; missing values are empty. Returns what a reader should know
-    beside."""
+    """Either of them: a heading and a line each, times in nanoseconds; missing values are empty.
+    Returns what a reader should know beside."""
     rows: list[Any]
     if look.table == "requests":
         columns = list(REQUEST_COLUMNS)
         rows = ordered(requests_of(run, tick), look.sort)
     else:
         columns = list(STEP_COLUMNS)
-        rows = [row for row in ordered(steps_of(run, tick), look.sort) if look.phase in (None, row.phase)]
+        rows = [
+            row
+            for row in ordered(steps_of(run, tick), look.sort)
+            if look.phase in (None, row.phase)
+        ]
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(columns)
     for row in rows[: look.limit or None]:
         cells = (getattr(row, column) for column in columns)
-        writer.writerow([guarded(" ".join(cell) if isinstance(cell, list) else cell) for cell in cells])
+        writer.writerow(
+            [guarded(" ".join(cell) if isinstance(cell, list) else cell) for cell in cells]
+        )
     return [] if rows else [NOTHING[look.table][0]]
 
 
@@ -102,7 +108,10 @@ def _trouble(run: Run) -> Iterator[str]:
     for recording in run.recordings:
         if recording.dropped:
             yield f"! {recording.file}: {text.count(recording.dropped, 'range')} dropped, the recording was full (option max_mb)"
-    for problem in [*run.problems, *(problem for recording in run.recordings for problem in recording.problems)][:MOST_PROBLEMS]:
+    for problem in [
+        *run.problems,
+        *(problem for recording in run.recordings for problem in recording.problems),
+    ][:MOST_PROBLEMS]:
         yield f"! {problem}"
 
 
@@ -114,16 +123,23 @@ def _listing(columns: list[Column], rows: Sequence[Any], look: Look) -> Iterator
 
 
 def _request_columns(rows: Sequence[Request]) -> list[Column]:
-    """Where the front end's process is not in the run, times are the engine's: the headings say so."""
+    """Where the front end's process is not in the run, times are the engine's: the headings say
+    so."""
     zero = min(row.first_ns for row in rows)
     engine = serving_summary.from_engine_only(rows)
     return [
         Column("request", lambda row: text.printable(row.name), least=NAME_WIDTH, keep_end=True),
         Column("arrived", lambda row: "+" + text.duration(row.first_ns - zero)),
         Column("queue", lambda row: _time(row.queue_ns), 2),
-        Column("engine TTFT" if engine else "TTFT", lambda row: _time(row.engine_ttft_ns if engine else row.ttft_ns)),
+        Column(
+            "engine TTFT" if engine else "TTFT",
+            lambda row: _time(row.engine_ttft_ns if engine else row.ttft_ns),
+        ),
         Column("TPOT", lambda row: _time(row.tpot_ns), 1),
-        Column("in engine" if engine else "end to end", lambda row: _time(row.engine_e2e_ns if engine else row.e2e_ns)),
+        Column(
+            "in engine" if engine else "end to end",
+            lambda row: _time(row.engine_e2e_ns if engine else row.e2e_ns),
+        ),
         Column("prompt", lambda row: _count(row.prompt_tokens), 3),
         Column("output", lambda row: _count(row.output_tokens), 3),
         Column("cached", lambda row: _count(row.cached_tokens), 6),
@@ -163,7 +179,9 @@ _PHASES = [
     Column("tokens", lambda one: "" if one.tokens is None else f"{one.tokens:.1f}", 6),
     *(
         Column(heading, lambda one, at=at: _time(one.parts[at]), drop)  # type: ignore[misc]
-        for at, (heading, drop) in enumerate((("schedule", 2), ("execute", 1), ("sample", 3), ("update", 4)))
+        for at, (heading, drop) in enumerate(
+            (("schedule", 2), ("execute", 1), ("sample", 3), ("update", 4))
+        )
     ),
 ]
 

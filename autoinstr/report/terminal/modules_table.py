@@ -26,14 +26,17 @@ if TYPE_CHECKING:
     from autoinstr.recording.reader import Run
 
 FULL_TABLES = 4  # processes with a table of their own; the others are listed
-FEW_ALIKE = 3  # processes like one with a table that have a line each; of more, one line says how they differ
+# processes like one with a table that have a line each; of more, one line says how they differ
+FEW_ALIKE = 3
 MAX_FINDINGS = 4
-SMALL = 0.01  # of the time of a process: functions that took less are one line where all is to fit one screen
+# of the time of a process: functions that took less are one line where all is to fit one screen
+SMALL = 0.01
 
 
 class Look(NamedTuple):
-    """How the table is to be shown: columns of the terminal, its encoding, most lines of a table (0: all), order, which table, the only
-    phase wanted (None: all; NO_PHASE: ranges that are in none), and the lines that all tables are to fit in (0: `limit` alone counts)."""
+    """How the table is to be shown: columns of the terminal, its encoding, most lines of a table
+    (0: all), order, which table, the only phase wanted (None: all; NO_PHASE: ranges that are in
+    none), and the lines that all tables are to fit in (0: `limit` alone counts)."""
 
     width: int = 80
     encoding: str = "utf-8"
@@ -63,7 +66,11 @@ def write(run: Run, stream: TextIO, look: Look, tick: Tick = no_tick) -> None:
     encoding = "ascii" if plain else look.encoding
     reports = {"modules": _report, "requests": lists.request_report, "steps": lists.step_report}
     for line in reports[look.table](run, look, tick):
-        shown = text.printable(line, encoding) if not plain else text.printable(line.translate(text.ASCII), "ascii")
+        shown = (
+            text.printable(line, encoding)
+            if not plain
+            else text.printable(line.translate(text.ASCII), "ascii")
+        )
         stream.write(shown.rstrip() + "\n")
 
 
@@ -79,7 +86,9 @@ def _report(run: Run, look: Look, tick: Tick) -> Iterator[str]:
     top += serving_summary.step_lines(serving.steps(), look.width)
     if look.phase and not total:
         top.append(no_such_phase(look.phase, (phase for one in processes for phase in one.phases)))
-    groups.sort(key=lambda group: not any(table.modules for table in _tables(group, look)))  # else the busiest first
+    groups.sort(
+        key=lambda group: not any(table.modules for table in _tables(group, look))
+    )  # else the busiest first
     sections = [(_title(group, look), _tables(group, look)) for group in groups[:FULL_TABLES]]
     below = list(_below(run, look, groups, processes))
     limits = iter(_limits(sections, len(top) + len(below), look))
@@ -100,7 +109,9 @@ def _title(group: Group, look: Look) -> list[str]:
     if any(phase != NO_PHASE for phase in process.phases):
         times = [f"{phase} {text.duration(time)}" for phase, (_, time) in process.phases.items()]
         columns = look.phase is None and any(phases_shown(whole) for whole in group.lines.values())
-        lines += text.packed("by phase", [*times, "below: mean of a call"] if columns else times, look.width)
+        lines += text.packed(
+            "by phase", [*times, "below: mean of a call"] if columns else times, look.width
+        )
     return lines
 
 
@@ -109,7 +120,11 @@ def _tables(group: Group, look: Look) -> list[Table]:
     tables = []
     for domain, lines in group.lines.items():
         modules = any(line.node.cls for line in lines)
-        small = bool(look.screen) and not modules and sum(line.node.self_ns for line in lines) < SMALL * group.busiest.busy_ns
+        small = (
+            bool(look.screen)
+            and not modules
+            and sum(line.node.self_ns for line in lines) < SMALL * group.busiest.busy_ns
+        )
         tables.append(Table("module" if domain == MODULES else domain, lines, modules, small))
     return sorted(tables, key=lambda table: (not table.modules, table.small))
 
@@ -120,18 +135,26 @@ def _limits(sections: Sequence[tuple[list[str], list[Table]]], other: int, look:
     if not look.screen:
         return [look.limit] * len(tables)
     around = sum(len(titles) + sum(table.small for table in mine) for titles, mine in sections)
-    return fitting([Wanted(len(table.lines), table.modules) for table in tables], look.screen - 1 - other - around - len(tables))
+    return fitting(
+        [Wanted(len(table.lines), table.modules) for table in tables],
+        look.screen - 1 - other - around - len(tables),
+    )
 
 
 def _small(table: Table) -> Iterator[str]:
-    calls, time = sum(line.node.calls for line in table.lines), sum(line.node.self_ns for line in table.lines)
+    calls, time = (
+        sum(line.node.calls for line in table.lines),
+        sum(line.node.self_ns for line in table.lines),
+    )
     yield f"{table.heading}: {text.count(calls, 'range')}, {text.duration(time)} inside ranges (--limit 0 shows all)"
 
 
 def _lines(table: Table, limit: int, look: Look) -> Iterator[str]:
     everything = sum(line.node.self_ns for line in table.lines)
     shown, hidden = chosen(table.lines, limit, look.sort, weights_of(table.lines))
-    columns = columns_of(table.heading, table.lines, sort=look.sort, width=look.width, by_phase=look.phase is None)
+    columns = columns_of(
+        table.heading, table.lines, sort=look.sort, width=look.width, by_phase=look.phase is None
+    )
     yield from layout(columns, shown, look.width)
     if hidden and look.sort != "tree":
         yield f"… {text.count(len(hidden), 'more line')} (--limit 0 shows all)"
@@ -150,19 +173,28 @@ def _below(run: Run, look: Look, groups: list[Group], processes: list[Process]) 
         yield "built like a process above, or less busy (--process PID shows the table of one):"
         yield from others
     yield ""
-    yield from text.few([f"* {finding.words}" for finding in findings_of(groups, processes)], MAX_FINDINGS)
+    yield from text.few(
+        [f"* {finding.words}" for finding in findings_of(groups, processes)], MAX_FINDINGS
+    )
     idle = [one.label for one in processes if not one.ranges]
     if idle:
-        yield ("recorded nothing: " if look.phase is None else "nothing in this phase: ") + "; ".join(text.few(idle))
+        yield (
+            "recorded nothing: " if look.phase is None else "nothing in this phase: "
+        ) + "; ".join(text.few(idle))
     yield from (f"! {line}" for line in alignment_lines(run.recordings))
     yield from text.few([f"! {note}" for one in processes for note in one.notes])
-    problems = [*run.problems, *(problem for one in processes for problem in one.recording.problems)]
+    problems = [
+        *run.problems,
+        *(problem for one in processes for problem in one.recording.problems),
+    ]
     yield from text.few([f"! {problem}" for problem in problems])
 
 
 def _alike(group: Group) -> Iterator[str]:
     """The processes of a group that have no table."""
-    others = sorted((one for one in group.processes if one is not group.busiest), key=lambda one: one.index)
+    others = sorted(
+        (one for one in group.processes if one is not group.busiest), key=lambda one: one.index
+    )
     if len(others) <= FEW_ALIKE:
         yield from map(_line_of, others)
         return
@@ -184,4 +216,6 @@ def _costs(run: Run, processes: list[Process]) -> str:
     dropped = f"{sum(recording.dropped for recording in run.recordings):,} dropped"
     if part is None:
         return dropped
-    return f"{dropped}, estimated overhead " + (f"{100 * part:.1f}%" if part >= 0.001 else "under 0.1%")
+    return f"{dropped}, estimated overhead " + (
+        f"{100 * part:.1f}%" if part >= 0.001 else "under 0.1%"
+    )

@@ -12,11 +12,15 @@ from autoinstr.recording.reader import open_run
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import Run
-LOOK_BACK, LOOK_AT = 3, 32  # runs before this one, and recordings of one: a hint is worth no long reading
+LOOK_BACK, LOOK_AT = (
+    3,
+    32,
+)  # runs before this one, and recordings of one: a hint is worth no long reading
 
 
 class Seen(NamedTuple):
-    """What a report has found: ranges in all phases, and ranges that had not ended when their process did."""
+    """What a report has found: ranges in all phases, and ranges that had not ended when their
+    process did."""
 
     run: Run
     ranges: int
@@ -24,7 +28,7 @@ class Seen(NamedTuple):
 
 
 def suggestion(seen: Seen) -> str:
-    """"next: autoinstr …   # why"."""
+    """ "next: autoinstr …   # why"."""
     for wanted in (_nothing, _unfinished, _run_before):
         found = wanted(seen)
         if found:
@@ -38,13 +42,19 @@ def _nothing(seen: Seen) -> str:
 
 def _unfinished(seen: Seen) -> str:
     where = shlex.quote(seen.run.path)
-    return f"autoinstr report {where} --format pftrace   # a timeline: what ran when it ended" if seen.still_open else ""
+    return (
+        f"autoinstr report {where} --format pftrace   # a timeline: what ran when it ended"
+        if seen.still_open
+        else ""
+    )
 
 
 def _run_before(seen: Seen) -> str:
     """The latest earlier run of the same command line, of the last few beside this one."""
     path = os.path.abspath(seen.run.path)
-    folders = [os.path.abspath(folder) for folder in runs_below(os.path.dirname(path))]  # the newest first
+    folders = [
+        os.path.abspath(folder) for folder in runs_below(os.path.dirname(path))
+    ]  # the newest first
     earlier = folders[folders.index(path) + 1 :] if path in folders else []
     command = _command_line(seen.run)
     for before in earlier[:LOOK_BACK]:
@@ -55,7 +65,9 @@ def _run_before(seen: Seen) -> str:
         except RecordingError:
             continue
         if same:
-            shown = os.path.join(os.path.dirname(seen.run.path.rstrip(os.sep)), os.path.basename(before))
+            shown = os.path.join(
+                os.path.dirname(seen.run.path.rstrip(os.sep)), os.path.basename(before)
+            )
             return f"autoinstr diff {shlex.quote(shown)} {shlex.quote(seen.run.path)}   # what changed since the run before"
     return ""
 

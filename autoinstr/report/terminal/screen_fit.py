@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SMALLEST, LARGEST = 46, 60  # lines of a report, whatever the terminal has: less says too little, more is not one look
+SMALLEST, LARGEST = (
+    46,
+    60,
+)  # lines of a report, whatever the terminal has: less says too little, more is not one look
 LEAST_MODULES, LEAST_FUNCTIONS = 12, 3
 
 
@@ -19,8 +22,9 @@ class Wanted(NamedTuple):
 
 
 def fitting(tables: Sequence[Wanted], room: int) -> list[int]:
-    """Lines for each table, so that all fit, and a line more for each that is cut: the least, then for modules what they want (the
-    smaller tables first), then for functions. Where there is too little room, the least nevertheless."""
+    """Lines for each table, so that all fit, and a line more for each that is cut: the least, then
+    for modules what they want (the smaller tables first), then for functions. Where there is too
+    little room, the least nevertheless."""
     given: list[int] = []
     for cut in range(len(tables) + 1):
         given = _given(tables, room - cut)
@@ -30,10 +34,15 @@ def fitting(tables: Sequence[Wanted], room: int) -> list[int]:
 
 
 def _given(tables: Sequence[Wanted], room: int) -> list[int]:
-    given = [min(table.lines, LEAST_MODULES if table.modules else LEAST_FUNCTIONS) for table in tables]
+    given = [
+        min(table.lines, LEAST_MODULES if table.modules else LEAST_FUNCTIONS) for table in tables
+    ]
     room -= sum(given)
     for modules in (True, False):
-        mine = sorted((at for at, table in enumerate(tables) if table.modules is modules), key=lambda at: tables[at].lines)
+        mine = sorted(
+            (at for at, table in enumerate(tables) if table.modules is modules),
+            key=lambda at: tables[at].lines,
+        )
         for left, at in zip(range(len(mine), 0, -1), mine):
             more = max(0, min(tables[at].lines - given[at], room // left))
             given[at] += more

@@ -1,8 +1,8 @@
 """The attributes of ranges and marks, for timelines.
 
-They are kept as the format writes them, which takes a third of what they take as objects. Memory: the attributes of one recording as the
-format has them (about as long as the recording has them), and 150 bytes for each range or mark that has some.
-"""
+They are kept as the format writes them, which takes a third of what they take as objects. Memory:
+the attributes of one recording as the format has them (about as long as the recording has them),
+and 150 bytes for each range or mark that has some."""
 
 from __future__ import annotations
 
@@ -22,15 +22,24 @@ Fields = dict[int, bytes]  # start -> the attributes as they are written, of one
 class Annotations:
     """All attributes of one recording; `served` is what they say of steps and requests."""
 
-    def __init__(self, recording: Recording, encode: Callable[[dict[str, Any]], bytes], between: bytes = b"") -> None:
-        """Read them; `between` joins what was said at two times. What breaks off is named in the recording's problems."""
+    def __init__(
+        self, recording: Recording, encode: Callable[[dict[str, Any]], bytes], between: bytes = b""
+    ) -> None:
+        """Read them; `between` joins what was said at two times. What breaks off is named in the
+        recording's problems."""
         self._found: dict[int, dict[int, Fields]] = {}
         self._between = between
         self.served = Served()
         names = recording.names
         try:
             for thread, name, start, fields in recording.attributes():
-                if fields and isinstance(thread, int) and isinstance(name, int) and isinstance(start, int) and name in names:
+                if (
+                    fields
+                    and isinstance(thread, int)
+                    and isinstance(name, int)
+                    and isinstance(start, int)
+                    and name in names
+                ):
                     self.add(thread, name, start, encode(fields))
                     self.served.take(thread, names[name], start, fields)
         except (RecordingError, OSError) as problem:
@@ -50,8 +59,11 @@ def members(fields: dict[str, Any]) -> bytes:
     """The members of a JSON object, without its braces."""
     try:
         text = json.dumps(fields, allow_nan=False)
-    except ValueError:  # JSON has no word for infinity and for what is no number, and a viewer refuses the whole file
-        text = json.dumps({key: value if _is_json(value) else str(value) for key, value in fields.items()})
+    # JSON has no word for infinity and for what is no number, and a viewer refuses the whole file
+    except ValueError:
+        text = json.dumps(
+            {key: value if _is_json(value) else str(value) for key, value in fields.items()}
+        )
     return text[1:-1].encode()
 
 

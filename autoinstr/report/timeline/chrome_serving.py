@@ -1,7 +1,8 @@
-"""What steps and requests of vLLM have in a Chrome trace beside their ranges: flows, an engine's counters, rows of requests.
+"""What steps and requests of vLLM have in a Chrome trace beside their ranges: flows, an engine's
+counters, rows of requests.
 
-Requests stand in rows of a process of their own, as "X" events and not as async ones: a flow can only begin and end at those.
-"""
+Requests stand in rows of a process of their own, as "X" events and not as async ones: a flow can
+only begin and end at those."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
     from autoinstr.report.timeline.serving_marks import Mention, Served
 
-# Kineto's flows are of the categories ac2g and fwdbwd, and a flow is known by its category and number.
+# Kineto's flows are of the categories ac2g and fwdbwd, and a flow is known by its category and
+# number.
 CATEGORY = "autoinstr"
 
 FlowsOfThread = dict[int, dict[int, list[Flow]]]  # name -> start
@@ -55,29 +57,52 @@ def write_counters(stream: BinaryIO, pid: int, served: Served, offset_ns: int) -
     for name, levels in served.changes().items():
         for time, level in levels:
             when = f'"pid":{pid},"ts":{microseconds(time + offset_ns)}'
-            stream.write(f',\n{{"ph":"C","name":"{name}",{when},"args":{{"value":{level}}}}}'.encode())
+            stream.write(
+                f',\n{{"ph":"C","name":"{name}",{when},"args":{{"value":{level}}}}}'.encode()
+            )
 
 
-def write_requests(stream: BinaryIO, recordings: Sequence[Recording], requests: list[Request], flows: Flows, first_row: int) -> None:
+def write_requests(
+    stream: BinaryIO,
+    recordings: Sequence[Recording],
+    requests: list[Request],
+    flows: Flows,
+    first_row: int,
+) -> None:
     """Write a slice for each request; `first_row` and what follows are free as numbers of rows."""
     hosts = host_count(recordings)
     engines = sorted({request.process for request in requests})
-    pids = {engine: FIRST_FREE_NUMBER + len(recordings) + rank for rank, engine in enumerate(engines)}
+    pids = {
+        engine: FIRST_FREE_NUMBER + len(recordings) + rank for rank, engine in enumerate(engines)
+    }
     for rank, engine in enumerate(engines):
         of = recordings[engine]
-        label = "requests" if len(engines) == 1 else f"requests of {process_label(of, hosts)}, pid {of.pid}"
+        label = (
+            "requests"
+            if len(engines) == 1
+            else f"requests of {process_label(of, hosts)}, pid {of.pid}"
+        )
         stream.write(b",\n" + metadata("process_name", pids[engine], 0, {"name": label}))
-        stream.write(b",\n" + metadata("process_sort_index", pids[engine], 0, {"sort_index": rank - len(engines)}))
+        stream.write(
+            b",\n"
+            + metadata("process_sort_index", pids[engine], 0, {"sort_index": rank - len(engines)})
+        )
     rows: dict[tuple[int, int], int] = {}
     for one in slices(requests):
         pid, place = pids[one.request.process], (one.request.process, one.lane)
         if place not in rows:
             rows[place] = first_row + len(rows)
-            stream.write(b",\n" + metadata("thread_name", pid, rows[place], {"name": f"requests {one.lane}"}))
-            stream.write(b",\n" + metadata("thread_sort_index", pid, rows[place], {"sort_index": one.lane}))
+            stream.write(
+                b",\n" + metadata("thread_name", pid, rows[place], {"name": f"requests {one.lane}"})
+            )
+            stream.write(
+                b",\n" + metadata("thread_sort_index", pid, rows[place], {"sort_index": one.lane})
+            )
         row = f'"pid":{pid},"tid":{rows[place]}'
         _slice(stream, one.request.name, row, one.start, one.end, members(one.facts).decode())
-        stream.write(flow_event(Flow(flows.request(one.request.id), BEGIN, one.nth), row, one.start).encode())
+        stream.write(
+            flow_event(Flow(flows.request(one.request.id), BEGIN, one.nth), row, one.start).encode()
+        )
         for phase in one.phases:
             _slice(stream, phase.name, row, phase.start, phase.end, "")
 

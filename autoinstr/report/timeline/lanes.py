@@ -1,9 +1,9 @@
 """Lays the ranges of a recording on tracks on which they nest.
 
-A timeline track is a stack: the end of a range ends the latest one begun. Ranges that overlap without one containing the other (async
-start and end) would end each other, or be dropped by the viewer. The first lane of a thread and domain takes every range that nests; what
-does not nest is offered to the next lane, in the same order, and so on.
-"""
+A timeline track is a stack: the end of a range ends the latest one begun. Ranges that overlap
+without one containing the other (async start and end) would end each other, or be dropped by the
+viewer. The first lane of a thread and domain takes every range that nests; what does not nest is
+offered to the next lane, in the same order, and so on."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ MARKS = -1  # in place of a lane's number
 
 
 class Lane(Protocol):
-    """One track of one thread and domain. Times are in nanoseconds of the process's perf_counter."""
+    """One track of one thread and domain. Times are in nanoseconds of the process's
+    perf_counter."""
 
-    def feed(self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int, int]]:
+    def feed(
+        self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]
+    ) -> list[tuple[int, int, int]]:
         """Take the ranges that nest, in order of start; return the others."""
 
     def mark(self, names: Sequence[int], times: Sequence[int]) -> None:
@@ -32,13 +35,18 @@ class Lane(Protocol):
 
 
 def lay(recording: Recording, make: Callable[[int, str, int], Lane], tick: Tick = no_tick) -> None:
-    """Feed a whole recording to lanes made by `make(thread, domain, number)`, one thread after the other; lane 0 of a domain is always made
-    before MARKS and before lane 1."""
+    """Feed a whole recording to lanes made by `make(thread, domain, number)`, one thread after the
+    other; lane 0 of a domain is always made before MARKS and before lane 1."""
     lanes: dict[tuple[int, str], dict[int, Lane]] = {}
 
     def lane(thread: int, domain: str, number: int) -> Lane:
         mine = lanes.setdefault((thread, domain), {})
-        for one in (0, number):  # not by calling itself: a function that does holds on to all that it knows, attributes of a recording too
+        for one in (
+            0,
+            number,
+            # not by calling itself: a function that does holds on to all that it knows, attributes of a
+            # recording too
+        ):
             if one not in mine:
                 mine[one] = make(thread, domain, one)
         return mine[number]

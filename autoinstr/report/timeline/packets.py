@@ -1,4 +1,5 @@
-"""The packets of a Perfetto trace, beyond those of ranges: clocks, tracks, sequences (docs: Perfetto's trace_packet.proto)."""
+"""The packets of a Perfetto trace, beyond those of ranges: clocks, tracks, sequences (docs:
+Perfetto's trace_packet.proto)."""
 
 from __future__ import annotations
 
@@ -9,20 +10,33 @@ from autoinstr.report.timeline.protobuf import LOW, data, fixed, number, text, v
 
 PACKET = 1
 # TracePacket
-CLOCK_SNAPSHOT, TIMESTAMP, SEQUENCE, TRACK_EVENT, INTERNED, FLAGS, DEFAULTS, TRACK = 6, 8, 10, 11, 12, 13, 59, 60
+CLOCK_SNAPSHOT, TIMESTAMP, SEQUENCE, TRACK_EVENT, INTERNED, FLAGS, DEFAULTS, TRACK = (
+    6,
+    8,
+    10,
+    11,
+    12,
+    13,
+    59,
+    60,
+)
 STATE_CLEARED, NEEDS_STATE = 1, 2
 # Clocks
 REALTIME, BOOTTIME, INCREMENTAL = 1, 6, 64
 # TrackEvent
 BEGIN, END, INSTANT, COUNTER = 1, 2, 3, 4
 ANNOTATION, FLOW_IDS, TERMINATING_FLOW_IDS = 4, 47, 48
-# TrackDescriptor: Perfetto would lay tracks of one name on one another where a thread number was used twice.
+# TrackDescriptor: Perfetto would lay tracks of one name on one another where a thread number was
+# used twice.
 NOT_MERGED = number(15, 2)
 CHILDREN_BY_RANK = number(11, 3)
-# What decides in which order processes and threads are shown stands on the track of all tracks (trace processor v52 does not know it).
+# What decides in which order processes and threads are shown stands on the track of all tracks
+# (trace processor v52 does not know it).
 PROCESSES_AND_THREADS_BY_RANK = number(19, 1) + number(20, 1)
 
-SEQUENCE_BITS = 28  # four bytes in every packet; enough that two traces hardly ever meet in one number
+SEQUENCE_BITS = (
+    28  # four bytes in every packet; enough that two traces hardly ever meet in one number
+)
 
 LONGEST = 1 << 28  # ns; so many bits fit four bytes of a varint
 _HIGH = [bytes((bits & 0x7F | 0x80, bits >> 7)) for bits in range(1 << 14)]
@@ -67,7 +81,9 @@ class Events:
 
     def write(self, place: bytes, time_ns: int, body: bytes = b"") -> None:
         """Write an event at a place (see `place`). Of a sequence they may come in any order."""
-        self._trace.write(number(TIMESTAMP, time_ns) + data(TRACK_EVENT, place + body) + self._sequence)
+        self._trace.write(
+            number(TIMESTAMP, time_ns) + data(TRACK_EVENT, place + body) + self._sequence
+        )
 
 
 def place(track: int, kind: int) -> bytes:
@@ -89,8 +105,8 @@ def head(body: bytes) -> bytes:
 def timed(parts: Sequence[bytes], deltas: list[int]) -> bytes:
     """Packets of their heads and their times.
 
-    A time that four bytes hold has four, also where fewer would do. So the packets of one name are alike but for these, which makes them
-    quicker to put together and smaller once compressed."""
+    A time that four bytes hold has four, also where fewer would do. So the packets of one name are
+    alike but for these, which makes them quicker to put together and smaller once compressed."""
     if max(deltas, default=0) < LONGEST:
         pieces = [b""] * (3 * len(parts))
         pieces[0::3] = parts
@@ -111,7 +127,9 @@ def _one(part: bytes, delta: int) -> bytes:
 
 def clock(number_of_clock: int, time_ns: int, *, incremental: bool = False) -> bytes:
     """A clock of a snapshot."""
-    return data(1, number(1, number_of_clock) + number(2, time_ns) + (number(3, 1) if incremental else b""))
+    return data(
+        1, number(1, number_of_clock) + number(2, time_ns) + (number(3, 1) if incremental else b"")
+    )
 
 
 def named(name: str) -> bytes:

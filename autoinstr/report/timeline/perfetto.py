@@ -1,14 +1,17 @@
 """`--format pftrace`: a Perfetto trace, written by hand and in one pass.
 
-One track per process, below it one per thread, below that one per domain (and per lane, see lanes.py). Every lane is a packet sequence of
-its own: then its clock can be incremental (two or three bytes a time instead of eight), and its names are interned in the order in which
-they come. Sequence numbers and track numbers are hashes of what the lane is, so that traces of several runs or hosts may be concatenated.
+One track per process, below it one per thread, below that one per domain (and per lane, see
+lanes.py). Every lane is a packet sequence of its own: then its clock can be incremental (two or
+three bytes a time instead of eight), and its names are interned in the order in which they come.
+Sequence numbers and track numbers are hashes of what the lane is, so that traces of several runs or
+hosts may be concatenated.
 
-Times count from Kineto's base (clock.py) on the trace's main clock, BOOTTIME in Perfetto's words; a snapshot relates it to the wall
-clock. Without such a link between the clocks Perfetto drops every packet.
+Times count from Kineto's base (clock.py) on the trace's main clock, BOOTTIME in Perfetto's words; a
+snapshot relates it to the wall clock. Without such a link between the clocks Perfetto drops every
+packet.
 
-What vLLM's processes say of steps and requests becomes flows (flows.py), counters and a slice for each request (pftrace_served.py).
-"""
+What vLLM's processes say of steps and requests becomes flows (flows.py), counters and a slice for
+each request (pftrace_served.py)."""
 
 from __future__ import annotations
 
@@ -19,7 +22,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from autoinstr.analysis.blocks import FOREVER, Tick, no_tick, title
 from autoinstr.analysis.clock import Axis
-from autoinstr.analysis.labels import distinct_pids, host_count, native_tid, process_label, thread_label, track_uuid
+from autoinstr.analysis.labels import (
+    distinct_pids,
+    host_count,
+    native_tid,
+    process_label,
+    thread_label,
+    track_uuid,
+)
 from autoinstr.analysis.requests import Requests
 from autoinstr.report.timeline import packets as p
 from autoinstr.report.timeline.annotations import Annotations, Fields
@@ -31,16 +41,19 @@ from autoinstr.report.timeline.protobuf import annotation, data, number, text
 if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording, Run
 
+
 def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
-    """Write the trace of all recordings. Memory: the names, the attributes of one recording, one block of ranges at a time, and 700 bytes
-    for each request."""
+    """Write the trace of all recordings. Memory: the names, the attributes of one recording, one
+    block of ranges at a time, and 700 bytes for each request."""
     recordings = run.recordings
     axis = Axis(recordings)
     hosts = host_count(recordings)
     trace = p.Trace(stream, axis.base_ns)
     flows = Flows(recordings)
     requests = Requests()
-    for at, (recording, offset, pid) in enumerate(zip(recordings, axis.offsets, distinct_pids(recordings))):
+    for at, (recording, offset, pid) in enumerate(
+        zip(recordings, axis.offsets, distinct_pids(recordings))
+    ):
         process = track_uuid(recording)
         annotations = Annotations(recording, _annotations)
         requests.add(at, annotations.served.notes, offset)
@@ -66,12 +79,23 @@ def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
         ) -> _Lane:
             thread_uuid = track_uuid(recording, thread)
             if thread not in ranks:
-                label = number(1, pid) + number(2, native_tid(recording, thread)) + text(5, thread_label(recording, thread))
-                trace.track(thread_uuid, process, data(4, label) + p.CHILDREN_BY_RANK, rank + len(ranks))
+                label = (
+                    number(1, pid)
+                    + number(2, native_tid(recording, thread))
+                    + text(5, thread_label(recording, thread))
+                )
+                trace.track(
+                    thread_uuid, process, data(4, label) + p.CHILDREN_BY_RANK, rank + len(ranks)
+                )
                 ranks[thread] = 0
             uuid = track_uuid(recording, thread, domain, max(lane, 0))
             if lane >= 0:
-                trace.track(uuid, thread_uuid, p.named(lane_label(domain, lane)) + p.NOT_MERGED, ranks[thread])
+                trace.track(
+                    uuid,
+                    thread_uuid,
+                    p.named(lane_label(domain, lane)) + p.NOT_MERGED,
+                    ranks[thread],
+                )
                 ranks[thread] += 1
             sequence = trace.sequence(track_uuid(recording, thread, domain, lane))
             return _Lane(stream, recording, offset, uuid, sequence, annotations.of(thread))
@@ -84,7 +108,13 @@ class _Lane:
     """One packet sequence. See lanes.Lane."""
 
     def __init__(
-        self, stream: BinaryIO, recording: Recording, offset_ns: int, uuid: int, sequence: bytes, fields: dict[int, Fields]
+        self,
+        stream: BinaryIO,
+        recording: Recording,
+        offset_ns: int,
+        uuid: int,
+        sequence: bytes,
+        fields: dict[int, Fields],
     ) -> None:
         self._stream = stream
         self._names = recording.names
@@ -98,7 +128,9 @@ class _Lane:
         self._fields = fields
         self._end = self._head(number(9, p.END))
 
-    def feed(self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int, int]]:
+    def feed(
+        self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]
+    ) -> list[tuple[int, int, int]]:
         """Begin every range that nests in the open ones, after ending those that end before it."""
         self._begin(starts[0], names, p.BEGIN)
         rest: list[tuple[int, int, int]] = []
@@ -144,7 +176,12 @@ class _Lane:
             clocks = p.clock(p.INCREMENTAL, at, incremental=True) + p.clock(p.BOOTTIME, at)
             defaults = number(58, p.INCREMENTAL) + data(11, number(11, self._uuid))
             self._stream.write(
-                p.packet(data(p.CLOCK_SNAPSHOT, clocks) + data(p.DEFAULTS, defaults) + number(p.FLAGS, p.STATE_CLEARED) + self._sequence)
+                p.packet(
+                    data(p.CLOCK_SNAPSHOT, clocks)
+                    + data(p.DEFAULTS, defaults)
+                    + number(p.FLAGS, p.STATE_CLEARED)
+                    + self._sequence
+                )
             )
         new = sorted(set(names).difference(self._heads))
         if new:
@@ -152,10 +189,18 @@ class _Lane:
             for name in new:
                 self._interned[name] = len(self._interned) + 1
                 self._heads[name] = self._head(number(9, kind) + number(10, self._interned[name]))
-                entries += data(2, number(1, self._interned[name]) + text(2, title(self._names[name])))
-            self._stream.write(p.packet(data(p.INTERNED, entries) + number(p.FLAGS, p.NEEDS_STATE) + self._sequence))
+                entries += data(
+                    2, number(1, self._interned[name]) + text(2, title(self._names[name]))
+                )
+            self._stream.write(
+                p.packet(
+                    data(p.INTERNED, entries) + number(p.FLAGS, p.NEEDS_STATE) + self._sequence
+                )
+            )
 
-    def _annotate(self, names: Sequence[int], parts: list[bytes], times: Sequence[int], kind: int) -> None:
+    def _annotate(
+        self, names: Sequence[int], parts: list[bytes], times: Sequence[int], kind: int
+    ) -> None:
         """Give those events of a block that have attributes theirs."""
         if self._fields.keys().isdisjoint(names):
             return

@@ -1,4 +1,5 @@
-"""The few lines of protobuf encoding that a Perfetto trace needs (the perfetto package conflicts with the protobuf that vLLM pins)."""
+"""The few lines of protobuf encoding that a Perfetto trace needs (the perfetto package conflicts
+with the protobuf that vLLM pins)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,9 @@ from functools import lru_cache
 from typing import Any
 
 _SHORT = [bytes((number,)) for number in range(128)]
-LOW = [bytes((bits & 0x7F | 0x80, bits >> 7 | 0x80)) for bits in range(1 << 14)]  # 14 bits of a varint that has more
+LOW = [
+    bytes((bits & 0x7F | 0x80, bits >> 7 | 0x80)) for bits in range(1 << 14)
+]  # 14 bits of a varint that has more
 
 
 def varint(number: int) -> bytes:
@@ -49,9 +52,12 @@ def text(field: int, value: str) -> bytes:
 
 
 def annotation(value: Any, name: str = "") -> bytes:
-    """The body of a DebugAnnotation: what JSON can hold, each with its type; a number that 64 bits cannot hold becomes text."""
+    """The body of a DebugAnnotation: what JSON can hold, each with its type; a number that 64 bits
+    cannot hold becomes text."""
     if isinstance(value, dict):
-        return _called(name) + b"".join(data(11, annotation(one, str(key) or "?")) for key, one in value.items())
+        return _called(name) + b"".join(
+            data(11, annotation(one, str(key) or "?")) for key, one in value.items()
+        )
     if isinstance(value, list):
         if set(map(type, value)) == {str}:
             return _called(name) + _texts(tuple(value))
@@ -63,7 +69,8 @@ def _called(name: str) -> bytes:
     return text(10, name) if name else b""
 
 
-# Ids of requests and the like come again in every part of a step and in every step, and encoding them would take most of a trace's time.
+# Ids of requests and the like come again in every part of a step and in every step, and encoding
+# them would take most of a trace's time.
 @lru_cache(maxsize=1 << 10)
 def _texts(values: tuple[str, ...]) -> bytes:
     return b"".join(map(_element, values))

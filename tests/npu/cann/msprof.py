@@ -1,12 +1,14 @@
-"""Simulated `msprof --export=on --output=PROF_...`: with `--type=db` the database that torch_npu merges into its own, else the timeline.
+"""Simulated `msprof --export=on --output=PROF_...`: with `--type=db` the database that torch_npu
+merges into its own, else the timeline.
 
-Simulated: MSTX_EVENTS from host/mstx.jsonl: marks, and ranges whose start and end both fall into the session (as the real one drops
-ranges begun before it); TASK, COMPUTE_TASK_INFO, COMMUNICATION_OP and CANN_API (the launches, of level node) from host/tasks.jsonl, where
-aclprofStart asked for tasks; their STRING_IDS and enumerations. Columns as in msprof's own description of its database. Times are
-wall-clock ns, by host/start_info, as torch_npu reckons them.
-Not simulated: every other table and column (shapes, formats, counters, calls of other levels, device times of marks and ranges with a
-stream). globalTid and connection ids are made up in the manner of the real one; which operator a launch belongs to is not said here:
-torch_npu finds out.
+Simulated: MSTX_EVENTS from host/mstx.jsonl: marks, and ranges whose start and end both fall into
+the session (as the real one drops ranges begun before it); TASK, COMPUTE_TASK_INFO,
+COMMUNICATION_OP and CANN_API (the launches, of level node) from host/tasks.jsonl, where
+aclprofStart asked for tasks; their STRING_IDS and enumerations. Columns as in msprof's own
+description of its database. Times are wall-clock ns, by host/start_info, as torch_npu reckons them.
+Not simulated: every other table and column (shapes, formats, counters, calls of other levels,
+device times of marks and ranges with a stream). globalTid and connection ids are made up in the
+manner of the real one; which operator a launch belongs to is not said here: torch_npu finds out.
 """
 
 import ast
@@ -74,7 +76,13 @@ def mstx_rows(calls: list[dict[str, Any]], strings: Strings, wall: int) -> list[
         if call["call"] == "start":
             started[call["id"]] = call
             continue
-        first = call if call["call"] == "mark" else started.pop(call["id"], None) if call["call"] == "end" else None
+        first = (
+            call
+            if call["call"] == "mark"
+            else started.pop(call["id"], None)
+            if call["call"] == "end"
+            else None
+        )
         if first is None:
             continue
         kind = 2 if call["call"] == "end" else 3 if call["stream"] else 0
@@ -84,7 +92,9 @@ def mstx_rows(calls: list[dict[str, Any]], strings: Strings, wall: int) -> list[
     return found
 
 
-def add_tasks(database: sqlite3.Connection, tasks: list[dict[str, Any]], strings: Strings, wall: int) -> None:
+def add_tasks(
+    database: sqlite3.Connection, tasks: list[dict[str, Any]], strings: Strings, wall: int
+) -> None:
     """Fills the tables of tasks: each has one launch, and one connection that both name."""
     database.executescript(TASK_TABLES)
     if any(task["kind"] == COMMUNICATION for task in tasks):
@@ -95,15 +105,36 @@ def add_tasks(database: sqlite3.Connection, tasks: list[dict[str, Any]], strings
         host = task["launched"] + wall, task["done"] + wall, NODE, thread(task), task["id"], launch
         database.execute("INSERT INTO CANN_API VALUES (?,?,?,?,?,?)", host)
         if task["kind"] == COMMUNICATION:
-            collective = strings[f"{task['name']}_{number}"], task["start"] + wall, task["end"] + wall, task["id"], strings[task["group"]]
+            collective = (
+                strings[f"{task['name']}_{number}"],
+                task["start"] + wall,
+                task["end"] + wall,
+                task["id"],
+                strings[task["group"]],
+            )
             more = number, 0, 0, task["type"], none, task["count"], name, task["device"]
-            database.execute("INSERT INTO COMMUNICATION_OP VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", collective + more)
+            database.execute(
+                "INSERT INTO COMMUNICATION_OP VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", collective + more
+            )
             continue
-        device = task["start"] + wall, task["end"] + wall, task["device"], task["id"], number, task["pid"]
-        database.execute("INSERT INTO TASK VALUES (?,?,?,?,?,?,?,?,?,?,?)", (*device, kind, NO_ID, task["stream"], number, NO_ID))
+        device = (
+            task["start"] + wall,
+            task["end"] + wall,
+            task["device"],
+            task["id"],
+            number,
+            task["pid"],
+        )
+        database.execute(
+            "INSERT INTO TASK VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            (*device, kind, NO_ID, task["stream"], number, NO_ID),
+        )
         what = strings[task["name"].removeprefix("cannsim_")] if task["basic"] else none
         information = name, number, 1, 0, kind, what, *[none] * 9
-        database.execute(f"INSERT INTO COMPUTE_TASK_INFO VALUES ({','.join('?' * len(information))})", information)
+        database.execute(
+            f"INSERT INTO COMPUTE_TASK_INFO VALUES ({','.join('?' * len(information))})",
+            information,
+        )
 
 
 def export_database(prof: str) -> None:
@@ -114,20 +145,37 @@ def export_database(prof: str) -> None:
     wall = int(info["collectionTimeBegin"]) * 1000 - int(info["clockMonotonicRaw"])
     database = sqlite3.connect(os.path.join(prof, f"msprof_{time.strftime('%Y%m%d%H%M%S')}.db"))
     database.executescript(TABLES)
-    database.executemany("INSERT INTO MSTX_EVENTS VALUES (?,?,?,?,?,?,?,?,?,?)", mstx_rows(read(prof, "mstx.jsonl"), strings, wall))
+    database.executemany(
+        "INSERT INTO MSTX_EVENTS VALUES (?,?,?,?,?,?,?,?,?,?)",
+        mstx_rows(read(prof, "mstx.jsonl"), strings, wall),
+    )
     if os.path.exists(os.path.join(prof, "host", "tasks.jsonl")):
         add_tasks(database, read(prof, "tasks.jsonl"), strings, wall)
-    database.executemany("INSERT INTO STRING_IDS VALUES (?,?)", [(number, text) for text, number in strings.items()])
+    database.executemany(
+        "INSERT INTO STRING_IDS VALUES (?,?)", [(number, text) for text, number in strings.items()]
+    )
     database.commit()
     database.close()
 
 
 def export_text(prof: str) -> None:
-    """Writes a timeline of no events but a process's name, and one empty table: what torch_npu's text export looks for."""
+    """Writes a timeline of no events but a process's name, and one empty table: what torch_npu's
+    text export looks for."""
     folder = os.path.join(prof, "mindstudio_profiler_output")
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, f"msprof_{time.strftime('%Y%m%d%H%M%S')}.json"), "w") as file:
-        json.dump([{"name": "process_name", "ph": "M", "pid": 1, "tid": 0, "args": {"name": "simulated CANN"}}], file)
+        json.dump(
+            [
+                {
+                    "name": "process_name",
+                    "ph": "M",
+                    "pid": 1,
+                    "tid": 0,
+                    "args": {"name": "simulated CANN"},
+                }
+            ],
+            file,
+        )
     open(os.path.join(folder, "empty.csv"), "w").close()
 
 
@@ -137,4 +185,8 @@ else:
     given = dict(argument.lstrip("-").partition("=")[::2] for argument in sys.argv[1:])
     if given.get("export") == "on":
         (export_database if given.get("type") == "db" else export_text)(given["output"])
-        time.sleep(0.4)  # torch_npu looks for a running msprof every 0.1 s, and leaves its database step out when it never saw one
+        time.sleep(
+            0.4
+            # torch_npu looks for a running msprof every 0.1 s, and leaves its database step out when it
+            # never saw one
+        )

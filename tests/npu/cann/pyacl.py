@@ -1,4 +1,5 @@
-"""acl.rt of pyACL, in $ASCEND_HOME_PATH/python/site-packages, where CANN has it: only what vllm-ascend imports.
+"""acl.rt of pyACL, in $ASCEND_HOME_PATH/python/site-packages, where CANN has it: only what
+vllm-ascend imports.
 
 Simulated: memcpy. Not simulated: all else.
 """

@@ -1,10 +1,12 @@
-"""What vllm-ascend has compiled on a real machine: run once by aclInit, when vLLM's modules are there.
+"""What vllm-ascend has compiled on a real machine: run once by aclInit, when vLLM's modules are
+there.
 
-A real machine has triton-ascend. Here vLLM finds no Triton that can drive the device, and leaves the undecorated function, which cannot be
-launched. vllm-ascend has another way for all other kernels that a dense model needs.
+A real machine has triton-ascend. Here vLLM finds no Triton that can drive the device, and leaves
+the undecorated function, which cannot be launched. vllm-ascend has another way for all other
+kernels that a dense model needs.
 
-Simulated: where each token goes in the key-value cache. Not simulated: every other kernel ('function' object is not subscriptable).
-"""
+Simulated: where each token goes in the key-value cache. Not simulated: every other kernel
+('function' object is not subscriptable)."""
 
 from __future__ import annotations
 
@@ -19,9 +21,19 @@ MODULES = ("vllm.v1.worker.block_table", "vllm_ascend.worker.block_table")
 
 
 def slot_mapping(
-    requests: int, tokens: int, most: int, starts: Any, positions: Any, table: Any, stride: int, block_size: int, out: Any, **constants: Any
+    requests: int,
+    tokens: int,
+    most: int,
+    starts: Any,
+    positions: Any,
+    table: Any,
+    stride: int,
+    block_size: int,
+    out: Any,
+    **constants: Any,
 ) -> None:
-    """One slot a token, by its request's row of the block table; behind `tokens` there is padding. starts: of each request, and the end."""
+    """One slot a token, by its request's row of the block table; behind `tokens` there is padding.
+    starts: of each request, and the end."""
     if constants["TOTAL_CP_WORLD_SIZE"] != 1:
         raise NotImplementedError(f"cannsim: {NAME} with context parallelism is not simulated")
     starts, positions, table, out = map(kernels.lowered, (starts, positions, table, out))
@@ -41,7 +53,8 @@ for module in MODULES:
     if hasattr(sys.modules.get(module), NAME):
         setattr(sys.modules[module], NAME, Launcher())
 
-# Whether there are custom operators is asked for first while torch.compile traces, which cannot trace an import that fails.
+# Whether there are custom operators is asked for first while torch.compile traces, which cannot
+# trace an import that fails.
 utils = sys.modules.get("vllm_ascend.utils")
 if hasattr(utils, "enable_custom_op"):
     utils.enable_custom_op()

@@ -1,4 +1,5 @@
-"""Wraps an `__init__` of torch_npu's in place: ours changes arguments before the call, and sees what became of them after it."""
+"""Wraps an `__init__` of torch_npu's in place: ours changes arguments before the call, and sees
+what became of them after it."""
 
 from __future__ import annotations
 
@@ -32,26 +33,43 @@ class Call(NamedTuple):
         if name in self.parameters:
             self.given[name], self.sources[name] = value, source
         else:
-            log.once(f"torch_npu has no {name}", "warning", "this torch_npu has no such profiler parameter", parameter=name)
+            log.once(
+                f"torch_npu has no {name}",
+                "warning",
+                "this torch_npu has no such profiler parameter",
+                parameter=name,
+            )
 
     def announce(self, resets: Iterable[Reset], words: Mapping[Any, str]) -> None:
-        """Say what torch_npu will not take as it is given; not of a call that has nothing of ours in it, which is the program's affair."""
+        """Say what torch_npu will not take as it is given; not of a call that has nothing of ours
+        in it, which is the program's affair."""
         for reset in resets if self.sources else ():
             self.announced.add(reset.name)
             fields = {"parameter": reset.name}
             if reset.name in self.given:
                 fields["value"] = shown(self.given[reset.name], words)
             fields.update(reset_to=shown(reset.to, words), reason=reset.reason)
-            log.once(f"reset {reset.name} {reset.reason}", "warning", "torch_npu will not take a profiler parameter", **fields)
+            log.once(
+                f"reset {reset.name} {reset.reason}",
+                "warning",
+                "torch_npu will not take a profiler parameter",
+                **fields,
+            )
 
     def row(self, name: str, taken: Any, words: Mapping[Any, str]) -> Row:
-        """What became of a parameter. Where torch_npu has made something else of it that was not announced, one log line."""
+        """What became of a parameter. Where torch_npu has made something else of it that was not
+        announced, one log line."""
         source = self.sources.get(name, PROGRAM if name in self.given else TORCH_NPU)
         value, asked = shown(taken, words), shown(self.given.get(name), words)
         if name in self.given and (self.given[name] or taken) and value != asked:
             if self.sources and name not in self.announced:
                 log.once(
-                    f"reset {name}", "warning", "torch_npu has reset a profiler parameter", parameter=name, value=asked, reset_to=value
+                    f"reset {name}",
+                    "warning",
+                    "torch_npu has reset a profiler parameter",
+                    parameter=name,
+                    value=asked,
+                    reset_to=value,
                 )
             source = f"{source}, {RESET}"
         elif name in self.announced:
@@ -59,13 +77,20 @@ class Call(NamedTuple):
         return Row(name, value, source)
 
 
-def wrap(cls: type, settle: Callable[[Call], None], made: Callable[[Any, Call], None], inner: Callable[[Any], bool]) -> None:
-    """`settle` changes the arguments of `cls.__init__`, `made` sees the object and the call afterwards. `inner`: of these objects the call
-    is part of another one that has been settled."""
+def wrap(
+    cls: type,
+    settle: Callable[[Call], None],
+    made: Callable[[Any, Call], None],
+    inner: Callable[[Any], bool],
+) -> None:
+    """`settle` changes the arguments of `cls.__init__`, `made` sees the object and the call
+    afterwards. `inner`: of these objects the call is part of another one that has been settled."""
 
     def make(original: Any) -> Any:
         signature = inspect.signature(original)
-        parameters = {name: parameter for name, parameter in signature.parameters.items() if name != "self"}
+        parameters = {
+            name: parameter for name, parameter in signature.parameters.items() if name != "self"
+        }
 
         def begin(self: Any, args: Any, kwargs: Any, caller: str) -> tuple[Call | None, Any, Any]:
             try:
@@ -76,7 +101,9 @@ def wrap(cls: type, settle: Callable[[Call], None], made: Callable[[Any, Call], 
             call = Call(parameters, given, {}, set(), caller)
             try:
                 settle(call)
-            except Exception as error:  # what has been set until then holds: an argument that can be read once only has been read
+            # what has been set until then holds: an argument that can be read once only has been
+            # read
+            except Exception as error:
                 failed("setting profiler parameters", error)
             bound.arguments.update(call.given)
             return call, bound.args, bound.kwargs
@@ -93,7 +120,9 @@ def wrap(cls: type, settle: Callable[[Call], None], made: Callable[[Any, Call], 
             if inner(self):
                 args = (self, *args)
             else:
-                call, args, kwargs = begin(self, args, kwargs, str(sys._getframe(1).f_globals.get("__name__")))
+                call, args, kwargs = begin(
+                    self, args, kwargs, str(sys._getframe(1).f_globals.get("__name__"))
+                )
             original(*args, **kwargs)
             if call is not None:
                 end(self, call)

@@ -1,6 +1,6 @@
-"""Sets arguments of torch_npu's `_ExperimentalConfig` over those that the program gives. Where mstx ranges are written, what
-module_statistic needs is there without being asked for: ranges are taken, and a database is exported.
-"""
+"""Sets arguments of torch_npu's `_ExperimentalConfig` over those that the program gives. Where mstx
+ranges are written, what module_statistic needs is there without being asked for: ranges are taken,
+and a database is exported."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ _PLAIN = (
 class ConfigParameters:
     """For every _ExperimentalConfig of this process."""
 
-    def __init__(self, values: Mapping[str, Any], source: str, domain: str | None, effective: Effective) -> None:
-        """source: where `values` stand. domain: of module ranges; None where none are written to mstx."""
+    def __init__(
+        self, values: Mapping[str, Any], source: str, domain: str | None, effective: Effective
+    ) -> None:
+        """source: where `values` stand. domain: of module ranges; None where none are written to
+        mstx."""
         self._values = values
         self._source = source
         self._domain = domain
@@ -47,7 +50,11 @@ class ConfigParameters:
         levels, metrics = _constants(module.ProfilerLevel), _constants(module.AiCMetrics)
         words = {constant: word for word, constant in metrics.items()}
         known = rules.Known(
-            levels, metrics, tuple(_constants(module.ExportType).values()), _hosts(module), lambda: _exports_db_anyway(module)
+            levels,
+            metrics,
+            tuple(_constants(module.ExportType).values()),
+            _hosts(module),
+            lambda: _exports_db_anyway(module),
         )
         several = hasattr(module._ExperimentalConfig, "_conver_export_type_to_list")
 
@@ -63,8 +70,13 @@ class ConfigParameters:
             self._look_at_domains(call)
 
         def made(config: Any, call: Call) -> None:
-            taken = {name: getattr(config, f"_{name}", getattr(config, name, None)) for name in call.parameters}
-            self._effective.config_made(config, [call.row(name, value, words) for name, value in taken.items()])
+            taken = {
+                name: getattr(config, f"_{name}", getattr(config, name, None))
+                for name in call.parameters
+            }
+            self._effective.config_made(
+                config, [call.row(name, value, words) for name, value in taken.items()]
+            )
 
         wrap(module._ExperimentalConfig, settle, made, lambda _: False)
 
@@ -75,26 +87,46 @@ class ConfigParameters:
         if word in constants:
             call.set(name, constants[word], self._source)
         else:
-            log.once(f"torch_npu has no {word}", "warning", "this torch_npu has no such value", parameter=name, value=word)
+            log.once(
+                f"torch_npu has no {word}",
+                "warning",
+                "this torch_npu has no such value",
+                parameter=name,
+                value=word,
+            )
 
     def _set_ranges(self, call: Call) -> None:
         there = [name for name in _TX if name in call.parameters]
         asked = "mstx" in self._values
         wanted = self._values["mstx"] if asked else self._domain is not None
-        if not (asked or wanted) or (wanted and any(call.given.get(name) is True for name in there)):
+        if not (asked or wanted) or (
+            wanted and any(call.given.get(name) is True for name in there)
+        ):
             return
         if not there:
-            log.once("torch_npu has no mstx", "warning", "this torch_npu takes no ranges", parameter="mstx")
+            log.once(
+                "torch_npu has no mstx",
+                "warning",
+                "this torch_npu takes no ranges",
+                parameter="mstx",
+            )
         for name in there[:1] if wanted else there:
             call.set(name, wanted, self._source if asked else OURS)
 
     def _set_exports(self, call: Call, known: rules.Known, several: bool) -> None:
-        """several: a list is taken. Where it is not (before torch_npu 2.5), and where there are no domains, module_statistic has nothing to
-        read. Without msprof torch_npu's analysis would end at a database, and leave nothing of the program's export either."""
+        """several: a list is taken. Where it is not (before torch_npu 2.5), and where there are no
+        domains, module_statistic has nothing to read. Without msprof torch_npu's analysis would end
+        at a database, and leave nothing of the program's export either."""
         wanted = self._values.get("export_type")
         if wanted is not None:
             if not several and len(wanted) > 1:
-                log.once("export_type", "warning", "this torch_npu exports one type at a time", asked=wanted, taken=wanted[-1])
+                log.once(
+                    "export_type",
+                    "warning",
+                    "this torch_npu exports one type at a time",
+                    asked=wanted,
+                    taken=wanted[-1],
+                )
             call.set("export_type", list(wanted) if several else wanted[-1], self._source)
         elif self._domain is not None and several and "mstx_domain_include" in call.parameters:
             given = call.given.get("export_type") or []
@@ -105,14 +137,28 @@ class ConfigParameters:
             if shutil.which("msprof"):
                 call.set("export_type", [*good, "db"], OURS)
             else:
-                log.once("no msprof", "warning", "msprof is not on PATH: no database, which module_statistic needs, is exported")
+                log.once(
+                    "no msprof",
+                    "warning",
+                    "msprof is not on PATH: no database, which module_statistic needs, is exported",
+                )
 
     def _look_at_domains(self, call: Call) -> None:
         names = ("mstx_domain_include", "mstx_domain_exclude")
-        include, exclude = (() if name in call.announced else call.given.get(name) or () for name in names)
+        include, exclude = (
+            () if name in call.announced else call.given.get(name) or () for name in names
+        )
         name = names[0] if include else names[1]
-        if self._domain is not None and (self._domain not in include if include else self._domain in exclude):
-            log.once("domain filter", "warning", "a domain filter leaves module ranges out", domain=self._domain, parameter=name)
+        if self._domain is not None and (
+            self._domain not in include if include else self._domain in exclude
+        ):
+            log.once(
+                "domain filter",
+                "warning",
+                "a domain filter leaves module ranges out",
+                domain=self._domain,
+                parameter=name,
+            )
 
 
 def _constants(cls: type) -> dict[str, Any]:

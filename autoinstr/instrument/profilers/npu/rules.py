@@ -1,7 +1,8 @@
-"""What torch_npu does not take as it is given: it warns (on stdout) and takes something else. We know before, and say why.
+"""What torch_npu does not take as it is given: it warns (on stdout) and takes something else. We
+know before, and say why.
 
-The rules are those of torch_npu 2.13 (profiler/experimental_config.py, profiler_interface.py); where another version differs,
-what it has made of a value is seen afterwards (npu_calls.py).
+The rules are those of torch_npu 2.13 (profiler/experimental_config.py, profiler_interface.py);
+where another version differs, what it has made of a value is seen afterwards (npu_calls.py).
 """
 
 from __future__ import annotations
@@ -11,7 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-_FLAGS = ("l2_cache", "msprof_tx", "mstx", "record_op_args", "op_attr", "sys_io", "sys_interconnection")
+_FLAGS = (
+    "l2_cache",
+    "msprof_tx",
+    "mstx",
+    "record_op_args",
+    "op_attr",
+    "sys_io",
+    "sys_interconnection",
+)
 _PROFILE_FLAGS = ("record_shapes", "profile_memory", "with_stack", "with_flops", "with_modules")
 
 
@@ -30,7 +39,9 @@ class Known(NamedTuple):
     aic_metrics: Mapping[str, Any]
     exports: Collection[Any]
     hosts: Collection[Any]
-    exports_db_anyway: Callable[[], bool]  # CANN does so; asking starts a process, as torch_npu does
+    exports_db_anyway: Callable[
+        [], bool
+    ]  # CANN does so; asking starts a process, as torch_npu does
 
 
 def of_config(given: Mapping[str, Any], known: Known) -> list[Reset]:
@@ -92,7 +103,9 @@ def _domains(given: Mapping[str, Any], takes: bool, reset: Callable[[str, Any, s
         domains = given[name]
         if not takes:
             reset(name, "nothing", "mstx is off")
-        elif not isinstance(domains, list) or not all(isinstance(domain, str) for domain in domains):
+        elif not isinstance(domains, list) or not all(
+            isinstance(domain, str) for domain in domains
+        ):
             reset(name, "nothing", "it must be a list of names")
         else:
             good.append(name)
@@ -100,10 +113,16 @@ def _domains(given: Mapping[str, Any], takes: bool, reset: Callable[[str, Any, s
         reset(names[1], "nothing", f"{names[0]} is set, and only one of them counts")
 
 
-def of_profile(given: Mapping[str, Any], able: Collection[Any], configured: bool, threshold: Any) -> list[Reset]:
-    """`given`: arguments of profile; `able`: the activities that there are; `configured`, `threshold`: whether it has an
-    _ExperimentalConfig, and the gc_detect_threshold of that."""
-    found = [Reset(name, False, "it must be True or False") for name in _PROFILE_FLAGS if not isinstance(given.get(name, False), bool)]
+def of_profile(
+    given: Mapping[str, Any], able: Collection[Any], configured: bool, threshold: Any
+) -> list[Reset]:
+    """`given`: arguments of profile; `able`: the activities that there are; `configured`,
+    `threshold`: whether it has an _ExperimentalConfig, and the gc_detect_threshold of that."""
+    found = [
+        Reset(name, False, "it must be True or False")
+        for name in _PROFILE_FLAGS
+        if not isinstance(given.get(name, False), bool)
+    ]
     activities = given.get("activities") or able
     strange = [str(activity) for activity in activities if activity not in able]
     if strange:

@@ -1,8 +1,9 @@
-"""Watches torch_npu's profilers: when one really collects, whether it takes mstx ranges, whether it runs a Python tracer.
+"""Watches torch_npu's profilers: when one really collects, whether it takes mstx ranges, whether it
+runs a Python tracer.
 
-All ways go through `_ProfInterface.start_trace` and `stop_trace`: `profile`, `_KinetoProfile`, each cycle of a schedule (`start()` alone
-collects nothing there), and the dynamic profiler (PROF_CONFIG_PATH, MSMONITOR_USE_DAEMON).
-"""
+All ways go through `_ProfInterface.start_trace` and `stop_trace`: `profile`, `_KinetoProfile`, each
+cycle of a schedule (`start()` alone collects nothing there), and the dynamic profiler
+(PROF_CONFIG_PATH, MSMONITOR_USE_DAEMON)."""
 
 from __future__ import annotations
 
@@ -49,7 +50,12 @@ class NpuObserver:
                 result = original(interface, *args, **kwargs)
             except BaseException as error:
                 watcher.profiler_stopped(key)
-                log.once(f"start {error}", "warning", "torch_npu's profiler did not start", error=f"{type(error).__name__}: {error}")
+                log.once(
+                    f"start {error}",
+                    "warning",
+                    "torch_npu's profiler did not start",
+                    error=f"{type(error).__name__}: {error}",
+                )
                 raise
             self._running.add(key)
             watcher.profiler_started(key, tracer)
@@ -76,11 +82,15 @@ class NpuObserver:
 
 @contained("watching torch_npu's profiler")
 def about(interface: Any) -> tuple[Hashable, bool] | None:
-    """The key of a profiler that is about to start, and whether it runs a Python tracer; None where torch_npu will start none."""
+    """The key of a profiler that is about to start, and whether it runs a Python tracer; None where
+    torch_npu will start none."""
     if not getattr(interface, "_is_env_valid", True):  # it leaves the process to msprof
         return None
     activities = {getattr(activity, "name", str(activity)) for activity in interface.activities}
     config = interface.experimental_config
-    takes_ranges = any(getattr(config, name, False) for name in ("_mstx", "_msprof_tx")) and "NPU" in activities
+    takes_ranges = (
+        any(getattr(config, name, False) for name in ("_mstx", "_msprof_tx"))
+        and "NPU" in activities
+    )
     tracer = bool(interface.with_stack or interface.with_modules) and "CPU" in activities
     return ("torch_npu" if takes_ranges else "torch_npu_without_mstx", id(interface)), tracer

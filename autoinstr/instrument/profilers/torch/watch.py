@@ -1,8 +1,8 @@
 """Watches torch's profilers: when one starts and stops, and whether it runs a Python tracer.
 
-torch's Python tracer (with_stack, with_modules) reports a module call when it sees the code object that `Module.__call__` had when the
-first tracer started. So torch's own function must be in place at that moment, and must be called, under a wrapper, for as long as a tracer
-runs.
+torch's Python tracer (with_stack, with_modules) reports a module call when it sees the code object
+that `Module.__call__` had when the first tracer started. So torch's own function must be in place
+at that moment, and must be called, under a wrapper, for as long as a tracer runs.
 """
 
 from __future__ import annotations
@@ -25,18 +25,25 @@ class ProfilerWatcher(Protocol):
         """The profiler `key` is enabled."""
 
     def profiler_stops(self, key: Hashable) -> None:
-        """It is about to be disabled. Told before `profiler_stopped`; of one that does not run it means nothing."""
+        """It is about to be disabled. Told before `profiler_stopped`; of one that does not run it
+        means nothing."""
 
     def profiler_stopped(self, key: Hashable) -> None:
-        """It is disabled, or could not be enabled. A stop of one that does not run changes nothing."""
+        """It is disabled, or could not be enabled. A stop of one that does not run changes
+        nothing."""
 
 
 # (class in torch.autograd.profiler, the method that enables, the method that disables)
-_PROFILERS = (("profile", "_start_trace", "__exit__"), ("emit_nvtx", "__enter__", "__exit__"), ("emit_itt", "__enter__", "__exit__"))
+_PROFILERS = (
+    ("profile", "_start_trace", "__exit__"),
+    ("emit_nvtx", "__enter__", "__exit__"),
+    ("emit_itt", "__enter__", "__exit__"),
+)
 
 
 class ProfilerPatches:
-    """Wraps the start and stop of torch.autograd.profiler's classes in place; torch.profiler.profile goes through them."""
+    """Wraps the start and stop of torch.autograd.profiler's classes in place;
+    torch.profiler.profile goes through them."""
 
     def __init__(self, watcher: ProfilerWatcher) -> None:
         self._watcher = watcher

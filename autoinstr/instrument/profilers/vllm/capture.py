@@ -1,12 +1,14 @@
-"""Profiles what a Worker does before it serves, warm-up and graph capture: in a session of its own (`only`), or in one that stays open
-until stop_profile (`through`), as the hand edit of vLLM's engine/core.py does.
+"""Profiles what a Worker does before it serves, warm-up and graph capture: in a session of its own
+(`only`), or in one that stays open until stop_profile (`through`), as the hand edit of vLLM's
+engine/core.py does.
 
-The Worker's own `profile` starts and stops the profiler, so it is the one that vLLM or its platform would use, in its directory. It
-starts after the memory was measured: the size of the KV cache stays what it is. (The CPU platform warms up while it measures; there it
-starts earlier only where the size of the KV cache is given.)
+The Worker's own `profile` starts and stops the profiler, so it is the one that vLLM or its platform
+would use, in its directory. It starts after the memory was measured: the size of the KV cache stays
+what it is. (The CPU platform warms up while it measures; there it starts earlier only where the
+size of the KV cache is given.)
 
-Python stacks, vLLM's default, are left out of such a session unless they are asked for: the Python calls of a compilation fill all
-memory (measured: 49 s of inductor, and the Worker was killed).
+Python stacks, vLLM's default, are left out of such a session unless they are asked for: the Python
+calls of a compilation fill all memory (measured: 49 s of inductor, and the Worker was killed).
 """
 
 from __future__ import annotations
@@ -30,10 +32,12 @@ _BOUNDS_MADE = ("_delay_iters", "_max_iters")
 
 
 class Capture:
-    """The capture of the Worker of this process. There is one Worker a process, and one profiler a Worker."""
+    """The capture of the Worker of this process. There is one Worker a process, and one profiler a
+    Worker."""
 
     def __init__(self, through: bool, stacks: bool, busy: Callable[[], bool]) -> None:
-        """stacks: the user has said whether there are Python stacks. busy: another profiler runs in this process."""
+        """stacks: the user has said whether there are Python stacks. busy: another profiler runs in
+        this process."""
         self._through = through
         self._stacks = stacks
         self._busy = busy
@@ -62,15 +66,18 @@ class Capture:
 
     @contained("preparing the profile of the capture")
     def _made(self, worker: Any) -> None:
-        """The class that is really used is known now: a platform's, or one that --worker-cls names."""
+        """The class that is really used is known now: a platform's, or one that --worker-cls
+        names."""
         cls = type(worker)
-        if not all(callable(getattr(cls, name, None)) for name in ("compile_or_warm_up_model", "profile")):
+        if not all(
+            callable(getattr(cls, name, None)) for name in ("compile_or_warm_up_model", "profile")
+        ):
             return
         replace(cls, "profile", self._make_profile)
         replace(cls, "compile_or_warm_up_model", self._make_captured)
         replace(cls, "determine_available_memory", self._make_measured)
 
-    # -- the methods of the Worker ---------------------------------------------------------------------------------------------------------
+    # -- the methods of the Worker -----------------------------------------------------------------
 
     def _make_measured(self, original: Any) -> Any:
         def determine_available_memory(worker: Any, *args: Any, **kwargs: Any) -> Any:
@@ -109,13 +116,15 @@ class Capture:
 
         return profile
 
-    # -- the session ---------------------------------------------------------------------------------------------------------------------
+    # -- the session -------------------------------------------------------------------------------
 
     @contained("starting the profile of the capture")
     def _begin(self, worker: Any) -> None:
         if self._worker is not None:
             return
-        config = getattr(worker, "profiler_config", None) or getattr(getattr(worker, "vllm_config", None), "profiler_config", None)
+        config = getattr(worker, "profiler_config", None) or getattr(
+            getattr(worker, "vllm_config", None), "profiler_config", None
+        )
         other = "another profiler runs" if self._busy() else None
         if getattr(config, "capture_torch_profiler", False):
             other = "vLLM profiles it itself (capture_torch_profiler)"
@@ -151,7 +160,8 @@ class Capture:
 
 
 def _prepare(worker: Any, stacks: bool) -> Callable[[], None]:
-    """Lets the next session of the Worker begin at once and last until it is stopped; what is returned puts things back after it."""
+    """Lets the next session of the Worker begin at once and last until it is stopped; what is
+    returned puts things back after it."""
     made = getattr(worker, "profiler", None)
     if made is None:  # made at the first start, from the configuration
         given = getattr(worker, "profiler_config", None)
@@ -183,13 +193,18 @@ def _prepare(worker: Any, stacks: bool) -> Callable[[], None]:
 
 
 def _tracers(profiler: Any) -> list[tuple[Any, str]]:
-    """What makes it trace Python: torch's by its own attribute; torch_npu's by those of its interface."""
-    asked = [(profiler, "with_stack"), *((getattr(profiler, "prof_if", None), name) for name in ("with_stack", "with_modules"))]
+    """What makes it trace Python: torch's by its own attribute; torch_npu's by those of its
+    interface."""
+    asked = [
+        (profiler, "with_stack"),
+        *((getattr(profiler, "prof_if", None), name) for name in ("with_stack", "with_modules")),
+    ]
     return [(owner, name) for owner, name in asked if hasattr(owner, name)]
 
 
 def _warms_up_here(worker: Any) -> bool:
-    """On the CPU platform, and the size of the KV cache is given, so that memory in use says nothing about it."""
+    """On the CPU platform, and the size of the KV cache is given, so that memory in use says
+    nothing about it."""
     device = getattr(getattr(worker, "device", None), "type", None)
     given = getattr(getattr(worker, "cache_config", None), "kv_cache_memory_bytes", None)
     return device == "cpu" and given is not None

@@ -1,8 +1,9 @@
-"""How the processes of an engine learn when the Worker's profiler really runs: a file in the run directory for as long as it does.
+"""How the processes of an engine learn when the Worker's profiler really runs: a file in the run
+directory for as long as it does.
 
-Needed where that is not what start_profile and stop_profile say: with a delay, a maximum of iterations, a schedule. Nothing else in vLLM
-tells the EngineCore and the API server; a file is seen by all processes of the host, whoever started them.
-"""
+Needed where that is not what start_profile and stop_profile say: with a delay, a maximum of
+iterations, a schedule. Nothing else in vLLM tells the EngineCore and the API server; a file is seen
+by all processes of the host, whoever started them."""
 
 from __future__ import annotations
 
@@ -32,7 +33,11 @@ class Flag:
             path = os.path.join(run_directory.make(folder(self._out)), f"{PREFIX}{os.getpid()}")
             if os.path.lexists(path):  # of an earlier process of this number, which was killed
                 os.unlink(path)
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            os.close(
+                os.open(
+                    path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC, 0o600
+                )
+            )
             self._path = path
         elif not running and self._path is not None:
             path, self._path = self._path, None
@@ -41,7 +46,8 @@ class Flag:
 
 
 class Follower:
-    """The side of the others: a thread between start_profile and stop_profile. It is started below `threading`, which counts threads."""
+    """The side of the others: a thread between start_profile and stop_profile. It is started below
+    `threading`, which counts threads."""
 
     def __init__(self, out: str, told: Callable[[bool], None]) -> None:
         """`told(running)` is called with what it finds first, and at each change."""
@@ -73,7 +79,10 @@ class Follower:
             names = os.listdir(folder(self._out))
         except OSError:
             return False
-        return any(name.startswith(PREFIX) and os.path.exists(f"/proc/{name[len(PREFIX) :]}") for name in names)
+        return any(
+            name.startswith(PREFIX) and os.path.exists(f"/proc/{name[len(PREFIX) :]}")
+            for name in names
+        )
 
     @contained("following the Worker's profiler")
     def _run(self, stop: _thread.LockType) -> None:

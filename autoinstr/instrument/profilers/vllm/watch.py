@@ -1,6 +1,6 @@
-"""Sees vLLM's profiler start and stop in the processes where torch's own classes do not show it: EngineCore, API server, main process;
-and the profilers of a Worker that are not torch's (CUDA's, Proton).
-"""
+"""Sees vLLM's profiler start and stop in the processes where torch's own classes do not show it:
+EngineCore, API server, main process; and the profilers of a Worker that are not torch's (CUDA's,
+Proton)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class Observer:
     """Tells the session when an engine profiles."""
 
     def __init__(self, session: Watched, out: str, follows: bool) -> None:
-        """follows: ranges are recorded while a profiler runs only, so the processes of an engine have to agree."""
+        """follows: ranges are recorded while a profiler runs only, so the processes of an engine
+        have to agree."""
         self._session = session
         self._follows = follows
         self._follower = Follower(out, session.follow_worker)
@@ -67,7 +68,7 @@ class Observer:
             for row in rows(use):
                 importhook.register(row.module, functools.partial(_patch, row.qualname, make))
 
-    # -- the engine ---------------------------------------------------------------------------------------------------------------------
+    # -- the engine --------------------------------------------------------------------------------
 
     def _engine(self, original: Any) -> Any:
         signature = inspect.signature(original)
@@ -130,8 +131,13 @@ class Observer:
 
     @contained("watching an engine's profiler")
     def _begins(self, engine: Any, signature: inspect.Signature, args: Any, kwargs: Any) -> bool:
-        """Follow the Worker from before the start on, if it has to be; whether this was needed and is new."""
-        if not self._follows or self._is_worker() or not _has_bounds(engine, signature, args, kwargs):
+        """Follow the Worker from before the start on, if it has to be; whether this was needed and
+        is new."""
+        if (
+            not self._follows
+            or self._is_worker()
+            or not _has_bounds(engine, signature, args, kwargs)
+        ):
             return False
         return self._follower.start()
 
@@ -156,12 +162,14 @@ class Observer:
         self._session.follow_worker(None)
         self._session.profiler_stopped(_ENGINE)
 
-    # -- a Worker's profiler that is not torch's ------------------------------------------------------------------------------------------
+    # -- a Worker's profiler that is not torch's ---------------------------------------------------
 
     def _worker_start(self, original: Any) -> Any:
         def _call_start(self_: Any) -> Any:
             result = original(self_)
-            if not hasattr(self_, "profiler") and getattr(self_, "_running", False):  # torch's are seen themselves, to the step
+            if not hasattr(self_, "profiler") and getattr(
+                self_, "_running", False
+            ):  # torch's are seen themselves, to the step
                 self._session.profiler_started(("worker", id(self_)))
             return result
 
@@ -197,7 +205,9 @@ def _patch(qualname: str, make: Any, module: ModuleType) -> None:
         replace(owner, name, make)
 
 
-def _argument(signature: inspect.Signature, instance: Any, args: Any, kwargs: Any, name: str, default: Any) -> Any:
+def _argument(
+    signature: inspect.Signature, instance: Any, args: Any, kwargs: Any, name: str, default: Any
+) -> Any:
     try:
         return signature.bind(instance, *args, **kwargs).arguments.get(name, default)
     except TypeError:
@@ -208,10 +218,17 @@ def _has_bounds(engine: Any, signature: inspect.Signature, args: Any, kwargs: An
     """The Worker's profiler may start later or stop earlier than it is told to."""
     config = getattr(engine, "vllm_config", None)
     parallel = getattr(config, "parallel_config", None)
-    if "ray" in str(getattr(parallel, "distributed_executor_backend", "")).lower() or getattr(parallel, "nnodes", 1) != 1:
+    if (
+        "ray" in str(getattr(parallel, "distributed_executor_backend", "")).lower()
+        or getattr(parallel, "nnodes", 1) != 1
+    ):
         return False  # Workers on other hosts: what they show is not seen here
     for name in BOUNDS:
         asked = _argument(signature, engine, args, kwargs, name, None)
-        if asked if asked is not None else getattr(getattr(config, "profiler_config", None), name, 0):
+        if (
+            asked
+            if asked is not None
+            else getattr(getattr(config, "profiler_config", None), name, 0)
+        ):
             return True
     return any(os.environ.get(name, "0") not in ("", "0") for name in _OLD_BOUNDS)
