@@ -1,5 +1,6 @@
-"""docs/configuration.md says what the table of options says. `python
-tests/unit/test_options_docs.py` writes it anew."""
+"""Test that docs/reference/options.md has the table of options.
+
+`python tests/unit/test_options_docs.py` writes it."""
 
 from __future__ import annotations
 
@@ -8,17 +9,18 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-DOCUMENT = os.path.join(ROOT, "docs", "configuration.md")
+DOCUMENT = os.path.join(ROOT, "docs", "reference", "options.md")
 BEGIN, END = "<!-- options: from autoinstr/config/options.py -->\n", "<!-- end of options -->\n"
 
 if __name__ == "__main__":
     sys.path.insert(0, ROOT)
 
-from autoinstr.config.options import GROUPS, OPTIONS  # noqa: E402
+from autoinstr.config.option import GROUPS  # noqa: E402
+from autoinstr.config.options import OPTIONS  # noqa: E402
 
 
 def rendered() -> str:
-    """The tables of options, in Markdown."""
+    """Return the tables of options in Markdown."""
     lines = []
     for title in GROUPS:
         lines += [
@@ -30,7 +32,12 @@ def rendered() -> str:
         ]
         for option in OPTIONS:
             if option.group == title:
-                cells = (f"`{option.name}`", option.kind.values, option.shown, option.help)
+                cells = (
+                    f"`{option.name}`",
+                    option.value_type.values,
+                    option.default_text,
+                    option.help,
+                )
                 lines.append(
                     "| "
                     + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells)
@@ -47,7 +54,7 @@ def parts() -> tuple[str, str, str]:
 
 
 def test_document_holds_the_table() -> None:
-    """The document was written from the table that the code uses."""
+    """The document has the table that the code uses."""
     assert parts()[1] == rendered(), "run: python tests/unit/test_options_docs.py"
 
 
