@@ -1,14 +1,15 @@
-"""`make demo`: an unedited vLLM script under the agent, then its module table, its page and its
-timeline.
+"""Show autoinstr at work (`make demo`): a torch script first, then an unedited vLLM script.
 
-Where vllm is not installed, an unedited transformers script. Needs no network: the model is made
-here, with random weights."""
+The vLLM engine starts in the background while the torch script runs. Without vllm, an unedited
+transformers script takes its place. Nothing is downloaded: the model is made here, with random
+weights."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
 import os
+import queue
 import re
 import shutil
 import signal
@@ -16,24 +17,29 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable
 
 REPO = Path(__file__).resolve().parents[1]
 CACHE = REPO / ".cache"
-LOG = CACHE / "demo.log"  # what the last command said
-LIMIT_S = 900  # for the script; a machine that needs longer is not making progress
+LIMIT_S = 900  # for the serving script; a machine that needs longer makes no progress
+HELLO_LINES = 14  # of the first table
 
-# What the engine logs, and what that means.
+# What vLLM logs while it starts, and what that means.
 STAGES = (
     (re.compile(r"Resolved architecture"), "MainProcess has imported vLLM; it starts EngineCore"),
     (re.compile(r"Initializing a V1 LLM engine"), "EngineCore has imported vLLM; it starts Worker"),
     (re.compile(r"Starting to load model"), "Worker has imported vLLM; it loads the model"),
-    (re.compile(r"init engine .* took"), "the engine is ready and generates"),
-    (re.compile(r"^\d+ tokens for \d+ prompts"), "the script says: {line}"),
+    (re.compile(r"init engine .* took"), "the engine is ready and generates tokens"),
+    (re.compile(r"^\d+ tokens for \d+ prompts"), "the script prints: {line}"),
     (re.compile(r"^autoinstr: "), "{line}"),
-    (re.compile(r"send sigterm to process EngineCore"), "vLLM stops its processes (a few seconds)"),
+    (re.compile(r"send sigterm to process EngineCore"), "vLLM stops its processes (seconds)"),
 )
+
+
+class CommandFailed(Exception):
+    """A command of the demo failed; the message says which, why, and what it printed."""
 
 
 def main() -> int:
@@ -43,89 +49,120 @@ def main() -> int:
     parser.add_argument(
         "--script", choices=("vllm", "transformers"), help="default: vllm where it is installed"
     )
-    script = parser.parse_args().script or (
-        "vllm" if importlib.util.find_spec("vllm") else "transformers"
-    )
+    arguments = parser.parse_args()
+    has_vllm = importlib.util.find_spec("vllm") is not None
+    script = arguments.script or ("vllm" if has_vllm else "transformers")
     os.chdir(REPO)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # byte code makes each further start faster
     CACHE.mkdir(exist_ok=True)
-    begun = time.monotonic()
+    start_s = time.monotonic()
+    lines: queue.Queue[str] = queue.Queue()  # progress of the serving script
 
     def say(text: str) -> None:
-        print(f"{time.monotonic() - begun:5.1f} s  {text}", flush=True)
+        print(f"{time.monotonic() - start_s:5.1f} s  {text}", flush=True)
 
-    if script == "transformers":
-        say(
-            "vllm is not used here (not installed, or --script): the demo runs a transformers script instead"
-        )
+    run_directory = Path("autoinstr-runs") / time.strftime("demo-%Y%m%d-%H%M%S", time.gmtime())
+    name = f"examples/offline_{script}.py"
+    say(f"in the background: {name} starts ({script}, a tiny random Qwen2)")
+    with ThreadPoolExecutor(1) as background:
+        serving = background.submit(run_serving_script, script, run_directory, lines.put)
+        show_hello(say)
+        say(f"{name}: autoinstr run --out {run_directory} -- python {name} …")
+        while not serving.done() or not lines.empty():
+            try:
+                say(lines.get(timeout=0.2))
+            except queue.Empty:
+                pass
+        serving.result()
+    say(f"autoinstr report {run_directory}\n")
+    subprocess.run(autoinstr("report", str(run_directory)), check=True)
+    write_files(run_directory)
+    print_next_steps(run_directory, script)
+    return 0
+
+
+def show_hello(say: Callable[[str], None]) -> None:
+    """Run a torch script under the agent and print the head of its table."""
+    run_directory = CACHE / "hello-run"
+    shutil.rmtree(run_directory, ignore_errors=True)
+    say("autoinstr run -- python examples/hello.py     # ten training steps of a small network")
+    program = [sys.executable, "examples/hello.py"]
+    run_quietly(autoinstr("run", "--out", str(run_directory), "--", *program), "hello")
+    table = subprocess.run(
+        autoinstr("report", str(run_directory)), check=True, capture_output=True, encoding="utf-8"
+    )
+    say("autoinstr report     # the host time of each module, all ten steps together")
+    print()
+    for line in table.stdout.splitlines()[:HELLO_LINES]:
+        print(f"    {line}".rstrip())
+    print(flush=True)
+
+
+def run_serving_script(script: str, run_directory: Path, say: Callable[[str], None]) -> None:
+    """Make the model, then run the script under the agent; `say` gets its stages."""
     model = CACHE / "tiny-qwen2"
-    if (model / "tokenizer_config.json").exists():
-        say(f"tiny random Qwen2: {model.relative_to(REPO)}, made earlier")
-    else:
-        say(f"tiny random Qwen2: being made in {model.relative_to(REPO)}")
-        if not quietly(
-            [sys.executable, "examples/tiny_model.py", str(model)], {}, lambda line: None
-        ):
-            return 1
-    out = Path("autoinstr-runs") / time.strftime("demo-%Y%m%d-%H%M%S", time.gmtime())
-    command = ["python", f"examples/offline_{script}.py", str(model.relative_to(REPO))]
-    say(f"autoinstr run --out {out} -- {' '.join(command)}")
+    if not (model / "tokenizer_config.json").exists():
+        run_quietly([sys.executable, "examples/tiny_model.py", str(model)], "model")
+        say(f"the model is made: {model.relative_to(REPO)}")
 
-    def stage(line: str) -> None:
+    def say_stage(line: str) -> None:
         for pattern, text in STAGES:
             if pattern.search(line):
                 say(text.format(line=line))
 
-    command[0] = sys.executable
     environ = {
         "HF_HUB_OFFLINE": "1",
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_CACHE_ROOT": str(CACHE / "vllm"),
     }
-    if not quietly(autoinstr("run", "--out", str(out), "--", *command), environ, stage):
-        return 1
-    say(f"autoinstr report {out}")
+    program = [sys.executable, f"examples/offline_{script}.py", str(model)]
+    command = autoinstr("run", "--out", str(run_directory), "--", *program)
+    run_quietly(command, "demo", environ, say_stage)
+
+
+def write_files(run_directory: Path) -> None:
+    """Write the page and the timeline of the run, and say where they are."""
     print(flush=True)
-    if subprocess.run(autoinstr("report", str(out)), check=False).returncode:
-        print(
-            f"demo: the script ended well, but its recording is not as it should be; the script's output is in {LOG}",
-            file=sys.stderr,
-        )
-        return 1
-    print(flush=True)
-    for what, kind, name, how in (
+    for label, file_format, name, hint in (
         ("page", "html", "report.html", "open it in a browser"),
         ("timeline", "pftrace", "report.pftrace", "https://ui.perfetto.dev, Open trace file"),
     ):
-        if not quietly(
-            autoinstr("report", str(out), "--format", kind, "-o", str(out / name)),
-            {},
-            lambda line: None,
-        ):
-            return 1
-        print(f"{what:15} {out / name}   ({how})")
-    print(f"run directory   {out}")
+        path = run_directory / name
+        command = autoinstr("report", str(run_directory), "--format", file_format, "-o", str(path))
+        run_quietly(command, "report")
+        print(f"{label:15} {path}   ({hint})")
+    print(f"run directory   {run_directory}")
+
+
+def print_next_steps(run_directory: Path, script: str) -> None:
+    """Print commands that are useful after the demo."""
     print("\nnext:")
-    print(f"  .venv/bin/autoinstr report {out} --sort self   # the largest first")
+    print(f"  .venv/bin/autoinstr report {run_directory} --sort self   # the largest first")
     if script == "vllm":
-        print(
-            f"  .venv/bin/autoinstr report {out} --table steps   # each step of the engine; requests: each request"
-        )
-    print("  .venv/bin/autoinstr run -- python your_script.py   # a program of yours")
-    return 0
+        print(f"  .venv/bin/autoinstr report {run_directory} --table steps   # each engine step")
+    print("  .venv/bin/autoinstr run -- python your_script.py   # your own program")
 
 
 def autoinstr(*words: str) -> list[str]:
+    """Return the command line of `autoinstr` with these words."""
     return [sys.executable, "-m", "autoinstr", *words]
 
 
-def quietly(command: list[str], environ: dict[str, str], on_line: Callable[[str], None]) -> bool:
-    """Run `command` and give each line of its output to `on_line`; where it fails, print all of
-    that output. Leaves no process behind."""
-    with open(LOG, "w+", encoding="utf-8", errors="replace") as log:
+def run_quietly(
+    command: list[str],
+    log_name: str,
+    environ: dict[str, str] | None = None,
+    on_line: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Run a command, give each line of its output to `on_line`, and keep the output in a log.
+
+    No process of the command is left behind. Raises CommandFailed with all output."""
+    log_path = CACHE / f"{log_name}.log"
+    with open(log_path, "w+", encoding="utf-8", errors="replace") as log:
         # A session of its own, so that everything that the command started can be ended together.
         process = subprocess.Popen(
             command,
-            env={**os.environ, **environ},
+            env={**os.environ, **(environ or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -133,8 +170,10 @@ def quietly(command: list[str], environ: dict[str, str], on_line: Callable[[str]
             encoding="utf-8",
             errors="replace",
         )
-        read, late = threading.Event(), threading.Event()
-        threading.Thread(target=watch, args=(process, read, late), daemon=True).start()
+        output_ended, timed_out = threading.Event(), threading.Event()
+        threading.Thread(
+            target=end_when_late, args=(process, output_ended, timed_out), daemon=True
+        ).start()
         try:
             assert process.stdout is not None
             for line in process.stdout:
@@ -142,33 +181,32 @@ def quietly(command: list[str], environ: dict[str, str], on_line: Callable[[str]
                 on_line(line.rstrip())
             status = process.wait()
         finally:
-            read.set()
+            output_ended.set()
             end_group(process)
             process.wait()
-        if status == 0 and not late.is_set():
-            return True
-        log.seek(0)
-        shutil.copyfileobj(log, sys.stderr)
-        why = f"it took longer than {LIMIT_S} s" if late.is_set() else f"exit status {status}"
-        print(f"demo: this failed ({why}): {' '.join(command)}", file=sys.stderr)
-        return False
+        if status or timed_out.is_set():
+            log.seek(0)
+            why = f"took longer than {LIMIT_S} s" if timed_out.is_set() else f"exit status {status}"
+            raise CommandFailed(f"{log.read()}\ndemo: failed ({why}): {' '.join(command)}")
 
 
-def watch(process: subprocess.Popen[str], read: threading.Event, late: threading.Event) -> None:
-    """End everything that is too slow, or that a process which has ended left behind with our pipe
-    in its hands."""
-    deadline = time.monotonic() + LIMIT_S
-    while process.poll() is None and time.monotonic() < deadline:
-        if read.wait(0.2):
+def end_when_late(
+    process: subprocess.Popen[str], output_ended: threading.Event, timed_out: threading.Event
+) -> None:
+    """End all processes of a command that takes too long, or that left one behind with our pipe."""
+    deadline_s = time.monotonic() + LIMIT_S
+    while process.poll() is None and time.monotonic() < deadline_s:
+        if output_ended.wait(0.2):
             return
     if process.poll() is None:
-        late.set()
-    elif read.wait(10):
+        timed_out.set()
+    elif output_ended.wait(10):
         return
     end_group(process)
 
 
 def end_group(process: subprocess.Popen[str]) -> None:
+    """Kill what is left of the process group of a command."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
@@ -178,5 +216,7 @@ def end_group(process: subprocess.Popen[str]) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except (CommandFailed, subprocess.CalledProcessError) as error:
+        sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)

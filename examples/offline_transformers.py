@@ -1,5 +1,7 @@
-"""An ordinary transformers script. It knows nothing of autoinstr: `python offline_transformers.py
-MODEL`."""
+"""Generate text with transformers, without any use of autoinstr.
+
+Run: python offline_transformers.py MODEL
+"""
 
 import argparse
 import time

@@ -1,5 +1,7 @@
-"""An ordinary offline vLLM script. It knows nothing of autoinstr: `python offline_vllm.py
-MODEL`."""
+"""Generate text with vLLM offline, without any use of autoinstr.
+
+Run: python offline_vllm.py MODEL
+"""
 
 import argparse
 import json

@@ -1,5 +1,7 @@
-"""Makes a tiny Qwen2 with random weights, for machines that cannot download one: `python
-tiny_model.py FOLDER`."""
+"""Create a tiny Qwen2 with random weights, for machines that cannot download a model.
+
+Run: python tiny_model.py FOLDER
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,16 @@ import os
 import sys
 
 LAYERS = 4
-_BYTES = 256  # one token for each byte, behind as many that stand for nothing
+_BYTES = 256  # one token for each byte, after as many unused tokens
 
 
 def make(folder: str) -> None:
-    """Write config, weights and tokenizer to `folder`, unless it holds them already. The same
-    weights each time (seed 0)."""
-    done = os.path.join(folder, "tokenizer_config.json")  # written last
-    if os.path.exists(done):
+    """Write config, weights and tokenizer to `folder`, unless it has them already.
+
+    The weights are the same each time (seed 0).
+    """
+    config_file = os.path.join(folder, "tokenizer_config.json")  # written last
+    if os.path.exists(config_file):
         return
     import torch
     from tokenizers import Tokenizer, decoders, models
@@ -29,7 +33,7 @@ def make(folder: str) -> None:
         hidden_size=128,
         intermediate_size=256,
         num_hidden_layers=LAYERS,
-        num_attention_heads=4,  # a head of 32: vLLM's attention on a CPU takes no smaller one
+        num_attention_heads=4,  # a head size of 32, the smallest of vLLM's attention on a CPU
         num_key_value_heads=2,
         max_position_embeddings=512,
         tie_word_embeddings=False,
@@ -49,12 +53,12 @@ def make(folder: str) -> None:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.save(os.path.join(folder, "tokenizer.json"))
     special = {"bos_token": "<1>", "eos_token": "<2>", "unk_token": "<0>"}
-    with open(done + ".new", "w", encoding="utf-8") as stream:
+    with open(config_file + ".new", "w", encoding="utf-8") as stream:
         json.dump(
             {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, **special},
             stream,
         )
-    os.replace(done + ".new", done)
+    os.replace(config_file + ".new", config_file)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Fills .venv-chromium with Debian's headless Chromium, unpacked and not installed, for the tests that open our pages. Called by
-# `make setup`; safe to repeat. Where it cannot be had it says so in .venv-chromium/unavailable, and the tests are skipped with that reason.
-# Needs no rights beyond apt-get download; where package lists are missing and we are root, they are fetched.
+# Fills .venv-chromium with Debian's headless Chromium, unpacked and not installed, for the tests
+# that open HTML pages. Called by `make setup`; safe to repeat. Where Chromium is not to be had,
+# the script fails and .venv-chromium/unavailable has the reason, which the skipped tests show.
+# Needs no rights beyond apt-get download; as root it fetches package lists that are missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=.venv-chromium
@@ -9,8 +10,8 @@ program=$folder/chromium
 
 unavailable() {
     mkdir -p $folder
-    echo "make setup: no Chromium: $1" | tee $folder/unavailable >&2
-    exit 0
+    echo "no Chromium: $1" >$folder/unavailable
+    exit 1
 }
 
 [ -x $program ] && $program --version >/dev/null 2>&1 && exit 0
@@ -20,15 +21,22 @@ installed=$(command -v chromium || command -v chromium-headless-shell || true)
 if [ -n "$installed" ]; then
     printf '#!/bin/sh\nexec %s "$@"\n' "$installed" >$program
 else
-    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || unavailable "this is no Debian, and none is installed"
-    wanted() { apt-get -s install --no-install-recommends chromium-headless-shell 2>/dev/null | awk '/^Inst/ { print $2 }'; }
-    packages=$(wanted || true)
-    if ! { [ -n "$packages" ] && (cd $folder/debs && apt-get download -qq $packages) >$folder/log 2>&1; }; then
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+        unavailable "no Chromium is installed, and this is not Debian"
+    list_packages() {
+        apt-get -s install --no-install-recommends chromium-headless-shell 2>/dev/null |
+            awk '/^Inst/ { print $2 }'
+    }
+    download() {
+        [ -n "$packages" ] && (cd $folder/debs && apt-get download -qq $packages) >$folder/log 2>&1
+    }
+    packages=$(list_packages || true)
+    if ! download; then
         # Lists that are missing or old name versions that are no longer there.
-        [ "$(id -u)" = 0 ] && apt-get update -qq >$folder/log 2>&1 || unavailable "apt-get download failed, see $folder/log (apt-get update?)"
-        packages=$(wanted || true)
-        [ -n "$packages" ] && (cd $folder/debs && apt-get download -qq $packages) >$folder/log 2>&1 ||
-            unavailable "apt-get download failed, see $folder/log"
+        [ "$(id -u)" = 0 ] && apt-get update -qq >$folder/log 2>&1 ||
+            unavailable "apt-get download failed, see $folder/log (apt-get update?)"
+        packages=$(list_packages || true)
+        download || unavailable "apt-get download failed, see $folder/log"
     fi
     for deb in $folder/debs/*.deb; do dpkg-deb -x "$deb" $folder/root; done
     rm -rf $folder/debs

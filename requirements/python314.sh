@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Makes .cache/pythons/bin/python3.14, a CPython 3.14 for the tests where none is installed: Debian unstable's packages in a root folder of
-# their own, entered by chroot in a mount namespace, with the folders of this machine at their places. Needs root, and mmdebstrap (it is
-# installed from Debian if need be). Called by `make setup-python314`; safe to repeat.
+# Makes .cache/pythons/bin/python3.14, a CPython 3.14 for the tests where none is installed. It
+# comes from Debian unstable's packages in a root folder of its own. The program enters that
+# folder by chroot in a mount namespace, with the folders of this machine in their places. Needs
+# root, and mmdebstrap, which it installs from Debian. Called by `make setup-python314`; safe to
+# repeat.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 home=$PWD/.cache/pythons
@@ -11,11 +13,14 @@ if [ "$(id -u)" != 0 ] || ! unshare --mount true; then
     echo "make setup-python314: needs root, and to be allowed a mount namespace" >&2
     exit 1
 fi
-command -v mmdebstrap >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends mmdebstrap; } >/dev/null
+command -v mmdebstrap >/dev/null || {
+    apt-get update -q
+    apt-get install -y -q --no-install-recommends mmdebstrap
+} >/dev/null
 mkdir -p "$home/bin"
 if [ ! -x "$root/usr/bin/python3.14" ]; then
     rm -rf "$root"
-    # The age of the archive's index is not checked: a mirror may lag behind.
+    # A mirror may lag behind: the age of the archive's index is not checked.
     mmdebstrap --quiet --mode=root --variant=extract --aptopt='Acquire::Check-Valid-Until "false"' \
         --include=base-files,libc6,python3.14,python3.14-minimal,libpython3.14-stdlib sid "$root"
 fi
@@ -33,4 +38,5 @@ exec unshare --mount sh -c '
 ' "\$root" "\$@"
 SCRIPT
 chmod 755 "$home/bin/python3.14"
-"$home/bin/python3.14" -I -c 'import ctypes, json, ssl, sys; print("Python", sys.version.split()[0], "in .cache/pythons")'
+"$home/bin/python3.14" -I -c 'import ctypes, json, ssl, sys
+print("Python", sys.version.split()[0], "in .cache/pythons")'
