@@ -1,2 +1,4 @@
-"""`make bench`: what an agent costs, ours and everybody else's, in one run and one table
-(docs/internals/benchmarks.md)."""
+"""Measure what an agent costs, autoinstr's and others', in one run and one table: `make bench`.
+
+docs/internals/benchmarks.md has the results.
+"""

@@ -1,5 +1,7 @@
-"""`make bench`: every contender, every work, one table. `python -m benchmarks --help` has the ways
-to run less."""
+"""Measure every contender with every workload and print one table: `make bench`.
+
+`python -m benchmarks --help` lists the options that measure less.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,15 @@ from benchmarks import chart, contenders, figures, processes, startup, table, wo
 from benchmarks.contenders import GROUPS, PROFILED, REPO
 
 CACHE = REPO / ".cache"
-# processes of each contender, rounds in each
+# workload -> (processes of each contender, rounds in each)
 FULL = {"leaf": (3, 25), "step": (2, 20), "vllm": (3, 8)}
 QUICK = {"leaf": (1, 20)}
 STARTS = {"pass": 60, "import torch": 6}
 WEIGHED_CALLS = 200_000
+WEIGHED_RIVALS = frozenset(
+    ("viztracer", "cprofile", "record_function_profiled", "with_stack", "profiled")
+)
+CHART_START_NS = 10  # where the axis of the picture begins
 
 
 def main() -> None:
@@ -31,136 +37,137 @@ def main() -> None:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="a minute or two: the module call alone, one process for each contender",
+        help="one or two minutes: module calls only, one process for each contender",
     )
     parser.add_argument(
         "--only",
         metavar="TEXT",
         default="",
-        help="contenders with this in their name, and what they are compared with",
+        help="contenders with this text in their name, and what they are compared with",
     )
     parser.add_argument(
-        "--work", choices=[*FULL, "startup", "weight"], action="append", help="only this"
+        "--work", choices=[*FULL, "startup", "weight"], action="append", help="only this workload"
     )
     parser.add_argument("--json", type=Path, default=CACHE / "bench.json", metavar="FILE")
     parser.add_argument("--svg", type=Path, default=CACHE / "bench.svg", metavar="FILE")
     arguments = parser.parse_args()
-    begun = time.monotonic()
-    wanted = arguments.work or [
-        *(QUICK if arguments.quick else FULL),
-        *(() if arguments.quick else ("startup", "weight")),
-    ]
+    start = time.monotonic()
+    sizes = QUICK if arguments.quick else FULL
+    workloads = arguments.work or [*sizes, *(() if arguments.quick else ("startup", "weight"))]
     result: dict[str, Any] = {
         "schema": "autoinstr.bench/1",
-        "machine": _machine(),
+        "machine": _describe_machine(),
         "works": work.WORKS,
         "cannot": {},
         "rows": {},
+        "startup": {},
+        "weight": {},
+        "processes": {},
+        "ranges": {},
     }
-    result.update(startup={}, weight={}, processes={}, ranges={})
-    for name, (generations, rounds) in (QUICK if arguments.quick else FULL).items():
-        if name in wanted:
+    for name, (generations, rounds) in sizes.items():
+        if name in workloads:
             _measure(name, generations, rounds, arguments.only, result)
-            _write(arguments.json, result)  # what is measured is kept, whatever comes after
-    if "startup" in wanted:
-        result["startup"], missing = startup.measure(STARTS)
-        result["cannot"].update(missing)
-    if "weight" in wanted:
-        recording = [one for one in contenders.CPU if one.rival in WEIGHED or one.recorded]
-        result["weight"] = processes.weigh(
-            [one for one in recording if arguments.only in one.name], WEIGHED_CALLS, {}
-        )
-    result["seconds"] = round(time.monotonic() - begun)
-    print(_header(result), *table.lines(result), sep="\n")
-    _write(arguments.json, result)
+            # Written after each workload, so that a later failure loses nothing.
+            _write_json(arguments.json, result)
+    if "startup" in workloads:
+        result["startup"], unavailable = startup.measure(STARTS)
+        result["cannot"].update(unavailable)
+    if "weight" in workloads:
+        weighed = [
+            contender
+            for contender in contenders.CPU
+            if (contender.rival in WEIGHED_RIVALS or contender.is_recorded)
+            and arguments.only in contender.name
+        ]
+        result["weight"] = processes.weigh(weighed, WEIGHED_CALLS, {})
+    result["seconds"] = round(time.monotonic() - start)
+    print(_format_header(result), *table.format_lines(result), sep="\n")
+    _write_json(arguments.json, result)
     arguments.svg.parent.mkdir(parents=True, exist_ok=True)
-    arguments.svg.write_text(_picture(result), encoding="utf-8")
+    arguments.svg.write_text(_draw_picture(result), encoding="utf-8")
     print(f"written: {os.path.relpath(arguments.json)} and {os.path.relpath(arguments.svg)}")
 
 
-def _write(path: Path, result: dict[str, Any]) -> None:
+def _write_json(path: Path, result: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-WEIGHED = frozenset(("viztracer", "cprofile", "record_function_profiled", "with_stack", "profiled"))
+def _measure(name: str, generations: int, rounds: int, text: str, result: dict[str, Any]) -> None:
+    """Measure one workload and add its rows to `result`.
 
-
-def _measure(name: str, generations: int, rounds: int, only: str, result: dict[str, Any]) -> None:
-    floor = next(
-        (row["min"] for row in result["rows"].get("leaf", {}).values() if row["floors"] == 1), None
-    )
-    found: dict[str, Any] = result["rows"].setdefault(name, {})
+    `text` restricts the contenders to those with it in their name; base and floor always run.
+    """
+    leaf_rows = result["rows"].get("leaf", {}).values()
+    floor = next((row["min"] for row in leaf_rows if row["floors"] == 1), None)
+    rows: dict[str, Any] = result["rows"].setdefault(name, {})
     for group, members in GROUPS.items():
-        rows = [
-            one
-            for one in members
-            if name in one.works
-            and (only in one.name or one.kind in (contenders.BASE, contenders.FLOOR))
+        selected = [
+            contender
+            for contender in members
+            if name in contender.works
+            and (text in contender.name or contender.kind in (contenders.BASE, contenders.FLOOR))
         ]
-        if not rows:
+        if not selected:
             continue
-        with _prepared(name, group) as (more, cannot):
-            if cannot:
-                result["cannot"].update((one.name, cannot) for one in rows)
+        with _prepare(name, group) as (environ, problem):
+            if problem:
+                result["cannot"].update((contender.name, problem) for contender in selected)
                 continue
-            measured = processes.measure(rows, name, rounds, generations, more)
-        for one, figure in measured.items():
-            if figure.cannot:
-                result["cannot"].setdefault(one, figure.cannot)
+            measured = processes.measure(selected, name, rounds, generations, environ)
+        for contender_name, figure in measured.items():
+            if figure.problem:
+                result["cannot"].setdefault(contender_name, figure.problem)
             if figure.ranges:
-                result["ranges"][one] = result["ranges"].get(one, 0) + figure.ranges
+                total = result["ranges"].get(contender_name, 0)
+                result["ranges"][contender_name] = total + figure.ranges
         result["processes"][name] = {
             "processes": generations,
             "rounds": rounds,
-            "calls": max(one.calls for one in measured.values()),
+            "calls": max(figure.calls for figure in measured.values()),
         }
-        found.update(
-            (one, row._asdict()) for one, row in figures.rows(rows, measured, floor).items()
-        )
+        computed = figures.compute_rows(selected, measured, floor)
+        rows.update((contender_name, row._asdict()) for contender_name, row in computed.items())
 
 
 @contextlib.contextmanager
-def _prepared(name: str, group: str) -> Any:
-    """(what the processes' environment has beside, why they cannot run)."""
+def _prepare(name: str, group: str) -> Any:
+    """Yield (environment variables of the processes, the reason why they cannot run or "")."""
     if group.startswith("mstx"):
         sys.path.insert(0, str(REPO))
         from tests.npu import simulated
 
         try:
-            more = simulated.environment(simulated.built(), "off")
-        except simulated.Unavailable as missing:
-            yield {}, str(missing)
+            environ = simulated.environment(simulated.built(), "off")
+        except simulated.Unavailable as error:
+            yield {}, str(error)
         else:
-            yield {**more, **({"BENCH_PROFILED": "1"} if group.endswith(PROFILED) else {})}, ""
+            yield {**environ, **({"BENCH_PROFILED": "1"} if group.endswith(PROFILED) else {})}, ""
     elif name == "vllm":
         with tempfile.TemporaryDirectory() as folder:
-            command = [
-                str(REPO / ".venv/bin/python"),
-                str(REPO / "examples" / "tiny_model.py"),
-                folder,
-            ]
-            done = subprocess.run(command, capture_output=True, text=True)
-            why = (
-                f"examples/tiny_model.py: {done.stderr.strip().splitlines()[-1]}"
-                if done.returncode
-                else ""
-            )
-            yield {"BENCH_MODEL": folder, "VLLM_CACHE_ROOT": f"{folder}/cache"}, why
+            script = REPO / "examples" / "tiny_model.py"
+            command = [str(REPO / ".venv/bin/python"), str(script), folder]
+            process = subprocess.run(command, capture_output=True, text=True)
+            problem = ""
+            if process.returncode:
+                problem = f"examples/tiny_model.py: {process.stderr.strip().splitlines()[-1]}"
+            yield {"BENCH_MODEL": folder, "VLLM_CACHE_ROOT": f"{folder}/cache"}, problem
     else:
         yield {}, ""
 
 
-def _machine() -> dict[str, Any]:
+def _describe_machine() -> dict[str, Any]:
     with open("/proc/cpuinfo") as info:
         model = next(
             (line.split(":", 1)[1].strip() for line in info if line.startswith("model name")),
             platform.machine(),
         )
+    program = "import sys, torch; print(sys.version); print(torch.__version__)"
+    python = str(REPO / ".venv-bench/bin/python")
     versions = subprocess.run(
-        [str(REPO / ".venv-bench/bin/python"), "-c", "import sys, torch; print(sys.version); print(torch.__version__)"],
-        capture_output=True, text=True,
-    ).stdout.splitlines()  # fmt: skip
+        [python, "-c", program], capture_output=True, text=True
+    ).stdout.splitlines()
     return {
         "cpu": model,
         "cores": os.cpu_count(),
@@ -172,33 +179,38 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _header(result: dict[str, Any]) -> str:
-    m = result["machine"]
-    how = "; ".join(
-        f"{name}: {one['processes']} processes each, {one['rounds']} rounds, {one['calls']} module calls a run"
-        for name, one in result["processes"].items()
+def _format_header(result: dict[str, Any]) -> str:
+    machine = result["machine"]
+    workloads = "; ".join(
+        f"{name}: {counts['processes']} processes each, {counts['rounds']} rounds, "
+        f"{counts['calls']} module calls a run"
+        for name, counts in result["processes"].items()
     )
     return (
-        f"{m['cpu']}, {m['cores']} cores, Linux {m['kernel']}, load {m['load']:.1f} when it began\n"
-        f"Python {m['python']}; torch {m['torch']}\n"
-        f"{how}; {result['seconds']} s in all\n"
+        f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, "
+        f"load {machine['load']:.1f} at the start\n"
+        f"Python {machine['python']}; torch {machine['torch']}\n"
+        f"{workloads}; {result['seconds']} s in all\n"
     )
 
 
-def _picture(result: dict[str, Any]) -> str:
-    rows = []
+def _draw_picture(result: dict[str, Any]) -> str:
+    bars = []
     for group in GROUPS.values():
-        for one in group:
-            row = result["rows"].get("leaf", {}).get(one.name)
-            if row is not None and one.kind != contenders.BASE:
-                words = f"{row['extra']:+,.0f} ns, {row['floors']:+.2f} × floor".replace("-", "−")
-                rows.append((one.name, row["extra"], words, one.kind == contenders.OURS))
-    m = result["machine"]
-    return chart.bars(
+        for contender in group:
+            row = result["rows"].get("leaf", {}).get(contender.name)
+            if row is not None and contender.kind != contenders.BASE:
+                label = f"{row['extra']:+,.0f} ns, {row['floors']:+.2f} × floor".replace("-", "−")
+                is_ours = contender.kind == contenders.OURS
+                bars.append(chart.Bar(contender.name, row["extra"], label, is_ours))
+    machine = result["machine"]
+    python = machine["python"].split()[0]
+    return chart.draw_bars(
         "What a module call costs beyond torch alone (logarithmic; least of all rounds)",
-        f"{m['cpu']}, {m['cores']} cores; Python {m['python'].split()[0]}, torch {m['torch']}; {m['date']}. What is below 10 ns is no bar.",
-        rows,
-        10,
+        f"{machine['cpu']}, {machine['cores']} cores; Python {python}, torch {machine['torch']}; "
+        f"{machine['date']}. Below {CHART_START_NS} ns there is no bar.",
+        bars,
+        CHART_START_NS,
     )
 
 

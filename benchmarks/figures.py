@@ -1,4 +1,4 @@
-"""The arithmetic of the table."""
+"""Compute the rows of the table from the measured times."""
 
 from __future__ import annotations
 
@@ -16,76 +16,96 @@ class Turn(NamedTuple):
 
 
 class Figure:
-    """What a contender took at one work, over fresh processes."""
+    """The times of one contender with one workload, over fresh processes.
+
+    `minima` has the minimum of each process, `medians` the median of each turn. `calls` is the
+    number of module calls in one run of the workload, `ranges` the number that the reader found.
+    `problem` says why it could not run.
+    """
 
     def __init__(self) -> None:
-        self.cannot = ""
-        self.mins: list[float] = []  # of each process
-        self.medians: list[float] = []  # of each turn
-        self.calls = 0  # module calls of one run of the work
-        self.ranges = 0  # that the reader found
+        self.problem = ""
+        self.minima: list[float] = []
+        self.medians: list[float] = []
+        self.calls = 0
+        self.ranges = 0
 
-    def add(self, turns: list[Turn], calls: int) -> None:
-        """One process's turns."""
-        self.mins.append(min(turn.min for turn in turns))
+    def add_process(self, turns: list[Turn], calls: int) -> None:
+        """Add the turns of one process."""
+        self.minima.append(min(turn.min for turn in turns))
         self.medians += [turn.median for turn in turns]
         self.calls = calls
 
     @property
     def min(self) -> float:
-        return min(self.mins)
+        """The minimum of all processes."""
+        return min(self.minima)
 
     @property
     def median(self) -> float:
+        """The median of all turns."""
         return statistics.median(self.medians)
 
     @property
     def spread(self) -> float:
-        """How far the processes' minima lie apart: what is less than this is noise."""
-        return max(self.mins) - min(self.mins)
+        """The range of the processes' minima: smaller differences are noise."""
+        return max(self.minima) - min(self.minima)
 
 
 class Row(NamedTuple):
-    """One contender at one work; nanoseconds a module call."""
+    """One contender with one workload, in nanoseconds a module call.
+
+    `extra` is the minimum beyond torch alone; for a floor it is the full time. `floors` is the
+    ratio of `extra` to the floor, `peers` that to the best peer that writes a range for each call.
+    """
 
     min: float
     median: float
     spread: float
-    extra: float  # over torch alone, of the minima; of a floor the whole
-    floors: float | None  # extra / floor
-    peers: float | None  # extra / extra of the best peer that writes a range for each call
+    extra: float
+    floors: float | None
+    peers: float | None
 
 
-def rows(
+def compute_rows(
     contenders: list[Contender], figures: dict[str, Figure], floor: float | None = None
 ) -> dict[str, Row]:
-    """Of one work and one group. `floor` (ns) is that of the group where this work has none of its
-    own."""
-    there = {
-        one.name: (one, figures[one.name])
-        for one in contenders
-        if one.name in figures and figures[one.name].mins
-    }
-    base = next((figure.min for one, figure in there.values() if one.kind == BASE), None)
-    floor = next((figure.min for one, figure in there.values() if one.kind == FLOOR), floor)
+    """Return the rows of one workload and group, by contender; {} without a base.
+
+    `floor` (nanoseconds) is used if the workload has none of its own.
+    """
+    measured = [
+        (contender, figures[contender.name])
+        for contender in contenders
+        if contender.name in figures and figures[contender.name].minima
+    ]
+    base = next((figure.min for contender, figure in measured if contender.kind == BASE), None)
+    floor = next((figure.min for contender, figure in measured if contender.kind == FLOOR), floor)
     if base is None:
         return {}
     extras = {
-        name: figure.min - (0 if one.kind == FLOOR else base)
-        for name, (one, figure) in there.items()
+        contender.name: figure.min - (0 if contender.kind == FLOOR else base)
+        for contender, figure in measured
     }
     best = min(
-        (extras[name] for name, (one, _) in there.items() if one.kind == PEER and one.whole),
+        (
+            extras[contender.name]
+            for contender, _ in measured
+            if contender.kind == PEER and contender.writes_all
+        ),
         default=None,
     )
-    return {
-        name: Row(
+    rows = {}
+    for contender, figure in measured:
+        extra = extras[contender.name]
+        has_floor_ratio = contender.kind != BASE
+        has_peer_ratio = contender.kind not in (BASE, FLOOR)
+        rows[contender.name] = Row(
             figure.min,
             figure.median,
             figure.spread,
-            extras[name],
-            None if floor is None or one.kind == BASE else extras[name] / floor,
-            None if best is None or best <= 0 or one.kind in (BASE, FLOOR) else extras[name] / best,
+            extra,
+            extra / floor if floor is not None and has_floor_ratio else None,
+            extra / best if best is not None and best > 0 and has_peer_ratio else None,
         )
-        for name, (one, figure) in there.items()
-    }
+    return rows

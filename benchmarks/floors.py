@@ -1,5 +1,4 @@
-"""The floors: what nobody can write a range for less than, in Python. Each gives nanoseconds a
-range, its loop taken off."""
+"""Measure the floors: the smallest cost of a range in Python. Each returns nanoseconds a range."""
 
 from __future__ import annotations
 
@@ -15,8 +14,8 @@ from benchmarks import rivals
 TIMES = 2000
 
 
-def floor(_: Any) -> Callable[[], float]:
-    """Two clock reads and one packed store."""
+def build_floor(_: Any) -> Callable[[], float]:
+    """Return a function that measures two clock reads and one packed store."""
     target, pack, clock = (
         mmap.mmap(-1, 4096),
         struct.Struct("<QQII").pack_into,
@@ -33,11 +32,11 @@ def floor(_: Any) -> Callable[[], float]:
     return run
 
 
-def bare_mstx(torch: Any) -> Callable[[], float]:
-    """Two bare calls of torch_npu."""
+def build_bare_mstx(torch: Any) -> Callable[[], float]:
+    """Return a function that measures two bare calls of torch_npu."""
     import torch_npu
 
-    rivals.npu(torch, None)
+    rivals.use_npu(torch, None)
     start, end, clock = (
         torch_npu._C._mstx._range_start_on_host,
         torch_npu._C._mstx._range_end,
@@ -53,8 +52,8 @@ def bare_mstx(torch: Any) -> Callable[[], float]:
     return run
 
 
-def loop() -> float:
-    """Nanoseconds of the loop alone."""
+def measure_loop() -> float:
+    """Return the nanoseconds of the empty loop, which are subtracted from a floor."""
     clock = time.perf_counter_ns
     begin = clock()
     for _ in itertools.repeat(None, TIMES):
@@ -62,4 +61,4 @@ def loop() -> float:
     return (clock() - begin) / TIMES
 
 
-FLOORS = {"floor": floor, "bare_mstx": bare_mstx}
+FLOORS = {"floor": build_floor, "bare_mstx": build_bare_mstx}

@@ -1,15 +1,14 @@
-"""`make bench-growth`: what a recorded call costs, and what memory the agent takes, as modules,
-threads and processes grow in number.
+"""Measure the cost of a recorded call and the agent's memory as modules, threads or processes grow.
 
-Each point is torch alone and the recorder, in fresh processes; threads and processes share the
-machine's cores, so their figure is processor time a call. Writes docs/images/growth.svg and prints
-the figures."""
+`make bench-growth`. Each point is torch alone and the recorder, in fresh processes. Threads and
+processes share the machine's cores, so their figure is processor time a call. It writes
+docs/images/growth.svg and prints the figures.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,18 +19,25 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import chart
-from benchmarks.contenders import GATE, REPO
+from benchmarks.contenders import GATE, REPO, clean_environment
 
 MODULES = (10, 100, 1_000, 10_000, 100_000)
 THREADS = (1, 2, 4, 8, 16, 32, 64)
 PROCESSES = (1, 2, 4, 8, 16)
 CALLS = 400_000  # of each point
+SLICE_CALLS = 4_000  # module calls that are timed together in one thread
 PICTURE = REPO / "docs" / "images" / "growth.svg"
+ALONE, RECORDED = "torch alone", "recorded"
+
+Point = dict[str, Any]
 
 
-def program(modules: int, threads: int) -> None:
-    """A process: prints nanoseconds of processor time a call, of the first call of each module, and
-    bytes of memory of its own."""
+def run_program(modules: int, threads: int) -> None:
+    """Run the measured program, in its own process.
+
+    Print nanoseconds of processor time a call, those of the first call of each module, and bytes of
+    private memory.
+    """
     import torch
     from torch import nn
 
@@ -52,12 +58,12 @@ def program(modules: int, threads: int) -> None:
 
     torch.set_num_threads(1)
     root = Root()
-    before, clock = _memory(), time.process_time_ns
+    start_memory, clock = _read_memory(), time.process_time_ns
     start = clock()
     root(1)
-    first = (clock() - start) / (modules + 1)
+    first_call_ns = (clock() - start) / (modules + 1)
     root(1)
-    taken = _memory() - before
+    memory = _read_memory() - start_memory
     runs = max(1, CALLS // (modules + 1) // threads)
     values: list[float] = []
 
@@ -66,87 +72,78 @@ def program(modules: int, threads: int) -> None:
             root(1)
 
     if threads == 1:
-        part = max(1, 4000 // (modules + 1))
-        for _ in range(0, runs, part):
+        slice_runs = max(1, SLICE_CALLS // (modules + 1))
+        for _ in range(0, runs, slice_runs):
             start = clock()
-            work(part)
-            values.append((clock() - start) / part / (modules + 1))
+            work(slice_runs)
+            values.append((clock() - start) / slice_runs / (modules + 1))
     else:
-        group = [threading.Thread(target=work, args=(runs,)) for _ in range(threads)]
+        workers = [threading.Thread(target=work, args=(runs,)) for _ in range(threads)]
         start = clock()
-        for one in group:
-            one.start()
-        for one in group:
-            one.join()
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
         values.append((clock() - start) / runs / (modules + 1) / threads)
-    print(
-        json.dumps({"ns": min(values), "first": first, "memory": taken, "all": _memory() - before})
-    )
+    final_memory = _read_memory() - start_memory
+    answer = {"ns": min(values), "first": first_call_ns, "memory": memory, "all": final_memory}
+    print(json.dumps(answer))
 
 
-def _memory() -> int:
+def _read_memory() -> int:
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) << 10 for line in status if line.startswith("RssAnon"))
 
 
-def point(on: bool, modules: int = 240, threads: int = 1, processes: int = 1) -> dict[str, Any]:
-    """The mean of so many processes at once."""
-    environ = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.lstrip("_").startswith(("AUTOINSTR", "PYTHON"))
-    }
-    with tempfile.TemporaryDirectory(prefix="autoinstr-growth-") as out:
-        if on:
+def measure_point(
+    is_recorded: bool, modules: int = 240, threads: int = 1, processes: int = 1
+) -> Point:
+    """Run the program in this number of processes at once and return the means."""
+    environ = clean_environment()
+    with tempfile.TemporaryDirectory(prefix="autoinstr-growth-") as folder:
+        if is_recorded:
             environ.update(
                 AUTOINSTR="1",
-                AUTOINSTR_OUT=out,
+                AUTOINSTR_OUT=folder,
                 AUTOINSTR_MAX_MB="4096",
                 AUTOINSTR_TARGETS="none",
                 PYTHONPATH=GATE,
             )
-        command = [
-            str(REPO / ".venv/bin/python"),
-            "-m",
-            "benchmarks.growth",
-            "--program",
-            str(modules),
-            str(threads),
-        ]
+        command = [str(REPO / ".venv/bin/python"), "-m", "benchmarks.growth", "--program"]
+        command += [str(modules), str(threads)]
         group = [
             subprocess.Popen(command, env=environ, cwd=REPO, stdout=subprocess.PIPE, text=True)
             for _ in range(processes)
         ]
-        answers = [json.loads(one.communicate()[0]) for one in group]
-        disk = (
-            sum(file.stat().st_size for file in Path(out).iterdir())
-            if on and Path(out).is_dir()
-            else 0
-        )
+        answers = [json.loads(process.communicate()[0]) for process in group]
+        has_recordings = is_recorded and Path(folder).is_dir()
+        files = Path(folder).iterdir() if has_recordings else ()
+        disk = sum(file.stat().st_size for file in files)
     mean = {key: sum(answer[key] for answer in answers) / processes for key in answers[0]}
     return {**mean, "disk": disk / processes}
 
 
-def series(what: str, numbers: tuple[int, ...], repeats: int) -> dict[str, list[dict[str, Any]]]:
-    """Torch alone and recorded at each number: the least of `repeats`."""
-    found: dict[str, list[dict[str, Any]]] = {"torch alone": [], "recorded": []}
+def measure_series(subject: str, numbers: tuple[int, ...], repeats: int) -> dict[str, list[Point]]:
+    """Measure torch alone and the recorder at each number; keep the minimum of `repeats`."""
+    series: dict[str, list[Point]] = {ALONE: [], RECORDED: []}
     for number in numbers:
-        tries: dict[str, list[dict[str, Any]]] = {name: [] for name in found}
+        tries: dict[str, list[Point]] = {name: [] for name in series}
         for _ in range(repeats):
-            for name in found:
-                tries[name].append(point(name == "recorded", **{what: number}))
-        for name in found:
-            found[name].append(
-                {key: min(one[key] for one in tries[name]) for key in tries[name][0]}
-            )
-        alone, ours = found["torch alone"][-1], found["recorded"][-1]
+            for name, points in tries.items():
+                points.append(measure_point(name == RECORDED, **{subject: number}))
+        for name, points in tries.items():
+            series[name].append({key: min(point[key] for point in points) for key in points[0]})
+        alone, recorded = series[ALONE][-1], series[RECORDED][-1]
         print(
-            f"{number:7,} {what:10}{alone['ns']:9.0f} ns alone{ours['ns']:9.0f} recorded{ours['ns'] - alone['ns']:+8.0f}"
-            f"{(ours['first'] - alone['first']) / 1e3:9.1f} µs more a first call{(ours['memory'] - alone['memory']) / 1e3:11,.0f} kB"
-            f"{(ours['all'] - alone['all']) / 1e3:11,.0f} kB at the end{ours['disk'] / 1e6:8.1f} MB on disk",
+            f"{number:7,} {subject:10}{alone['ns']:9.0f} ns alone{recorded['ns']:9.0f} recorded"
+            f"{recorded['ns'] - alone['ns']:+8.0f}"
+            f"{(recorded['first'] - alone['first']) / 1e3:9.1f} µs more a first call"
+            f"{(recorded['memory'] - alone['memory']) / 1e3:11,.0f} kB"
+            f"{(recorded['all'] - alone['all']) / 1e3:11,.0f} kB at the end"
+            f"{recorded['disk'] / 1e6:8.1f} MB on disk",
             flush=True,
         )
-    return found
+    return series
 
 
 def main() -> None:
@@ -159,54 +156,52 @@ def main() -> None:
     parser.add_argument("--program", nargs=2, type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.program:
-        program(*arguments.program)
+        run_program(*arguments.program)
         return
-    found = {what: series(what, numbers, arguments.repeats) for what, numbers in GROWING.items()}
+    results = {
+        subject: measure_series(subject, numbers, arguments.repeats)
+        for subject, numbers in GROWING.items()
+    }
     panels = [
-        chart.Panel(
-            what,
-            "ns of processor time a call",
-            GROWING[what],
-            _of(found[what], lambda one: one["ns"]),
-        )
-        for what in GROWING
+        chart.Panel(subject, "ns of processor time a call", numbers, _list_times(results[subject]))
+        for subject, numbers in GROWING.items()
     ]
     panels += [
-        chart.Panel(what, unit, GROWING[what], {"the agent's": figure(what, found[what])})
-        for what, unit, figure in MEMORY
+        chart.Panel(subject, unit, GROWING[subject], {"the agent's": compute(results[subject])})
+        for subject, unit, compute in MEMORY
     ]
-    arguments.svg.write_text(
-        chart.lines("Cost and memory as numbers grow", panels), encoding="utf-8"
-    )
+    picture = chart.draw_panels("Cost and memory as numbers grow", panels)
+    arguments.svg.write_text(picture, encoding="utf-8")
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def _of(
-    found: dict[str, list[dict[str, Any]]], value: Callable[[dict[str, Any]], float]
-) -> dict[str, list[float]]:
-    return {
-        name: [value(one) for one in points] for name, points in reversed(found.items())
-    }  # ours first, in its colour
+def _list_times(series: dict[str, list[Point]]) -> dict[str, list[float]]:
+    """Return the times by name, with the recorder first: it gets the first colour."""
+    return {name: [point["ns"] for point in points] for name, points in reversed(series.items())}
 
 
-def _each(what: str, found: dict[str, list[dict[str, Any]]], key: str) -> list[float]:
-    pairs = zip(found["torch alone"], found["recorded"])
-    return [
-        (ours[key] - alone[key]) / number / 1e3
-        for (alone, ours), number in zip(pairs, GROWING[what])
-    ]
+def _build_memory_figure(subject: str, key: str) -> Callable[[dict[str, list[Point]]], list[float]]:
+    """Return a function that computes the agent's kilobytes for each module or thread."""
+
+    def compute(series: dict[str, list[Point]]) -> list[float]:
+        points = zip(series[ALONE], series[RECORDED], GROWING[subject])
+        return [(recorded[key] - alone[key]) / number / 1e3 for alone, recorded, number in points]
+
+    return compute
+
+
+def _compute_process_memory(series: dict[str, list[Point]]) -> list[float]:
+    """Return the agent's kilobytes in each process: the points are means of the processes."""
+    points = zip(series[ALONE], series[RECORDED])
+    return [(recorded["all"] - alone["all"]) / 1e3 for alone, recorded in points]
 
 
 GROWING = {"modules": MODULES, "threads": THREADS, "processes": PROCESSES}
-MEMORY: tuple[tuple[str, str, Any], ...] = (
-    ("modules", "memory, kB a module", lambda what, found: _each(what, found, "memory")),
-    ("threads", "memory, kB a thread", lambda what, found: _each(what, found, "all")),
-    (
-        "processes",
-        "memory, kB a process",
-        lambda what, found: [(b["all"] - a["all"]) / 1e3 for a, b in zip(*found.values())],
-    ),
+MEMORY = (
+    ("modules", "memory, kB a module", _build_memory_figure("modules", "memory")),
+    ("threads", "memory, kB a thread", _build_memory_figure("threads", "all")),
+    ("processes", "memory, kB a process", _compute_process_memory),
 )
 
 if __name__ == "__main__":

@@ -1,230 +1,86 @@
-"""How long each report takes per million ranges, and how much memory: `python benchmarks/report.py
-[million ranges] [processes]`.
+"""Measure the time and memory of each report: `python benchmarks/report.py [MILLIONS] [PROCESSES]`.
 
-Makes recordings of a model of 24 layers (10 modules each), then runs every format that there is in
-a process of its own, and `diff` of the run with itself, and prints CPU seconds, wall seconds, the
-peak of the resident set, how much of it is not Python and modules as they were before, how much of
-it was mapped files at the end, and the size of what was written. The reader's own share is the line
-"read". Then the same for what serving leaves: as many ranges (a million at most) in steps of 50,
-each with its phase, request ids and parts in two processes, and a request for every four steps.
+It writes recordings of a model of 24 layers with 10 modules each, 1 million ranges in 4 processes
+by default. Every format, and `diff` of the run with itself, runs in a process of its own. For each
+it prints CPU and wall seconds per million ranges, the peak resident memory, its growth beyond
+Python and the modules, the mapped files at the end, and the size of the output. The line "read" is
+the reader alone.
 
-`10 8` is ten million ranges over eight processes, `10 1000` a thousand ranks of ten thousand.
+The same follows for a server: as many ranges (a million at most) in steps of 50. Each step has a
+phase, request ids and parts in two processes, and every fourth step has a new request.
+
+`10 8` is ten million ranges in eight processes, `10 1000` a thousand ranks of ten thousand.
 """
 
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
 
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, REPO)
 
-PARENTS = ("self_attn", "mlp")
-ATTENTION = ("self_attn", "self_attn.qkv_proj", "self_attn.attn", "self_attn.o_proj")
-LAYER = ("input_layernorm", *ATTENTION, "mlp", "mlp.gate_up_proj", "mlp.down_proj", "post")
-LAYERS = 24
 LISTINGS = ("requests", "steps")
-
-Call = tuple[int, str, str, int, int]  # thread, path, class, start, end
-
-
-def steps_of(count: int) -> Iterator[Call]:
-    """Calls of so many forward passes. Times are uneven, or the sizes of what is compressed would
-    be too good to be true."""
-    uneven = random.Random(1)
-    now = 1_000_000
-    for _ in range(count):
-        calls: list[Call] = []
-        begun = now
-        for layer in range(LAYERS):
-            start = now = now + uneven.randrange(500, 3_000)
-            inner: list[Call] = []
-            for name in LAYER:
-                begin = now = now + uneven.randrange(500, 3_000)
-                if name not in PARENTS:
-                    now += uneven.randrange(4_000, 80_000)
-                inner.append((0, f"model.layers.{layer}.{name}", name.title(), begin, now))
-            for at, (thread, path, cls, begin, end) in enumerate(inner):
-                inner[at] = (
-                    thread,
-                    path,
-                    cls,
-                    begin,
-                    max(
-                        [
-                            end,
-                            *(other[4] + 300 for other in inner if other[1].startswith(f"{path}.")),
-                        ]
-                    ),
-                )
-            now += 3_000
-            calls.append((0, f"model.layers.{layer}", "DecoderLayer", start, now))
-            calls.extend(inner)
-        now += 5_000
-        yield (0, "", "Model", begun, now)
-        yield from calls
+HEADING = f"{'':10}  CPU s/M  wall s/M  peak MB  grown MB  mapped MB  bytes/range  gzipped"
 
 
-def make(directory: str, ranges: int, processes: int) -> int:
-    """Write the recordings; return how many ranges they hold."""
-    from tests.support.recordings import make_recording
+def read_memory(field: str) -> int:
+    """Return kilobytes of VmHWM (the largest resident set) or RssFile (mapped files).
 
-    per_step = LAYERS * (len(LAYER) + 1) + 1
-    steps = ranges // per_step // processes
-    for process in range(processes):
-        header = {"roles": ["Worker"], "rank": process, "world_size": processes}
-        make_recording(
-            directory, steps_of(steps), pid=1000 + process, header=header, max_bytes=1 << 32
-        )
-    return steps * per_step * processes
-
-
-def make_served(directory: str, ranges: int) -> tuple[int, int, int]:
-    """Write the recordings of an engine and its worker; return how many ranges, steps and requests
-    they hold."""
-    from tests.support.annotated import Entry, mark, write
-
-    uneven = random.Random(1)
-    steps = ranges // 50
-    engine: list[Entry] = []
-    worker: list[Entry] = []
-    front: list[Entry] = []
-    now = 1_000_000
-    for at in range(steps):
-        first = max(0, at // 4 - 31)
-        ids = [f"chatcmpl-{one:032x}" for one in range(first, at // 4 + 1)]
-        new = at % 4 == 0
-        facts = {
-            "phase": "mixed" if new else "decode",
-            "tokens": 300,
-            "prefills": int(new),
-            "decodes": len(ids) - new,
-        }
-        facts.update(step=f"{ids[0]}@{100 + at - 4 * first}", requests=ids)
-        begun = now = now + uneven.randrange(20_000, 90_000)
-        if new:
-            front.append(mark(now - 9_000, "request.arrived", request=ids[-1], prompt_tokens=200))
-            engine.append(mark(now - 5_000, "request.queued", request=ids[-1], prompt_tokens=200))
-            engine.append(mark(now + 40_000, "request.scheduled", request=ids[-1], cached_tokens=0))
-        now += 90_000
-        engine.append(
-            Entry(
-                begun,
-                now,
-                "sched.schedule",
-                {**facts, "running": len(ids), "waiting": 0, "kv_usage": 0.25},
-            )
-        )
-        start = now + 20_000
-        inner = now = start + 30_000
-        for layer in range(42):
-            begin, now = now + uneven.randrange(500, 3_000), now + uneven.randrange(10_000, 80_000)
-            worker.append(
-                Entry(
-                    begin,
-                    now,
-                    "",
-                    None,
-                    0,
-                    "Module",
-                    "range",
-                    f"model.layers.{layer}",
-                    "DecoderLayer",
-                )
-            )
-        worker.append(Entry(inner, now + 1_000, "", None, 0, "Module", "range", "", "Model"))
-        worker.append(Entry(inner - 9_000, now + 9_000, "runner.execute_model", facts))
-        worker.append(Entry(start, now + 20_000, "worker.execute_model", facts))
-        engine.append(Entry(begun + 99_000, now + 40_000, "exec.execute_model.mp", facts))
-        few = {"phase": facts["phase"], "step": facts["step"]}
-        worker.append(Entry(now + 50_000, now + 90_000, "worker.sample_tokens", few))
-        engine.append(Entry(now + 120_000, now + 190_000, "sched.update_from_output", facts))
-        now += 200_000
-        if new:
-            engine.append(mark(now, "request.first_token", request=ids[-1]))
-            front.append(mark(now + 9_000, "request.first_output", request=ids[-1]))
-            if len(ids) == 32:
-                engine.append(
-                    mark(
-                        now,
-                        "request.finished",
-                        request=ids[0],
-                        reason="stop",
-                        output_tokens=128,
-                        preemptions=0,
-                    )
-                )
-                front.append(mark(now + 9_000, "request.completed", request=ids[0], reason="stop"))
-    for pid, role, entries in (
-        (1, "APIServer", front),
-        (2, "EngineCore", engine),
-        (3, "Worker", worker),
-    ):
-        write(directory, entries, pid=pid, header={"roles": [role]}, max_bytes=1 << 32)
-    return sum(entry.kind == "range" for entry in (*engine, *worker)), steps, (steps + 3) // 4
-
-
-def memory_kib(what: str) -> int:
-    """VmHWM (the largest resident set so far; not ru_maxrss: a child process inherits its parent's)
-    or RssFile (mapped files, now)."""
+    ru_maxrss is not used: a child process inherits its parent's.
+    """
     with open("/proc/self/status", encoding="ascii") as stream:
-        return next(int(line.split()[1]) for line in stream if line.startswith(f"{what}:"))
+        return next(int(line.split()[1]) for line in stream if line.startswith(f"{field}:"))
 
 
-def measure(directory: str, what: str) -> None:
-    """One format, in this process; prints the figures."""
-    from autoinstr.analysis.runs import find
+def measure(directory: str, report: str) -> None:
+    """Write one report in this process and print its figures."""
+    from autoinstr.analysis.runs import find_run
     from autoinstr.diff import table as diff_table
     from autoinstr.diff.comparison import compare_runs
-    from autoinstr.report.ascend_db.export import export
     from autoinstr.report.formats import FORMATS
-    from autoinstr.report.terminal.modules_table import Look
+    from autoinstr.report.terminal.options import TableOptions
 
-    path = os.path.join(directory, f"out.{what}")
-    before = memory_kib("VmHWM")
+    path = os.path.join(directory, f"out.{report}")
+    start_memory = read_memory("VmHWM")
     wall, cpu = time.perf_counter(), time.process_time()
-    run = find(directory)
+    run = find_run(directory)
     with open(path, "wb") as stream:
-        if what == "read":
+        if report == "read":
             for recording in run.recordings:
-                for _ in recording.blocks():
+                for _ in recording.read_blocks():
                     pass
-        elif what == "diff":
-            found = compare_runs(run, find(directory), lambda count: None)
-            stream.writelines(
-                f"{line}\n".encode() for line in diff_table.report(found, diff_table.Look(), "")
-            )
-        elif what == "ascend-db":  # a folder of its own for each process
-            export(run, (), f"{path}.folders", "class", lambda count: None)
+        elif report == "diff":
+            comparison = compare_runs(run, find_run(directory), lambda count: None)
+            options = TableOptions(width=100, sort="difference")
+            for line in diff_table.format_diff(comparison, options):
+                stream.write(f"{line}\n".encode())
+        elif report == "ascend-db":  # it writes a folder for each process
+            FORMATS[report].write(run, f"{path}.folders", TableOptions(), lambda count: None)
         else:
-            kind, table = ("csv", what) if what in LISTINGS else (what, "modules")
-            FORMATS[kind].write(
-                run,
-                stream,
-                Look(table=table, limit=0 if kind == "csv" else 30, screen=46),
-                lambda count: None,
-            )
+            name, table = ("csv", report) if report in LISTINGS else (report, "modules")
+            limit = 0 if name == "csv" else 30
+            options = TableOptions(table=table, limit=limit, screen_lines=46)
+            FORMATS[name].write(run, stream, options, lambda count: None)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    peak = memory_kib("VmHWM")
+    peak = read_memory("VmHWM")
     print(
         cpu,
         wall,
         peak / 1024,
-        (peak - before) / 1024,
-        memory_kib("RssFile") / 1024,
-        size_of(path) + size_of(f"{path}.folders"),
+        (peak - start_memory) / 1024,
+        read_memory("RssFile") / 1024,
+        measure_size(path) + measure_size(f"{path}.folders"),
     )
 
 
-def size_of(path: str) -> int:
-    """Bytes of a file, or of all that are in a folder; 0 where there is neither."""
+def measure_size(path: str) -> int:
+    """Return the bytes of a file, or of all files in a folder; 0 if it does not exist."""
     if os.path.isfile(path):
         return os.path.getsize(path)
     return sum(
@@ -236,51 +92,54 @@ def size_of(path: str) -> int:
 
 def main() -> None:
     from autoinstr.report.formats import FORMATS
+    from benchmarks.report_data import write_model_run, write_served_run
 
     millions = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
     processes = int(sys.argv[2]) if len(sys.argv) > 2 else 4
-    formats = ("read", *FORMATS, "diff", "ascend-db")
+    reports = ("read", *FORMATS, "diff")
     with tempfile.TemporaryDirectory() as directory:
-        ranges = make(directory, int(millions * 1e6), processes)
+        ranges = write_model_run(directory, int(millions * 1e6), processes)
         print(f"{ranges:,} ranges, {processes} processes, Python {sys.version.split()[0]}")
-        table_of(directory, ranges, formats)
+        print_table(directory, ranges, reports)
     with tempfile.TemporaryDirectory() as directory:
-        ranges, steps, requests = make_served(directory, int(min(millions, 1.0) * 1e6))
+        ranges, steps, requests = write_served_run(directory, int(min(millions, 1.0) * 1e6))
         print(f"\n{ranges:,} ranges, {steps:,} steps, {requests:,} requests")
-        table_of(directory, ranges, (*formats, *LISTINGS))
+        print_table(directory, ranges, (*reports, *LISTINGS))
 
 
-def table_of(directory: str, ranges: int, formats: tuple[str, ...]) -> None:
-    """Measure each format in a process of its own. What is written is deleted again: it may be
-    gigabytes."""
-    print(f"{'':10}  CPU s/M  wall s/M  peak MB  grown MB  mapped MB  bytes/range  gzipped")
-    for what in formats:
-        done = subprocess.run(
-            [sys.executable, __file__, "--one", directory, what],
+def print_table(directory: str, ranges: int, reports: tuple[str, ...]) -> None:
+    """Measure each report in a process of its own.
+
+    Its output, which may be gigabytes, is deleted at once.
+    """
+    print(HEADING)
+    for report in reports:
+        process = subprocess.run(
+            [sys.executable, __file__, "--one", directory, report],
             capture_output=True,
             text=True,
             check=True,
         )
-        cpu, wall, peak, grown, mapped, size = map(float, done.stdout.split())
-        path = os.path.join(directory, f"out.{what}")
-        packed = compressed_size(path) / ranges
+        cpu, wall, peak, growth, mapped, size = map(float, process.stdout.split())
+        path = os.path.join(directory, f"out.{report}")
+        compressed = measure_compressed_size(path) / ranges
         os.unlink(path)
         shutil.rmtree(f"{path}.folders", ignore_errors=True)
-        per = 1e6 / ranges
-        memory = f"{peak:7.0f}  {grown:8.0f}  {mapped:9.0f}"
+        scale = 1e6 / ranges
+        times = f"{cpu * scale:7.2f}  {wall * scale:8.2f}"
+        memory = f"{peak:7.0f}  {growth:8.0f}  {mapped:9.0f}"
         print(
-            f"{what:10}  {cpu * per:7.2f}  {wall * per:8.2f}  {memory}  {size / ranges:11.2f}  {packed:7.2f}",
-            flush=True,
+            f"{report:10}  {times}  {memory}  {size / ranges:11.2f}  {compressed:7.2f}", flush=True
         )
 
 
-def compressed_size(path: str) -> int:
-    """Bytes that `gzip -1` makes of a file."""
-    packer, size = zlib.compressobj(1), 0
+def measure_compressed_size(path: str) -> int:
+    """Return the bytes that `gzip -1` makes of a file."""
+    compressor, size = zlib.compressobj(1), 0
     with open(path, "rb") as stream:
         while chunk := stream.read(1 << 20):
-            size += len(packer.compress(chunk))
-    return size + len(packer.flush())
+            size += len(compressor.compress(chunk))
+    return size + len(compressor.flush())
 
 
 if __name__ == "__main__":

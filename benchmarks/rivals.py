@@ -1,5 +1,7 @@
-"""Puts each contender in place as its users do, in its own process. Native calls that would need a
-GPU, CANN or nvtx are no-op builtins."""
+"""Install each contender as its users do, in its own process.
+
+Native calls that would need a GPU, CANN or nvtx are replaced by builtins that do nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +14,21 @@ from typing import Any, NamedTuple
 
 
 class Rival(NamedTuple):
-    """Called before and after each turn, outside of what is timed: what collects in memory is
-    emptied there."""
+    """The functions that are called before and after each turn, outside of the measured time.
 
-    before: Callable[[], object] = lambda: None
-    after: Callable[[], object] = lambda: None
-    save: Callable[[str], object] | None = None  # writes what the last turn has left into a file
+    They clear what collects in memory. `save` writes the data of the last turn to a file.
+    """
+
+    start_turn: Callable[[], object] = lambda: None
+    end_turn: Callable[[], object] = lambda: None
+    save: Callable[[str], object] | None = None
 
 
-def custom_call(torch: Any, root: Any) -> Rival:
-    """The function that the vLLM-Ascend profiling guide tells its readers to paste, its two native
-    calls replaced by getattr and max."""
+def install_custom_call(torch: Any, root: Any) -> Rival:
+    """Install the function that the vLLM-Ascend profiling guide asks its readers to paste.
+
+    Its two native calls are replaced by getattr and max.
+    """
     original, start, end = torch.nn.Module.__call__, getattr, max
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -37,21 +43,23 @@ def custom_call(torch: Any, root: Any) -> Rival:
     return Rival()
 
 
-def global_hooks(torch: Any, root: Any) -> Rival:
+def install_global_hooks(torch: Any, root: Any) -> Rival:
+    """Install empty global forward hooks."""
     torch.nn.modules.module.register_module_forward_pre_hook(lambda module, args: None)
     torch.nn.modules.module.register_module_forward_hook(lambda module, args, output: None)
     return Rival()
 
 
-def module_hooks(torch: Any, root: Any) -> Rival:
+def install_module_hooks(torch: Any, root: Any) -> Rival:
+    """Install empty forward hooks on each module."""
     for module in root.modules():
         module.register_forward_pre_hook(lambda module, args: None)
         module.register_forward_hook(lambda module, args, output: None)
     return Rival()
 
 
-def pyt_hooks(torch: Any, root: Any) -> Rival:
-    """vLLM's --enable-layerwise-nvtx-tracing."""
+def install_pyt_hooks(torch: Any, root: Any) -> Rival:
+    """Install the hooks of vLLM's --enable-layerwise-nvtx-tracing."""
     from vllm.utils import nvtx_pytorch_hooks
 
     nvtx_pytorch_hooks.nvtx = SimpleNamespace(range_push=len, range_pop=_thread.get_ident)
@@ -59,7 +67,8 @@ def pyt_hooks(torch: Any, root: Any) -> Rival:
     return Rival()
 
 
-def record_function(torch: Any, root: Any) -> Rival:
+def install_record_function(torch: Any, root: Any) -> Rival:
+    """Wrap each module call in torch's record_function."""
     original, scope = torch.nn.Module.__call__, torch.profiler.record_function
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -70,36 +79,40 @@ def record_function(torch: Any, root: Any) -> Rival:
     return Rival()
 
 
-def profiled(torch: Any, root: Any, **options: Any) -> Rival:
-    """Each turn under a profile of its own."""
-    running: list[Any] = []
+def run_profiler(torch: Any, root: Any, **options: Any) -> Rival:
+    """Run each turn under a new torch profile."""
+    profiles: list[Any] = []  # the one of this turn
 
-    def before() -> None:
-        running[:] = [
+    def start_turn() -> None:
+        profiles[:] = [
             torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], **options)
         ]
-        running[0].__enter__()
+        profiles[0].__enter__()
 
     return Rival(
-        before,
-        lambda: running[0].__exit__(None, None, None),
-        lambda path: running[0].export_chrome_trace(path),
+        start_turn,
+        lambda: profiles[0].__exit__(None, None, None),
+        lambda path: profiles[0].export_chrome_trace(path),
     )
 
 
-def record_function_profiled(torch: Any, root: Any) -> Rival:
-    record_function(torch, root)
-    return profiled(torch, root)
+def install_profiled_record_function(torch: Any, root: Any) -> Rival:
+    """Wrap each module call in record_function, under torch's profiler."""
+    install_record_function(torch, root)
+    return run_profiler(torch, root)
 
 
-def with_stack(torch: Any, root: Any) -> Rival:
-    return profiled(torch, root, with_stack=True, with_modules=True)
+def run_stack_profiler(torch: Any, root: Any) -> Rival:
+    """Run torch's profiler with with_stack and with_modules."""
+    return run_profiler(torch, root, with_stack=True, with_modules=True)
 
 
-def service_profiler(torch: Any, root: Any) -> Rival:
-    """The wrapper that msServiceProfiler puts around each function of its table; its table has no
-    module calls, here it has."""
-    native = ModuleType("ms_service_profiler")  # comes with CANN
+def install_service_profiler(torch: Any, root: Any) -> Rival:
+    """Wrap Module.__call__ as msServiceProfiler wraps each function of its table.
+
+    Its own table has no module calls.
+    """
+    native = ModuleType("ms_service_profiler")  # a part of CANN
     native.__dict__.update(Profiler=None, Level=None)
     mstx = ModuleType("ms_service_profiler.mstx")
     mstx.__dict__["service_profiler"] = None
@@ -126,43 +139,46 @@ def service_profiler(torch: Any, root: Any) -> Rival:
     return Rival()
 
 
-def viztracer(torch: Any, root: Any) -> Rival:
+def run_viztracer(torch: Any, root: Any) -> Rival:
+    """Run each turn under viztracer."""
     from viztracer import VizTracer
 
     tracer = VizTracer(verbose=0)
 
-    def before() -> None:
+    def start_turn() -> None:
         tracer.clear()
         tracer.start()
 
-    return Rival(before, tracer.stop, lambda path: tracer.save(path))
+    return Rival(start_turn, tracer.stop, lambda path: tracer.save(path))
 
 
-def cprofile(torch: Any, root: Any) -> Rival:
+def run_cprofile(torch: Any, root: Any) -> Rival:
+    """Run each turn under cProfile."""
     import cProfile
 
     profile = cProfile.Profile()
     return Rival(profile.enable, profile.disable, lambda path: profile.dump_stats(path))
 
 
-def npu(torch: Any, root: Any) -> Rival:
-    """A device has been used, without which mstx with streams has none; and torch_npu's profiler
-    collects mstx from here to the end of the process where BENCH_PROFILED says so."""
+def use_npu(torch: Any, root: Any) -> Rival:
+    """Use the device once, because mstx with streams needs a stream.
+
+    If BENCH_PROFILED is set, torch_npu's profiler collects mstx until the process ends.
+    """
     torch.ones(1).npu()
     if "BENCH_PROFILED" in os.environ:
-        from torch_npu import profiler as p
+        from torch_npu import profiler
 
-        config = p._ExperimentalConfig(
-            mstx=True, export_type=["db"], profiler_level=p.ProfilerLevel.Level_none
+        config = profiler._ExperimentalConfig(
+            mstx=True, export_type=["db"], profiler_level=profiler.ProfilerLevel.Level_none
         )
-        p.profile(
-            activities=[p.ProfilerActivity.CPU, p.ProfilerActivity.NPU], experimental_config=config
-        ).start()
+        activities = [profiler.ProfilerActivity.CPU, profiler.ProfilerActivity.NPU]
+        profiler.profile(activities=activities, experimental_config=config).start()
     return Rival()
 
 
-def mstx_custom_call(torch: Any, root: Any) -> Rival:
-    """The guide's function, over the real torch_npu."""
+def install_mstx_custom_call(torch: Any, root: Any) -> Rival:
+    """Install the guide's function, over the real torch_npu."""
     import torch_npu
 
     original, mstx = torch.nn.Module.__call__, torch_npu.npu.mstx
@@ -175,27 +191,32 @@ def mstx_custom_call(torch: Any, root: Any) -> Rival:
         return tmp
 
     torch.nn.Module.__call__ = call
-    return npu(torch, root)
+    return use_npu(torch, root)
 
 
-def mstx_plugin(torch: Any, root: Any) -> Rival:
-    """What a module call does under mstx_torch_plugin (Ascend's mstt repository,
-    profiler/example/mstx_torch_plugin; not on PyPI), written anew: one range around the outermost
-    call, found by state that all calls look at."""
+def install_mstx_plugin(torch: Any, root: Any) -> Rival:
+    """Do what mstx_torch_plugin does in a module call.
+
+    The plugin is in Ascend's mstt repository (profiler/example/mstx_torch_plugin), not on PyPI;
+    this is a reimplementation. It makes one range around the outermost call, and every call reads
+    the state that identifies that call.
+    """
     import torch_npu
 
     original, mstx = torch.nn.Module.__call__, torch_npu.npu.mstx
-    state: dict[str, Any] = {"outermost": True, "range": None, "below": {}}
+    state: dict[str, Any] = {"outermost": True, "range": None, "submodules": {}}
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not torch.npu.is_initialized():
             return original(self, *args, **kwargs)
         if state["outermost"]:
-            if not any(self in below for below in state["below"].values()) and not isinstance(
-                self, torch.nn.modules.loss._Loss
-            ):
+            if not any(
+                self in modules for modules in state["submodules"].values()
+            ) and not isinstance(self, torch.nn.modules.loss._Loss):
                 state["range"] = mstx.range_start("forward", torch.npu.current_stream())
-                state["below"][self] = [module for module in self.modules() if module is not self]
+                state["submodules"][self] = [
+                    module for module in self.modules() if module is not self
+                ]
             state["outermost"], self.tx_visited = False, True
         output = original(self, *args, **kwargs)
         if hasattr(self, "tx_visited") and self.tx_visited:
@@ -206,4 +227,22 @@ def mstx_plugin(torch: Any, root: Any) -> Rival:
         return output
 
     torch.nn.Module.__call__ = call
-    return npu(torch, root)
+    return use_npu(torch, root)
+
+
+RIVALS = {
+    "custom_call": install_custom_call,
+    "global_hooks": install_global_hooks,
+    "module_hooks": install_module_hooks,
+    "pyt_hooks": install_pyt_hooks,
+    "record_function": install_record_function,
+    "profiled": run_profiler,
+    "record_function_profiled": install_profiled_record_function,
+    "with_stack": run_stack_profiler,
+    "service_profiler": install_service_profiler,
+    "viztracer": run_viztracer,
+    "cprofile": run_cprofile,
+    "npu": use_npu,
+    "mstx_custom_call": install_mstx_custom_call,
+    "mstx_plugin": install_mstx_plugin,
+}

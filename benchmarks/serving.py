@@ -1,11 +1,12 @@
-"""What the agent costs a server: throughput by vLLM's own client (`vllm bench serve`) of a tiny
-model that is served in three ways.
+"""Measure what the agent costs a vLLM server: the throughput that `vllm bench serve` reports.
 
-native; attached and off (`when=manual`, never switched on); recording modules and default targets.
-All three servers are up, and the two that are not being asked are stopped (SIGSTOP), because an
-idle worker of vLLM spins. Rounds alternate, and the figure is the ratio to native within a round:
-the machine's noise is common to both. Usage: python benchmarks/serving.py [ROUNDS] [PROMPTS]. Needs
-vllm."""
+A tiny model is served natively, with the agent attached and off (`when=manual`, never switched on),
+and with the agent recording modules and default targets. All three servers run. The two that are
+not measured are stopped (SIGSTOP), because an idle vLLM worker uses a core. The servers alternate
+in each round. The figure is the ratio to native within a round, because both have the same noise.
+
+Run: python benchmarks/serving.py [ROUNDS] [PROMPTS] (needs vllm)
+"""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ from typing import Any
 
 REPO = Path(__file__).resolve().parents[1]
 LIMIT_S = 600
-WAYS: dict[str, list[str] | None] = {
+MODES: dict[str, list[str] | None] = {
     "native": None,
     "attached, off": ["--when", "manual"],
     "recording": [],
@@ -52,7 +53,7 @@ ENVIRON = {
 
 
 class Server:
-    """One API server and its processes, which are a process group of their own."""
+    """One API server and its processes, in a process group of their own."""
 
     def __init__(self, name: str, flags: list[str] | None, model: str, folder: Path) -> None:
         with socket.socket() as probe:
@@ -63,20 +64,9 @@ class Server:
         command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", f"--model={model}"]
         command += ["--host=127.0.0.1", f"--port={self.port}", *SERVER]
         if flags is not None:
-            out = folder / name.replace(" ", "-")
-            command = [
-                sys.executable,
-                "-m",
-                "autoinstr",
-                "run",
-                "--out",
-                str(out),
-                "--max-mb",
-                "2048",
-                *flags,
-                "--",
-                *command,
-            ]
+            recordings = folder / name.replace(" ", "-")
+            agent = [sys.executable, "-m", "autoinstr", "run", "--out", str(recordings)]
+            command = [*agent, "--max-mb", "2048", *flags, "--", *command]
         environ = {**os.environ, **ENVIRON, "VLLM_CACHE_ROOT": str(folder / "cache")}
         environ["PYTHONPATH"] = os.pathsep.join(
             filter(None, [str(REPO), os.environ.get("PYTHONPATH")])
@@ -87,8 +77,8 @@ class Server:
                 command, env=environ, stdout=log, stderr=log, start_new_session=True
             )
 
-    def wait(self) -> None:
-        """Until it answers. SystemExit with the end of its log if it does not."""
+    def wait_until_ready(self) -> None:
+        """Wait until the server answers; exit with the end of its log if it does not."""
         deadline = time.monotonic() + LIMIT_S
         while time.monotonic() < deadline and self.process.poll() is None:
             with (
@@ -98,32 +88,30 @@ class Server:
                 return
             time.sleep(0.5)
         sys.exit(
-            f"{self.name}: the server did not come up\n"
+            f"{self.name}: the server did not start\n"
             + self.log.read_text(errors="replace")[-4000:]
         )
 
-    def signal(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
+        """Send a signal to all processes of the server."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
 
 
-def tokens_per_second(server: Server, model: str, prompts: int, seed: int) -> float:
-    """Output tokens a second, as vLLM's client reports them."""
+def measure_throughput(server: Server, model: str, prompts: int, seed: int) -> float:
+    """Return output tokens a second, as vLLM's client reports them."""
     from vllm.benchmarks import serve
 
     parser = argparse.ArgumentParser()
     serve.add_cli_args(parser)
-    more = [
-        f"--port={server.port}",
-        f"--model={model}",
-        f"--num-prompts={prompts}",
-        f"--seed={seed}",
-    ]
+    words = [*CLIENT, f"--port={server.port}", f"--model={model}"]
+    words += [f"--num-prompts={prompts}", f"--seed={seed}"]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        result: dict[str, Any] = asyncio.run(serve.main_async(parser.parse_args([*CLIENT, *more])))
+        result: dict[str, Any] = asyncio.run(serve.main_async(parser.parse_args(words)))
     if result["completed"] != prompts or result["total_output_tokens"] != prompts * 64:
         sys.exit(
-            f"{server.name}: {result['completed']} of {prompts} requests, {result['total_output_tokens']} tokens"
+            f"{server.name}: {result['completed']} of {prompts} requests, "
+            f"{result['total_output_tokens']} tokens"
         )
     return float(result["output_throughput"])
 
@@ -143,46 +131,48 @@ def main() -> None:
         )
         servers: list[Server] = []
         try:
-            for name, flags in WAYS.items():
+            for name, flags in MODES.items():
                 servers.append(Server(name, flags, model, folder))
-                servers[-1].wait()
-                tokens_per_second(servers[-1], model, 16, 0)  # warm
-                servers[-1].signal(signal.SIGSTOP)
+                servers[-1].wait_until_ready()
+                measure_throughput(servers[-1], model, 16, 0)  # warm-up
+                servers[-1].send_signal(signal.SIGSTOP)
             measure(servers, model, rounds, prompts)
         finally:
             for server in servers:
-                server.signal(signal.SIGKILL)
+                server.send_signal(signal.SIGKILL)
                 server.process.wait()
     sys.stdout.flush()
-    os._exit(0)  # the client has loaded triton, which ends with pages of warnings
+    os._exit(0)  # the client has loaded triton, which prints many warnings at exit
 
 
 def measure(servers: list[Server], model: str, rounds: int, prompts: int) -> None:
-    found: dict[str, list[float]] = {server.name: [] for server in servers}
+    """Measure the servers in turn and print the figures."""
+    throughputs: dict[str, list[float]] = {server.name: [] for server in servers}
     for number in range(rounds):
         for server in servers if number % 2 else servers[::-1]:
-            server.signal(signal.SIGCONT)
+            server.send_signal(signal.SIGCONT)
             time.sleep(1)
-            found[server.name].append(tokens_per_second(server, model, prompts, number))
-            server.signal(signal.SIGSTOP)
+            throughputs[server.name].append(measure_throughput(server, model, prompts, number))
+            server.send_signal(signal.SIGSTOP)
         print(
-            "  ".join(f"{name} {values[-1]:.0f}" for name, values in found.items()),
+            "  ".join(f"{name} {values[-1]:.0f}" for name, values in throughputs.items()),
             "output tokens/s",
             flush=True,
         )
     print(
-        f"\n{rounds} rounds of {prompts} requests, 32 tokens in and 64 out, 8 at a time; four layers, eager, {os.cpu_count()} cores"
+        f"\n{rounds} rounds of {prompts} requests, 32 tokens in and 64 out, 8 at a time; "
+        f"four layers, eager, {os.cpu_count()} cores"
     )
     print(
-        f"{'':16}{'tokens/s':>10}{'ratio to native: all rounds':>29}{'median':>9}{'lowest':>9}{'highest':>9}"
+        f"{'':16}{'tokens/s':>10}{'ratio to native: all rounds':>29}"
+        f"{'median':>9}{'lowest':>9}{'highest':>9}"
     )
-    whole = {
-        name: statistics.harmonic_mean(values) for name, values in found.items()
-    }  # all tokens by all seconds
-    for name, values in found.items():
-        ratios = [one / native for one, native in zip(values, found["native"])]
-        spread = f"{statistics.median(ratios):9.3f}{min(ratios):9.3f}{max(ratios):9.3f}"
-        print(f"{name:16}{whole[name]:10.0f}{whole[name] / whole['native']:29.3f}{spread}")
+    # Harmonic means: all tokens divided by all seconds.
+    means = {name: statistics.harmonic_mean(values) for name, values in throughputs.items()}
+    for name, values in throughputs.items():
+        ratios = [value / native for value, native in zip(values, throughputs["native"])]
+        figures = f"{statistics.median(ratios):9.3f}{min(ratios):9.3f}{max(ratios):9.3f}"
+        print(f"{name:16}{means[name]:10.0f}{means[name] / means['native']:29.3f}{figures}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The one table, in a terminal; and the names of its columns."""
+"""Format the table of all results as text."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.contenders import GROUPS, Contender
+from benchmarks.contenders import GROUPS
 
-# heading, work, field of figures.Row (or of the other results), format
+# (heading, workload, field of figures.Row or of the other results, format)
 Column = tuple[str, str, str, str]
 COLUMNS: tuple[Column, ...] = (
     ("min ns", "leaf", "min", "{:,.0f}"),
@@ -34,45 +34,47 @@ TITLES = {
     "startup": "start-up, ms",
     "weight": "MB a million",
 }
-NAME, WIDTH = 54, 9
+NAME_WIDTH, COLUMN_WIDTH = 54, 9
 
 
-def lines(result: dict[str, Any]) -> list[str]:
-    """The table as text; `result` is what `make bench` saves as JSON."""
-    shown = [
+def format_lines(result: dict[str, Any]) -> list[str]:
+    """Return the table; `result` is what `make bench` saves as JSON."""
+    names = _list_names(result)
+    columns = [
         column
         for column in COLUMNS
-        if any(_value(result, name, column) is not None for name in _names(result))
+        if any(_get_value(result, name, column) is not None for name in names)
     ]
-    top, works = " " * NAME, [column[1] for column in shown]
+    titles, works = " " * NAME_WIDTH, [column[1] for column in columns]
     for work in dict.fromkeys(works):
-        top += f"{TITLES[work]:>{WIDTH * works.count(work)}}"
-    out = [top, " " * NAME + "".join(f"{heading:>{WIDTH}}" for heading, *_ in shown)]
-    for name in _names(result):
-        cells = [_cell(_value(result, name, column), column[3]) for column in shown]
+        titles += f"{TITLES[work]:>{COLUMN_WIDTH * works.count(work)}}"
+    headings = "".join(f"{heading:>{COLUMN_WIDTH}}" for heading, *_ in columns)
+    lines = [titles, " " * NAME_WIDTH + headings]
+    for name in names:
+        cells = [_format_cell(_get_value(result, name, column), column[3]) for column in columns]
         if any(cells):
-            out.append(f"{name:{NAME}}" + "".join(f"{cell:>{WIDTH}}" for cell in cells))
-    bare = [
+            figures = "".join(f"{cell:>{COLUMN_WIDTH}}" for cell in cells)
+            lines.append(f"{name:{NAME_WIDTH}}{figures}")
+    base_times = [
         f"{program} {figures['nothing'][0]:.0f} ms"
         for program, figures in result["startup"].items()
     ]
-    out += [
+    return [
+        *lines,
         "",
-        *(["start-up alone: " + ", ".join(bare)] if bare else []),
-        *(f"not run: {name}: {why}" for name, why in result["cannot"].items()),
+        *(["start-up alone: " + ", ".join(base_times)] if base_times else []),
+        *(f"not run: {name}: {reason}" for name, reason in result["cannot"].items()),
     ]
-    return out
 
 
-def _names(result: dict[str, Any]) -> list[str]:
-    rows: list[Contender] = [one for group in GROUPS.values() for one in group]
-    startup = [
-        name for figures in result["startup"].values() for name in figures if name != "nothing"
-    ]
-    return list(dict.fromkeys([one.name for one in rows] + startup))
+def _list_names(result: dict[str, Any]) -> list[str]:
+    names = [contender.name for group in GROUPS.values() for contender in group]
+    for figures in result["startup"].values():
+        names += [name for name in figures if name != "nothing"]
+    return list(dict.fromkeys(names))
 
 
-def _value(result: dict[str, Any], name: str, column: Column) -> float | None:
+def _get_value(result: dict[str, Any], name: str, column: Column) -> float | None:
     _, work, field, _ = column
     if work == "startup":
         figures = result["startup"].get(field, {}).get(name)
@@ -84,5 +86,5 @@ def _value(result: dict[str, Any], name: str, column: Column) -> float | None:
     return None if row is None else row[field]
 
 
-def _cell(value: float | None, form: str) -> str:
+def _format_cell(value: float | None, form: str) -> str:
     return "" if value is None else form.format(value).replace("-", "−")

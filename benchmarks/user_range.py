@@ -1,10 +1,12 @@
-"""What `autoinstr.range` and `autoinstr.mark` cost, off and on, beside torch's record_function and
-context managers that do nothing.
+"""Measure the cost of `autoinstr.range` and `autoinstr.mark`, off and on.
 
-Every contender in a fresh process of its own, rounds interleaved; nanoseconds a use, the loop
-around it taken off. Off: imported and no session, or a session that is not switched on. What is
-recorded is read back and counted. Run: make bench, or python benchmarks/user_range.py [--rounds N]
-[--json FILE]"""
+They are compared with torch's record_function and context managers that do nothing. Each contender
+has a fresh process, and rounds are interleaved. Figures are nanoseconds a use, without the loop
+around it. "off" is either an import without a session, or a session that is not switched on.
+Recorded ranges are read back and counted.
+
+Run: python benchmarks/user_range.py [--rounds N] [--json FILE]
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,13 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-# a slice of a millisecond or less: short enough to fall between other programs' turns now and then
+# A slice of at most a millisecond: short enough to fall between other programs' time slices.
 USES = 2_000
 
 RANGE, MARK = "with autoinstr.range('part'): pass", "autoinstr.mark('here')"
 FUNCTION = "function = lambda: None"
 DECORATED = "import autoinstr; function = autoinstr.range('part')(lambda: None)"
-# name -> (set-up, what is done, AUTOINSTR_… of its process: None is no agent at all)
+# name -> (set-up, measured statement, AUTOINSTR_* options of its process; None: no agent)
 CONTENDERS: dict[str, tuple[str, str, dict[str, str] | None]] = {
     "threading.Lock, `with`": (
         "import threading; lock = threading.Lock()",
@@ -67,30 +69,39 @@ CONTENDERS: dict[str, tuple[str, str, dict[str, str] | None]] = {
 }
 
 
-def contender(name: str) -> None:
-    """A contender's process: answers each line on stdin with nanoseconds per use, and says at the
-    end how many uses there were."""
-    setup, work, _ = CONTENDERS[name]
+def run_contender(name: str) -> None:
+    """Run a contender's process.
+
+    It answers each line of stdin with nanoseconds a use, and ends with the number of uses.
+    """
+    setup, statement, _ = CONTENDERS[name]
     space: dict[str, object] = {"clock": time.perf_counter_ns}
     exec(setup, space)
-    loop = "def timed(times):\n    begin = clock()\n    for _ in times:\n        {}\n    return clock() - begin\n"
+    loop = (
+        "def timed(times):\n"
+        "    begin = clock()\n"
+        "    for _ in times:\n"
+        "        {}\n"
+        "    return clock() - begin\n"
+    )
     exec(loop.format("pass"), space)
-    empty = space["timed"]
-    exec(loop.format(work), space)
-    timed, rounds = space["timed"], range(USES)
+    time_empty_loop = space["timed"]
+    exec(loop.format(statement), space)
+    time_loop, rounds = space["timed"], range(USES)
     import gc
 
     gc.disable()
-    uses, alone = 0, 1e9
+    uses, loop_ns = 0, 1e9
     for _ in sys.stdin:
-        alone = min(alone, *(empty(rounds) / USES for _ in range(5)))  # type: ignore[operator]
-        print(timed(rounds) / USES - alone, flush=True)  # type: ignore[operator]
+        samples = [time_empty_loop(rounds) / USES for _ in range(5)]  # type: ignore[operator]
+        loop_ns = min(loop_ns, *samples)
+        print(time_loop(rounds) / USES - loop_ns, flush=True)  # type: ignore[operator]
         uses += USES
     print(uses, flush=True)
 
 
-def start(name: str, out: str) -> subprocess.Popen[str]:
-    """The process of a contender."""
+def start_contender(name: str, folder: str) -> subprocess.Popen[str]:
+    """Start a contender's process; recordings go to `folder`."""
     options = CONTENDERS[name][2]
     environ = {
         key: value
@@ -100,7 +111,7 @@ def start(name: str, out: str) -> subprocess.Popen[str]:
     path = [str(REPOSITORY)]
     if options is not None:
         path.insert(0, str(REPOSITORY / "sitecustomize"))
-        environ.update({"AUTOINSTR": "1", "AUTOINSTR_OUT": out, "AUTOINSTR_MAX_MB": "2048"})
+        environ.update({"AUTOINSTR": "1", "AUTOINSTR_OUT": folder, "AUTOINSTR_MAX_MB": "2048"})
         environ.update({f"AUTOINSTR_{option}": value for option, value in options.items()})
     environ["PYTHONPATH"] = os.pathsep.join(path)
     command = [sys.executable, __file__, "--contender", name]
@@ -109,16 +120,16 @@ def start(name: str, out: str) -> subprocess.Popen[str]:
     )
 
 
-def recorded(out: str) -> int:
-    """How many ranges and marks of the domain `user` the only recording of a run directory has."""
+def count_recorded(folder: str) -> int:
+    """Count the ranges and marks of the domain `user` in the only recording of a run."""
     sys.path.insert(0, str(REPOSITORY))
-    from autoinstr.recording.reader import open_run
+    from autoinstr.recording.run import open_run
 
-    (recording,) = open_run(out).recordings
-    assert not recording.dropped, recording.dropped
+    (recording,) = open_run(folder).recordings
+    assert not recording.dropped_count, recording.dropped_count
     return sum(
         recording.names[name].domain == "user"
-        for _, words in recording.blocks()
+        for _, words in recording.read_blocks()
         for name in words[::3]
     )
 
@@ -130,11 +141,11 @@ def main() -> None:
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.contender:
-        return contender(args.contender)
+        return run_contender(args.contender)
     figures: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     with tempfile.TemporaryDirectory() as folder:
         processes = {
-            name: start(name, os.path.join(folder, str(number)))
+            name: start_contender(name, os.path.join(folder, str(number)))
             for number, name in enumerate(CONTENDERS)
         }
         for _ in range(args.rounds):
@@ -145,19 +156,17 @@ def main() -> None:
         for number, (name, process) in enumerate(processes.items()):
             uses = int(process.communicate()[0])
             if "recorded" in name:
-                found = recorded(os.path.join(folder, str(number)))
-                assert found == uses, f"{name}: {found} of {uses} are in the recording"
+                count = count_recorded(os.path.join(folder, str(number)))
+                assert count == uses, f"{name}: {count} of {uses} are in the recording"
     print(f"Python {sys.version.split()[0]}, {args.rounds} rounds of {USES} uses\n")
     print("| contender | min ns | median ns |\n|---|---|---|")
-    for name, its in figures.items():
-        print(f"| {name} | {min(its):,.0f} | {statistics.median(its):,.0f} |")
+    for name, values in figures.items():
+        print(f"| {name} | {min(values):,.0f} | {statistics.median(values):,.0f} |")
     if args.json:
-        Path(args.json).write_text(
-            json.dumps(
-                {name: [min(its), statistics.median(its)] for name, its in figures.items()},
-                indent=1,
-            )
-        )
+        summary = {
+            name: [min(values), statistics.median(values)] for name, values in figures.items()
+        }
+        Path(args.json).write_text(json.dumps(summary, indent=1))
 
 
 if __name__ == "__main__":

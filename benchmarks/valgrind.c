@@ -1,4 +1,5 @@
-/* Lets a Python program tell callgrind what to count (benchmarks/counted.py). Outside of valgrind these do nothing. */
+/* Let a Python program control callgrind (benchmarks/callgrind_program.py).
+   Outside of valgrind these functions do nothing. */
 #include <valgrind/callgrind.h>
 
 void begin(void) { CALLGRIND_START_INSTRUMENTATION; }

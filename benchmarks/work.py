@@ -1,4 +1,4 @@
-"""What is measured: programs that call modules. Runs in a contender's process."""
+"""Define the workloads: programs that call modules. They run in a contender's process."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ WORKS = {
 }
 
 
-def leaf(torch: Any) -> tuple[Any, Callable[[], object]]:
-    """Identity modules: nothing but the call."""
+def build_leaf(torch: Any) -> tuple[Any, Callable[[], object]]:
+    """Build identity modules, so that only the call takes time; return (root, run)."""
     nn = torch.nn
     classes = [
         type(f"Leaf{number}", (nn.Module,), {"forward": lambda self, x: x}) for number in range(12)
@@ -36,9 +36,11 @@ def leaf(torch: Any) -> tuple[Any, Callable[[], object]]:
     return root, lambda: root(x)
 
 
-def step(torch: Any) -> tuple[Any, Callable[[], object]]:
-    """Modules that are called as those of a language model are: one, two or three arguments, some
-    by keyword."""
+def build_step(torch: Any) -> tuple[Any, Callable[[], object]]:
+    """Build modules that are called like those of a language model; return (root, run).
+
+    They get one, two or three arguments, some by keyword.
+    """
     nn, size = torch.nn, 64
 
     class Norm(nn.Module):  # type: ignore[misc]
@@ -112,49 +114,62 @@ def step(torch: Any) -> tuple[Any, Callable[[], object]]:
     return model, run
 
 
-def vllm(torch: Any) -> tuple[Any, Callable[[], object]]:
-    """A real engine, in this process; the model is made by `make bench` before."""
+def build_vllm(torch: Any) -> tuple[Any, Callable[[], object]]:
+    """Build a real engine in this process; return (model, run).
+
+    `make bench` creates the model beforehand.
+    """
     import os
 
     from vllm import LLM, SamplingParams
 
     engine = LLM(
-        os.environ["BENCH_MODEL"], max_model_len=256, max_num_seqs=8, kv_cache_memory_bytes=64 << 20, enforce_eager=True, seed=0,
+        os.environ["BENCH_MODEL"],
+        max_model_len=256,
+        max_num_seqs=8,
+        kv_cache_memory_bytes=64 << 20,
+        enforce_eager=True,
+        seed=0,
         disable_log_stats=True,
-    )  # fmt: skip
+    )
     sampling = SamplingParams(temperature=0, max_tokens=32, ignore_eos=True)
     prompts = ["The capital of France is", "1 2 3 4 5", "To be, or not to be", "A layer costs"]
     model = engine.apply_model(lambda model: model)[0]
     return model, lambda: engine.generate(prompts, sampling, use_tqdm=False)
 
 
-def calls_of(torch: Any, root: Any, run: Callable[[], object]) -> int:
-    """Module calls of one run. The hook sees all but those of classes whose own `__call__` goes
-    straight to `forward` (vLLM's compiled models): of these, which are in `root`, `forward` is
-    counted."""
+def count_calls(torch: Any, root: Any, run: Callable[[], object]) -> int:
+    """Return the module calls of one run.
+
+    A hook counts all calls except those of classes whose own `__call__` goes straight to `forward`
+    (vLLM's compiled models). For these, which are in `root`, the calls of `forward` are counted.
+    """
     count = 0
-    own = [
-        one
-        for one in root.modules()
-        if type(one).__call__ is not torch.nn.Module.__call__ and "forward" not in vars(one)
+    own_call_modules = [
+        module
+        for module in root.modules()
+        if type(module).__call__ is not torch.nn.Module.__call__ and "forward" not in vars(module)
     ]
 
-    def note(module: Any, *_: Any) -> None:
+    def count_hook(module: Any, *_: Any) -> None:
         nonlocal count
-        count += all(module is not one for one in own)
+        count += all(module is not own_call_module for own_call_module in own_call_modules)
 
-    def counted(forward: Callable[..., object], *args: Any, **kwargs: Any) -> object:
+    def count_forward(forward: Callable[..., object], *args: Any, **kwargs: Any) -> object:
         nonlocal count
         count += 1
         return forward(*args, **kwargs)
 
-    handle = torch.nn.modules.module.register_module_forward_pre_hook(note)
-    for one in own:
-        vars(one)["forward"] = partial(counted, one.forward)
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(count_hook)
+    for module in own_call_modules:
+        vars(module)["forward"] = partial(count_forward, module.forward)
     try:
         run()
     finally:
         handle.remove()
-        for one in own:
-            del vars(one)["forward"]
+        for module in own_call_modules:
+            del vars(module)["forward"]
     return count
+
+
+BUILDERS = {"leaf": build_leaf, "step": build_step, "vllm": build_vllm}

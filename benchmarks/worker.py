@@ -1,9 +1,10 @@
-"""A contender's process: main() with arguments RIVAL WORK (RIVAL is "" for none). Says what is
-ready, then answers lines with turns.
+"""Run one contender's process: main() with the arguments RIVAL WORK (RIVAL is "" for none).
 
-First line of stdout: {"calls": module calls of one run} or {"cannot": why}. An answer: {"min",
-"median"} in nanoseconds a module call, "runs" in the turn. The line `weigh N FILE` is answered with
-the memory that N calls took, and the bytes of what was saved."""
+The first line of stdout is {"calls": module calls of one run} or {"cannot": reason}. Each line of
+stdin starts a turn, answered with {"min", "median"} in nanoseconds a module call. The line
+`weigh N FILE` is answered with the memory of N calls and the bytes of the saved file. The last line
+is {"made": number of module calls}.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +19,17 @@ from typing import Any, Callable
 from benchmarks import floors, rivals, work
 
 TURN_NS = 15_000_000
-# calls that are timed together: short enough to fall between the turns of other programs now and
-# then
+# Calls that are timed together: short enough to fall between the time slices of other programs.
 SLICE_CALLS = 250
-WARM = 20
+WARM_UP_RUNS, VLLM_WARM_UP_RUNS = 20, 2
 
 
 def main() -> None:
-    rival, name = sys.argv[1:3]
-    answers, sys.stdout = sys.stdout, sys.stderr  # what vLLM and the peers print is not an answer
+    rival_name, work_name = sys.argv[1:3]
+    # What vLLM and the peers print must not mix with the answers.
+    answers, sys.stdout = sys.stdout, sys.stderr
 
-    def say(**answer: Any) -> None:
+    def send_answer(**answer: Any) -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
     try:
@@ -37,43 +38,44 @@ def main() -> None:
         if "CANNSIM_LOG" in os.environ:
             import torch_npu  # noqa: F401
         torch.set_num_threads(1)
-        if rival in floors.FLOORS:
-            once = floors.FLOORS[rival](torch)
-            say(calls=1)
-            _serve_floor(once, say)
+        if rival_name in floors.FLOORS:
+            measure_floor = floors.FLOORS[rival_name](torch)
+            send_answer(calls=1)
+            _serve_floor(measure_floor, send_answer)
             os._exit(0)
-        root, run = getattr(work, name)(torch)
-        calls = work.calls_of(torch, root, run)
-        ours = getattr(rivals, rival)(torch, root) if rival else rivals.Rival()
+        root, run = work.BUILDERS[work_name](torch)
+        calls = work.count_calls(torch, root, run)
+        rival = rivals.RIVALS[rival_name](torch, root) if rival_name else rivals.Rival()
     except Exception as error:
-        say(cannot=f"{type(error).__name__}: {error}")
+        send_answer(cannot=f"{type(error).__name__}: {error}")
         return
     gc.disable()
-    made = 1
-    ours.before()
-    for _ in range(WARM if name != "vllm" else 2):
+    total_runs = 1
+    rival.start_turn()
+    for _ in range(WARM_UP_RUNS if work_name != "vllm" else VLLM_WARM_UP_RUNS):
         run()
-        made += 1
-    ours.after()
-    say(calls=calls)
+        total_runs += 1
+    rival.end_turn()
+    send_answer(calls=calls)
     for line in sys.stdin:
         if line.startswith("weigh"):
             _, number, file = line.split()
-            say(**_weigh(ours, run, max(1, int(number) // calls), calls, file))
-            made += max(1, int(number) // calls)
+            runs = max(1, int(number) // calls)
+            send_answer(**_weigh(rival, run, runs, calls, file))
+            total_runs += runs
             continue
-        ours.before()
-        run()  # what a profiler's start makes anew is not the cost of a call
-        values = _turn(run, calls)
-        ours.after()
-        made += 1 + values.pop("runs")
-        say(**values)
-    say(made=made * calls)
+        rival.start_turn()
+        run()  # the first run after a profiler's start is slower; it is not counted
+        values = _measure_turn(run, calls)
+        rival.end_turn()
+        total_runs += 1 + values.pop("runs")
+        send_answer(**values)
+    send_answer(made=total_runs * calls)
     if "BENCH_PROFILED" in os.environ:
-        os._exit(0)  # a profile that nobody wants would be analysed first
+        os._exit(0)  # without the analysis of a profile that nobody reads
 
 
-def _turn(run: Callable[[], object], calls: int) -> dict[str, Any]:
+def _measure_turn(run: Callable[[], object], calls: int) -> dict[str, Any]:
     clock, passes = time.perf_counter_ns, max(1, SLICE_CALLS // calls)
     values: list[float] = []
     begin = end = clock()
@@ -86,44 +88,43 @@ def _turn(run: Callable[[], object], calls: int) -> dict[str, Any]:
     return {"min": min(values), "median": statistics.median(values), "runs": len(values) * passes}
 
 
-def _serve_floor(once: Callable[[], float], say: Callable[..., None]) -> None:
-    empty = min(floors.loop() for _ in range(50))
+def _serve_floor(measure_floor: Callable[[], float], send_answer: Callable[..., None]) -> None:
+    empty = min(floors.measure_loop() for _ in range(50))
     for line in sys.stdin:
         if line.strip():
-            say(anon=0, disk=0)
+            send_answer(anon=0, disk=0)
             continue
-        values = [once() - empty for _ in range(10)]
-        empty = min(empty, floors.loop())
-        say(min=min(values), median=statistics.median(values))
-    say(made=0)
+        values = [measure_floor() - empty for _ in range(10)]
+        empty = min(empty, floors.measure_loop())
+        send_answer(min=min(values), median=statistics.median(values))
+    send_answer(made=0)
 
 
 def _weigh(
-    ours: rivals.Rival, run: Callable[[], object], runs: int, calls: int, file: str
+    rival: rivals.Rival, run: Callable[[], object], runs: int, calls: int, file: str
 ) -> dict[str, Any]:
-    """Memory of the process's own and mapped from files, before and after; and the file that holds
-    what was taken down."""
-    ours.before()
+    """Return the private and mapped memory that the runs took, and the bytes of the saved file."""
+    rival.start_turn()
     run()
-    before = _memory()
+    start_anon, start_mapped = _read_memory()
     for _ in range(runs):
         run()
-    after = _memory()
-    ours.after()
+    anon, mapped = _read_memory()
+    rival.end_turn()
     size = 0
-    if ours.save is not None:
-        ours.save(file)
+    if rival.save is not None:
+        rival.save(file)
         size = os.path.getsize(file)
     return {
-        "anon": after[0] - before[0],
-        "file": after[1] - before[1],
+        "anon": anon - start_anon,
+        "file": mapped - start_mapped,
         "disk": size,
         "calls": runs * calls,
     }
 
 
-def _memory() -> tuple[int, int]:
-    """Bytes of memory of its own, and of mapped files."""
+def _read_memory() -> tuple[int, int]:
+    """Return the bytes of private memory, and of mapped files."""
     with open("/proc/self/status") as status:
         fields = dict(line.split(":", 1) for line in status)
     kilobytes = {name: int(fields[name].split()[0]) for name in ("RssAnon", "RssFile", "RssShmem")}

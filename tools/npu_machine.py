@@ -1,5 +1,4 @@
-"""The machine that tools/npu_acceptance.py runs on: whether it has an NPU, and how programs are run
-and analysed there."""
+"""Describe the machine of tools/npu_acceptance.py, and run and analyse programs on it."""
 
 from __future__ import annotations
 
@@ -13,31 +12,34 @@ from typing import Any, NamedTuple
 
 REPO = Path(__file__).resolve().parents[1]
 LIMIT_S = 600
+MAX_LINE = 300  # characters of a program's last line
 
 
-class NotHere(Exception):
-    """A program that does not run here; the text says why."""
+class NotAvailable(Exception):
+    """A program cannot run on this machine; the text says why."""
 
 
-class Hurt(Exception):
-    """A program that does not run under the agent, and does without it."""
+class AgentFailure(Exception):
+    """A program fails under the agent and runs without it."""
 
 
 class Machine(NamedTuple):
-    """Where and with what the programs run."""
+    """The Python, the folder and the options that the programs run with."""
 
     python: str
     work: Path
     simulated: bool
-    msprof_analyze: str | None
+    msprof_program: str | None
     model: str | None
     settings: dict[str, Any]
 
     def run(
         self, name: str, source: str, *words: str, agent: bool = True, **options: str
     ) -> dict[str, Any]:
-        """Run a program in a folder of its own, under the agent; return what it wrote. NotHere if
-        it fails, Hurt if it does so under the agent alone."""
+        """Run a program in its own folder, under the agent, and return its result.
+
+        Raise NotAvailable if it fails, AgentFailure if it fails under the agent only.
+        """
         folder = self.work / name
         folder.mkdir()
         (folder / "program.py").write_text(source)
@@ -45,61 +47,57 @@ class Machine(NamedTuple):
             filter(None, [str(REPO / "sitecustomize"), os.environ.get("PYTHONPATH")])
         )
         env = {**os.environ, "PYTHONPATH": gate, "AUTOINSTR": "1" if agent else "0", **options}
-        done = started([self.python, "program.py", *words], env, folder)
-        (folder / "stdout").write_text(done.stdout)
-        (folder / "stderr").write_text(done.stderr)
-        if done.returncode or not (folder / "result.json").exists():
-            last = [line.strip() for line in done.stderr.splitlines() if line.strip()][-1:] or [
-                f"exit status {done.returncode}"
-            ]
+        process = run_command([self.python, "program.py", *words], env, folder)
+        (folder / "stdout").write_text(process.stdout)
+        (folder / "stderr").write_text(process.stderr)
+        if process.returncode or not (folder / "result.json").exists():
+            problem = read_last_line(process.stderr) or f"exit status {process.returncode}"
             if agent:
                 self.run(f"{name}-without", source, *words, agent=False)
-                raise Hurt(f"runs without the agent, and under it: {last[0][:300]}")
-            raise NotHere(last[0][:300])
+                raise AgentFailure(f"runs without the agent, and under it: {problem}")
+            raise NotAvailable(problem)
         result: dict[str, Any] = json.loads((folder / "result.json").read_text())
         return result
 
     def analyse(self, folder: str) -> dict[str, Any]:
-        """`autoinstr analyse --format json`. NotHere without msprof-analyze or torch_npu's
-        analysis."""
-        command = [
-            sys.executable,
-            "-m",
-            "autoinstr",
-            "analyse",
-            str(self.work / folder),
-            "--format",
-            "json",
-            "--python",
-            self.python,
-        ]
-        if self.msprof_analyze:
-            command += ["--msprof-analyze", self.msprof_analyze]
+        """Return the JSON of `autoinstr analyse`.
+
+        Raise NotAvailable if msprof-analyze or torch_npu's analysis is missing.
+        """
+        command = [sys.executable, "-m", "autoinstr", "analyse", str(self.work / folder)]
+        command += ["--format", "json", "--python", self.python]
+        if self.msprof_program:
+            command += ["--msprof-analyze", self.msprof_program]
         env = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH")])),
             "AUTOINSTR": "0",
         }
-        done = started(command, env)
-        if not done.stdout:
-            raise NotHere(
-                done.stderr.strip().splitlines()[-1][:300]
-                if done.stderr.strip()
-                else "autoinstr analyse printed nothing"
-            )
-        told: dict[str, Any] = json.loads(done.stdout)
-        return told
+        process = run_command(command, env)
+        if not process.stdout:
+            problem = read_last_line(process.stderr) or "autoinstr analyse printed nothing"
+            raise NotAvailable(problem)
+        analysis: dict[str, Any] = json.loads(process.stdout)
+        return analysis
 
-    def database(self, folder: str) -> str:
-        found = sorted((self.work / folder).rglob("ascend_pytorch_profiler*.db"))
-        if not found:
-            raise NotHere(f"{folder}: there is no database")
-        return str(found[0])
+    def find_database(self, folder: str) -> str:
+        """Return the path of the first profile database; raise NotAvailable if there is none."""
+        databases = sorted((self.work / folder).rglob("ascend_pytorch_profiler*.db"))
+        if not databases:
+            raise NotAvailable(f"{folder}: there is no database")
+        return str(databases[0])
 
 
-def started(
+def read_last_line(text: str) -> str:
+    """Return the last line that is not blank, cut to 300 characters; "" if there is none."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:MAX_LINE] if lines else ""
+
+
+def run_command(
     command: list[str], env: dict[str, str], folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
+    """Run a command and capture its output."""
     return subprocess.run(
         command,
         cwd=folder,
@@ -111,22 +109,27 @@ def started(
     )
 
 
-def about(python: str) -> tuple[list[str], bool]:
-    """The machine in words, and whether its CANN is the simulated one. NotHere where there is no
-    NPU."""
-    asked = "[torch.__version__, torch_npu.__version__, torch.npu.device_count(), torch.npu.get_device_name(0)]"
-    program = f"import json, structlog, wrapt, torch, torch_npu\nprint(json.dumps({asked}))"
-    done = started([python, "-c", program], {**os.environ, "AUTOINSTR": "0"})
-    if done.returncode:
-        raise NotHere((done.stderr.strip().splitlines() or ["torch_npu cannot be imported"])[-1])
-    torch, torch_npu, count, name = json.loads(done.stdout.strip().splitlines()[-1])
+def describe_machine(python: str) -> tuple[list[str], bool]:
+    """Return lines about the machine, and whether its CANN is the simulated one.
+
+    Raise NotAvailable if there is no NPU.
+    """
+    program = (
+        "import json, structlog, wrapt, torch, torch_npu\n"
+        "print(json.dumps([torch.__version__, torch_npu.__version__, torch.npu.device_count(), "
+        "torch.npu.get_device_name(0)]))"
+    )
+    process = run_command([python, "-c", program], {**os.environ, "AUTOINSTR": "0"})
+    if process.returncode:
+        lines = process.stderr.strip().splitlines() or ["torch_npu cannot be imported"]
+        raise NotAvailable(lines[-1])
+    torch, torch_npu, count, name = json.loads(process.stdout.strip().splitlines()[-1])
     home = Path(os.environ.get("ASCEND_HOME_PATH", ""))
     library = home / "lib64" / "libascendcl.so"
     simulated = library.exists() and b"cannsim" in library.read_bytes()
-    notes = "\n".join(
-        file.read_text() for file in home.glob("*/ascend_toolkit_install.info")
-    ).splitlines()
-    version = next((line for line in notes if "version" in line), "?")
+    info_files = home.glob("*/ascend_toolkit_install.info")
+    info = "\n".join(file.read_text() for file in info_files).splitlines()
+    version = next((line for line in info if "version" in line), "?")
     return [
         f"- {count} × {name}, CANN {version}, {platform.machine()}, {platform.platform()}",
         f"- Python {platform.python_version()}, torch {torch}, torch_npu {torch_npu}",

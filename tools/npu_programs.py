@@ -1,5 +1,7 @@
-"""The programs that tools/npu_acceptance.py runs on an NPU. They know nothing of the agent; each
-writes what it saw into result.json."""
+"""Hold the programs that tools/npu_acceptance.py runs on an NPU.
+
+They do not use autoinstr. Each writes its findings to result.json.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ import torch_npu.profiler as P
 class Block(nn.Module):
     def __init__(self, width):
         super().__init__()
-        self.up, self.act, self.down = nn.Linear(width, 4 * width), nn.ReLU(), nn.Linear(4 * width, width)
+        self.up, self.act = nn.Linear(width, 4 * width), nn.ReLU()
+        self.down = nn.Linear(4 * width, width)
     def forward(self, x):
         return x + self.down(self.act(self.up(x)))
 
@@ -26,12 +29,16 @@ class Net(nn.Module):
             x = layer(x)
         return self.head(x)
 
-def profiled(folder, level="Level1"):  # as vllm-ascend has it: text, no mstx
-    config = P._ExperimentalConfig(profiler_level=getattr(P.ProfilerLevel, level), export_type=P.ExportType.Text, msprof_tx=False)
+def start_profile(folder, level="Level1"):  # with vllm-ascend's settings: text, no mstx
+    config = P._ExperimentalConfig(
+        profiler_level=getattr(P.ProfilerLevel, level), export_type=P.ExportType.Text,
+        msprof_tx=False)
     handler = P.tensorboard_trace_handler(folder, analyse_flag=False)
-    return P.profile(activities=[P.ProfilerActivity.CPU, P.ProfilerActivity.NPU], experimental_config=config, on_trace_ready=handler)
+    activities = [P.ProfilerActivity.CPU, P.ProfilerActivity.NPU]
+    return P.profile(
+        activities=activities, experimental_config=config, on_trace_ready=handler)
 
-def done(**result):
+def write_result(**result):
     with open("result.json", "w") as file:
         json.dump(result, file)
 
@@ -41,8 +48,7 @@ torch.set_grad_enabled(False)
 net(x); torch.npu.synchronize()
 """
 
-# Ranges, links and device times. The truth is counted by torch's own hooks, in calls outside of the
-# profile.
+# Ranges, links and device times. torch's own hooks count the true calls, outside the profile.
 MODULES = """
 hooks, stack, truth = nn.modules.module, [], {}
 def enter(module, _):
@@ -55,7 +61,7 @@ net(x)
 for handle in handles:
     handle.remove()
 for level in LEVELS:
-    with profiled(level, level):
+    with start_profile(level, level):
         for _ in range(CALLS):
             net(x)
         torch.npu.synchronize()
@@ -65,11 +71,10 @@ for _ in range(CALLS):
     net(x)
 end.record()
 torch.npu.synchronize()
-done(truth=truth, elapsed_ns=begin.elapsed_time(end) * 1e6)
+write_result(truth=truth, elapsed_ns=begin.elapsed_time(end) * 1e6)
 """
 
-# What a call costs on the host while ranges are taken: two bare calls, and a module that does
-# nothing.
+# The cost of a call on the host while ranges are collected: two bare calls, and an empty module.
 COST = """
 from torch_npu._C import _mstx as bound
 module, rounds = nn.Identity(), []
@@ -87,16 +92,15 @@ for running in (False, True):
     profile = P.profile(activities=activities, experimental_config=config, on_trace_ready=handler)
     if running:
         profile.start()
-    tried = {"module": lambda: module(0), "pair": pair, "nothing": lambda: 0}
-    calls = {name: min(ns(call) for _ in range(7)) for name, call in tried.items()}
+    cases = {"module": lambda: module(0), "pair": pair, "nothing": lambda: 0}
+    calls = {name: min(ns(call) for _ in range(7)) for name, call in cases.items()}
     if running:
         profile.stop()
     rounds.append(calls)
-done(off=rounds[0], on=rounds[1])
+write_result(off=rounds[0], on=rounds[1])
 """
 
-# A graph that is captured before the profile (beside a call without one), and one that is captured
-# in it.
+# A graph that is captured before the profile, with an eager call, and one that is captured in it.
 GRAPH = """
 def capture():
     graph = torch.npu.NPUGraph()
@@ -104,26 +108,27 @@ def capture():
         net(x)
     return graph
 graph = capture()
-with profiled("before"):
+with start_profile("before"):
     net(x); graph.replay(); torch.npu.synchronize()
-with profiled("within"):
+with start_profile("within"):
     graph = capture()
     graph.replay(); torch.npu.synchronize()
-done()
+write_result()
 """
 
-# MSPTI reads mstx ranges by itself, without a torch_npu profile.
+# MSPTI reads mstx ranges itself, without a torch_npu profile.
 MSPTI = """
 import mspti
-seen = []
+names = []
+MODULE_NAMES = ("Net", "Block", "Linear", "ReLU")
 monitor = mspti.MstxMonitor()
-monitor.start(lambda mark: None, lambda data: seen.append(data.name))
+monitor.start(lambda mark: None, lambda data: names.append(data.name))
 net(x); torch.npu.synchronize()
 monitor.stop()
-done(seen=len(seen), modules=sum(name in ("Net", "Block", "Linear", "ReLU") for name in seen))
+write_result(seen=len(names), modules=sum(name in MODULE_NAMES for name in names))
 """
 
-# The guide's offline script, without what one had to add to it.
+# The guide's offline script, without the guide's additions for profiling.
 VLLM = """
 import json, os, sys
 from vllm import LLM, SamplingParams
@@ -131,21 +136,23 @@ if __name__ == "__main__":
     os.environ["VLLM_TORCH_PROFILER_DIR"] = "./vllm_profile"
     llm = LLM(model=sys.argv[1], max_model_len=256, max_num_seqs=8, **json.loads(sys.argv[2]))
     llm.start_profile()
-    outputs = llm.generate(["Hello, my name is", "The future of AI is"], SamplingParams(temperature=0, max_tokens=8))
+    sampling = SamplingParams(temperature=0, max_tokens=8)
+    outputs = llm.generate(["Hello, my name is", "The future of AI is"], sampling)
     llm.stop_profile()
+    tokens = sum(len(output.outputs[0].token_ids) for output in outputs)
     with open("result.json", "w") as file:
-        json.dump({"tokens": sum(len(output.outputs[0].token_ids) for output in outputs)}, file)
+        json.dump({"tokens": tokens}, file)
 """
 
 
-def program(
+def build_program(
     source: str,
     *,
     width: int = 1024,
     calls: int = 5,
     levels: tuple[str, ...] = ("Level0", "Level1"),
 ) -> str:
-    """The whole program: what it needs, then `source`."""
+    """Return the complete program: the prelude with these constants, then `source`."""
     if source is VLLM:
         return source
     return f"WIDTH, CALLS, LEVELS = {width}, {calls}, {levels!r}\n{PRELUDE}{source}"
