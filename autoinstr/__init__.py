@@ -1,7 +1,8 @@
-"""Ranges for every module call of an unedited PyTorch or vLLM program.
+"""autoinstr shows which layer, and which part of a step, takes the time in a PyTorch program.
 
-For those who do edit: `autoinstr.range` and `autoinstr.mark` (docs/user-ranges.md).
-The gate imports this package in processes that may never need it: nothing may be imported here.
+Programs run unedited. Those that you do edit can use `autoinstr.range` and `autoinstr.mark`
+(docs/reference/ranges-api.md). The gate imports this package in processes that may never need
+it, so this file must not import anything.
 """
 
 __version__ = "0.1.0"
@@ -18,7 +19,6 @@ def __getattr__(name: str) -> object:
     from autoinstr.api import ranges
 
     globals().update(mark=ranges.mark, range=ranges.range)
-    globals().pop(
-        "__getattr__", None
-    )  # CPython looks up attributes faster in a module that has none
+    # CPython looks up attributes faster in a module without __getattr__
+    globals().pop("__getattr__", None)
     return globals()[name]

@@ -1,4 +1,4 @@
-"""`python -m autoinstr` is the command `autoinstr`."""
+"""Run the command `autoinstr` for `python -m autoinstr`."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-# What autoinstr.pth imports where autoinstr was asked for: it runs the gate, which lies within the
-# package in a wheel and beside it in a checkout. sys.path is not complete yet, and in a virtual
-# environment the .pth may be read twice. No `from __future__`: it costs an import.
+# The file that autoinstr.pth imports where autoinstr was asked for. It runs the gate, which is
+# within the package in a wheel and beside it in a checkout. sys.path is not complete yet, and in a
+# virtual environment the .pth may be read twice. No `from __future__`: it costs an import.
 import os
 import sys
 
 
 def boot() -> bool:
-    """Runs the gate. Safe to call again."""
+    """Run the gate; return whether autoinstr is on. It is safe to call again."""
     package = os.path.dirname(os.path.abspath(__file__))
     for folder in (
         os.path.join(package, "sitecustomize"),

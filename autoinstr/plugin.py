@@ -1,8 +1,8 @@
 """The entry point `vllm.general_plugins`: vLLM calls it in each of its processes, before it makes
 an engine or a worker.
 
-It is for processes that no gate ran in, or too early: Ray gives its workers the environment of the
-driver after they have started, and `python -I` knows no PYTHONPATH.
+It serves processes in which no gate ran, or ran too early. Ray gives its workers the driver's
+environment after they have started. `python -I` ignores PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import sys
 
 
 def activate() -> None:
-    """Run the gate, which decides from the environment as it is now; nothing where it is on
-    already. Never raises."""
+    """Run the gate, which decides from the environment as it is now. Never raises.
+
+    Where the agent is on already, this has no effect."""
     try:
         from autoinstr._pth import boot
 

@@ -1,6 +1,6 @@
-# Reached only when the folder *above* this one is on sys.path (a repository root, say): then Python
-# takes `sitecustomize/` for a package, which would sit there inert and hide every other
-# sitecustomize. As `autoinstr.sitecustomize` (in a wheel) it does nothing.
+# Python takes this folder for a package if the folder above it is on sys.path, for example the root
+# of the repository. The package would then hide every other sitecustomize. So it runs the file
+# within. As `autoinstr.sitecustomize` (in a wheel) it does nothing.
 if __name__ == "sitecustomize":
     from .sitecustomize import run as _run
 

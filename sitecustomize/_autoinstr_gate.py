@@ -1,10 +1,11 @@
-# Decides whether this process is wanted, and if so puts the import hook in place. Loaded by
-# sitecustomize.py or by the .pth, in processes that asked for autoinstr in one way or another. Same
-# rules as there: os and sys only, parses on Python 2.7, prints nothing on stdout.
+# Decides whether this process gets the agent, and if so installs the import hook. sitecustomize.py
+# or the .pth loads it, in processes that asked for autoinstr in some way. The rules are the same as
+# in sitecustomize.py: it imports os and sys only, parses on Python 2.7 and prints nothing on
+# stdout.
 import os
 import sys
 
-OFF = ("", "0", "off", "no", "false")
+OFF_VALUES = ("", "0", "off", "no", "false")
 TOOLS = ("pip", "ensurepip", "venv", "virtualenv", "uv", "compileall", "py_compile")
 MODULES = (
     "multiprocessing.resource_tracker",
@@ -19,77 +20,76 @@ FILES = (
     "/pip/__main__.py",
     "/pyproject_hooks/_in_process/_in_process.py",
 )
-CODE = (
+CODE_PARTS = (
     "from multiprocessing.resource_tracker import main",
-    'runpy.run_module("pip"',
-)  # the second is ensurepip's child
-PATHS = (
-    "out",
-    "config",
-    "log_file",
-)  # options that a child with another working directory would read differently
-libraries = []  # folders of a bundle's libraries; in a checkout and in a wheel there are none
+    'runpy.run_module("pip"',  # ensurepip's child
+)
+# Options that a child with another working directory would read differently.
+PATH_OPTIONS = ("out", "config", "log_file")
 NEWEST = (3, 14)
 OLDEST = (3, 9)
+libraries = []  # folders of a bundle's libraries; empty in a checkout and in a wheel
 
 
-# -- Is this process wanted? -----------------------------------------------------------------------
+# -- Does this process get the agent? --------------------------------------------------------------
 
 
-def enabled(value):
-    """Whether a value of AUTOINSTR or -X autoinstr means on. True is the bare -X."""
+def is_enabled(value):
+    """Return whether a value of AUTOINSTR or -X autoinstr means on. True is the bare -X."""
     return value is not None and (
-        value is True or value.split(",", 1)[0].strip().lower() not in OFF
+        value is True or value.split(",", 1)[0].strip().lower() not in OFF_VALUES
     )
 
 
-def command(argv):
-    """What the interpreter was told to run, as ("-c", code), ("-m", module), ("file", path) or ("",
+def parse_command(argv):
+    """Return what the interpreter runs: ("-c", code), ("-m", module), ("file", path) or ("",
     "")."""
-    rest = iter(argv[1:])
-    for word in rest:
+    words = iter(argv[1:])
+    for word in words:
         if word == "-" or not word.startswith("-"):
             return ("file", word) if word != "-" else ("", "")
         if word.startswith("--"):
             if word == "--check-hash-based-pycs":
-                next(rest, "")
+                next(words, "")
             continue
-        for at, letter in enumerate(word[1:], 2):
-            if (
-                letter in "cmWX"
-            ):  # the only letters that take a value: the rest of this word, or else the next word
-                value = word[at:] or next(rest, "")
+        for end, letter in enumerate(word[1:], 2):
+            # Only these letters take a value: the remainder of this word, or else the next word.
+            if letter in "cmWX":
+                value = word[end:] or next(words, "")
                 if letter in "cm":
                     return "-" + letter, value
                 break
     return "", ""
 
 
-def irrelevant(argv):
-    """Why a process with this command line is left alone, or "" if it is wanted.
+def explain_irrelevance(argv):
+    """Return why a process with this command line stays without the agent; "" if it gets it.
 
-    A forkserver is wanted although it runs no user code itself: its forked children do, and no
-    sitecustomize runs in them."""
-    kind, value = command(argv)
+    A forkserver gets it although it runs no user code: its forked children do, and no sitecustomize
+    runs in them."""
+    kind, value = parse_command(argv)
     if kind == "-m":
-        found = (
+        is_irrelevant = (
             value.split(".", 1)[0] in TOOLS
             or value in MODULES
             or (value.endswith(".__main__") and value[:-9] in MODULES)
         )
     elif kind == "-c":
-        found = any(piece in value for piece in CODE)
+        is_irrelevant = any(part in value for part in CODE_PARTS)
     else:
         name = os.path.basename(value)
-        found = name.rstrip("0123456789.") in TOOLS or value.endswith(FILES)
-    return "%s %s is no program of the user's" % (kind, value.strip()[:80]) if found else ""
+        is_irrelevant = name.rstrip("0123456789.") in TOOLS or value.endswith(FILES)
+    if not is_irrelevant:
+        return ""
+    return "%s %s is not a program of the user" % (kind, value.strip()[:80])
 
 
-def command_line():
+def read_command_line():
+    """Return the words of the command line, with the interpreter's own options."""
     if hasattr(sys, "orig_argv"):
         return sys.orig_argv
-    # Python 3.9, where sys.argv does not hold the interpreter's own options yet; elsewhere than on
-    # Linux all are wanted
+    # On Python 3.9, sys.argv lacks the interpreter's options. Outside Linux the result is empty,
+    # and every process gets the agent.
     try:
         fd = os.open("/proc/self/cmdline", os.O_RDONLY)
         try:
@@ -100,91 +100,97 @@ def command_line():
         return []
 
 
-def verdict(value):
-    """Why autoinstr stays off in this process, or "" if it is to be on."""
-    if not enabled(value):
+def decide(value):
+    """Return why autoinstr stays off in this process; "" if it is on.
+
+    value: of AUTOINSTR or -X autoinstr; None without either."""
+    if not is_enabled(value):
         return "not asked for" if value is None else "switched off by %r" % value
     if not OLDEST <= sys.version_info[:2] <= NEWEST or sys.implementation.name != "cpython":
         return "needs CPython %d.%d to %d.%d" % (OLDEST + NEWEST)
     if "t" in sys.abiflags:
         return "free-threaded builds are not supported"
-    return irrelevant(command_line())
+    return explain_irrelevance(read_command_line())
 
 
 # -- What children must agree on -------------------------------------------------------------------
 
 
-def export(value, from_x):
-    """Writes into the environment what this process was told, so that children with another
-    directory or without -X agree."""
+def export_settings(value, is_from_x):
+    """Write the settings of this process into the environment.
+
+    So children with another working directory or without -X have the same settings."""
     if value is True:
         value = "1"
-    value = absolute_pieces(value.strip())
-    if from_x:
+    value = make_paths_absolute(value.strip())
+    if is_from_x:
         sys._xoptions["autoinstr"] = value
     os.environ["AUTOINSTR"] = value
-    for name in PATHS:
+    for name in PATH_OPTIONS:
         name = "AUTOINSTR_" + name.upper()
         if os.environ.get(name):
-            os.environ[name] = absolute(os.environ[name])
+            os.environ[name] = make_absolute(os.environ[name])
     if "_AUTOINSTR_DEFAULT_OUT" not in os.environ:
         export_default_out()
 
 
 def export_default_out():
-    time = sys.modules.get(
-        "time"
-    )  # the interpreter itself imports it before site; without it config.py finds a name
+    """Write the name of the default run directory into the environment."""
+    # The interpreter itself imports time before site. Without it, config.py chooses a name.
+    time = sys.modules.get("time")
     try:
         cwd = os.getcwd()
-    except OSError:  # the directory was removed: config.py finds another place
+    except OSError:  # the directory was removed: config.py chooses another place
         cwd = None
     if cwd is not None and time is not None:
-        host = (
-            "".join(c if (c.isalnum() and c < "\x7f") or c in "._" else "-" for c in os.uname()[1])[
-                :64
-            ].lstrip(".")
-            or "host"
-        )
+        letters = [
+            letter if (letter.isalnum() and letter < "\x7f") or letter in "._" else "-"
+            for letter in os.uname()[1]
+        ]
+        host = "".join(letters)[:64].lstrip(".") or "host"
         name = "%d-%s-%d-%s" % (time.time(), host, os.getpid(), os.urandom(4).hex())
         os.environ["_AUTOINSTR_DEFAULT_OUT"] = os.path.join(cwd, "autoinstr-runs", name)
 
 
-def absolute(path):
+def make_absolute(path):
+    """Return the absolute path, or `path` itself if the working directory was removed."""
     try:
         return os.path.abspath(os.path.expanduser(path))
-    except OSError:  # the working directory was removed
+    except OSError:
         return path
 
 
-def absolute_pieces(value):
-    """Makes the paths among the comma-separated pieces absolute, and an `out=` the value of
-    AUTOINSTR_OUT as well."""
+def make_paths_absolute(value):
+    """Make the paths among the comma-separated settings absolute. An `out=` also becomes the value
+    of AUTOINSTR_OUT."""
     if value.endswith(".toml") and "=" not in value:
-        return absolute(value)
-    pieces = []
-    for piece in value.replace("\\,", "\0").split(","):
-        name, _, path = (part.strip() for part in piece.replace("\0", ",").partition("="))
-        if name in PATHS and path:
-            path = absolute(path)
-            piece = "%s=%s" % (name, path.replace(",", "\\,"))
+        return make_absolute(value)
+    settings = []
+    for setting in value.replace("\\,", "\0").split(","):
+        name, _, path = (part.strip() for part in setting.replace("\0", ",").partition("="))
+        if name in PATH_OPTIONS and path:
+            path = make_absolute(path)
+            setting = "%s=%s" % (name, path.replace(",", "\\,"))
             if name == "out":
                 os.environ["AUTOINSTR_OUT"] = path
-        pieces.append(piece.replace("\0", "\\,"))
-    return ",".join(pieces)
+        settings.append(setting.replace("\0", "\\,"))
+    return ",".join(settings)
 
 
-def report_verdict(reason, folder):
-    """One line for `autoinstr doctor -- command`, which names the file in _AUTOINSTR_VERDICTS. No
-    secret of the command line is in it."""
-    redaction = load("_autoinstr_redaction", os.path.join(package_folder(folder), "redaction.py"))
-    said = redaction.redact_text(reason), "\x1f".join(redaction.redact_argv(command_line()))
+def report_decision(reason, folder):
+    """Write one line for `autoinstr doctor -- command`, which names the file in
+    _AUTOINSTR_VERDICTS.
+
+    The line contains no secret of the command line."""
+    redaction_folder = os.path.join(find_package_folder(folder), "base", "redaction")
+    file = os.path.join(redaction_folder, "__init__.py")
+    redaction = load("_autoinstr_redaction", file, [redaction_folder])
     line = "%d\t%d\t%s\t%s\t%s\n" % (
         os.getpid(),
         os.getppid(),
         "off" if reason else "on",
-        said[0],
-        said[1],
+        redaction.redact_text(reason),
+        "\x1f".join(redaction.redact_argv(read_command_line())),
     )
     fd = os.open(
         os.environ["_AUTOINSTR_VERDICTS"],
@@ -201,24 +207,23 @@ def report_verdict(reason, folder):
 
 
 def boot(folder):
-    """Installs the import hook if this process is wanted. Safe to call again: from the .pth, then
-    from sitecustomize, then reloaded.
+    """Install the import hook if this process gets the agent; return whether autoinstr is on.
 
-    folder: where this file lies.  Returns whether autoinstr is on. Never raises.
-    """
+    folder: of this file. Never raises. It is safe to call again: the .pth calls it first, then
+    sitecustomize, then a reload."""
     try:
-        from_x = "autoinstr" in getattr(sys, "_xoptions", ())
-        value = sys._xoptions["autoinstr"] if from_x else os.environ.get("AUTOINSTR")
-        reason = verdict(value)
+        is_from_x = "autoinstr" in getattr(sys, "_xoptions", ())
+        value = sys._xoptions["autoinstr"] if is_from_x else os.environ.get("AUTOINSTR")
+        reason = decide(value)
         if not reason:
-            export(value, from_x)
-        elif from_x and not enabled(value):
-            os.environ["AUTOINSTR"] = value  # -X autoinstr=off is meant for the children too
+            export_settings(value, is_from_x)
+        elif is_from_x and not is_enabled(value):
+            os.environ["AUTOINSTR"] = value  # -X autoinstr=off also holds for children
         if "autoinstr.instrument.importhook" not in sys.modules:
             if "_AUTOINSTR_VERDICTS" in os.environ:
-                report_verdict(reason, folder)
+                report_decision(reason, folder)
             if not reason:
-                install_hook(package_folder(folder))
+                install_hook(find_package_folder(folder))
                 find_libraries(folder)
         return not reason
     except Exception as error:
@@ -226,48 +231,49 @@ def boot(folder):
         return False
 
 
-def package_folder(folder):
-    """Where the package lies: beside this folder in a checkout, around it in a wheel."""
-    above = os.path.dirname(os.path.realpath(folder))
-    for candidate in (os.path.join(above, "autoinstr"), above):
+def find_package_folder(folder):
+    """Return the folder of the package: beside `folder` in a checkout, around it in a wheel."""
+    parent = os.path.dirname(os.path.realpath(folder))
+    for candidate in (os.path.join(parent, "autoinstr"), parent):
         if os.path.isfile(os.path.join(candidate, "__init__.py")):
             return candidate
     raise ImportError("no package autoinstr beside or above %s" % folder)
 
 
 def find_libraries(folder):
-    """Notes the libraries that a bundle carries, beside the folder of this file, and makes them
-    importable."""
-    above = os.path.dirname(os.path.realpath(folder))
+    """Make the libraries of a bundle importable; they are beside the folder of this file."""
+    parent = os.path.dirname(os.path.realpath(folder))
     names = (
         ("libraries",) if sys.version_info >= (3, 11) else ("libraries", "libraries-before-3.11")
     )
     libraries.extend(
-        path for path in (os.path.join(above, name) for name in names) if os.path.isdir(path)
+        path for path in (os.path.join(parent, name) for name in names) if os.path.isdir(path)
     )
-    put_last()
+    put_libraries_last()
 
 
-def put_last():
-    """Puts them behind everything else on sys.path, so that the host's versions win. Again before
-    they are needed: the host may have appended folders of its own meanwhile."""
+def put_libraries_last():
+    """Move the libraries to the end of sys.path, so that the program's versions take precedence.
+
+    Called again before their use, because the program may have appended folders."""
     if libraries and sys.path[-len(libraries) :] != libraries:
         sys.path[:] = [path for path in sys.path if path not in libraries] + libraries
 
 
 def install_hook(package):
-    """Loads the import hook out of the folder of the package, and asks it for torch."""
-    hook = os.path.join(package, "instrument")
+    """Load the import hook from the folder of the package, and register for torch."""
+    folder = os.path.join(package, "instrument")
     load("autoinstr", os.path.join(package, "__init__.py"), [package])
-    load("autoinstr.instrument", os.path.join(hook, "__init__.py"), [hook])
-    importhook = load("autoinstr.instrument.importhook", os.path.join(hook, "importhook.py"))
+    load("autoinstr.instrument", os.path.join(folder, "__init__.py"), [folder])
+    importhook = load("autoinstr.instrument.importhook", os.path.join(folder, "importhook.py"))
     importhook.register("torch", activate)
     importhook.install()
 
 
 def load(name, file, locations=None):
-    """Imports a module from its file, unless it is imported: sys.path need not hold it, and nothing
-    is searched (saves 0.15 ms)."""
+    """Import a module from its file, unless it is imported.
+
+    sys.path need not contain the file, and no search happens, which saves 0.15 ms."""
     if name not in sys.modules:
         external = sys.modules["_frozen_importlib_external"]
         spec = external.spec_from_file_location(name, file, submodule_search_locations=locations)
@@ -277,16 +283,16 @@ def load(name, file, locations=None):
         except BaseException:
             del sys.modules[name]
             raise
-        parent, _, last = name.rpartition(".")
+        parent, _, attribute = name.rpartition(".")
         if parent:
-            setattr(sys.modules[parent], last, module)
+            setattr(sys.modules[parent], attribute, module)
     return sys.modules[name]
 
 
 def activate(torch):
-    """Called by the import hook with torch, complete; again if torch is reloaded."""
+    """Start the agent. The import hook calls it with the complete torch, and after a reload."""
     try:
-        put_last()
+        put_libraries_last()
         from autoinstr.agent import bootstrap
 
         bootstrap.activate()
@@ -295,10 +301,11 @@ def activate(torch):
 
 
 def complain(error):
+    """Write one line on stderr."""
     try:
         text = " ".join(str(error).split())
         sys.stderr.write(
             "autoinstr: off in process %d: %s: %s\n" % (os.getpid(), type(error).__name__, text)
         )
-    except Exception:  # stderr may be None, closed or full; there is nobody left to tell
+    except Exception:  # stderr may be None, closed or full: nobody can read the line
         pass

@@ -1,4 +1,7 @@
-"""Which emitters this process has, which of them are on, and the one output that goes to them."""
+"""The emitters of this process: which of them exist, which are due, and the output that joins them.
+
+What each emitter needs, waits for and reports is in `emitters/registry.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,206 +9,216 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base import log
-from autoinstr.base.guard import failed
-from autoinstr.base.module_name import wording
-from autoinstr.base.process_facts import nvtx_injected
+from autoinstr.base.guard import log_failure
+from autoinstr.base.module_name import make_message_format
+from autoinstr.emitters import profiler_kinds
+from autoinstr.emitters.registry import AUTO, RECORDER, find_row, list_emitters
 from autoinstr.instrument.importhook import is_complete
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Hashable, Iterable
+    from collections.abc import Iterable
 
     from autoinstr.config.config import Config
-    from autoinstr.emitters.combined_output import Several
-    from autoinstr.emitters.emitter import Emitter
+    from autoinstr.emitters.combined_output import CombinedOutput
     from autoinstr.emitters.recorder import Recorder
-    from autoinstr.emitters.tool_output import Live
-    from autoinstr.instrument.profilers.running import Profilers
-
-RECORDER = "recorder"
-WITHOUT_MSTX = "torch_npu_without_mstx"  # a profiler of torch_npu's that collects no ranges
-# The kinds of profilers whose running is, for an emitter, the time of a profile (`when=profiling`).
-# For the recorder any is; nvtx looks for the tool itself.
-KINDS = {
-    "mstx": frozenset(("torch_npu", "msprof", "mspti")),
-    "torch": frozenset(("torch", "torch_npu", WITHOUT_MSTX)),
-}
-MSPTI = "mspti"
+    from autoinstr.emitters.registry import EmitterRow
+    from autoinstr.emitters.tool_output import ToolOutput
+    from autoinstr.instrument.profilers.running import RunningProfilers
 
 
-class Emission:
-    """Not thread-safe: the session holds its lock."""
+class ActiveEmitters:
+    """Not thread-safe: the caller holds the session's lock."""
 
     def __init__(self, config: Config, recorder: Recorder) -> None:
         self._config = config
         self._recorder = recorder
-        self.live: dict[str, Live] = {}
-        self.names: tuple[str, ...] = ()  # of the emitters that there are, the recorder first
-        self._unusable: set[str] = set()
-        self._joined: dict[tuple[str, ...], Several] = {}
-        self.were_on: set[str] = set()  # at some time, in this process
+        self.names: tuple[str, ...] = ()  # of the emitters that exist, the recorder first
+        self.used_names: set[str] = set()  # of those that were on at some time in this process
+        self._tool_outputs: dict[str, ToolOutput] = {}
+        self._unavailable: set[str] = set()  # could not be made; a log line has named the reason
+        self._combined: dict[tuple[str, ...], CombinedOutput] = {}
 
-    def choose(self) -> list[Live]:
-        """Look which emitters there can be by now; those that are new. With the recorder alone
-        nothing of the others is imported."""
-        asked = self._config.emitter
-        if asked == ("auto",):
-            asked = self._automatic()
-        new = [
-            live for name in asked if name not in (RECORDER, "auto") and (live := self._make(name))
+    def make_available(self) -> list[ToolOutput]:
+        """Make the emitters that the options ask for and whose modules are imported by now.
+
+        Return the new ones. With the recorder alone, no emitter's file is imported.
+        """
+        words = self._config.emitter
+        if words == (AUTO,):
+            words = (self._choose_automatically(),)
+        new_outputs = [
+            tool_output
+            for name in words
+            if name not in (RECORDER, AUTO) and (tool_output := self._make(name)) is not None
         ]
-        there = [name for name in asked if name in self.live]
-        if RECORDER in asked or (self._config.emitter == ("auto",) and not there):
-            there.insert(0, RECORDER)
-        self.names = tuple(there)
-        return new
+        names = [name for name in words if name in self._tool_outputs]
+        if RECORDER in words or (self._config.emitter == (AUTO,) and not names):
+            names.insert(0, RECORDER)
+        self.names = tuple(names)
+        return new_outputs
 
-    def _automatic(self) -> tuple[str, ...]:
-        if "torch_npu" in sys.modules and is_complete(sys.modules["torch_npu"]):
-            return ("mstx",)
-        return ("nvtx",) if nvtx_injected() else (RECORDER,)
+    def _choose_automatically(self) -> str:
+        for row in list_emitters():
+            policy = row.policy
+            if policy.in_auto and _has_module(row) and (not policy.has_tool or policy.has_tool()):
+                return row.name
+        return RECORDER
 
-    def _make(self, name: str) -> Live | None:
-        if name in self.live or name in self._unusable:
+    def _make(self, name: str) -> ToolOutput | None:
+        """Return the output of an emitter that did not exist; None if there is no new one."""
+        row = find_row(name)
+        if name in self._tool_outputs or name in self._unavailable:
             return None
-        from autoinstr.emitters.emitter import Unusable
-        from autoinstr.emitters.tool_output import Live
+        if row.make is None or not _has_module(row):
+            return None
+        from autoinstr.emitters.emitter import EmitterUnavailable
+        from autoinstr.emitters.tool_output import ToolOutput
 
         try:
-            emitter = _emitter(name)
-            if emitter is None:
-                return None
+            emitter = row.make()
         except Exception as error:
-            self._unusable.add(name)
-            if isinstance(error, Unusable):
-                log.once(
-                    f"unusable {name}",
-                    "error",
-                    "an emitter cannot be used",
-                    emitter=name,
-                    reason=str(error),
+            self._unavailable.add(name)
+            if isinstance(error, EmitterUnavailable):
+                event = "an emitter cannot be used"
+                log.write_once(
+                    f"unavailable {name}", "error", event, emitter=name, reason=str(error)
                 )
             else:
-                failed(f"the emitter {name}", error)
+                log_failure(f"the emitter {name}", error)
             return None
         config = self._config
-        message = wording(config.name_for(name))
-        live = Live(
+        tool_output = self._tool_outputs[name] = ToolOutput(
             emitter,
-            message,
+            make_message_format(config.get_name(name)),
             config.domain,
-            config.streams_for(name),
+            config.get_streams(name),
             config.attributes,
-            lambda error: failed(f"a range of {name}", error),
+            lambda error: log_failure(f"a range of {name}", error),
         )
-        self.live[name] = live
-        return live
+        return tool_output
 
-    def wanted(
-        self, profilers: Profilers, switched: bool | None, stopping: Collection[Hashable]
-    ) -> tuple[str, ...]:
-        """The emitters that should be on; `switched` is what has been said last (Session.on and
-        off), if anything. While a profiler is `stopping` an emitter that has to close early is off,
-        whatever it waits for."""
+    def select_due(self, profilers: RunningProfilers, manual: bool | None) -> tuple[str, ...]:
+        """Return the names of the emitters that are due now.
+
+        `manual`: the last `autoinstr ctl on` (True) or `off` (False). While a profiler is stopping,
+        an emitter that must close early is off, whatever its `when` is.
+        """
         return tuple(
             name
             for name in self.names
-            if self._is_wanted(name, profilers, switched)
-            and not (stopping and name in self.live and self.live[name].emitter.closes_early)
+            if self._is_due(name, profilers, manual)
+            and not (profilers.is_stopping and self._closes_early(name))
         )
 
-    def _is_wanted(self, name: str, profilers: Profilers, switched: bool | None) -> bool:
-        when = self._config.when_for(name)
-        if when != "profiling":
-            return switched is True if when == "manual" else switched is not False
-        if name == RECORDER:
-            return profilers.running
-        if name == "nvtx":
-            return nvtx_injected()
-        return profilers.runs(KINDS[name] if self._config.mspti else KINDS[name] - {MSPTI})
+    def _closes_early(self, name: str) -> bool:
+        return name in self._tool_outputs and self._tool_outputs[name].emitter.closes_early
 
-    def output(self, names: tuple[str, ...]) -> Recorder | Live | Several | None:
-        """What ranges are to be written to for these emitters to have them."""
-        self.were_on.update(names)
+    def _is_due(self, name: str, profilers: RunningProfilers, manual: bool | None) -> bool:
+        when = self._config.get_when(name)
+        if when == "manual":
+            return manual is True
+        if when == "always":
+            return manual is not False
+        policy = find_row(name).policy
+        if policy.has_tool is not None:
+            return policy.has_tool()
+        if policy.profiler_kinds is None:
+            return profilers.is_active
+        excluded = frozenset() if self._config.mspti else frozenset((profiler_kinds.MSPTI,))
+        return profilers.has_any(policy.profiler_kinds - excluded)
+
+    def find_output(self, names: tuple[str, ...]) -> Recorder | ToolOutput | CombinedOutput | None:
+        """Return the output that writes each range to all of these emitters; None for no names."""
+        self.used_names.update(names)
         if len(names) < 2:
-            return self._one(names[0]) if names else None
-        if names not in self._joined:
-            from autoinstr.emitters.combined_output import Several
+            return self._find_single_output(names[0]) if names else None
+        if names not in self._combined:
+            from autoinstr.emitters.combined_output import CombinedOutput
 
-            self._joined[names] = Several(
-                [self._one(name) for name in names],
-                lambda error: failed("one of several emitters", error),
+            self._combined[names] = CombinedOutput(
+                [self._find_single_output(name) for name in names],
+                lambda error: log_failure("one of several emitters", error),
             )
-        return self._joined[names]
+        return self._combined[names]
 
-    def _one(self, name: str) -> Any:
-        return self._recorder if name == RECORDER else self.live[name]
+    def _find_single_output(self, name: str) -> Any:
+        return self._recorder if name == RECORDER else self._tool_outputs[name]
 
-    def cut(self, names: Iterable[str]) -> None:
-        """These emitters' tools are about to stop, or have stopped."""
+    def show_recording_state(self, on: bool) -> None:
+        """Write into the recording whether ranges are on, for `autoinstr ctl status`."""
+        self._recorder.set_active(on)
+
+    def open_recording(self) -> None:
+        """Create this process's recording, if the recorder is among the emitters."""
+        if RECORDER in self.names:
+            self._recorder.open()
+
+    def end_open_ranges(self, names: Iterable[str]) -> None:
+        """End what is open in the tools of these emitters, which stop or have stopped."""
         for name in names:
-            if name in self.live:
-                self.live[name].cut()
+            if name in self._tool_outputs:
+                self._tool_outputs[name].end_open_ranges()
 
-    def idle(self) -> None:
-        """A tool has stopped collecting."""
-        for live in self.live.values():
+    def report_collection_ended(self) -> None:
+        """Tell each emitter that a tool has stopped collecting."""
+        for name, tool_output in self._tool_outputs.items():
             try:
-                live.emitter.idle()
+                tool_output.emitter.collection_ended()
             except Exception as error:
-                failed(f"the emitter {live.emitter.name}", error)
+                log_failure(f"the emitter {name}", error)
+
+    def warn_of_rangeless_profile(self, kind: str) -> None:
+        """Log a warning if a profiler of this kind collects no range of the only emitter."""
+        if len(self.names) == 1:
+            warning = find_row(self.names[0]).policy.rangeless_profilers.get(kind)
+            if warning is not None:
+                log.write_once(kind, "warning", warning)
 
     @property
-    def emitted(self) -> bool:
-        """A tool has had ranges of this process, ours or the program's own."""
-        return any(live.emitted or live.leaves_modules for live in self.live.values())
+    def has_written(self) -> bool:
+        """Whether a tool got ranges of this process, from the agent or from the program itself."""
+        return any(
+            tool_output.range_count or tool_output.skips_modules
+            for tool_output in self._tool_outputs.values()
+        )
 
-    def say_what_was_missed(self, first: bool) -> None:
-        """At the end of a process that has ranges: who was asked for some, and had none. `first`:
-        it is the first of its run; a child may well have what another one lacks."""
-        for name in self._config.emitter:
-            if name in self.live or name in self._unusable or name in ("auto", RECORDER):
-                continue
-            level = "warning" if first else "info"
-            log.once(
-                f"missed {name}",
-                level,
-                "no range was written: torch_npu was never imported",
-                emitter=name,
-            )
-        for name, live in self.live.items():
-            if name in self.were_on and not live.emitted and not live.leaves_modules:
-                log.once(
-                    f"missed {name}",
-                    "warning",
-                    "no range was written: nothing that the filters keep was called",
-                    emitter=name,
-                )
-            elif name not in self.were_on:
-                log.once(
-                    f"missed {name}",
-                    "info",
-                    "no range was written: no profiler ran (when=always waits for none)",
-                    emitter=name,
-                )
+    def report_silent_emitters(self, is_first: bool) -> None:
+        """At the end of a process that has ranges: log each emitter that wrote none, and why.
+
+        `is_first`: the process is the first of its run. In another one a missing module is no
+        warning: a child may well lack what its parent has.
+        """
+        names = [name for name in self._config.emitter if name not in (AUTO, RECORDER)]
+        for name in dict.fromkeys((*names, *self._tool_outputs)):
+            reason, level = self._find_silence(name, is_first)
+            if reason:
+                event = f"no range was written: {reason}"
+                log.write_once(f"silent {name}", level, event, emitter=name)
+
+    def _find_silence(self, name: str, is_first: bool) -> tuple[str, str]:
+        """Return why an emitter wrote no range, "" if it wrote some, and the log level."""
+        policy = find_row(name).policy
+        tool_output = self._tool_outputs.get(name)
+        if name in self._unavailable:
+            return "", ""
+        if tool_output is None:
+            return f"{policy.module} was never imported", "warning" if is_first else "info"
+        if name not in self.used_names:
+            return f"{policy.silent_reason} (when=always waits for none)", "info"
+        if tool_output.range_count or tool_output.skips_modules:
+            return "", ""
+        return "nothing that the filters keep was called", "warning"
 
     def reset_in_child(self) -> None:
-        """After fork: nothing that is open is this process's."""
-        self.were_on.clear()
-        for live in self.live.values():
-            live.reset_in_child()
+        """After fork: the parent ends its open ranges itself."""
+        self.used_names.clear()
+        for tool_output in self._tool_outputs.values():
+            tool_output.reset_in_child()
 
 
-def _emitter(name: str) -> Emitter | None:
-    """None where it has to wait for a module that the program has not imported. Raises Unusable."""
-    if name == "mstx":
-        from autoinstr.emitters import mstx
-
-        module = sys.modules.get("torch_npu")
-        return mstx.make(module) if module is not None and is_complete(module) else None
-    if name == "nvtx":
-        from autoinstr.emitters import nvtx
-
-        return nvtx.make()
-    from autoinstr.emitters import torch_events
-
-    return torch_events.make()
+def _has_module(row: EmitterRow) -> bool:
+    """Whether the module that an emitter needs, if any, is imported, and its import is finished."""
+    if row.policy.module is None:
+        return True
+    module = sys.modules.get(row.policy.module)
+    return module is not None and is_complete(module)

@@ -1,199 +1,143 @@
-"""What happens once torch has been imported: read the configuration, start the one session, connect
-it to the events that it follows."""
+"""Starts the agent after `import torch`: reads the configuration and connects the session."""
 
 from __future__ import annotations
 
 import atexit
-import functools
 import os
 import sys
 from typing import TYPE_CHECKING
 
-from autoinstr.agent import empty_run
-from autoinstr.agent.active_emitters import RECORDER
 from autoinstr.agent.control_file import ControlWatcher
+from autoinstr.agent.function_targets import apply_targets
 from autoinstr.agent.session import Session
 from autoinstr.base import doctor_channel, log
 from autoinstr.base.errors import ConfigError
-from autoinstr.base.guard import contained
+from autoinstr.base.guard import contain_errors
 from autoinstr.config import config as configuration
+from autoinstr.config import environment
+from autoinstr.emitters.registry import NONE, find_policies
 from autoinstr.instrument import compile, importhook
-from autoinstr.instrument.functions import unwrapped_rows
-from autoinstr.instrument.functions.install import FunctionPatches
-from autoinstr.instrument.profilers import connect as profiling
-from autoinstr.instrument.profilers.torch.watch import ProfilerPatches
-from autoinstr.instrument.steps import optimizer
+from autoinstr.instrument.profilers import connect as profilers
+from autoinstr.instrument.profilers.torch.watch import TorchObserver
 from autoinstr.instrument.steps.engine import EngineSteps
 from autoinstr.instrument.steps.roles import RolePatches
-from autoinstr.targets import rows, selection
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from autoinstr.targets.rows import Target
+    from autoinstr.config.config import Config
 
-_DYNAMO = ("torch._dynamo.utils", "torch._dynamo.variables.nn_module", "torch._dynamo")
+# These copy `Module.__call__` or decide how torch.compile traces it.
+_DYNAMO_MODULES = ("torch._dynamo.utils", "torch._dynamo.variables.nn_module", "torch._dynamo")
 _session: Session | None = None
 
 
-@contained("starting")
+@contain_errors("starting")
 def activate() -> None:
-    """Start the session of this process, once. Called by the import hook when `import torch` has
-    finished."""
+    """Start the session of this process, once.
+
+    The import hook calls it when `import torch` has finished.
+    """
     global _session
     if _session is not None:
         return
-    given = getattr(sys, "_xoptions", {}).get("autoinstr")
-    log.configure(*configuration.log_settings(os.environ, given))
+    option_text = getattr(sys, "_xoptions", {}).get("autoinstr")  # of -X autoinstr
+    log.configure(*configuration.read_log_settings(os.environ, option_text))
     try:
-        config = configuration.load(os.environ, given)
-        log.configure(
-            config.log, config.log_format, config.log_file
-        )  # a file may say more than the environment
+        config = configuration.load_config(os.environ, option_text)
+        # A configuration file may set more than the environment.
+        log.configure(config.log, config.log_format, config.log_file)
         for warning in config.warnings:
-            log.once(warning, "warning", warning)
-        first = configuration.WARNED not in os.environ
-        os.environ[configuration.WARNED] = "1"  # one line a run, not one a process
-        if config.emitter == ("none",):
+            log.write_once(warning, "warning", warning)
+        is_first = environment.WARNED_VARIABLE not in os.environ
+        os.environ[environment.WARNED_VARIABLE] = "1"  # one line a run, not one a process
+        if config.emitter == (NONE,):
             return _stay_off("the emitter is none", "info")
         session = Session(config, sys.modules["torch.nn.modules.module"])
     except ConfigError as error:
-        said = os.environ.get(configuration.WARNED)
-        os.environ[configuration.WARNED] = mistake = ascii(str(error))
-        return _stay_off(
-            str(error), "info" if said == mistake else "error"
-        )  # one that a process further up has said already
+        # A parent process may have logged the same error.
+        previous = os.environ.get(environment.WARNED_VARIABLE)
+        os.environ[environment.WARNED_VARIABLE] = current = ascii(str(error))
+        return _stay_off(str(error), "info" if previous == current else "error")
     _session = session
-    session.first = first
-    session.asked = given is not None or configuration.ASKED in os.environ
-    session.storage.run = _run(config)
+    session.is_first = is_first
+    session.is_explicit = option_text is not None or environment.EXPLICIT_RUN_VARIABLE in os.environ
+    session.recording_file.run = _identify_run(config)
     os.environ["AUTOINSTR_OUT"] = config.out
-    _connect(session, first)
+    _connect(session)
     _start(session)
 
 
-def session() -> Session | None:
-    """The session of this process, if there is one."""
+def get_session() -> Session | None:
+    """Return the session of this process; None if the agent is off."""
     return _session
 
 
-def _run(config: configuration.Config) -> str:
-    """Which run this process is of: what the first one would have called the run directory,
-    whatever `out` says."""
-    named = (
-        config.out if config.sources["out"] == "default" else configuration.default_out(os.environ)
+def _identify_run(config: Config) -> str:
+    """Return the name of the run that this process belongs to.
+
+    It is the default name of the run directory in the first process, even if `out` is set.
+    """
+    default_folder = (
+        config.out
+        if config.sources["out"] == "default"
+        else environment.choose_default_out(os.environ)
     )
-    return os.path.basename(os.environ.setdefault(configuration.INHERITED_OUT, named))
+    folder = os.environ.setdefault(environment.INHERITED_OUT_VARIABLE, default_folder)
+    return os.path.basename(folder)
 
 
 def _stay_off(reason: str, level: str) -> None:
-    log.once(reason, level, f"off in this process: {reason}")
+    log.write_once(reason, level, f"off in this process: {reason}")
     doctor_channel.report(False, reason)
 
 
-def _connect(session: Session, first: bool) -> None:
-    patches = ProfilerPatches(session)
-    importhook.register("torch.autograd.profiler", patches.apply)
-    profiling.connect(session, session.config)
-    roles = RolePatches(session.take_role)
-    roles.apply()
-    _apply_targets(session, first)
-    for name in _DYNAMO:
-        importhook.register(name, _dynamo_imported)
-    if session.window is not None:
-        EngineSteps(session.steps.engine_stepped).apply()
+def _connect(session: Session) -> None:
+    """Connect the session to profilers, roles, targets, steps, forks and the process's end."""
+    observer = TorchObserver(session.profiler_events)
+    importhook.register("torch.autograd.profiler", observer.apply)
+    profilers.connect(session, session.config)
+    RolePatches(session.add_role).apply()
+    apply_targets(session)
+    for name in _DYNAMO_MODULES:
+        importhook.register(name, _follow_dynamo_import)
+    if session.range_switch.window is not None:
+        EngineSteps(session.steps.handle_engine_step).apply()
     os.register_at_fork(after_in_child=session.reset_in_child)
     atexit.register(session.close)
 
 
-@contained("applying function targets")
-def _apply_targets(session: Session, first: bool) -> None:
-    chosen, problems = targets(session.config)
-    if first:
-        for problem in problems:
-            log.once(problem, "warning", problem)
-        own = [target for target in chosen if not target.package]
-        if own:
-            in_script = [target for target in own if unwrapped_rows.names_the_script(target)]
-            atexit.register(
-                empty_run.when_children_have_ended,
-                functools.partial(_say_unfound, session, own, in_script),
-            )
-    chosen = [
-        target
-        for target in chosen
-        if target.module != unwrapped_rows.MAIN or not unwrapped_rows.names_the_script(target)
-    ]
-    torchs = [target for target in chosen if target.package == "torch"]
-    optimizer.apply(
-        session.functions, torchs, session.window is not None, session.steps.optimizer_stepped
-    )
-    FunctionPatches(
-        session.functions, [target for target in chosen if target.package != "torch"]
-    ).apply()
-
-
-def targets(config: configuration.Config) -> tuple[list[Target], list[str]]:
-    """The function targets that the configuration selects, and a line for each row or pattern that
-    is wrong."""
-    own, problems = rows.custom(config.custom_targets, config.config or "custom_target")
-    chosen, unmatched = selection.select([*rows.builtin(), *own], config.targets)
-    return chosen, [*problems, *unmatched]
-
-
-@contained("looking for modules of targets")
-def _say_unfound(session: Session, own: list[Target], in_script: list[Target]) -> None:
-    if not empty_run.is_first(session):
-        return
-    found: dict[str, list[Target]] = {}
-    for target, why in unwrapped_rows.unfound(own, in_script):
-        if why != unwrapped_rows.NOT_IMPORTED or not empty_run.wrapped_in_run(
-            session.storage, target.name
-        ):
-            found.setdefault(why, []).append(target)
-    for why, targets in found.items():
-        # A child that writes to a tool alone leaves no word of what it has wrapped.
-        level = (
-            "warning"
-            if why != unwrapped_rows.NOT_IMPORTED or RECORDER in session.emission.names
-            else "info"
-        )
-        names = {
-            "target": ",".join(one.name for one in targets),
-            "module": ",".join(one.module for one in targets),
-        }
-        log.once(f"unfound {why}", level, why, **names)
-
-
-def _dynamo_imported(module: ModuleType) -> None:
+def _follow_dynamo_import(module: ModuleType) -> None:
     if _session is not None:
-        _session.calls.swap.synchronise_copies()
-        if module.__name__ == "torch._dynamo":  # the whole of it, by now
-            compile.tell()
+        _session.module_ranges.swap.synchronise_copies()
+        if module.__name__ == "torch._dynamo":  # it is imported last
+            compile.register_substitutes()
 
 
 def _start(session: Session) -> None:
+    """Switch on what is due, and make other emitters when the program imports their modules."""
     if session.config.when == "manual":
-        _follow_control(session)
-    session.choose_emitters()
-    if any(name in ("auto", "mstx") for name in session.config.emitter):
-        importhook.register("torch_npu", session.choose_emitters)
-    session.diagnose()
+        _follow_control_file(session)
+    session.make_emitters()
+    for policy in find_policies(session.config.emitter):
+        if policy.module is not None:
+            importhook.register(policy.module, session.make_emitters)
+    session.report_to_doctor()
 
 
-def _follow_control(session: Session) -> None:
-    session.reason = "when=manual: autoinstr ctl on has not been given"
+def _follow_control_file(session: Session) -> None:
+    """Let `autoinstr ctl` switch the session."""
+    session.range_switch.reason = "when=manual: autoinstr ctl on has not been given"
     writer = session.recorder.open()
     if writer is None:
         return
 
-    @contained("switching by autoinstr ctl")
+    @contain_errors("switching by autoinstr ctl")
     def switch(on: bool) -> None:
-        (session.on if on else session.off)(f"autoinstr ctl {'on' if on else 'off'}")
+        (session.switch_on if on else session.switch_off)(f"autoinstr ctl {'on' if on else 'off'}")
 
-    folder = os.path.dirname(writer.path)
-    watcher = ControlWatcher(folder, switch)
-    watcher.look()
+    watcher = ControlWatcher(os.path.dirname(writer.path), switch)
+    watcher.read_once()
     watcher.start()
     os.register_at_fork(
         before=watcher.stop,

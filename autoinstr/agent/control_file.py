@@ -1,9 +1,10 @@
-"""Switches a run on and off from outside: a thread that looks at the run directory's control file.
-Only with when=manual.
+"""Switches a run on and off from outside (`autoinstr ctl`), with when=manual.
 
-The thread is started below `threading`, so that the host's own thread counts stay as they are, and
-is stopped before a fork (CPython 3.12 and later warn of a fork with several threads, after the
-fork; it is started again only when the main thread next runs Python code)."""
+A thread reads the control file of the run directory. It is started below `threading`, so that the
+program's own thread counts stay as they are. It is stopped before a fork, because CPython 3.12 and
+later warn of a fork with several threads. After the fork it is started again when the main thread
+next runs Python code.
+"""
 
 from __future__ import annotations
 
@@ -13,92 +14,94 @@ import os
 import stat
 from typing import Callable
 
-from autoinstr.base.file_owner import trusted
+from autoinstr.base.file_owner import is_trusted
 from autoinstr.recording.format import CONTROL_FILE
 
-INTERVAL = 0.2  # seconds between two looks: `autoinstr ctl` promises a second
+INTERVAL = 0.2  # seconds between two reads: `autoinstr ctl` promises a second
 
 
-def _read(file: str) -> bytes | None:
-    """What the control file says; None where it is none that is believed: it must be a regular file
-    of this user or of root."""
-    # O_NONBLOCK: a pipe that somebody has put there would hang the program.
+def _read_word(file: str) -> bytes | None:
+    """Return the content of the control file; None unless it is a regular, trusted file.
+
+    A trusted file belongs to this user or to root.
+    """
+    # O_NONBLOCK: a pipe in the place of the file would hang the program.
     descriptor = os.open(
         file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     )
     try:
         status = os.fstat(descriptor)
-        return (
-            os.read(descriptor, 16).strip()
-            if stat.S_ISREG(status.st_mode) and trusted(status)
-            else None
-        )
+        is_valid = stat.S_ISREG(status.st_mode) and is_trusted(status)
+        return os.read(descriptor, 16).strip() if is_valid else None
     finally:
         os.close(descriptor)
 
 
 class ControlWatcher:
-    """Calls `switch(on)` whenever the control file of `directory` changes its mind."""
+    """Calls `switch(on)` when the control file of a run directory changes."""
 
     def __init__(self, directory: str, switch: Callable[[bool], None]) -> None:
         self._file = os.path.join(directory, CONTROL_FILE)
         self._switch = switch
-        self._stop: _thread.LockType | None = None
-        self._stopped: _thread.LockType | None = None
-        self._seen: object = None
-        self._restart = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self._restarted)
+        self._stop_request: _thread.LockType | None = None
+        self._end_signal: _thread.LockType | None = None
+        self._last_state: object = None  # inode, time and size of the file when it was read
+        self._restart_call = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self._restart)
 
-    def look(self) -> None:
-        """Read the control file once and switch if it has changed."""
+    def read_once(self) -> None:
+        """Read the control file, and switch if it has changed."""
         try:
             status = os.lstat(self._file)
-            seen = (status.st_ino, status.st_mtime_ns, status.st_size)
-            if seen == self._seen:
+            state = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if state == self._last_state:
                 return
-            word = _read(self._file)
+            word = _read_word(self._file)
         except OSError:
             return
-        self._seen = seen
+        self._last_state = state
         if word is not None:
             self._switch(word == b"on")
 
     def start(self) -> None:
         """Start the thread, unless it runs."""
-        if self._stop is None:
-            self._stop, self._stopped = _thread.allocate_lock(), _thread.allocate_lock()
-            self._stop.acquire()
-            self._stopped.acquire()
-            _thread.start_new_thread(self._run, (self._stop, self._stopped))
+        if self._stop_request is None:
+            self._stop_request, self._end_signal = _thread.allocate_lock(), _thread.allocate_lock()
+            self._stop_request.acquire()
+            self._end_signal.acquire()
+            _thread.start_new_thread(self._run, (self._stop_request, self._end_signal))
 
     def stop(self) -> None:
-        """Stop the thread and wait until it is gone."""
-        stop, stopped = self._stop, self._stopped
-        self._stop = self._stopped = None
-        if stop is not None and stopped is not None:
-            stop.release()
-            stopped.acquire(timeout=2.0)
+        """Stop the thread and wait for its end."""
+        stop_request, end_signal = self._stop_request, self._end_signal
+        self._stop_request = self._end_signal = None
+        if stop_request is not None and end_signal is not None:
+            stop_request.release()
+            end_signal.acquire(timeout=2.0)
 
     def restart_later(self) -> None:
-        """Start the thread again once the main thread runs Python code: not yet, a fork is being
-        finished."""
-        ctypes.pythonapi.Py_AddPendingCall(self._restart, None)
+        """Start the thread again when the main thread next runs Python code.
+
+        A fork is not finished yet when this is called.
+        """
+        ctypes.pythonapi.Py_AddPendingCall(self._restart_call, None)
 
     def restart_in_child(self) -> None:
-        """In a forked child, where the thread does not exist."""
-        self._stop = self._stopped = None
+        """In a forked child, where the thread does not exist: start a new one later."""
+        self._stop_request = self._end_signal = None
         self.restart_later()
 
-    def _restarted(self, _: object) -> int:
+    def _restart(self, _: object) -> int:
         try:
             self.start()
         except Exception:
-            # no thread could be started: the switch stays as it is; a pending call must not raise
+            # No thread could be started, so the switch stays as it is. A pending call must not
+            # raise.
             pass
         return 0
 
-    def _run(self, stop: _thread.LockType, stopped: _thread.LockType) -> None:
+    def _run(self, stop_request: _thread.LockType, end_signal: _thread.LockType) -> None:
         try:
-            while not stop.acquire(timeout=INTERVAL):
-                self.look()
+            while not stop_request.acquire(timeout=INTERVAL):
+                self.read_once()
         finally:
-            stopped.release()
+            end_signal.release()

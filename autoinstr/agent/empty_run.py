@@ -1,98 +1,74 @@
-"""At the end of a run: that it has no range at all, and what to do about it.
+"""At the end of a run: find out that no process wrote a range, and log why and what to do.
 
-One line a run, not one a process: many helper processes import torch and record nothing. So the
-first process that loaded torch says it, if no recording of the run has a range either. What a child
-has written to a tool is not known here: where a child could have, it is info."""
+A run gets one line, not one for each process, because many helper processes import torch and record
+nothing. The first process that loaded torch logs it if no recording of the run has a range. What a
+child wrote to a tool is not known here. If a child could have written ranges, the level is info.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Callable, NamedTuple
 
+from autoinstr.agent.run_recordings import has_any_range
 from autoinstr.base import log, process_facts
-from autoinstr.instrument.functions.unwrapped_rows import exists
-from autoinstr.recording.format import SUFFIX
+from autoinstr.emitters.registry import AUTO, RECORDER, find_policies, find_row
+from autoinstr.instrument.functions.unwrapped_rows import is_importable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from autoinstr.config.config import Config
 
-    from autoinstr.agent.recording_file import Storage
-    from autoinstr.agent.session import Session
-
-A_NAME = b'{"t":"name"'  # how our writer begins the definition of a range's name
-LOOKED_AT = 1 << 20  # bytes of a recording: names and targets are told before the first ranges
-MOST = 64  # recordings; who has more has recorded something
-WORKED = 1.0  # seconds of processor time of children: to import torch takes longer
+MIN_CHILD_SECONDS = 1.0  # processor time of children: an import of torch alone takes longer
 
 
-def in_run(storage: Storage, wanted: Collection[bytes]) -> set[bytes]:
-    """Those of the texts that recordings of this run hold. Of more than MOST recordings: all."""
-    found: set[bytes] = set()
-    folder = storage.folder()
-    try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX))
-    except OSError:
-        return found
-    if len(names) > MOST:
-        return set(wanted)
-    for name in names:
-        data = _beginning(os.path.join(folder, name))
-        if (
-            f'"run":"{storage.run}"'.encode() in data
-        ):  # else of another run, to which the same folder was given
-            found.update(text for text in wanted if text in data)
-    return found
+class ProcessSummary(NamedTuple):
+    """What a process did, as far as the explanation of an empty run needs it."""
+
+    config: Config
+    emitter_names: tuple[str, ...]  # of the emitters that exist
+    used_names: frozenset[str]  # of those that were on at some time
+    has_written: bool  # a tool got ranges
+    recording_failed: bool
+    folder: str  # the run directory
+    run: str  # identifies the run
+    is_explicit: bool  # this command was asked for, by -X or `autoinstr run`, not by a container
+    saw_profiler: bool
+    serves_vllm: bool
+    decisions: tuple[bool, ...]  # of each named module: the filter keeps it
+    has_unmatched_patterns: bool  # of the filter
+    counted_steps: int | None  # of the window; None without one
+    foreign_patch: str  # why the wrapper of Module.__call__ has no effect; "" if it has
 
 
-def wrapped_in_run(storage: Storage, target: str) -> bool:
-    """A process that has recorded something has wrapped the target of this name."""
-    fact = (
-        f'{{"t":"target","name":{json.dumps(target, ensure_ascii=False)},"status":"wrapped"'.encode(
-            "utf-8", "surrogatepass"
-        )
-    )
-    return fact in in_run(storage, (fact,))
-
-
-def _beginning(file: str) -> bytes:
-    try:
-        descriptor = os.open(
-            file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        )
-    except OSError:
-        return b""
-    try:
-        return os.read(descriptor, LOOKED_AT)
-    except OSError:
-        return b""
-    finally:
-        os.close(descriptor)
-
-
-def say(session: Session) -> bool:
-    """Say that the run has no range, if it is so; whether it is."""
-    if session.emission.emitted or session.storage.failed or in_run(session.storage, (A_NAME,)):
+def report_empty_run(summary: ProcessSummary) -> bool:
+    """Return True if the run has no range, and log that unless the reason was logged before."""
+    if (
+        summary.has_written
+        or summary.recording_failed
+        or has_any_range(summary.folder, summary.run)
+    ):
         return False
-    why, remedy = _reason(session)
-    if why:
-        level = "info" if _is_meant(session) or _elsewhere(session) else "warning"
-        names = session.emission.names or session.config.emitter
-        log.once(
-            "nothing", level, f"no range was written: {why}; {remedy}", emitter=",".join(names)
-        )
+    reason, remedy = _explain(summary)
+    if reason:
+        level = "info" if _is_expected(summary) or _may_child_have_written(summary) else "warning"
+        names = summary.emitter_names or summary.config.emitter
+        event = f"no range was written: {reason}; {remedy}"
+        log.write_once("nothing", level, event, emitter=",".join(names))
     return True
 
 
 def has_children() -> bool:
-    """Children of multiprocessing's run, or have not been joined."""
+    """Return True if children of multiprocessing run, or have not been joined."""
     return bool(getattr(sys.modules.get("multiprocessing.process"), "_children", None))
 
 
-def when_children_have_ended(function: Callable[[], object]) -> None:
-    """Call it now, or once multiprocessing has joined the children that the program leaves to it:
-    it does so after our own end."""
+def call_after_children(function: Callable[[], object]) -> None:
+    """Call the function now, or after multiprocessing has joined the remaining children.
+
+    multiprocessing joins at exit the children that the program did not join, after this process's
+    own exit functions.
+    """
     util = sys.modules.get("multiprocessing.util")
     if util is not None and has_children():
         util.Finalize(None, function, exitpriority=-100)
@@ -100,76 +76,80 @@ def when_children_have_ended(function: Callable[[], object]) -> None:
         function()
 
 
-def is_first(session: Session) -> bool:
-    """This process speaks for the run: not a child, not another rank, and not a program that has
-    failed, which has its own line."""
-    own = process_facts.describe()["roles"] == ["MainProcess"] and session.identity.rank in (
-        None,
-        0,
-    )
-    return session.first and own and not hasattr(sys, "last_value")
+def speaks_for_run(rank: int | None) -> bool:
+    """Return True for the main process of rank 0 (None: no rank), unless the program failed.
+
+    A failed program has its own error message.
+    """
+    roles = process_facts.describe_process()["roles"]
+    return roles == ["MainProcess"] and rank in (None, 0) and not hasattr(sys, "last_value")
 
 
-def _reason(session: Session) -> tuple[str, str]:
-    """Why there is nothing, and what to do; "" where that was said already."""
-    emission, config = session.emission, session.config
-    if not emission.names:
-        if "mstx" in config.emitter and "torch_npu" not in sys.modules:
-            return "torch_npu was never imported", "emitter=auto records without it"
-        return "", ""  # what there was cannot be used: an error has said so
-    if emission.were_on:
-        return _nothing_called(session)
-    name = emission.names[0]
-    if config.when_for(name) == "manual":
-        return "it was not switched on", f"autoinstr ctl on {session.storage.folder()} does that"
-    if name == "nvtx":
-        return "no NVTX tool is in this process", "start it with nsys profile, or set when=always"
-    how = "start one (vLLM: /start_profile)" if name == "mstx" else "start one"
-    return "no profiler ran", f"{how}, or set when=always, which waits for none"
+def _explain(summary: ProcessSummary) -> tuple[str, str]:
+    """Return why there is no range, and a remedy; two empty texts if an error was logged."""
+    config = summary.config
+    if not summary.emitter_names:
+        for name in config.emitter:
+            module = None if name == AUTO else find_row(name).policy.module
+            if module is not None and module not in sys.modules:
+                return f"{module} was never imported", "emitter=auto records without it"
+        return "", ""
+    if summary.used_names:
+        return _explain_active_process(summary)
+    name = summary.emitter_names[0]
+    if config.get_when(name) == "manual":
+        return "it was not switched on", f"autoinstr ctl on {summary.folder} does that"
+    policy = find_row(name).policy
+    return policy.silent_reason, policy.silent_remedy
 
 
-def _nothing_called(session: Session) -> tuple[str, str]:
-    kept = [keep for keep, _ in session.calls.plans.decisions().values()]
-    if session.calls.swap.state() != "in" and "patched by" in session.reason:
-        return session.reason, "modules cannot be seen beneath it"
-    if kept and not any(kept):
-        if session.filter.unmatched():
-            return "", ""  # said of the piece itself
+def _explain_active_process(summary: ProcessSummary) -> tuple[str, str]:
+    if summary.foreign_patch:
+        return summary.foreign_patch, "modules cannot be seen beneath it"
+    if summary.decisions and not any(summary.decisions):
+        if summary.has_unmatched_patterns:
+            return "", ""  # a line about the pattern was logged
         return "nothing that the filters keep was called", "see include and exclude"
-    if session.window is not None:
-        return (
-            f"the window begins after the last step ({session.window.steps} were counted)",
-            "see window",
-        )
-    return (
-        "no nn.Module and no target was called",
-        "autoinstr doctor -- COMMAND shows what each process did",
-    )
+    if summary.counted_steps is not None:
+        steps = summary.counted_steps
+        return f"the window begins after the last step ({steps} were counted)", "see window"
+    remedy = "autoinstr doctor -- COMMAND shows what each process did"
+    return "no nn.Module and no target was called", remedy
 
 
-def _is_meant(session: Session) -> bool:
-    """A service that is ready to be looked at, by `autoinstr ctl` or a profiler, may never be; and
-    where a whole container has the agent, so has every small program that imports torch and calls
-    nothing."""
-    when, were_on = session.config.when, session.emission.were_on
-    if when == "manual" and not were_on:
+def _is_expected(summary: ProcessSummary) -> bool:
+    """Return True if a run without ranges is normal.
+
+    A service that waits for `autoinstr ctl` or a profiler may never be looked at. If a whole
+    container has the agent, so has every small program that imports torch and calls no module.
+    """
+    when = summary.config.when
+    if when == "manual" and not summary.used_names:
         return True
-    called = session.calls.plans.decisions() or session.window is not None
-    return not session.asked and (when == "profiling" if not were_on else not called)
-
-
-def _elsewhere(session: Session) -> bool:
-    """A child may have written to a tool, of which nothing is known here. An engine's front is told
-    when a profiler runs in it."""
-    emission, asked = session.emission, session.config.emitter
-    live = any(name in ("mstx", "torch") for name in asked) or (
-        asked == ("auto",) and exists("torch_npu")
-    )
-    if not live:
+    if summary.is_explicit:
         return False
-    if session.profiled and not emission.were_on:
+    if not summary.used_names:
+        return when == "profiling"
+    return not summary.decisions and summary.counted_steps is None
+
+
+def _may_child_have_written(summary: ProcessSummary) -> bool:
+    """Return True if a child may have written ranges to a tool, which is not known here.
+
+    The front-end process of an engine knows when a profiler runs in the engine.
+    """
+    words = summary.config.emitter
+    if words == (AUTO,):
+        modules = [policy.module for policy in find_policies(words) if policy.module]
+        waits_for_profilers = any(is_importable(module) for module in modules)
+    else:
+        names = [name for name in words if name not in (AUTO, RECORDER)]
+        waits_for_profilers = any(find_row(name).policy.profiler_kinds for name in names)
+    if not waits_for_profilers:
+        return False
+    if summary.saw_profiler and not summary.used_names:
         return True
     times = os.times()
-    return not session.steps.served and (
-        times.children_user + times.children_system >= WORKED or has_children()
+    return not summary.serves_vllm and (
+        times.children_user + times.children_system >= MIN_CHILD_SECONDS or has_children()
     )

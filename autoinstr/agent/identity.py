@@ -1,5 +1,7 @@
-"""What this process is among those of its run, as the recording's header says it: roles, rank,
-versions. Both may become known late."""
+"""What this process is in its run: roles, rank and versions, as the recording's header has them.
+
+Role and rank may become known late.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from autoinstr.base import process_facts
 from autoinstr.base.redaction import redact_argv
-from autoinstr.emitters.recorder import loaded_versions
 
 if TYPE_CHECKING:
     from autoinstr.emitters.recorder import Recorder
 
+_PACKAGES = ("torch", "torch_npu", "vllm", "vllm_ascend", "transformers")
+
 
 class Identity:
-    """Roles and rank, kept up to date in the header of the recording."""
+    """Roles and rank. It updates the header of the recording when they change."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
@@ -23,11 +26,10 @@ class Identity:
         self.rank: int | None = None
         self.world_size: int | None = None
 
-    def take_role(self, role: str, rank: int | None, world_size: int | None) -> None:
-        """The process has instantiated something of vLLM's that gives it a role."""
+    def add_role(self, role: str, rank: int | None, world_size: int | None) -> None:
+        """Add a role that an object of vLLM's gives to the process."""
         if self.roles == ["MainProcess"]:
-            # a process is called so that is nothing else; the recording may have been opened before
-            # this was known
+            # That role means "no other role". The recording may have been opened with it.
             self.roles = []
         if role not in self.roles:
             self.roles.append(role)
@@ -35,30 +37,42 @@ class Identity:
             self.rank, self.world_size = rank, world_size
         self._recorder.update_header(roles=self.roles, rank=self.rank, world_size=self.world_size)
 
-    def look_for_rank(self) -> None:
-        """A process may get its rank after its first range, and may have lost it again by its
-        end."""
+    def update_rank(self) -> None:
+        """Read the rank, unless it is known.
+
+        A process may get its rank after its first range, and may have lost it at its end.
+        """
         if self.rank is None:
-            self.rank, self.world_size = process_facts.rank()
+            self.rank, self.world_size = process_facts.get_rank()
             if self.rank is not None:
                 self._recorder.update_header(rank=self.rank, world_size=self.world_size)
 
-    def header(self) -> dict[str, Any]:
-        """What a recording begins with, but for what the session adds."""
-        said = process_facts.describe()
-        self.roles = self.roles or said["roles"]
+    def build_header(self) -> dict[str, Any]:
+        """Return the fields of a recording's header that identify the process."""
+        fields = process_facts.describe_process()
+        self.roles = self.roles or fields["roles"]
         if self.rank is None:
-            self.rank, self.world_size = said["rank"], said["world_size"]
+            self.rank, self.world_size = fields["rank"], fields["world_size"]
         argv = redact_argv(list(getattr(sys, "orig_argv", None) or [sys.executable, *sys.argv]))
-        own = {
+        return {
+            **fields,
             "roles": self.roles,
             "rank": self.rank,
             "world_size": self.world_size,
             "argv": argv,
-            "versions": loaded_versions(),
+            "versions": read_loaded_versions(),
         }
-        return {**said, **own}
 
     def reset_in_child(self) -> None:
         """After fork: the parent's roles are not the child's."""
         self.roles, self.rank, self.world_size = [], None, None
+
+
+def read_loaded_versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that the process has imported."""
+    versions = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in _PACKAGES:
+        version = process_facts.get_loaded_version(name)
+        if version is not None:
+            versions[name] = version
+    return versions

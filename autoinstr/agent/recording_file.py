@@ -1,82 +1,92 @@
-"""Where this process's recording lies, what stands at its head, and what is said when something
-becomes of it."""
+"""The file of this process's recording: where it lies, its header, and what is logged about it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any, Protocol
 
 from autoinstr.base import log, process_facts, run_directory
 from autoinstr.base.redaction import redact_text
-from autoinstr.emitters.recorder import open_in
+from autoinstr.emitters.registry import RECORDER
+from autoinstr.recording.format import SUFFIX
+from autoinstr.recording.writer import RecordingWriter
 
 if TYPE_CHECKING:
-    from autoinstr.agent.session import Session
     from autoinstr.config.config import Config
-    from autoinstr.recording.writer import RecordingWriter
-
-RECORDER = "recorder"
 
 
-class Storage:
-    """What the recorder asks for its file, and tells of it."""
+class RecordingOwner(Protocol):
+    """What a recording needs from the session of its process."""
 
-    def __init__(self, session: Session, config: Config) -> None:
-        self._session = session
+    def describe_process(self) -> dict[str, Any]:
+        """Return the header fields that say what this process is and which emitters it has."""
+
+    def close(self) -> None:
+        """Close the recording at the end of the process."""
+
+
+class RecordingFile:
+    """Creates the recording when the recorder asks for it."""
+
+    def __init__(self, owner: RecordingOwner, config: Config) -> None:
+        self.run = ""  # identifies the run of this process
+        self.has_failed = False
+        self._owner = owner
         self._config = config
-        self.run = ""  # which run this process is of
-        self.failed = False
+        self._writer: RecordingWriter | None = None
 
-    def open(self) -> RecordingWriter:
-        """A new recording. OSError or AutoinstrError where there can be none."""
-        config, session = self._config, self._session
-        folder = run_directory.make(config.out, config.mode)
-        emitter, name = ",".join(session.emission.names) or RECORDER, config.name_for(RECORDER)
-        options = {option: redact_text(text) for option, text in config.chosen().items()}
-        about = {
+    def create(self) -> RecordingWriter:
+        """Create a new recording. Raises OSError or AutoinstrError if that is impossible."""
+        config = self._config
+        folder = run_directory.create(config.out, config.mode)
+        options = {option: redact_text(text) for option, text in config.dump_set_options().items()}
+        header = {
+            **self._owner.describe_process(),
             "run": self.run,
-            "emitter": emitter,
-            "name": name,
+            "name": config.get_name(RECORDER),
             "domain": config.domain,
             "options": options,
         }
-        header = {**session.identity.header(), **about}
-        writer = open_in(
+        writer = self._writer = create_recording(
             folder, header, max_bytes=config.max_mb << 20, full=config.full, mode=config.mode
         )
-        writer.on_full = self._full
-        writer.on_removed = self._removed
-        process_facts.at_exit(session.close)
-        log.once(
-            "recording", "info", "recording", folder=folder
-        )  # who gave no `out` finds the run directory by this
+        writer.on_full = self._report_full
+        writer.on_removed = self._choose_new_folder
+        process_facts.register_at_exit(self._owner.close)
+        # Users who set no `out` find the run directory by this line.
+        log.write_once("recording", "info", "recording", folder=folder)
         return writer
 
-    def folder(self) -> str:
-        """The run directory, made or not."""
-        writer = self._session.recorder.writer
-        return writer.path.rpartition("/")[0] if writer else self._config.out
+    def find_folder(self) -> str:
+        """Return the run directory, which may not exist yet."""
+        return self._writer.path.rpartition("/")[0] if self._writer else self._config.out
 
-    def _full(self) -> None:
+    def reset_in_child(self) -> None:
+        """After fork: the recording is the parent's."""
+        self._writer = None
+
+    def report_failure(self, error: BaseException) -> None:
+        """Log that there is no recording, or that it has ended early."""
+        self.has_failed = True
+        reason = str(error) or type(error).__name__
+        log.write_once("recorder", "error", "recording is off", out=self._config.out, error=reason)
+
+    def _report_full(self) -> None:
         event = "the recording is full; later ranges are counted and dropped"
-        log.once("full", "warning", event, max_mb=self._config.max_mb, full=self._config.full)
+        log.write_once("full", "warning", event, max_mb=self._config.max_mb, full=self._config.full)
 
-    def _removed(self) -> str:
-        folder = run_directory.make(self._config.out, self._config.mode)
-        log.once(
-            "removed",
-            "warning",
-            "the recording was removed; all of it is written again",
-            folder=folder,
-        )
+    def _choose_new_folder(self) -> str:
+        """Return the folder for a recording that somebody removed, and log that."""
+        folder = run_directory.create(self._config.out, self._config.mode)
+        event = "the recording was removed; all of it is written again"
+        log.write_once("removed", "warning", event, folder=folder)
         return folder
 
-    def cannot(self, error: BaseException) -> None:
-        """There is none, or no more of it."""
-        self.failed = True
-        log.once(
-            "recorder",
-            "error",
-            "recording is off",
-            out=self._config.out,
-            error=str(error) or type(error).__name__,
-        )
+
+def create_recording(folder: str, header: dict[str, Any], **options: Any) -> RecordingWriter:
+    """Create a recording with a name of its own in a run directory.
+
+    `options` are RecordingWriter's. Raises OSError if the file cannot be created.
+    """
+    name = f"{os.uname().nodename.split('.')[0]}-{os.getpid()}-{os.urandom(4).hex()}{SUFFIX}"
+    return RecordingWriter(os.path.join(folder, name), header, **options)

@@ -1,294 +1,197 @@
-"""The session: the one live activation in a process. It owns the emitters, the plans and the swap,
-and switches them together."""
+"""The session: the one live activation in a process. It builds the parts and connects them."""
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autoinstr.agent import empty_run
-from autoinstr.agent.active_emitters import KINDS, RECORDER, WITHOUT_MSTX, Emission
+from autoinstr.agent.active_emitters import ActiveEmitters
 from autoinstr.agent.identity import Identity
-from autoinstr.agent.recording_file import Storage
-from autoinstr.api import ranges
+from autoinstr.agent.profiler_events import ProfilerEvents
+from autoinstr.agent.range_switch import RangeSwitch
+from autoinstr.agent.recording_file import RecordingFile
+from autoinstr.api import state as range_state
 from autoinstr.base import doctor_channel, log
-from autoinstr.base.guard import contained, failed
-from autoinstr.base.module_name import wording
+from autoinstr.base.guard import contain_errors, log_failure
+from autoinstr.base.module_name import make_message_format
 from autoinstr.config.filters import compile_filter
+from autoinstr.emitters.profiler_kinds import NOT_INHERITED
 from autoinstr.emitters.recorder import Recorder
+from autoinstr.emitters.registry import RECORDER
 from autoinstr.instrument.functions.ranges import FunctionRanges
-from autoinstr.instrument.modules.module_ranges import ModuleCalls
-from autoinstr.instrument.profilers.running import Profilers
-from autoinstr.instrument.steps.window import Steps, Window
+from autoinstr.instrument.modules.module_ranges import ModuleCallRanges
+from autoinstr.instrument.profilers.running import RunningProfilers
+from autoinstr.instrument.steps.window import StepEvents
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
     from types import ModuleType
 
     from autoinstr.config.config import Config
 
-# Kinds of profilers that a forked child does not have: it could only write into its parent's
-# session.
-_OF_THE_PARENT = frozenset(("torch_npu", WITHOUT_MSTX))
-
 
 class Session:
-    """Ranges of this process, on or off. Its methods may be called from any thread."""
+    """The parts of the agent in this process. Methods may be called from any thread."""
 
     def __init__(self, config: Config, torch_module: ModuleType) -> None:
-        """`torch_module` is torch.nn.modules.module. ConfigError for a filter that cannot be
-        compiled."""
+        """`torch_module` is torch.nn.modules.module.
+
+        Raises ConfigError for a filter that cannot be compiled.
+        """
         self.config = config
-        self.reason = "not switched on yet"
-        self.first = False  # of the processes of its run that loaded torch
-        # for this very command, by -X or `autoinstr run`: not by an environment that is a
-        # container's
-        self.asked = False
-        self.profiled = False  # a profiler has run, here or as an engine has announced
-        self._lock = threading.RLock()
-        self._on: tuple[str, ...] = ()  # names of the emitters that are on
-        self._switched: bool | None = None  # by `autoinstr ctl`
-        self.profilers = Profilers()
-        self._stopping: set[Hashable] = (
-            set()
-        )  # profilers between profiler_stops and profiler_stopped
+        self.is_first = False  # of the processes of its run that loaded torch
+        self.is_explicit = False  # asked for by -X or `autoinstr run`, not by the environment
         self.filter = compile_filter(config.include, config.exclude, config.sources)
-        self.storage = Storage(self, config)
+        self.recording_file = RecordingFile(self, config)
         self.recorder = Recorder(
-            self.storage.open,
-            self.storage.cannot,
+            self.recording_file.create,
+            self.recording_file.report_failure,
             config.domain,
-            wording(config.name_for(RECORDER)),
+            make_message_format(config.get_name(RECORDER)),
         )
         self.identity = Identity(self.recorder)
-        self.recorder.now_and_then = contained("looking for the rank")(self.identity.look_for_rank)
-        self.emission = Emission(config, self.recorder)
-        self.steps = Steps(self._step)
-        self.calls = ModuleCalls(
+        self.recorder.on_name_defined = contain_errors("looking for the rank")(
+            self.identity.update_rank
+        )
+        self.emitters = ActiveEmitters(config, self.recorder)
+        self.profilers = RunningProfilers()
+        self.steps = StepEvents(self._count_step)
+        self.module_ranges = ModuleCallRanges(
             torch_module,
             self.recorder,
             self.filter,
-            lambda error: failed("a module range", error),
-            self.steps.outermost_ended,
+            lambda error: log_failure("a module range", error),
+            self.steps.handle_outermost_call,
         )
-        self.functions = FunctionRanges(
-            self.recorder, lambda error: failed("a function range", error)
+        self.function_ranges = FunctionRanges(
+            self.recorder, lambda error: log_failure("a function range", error)
         )
-        ranges.connect(self.functions)
-        self.window = None if config.window is None else Window(*config.window, self._emit)
+        range_state.connect(self.function_ranges)
+        self.range_switch = RangeSwitch(
+            config,
+            self.emitters,
+            self.profilers,
+            self.module_ranges,
+            self.function_ranges,
+            self.steps,
+            self.report_to_doctor,
+        )
+        self.profiler_events = ProfilerEvents(
+            config, self.range_switch, self.emitters, self.profilers
+        )
 
     @property
     def roles(self) -> list[str]:
-        """What the process is in its run."""
+        """The roles of this process in its run."""
         return self.identity.roles
 
-    # -- the switch --------------------------------------------------------------------------------
+    def switch_on(self, reason: str) -> None:
+        """Turn on the emitters with when=manual, and those that `switch_off` turned off."""
+        self.range_switch.switch_manually(True, reason)
 
-    def on(self, reason: str) -> None:
-        """What waits for `autoinstr ctl` is on from now on, and what is always on."""
-        self._switch(True, reason)
+    def switch_off(self, reason: str) -> None:
+        """Turn off all emitters but those that follow a profiler.
 
-    def off(self, reason: str) -> None:
-        """Neither is from now on; torch's own function is back unless somebody has patched over
-        ours, or a profiler is followed."""
-        self._switch(False, reason)
+        torch's own function is put back unless somebody has patched over the agent's.
+        """
+        self.range_switch.switch_manually(False, reason)
 
-    def _switch(self, on: bool, reason: str) -> None:
-        with self._lock:
-            self._switched = on
-            self._refresh(reason)
+    @contain_errors("choosing emitters")
+    def make_emitters(self, _: object = None) -> None:
+        """Make the emitters whose modules are imported by now, and switch on what is due."""
+        self.range_switch.make_emitters()
 
-    @contained("choosing emitters")
-    def choose_emitters(self, _: object = None) -> None:
-        """Look which emitters there can be by now, and switch on what is due."""
-        with self._lock:
-            for live in self.emission.choose():
-                self.calls.emit(live)
-            self._refresh(
-                f"when={self.config.when_for(self.emission.names[0])}"
-                if self.emission.names
-                else "no emitter can be used"
-            )
-
-    def _refresh(self, reason: str) -> None:
-        """Bring what is on in line with what is wanted."""
-        before = self._on
-        names = self.emission.wanted(self.profilers, self._switched, self._stopping)
-        if names == before:
-            if names:
-                self._put()
-            elif self.reason == "not switched on yet":
-                self.reason = (
-                    f"{reason}, and no profiler runs" if reason == "when=profiling" else reason
-                )
-            return
-        self._on, self.reason = names, reason
-        if not names:
-            self.calls.take_out()
-        self._emit(False)
-        self.emission.cut(name for name in before if name not in names)
-        if self.window is not None and any(name not in before for name in names):
-            self.steps.look_again()
-            self.window.restart()
-        elif names:
-            self._emit(self.window is None or self.window.wanted)
-        self.recorder.set_active(bool(names))
-        if names:
-            self._put()
-        self.diagnose()
-
-    def _put(self) -> None:
-        counting = self.window is not None
-        if self.window is not None and self.window.over:
-            return self.calls.take_out()
-        other = self.calls.put(self.emission.output(self._on), counting, self.profilers.tracing)
-        if other is not None:
-            self.reason = f"torch.nn.Module.__call__ is patched by {other}"
-
-    def _emit(self, on: bool) -> None:
-        output = self.emission.output(self._on) if on else None
-        self.functions.switch(output, RECORDER in self._on)
-        if output is None:
-            self.calls.plans.off()
-        else:
-            self.calls.plans.on(output, numbered=output is self.recorder)
-        ranges.switch(on)
-
-    @contained("counting steps")
-    def _step(self) -> None:
-        """A step of the program has ended."""
-        with self._lock:
-            if self.window is not None and self._on:
-                self.window.step()
-                if self.window.over:
-                    self.calls.take_out()
-
-    # -- profilers (instrument/profilers/torch/watch.py, instrument/profiling) ---------------------
-
-    @contained("watching a profiler")
-    def profiler_starts(self, python_tracer: bool) -> None:
-        """torch's Python tracer, and torch_npu's, takes down when it first starts which code object
-        Module.__call__ has: it must be torch's. And what the first range imports is imported
-        before: torch writes broken traces of imports that it sees."""
-        if (
-            python_tracer
-            and RECORDER in self.emission.names
-            and (self._on or self.config.when_for(RECORDER) == "profiling")
-        ):
-            self.recorder.open()
-        if python_tracer:
-            with self._lock:
-                self.calls.take_out()
-
-    @contained("watching a profiler")
-    def profiler_started(self, key: Hashable, python_tracer: bool = False) -> None:
-        """The profiler `key` runs; in this process, or as an engine has announced."""
-        with self._lock:
-            self._stopping.discard(key)
-            self.profilers.started(key, python_tracer)
-            self.profiled = True
-            self._refresh("a profiler runs")
-            if (
-                isinstance(key, tuple)
-                and key[0] == WITHOUT_MSTX
-                and self.emission.names == ("mstx",)
-                and not self._on
-            ):
-                log.once(
-                    key[0],
-                    "warning",
-                    "this profile has no ranges: it was started without mstx, or without the NPU activity",
-                )
-
-    @contained("watching a profiler")
-    def profiler_stops(self, key: Hashable) -> None:
-        """It is about to stop: what is written to it live ends before. Without a start before it
-        nothing changes."""
-        with self._lock:
-            if isinstance(key, tuple) and key[0] in KINDS["mstx"]:
-                self._stopping.add(key)
-                self.profilers.stopped(key)
-                self._refresh("a profiler stops")
-
-    @contained("watching a profiler")
-    def profiler_stopped(self, key: Hashable) -> None:
-        """It no longer runs. Without a start before it nothing changes."""
-        with self._lock:
-            self._stopping.discard(key)
-            self.profilers.stopped(key)
-            self._refresh("no profiler runs")
-            self.emission.idle()
-
-    @contained("watching a profiler")
-    def follow_worker(self, running: bool | None) -> None:
-        """Whether the profiler of a Worker in another process runs: that counts from now on. None:
-        what this process knows itself."""
-        with self._lock:
-            self.profilers.follow(running)
-            self.profiled = self.profiled or bool(running)
-            self._refresh("a profiler runs" if self.profilers.running else "no profiler runs")
+    def _count_step(self) -> None:
+        self.range_switch.count_step()
 
     # -- the process -------------------------------------------------------------------------------
 
-    @contained("telling the role of the process")
-    def take_role(self, role: str, rank: int | None, world_size: int | None) -> None:
-        """The process has instantiated something of vLLM's that gives it a role."""
-        self.steps.served = True
-        self.identity.take_role(role, rank, world_size)
-        if RECORDER in self.emission.names:
-            self.recorder.open()
+    @contain_errors("noting the role of the process")
+    def add_role(self, role: str, rank: int | None, world_size: int | None) -> None:
+        """Note that the process made an object of vLLM's that gives it a role."""
+        self.steps.serves_vllm = True
+        self.identity.add_role(role, rank, world_size)
+        self.emitters.open_recording()
 
-    @contained("resetting after a fork")
+    def describe_process(self) -> dict[str, Any]:
+        """Return the header fields of a recording that say what this process is."""
+        emitter_names = ",".join(self.emitters.names) or RECORDER
+        return {**self.identity.build_header(), "emitter": emitter_names}
+
+    @contain_errors("resetting after a fork")
     def reset_in_child(self) -> None:
-        """In a forked child: locks, numbers and the recording are the parent's. This process starts
-        its own at its first range."""
-        self._lock = threading.RLock()
-        self.first = False
-        self.calls.plans.reset_in_child()
+        """In a forked child: drop the locks, numbers and recording, which are the parent's.
+
+        The child creates a recording of its own at its first range.
+        """
+        self.range_switch.reset_lock_in_child()
+        self.is_first = False
+        self.module_ranges.name_cache.reset_in_child()
         self.recorder.reset_in_child()
-        self.emission.reset_in_child()
-        self.functions.reset_in_child()
+        self.recording_file.reset_in_child()
+        self.emitters.reset_in_child()
+        self.function_ranges.reset_in_child()
         self.identity.reset_in_child()
-        self._stopping.clear()
-        self.profilers.forget(_OF_THE_PARENT)
-        self._refresh("a child of the process that profiles")
-        self.diagnose()
+        self.profilers.drop_kinds(NOT_INHERITED)
+        self.range_switch.refresh("a child of the process that profiles")
+        self.report_to_doctor()
 
-    @contained("ending the recording")
+    @contain_errors("ending the recording")
     def close(self) -> None:
-        """The process ends in order."""
-        self.identity.look_for_rank()
-        decisions = self.calls.plans.decisions().values()
-        nothing_kept = decisions and not any(keep for keep, _ in decisions)
-        for piece in (
-            self.filter.unmatched() if decisions else ()
-        ):  # a piece may be here because an earlier one matched first
-            log.once(
-                f"unmatched {piece}",
-                "warning" if nothing_kept else "info",
-                "a filter matched no module",
-                filter=piece,
-            )
+        """Close the recording at the orderly end of the process, and log what was not written."""
+        self.identity.update_rank()
+        decisions = self.module_ranges.copy_decisions().values()
+        level = "info" if any(keep for keep, _ in decisions) else "warning"
+        # A pattern may be unmatched only because another one before it matched first.
+        for pattern in self.filter.find_unmatched() if decisions else ():
+            event = "a filter matched no module"
+            log.write_once(f"unmatched {pattern}", level, event, filter=pattern)
         self.recorder.close()
-        self.diagnose()
-        if not self.first:
-            return self.emission.say_what_was_missed(False)
-        empty_run.when_children_have_ended(self._say_what_was_missed)
+        self.report_to_doctor()
+        if self.is_first:
+            empty_run.call_after_children(self._report_missing_ranges)
+        else:
+            self.emitters.report_silent_emitters(is_first=False)
 
-    @contained("looking for what was missed")
-    def _say_what_was_missed(self) -> None:
-        if not (empty_run.is_first(self) and empty_run.say(self)):
-            self.emission.say_what_was_missed(True)
+    @contain_errors("looking for missing ranges")
+    def _report_missing_ranges(self) -> None:
+        if not (self.speaks_for_run() and empty_run.report_empty_run(self._summarise())):
+            self.emitters.report_silent_emitters(is_first=True)
 
-    def diagnose(self) -> None:
-        """For `autoinstr doctor -- command`."""
+    def speaks_for_run(self) -> bool:
+        """Return True if this process logs what concerns the whole run."""
+        return self.is_first and empty_run.speaks_for_run(self.identity.rank)
+
+    def _summarise(self) -> empty_run.ProcessSummary:
+        decisions = self.module_ranges.copy_decisions().values()
+        reason = self.range_switch.reason
+        is_patched = self.module_ranges.swap.read_state() != "in" and "patched by" in reason
+        window = self.range_switch.window
+        return empty_run.ProcessSummary(
+            config=self.config,
+            emitter_names=self.emitters.names,
+            used_names=frozenset(self.emitters.used_names),
+            has_written=self.emitters.has_written,
+            recording_failed=self.recording_file.has_failed,
+            folder=self.recording_file.find_folder(),
+            run=self.recording_file.run,
+            is_explicit=self.is_explicit,
+            saw_profiler=self.profilers.has_run,
+            serves_vllm=self.steps.serves_vllm,
+            decisions=tuple(keep for keep, _ in decisions),
+            has_unmatched_patterns=bool(self.filter.find_unmatched()),
+            counted_steps=None if window is None else window.steps,
+            foreign_patch=reason if is_patched else "",
+        )
+
+    def report_to_doctor(self) -> None:
+        """Write the state of this process for `autoinstr doctor -- COMMAND`."""
         writer = self.recorder.writer
         details: dict[str, object] = {
-            "emitter": ",".join(self.emission.names),
-            "wrapped": self.calls.swap.state() == "in",
+            "emitter": ",".join(self.emitters.names),
+            "wrapped": self.module_ranges.swap.read_state() == "in",
             "roles": self.roles,
             "out": self.config.out,
             "recording": writer.path if writer else None,
-            "modules": self.calls.decisions(),
+            "modules": self.module_ranges.list_decisions(),
         }
-        doctor_channel.report(bool(self._on), self.reason, details)
+        doctor_channel.report(bool(self.range_switch.active), self.range_switch.reason, details)

@@ -2,5 +2,6 @@
 
 Contents: everything that a report needs, without any output format.
 May import: `recording`, `config/suggestions.py`, `base`.
-Start with: `blocks.py` (how a recording is read in one pass), then `stats.py` and `processes.py`.
+Start with: `blocks.py` (one pass over a recording), then `stats.py` (the sums of a recording),
+    `processes.py` (the module trees of a process) and `findings.py`.
 """

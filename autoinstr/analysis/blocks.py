@@ -1,151 +1,167 @@
-"""The blocks of a recording, split so that every consumer sees one thread, one domain and one kind
-at a time.
+"""Read the blocks of a recording as batches: consecutive records of one thread, domain and kind.
 
-Nesting is defined inside one domain of one thread (design section 10), so all sweeps start here: a
-block is cut by slicing, which is done in C, and only a block that really mixes domains pays for a
-second pass."""
+Ranges nest inside one domain of one thread, so every pass over a recording starts here. A block is
+split into its columns by slicing, which runs in C. Only a block with records of several domains
+needs a second pass."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import compress
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from autoinstr.base.errors import RecordingError
 
 if TYPE_CHECKING:
-    from autoinstr.analysis.phases import Phases
     from autoinstr.recording.reader import OpenRange, RangeName, Recording
 
-FOREVER = 1 << 64  # later than every time a recording can hold
+NO_END_NS = 1 << 64  # the end of a range that never ended: later than any time in a recording
 
-Tick = Callable[[int], None]
+ProgressTick = Callable[[int], None]  # called with the number of records that were just read
 _Block = TypeVar("_Block")
 
 
-class Piece(NamedTuple):
-    """Consecutive ranges (or marks) of one thread and one domain in order of start; times in
-    nanoseconds of the process's perf_counter. `names` are the numbers of names, or codes where
-    phases were asked for (phases.py)."""
+class RangeBatch(NamedTuple):
+    """Consecutive ranges, or marks, of one thread and domain, in order of start.
+
+    Times are nanoseconds of the process's perf_counter. `name_numbers` are numbers of names, or the
+    codes of a NameCodes."""
 
     thread: int
     domain: str
-    mark: bool
-    names: Sequence[int]
+    is_mark: bool
+    name_numbers: Sequence[int]
     starts: Sequence[int]
     ends: Sequence[int]
 
 
-def no_tick(count: int) -> None:
-    """The progress callback of who wants none."""
+class NameCodes(Protocol):
+    """Replace numbers of names by codes that stand for more than a name (phases.py)."""
+
+    @property
+    def origin(self) -> Mapping[int, tuple[int, str]]:
+        """Map each code that is not the number of a name to the number that it stands for."""
+
+    def assign_codes(
+        self, thread: int, numbers: Sequence[int], starts: Sequence[int], ends: Sequence[int]
+    ) -> Sequence[int]:
+        """Return the codes of the next records of a thread."""
 
 
-def title(name: RangeName) -> str:
-    """What a timeline calls a range: the message the user asked for, or path:class where a
-    recording holds none."""
+def ignore_tick(count: int) -> None:
+    """Ignore progress: the default where a function takes a ProgressTick."""
+
+
+def format_title(name: RangeName) -> str:
+    """Return the title of a range in a timeline: its message, else path:class."""
     if name.message:
         return name.message
     return f"{name.path}:{name.cls}" if name.path and name.cls else name.path or name.cls or "?"
 
 
-def pieces(
+def read_batches(
     recording: Recording,
-    tick: Tick = no_tick,
-    phases: Phases | None = None,
+    tick: ProgressTick = ignore_tick,
+    codes: NameCodes | None = None,
     still_open: list[OpenRange] | None = None,
-) -> Iterator[Piece]:
-    """Yield the closed ranges and the marks of a recording; `tick` is called with the number of
-    records after each block. Ranges without an end are added to `still_open`, where that is given.
+) -> Iterator[RangeBatch]:
+    """Yield the marks and the ended ranges of a recording.
 
-    What breaks off ends the pieces and is named in the recording's problems: what was read before
-    stays good."""
-    split = _Splitter(recording, phases)
-    for thread, words, unended in _readable(recording.blocks_with_open, recording):
+    `tick` is called after each block. Ranges without an end are appended to `still_open` if that is
+    a list. An unreadable block ends the batches; the reason is appended to the recording's
+    problems."""
+    splitter = _BlockSplitter(recording, codes)
+    blocks = _read_readable(recording.read_blocks_with_open_ranges, recording)
+    for thread, words, open_ranges in blocks:
         if still_open is not None:
-            still_open += unended
+            still_open += open_ranges
         if not words:
             continue
         numbers: Sequence[int]
         numbers, starts, ends = words[0::3], words[1::3], words[2::3]
-        if phases is not None:
-            numbers = phases.codes(thread, numbers, starts, ends)
-        yield from split(thread, numbers, starts, ends)
+        if codes is not None:
+            numbers = codes.assign_codes(thread, numbers, starts, ends)
+        yield from splitter.split(thread, numbers, starts, ends)
         tick(len(numbers))
 
 
-def pieces_with_open(recording: Recording, tick: Tick = no_tick) -> Iterator[Piece]:
-    """As `pieces`, with the ranges that never ended in their places; such a range's end is FOREVER.
-    A thread's pieces come together."""
-    split = _Splitter(recording)
-    for thread, words, still_open in _readable(recording.blocks_with_open, recording):
+def read_batches_with_open(
+    recording: Recording, tick: ProgressTick = ignore_tick
+) -> Iterator[RangeBatch]:
+    """Yield batches like `read_batches`, with the ranges that never ended in their places.
+
+    Such a range ends at NO_END_NS. All batches of a thread come together."""
+    splitter = _BlockSplitter(recording)
+    blocks = _read_readable(recording.read_blocks_with_open_ranges, recording)
+    for thread, words, still_open in blocks:
         columns: Sequence[Sequence[int]] = (words[0::3], words[1::3], words[2::3])
         if still_open:
             numbers, starts, ends = map(list, columns)
-            for one in still_open:
-                at = bisect_left(starts, one.start_ns)
-                numbers.insert(at, one.name)
-                starts.insert(at, one.start_ns)
-                ends.insert(at, FOREVER)
+            for open_range in still_open:
+                index = bisect_left(starts, open_range.start_ns)
+                numbers.insert(index, open_range.name)
+                starts.insert(index, open_range.start_ns)
+                ends.insert(index, NO_END_NS)
             columns = numbers, starts, ends
         if columns[0]:
-            yield from split(thread, *columns)
+            yield from splitter.split(thread, *columns)
         tick(len(words) // 3)
 
 
-def last_time_if_open(recording: Recording) -> int:
-    """The last time that a recording has, to which ranges without an end lasted at least; 0 where
-    all have one."""
-    last, found = 0, False
+def find_last_time_if_open(recording: Recording) -> int:
+    """Return the last time in a recording, up to which its open ranges lasted at least; 0 if it has
+    no open range."""
+    last_ns, has_open = 0, False
     try:
-        for _, words, still_open in recording.blocks_with_open():
-            found = found or bool(still_open)
-            last = max(last, max(words[2::3], default=0), *(one.start_ns for one in still_open))
+        for _, words, still_open in recording.read_blocks_with_open_ranges():
+            has_open = has_open or bool(still_open)
+            start_times = (open_range.start_ns for open_range in still_open)
+            last_ns = max(last_ns, max(words[2::3], default=0), *start_times)
     except (RecordingError, OSError):
-        pass  # said by whoever writes the ranges down
-    return last if found else 0
+        pass  # the pass that writes the ranges reports it
+    return last_ns if has_open else 0
 
 
-class _Splitter:
+class _BlockSplitter:
     """Splits blocks by domain and kind."""
 
-    def __init__(self, recording: Recording, phases: Phases | None = None) -> None:
+    def __init__(self, recording: Recording, codes: NameCodes | None = None) -> None:
         self._names = recording.names
-        self._origin = {} if phases is None else phases.origin
-        self._keys: dict[int, tuple[str, bool]] = {}
+        self._origin: Mapping[int, tuple[int, str]] = {} if codes is None else codes.origin
+        self._groups: dict[int, tuple[str, bool]] = {}  # number or code -> domain, whether a mark
 
-    def __call__(
+    def split(
         self, thread: int, numbers: Sequence[int], starts: Sequence[int], ends: Sequence[int]
-    ) -> Iterator[Piece]:
-        keys = self._keys
-        used = set(numbers)
-        for number in used.difference(keys):
+    ) -> Iterator[RangeBatch]:
+        """Yield the records of one block, a batch for each domain and kind."""
+        group_of = self._groups
+        block_numbers = set(numbers)
+        for number in block_numbers.difference(group_of):
             name = self._names[self._origin.get(number, (number,))[0]]
-            keys[number] = (name.domain, name.kind == "mark")
+            group_of[number] = (name.domain, name.kind == "mark")
         groups: list[tuple[str, bool]] = []
-        for number in sorted(used):
-            if keys[number] not in groups:
-                groups.append(keys[number])
+        for number in sorted(block_numbers):
+            if group_of[number] not in groups:
+                groups.append(group_of[number])
         if len(groups) == 1:
-            yield Piece(thread, groups[0][0], groups[0][1], numbers, starts, ends)
+            yield RangeBatch(thread, *groups[0], numbers, starts, ends)
             return
         for group in groups:
-            mine = [keys[number] == group for number in numbers]
-            yield Piece(
-                thread,
-                group[0],
-                group[1],
-                *(list(compress(column, mine)) for column in (numbers, starts, ends)),
-            )
+            selectors = [group_of[number] == group for number in numbers]
+            columns = (list(compress(column, selectors)) for column in (numbers, starts, ends))
+            yield RangeBatch(thread, *group, *columns)
 
 
-def readable_blocks(recording: Recording) -> Iterator[tuple[int, list[int]]]:
-    """The blocks of a recording up to where it breaks off, which is named in its problems."""
-    return _readable(recording.blocks, recording)
+def read_intact_blocks(recording: Recording) -> Iterator[tuple[int, list[int]]]:
+    """Yield the blocks of a recording up to an unreadable one, which is added to its problems."""
+    return _read_readable(recording.read_blocks, recording)
 
 
-def _readable(blocks: Callable[[], Iterator[_Block]], recording: Recording) -> Iterator[_Block]:
+def _read_readable(
+    read_blocks: Callable[[], Iterator[_Block]], recording: Recording
+) -> Iterator[_Block]:
     try:
-        yield from blocks()
+        yield from read_blocks()
     except (RecordingError, OSError) as problem:
         recording.problems.append(str(problem))

@@ -1,4 +1,4 @@
-"""Which processes a run should have and has not, as far as the recordings that are there tell."""
+"""The processes that a run should have but lacks, as far as its recordings say."""
 
 from __future__ import annotations
 
@@ -9,43 +9,46 @@ if TYPE_CHECKING:
 
     from autoinstr.recording.reader import Recording
 
-# Where one of vLLM's roles is, so is the other.
-TOGETHER = (
+# Roles of vLLM that come together: a role, the role that must be there too, and what it records.
+ROLE_PAIRS = (
     ("EngineCore", "Worker", "what its workers did"),
     ("Worker", "EngineCore", "what scheduled its steps"),
 )
-MOST_GAPS = 8  # that a line names
+NAMED_GAPS = 8  # gaps that a line names
 
 
-def missing(recordings: Sequence[Recording]) -> list[str]:
-    """A line for each gap: ranks of a world that is otherwise there, roles that never come
-    alone."""
+def describe_missing_processes(recordings: Sequence[Recording]) -> list[str]:
+    """Return a line for each gap: missing ranks of a world, and missing roles of vLLM."""
     worlds: dict[int, set[int]] = {}
-    for one in recordings:
-        if isinstance(one.rank, int) and isinstance(one.world_size, int):
-            worlds.setdefault(one.world_size, set()).add(one.rank)
+    for recording in recordings:
+        if isinstance(recording.rank, int) and isinstance(recording.world_size, int):
+            worlds.setdefault(recording.world_size, set()).add(recording.rank)
     lines = []
     for size, ranks in sorted(worlds.items()):
-        gaps = _gaps(ranks, size)
+        gaps = _find_gaps(ranks, size)
         if gaps:
-            which = [
-                str(low) if low == high else f"{low}-{high}" for low, high in gaps[:MOST_GAPS]
-            ] + ["…"] * (len(gaps) > MOST_GAPS)
-            single = len(gaps) == 1 and gaps[0][0] == gaps[0][1]
-            words = ("rank", "is", "of it") if single else ("ranks", "are", "of them")
-            lines.append(
-                f"{words[0]} {', '.join(which)} of {size} {words[1]} missing: this run has no recording {words[2]}"
-            )
-    roles = {role for one in recordings for role in one.roles}
-    for there, other, what in TOGETHER:
-        if there in roles and other not in roles:
-            lines.append(f"there is no {other} beside {there}: {what} is missing")
+            lines.append(_describe_gaps(gaps, size))
+    roles = {role for recording in recordings for role in recording.roles}
+    for role, companion, work in ROLE_PAIRS:
+        if role in roles and companion not in roles:
+            lines.append(f"there is no {companion} beside {role}: {work} is missing")
     return lines
 
 
-def _gaps(ranks: set[int], size: int) -> list[tuple[int, int]]:
-    """First and last of each run of ranks below `size` that are not there. The size is what a file
-    says: no work may grow with it."""
+def _describe_gaps(gaps: list[tuple[int, int]], size: int) -> str:
+    names = [str(low) if low == high else f"{low}-{high}" for low, high in gaps[:NAMED_GAPS]]
+    if len(gaps) > NAMED_GAPS:
+        names.append("…")
+    if len(gaps) == 1 and gaps[0][0] == gaps[0][1]:
+        return f"rank {names[0]} of {size} is missing: this run has no recording of it"
+    ranks = ", ".join(names)
+    return f"ranks {ranks} of {size} are missing: this run has no recording of them"
+
+
+def _find_gaps(ranks: set[int], size: int) -> list[tuple[int, int]]:
+    """Return the first and last of each run of missing ranks below `size`.
+
+    A file says the size, so the work must not grow with it."""
     gaps = []
     expected = 0
     for rank in sorted(rank for rank in ranks if 0 <= rank < size):

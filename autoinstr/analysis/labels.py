@@ -1,10 +1,9 @@
-"""What processes, threads and tracks are called and numbered in a report.
+"""The names and numbers of processes, threads and tracks in a report.
 
-Numbers must hold across files: two containers can have the same host name, process and thread
-numbers, and a trace viewer drops or mixes what collides (measured: slices vanish). So a second
-process of a number already taken gets one that no operating system gives out, and tracks are
-identified by a hash of all that tells processes apart. Nothing is random: the same run gives the
-same file."""
+Numbers must be unique across recordings. Two containers can have the same host name, process and
+thread numbers, and a trace viewer drops or mixes slices with equal numbers (measured). So the
+second process with a number gets one that no operating system gives out. A track's number is a hash
+of all that identifies the process. Nothing is random: the same run gives the same file."""
 
 from __future__ import annotations
 
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 FIRST_FREE_NUMBER = 1 << 30  # far above Linux's largest process number, 1 << 22
 
 
-def process_label(recording: Recording, hosts: int = 1) -> str:
-    """ "Worker rank 1 of 4"; with the host where the run has several."""
+def format_process_label(recording: Recording, hosts: int = 1) -> str:
+    """Return roles and rank, such as "Worker rank 1 of 4"; with the host if the run has several."""
     label = "+".join(recording.roles)
     if recording.rank is not None:
         label += f" rank {recording.rank}"
@@ -29,50 +28,41 @@ def process_label(recording: Recording, hosts: int = 1) -> str:
     return f"{label} on {recording.host}" if hosts > 1 else label
 
 
-def host_count(recordings: Sequence[Recording]) -> int:
-    """How many machines the run had."""
+def count_hosts(recordings: Sequence[Recording]) -> int:
+    """Return the number of machines of the run."""
     return len({recording.host for recording in recordings})
 
 
-def thread_label(recording: Recording, thread: int) -> str:
-    """Name of a thread, or its number where it had none."""
+def format_thread_label(recording: Recording, thread: int) -> str:
+    """Return the name of a thread, or its number if it has no name."""
     info = recording.threads.get(thread)
     if info is None:
         return f"thread {thread}"
     return info.name or f"thread {info.tid}"
 
 
-def native_tid(recording: Recording, thread: int) -> int:
-    """The operating system's number of a thread."""
+def get_native_tid(recording: Recording, thread: int) -> int:
+    """Return the operating system's number of a thread; 0 if the recording does not have it."""
     info = recording.threads.get(thread)
     return info.tid if info is not None else 0
 
 
-def distinct_pids(recordings: Sequence[Recording]) -> list[int]:
-    """One number per recording: its pid, or a free one where the pid is taken by an earlier
-    recording."""
-    taken: set[int] = set()
+def choose_distinct_pids(recordings: Sequence[Recording]) -> list[int]:
+    """Return one number for each recording: its pid, or a free number if an earlier recording has
+    that pid."""
+    used_pids: set[int] = set()
     pids: list[int] = []
-    for at, recording in enumerate(recordings):
-        pid = (
-            recording.pid
-            if recording.pid and recording.pid not in taken
-            else FIRST_FREE_NUMBER + at
-        )
-        taken.add(pid)
+    for index, recording in enumerate(recordings):
+        pid = recording.pid
+        if not pid or pid in used_pids:
+            pid = FIRST_FREE_NUMBER + index
+        used_pids.add(pid)
         pids.append(pid)
     return pids
 
 
-def track_uuid(recording: Recording, *parts: object) -> int:
-    """64 bits that tell a track apart from every other in this and in any other run."""
-    text = "\0".join(
-        str(part)
-        for part in (recording.host, recording.pid, os.path.basename(recording.file), *parts)
-    )
-    return (
-        int.from_bytes(
-            blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little"
-        )
-        or 1
-    )
+def hash_track(recording: Recording, *parts: object) -> int:
+    """Return 64 bits that identify a track in this and in any other run."""
+    identity = (recording.host, recording.pid, os.path.basename(recording.file), *parts)
+    data = "\0".join(map(str, identity)).encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little") or 1

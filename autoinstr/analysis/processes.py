@@ -1,5 +1,5 @@
-"""What each process of a run comes to: its folded module trees, one for each domain, and what to
-know before believing them.
+"""The sums of each process of a run: its folded module trees, one for each domain, and its
+problems.
 
 Tables and pages are made from these. A process's recording is read once, and only its folded trees
 are kept."""
@@ -9,33 +9,39 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from autoinstr.analysis.attributes import read
-from autoinstr.analysis.blocks import Tick, no_tick, title
-from autoinstr.analysis.labels import host_count, process_label, thread_label
-from autoinstr.analysis.liveness import ALIVE, KILLED, state_of
-from autoinstr.analysis.stats import NO_PHASE, collect
-from autoinstr.analysis.tree import Node, fold, module_tree
+from autoinstr.analysis.attributes import collect_attributes
+from autoinstr.analysis.blocks import ProgressTick, format_title, ignore_tick
+from autoinstr.analysis.labels import count_hosts, format_process_label, format_thread_label
+from autoinstr.analysis.liveness import ALIVE, KILLED, read_process_state
+from autoinstr.analysis.phase_names import NO_PHASE, is_in_phase
+from autoinstr.analysis.stats import collect_stats
+from autoinstr.analysis.tree import Node, build_tree, fold_tree
 from autoinstr.base import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from autoinstr.analysis.attributes import Notes
-    from autoinstr.analysis.serving import Serving
-    from autoinstr.analysis.stats import Row, Stats
-    from autoinstr.recording.reader import Recording, Run
+    from autoinstr.analysis.attributes import RecordingAttributes
+    from autoinstr.analysis.serving import ServingCollector
+    from autoinstr.analysis.stats import RecordingStats, StatsRow
+    from autoinstr.recording.reader import OpenRange, Recording
+    from autoinstr.recording.run import Run
 
-MODULES = "Module"  # the domain of modules, unless the option `domain` says otherwise
+MODULE_DOMAIN = "Module"  # the domain of modules, unless the option `domain` says otherwise
 # What recording costs the program, in nanoseconds (docs/internals/benchmarks.md: 0.95 × floor, 1.70
 # × floor, a step's attributes).
 MODULE_COST_NS, FUNCTION_COST_NS, ATTRIBUTES_COST_NS = 230, 630, 4_000
 
 
 class Process:
-    """One process. `ranges` and all times (nanoseconds) are of the phase asked for; `phases` is of
-    all: how many ranges, and the time in them; `still_open` is how many ranges had no end.
-    `inside_ns` is the time inside ranges, a thread's busiest domain counted; `cost_ns` an estimate
-    of what recording took."""
+    """The sums of one process. Times are in nanoseconds.
+
+    `ranges`, `threads` and all times are those of the selected phase. `phases` has, for every
+    phase, the number of ranges and the time in them. `still_open` is the number of ranges without
+    an end. `busy_ns` is the time inside ranges of all domains, `inside_ns` that of each thread's
+    busiest domain. `cost_ns` is an estimate of the time that recording took. `first_ns` and
+    `last_ns` are times of the recording's perf_counter; None without ranges. `notes` are the lines
+    of `describe_problems`."""
 
     def __init__(self, index: int, recording: Recording, label: str) -> None:
         self.index = index
@@ -46,117 +52,132 @@ class Process:
         self.busy_ns = 0
         self.inside_ns = 0
         self.cost_ns = 0
-        self.first_ns: int | None = None  # of the recording's perf_counter
+        self.first_ns: int | None = None
         self.last_ns: int | None = None
         self.still_open = 0
         self.domains: dict[str, Node] = {}
         self.phases: dict[str, tuple[int, int]] = {}
         self.notes: list[str] = []
 
-    def take(self, rows: list[Row], stats: Stats, notes: Notes) -> None:
-        """Take the figures of the rows that were asked for."""
+    def add_rows(
+        self, rows: list[StatsRow], stats: RecordingStats, attributes: RecordingAttributes
+    ) -> None:
+        """Add the rows of the selected phase."""
         self.ranges = sum(row.calls for row in rows)
         self.threads = len({row.thread for row in rows})
         self.busy_ns = sum(row.self_ns for row in rows)
         self.first_ns, self.last_ns = stats.first_ns, stats.last_ns
-        busy: dict[int, dict[str, int]] = {}
+        busy: dict[int, dict[str, int]] = {}  # thread -> domain -> time
         for row in rows:
-            mine = busy.setdefault(row.thread, {})
-            mine[row.name.domain] = mine.get(row.name.domain, 0) + row.self_ns
+            time_of = busy.setdefault(row.thread, {})
+            time_of[row.name.domain] = time_of.get(row.name.domain, 0) + row.self_ns
         self.inside_ns = sum(max(domains.values()) for domains in busy.values())
-        modules = sum(row.calls for row in rows if row.name.cls)
-        annotated = sum(len(starts) for names in notes.ranges.values() for starts in names.values())
+        module_calls = sum(row.calls for row in rows if row.name.cls)
+        annotated = sum(
+            len(starts) for names in attributes.ranges.values() for starts in names.values()
+        )
         self.cost_ns = (
-            MODULE_COST_NS * modules
-            + FUNCTION_COST_NS * (self.ranges - modules)
+            MODULE_COST_NS * module_calls
+            + FUNCTION_COST_NS * (self.ranges - module_calls)
             + ATTRIBUTES_COST_NS * annotated
         )
         for domain in dict.fromkeys(row.name.domain for row in rows):
-            tree = module_tree(row for row in rows if row.name.domain == domain)
-            fold(tree)
+            tree = build_tree(row for row in rows if row.name.domain == domain)
+            fold_tree(tree)
             self.domains[domain] = tree
 
 
-def processes_of(
+def read_processes(
     run: Run,
-    serving: Serving,
+    serving: ServingCollector,
     *,
     phase: str | None = None,
     durations: bool = False,
-    tick: Tick = no_tick,
+    tick: ProgressTick = ignore_tick,
 ) -> Iterator[Process]:
-    """Read one recording after the other, and give `serving` what each says of requests and steps.
-    With `phase` only that one's ranges ("none": those in none). Memory: the names of one recording,
-    and the folded trees of each process whose trees are kept; with `durations` (for percentiles)
-    eight bytes a range of those too."""
-    hosts = host_count(run.recordings)
-    for at, recording in enumerate(run.recordings):
-        process = Process(at, recording, f"{process_label(recording, hosts)}, pid {recording.pid}")
-        notes = read(recording)
-        stats = collect(recording, notes, durations=durations, tick=tick)
-        serving.add(at, notes)
-        process.phases = _by_phase(stats.rows)
-        process.take(
-            [row for row in stats.rows if phase is None or (row.phase or NO_PHASE) == phase],
-            stats,
-            notes,
-        )
-        process.still_open = len(stats.open_ranges(recording))
-        process.notes = trouble(process, stats)
-        del notes, stats  # before the next recording is read
+    """Yield the processes of a run, reading one recording after the other.
+
+    Each recording is also added to `serving`. `phase` selects the ranges of one phase ("none":
+    those without a phase). Memory: the names of one recording, and the folded trees of the
+    processes that the caller keeps. `durations` are needed for percentiles and take eight bytes a
+    range of these."""
+    hosts = count_hosts(run.recordings)
+    for index, recording in enumerate(run.recordings):
+        label = f"{format_process_label(recording, hosts)}, pid {recording.pid}"
+        process = Process(index, recording, label)
+        attributes = collect_attributes(recording)
+        stats = collect_stats(recording, attributes, durations=durations, tick=tick)
+        serving.add(index, attributes)
+        process.phases = _sum_by_phase(stats.rows)
+        rows = [row for row in stats.rows if is_in_phase(row.phase, phase)]
+        process.add_rows(rows, stats, attributes)
+        process.still_open = len(stats.read_open_ranges(recording))
+        process.notes = describe_problems(process, stats)
+        del attributes, stats, rows  # free the memory before the next recording is read
         yield process
 
 
-def kept(processes: Iterable[Process], into: list[Process]) -> Iterator[Process]:
-    """The processes as they come, each noted in the list."""
-    for one in processes:
-        into.append(one)
-        yield one
+def collect_into(processes: Iterable[Process], collected: list[Process]) -> Iterator[Process]:
+    """Yield the processes, and append each to the list."""
+    for process in processes:
+        collected.append(process)
+        yield process
 
 
-def overhead(processes: Iterable[Process]) -> float | None:
-    """Estimated part (0 to 1) of the time inside ranges that recording them took; None where there
-    are none."""
-    cost = inside = 0
-    for one in processes:
-        cost, inside = cost + one.cost_ns, inside + one.inside_ns
-    return cost / inside if inside else None
+def estimate_overhead(processes: Iterable[Process]) -> float | None:
+    """Return the estimated share (0 to 1) of the time inside ranges that recording took; None
+    without ranges."""
+    cost_ns = inside_ns = 0
+    for process in processes:
+        cost_ns, inside_ns = cost_ns + process.cost_ns, inside_ns + process.inside_ns
+    return cost_ns / inside_ns if inside_ns else None
 
 
-def _by_phase(rows: list[Row]) -> dict[str, tuple[int, int]]:
-    """Ranges and the time inside them by phase, the most time first."""
-    found: dict[str, tuple[int, int]] = {}
+def _sum_by_phase(rows: list[StatsRow]) -> dict[str, tuple[int, int]]:
+    """Return the number of ranges and the time in them by phase, the longest time first and ranges
+    without a phase last."""
+    sums: dict[str, tuple[int, int]] = {}
     for row in rows:
-        calls, time = found.get(row.phase or NO_PHASE, (0, 0))
-        found[row.phase or NO_PHASE] = calls + row.calls, time + row.self_ns
-    return dict(sorted(found.items(), key=lambda entry: (entry[0] == NO_PHASE, -entry[1][1])))
+        phase = row.phase or NO_PHASE
+        calls, time_ns = sums.get(phase, (0, 0))
+        sums[phase] = calls + row.calls, time_ns + row.self_ns
+    return dict(sorted(sums.items(), key=lambda entry: (entry[0] == NO_PHASE, -entry[1][1])))
 
 
-def trouble(process: Process, stats: Stats) -> list[str]:
-    """What a reader must know about a process before believing the figures."""
+def describe_problems(process: Process, stats: RecordingStats) -> list[str]:
+    """Return the lines that a reader needs before believing the figures: dropped ranges, a process
+    that did not end in order, and ranges that are still open."""
     recording, label = process.recording, process.label
     notes = []
-    if recording.dropped:
+    if recording.dropped_count:
+        dropped_ranges = text.format_count(recording.dropped_count, "range")
         notes.append(
-            f"{label}: {text.count(recording.dropped, 'range')} dropped, the recording was full (option max_mb)"
+            f"{label}: {dropped_ranges} dropped, because the recording was full (option max_mb)"
         )
-    found = stats.open_ranges(recording)
-    now = 0
-    if not recording.complete:
-        state = state_of(recording)
-        now = (
-            time.perf_counter_ns() if state == ALIVE else 0
-        )  # it is of this machine, and so is its clock
-        became = {ALIVE: "the process still runs", KILLED: "the process was killed"}.get(
-            state, "the process was killed or still runs"
-        )
-        notes.append(f"{label}: {'the recording is damaged' if recording.problems else became}")
-    for thread in dict.fromkeys(one.thread for one in found):
-        mine = [one for one in found if one.thread == thread]
-        last = max(stats.last_ns or 0, mine[-1].start_ns, now)
-        where = f"{label}, {thread_label(recording, thread)}: still inside {title(recording.names[mine[-1].name])}"
-        lasted = text.duration(last - mine[0].start_ns)
+    now_ns = 0
+    if not recording.is_complete:
+        state = read_process_state(recording)
+        if state == ALIVE:  # on this machine, so its perf_counter is ours
+            now_ns = time.perf_counter_ns()
+        if recording.problems:
+            reason = "the recording is damaged"
+        elif state == ALIVE:
+            reason = "the process still runs"
+        elif state == KILLED:
+            reason = "the process was killed"
+        else:
+            reason = "the process was killed or still runs"
+        notes.append(f"{label}: {reason}")
+    threads: dict[int, list[OpenRange]] = {}
+    for open_range in stats.read_open_ranges(recording):
+        threads.setdefault(open_range.thread, []).append(open_range)
+    for thread, open_ranges in threads.items():
+        last_ns = max(stats.last_ns or 0, open_ranges[-1].start_ns, now_ns)
+        innermost = format_title(recording.names[open_ranges[-1].name])
+        count = text.format_count(len(open_ranges), "open range")
+        duration = text.format_duration(last_ns - open_ranges[0].start_ns)
         notes.append(
-            f"{where} ({text.count(len(mine), 'open range')}, the outermost for at least {lasted})"
+            f"{label}, {format_thread_label(recording, thread)}: still inside {innermost} "
+            f"({count}, the outermost for at least {duration})"
         )
     return notes

@@ -1,89 +1,91 @@
-"""The requests and the steps of a run, as data: gathered one recording after the other, with their
+"""The requests and the engine steps of a run, collected one recording after the other, and their
 columns."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.analysis.attributes import read
-from autoinstr.analysis.blocks import Tick, no_tick, readable_blocks
+from autoinstr.analysis.attributes import collect_attributes
+from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_intact_blocks
 from autoinstr.analysis.clock import Axis
 from autoinstr.analysis.phases import Phases
-from autoinstr.analysis.requests import Request, Requests
-from autoinstr.analysis.steps import Step, Steps
+from autoinstr.analysis.requests import Request, RequestCollector
+from autoinstr.analysis.steps import EngineStep, StepCollector
 
 if TYPE_CHECKING:
-    from autoinstr.analysis.attributes import Notes
-    from autoinstr.recording.reader import Run
+    from autoinstr.analysis.attributes import RecordingAttributes
+    from autoinstr.recording.run import Run
 
 REQUEST_COLUMNS = (
-    "id", "external", "process", "arrived_ns", "queued_ns", "first_scheduled_ns", "first_token_ns", "first_output_ns", "finished_ns",
-    "completed_ns", "prompt_tokens", "output_tokens", "cached_tokens", "preemptions", "reason", "state",
-    "queue_ns", "ttft_ns", "engine_ttft_ns", "tpot_ns", "e2e_ns", "engine_e2e_ns",
+    "id", "external", "process", "arrived_ns", "queued_ns", "first_scheduled_ns", "first_token_ns",
+    "first_output_ns", "finished_ns", "completed_ns", "prompt_tokens", "output_tokens",
+    "cached_tokens", "preemptions", "reason", "state", "queue_ns", "ttft_ns", "engine_ttft_ns",
+    "tpot_ns", "e2e_ns", "engine_e2e_ns",
 )  # fmt: skip
 STEP_COLUMNS = (
-    "index", "process", "step", "phase", "start_ns", "duration_ns", "requests", "prefills", "decodes", "tokens", "running", "waiting",
-    "kv_usage", "schedule_ns", "execute_ns", "sample_ns", "update_ns", "gap_ns", "request_ids",
+    "index", "process", "step", "phase", "start_ns", "duration_ns", "requests", "prefills",
+    "decodes", "tokens", "running", "waiting", "kv_usage", "schedule_ns", "execute_ns", "sample_ns",
+    "update_ns", "gap_ns", "request_ids",
 )  # fmt: skip
 
 
-class Serving:
-    """What the recordings added so far say of requests and steps. Times are nanoseconds since
-    1970."""
+class ServingCollector:
+    """Collects requests and steps from recordings. Times are nanoseconds since 1970."""
 
     def __init__(self, run: Run) -> None:
         axis = Axis(run.recordings)
         self._offsets = [axis.base_ns + offset for offset in axis.offsets]
-        self._requests = Requests()
-        self._steps = Steps()
+        self._requests = RequestCollector()
+        self._steps = StepCollector()
 
-    def add(self, process: int, notes: Notes) -> None:
-        """Add the recording of this index; its records must have been read (parts of steps learn
-        there when they ended)."""
-        self._requests.add(process, notes, self._offsets[process])
-        self._steps.add(process, notes, self._offsets[process])
+    def add(self, process: int, attributes: RecordingAttributes) -> None:
+        """Add the recording of this index.
 
-    def requests(self) -> list[Request]:
-        """In order of arrival."""
-        return self._requests.rows()
+        Its records must have been read before: that sets the ends of the step parts."""
+        self._requests.add(process, attributes, self._offsets[process])
+        self._steps.add(process, attributes, self._offsets[process])
 
-    def steps(self) -> list[Step]:
-        """In order of start."""
-        return self._steps.rows()
+    def list_requests(self) -> list[Request]:
+        """Return the requests in order of arrival."""
+        return self._requests.build_requests()
 
-
-def requests_of(run: Run, tick: Tick = no_tick) -> list[Request]:
-    """The requests of a run, from attributes alone."""
-    serving = Serving(run)
-    for at, recording in enumerate(run.recordings):
-        notes = read(recording)
-        notes.parts.clear()
-        tick(sum(map(len, notes.requests.values())))
-        serving.add(at, notes)
-        del notes  # before the next recording's are read
-    return serving.requests()
+    def list_steps(self) -> list[EngineStep]:
+        """Return the steps in order of start."""
+        return self._steps.build_steps()
 
 
-def steps_of(run: Run, tick: Tick = no_tick) -> list[Step]:
-    """The steps of a run."""
-    serving = Serving(run)
-    for at, recording in enumerate(run.recordings):
-        notes = read(recording)
-        notes.requests.clear()
-        phases = Phases(recording, notes)
-        for thread, words in readable_blocks(recording) if notes.parts else ():
+def read_requests(run: Run, tick: ProgressTick = ignore_tick) -> list[Request]:
+    """Read the requests of a run. Only attributes are read; `tick` counts marks."""
+    serving = ServingCollector(run)
+    for index, recording in enumerate(run.recordings):
+        attributes = collect_attributes(recording)
+        attributes.parts.clear()
+        tick(sum(map(len, attributes.requests.values())))
+        serving.add(index, attributes)
+        del attributes  # free the memory before the next recording is read
+    return serving.list_requests()
+
+
+def read_steps(run: Run, tick: ProgressTick = ignore_tick) -> list[EngineStep]:
+    """Read the engine steps of a run."""
+    serving = ServingCollector(run)
+    for index, recording in enumerate(run.recordings):
+        attributes = collect_attributes(recording)
+        attributes.requests.clear()
+        phases = Phases(recording, attributes)
+        for thread, words in read_intact_blocks(recording) if attributes.parts else ():
             phases.find_ends(thread, words[0::3], words[1::3], words[2::3])
             tick(len(words) // 3)
-        serving.add(at, notes)
-        del notes, phases  # before the next recording's are read
-    return serving.steps()
+        serving.add(index, attributes)
+        del attributes, phases  # free the memory before the next recording is read
+    return serving.list_steps()
 
 
-def request_entry(row: Request) -> dict[str, Any]:
-    """One request for a program."""
-    return {column: getattr(row, column) for column in REQUEST_COLUMNS}
+def build_request_entry(request: Request) -> dict[str, Any]:
+    """Return one request as an object of the JSON report."""
+    return {column: getattr(request, column) for column in REQUEST_COLUMNS}
 
 
-def step_entry(row: Step) -> dict[str, Any]:
-    """One step for a program."""
-    return {column: getattr(row, column) for column in STEP_COLUMNS}
+def build_step_entry(step: EngineStep) -> dict[str, Any]:
+    """Return one step as an object of the JSON report."""
+    return {column: getattr(step, column) for column in STEP_COLUMNS}

@@ -1,24 +1,26 @@
-"""What the requests and the steps of a run come to: the lines above the module tables and above the
-rows of `--table`."""
+"""Sums over the requests and the engine steps of a run, and the lines that tables begin with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from autoinstr.analysis.figures import nearest_rank
+from autoinstr.analysis.percentiles import find_nearest_rank
 from autoinstr.base import text
 
 if TYPE_CHECKING:
     from autoinstr.analysis.requests import Request
-    from autoinstr.analysis.steps import Step
+    from autoinstr.analysis.steps import EngineStep
 
-STATES = ("finished", "aborted", "unfinished")
-PHASES = ("prefill", "mixed", "decode", "idle")  # in this order, then any other
+REQUEST_STATES = ("finished", "aborted", "unfinished")
+PHASE_ORDER = ("prefill", "mixed", "decode", "idle")  # other phases come after these
+PART_TIMES = ("schedule_ns", "execute_ns", "sample_ns", "update_ns")
 
 
-class PhaseOfSteps(NamedTuple):
-    """The steps of one phase. Times in nanoseconds; None where no step has the figure."""
+class StepPhaseSummary(NamedTuple):
+    """The steps of one phase. Times are in nanoseconds; None if no step has the figure.
+
+    `parts` are the mean times of PART_TIMES, `batch` and `tokens` means for each step."""
 
     phase: str
     steps: int
@@ -27,82 +29,93 @@ class PhaseOfSteps(NamedTuple):
     p99_ns: int | None
     batch: float | None
     tokens: float | None
-    parts: tuple[float | None, ...]  # schedule, execute, sample, update
+    parts: tuple[float | None, ...]
 
 
-def from_engine_only(rows: Sequence[Request]) -> bool:
-    """The process that the requests came to is not in this run: times to first token and end to end
-    are the engine's."""
-    return all(row.ttft_ns is None and row.e2e_ns is None for row in rows)
+def has_engine_times_only(requests: Sequence[Request]) -> bool:
+    """Return whether the front end's process is not in this run. Times to first token and end to
+    end are then the engine's."""
+    return all(request.ttft_ns is None and request.e2e_ns is None for request in requests)
 
 
-def request_lines(rows: Sequence[Request], width: int) -> list[str]:
-    """All requests in a line or two; none where there are none."""
-    if not rows:
+def summarize_requests(requests: Sequence[Request], width: int) -> list[str]:
+    """Return one or two lines about all requests; none without requests."""
+    if not requests:
         return []
-    counts = [(state, sum(1 for row in rows if row.state == state)) for state in STATES]
-    words = [", ".join(f"{count:,} {state}" for state, count in counts if count)]
-    engine = from_engine_only(rows)
-    firsts = sorted(_known(row.engine_ttft_ns if engine else row.ttft_ns for row in rows))
-    if firsts:
-        where = " in the engine" if engine else ""
-        words.append(
-            f"TTFT p50 {text.duration(nearest_rank(firsts, 50))}, p99 {text.duration(nearest_rank(firsts, 99))}{where}"
-        )
-    each = sorted(_known(row.tpot_ns for row in rows))
-    if each:
-        words.append(
-            f"TPOT p50 {text.duration(nearest_rank(each, 50))}, p99 {text.duration(nearest_rank(each, 99))}"
-        )
-    tokens = sum(_known(row.output_tokens for row in rows))
-    lasted = max(row.last_ns for row in rows) - min(row.first_ns for row in rows)
-    if tokens and lasted > 0:
-        words.append(f"{tokens:,} output tokens, {tokens * 1e9 / lasted:,.1f}/s")
-    return text.packed("requests", words, width)
+    states = [request.state for request in requests]
+    counts = [(state, states.count(state)) for state in REQUEST_STATES]
+    items = [", ".join(f"{count:,} {state}" for state, count in counts if count)]
+    if has_engine_times_only(requests):
+        first_token_times = _drop_none(request.engine_ttft_ns for request in requests)
+        place = " in the engine"
+    else:
+        first_token_times = _drop_none(request.ttft_ns for request in requests)
+        place = ""
+    if first_token_times:
+        items.append(f"TTFT {_format_percentiles(first_token_times)}{place}")
+    token_times = _drop_none(request.tpot_ns for request in requests)
+    if token_times:
+        items.append(f"TPOT {_format_percentiles(token_times)}")
+    tokens = sum(_drop_none(request.output_tokens for request in requests))
+    first_ns = min(request.first_ns for request in requests)
+    duration_ns = max(request.last_ns for request in requests) - first_ns
+    if tokens and duration_ns > 0:
+        items.append(f"{tokens:,} output tokens, {tokens * 1e9 / duration_ns:,.1f}/s")
+    return text.wrap_items("requests", items, width)
 
 
-def step_lines(rows: Sequence[Step], width: int) -> list[str]:
-    """All steps in a line or two; none where there are none."""
-    words = []
-    for one in by_phase(rows):
-        figures = [f"{one.phase} {one.steps:,}"]
-        if one.mean_ns is not None:
-            figures.append(f"mean {text.duration(one.mean_ns)}")
-        elif one.parts[1] is not None:  # the scheduler is not in this run
-            figures.append(f"mean execute {text.duration(one.parts[1])}")
-        if one.batch is not None and one.phase != "idle":
-            figures.append(f"batch {one.batch:.1f}")
-        words.append(", ".join(figures))
-    return text.packed("steps", words, width) if words else []
+def _format_percentiles(times: list[int]) -> str:
+    sorted_times = sorted(times)
+    p50, p99 = (
+        text.format_duration(find_nearest_rank(sorted_times, percent)) for percent in (50, 99)
+    )
+    return f"p50 {p50}, p99 {p99}"
 
 
-def by_phase(rows: Sequence[Step]) -> list[PhaseOfSteps]:
-    """The figures of each phase that steps have."""
-    groups: dict[str, list[Step]] = {}
-    for row in rows:
-        groups.setdefault(row.phase or "unknown", []).append(row)
-    order = [*PHASES, *(phase for phase in groups if phase not in PHASES)]
-    return [_phase_of(phase, groups[phase]) for phase in order if phase in groups]
+def summarize_steps(steps: Sequence[EngineStep], width: int) -> list[str]:
+    """Return one or two lines about all steps; none without steps."""
+    items = []
+    for summary in summarize_phases(steps):
+        figures = [f"{summary.phase} {summary.steps:,}"]
+        execute_ns = summary.parts[PART_TIMES.index("execute_ns")]
+        if summary.mean_ns is not None:
+            figures.append(f"mean {text.format_duration(summary.mean_ns)}")
+        elif execute_ns is not None:  # the scheduler is not in this run
+            figures.append(f"mean execute {text.format_duration(execute_ns)}")
+        if summary.batch is not None and summary.phase != "idle":
+            figures.append(f"batch {summary.batch:.1f}")
+        items.append(", ".join(figures))
+    return text.wrap_items("steps", items, width) if items else []
 
 
-def _phase_of(phase: str, rows: list[Step]) -> PhaseOfSteps:
-    lasted = sorted(_known(row.duration_ns for row in rows))
-    parts = ("schedule_ns", "execute_ns", "sample_ns", "update_ns")
-    return PhaseOfSteps(
+def summarize_phases(steps: Sequence[EngineStep]) -> list[StepPhaseSummary]:
+    """Return the sums of each phase that the steps have, in PHASE_ORDER."""
+    groups: dict[str, list[EngineStep]] = {}
+    for step in steps:
+        groups.setdefault(step.phase or "unknown", []).append(step)
+    order = [*PHASE_ORDER, *(phase for phase in groups if phase not in PHASE_ORDER)]
+    return [_summarize_phase(phase, groups[phase]) for phase in order if phase in groups]
+
+
+def _summarize_phase(phase: str, steps: list[EngineStep]) -> StepPhaseSummary:
+    durations = sorted(_drop_none(step.duration_ns for step in steps))
+    return StepPhaseSummary(
         phase,
-        len(rows),
-        _mean(lasted),
-        nearest_rank(lasted, 50) if lasted else None,
-        nearest_rank(lasted, 99) if lasted else None,
-        _mean(_known(row.requests for row in rows)),
-        _mean(_known(row.tokens for row in rows)),
-        tuple(_mean(_known(getattr(row, part) for row in rows)) for part in parts),
+        len(steps),
+        _compute_mean(durations),
+        find_nearest_rank(durations, 50) if durations else None,
+        find_nearest_rank(durations, 99) if durations else None,
+        _compute_mean(_drop_none(step.requests for step in steps)),
+        _compute_mean(_drop_none(step.tokens for step in steps)),
+        tuple(
+            _compute_mean(_drop_none(getattr(step, part) for step in steps)) for part in PART_TIMES
+        ),
     )
 
 
-def _known(values: Iterable[int | None]) -> list[int]:
+def _drop_none(values: Iterable[int | None]) -> list[int]:
     return [value for value in values if value is not None]
 
 
-def _mean(values: Sequence[int]) -> float | None:
+def _compute_mean(values: Sequence[int]) -> float | None:
     return sum(values) / len(values) if values else None

@@ -1,59 +1,58 @@
-"""Calls, total and self time, and exact percentiles per (thread, name, phase), from one sweep over
+"""Calls, total and self time, and exact percentiles per thread, name and phase, from one pass over
 a recording.
 
 Definitions, for the ranges of one domain on one thread, in order of start:
 
 * A range is nested in the latest started earlier range that contains it entirely and had not ended
-when it started.
+  when it started.
 * `self_ns` of a range is its duration minus the union of the ranges nested directly in it. Ranges
-that overlap without one containing the
-  other (async start and end) are siblings: where two siblings overlap, their parent's time is taken
-  away once, so no self time is negative.
-* `total_ns` is inclusive per call: where a module calls itself, the inner call is counted in its
-own row entry and in the outer call's, so
-  the totals of recursive paths can exceed the elapsed time. Self times never do.
-* Phases (phases.py) split rows by call and change nothing else: a range takes its time from its
-parent, whatever phase that is in.
-* Percentiles are nearest-rank over all calls, not estimates.
-"""
+  that overlap without containing each other (async start and end) are siblings. Where two siblings
+  overlap, their parent loses the time once, so no self time is negative.
+* `total_ns` is inclusive per call. If a module calls itself, the inner call counts in its own row
+  and in the outer call's. So totals of recursive paths can exceed the elapsed time; self times
+  never do.
+* Phases (phases.py) split rows by call and change nothing else. A range takes its time from its
+  parent, even if the parent is in another phase.
+* Percentiles are nearest-rank over all calls, not estimates."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from autoinstr.analysis.blocks import FOREVER, Tick, no_tick, pieces
-from autoinstr.analysis.figures import percentiles
+from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_batches
+from autoinstr.analysis.nesting import NO_PARENT, OpenRangeStack, sweep_ranges
+from autoinstr.analysis.percentiles import compute_percentiles
 from autoinstr.analysis.phases import Phases
-from autoinstr.base.errors import RecordingError, UsageError
-from autoinstr.config.suggestions import nearest
 
 if TYPE_CHECKING:
-    from autoinstr.analysis.attributes import Notes
-    from autoinstr.recording.reader import OpenRange, RangeName, Recording, Run
-
-NO_PHASE = "none"  # what the phase of ranges is called that are in none
-PHASES = (
-    "prefill",
-    "decode",
-    "mixed",
-    "idle",
-    NO_PHASE,
-)  # of vLLM's steps; a run may have others, from ranges of the user's own
+    from autoinstr.analysis.attributes import RecordingAttributes
+    from autoinstr.recording.reader import OpenRange, RangeName, Recording
 
 
-class Row:
-    """One name on one thread in one phase (None: in none that is known). All times in nanoseconds;
-    `durations` holds every call's, or is empty if they were not asked for."""
+class StatsRow:
+    """The sums of one name on one thread in one phase (None: without a phase).
 
-    __slots__ = ("calls", "durations", "mark", "name", "nested_ns", "phase", "thread", "total_ns")
+    Times are in nanoseconds. `durations` has that of every call; it is empty if durations were not
+    collected."""
+
+    __slots__ = (
+        "calls",
+        "durations",
+        "is_mark",
+        "name",
+        "nested_ns",
+        "phase",
+        "thread",
+        "total_ns",
+    )
 
     def __init__(self, thread: int, name: RangeName, phase: str | None = None) -> None:
         self.thread = thread
         self.name = name
-        self.mark = name.kind == "mark"
-        self.phase = None if self.mark else phase
+        self.is_mark = name.kind == "mark"
+        self.phase = None if self.is_mark else phase
         self.calls = 0
         self.total_ns = 0
         self.nested_ns = 0
@@ -66,118 +65,70 @@ class Row:
 
     @property
     def parts(self) -> Sequence[object]:
-        """What Figures keep of a row beside its figures: nothing."""
+        """The parts that Figures collects: a row has none."""
         return ()
 
-    def percentiles(self) -> tuple[int, int, int, int]:
-        """(min, p50, p99, max) in nanoseconds; needs the durations."""
-        return percentiles(self.durations)
+    def compute_percentiles(self) -> tuple[int, int, int, int]:
+        """Return (min, p50, p99, max) in nanoseconds; the durations must have been collected."""
+        return compute_percentiles(self.durations)
 
 
-class Stats:
-    """What one recording adds up to. `rows` and `marks` are in order of first appearance."""
+class RecordingStats:
+    """The sums of one recording. `rows` and `marks` are in order of first appearance.
+
+    Of a row of `marks` only `calls` is meaningful. `first_ns` and `last_ns` are the first start and
+    the last end; None without ranges."""
 
     def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self.marks: list[Row] = []  # only calls is meaningful
+        self.rows: list[StatsRow] = []
+        self.marks: list[StatsRow] = []
         self.first_ns: int | None = None
         self.last_ns: int | None = None
         self._open: list[OpenRange] | None = None
 
-    def open_ranges(self, recording: Recording) -> list[OpenRange]:
-        """The ranges without an end, outermost first within a thread. Where phases must know them
-        before the sweep, finding them reads the recording once more; else the sweep has found
-        them."""
+    def read_open_ranges(self, recording: Recording) -> list[OpenRange]:
+        """Return the ranges without an end, outermost first within a thread.
+
+        The pass over the recording finds them. If phases need them before that pass, the recording
+        is read once more."""
         if self._open is None:
-            self._open = recording.open_ranges()
+            self._open = recording.find_open_ranges()
         return self._open
 
-    def take_open(self, found: list[OpenRange]) -> None:
-        """Keep what the sweep found, unless it is known."""
+    def set_open_ranges(self, open_ranges: list[OpenRange]) -> None:
+        """Set the open ranges that the pass found, unless they are known already."""
         if self._open is None:
-            self._open = sorted(found, key=lambda one: (one.thread, one.start_ns))
+            self._open = sorted(open_ranges, key=lambda entry: (entry.thread, entry.start_ns))
 
     @property
     def ranges(self) -> int:
+        """The number of ranges that ended."""
         return sum(row.calls for row in self.rows)
 
     @property
     def busy_ns(self) -> int:
-        """Time inside ranges, each thread and domain on its own: the sum of the self times."""
+        """Time inside ranges, the sum of all threads and domains: the sum of the self times."""
         return sum(row.self_ns for row in self.rows)
 
 
-def no_such_phase(phase: str, there: Iterable[str | None]) -> str:
-    """One line for who asked for a phase in which nothing ran."""
-    return f"no range has the phase {phase!a}; this run has: {', '.join(dict.fromkeys(one or NO_PHASE for one in there)) or 'no ranges'}"
+class _ThreadSums:
+    """The sums of one thread, by the number or code of the name."""
 
-
-def check_phase(phase: str, runs: Sequence[Run]) -> None:
-    """UsageError for a phase that vLLM has not and that no range of these runs says."""
-    if phase in PHASES:
-        return
-    there = dict.fromkeys(PHASES)
-    for recording in (recording for run in runs for recording in run.recordings):
-        try:
-            for _, _, _, fields in recording.attributes():
-                if fields.get("phase") == phase:
-                    return
-                if isinstance(fields.get("phase"), str):
-                    there[fields["phase"]] = None
-        except (RecordingError, OSError):
-            continue  # said by whoever reads its ranges
-    near = nearest(phase, there)
-    hint = (
-        f"did you mean {near!a}?"
-        if near
-        else f"there are: {', '.join(ascii(one)[1:-1] for one in there)}"
-    )
-    raise UsageError(f"--phase {phase!a}: neither vLLM nor this recording has such a phase; {hint}")
-
-
-class _Open:
-    """The ranges of one thread and domain that had not ended at the start of the latest one. The
-    bottom entry contains everything."""
-
-    __slots__ = ("ends", "owners")
+    __slots__ = ("add_duration", "nested_ns", "rows", "stacks")
 
     def __init__(self) -> None:
-        self.ends: list[int] = [FOREVER]
-        self.owners: list[int] = [-1]
+        self.rows: dict[int, StatsRow] = {}
+        self.nested_ns: dict[int, int] = {NO_PARENT: 0}
+        self.add_duration: dict[int, Callable[[int], None]] = {}
+        self.stacks: dict[str, OpenRangeStack] = {}  # by domain
 
-    def overlap(self, start: int, end: int) -> tuple[int, int]:
-        """Find the parent of a range that outlives the latest one: (its name, the part of this
-        range no sibling covers yet).
-
-        Rare, so it may look at every open range; it also forgets those that ended, or a chain of
-        overlapping ranges would grow for ever."""
-        alive = [at for at, other in enumerate(self.ends) if other > start]
-        self.ends[:] = [self.ends[at] for at in alive]
-        self.owners[:] = [self.owners[at] for at in alive]
-        at, covered = len(self.ends) - 1, start
-        while self.ends[at] < end:
-            covered = max(covered, self.ends[at])
-            at -= 1
-        return self.owners[at], end - covered
-
-
-class _Thread:
-    """What the sweep keeps for one thread, by the number of the name."""
-
-    __slots__ = ("adders", "nested", "open_ranges", "rows")
-
-    def __init__(self) -> None:
-        self.rows: dict[int, Row] = {}
-        self.nested: dict[int, int] = {-1: 0}
-        self.adders: dict[int, Callable[[int], None]] = {}
-        self.open_ranges: dict[str, _Open] = {}
-
-    def add(self, number: int, row: Row) -> None:
+    def add_row(self, number: int, row: StatsRow) -> None:
         self.rows[number] = row
-        self.nested[number] = 0
-        self.adders[number] = row.durations.append
+        self.nested_ns[number] = 0
+        self.add_duration[number] = row.durations.append
 
-    def forget_durations(self) -> None:
+    def sum_durations(self) -> None:
+        """Add the durations to the sums and remove them."""
         for row in self.rows.values():
             if row.durations:
                 row.calls += len(row.durations)
@@ -185,93 +136,76 @@ class _Thread:
                 del row.durations[:]
 
     def finish(self) -> None:
+        """Add the durations to the sums, and set the nested times."""
         for number, row in self.rows.items():
             row.calls += len(row.durations)
             row.total_ns += sum(row.durations)
-            row.nested_ns = self.nested[number]
+            row.nested_ns = self.nested_ns[number]
 
 
-def collect(
+def collect_stats(
     recording: Recording,
-    notes: Notes | None = None,
+    attributes: RecordingAttributes | None = None,
     *,
     durations: bool = True,
-    tick: Tick = no_tick,
-) -> Stats:
-    """Sweep one recording; with its `notes`, rows are split by phase, and the parts of steps learn
-    when they ended. Memory: eight bytes a range with `durations`, else only the rows. What cannot
-    be read ends the sweep and is named in the recording's problems."""
-    stats = Stats()
-    threads: dict[int, _Thread] = {}
-    phases = (
-        Phases(recording, notes, stats.open_ranges(recording))
-        if notes is not None and notes.ranges
-        else None
-    )
+    tick: ProgressTick = ignore_tick,
+) -> RecordingStats:
+    """Sum up one recording in one pass.
+
+    With `attributes`, rows are split by phase, and the parts of engine steps get their ends.
+    Memory: eight bytes a range with `durations`, else only the rows. Unreadable data ends the pass;
+    the reason is appended to the recording's problems."""
+    stats = RecordingStats()
+    threads: dict[int, _ThreadSums] = {}
+    phases = None
+    if attributes is not None and attributes.ranges:
+        phases = Phases(recording, attributes, stats.read_open_ranges(recording))
     origin = phases.origin if phases is not None else {}
     still_open: list[OpenRange] = []
-    for piece in pieces(recording, tick, phases, still_open):
-        first, last = piece.starts[0], max(piece.ends)
-        stats.first_ns = first if stats.first_ns is None else min(first, stats.first_ns)
-        stats.last_ns = last if stats.last_ns is None else max(last, stats.last_ns)
-        thread = threads.get(piece.thread)
+    for batch in read_batches(recording, tick, phases, still_open):
+        first_ns, last_ns = batch.starts[0], max(batch.ends)
+        stats.first_ns = first_ns if stats.first_ns is None else min(first_ns, stats.first_ns)
+        stats.last_ns = last_ns if stats.last_ns is None else max(last_ns, stats.last_ns)
+        thread = threads.get(batch.thread)
         if thread is None:
-            thread = threads[piece.thread] = _Thread()
-        fresh = [number for number in dict.fromkeys(piece.names) if number not in thread.rows]
-        for number in fresh:
-            name, phase = origin.get(number, (number, None))
-            thread.add(number, Row(piece.thread, recording.names[name], phase))
-        open_ranges = thread.open_ranges.setdefault(piece.domain, _Open())
-        if piece.mark:
-            for number in piece.names:
+            thread = threads[batch.thread] = _ThreadSums()
+        for number in dict.fromkeys(batch.name_numbers):
+            if number not in thread.rows:
+                name, phase = origin.get(number, (number, None))
+                thread.add_row(number, StatsRow(batch.thread, recording.names[name], phase))
+        stack = thread.stacks.setdefault(batch.domain, OpenRangeStack())
+        if batch.is_mark:
+            for number in batch.name_numbers:
                 thread.rows[number].durations.append(0)
         else:
-            _sweep(piece.names, piece.starts, piece.ends, open_ranges, thread.nested, thread.adders)
+            sweep_ranges(
+                batch.name_numbers,
+                batch.starts,
+                batch.ends,
+                stack,
+                thread.nested_ns,
+                thread.add_duration,
+            )
         if not durations:
-            thread.forget_durations()
-    stats.take_open(still_open)
+            thread.sum_durations()
+    stats.set_open_ranges(still_open)
     for thread in threads.values():
         thread.finish()
-    rows = _merged([row for thread in threads.values() for row in thread.rows.values()])
-    stats.rows = [row for row in rows if not row.mark]
-    stats.marks = [row for row in rows if row.mark]
+    rows = _merge_rows([row for thread in threads.values() for row in thread.rows.values()])
+    stats.rows = [row for row in rows if not row.is_mark]
+    stats.marks = [row for row in rows if row.is_mark]
     return stats
 
 
-def _sweep(
-    names: Sequence[int],
-    starts: Sequence[int],
-    ends: Sequence[int],
-    state: _Open,
-    nested: dict[int, int],
-    adders: dict[int, Callable[[int], None]],
-) -> None:
-    """Add every duration to its name, and to what its parent's name has nested."""
-    open_ends, owners = state.ends, state.owners
-    for name, start, end in zip(names, starts, ends):
-        while open_ends[-1] <= start:
-            open_ends.pop()
-            owners.pop()
-        duration = end - start
-        if end <= open_ends[-1]:
-            nested[owners[-1]] += duration
-        else:
-            parent, uncovered = state.overlap(start, end)
-            nested[parent] += uncovered
-        open_ends.append(end)
-        owners.append(name)
-        adders[name](duration)
-
-
-def _merged(rows: list[Row]) -> list[Row]:
-    """A name that was defined twice alike on a thread (once per instance of a module, say) is one
-    row."""
-    merged: dict[tuple[object, ...], Row] = {}
+def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
+    """Merge the rows of equal names of a thread: a name may be defined several times, for example
+    once for each module instance."""
+    merged: dict[tuple[object, ...], StatsRow] = {}
     for row in rows:
-        same = merged.setdefault((row.thread, row.phase, *row.name[1:]), row)
-        if same is not row:
-            same.calls += row.calls
-            same.total_ns += row.total_ns
-            same.nested_ns += row.nested_ns
-            same.durations.extend(row.durations)
+        first = merged.setdefault((row.thread, row.phase, *row.name[1:]), row)
+        if first is not row:
+            first.calls += row.calls
+            first.total_ns += row.total_ns
+            first.nested_ns += row.nested_ns
+            first.durations.extend(row.durations)
     return list(merged.values())

@@ -1,9 +1,10 @@
-"""One row for each engine step, from the ranges that say of which step they are a part
-(docs/reports.md defines every column).
+"""One row for each engine step, from the ranges that are parts of a step.
 
-Steps overlap where scheduling is asynchronous, and their parts run in several processes: they are
-joined by the step's name, never by nesting. A name may come twice (a request that was preempted and
-begins again): a part belongs to the latest step of its name that was scheduled before the part
+docs/reference/json.md defines every column.
+
+With asynchronous scheduling steps overlap, and their parts run in several processes. So parts are
+joined by the name of their step, never by nesting. A name can come twice: a request is preempted
+and begins again. A part belongs to the latest step of its name that was scheduled before the part
 began."""
 
 from __future__ import annotations
@@ -11,33 +12,35 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.analysis.attributes import EXECUTE, SAMPLE, SCHEDULE, UPDATE
+from autoinstr.targets.step_parts import EXECUTE, SAMPLE, SCHEDULE, UPDATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from autoinstr.analysis.attributes import Notes, Part
+    from autoinstr.analysis.attributes import RecordingAttributes, StepPart
 
 COUNTS = ("tokens", "prefills", "decodes", "running", "waiting")
+ANY_PROCESS = -1
 
-# A step's name; one without tokens has none, and its parts are in the scheduler's process
-Key = tuple[int, "str | None"]
+# Process and name of a step. A named step can have parts in any process. A step without tokens has
+# no name, and all its parts are in the scheduler's process.
+StepKey = tuple[int, "str | None"]
 
 
-class Step:
-    """One engine step. Times in nanoseconds since 1970 (or since whatever the offset given counts
-    from); None: not seen."""
+class EngineStep:
+    """One engine step.
+
+    Times are nanoseconds since 1970, or since the origin of the offset that was given. None: not
+    recorded. `process` is the index of the scheduler's recording, else of the first part's."""
 
     __slots__ = (
-        "end_ns", "execute_ns", "gap_ns", "index", "kv_usage", "phase", "process", "request_ids", "requests", "sample_ns", "schedule_ns",
-        "start_ns", "step", "update_ns", *COUNTS,
+        "end_ns", "execute_ns", "gap_ns", "index", "kv_usage", "phase", "process", "request_ids",
+        "requests", "sample_ns", "schedule_ns", "start_ns", "step", "update_ns", *COUNTS,
     )  # fmt: skip
 
     def __init__(self, process: int, step: str | None, start_ns: int) -> None:
         self.index = 0  # in the order of the run
-        self.process = (
-            process  # index of the recording: the scheduler's, else that of the first part
-        )
+        self.process = process
         self.step = step
         self.start_ns = start_ns
         self.end_ns: int | None = None
@@ -58,11 +61,11 @@ class Step:
 
     @property
     def duration_ns(self) -> int | None:
-        """From the begin of schedule to the end of update_from_output."""
+        """From the start of schedule to the end of update_from_output."""
         return None if self.end_ns is None else self.end_ns - self.start_ns
 
-    def describe(self, fields: dict[str, Any]) -> None:
-        """Take what the scheduler's output said."""
+    def add_schedule_fields(self, fields: dict[str, Any]) -> None:
+        """Add the fields of the scheduler's output."""
         for name in COUNTS:
             value = fields.get(name)
             if isinstance(value, int):
@@ -74,109 +77,114 @@ class Step:
         if self.prefills is not None and self.decodes is not None:
             self.requests = self.prefills + self.decodes
 
-    def take(self, part: Part, offset_ns: int) -> None:
-        """Add a part; of several (ranks, a worker and its runner) the longest counts."""
+    def add_part(self, part: StepPart, offset_ns: int) -> None:
+        """Add a part. Of several parts of one kind (ranks, a worker and its runner) the longest
+        counts."""
         self.phase = self.phase or part.phase
         if part.end is None:
             return
-        lasted = part.end - part.start
+        duration_ns = part.end - part.start
         if part.kind == SCHEDULE:
-            self.schedule_ns = lasted
+            self.schedule_ns = duration_ns
         elif part.kind == EXECUTE:
-            self.execute_ns = max(lasted, self.execute_ns or 0)
+            self.execute_ns = max(duration_ns, self.execute_ns or 0)
         elif part.kind == SAMPLE:
-            self.sample_ns = max(lasted, self.sample_ns or 0)
+            self.sample_ns = max(duration_ns, self.sample_ns or 0)
         elif part.kind == UPDATE:
-            self.update_ns = max(lasted, self.update_ns or 0)
+            self.update_ns = max(duration_ns, self.update_ns or 0)
             self.end_ns = max(part.end + offset_ns, self.end_ns or 0)
 
 
-class Steps:
-    """Gathers the steps of a run, one recording after the other. Memory: about a kilobyte a step,
-    and 200 bytes for each part of a step whose scheduler was not met yet."""
+class StepCollector:
+    """Collects the steps of a run, one recording after the other.
+
+    Memory: about a kilobyte for each step, and 200 bytes for each part whose scheduler's recording
+    was not added yet."""
 
     def __init__(self) -> None:
-        self._steps: dict[Key, list[Step]] = {}  # in order of start
-        self._waiting: list[tuple[int, Part, int]] = []
+        self._steps: dict[StepKey, list[EngineStep]] = {}  # in order of start
+        self._unjoined: list[tuple[int, StepPart, int]] = []  # process, part, offset in ns
 
-    def add(self, process: int, notes: Notes, offset_ns: int) -> None:
-        """Add the parts in one recording, of which the records were read; `offset_ns` lays its
-        times on the run's axis."""
-        for part in _outermost(part for part in notes.parts if part.kind == SCHEDULE):
-            step = Step(process, part.step, part.start + offset_ns)
-            step.describe(part.fields or {})
-            step.take(part, offset_ns)
-            same = self._steps.setdefault(_key(process, part), [])
-            same.append(step)
-            if len(same) > 1 and same[-2].start_ns > step.start_ns:  # another process's
-                same.sort(key=lambda one: one.start_ns)
-        for part in notes.parts:
+    def add(self, process: int, attributes: RecordingAttributes, offset_ns: int) -> None:
+        """Add the parts in one recording, whose records were read before.
+
+        `offset_ns` moves the recording's times to the run's axis."""
+        schedules = (part for part in attributes.parts if part.kind == SCHEDULE)
+        for part in _select_outermost(schedules):
+            step = EngineStep(process, part.step, part.start + offset_ns)
+            step.add_schedule_fields(part.fields or {})
+            step.add_part(part, offset_ns)
+            namesakes = self._steps.setdefault(_make_key(process, part), [])
+            namesakes.append(step)
+            # Another process may have scheduled a step of this name later.
+            if len(namesakes) > 1 and namesakes[-2].start_ns > step.start_ns:
+                namesakes.sort(key=lambda entry: entry.start_ns)
+        for part in attributes.parts:
             if (
                 part.kind != SCHEDULE
-                and not self._join(process, part, offset_ns)
+                and not self._join_part(process, part, offset_ns)
                 and part.step is not None
             ):
-                self._waiting.append((process, part, offset_ns))
+                self._unjoined.append((process, part, offset_ns))
 
-    def rows(self) -> list[Step]:
-        """One for each step, in order of start."""
-        left = [entry for entry in self._waiting if not self._join(*entry)]
-        self._waiting = []
-        self._unscheduled(left)
-        rows = sorted(
-            (step for steps in self._steps.values() for step in steps),
+    def build_steps(self) -> list[EngineStep]:
+        """Return the steps in order of start, with their indices and the gaps between them."""
+        unscheduled = [entry for entry in self._unjoined if not self._join_part(*entry)]
+        self._unjoined = []
+        self._add_unscheduled(unscheduled)
+        steps = sorted(
+            (step for namesakes in self._steps.values() for step in namesakes),
             key=lambda step: step.start_ns,
         )
-        ends: dict[
-            int, int
-        ] = {}  # process -> when all its steps so far had ended, as far as that was seen
-        before: dict[int, Step] = {}
-        for at, row in enumerate(rows):
-            row.index = at
-            last = before.get(row.process)
+        ends: dict[int, int] = {}  # process -> the last end of its steps so far
+        previous: dict[int, EngineStep] = {}  # process -> its latest started step
+        for index, step in enumerate(steps):
+            step.index = index
+            last = previous.get(step.process)
             if last is not None and last.end_ns is not None:
-                row.gap_ns = max(0, row.start_ns - ends[row.process])
-            before[row.process] = row
-            if row.end_ns is not None:
-                ends[row.process] = max(row.end_ns, ends.get(row.process, 0))
-        return rows
+                step.gap_ns = max(0, step.start_ns - ends[step.process])
+            previous[step.process] = step
+            if step.end_ns is not None:
+                ends[step.process] = max(step.end_ns, ends.get(step.process, 0))
+        return steps
 
-    def _join(self, process: int, part: Part, offset_ns: int) -> bool:
-        steps = self._steps.get(_key(process, part))
+    def _join_part(self, process: int, part: StepPart, offset_ns: int) -> bool:
+        """Add a part to its step; return False if there is no step of its name."""
+        steps = self._steps.get(_make_key(process, part))
         if not steps:
             return False
-        low, high, begun = 0, len(steps), part.start + offset_ns
-        while low < high:  # bisect_right; it takes a key from Python 3.10 on only
+        low, high, start_ns = 0, len(steps), part.start + offset_ns
+        while low < high:  # bisect_right, whose `key` needs Python 3.10
             middle = (low + high) // 2
-            low, high = (low, middle) if begun < steps[middle].start_ns else (middle + 1, high)
-        steps[max(low - 1, 0)].take(part, offset_ns)
+            low, high = (low, middle) if start_ns < steps[middle].start_ns else (middle + 1, high)
+        steps[max(low - 1, 0)].add_part(part, offset_ns)
         return True
 
-    def _unscheduled(self, parts: list[tuple[int, Part, int]]) -> None:
-        """Steps whose scheduler's process is not in this run (or not asked for), or was not
-        recording yet: what their parts say."""
-        times: dict[tuple[int, str, str | None], int] = {}
+    def _add_unscheduled(self, parts: list[tuple[int, StepPart, int]]) -> None:
+        """Add the steps whose schedule is not in this run, from their parts.
+
+        The scheduler's process is missing or not selected, or was not recording yet."""
+        counts: dict[tuple[int, str, str | None], int] = {}
         for process, part, offset_ns in sorted(parts, key=lambda entry: entry[1].start + entry[2]):
-            # A process sees each step once: the second of one name is another step.
-            which = times[process, part.message, part.step] = (
-                times.get((process, part.message, part.step), -1) + 1
-            )
-            steps = self._steps.setdefault((-1, part.step), [])
-            if len(steps) <= which:
-                steps.append(Step(process, part.step, part.start + offset_ns))
-            steps[which].take(part, offset_ns)
+            # A process runs each part of a step once: a second part of one name is another step's.
+            key = process, part.message, part.step
+            index = counts[key] = counts.get(key, -1) + 1
+            steps = self._steps.setdefault((ANY_PROCESS, part.step), [])
+            if len(steps) <= index:
+                steps.append(EngineStep(process, part.step, part.start + offset_ns))
+            steps[index].add_part(part, offset_ns)
 
 
-def _key(process: int, part: Part) -> Key:
-    return (process, None) if part.step is None else (-1, part.step)
+def _make_key(process: int, part: StepPart) -> StepKey:
+    return (process, None) if part.step is None else (ANY_PROCESS, part.step)
 
 
-def _outermost(schedules: Iterable[Part]) -> list[Part]:
-    """In order of start, without those inside another of the same step: a scheduler may call the
-    one it is made from."""
-    found: list[Part] = []
+def _select_outermost(schedules: Iterable[StepPart]) -> list[StepPart]:
+    """Return the schedules in order of start, without those inside another one of the same step: a
+    scheduler may call the one that it derives from."""
+    outermost: list[StepPart] = []
     for part in sorted(schedules, key=lambda part: part.start):
-        last = found[-1] if found else None
+        last = outermost[-1] if outermost else None
         if last is None or last.step != part.step or last.end is None or part.start >= last.end:
-            found.append(part)
-    return found
+            outermost.append(part)
+    return outermost

@@ -1,35 +1,36 @@
 """The module tree of one process, with repeated layers folded into one line.
 
-Children whose names are numbers (the entries of a ModuleList) fold into `layers.[0-23]` where they
-are built alike: same class, and the same signature below. Inside a signature a numbered list counts
-as the set of its members' signatures, so that a mixture-of-experts layer that happened to call
-other experts than its neighbour is still the same kind of layer."""
+Children whose names are numbers (the entries of a ModuleList) fold into `layers.[0-23]` if they
+have the same structure: the same class, and the same signature below. In a signature a numbered
+list counts as the set of its entries' signatures. So a mixture-of-experts layer that called other
+experts than its neighbour still has the same structure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoinstr.analysis.figures import Figures, spread_of
+from autoinstr.analysis.figures import Figures
+from autoinstr.analysis.percentiles import merge_percentiles
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Iterable
 
-    from autoinstr.analysis.figures import Spread
-    from autoinstr.analysis.stats import Row
+    from autoinstr.analysis.percentiles import Percentiles
+    from autoinstr.analysis.stats import StatsRow
 
 NO_ROOT = "(no root)"
-MAX_DEPTH = 100  # a path is a name that a program chose: it may be all dots
+MAX_DEPTH = 100  # the program chooses paths: one may be all dots
 
 
 class Node:
-    """One module, or several folded ones. `calls` is 0 for a module that was never called itself (a
-    ModuleList).
+    """One module, or several folded ones.
 
-    `phases` has the figures by phase. Of what was folded, `members` has the figures of each entry
-    of the list (by its number), without durations: the entry itself for the list's line (which is
-    `folded`), and for lines below it, up to the next list, what that entry has there. Empty where
-    nothing was folded. `spread` has the percentiles of all phases together once the tree is
-    settled."""
+    `calls` is 0 for a module that was never called itself (a ModuleList). `phases` has the figures
+    by phase. `percentiles` are those of all phases; `summarize_durations` sets them. A node that
+    stands for several entries of a list is `folded`. `members` then has the figures of each entry,
+    by its number and without durations. Below a folded node, up to the next list, `members` has
+    what each entry has there. It is empty where nothing was folded."""
 
     __slots__ = (
         "_signature",
@@ -39,8 +40,8 @@ class Node:
         "members",
         "name",
         "number",
+        "percentiles",
         "phases",
-        "spread",
     )
 
     def __init__(self, name: str, number: int | None = None) -> None:
@@ -51,11 +52,12 @@ class Node:
         self.phases: dict[str | None, Figures] = {}
         self.members: dict[int, dict[str | None, Figures]] = {}
         self.children: dict[object, Node] = {}
-        self.spread: Spread | None = None
+        self.percentiles: Percentiles | None = None
         self._signature: tuple[object, ...] | None = None
 
     @property
     def cls(self) -> str:
+        """The class, or all classes of folded modules."""
         return " | ".join(self.classes)
 
     @property
@@ -73,131 +75,135 @@ class Node:
         """Time in the calls outside the modules that they called, in all phases."""
         return sum(figures.self_ns for figures in self.phases.values())
 
-    def child(self, name: str, number: int | None = None) -> Node:
-        """The child of this name, made if need be; children keep the order in which they were first
-        called."""
+    def get_child(self, name: str, number: int | None = None) -> Node:
+        """Return the child of this name; make it if there is none. Children keep the order of
+        their first calls."""
         key = name if number is None else (name, number)
         if key not in self.children:
             self.children[key] = Node(name, number)
         return self.children[key]
 
-    def add(self, row: Row) -> None:
+    def add(self, row: StatsRow) -> None:
+        """Add the calls of a row to this node."""
         if row.name.cls:
             self.classes[row.name.cls] = None
-        _figures(self.phases, row.phase).add(row)
+        _get_figures(self.phases, row.phase).add(row)
 
-    def belong(self, number: int) -> None:
-        """Note, here and below, that these are the figures of the entry of this number."""
-        mine: dict[str | None, Figures] = {}
+    def set_member(self, number: int) -> None:
+        """Make the figures, here and below, those of the list entry of this number."""
+        by_phase: dict[str | None, Figures] = {}
         for phase, figures in self.phases.items():
-            _figures(mine, phase).add(figures, durations=False)
-        self.members = {number: mine}
-        for one in self.children.values():
-            one.belong(number)
+            _get_figures(by_phase, phase).add(figures, durations=False)
+        self.members = {number: by_phase}
+        for child in self.children.values():
+            child.set_member(number)
 
-    def absorb(self, other: Node) -> None:
-        """Add another node of the same signature, subtree and all."""
-        self.classes.update(other.classes)
-        for phase, figures in other.phases.items():
-            _figures(self.phases, phase).add(figures)
-        for number, by_phase in other.members.items():
-            mine = self.members.setdefault(number, {})
-            for phase, figures in by_phase.items():
-                _figures(mine, phase).add(figures)
-        for key, theirs in other.children.items():
-            known = self.children.get(key)
-            if (
-                known is not None and known.signature() != theirs.signature()
-            ):  # entries of one number need not be alike
-                key = key, theirs.signature()
-                known = self.children.get(key)
-            if known is None:
-                self.children[key] = theirs
+    def merge(self, addend: Node) -> None:
+        """Add another node of the same signature, with all that is below it."""
+        self.classes.update(addend.classes)
+        for phase, figures in addend.phases.items():
+            _get_figures(self.phases, phase).add(figures)
+        for number, other_phases in addend.members.items():
+            by_phase = self.members.setdefault(number, {})
+            for phase, figures in other_phases.items():
+                _get_figures(by_phase, phase).add(figures)
+        for key, other_child in addend.children.items():
+            child = self.children.get(key)
+            if child is not None and child.compute_signature() != other_child.compute_signature():
+                # Entries of one number may have different structures.
+                key = key, other_child.compute_signature()
+                child = self.children.get(key)
+            if child is None:
+                self.children[key] = other_child
             else:
-                known.absorb(theirs)
+                child.merge(other_child)
 
-    def settle(self) -> None:
-        """Keep the percentiles of all durations, here and below, instead of them."""
-        ordered = [part for figures in self.phases.values() for part in figures.settle()]
-        if ordered:
-            self.spread = spread_of(ordered)
-        for one in self.children.values():
-            one.settle()
+    def summarize_durations(self) -> None:
+        """Replace the durations, here and below, by their percentiles."""
+        parts: list[array[int]] = []
+        for figures in self.phases.values():
+            parts += figures.summarize_durations()
+        if parts:
+            self.percentiles = merge_percentiles(parts)
+        for child in self.children.values():
+            child.summarize_durations()
 
-    def signature(self) -> tuple[object, ...]:
-        """What is below and of which classes, regardless of the node's own name and of figures.
-        Only asked for once a tree is whole."""
+    def compute_signature(self) -> tuple[object, ...]:
+        """Return the structure of this node: its classes and all that is below.
+
+        The node's own name and its figures do not count. The tree must be complete."""
         if self._signature is None:
-            named = {
-                (one.name, one.signature()) for one in self.children.values() if one.number is None
+            signatures = {
+                (child.name if child.number is None else "[]", child.compute_signature())
+                for child in self.children.values()
             }
-            listed = {
-                ("[]", one.signature()) for one in self.children.values() if one.number is not None
-            }
-            self._signature = (frozenset(self.classes), frozenset(named | listed))
+            self._signature = (frozenset(self.classes), frozenset(signatures))
         return self._signature
 
 
-def module_tree(rows: Iterable[Row]) -> Node:
-    """All modules of some rows (of one process and domain) below one nameless node: first the
-    roots, then their paths."""
+def build_tree(rows: Iterable[StatsRow]) -> Node:
+    """Return the tree of all modules of some rows of one process and domain.
+
+    Below a node without a name come the roots, then the parts of their paths."""
     top = Node("")
     for row in rows:
         root, path, cls = row.name.root, row.name.path, row.name.cls
         name, _, number = root.rpartition("#")
         if name and _is_number(number):
-            at = top.child(name, int(number))
+            node = top.get_child(name, int(number))
         else:  # a range that is no module's has only its message
-            at = top.child(root or (NO_ROOT if path or cls else row.name.message))
+            node = top.get_child(root or (NO_ROOT if path or cls else row.name.message))
         for part in path.split(".", MAX_DEPTH) if path else ():
-            at = at.child("", int(part)) if _is_number(part) else at.child(part)
-        at.add(row)
+            node = node.get_child("", int(part)) if _is_number(part) else node.get_child(part)
+        node.add(row)
     return top
 
 
-def fold(node: Node) -> None:
-    """Fold alike numbered children into the first of them, here and below."""
+def fold_tree(node: Node) -> None:
+    """Fold numbered children of equal structure into the first of them, here and below."""
     groups: dict[object, list[Node]] = {}
-    for key, one in node.children.items():
-        groups.setdefault(key if one.number is None else (one.name, one.signature()), []).append(
-            one
-        )
+    for key, child in node.children.items():
+        if child.number is not None:
+            key = child.name, child.compute_signature()
+        groups.setdefault(key, []).append(child)
     children: dict[object, Node] = {}
-    for key, alike in groups.items():
-        first = alike[0]
-        if first.number is not None:
-            for one in alike if len(alike) > 1 else ():
-                one.belong(one.number)  # type: ignore[arg-type]  # all alike are numbered
-            numbers = ranges_of(one.number for one in alike if one.number is not None)
-            first.name = f"{first.name}#{numbers}" if first.name else numbers
-            first.folded = len(alike) > 1
-            for other in alike[1:]:
-                first.absorb(other)
-        children[key] = first
+    for key, group in groups.items():
+        first = children[key] = group[0]
+        if first.number is None:
+            continue
+        numbered = [(child, child.number) for child in group if child.number is not None]
+        if len(group) > 1:
+            for child, number in numbered:
+                child.set_member(number)
+        numbers = format_number_ranges(number for _, number in numbered)
+        first.name = f"{first.name}#{numbers}" if first.name else numbers
+        first.folded = len(group) > 1
+        for member in group[1:]:
+            first.merge(member)
     node.children = children
-    for one in children.values():
-        fold(one)
+    for child in children.values():
+        fold_tree(child)
 
 
-def _figures(phases: dict[str | None, Figures], phase: str | None) -> Figures:
-    found = phases.get(phase)
-    if found is None:
-        found = phases[phase] = Figures()
-    return found
+def _get_figures(phases: dict[str | None, Figures], phase: str | None) -> Figures:
+    figures = phases.get(phase)
+    if figures is None:
+        figures = phases[phase] = Figures()
+    return figures
 
 
-def ranges_of(numbers: Iterable[int]) -> str:
-    """ "3" for one number, "[0-2,5,7-9]" for several."""
+def format_number_ranges(numbers: Iterable[int]) -> str:
+    """Return "3" for one number, "[0-2,5,7-9]" for several."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and number == runs[-1][1] + 1:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    shown = ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
-    return shown if len(runs) == 1 and runs[0][0] == runs[0][1] else f"[{shown}]"
+    text = ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+    return text if len(runs) == 1 and runs[0][0] == runs[0][1] else f"[{text}]"
 
 
 def _is_number(part: str) -> bool:
-    """A list index as Python writes it: "007" is somebody's attribute name."""
+    """Return whether a part of a path is a list index as Python writes it; "007" is a name."""
     return part.isascii() and part.isdecimal() and len(part) < 10 and str(int(part)) == part

@@ -1,10 +1,10 @@
-"""The lines of the table: a folded tree, flattened, and the ones worth a screen chosen."""
+"""The lines of a module table: a folded tree as a list, and the choice of those that are shown."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from autoinstr.base.text import printable
+from autoinstr.base.text import escape_unprintable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 SORTS = ("tree", "total", "self", "calls", "mean")
 
 
-class Line(NamedTuple):
-    """One line: `label` is the module's name below the line that `parent` (an index, or -1) says,
-    `path` the whole of it."""
+class TreeLine(NamedTuple):
+    """One line of a tree.
+
+    `path` is the full path of the module, and `label` its part below the line with the index
+    `parent` (-1: none). Both are printable."""
 
     depth: int
     label: str
@@ -25,69 +27,75 @@ class Line(NamedTuple):
     node: Node
 
 
-def lines_of(tree: Node) -> list[Line]:
-    """All lines in tree order. A module that was never called itself has no line: its name goes
-    before its children's."""
+def list_lines(tree: Node) -> list[TreeLine]:
+    """Return all lines in tree order.
+
+    A module that was never called itself has no line; its name precedes its children's names."""
     roots = list(tree.children.values())
-    lines: list[Line] = []
-    for root in roots:
+    classes = [root.name.rpartition("#")[0] for root in roots]
+    lines: list[TreeLine] = []
+    for root, cls in zip(roots, classes):
         label = root.name
-        if (
-            sum(other.name.rpartition("#")[0] == root.name.rpartition("#")[0] for other in roots)
-            == 1
-            and root.number is not None
-        ):
-            label = root.name if "[" in root.name else root.name.rpartition("#")[0]
+        # The number of the only root of a class says nothing.
+        if root.number is not None and classes.count(cls) == 1 and "[" not in root.name:
+            label = cls
         if root.calls or len(roots) > 1:
-            lines.append(Line(0, printable(label), printable(label), -1, root))
-            _below(root, lines, 1, "", label if len(roots) > 1 else "", len(lines) - 1)
+            printable = escape_unprintable(label)
+            lines.append(TreeLine(0, printable, printable, -1, root))
+            path = label if len(roots) > 1 else ""
+            _add_children(root, lines, 1, "", path, len(lines) - 1)
         else:
-            _below(root, lines, 0, "", "", -1)
+            _add_children(root, lines, 0, "", "", -1)
     return lines
 
 
-def _below(node: Node, lines: list[Line], depth: int, prefix: str, path: str, parent: int) -> None:
+def _add_children(
+    node: Node, lines: list[TreeLine], depth: int, prefix: str, path: str, parent: int
+) -> None:
     for child in node.children.values():
         label = f"{prefix}{child.name}"
-        whole = f"{path}.{child.name}" if path else child.name
+        child_path = f"{path}.{child.name}" if path else child.name
         if child.calls:
-            lines.append(Line(depth, printable(label), printable(whole), parent, child))
-            _below(child, lines, depth + 1, "", whole, len(lines) - 1)
+            printable_label, printable_path = map(escape_unprintable, (label, child_path))
+            lines.append(TreeLine(depth, printable_label, printable_path, parent, child))
+            _add_children(child, lines, depth + 1, "", child_path, len(lines) - 1)
         else:
-            _below(child, lines, depth, f"{label}.", whole, parent)
+            _add_children(child, lines, depth, f"{label}.", child_path, parent)
 
 
-def chosen(
-    lines: list[Line], limit: int, sort: str, weights: Sequence[float] = ()
-) -> tuple[list[Line], list[Line]]:
-    """(lines to show, lines left out). In tree order the heaviest (by `weights`, else by total
-    time) are kept, with the lines above them; else the list is cut."""
+def choose_lines(
+    lines: list[TreeLine], limit: int, sort: str, weights: Sequence[float] = ()
+) -> tuple[list[TreeLine], list[TreeLine]]:
+    """Return the lines to show and the lines left out; a limit of 0 shows all.
+
+    In tree order the heaviest lines are shown, with their parents. `weights` says how heavy each
+    line is; the default is its total time. In any other order the list is cut."""
     if sort != "tree":
         flat = [line._replace(depth=0, label=line.path) for line in lines if line.node.calls]
-        ordered = sorted(flat, key=lambda line: -_key(line.node, sort))
-        return (ordered[:limit], ordered[limit:]) if limit else (ordered, [])
+        sorted_lines = sorted(flat, key=lambda line: -_compute_node_weight(line.node, sort))
+        return (sorted_lines[:limit], sorted_lines[limit:]) if limit else (sorted_lines, [])
     if not limit or len(lines) <= limit:
         return lines, []
-    kept: set[int] = set()
-    heavy = weights or [line.node.total_ns for line in lines]
-    for at in sorted(range(len(lines)), key=lambda at: -heavy[at]):
-        line: int = at
-        above: list[int] = []
-        while line >= 0 and line not in kept:
-            above.append(line)
-            line = lines[line].parent
-        if len(kept) + len(above) > limit:
+    selected: set[int] = set()
+    line_weights = weights or [line.node.total_ns for line in lines]
+    for heaviest in sorted(range(len(lines)), key=lambda index: -line_weights[index]):
+        index: int = heaviest
+        branch: list[int] = []  # the line and its parents that are not selected yet
+        while index >= 0 and index not in selected:
+            branch.append(index)
+            index = lines[index].parent
+        if len(selected) + len(branch) > limit:
             break
-        kept.update(above)
-    return [line for at, line in enumerate(lines) if at in kept], [
-        line for at, line in enumerate(lines) if at not in kept
-    ]
+        selected.update(branch)
+    shown_lines = [line for index, line in enumerate(lines) if index in selected]
+    return shown_lines, [line for index, line in enumerate(lines) if index not in selected]
 
 
-def _key(node: Node, sort: str) -> float:
-    return weight(sort, node.total_ns, node.self_ns, node.calls)
+def _compute_node_weight(node: Node, sort: str) -> float:
+    return compute_weight(sort, node.total_ns, node.self_ns, node.calls)
 
 
-def weight(sort: str, total_ns: int, self_ns: int, calls: int) -> float:
-    """What rows are ordered by (one of SORTS but "tree"), the largest first."""
+def compute_weight(sort: str, total_ns: int, self_ns: int, calls: int) -> float:
+    """Return the figure that rows are ordered by, the largest first; `sort` is one of SORTS except
+    "tree"."""
     return {"total": total_ns, "self": self_ns, "calls": calls, "mean": total_ns / calls}[sort]

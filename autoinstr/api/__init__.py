@@ -2,5 +2,5 @@
 
 Contents: the context manager, the decorator, and the state that the session switches on and off.
 May import: `base`.
-Start with: `ranges.py`. The user guide is docs/user-ranges.md.
+Start with: `ranges.py`. The user guide is docs/reference/ranges-api.md.
 """

@@ -1,9 +1,8 @@
-"""`autoinstr.range` and `autoinstr.mark`, for scripts that name parts of themselves
-(docs/user-ranges.md).
+"""`autoinstr.range` and `autoinstr.mark`, for programs that name their own parts.
 
-Until a session records, both do nothing, at the price of a call: entering and leaving a range are
-then two functions of C. A session of this process makes them live, those included that were made
-before it."""
+The user guide is docs/reference/ranges-api.md. While no session records, both do nothing and cost
+one call: to enter and leave a range then calls two C functions. When a session of this process
+begins to record, all ranges record, also those that were made before it."""
 
 from __future__ import annotations
 
@@ -12,85 +11,62 @@ from contextvars import ContextVar
 from sys import _getframe
 from weakref import ref
 
+from autoinstr.api.state import add_listener, end, log_lost_attributes, state
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any, Callable, Protocol, TypeVar
+    from typing import Any, Callable, TypeVar
 
     _F = TypeVar("_F", bound=Callable[..., Any])
 
-    class Ranges(Protocol):
-        """What a session gives: FunctionRanges."""
-
-        def begin_named(
-            self, domain: str, message: str, on_stream: bool = False, crossing: bool = False
-        ) -> Any:
-            """A range begins; a `crossing` one may end in another thread, or out of order."""
-
-        def end_named(self, begun: Any, fields: dict[str, Any] | None = None) -> None:
-            """It ends."""
-
-        def mark(self, domain: str, message: str, fields: dict[str, Any] | None = None) -> None:
-            """An instant event."""
+_SUSPENDABLE = 0x20 | 0x80 | 0x200  # inspect.CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
+_MAX_CACHED = 1024  # ranges of one domain, and domains
 
 
-_SUSPENDS = 0x20 | 0x80 | 0x200  # inspect.CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR
-_MOST_MADE = 1024  # ranges of a domain kept ready by their message, and such domains
-
-
-class _State:
-    """Where ranges go, and whether they are wanted now."""
-
-    __slots__ = ("active", "ranges")
-
-    def __init__(self) -> None:
-        self.active = False
-        self.ranges: Ranges | None = None
-
-
-state = _State()
-
-
-class Nothing:
-    """What `with autoinstr.range(…) as running` gives while nothing is recorded."""
+class InactiveRange:
+    """What `with autoinstr.range(…) as running` gives while no session records."""
 
     __slots__ = ("__weakref__",)
 
     def note(self, **attributes: object) -> None:
-        """As Running's, and nothing of it is kept."""
+        """Ignore the attributes."""
 
 
-class Running(Nothing):
+class ActiveRange(InactiveRange):
     """One range that has begun."""
 
-    __slots__ = ("attributes", "begun", "ended", "outer", "owner")
+    __slots__ = ("attributes", "handle", "is_ended", "outer", "owner")
 
-    def __init__(self, owner: Range, begun: Any, outer: Running | None) -> None:
+    def __init__(self, owner: Range, handle: Any, outer: ActiveRange | None) -> None:
         self.owner = owner
-        self.begun = begun
-        self.outer = outer  # what runs in this context, further out
-        self.ended = False
+        self.handle = handle
+        self.outer = outer  # the enclosing range of this context
+        self.is_ended = False
         self.attributes: dict[str, object] | None = None
 
     def note(self, **attributes: object) -> None:
-        """Store attributes with the range when it ends: numbers, texts, truth values, lists and
-        dicts of them; of anything else its text. A later call adds to an earlier one, and wins
-        where both have a name. Raises nothing."""
+        """Store attributes with the range when it ends.
+
+        Values are numbers, texts, booleans, and lists and dicts of them; other objects are stored
+        as text. A later call adds attributes, and replaces those of the same name. Never raises.
+        """
         if self.attributes is None:
             self.attributes = attributes
         else:
             self.attributes.update(attributes)
 
 
-_NOTHING = Nothing()
-_running: ContextVar[Running | None] = ContextVar(
-    "autoinstr ranges", default=None
-)  # the innermost of this task or thread
+_INACTIVE = InactiveRange()
+# the innermost range of this task or thread
+_innermost: ContextVar[ActiveRange | None] = ContextVar("autoinstr ranges", default=None)
 
 
 class Range:
-    """A range to be: a context manager, and a decorator of functions of every kind. It may be
-    entered any number of times, also by several threads and tasks at once, and within itself."""
+    """A named part of a program: a context manager, and a decorator of functions of every kind.
+
+    It may be entered any number of times, by several threads and tasks at once, and within
+    itself."""
 
     __slots__ = ("domain", "message")
 
@@ -100,7 +76,7 @@ class Range:
 
     if TYPE_CHECKING:
 
-        def __enter__(self) -> Nothing: ...
+        def __enter__(self) -> InactiveRange: ...
 
         def __exit__(
             self,
@@ -110,7 +86,7 @@ class Range:
         ) -> None: ...
 
     def __call__(self, function: _F) -> _F:
-        """Decorate: each call is a range. Raises TypeError for what is no function."""
+        """Decorate a function: each call is a range. Raises TypeError for another object."""
         from autoinstr.api import decorators
 
         return decorators.decorate(self, function)
@@ -119,8 +95,9 @@ class Range:
         return f"autoinstr.range({self.message!r}, domain={self.domain!r})"
 
     def begin(self, crossing: bool = False) -> Any:
-        """For user_calls: what `end` is to be given, in whatever thread or task if it is
-        `crossing`."""
+        """Begin the range and return the handle for `end`.
+
+        A `crossing` range may be ended in any thread or task."""
         ranges = state.ranges
         return (
             None
@@ -129,126 +106,92 @@ class Range:
         )
 
 
-def end(begun: Any, attributes: dict[str, object] | None = None) -> None:
-    """End a range that has begun. Never raises an Exception, whatever the attributes are."""
-    if begun is None or state.ranges is None:
-        return
-    try:
-        state.ranges.end_named(begun, attributes)
-    except Exception as error:
-        _lost(error)
-
-
-def _enter(self: Range) -> Nothing:
-    # In a generator or coroutine others may begin and end ranges before this one ends.
-    running = Running(
-        self, self.begin(bool(_getframe(1).f_code.co_flags & _SUSPENDS)), _running.get()
+def _enter(self: Range) -> InactiveRange:
+    # A generator or coroutine may be suspended. Then other ranges begin and end before this one.
+    entered = ActiveRange(
+        self, self.begin(bool(_getframe(1).f_code.co_flags & _SUSPENDABLE)), _innermost.get()
     )
-    _running.set(running)
-    return running
+    _innermost.set(entered)
+    return entered
 
 
 def _exit(self: Range, kind: object, error: object, traceback: object) -> None:
-    innermost = running = _running.get()
-    while running is not None and (running.ended or running.owner is not self):
-        running = running.outer
-    if running is None:
+    innermost = entered = _innermost.get()
+    while entered is not None and (entered.is_ended or entered.owner is not self):
+        entered = entered.outer
+    if entered is None:
         return
-    end(running.begun, running.attributes)
-    running.ended = True
-    while innermost is not None and innermost.ended:
+    end(entered.handle, entered.attributes)
+    entered.is_ended = True
+    while innermost is not None and innermost.is_ended:
         innermost = innermost.outer
-    _running.set(innermost)
+    _innermost.set(innermost)
 
 
-def _set_methods() -> None:
-    """While nothing is recorded, a `with` calls two functions of C, the fastest there are that do
-    nothing: a weak reference gives what it refers to, and a memoryview that is released is released
-    again, whatever it is given. Python looks up both when a `with` begins, so what has begun is
-    ended, whatever is set meanwhile."""
-    on = state.active
-    Range.__enter__ = _enter if on else ref(_NOTHING)  # type: ignore[method-assign,assignment]
-    Range.__exit__ = _exit if on else memoryview(b"").__exit__  # type: ignore[method-assign,assignment]
+def _set_methods(active: bool) -> None:
+    """Make `with` record, or call the two fastest C functions that do nothing.
+
+    A weak reference returns its object. A released memoryview may be released again, with any
+    arguments. Python looks up both methods when a `with` begins, so a range that has begun is
+    always ended."""
+    Range.__enter__ = _enter if active else ref(_INACTIVE)  # type: ignore[method-assign,assignment]
+    Range.__exit__ = _exit if active else memoryview(b"").__exit__  # type: ignore[method-assign,assignment]
 
 
-def connect(ranges: Ranges) -> None:
-    """The session of this process records in `ranges`."""
-    state.ranges = ranges
-
-
-def switch(on: bool) -> None:
-    """It records from now on, or no longer. A range that has begun is ended where it ends, in any
-    case."""
-    state.active = on and state.ranges is not None
-    _set_methods()
-
-
-# Ranges hold no state, so one is as good as another: by message, and by domain and message.
-_made: dict[str, Range] = {}
-_made_elsewhere: dict[str, dict[str, Range]] = {}
+# A Range has no state, so equal ones are shared: by message, and by domain and message.
+_user_ranges: dict[str, Range] = {}
+_ranges_by_domain: dict[str, dict[str, Range]] = {}
 
 
 def range(message: str, domain: str = "user") -> Range:
-    """A range called `message` in `domain`: `with autoinstr.range("load"): …`, or a decorator. `as
-    running` gives an object whose `running.note(files=3)` stores attributes with the range."""
+    """Return a range for `with autoinstr.range("load"): …`, or for use as a decorator.
+
+    `message` is its name; `domain` groups ranges. In `with … as running`, `running.note(files=3)`
+    stores attributes with the range."""
     try:
         if domain == "user":
-            return _made[message]
-        return _made_elsewhere[domain][message]
+            return _user_ranges[message]
+        return _ranges_by_domain[domain][message]
     except (KeyError, TypeError):
-        made = Range(message, domain)
-    its = _made if made.domain == "user" else _made_elsewhere.setdefault(made.domain, {})
-    if len(its) >= _MOST_MADE:  # a script may make up a message for each step
-        its.clear()
-    if len(_made_elsewhere) > _MOST_MADE:
-        _made_elsewhere.clear()
-    its[made.message] = made
-    return made
+        new = Range(message, domain)
+    siblings = (
+        _user_ranges if new.domain == "user" else _ranges_by_domain.setdefault(new.domain, {})
+    )
+    if len(siblings) >= _MAX_CACHED:  # a program may use a new message in each step
+        siblings.clear()
+    if len(_ranges_by_domain) > _MAX_CACHED:
+        _ranges_by_domain.clear()
+    siblings[new.message] = new
+    return new
 
 
 def mark(message: str, domain: str = "user", **attributes: object) -> None:
-    """An instant event, now, in this thread.
+    """Record an instant event now, in this thread.
 
     `domain` groups it with ranges and marks of that domain, in reports and in tools that know
-    domains; `attributes` are stored with it, as `note` of a range stores them. `message` and
-    `domain` are taken as text. Raises nothing; does nothing while nothing is recorded."""
+    domains. `attributes` are stored with it, as those of a range's `note`. `message` and `domain`
+    are converted to text. Never raises; does nothing while no session records."""
     if state.active and state.ranges is not None:
         try:
             state.ranges.mark(str(domain), str(message), attributes)
         except Exception as error:
-            _lost(error)
+            log_lost_attributes(error)
 
 
+# torch.compile sees these instead of `range` and `mark`. Compiled code has no ranges, and they must
+# not break its graph.
 def _traced_range(message: str, domain: str = "user") -> Any:
-    """What torch.compile sees of `range`: a compiled region has no ranges, and its graph must not
-    break for one."""
-    return nullcontext(_NOTHING)
+    return nullcontext(_INACTIVE)
 
 
 def _traced_mark(message: str, domain: str = "user", **attributes: object) -> None:
-    """What it sees of `mark`."""
+    return None
 
 
-for _traced in (_traced_range, _traced_mark, Nothing.note):
-    _traced.__code__ = _traced.__code__.replace(
-        co_filename="<traced>"
-    )  # torch.compile is told to skip our files (instrument/compile.py)
+for _traced in (_traced_range, _traced_mark, InactiveRange.note):
+    # torch.compile skips autoinstr's files (instrument/compile.py), but it must trace these
+    _traced.__code__ = _traced.__code__.replace(co_filename="<traced>")
 range.__dict__["_torchdynamo_inline"] = _traced_range
 mark.__dict__["_torchdynamo_inline"] = _traced_mark
 
-_set_methods()
-
-
-def _lost(error: Exception) -> None:
-    from autoinstr.base import log
-    from autoinstr.base.guard import raised_by_a_signal_handler
-
-    if raised_by_a_signal_handler(error):
-        raise error
-
-    log.once(
-        "attributes of a user's range",
-        "warning",
-        "attributes could not be stored",
-        error=f"{type(error).__name__}: {error}",
-    )
+add_listener(_set_methods)

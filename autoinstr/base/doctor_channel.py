@@ -1,8 +1,8 @@
-"""What `autoinstr doctor -- command` learns from each process of the command.
+"""Pass the state of each process of a command to `autoinstr doctor -- command`.
 
-While the environment names a folder in `_AUTOINSTR_DOCTOR`, every process that the session lives in
-says there whether the agent is on and why, and what it saw. Without that variable `report` costs
-one look-up."""
+The doctor names a folder in the environment variable `_AUTOINSTR_DOCTOR`. Each process with a
+session writes there whether the agent is on, the reason, and further details. Without the variable
+a report costs one look-up."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ import os
 import sys
 from typing import Callable
 
-VARIABLE = "_AUTOINSTR_DOCTOR"
+DOCTOR_VARIABLE = "_AUTOINSTR_DOCTOR"
 
-_more: dict[str, Callable[[], object]] = {}
-
-
-def wanted() -> bool:
-    """Somebody asks."""
-    return VARIABLE in os.environ
+_detail_readers: dict[str, Callable[[], object]] = {}
 
 
-def contribute(name: str, facts: Callable[[], object]) -> None:
-    """Every later report has what `facts` gives, if it is anything, under `name` in its details."""
-    _more[name] = facts
+def is_requested() -> bool:
+    """Return whether a doctor waits for reports."""
+    return DOCTOR_VARIABLE in os.environ
+
+
+def add_details(name: str, read_details: Callable[[], object]) -> None:
+    """Add the result of `read_details()` to the details of later reports, unless it is empty."""
+    _detail_readers[name] = read_details
 
 
 def report(active: bool, reason: str, details: dict[str, object] | None = None) -> None:
-    """Write `<folder>/<pid>.json`: pid, ppid, argv, active, reason, details. A later call replaces
-    the file. Never raises."""
-    folder = os.environ.get(VARIABLE)
+    """Write pid, ppid, argv, active, reason and details to `<folder>/<pid>.json`.
+
+    A later call replaces the file. Never raises."""
+    folder = os.environ.get(DOCTOR_VARIABLE)
     if not folder:
         return
     try:
-        more = {name: found for name, facts in _more.items() if (found := facts())}
-        _write(folder, active, reason, {**(details or {}), **more})
-    except Exception:  # the folder went with the doctor that made it: nobody is left to tell
+        extra = {name: content for name, read in _detail_readers.items() if (content := read())}
+        _write(folder, active, reason, {**(details or {}), **extra})
+    except Exception:  # the doctor has ended and removed the folder: nobody reads the report
         pass
 
 
@@ -47,7 +48,7 @@ def _write(folder: str, active: bool, reason: str, details: dict[str, object]) -
     argv = redact_argv(
         list(getattr(sys, "orig_argv", None) or [sys.executable, *getattr(sys, "argv", [])])
     )
-    said = {
+    content = {
         "pid": pid,
         "ppid": os.getppid(),
         "argv": argv,
@@ -60,5 +61,5 @@ def _write(folder: str, active: bool, reason: str, details: dict[str, object]) -
         draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
     )
     with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
-        json.dump(said, stream, default=str)
+        json.dump(content, stream, default=str)
     os.replace(draft, os.path.join(folder, f"{pid}.json"))

@@ -1,12 +1,12 @@
-"""Errors that a user can cause; each carries the exit status of the command line.
+"""Errors that a user can cause. Each class sets the exit status of the command line.
 
-AutoinstrError            exit 1: it was asked for rightly and failed
-├── UsageError            exit 2: it was asked for wrongly
-│   └── ConfigError       one option has a value that cannot be used
-└── RecordingError        what is on disk is not a recording, or not a whole one
+AutoinstrError            exit 1: the request was valid, and failed
+├── UsageError            exit 2: the request was not valid
+│   └── ConfigError       an option has an invalid value
+└── RecordingError        a file or folder is not a recording, or is damaged
 
-`autoinstr.cli.main` is the only place that prints them; inside a user's process they are one log
-line and an inactive agent."""
+Only `autoinstr.cli.main` prints them. Inside a user's process such an error is logged as one line,
+and the agent stays off."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from autoinstr.base.redaction import redact_text
 
 
 class AutoinstrError(Exception):
-    """Something a user can act on. Its text is one line."""
+    """An error that the user can fix. Its text is one line."""
 
     exit_status = 1
 
 
 class UsageError(AutoinstrError):
-    """A command line or a configuration that cannot be meant."""
+    """An invalid command line or configuration."""
 
     exit_status = 2
 
 
 class ConfigError(UsageError):
-    """An option whose value cannot be used.
+    """An option with an invalid value.
 
-    `option` is its name in the table of options, or the name that was given when there is no such
-    option. `value` is the text as it was given, `source` where it came from ("environment
-    AUTOINSTR_WHEN"), `suggestion` the nearest valid text, or None."""
+    `option` is the name in the table of options, or the unknown name that the user gave.
+    `value` is the text that the user gave, and `source` where it came from, such as "environment
+    AUTOINSTR_WHEN". `suggestion` is the nearest valid text, or None."""
 
     def __init__(
         self,
@@ -49,11 +49,11 @@ class ConfigError(UsageError):
         super().__init__(problem)
 
     def __str__(self) -> str:
-        given = redact_text(f"{self.option}={self.value!a}") if self.value else self.option
-        where = f" ({self.source})" if self.source else ""
-        nearest = f"; did you mean {self.suggestion!a}?" if self.suggestion else ""
-        return f"{given}{where}: {self.problem}{nearest}"
+        setting = redact_text(f"{self.option}={self.value!a}") if self.value else self.option
+        source = f" ({self.source})" if self.source else ""
+        hint = f"; did you mean {self.suggestion!a}?" if self.suggestion else ""
+        return f"{setting}{source}: {self.problem}{hint}"
 
 
 class RecordingError(AutoinstrError):
-    """A file or a directory that is not what autoinstr recorded."""
+    """A file or folder that cannot be read as a recording or a run directory."""

@@ -1,11 +1,12 @@
-"""Whose files are believed: in a folder that others can write to, what lies there may have been put
-there by them."""
+"""Check the owner of a file. In a folder that others can write to, a file may be someone else's."""
 
 from __future__ import annotations
 
 import os
 
 
-def trusted(status: os.stat_result) -> bool:
-    """It belongs to this user or to root: nobody else has put it there or can change its mode."""
+def is_trusted(status: os.stat_result) -> bool:
+    """Return whether the file belongs to this user or to root.
+
+    Then nobody else put it there, and nobody else can change its mode."""
     return status.st_uid in (os.geteuid(), 0)

@@ -1,7 +1,7 @@
-"""Where our own errors end: one log line, never the host's exception.
+"""Keep internal errors out of the user's program: log one line and continue.
 
-Stands at the edges that the host or another library calls (hooks, callbacks, threads of ours),
-never around the user's call."""
+Use it on functions that the program or a library calls: hooks, callbacks, autoinstr's own threads.
+Never put it around a call of the user's code."""
 
 from __future__ import annotations
 
@@ -13,39 +13,40 @@ from autoinstr.base import log
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def failed(where: str, error: BaseException) -> None:
-    """Say once that `where` failed."""
-    log.once(
-        f"{where}:{type(error).__name__}",
+def log_failure(activity: str, error: BaseException) -> None:
+    """Log that `activity` failed, once for each type of error."""
+    log.write_once(
+        f"{activity}:{type(error).__name__}",
         "error",
-        f"{where} failed; the program goes on without it",
+        f"{activity} failed; the program goes on without it",
         error=f"{type(error).__name__}: {error}",
     )
 
 
-def raised_by_a_signal_handler(error: BaseException) -> bool:
-    """The error is not ours: a signal came while our code ran, and the program's handler for it has
-    raised.
+def is_from_signal_handler(error: BaseException) -> bool:
+    """Return whether one of the program's signal handlers raised the error while our code ran.
 
-    A handler is a function that was given the frame in which the signal was handled, which is the
-    one that called it."""
-    step = error.__traceback__
-    while step is not None:
-        back = step.tb_frame.f_back
-        ours = str(step.tb_frame.f_globals.get("__name__")).startswith(
-            "autoinstr."
-        )  # we look at callers' frames too
-        if back is not None and not ours:
-            for value in step.tb_frame.f_locals.values():
-                if value is back or (type(value) is tuple and any(one is back for one in value)):
+    Python passes the interrupted frame to a signal handler, and that frame is also its caller.
+    So the error comes from a handler if a frame in the traceback holds its caller as a local."""
+    entry = error.__traceback__
+    while entry is not None:
+        caller = entry.tb_frame.f_back
+        module = str(entry.tb_frame.f_globals.get("__name__"))
+        # autoinstr's own functions hold callers' frames for other reasons
+        if caller is not None and not module.startswith("autoinstr."):
+            for value in entry.tb_frame.f_locals.values():
+                if value is caller or (
+                    type(value) is tuple and any(item is caller for item in value)
+                ):
                     return True
-        step = step.tb_next
+        entry = entry.tb_next
     return False
 
 
-def contained(where: str) -> Callable[[_F], _F]:
-    """Decorates a function of ours that the host calls: an Exception in it is one log line, and
-    None is returned."""
+def contain_errors(activity: str) -> Callable[[_F], _F]:
+    """Decorate a function so that an Exception logs one line and the call returns None.
+
+    `activity` names in the log line what failed. Errors of signal handlers pass through."""
 
     def decorate(function: _F) -> _F:
         @functools.wraps(function)
@@ -53,9 +54,9 @@ def contained(where: str) -> Callable[[_F], _F]:
             try:
                 return function(*args, **kwargs)
             except Exception as error:
-                if raised_by_a_signal_handler(error):
+                if is_from_signal_handler(error):
                     raise
-                failed(where, error)
+                log_failure(activity, error)
                 return None
 
         return call  # type: ignore[return-value]

@@ -1,7 +1,7 @@
-"""What a module is called: its dotted path in the largest tree seen so far that contains it.
+"""Name modules: a module's name is its dotted path in the largest tree seen so far that holds it.
 
-Knows nothing of torch: a module is any object with `named_modules()`. The namer keeps weak
-references only, beside the modules, never on them.
+This file does not depend on torch: a module is any object with `named_modules()`. The namer keeps
+weak references to modules and stores nothing on them.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from autoinstr.base.guard import raised_by_a_signal_handler
+from autoinstr.base.guard import is_from_signal_handler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 class ModuleName(NamedTuple):
-    """`module` numbers the instance (from 1); a root module's `path` is "" and `root` tells trees
-    apart (`Class#n`)."""
+    """The name of a module instance.
+
+    `module` is the instance's number, from 1. `root` names the tree (`Class#n`), and `path` is
+    the dotted path below its root; the root's own path is ""."""
 
     module: int
     root: str
@@ -27,176 +29,191 @@ class ModuleName(NamedTuple):
     depth: int
 
 
-def wording(how: str) -> Callable[[ModuleName], str]:
-    """The message of a module's range: `class`, `path` or `path:class`; a root has no path and is
-    called by its class."""
-    if how == "class":
+def make_message_format(style: str) -> Callable[[ModuleName], str]:
+    """Return the function that makes the message of a module's range from its name.
+
+    `style` is `class`, `path` or `path:class`. A root has no path: its class replaces it."""
+    if style == "class":
         return lambda name: name.cls
-    if how == "path":
+    if style == "path":
         return lambda name: name.path or name.cls
     return lambda name: f"{name.path}:{name.cls}" if name.path else name.cls
 
 
-class _Known:
-    __slots__ = ("cls", "name", "reference", "size", "tree")
+class _KnownModule:
+    __slots__ = ("cls", "name", "reference", "tree_root", "tree_size")
 
     def __init__(
         self,
         reference: weakref.KeyedRef[int, Any],
         name: ModuleName,
-        size: int,
+        tree_size: int,
         cls: type,
-        tree: int,
+        tree_root: int,
     ) -> None:
         self.reference = reference
         self.name = name
-        self.size = size  # number of modules in the tree that gave the name
+        self.tree_size = tree_size  # number of modules in the tree that gave the name
         self.cls = cls
-        self.tree = tree  # number of the root module of that tree
+        self.tree_root = tree_root  # number of the root module of that tree
 
 
-class Namer:
-    """Names of all live modules of the process. Not thread-safe: its caller holds the lock."""
+class ModuleNamer:
+    """The names of all live modules of the process. Not thread-safe: the caller holds a lock."""
 
     def __init__(self) -> None:
-        # The callback of a weak reference runs wherever the last reference to a module goes, and an
-        # exception in it is lost: it must be a function of C, or a signal handler of the program's
-        # could run and raise in it.
-        self._died: deque[weakref.KeyedRef[int, Any]] = deque()
-        self._known: dict[int, _Known] = {}
-        self._numbers: dict[str, int] = {}
-        self._modules = 0
-        # A program may make a module anew at each step: such ones share one name, or the names
-        # would grow for ever.
+        # The callback of a weak reference runs wherever the last reference to a module is dropped,
+        # and an exception in it is lost. A C function is safe there: in a Python function one of
+        # the program's signal handlers could run and raise.
+        self._dead: deque[weakref.KeyedRef[int, Any]] = deque()
+        self._known_modules: dict[int, _KnownModule] = {}
+        self._root_counts: dict[str, int] = {}
+        self._module_count = 0
+        # A program may create a module in each step. Such modules share one name, or the number
+        # of names would grow without bound. These are the numbers of modules that are called
+        # inside a parent but are not in its tree, by the parent's number and the class.
         self._unreachable: dict[tuple[int, str], int] = {}
-        self._free: dict[str, list[tuple[int, str]]] = {}
+        # (number, root) of dead single modules by class: the next one of the class reuses them
+        self._free_names: dict[str, list[tuple[int, str]]] = {}
 
-    def name(
+    def name_module(
         self, module: Any, callers: list[Any]
     ) -> tuple[ModuleName, list[tuple[Any, ModuleName]]]:
-        """The module's name, and every other module whose name came or changed on the way.
+        """Return the module's name, and each other module whose name this call set or changed.
 
-        `callers` are the modules whose calls are running in this thread, innermost first; the last
-        is the outermost call. TypeError when the module cannot be referred to weakly.
+        `callers` are the modules whose calls run in this thread, innermost first. The last one is
+        the outermost call. Raises TypeError if no weak reference to the module is possible.
         """
-        while self._died:
-            self._bury(self._died.popleft())
-        known = self._lookup(module)
-        if known is not None:
-            return known.name, []
-        changed: list[tuple[Any, ModuleName]] = []
+        while self._dead:
+            self._forget(self._dead.popleft())
+        entry = self._find(module)
+        if entry is not None:
+            return entry.name, []
+        renamed: list[tuple[Any, ModuleName]] = []
         outermost = callers[-1] if callers else module
         if outermost is not module:
-            if not self._was_unreachable(module, callers[0]):
-                changed = self._name_tree(outermost)
-                known = self._lookup(module)
-            if known is None:
+            if not self._is_unreachable_class(module, callers[0]):
+                renamed = self._name_tree(outermost)
+                entry = self._find(module)
+            if entry is None:
                 self._name_unreachable(module, callers[0])
         else:
-            changed = self._name_tree(module)
-        known = self._lookup(module)
-        if known is None:  # named_modules() of a strange class may leave the module itself out
+            renamed = self._name_tree(module)
+        entry = self._find(module)
+        if entry is None:  # an overridden named_modules() may omit the module itself
             self._add_single(module)
-            known = self._known[id(module)]
-        return known.name, [(one, name) for one, name in changed if one is not module]
+            entry = self._known_modules[id(module)]
+        return entry.name, [
+            (relative, name) for relative, name in renamed if relative is not module
+        ]
 
-    def _lookup(self, module: Any) -> _Known | None:
-        known = self._known.get(id(module))
+    def _find(self, module: Any) -> _KnownModule | None:
+        entry = self._known_modules.get(id(module))
         return (
-            known
-            if known is not None and known.cls is type(module) and known.reference() is module
+            entry
+            if entry is not None and entry.cls is type(module) and entry.reference() is module
             else None
         )
 
     def _name_tree(self, root: Any) -> list[tuple[Any, ModuleName]]:
-        tree = list(_named_modules(root))
+        """Name the modules of a tree, and return those whose name is new."""
+        tree = list(_read_named_modules(root))
         size = len(tree)
-        old = self._known.get(id(root))
-        if size == 1 and old is None and tree[0][1] is root:
+        known_root = self._known_modules.get(id(root))
+        if size == 1 and known_root is None and tree[0][1] is root:
             self._add_single(root)
             return []
-        # A root inside a larger tree keeps its name there; what is new below it is named below that
-        # name.
-        label, prefix, tree_number = (
-            (old.name.root, old.name.path, old.tree)
-            if old is not None
-            else (self._root(root), "", 0)
+        # A root inside a larger tree keeps its name there, and new modules below it are named
+        # below that name.
+        label, prefix, tree_root = (
+            (known_root.name.root, known_root.name.path, known_root.tree_root)
+            if known_root is not None
+            else (self._make_root_name(root), "", 0)
         )
-        if old is not None and prefix:
-            size = max(size, old.size)
-        changed: list[tuple[Any, ModuleName]] = []
+        if known_root is not None and prefix:
+            size = max(size, known_root.tree_size)
+        renamed: list[tuple[Any, ModuleName]] = []
         for path, module in tree:
-            known = self._known.get(id(module))
+            entry = self._known_modules.get(id(module))
             if (
-                known is not None
-                and known.cls is type(module)
+                entry is not None
+                and entry.cls is type(module)
                 and (
-                    known.size >= size
-                    or (known.name.path == _join(prefix, path) and known.name.root == label)
+                    entry.tree_size >= size
+                    or (entry.name.path == _join(prefix, path) and entry.name.root == label)
                 )
             ):
-                known.size = max(known.size, size) if known.name.root == label else known.size
+                if entry.name.root == label:
+                    entry.tree_size = max(entry.tree_size, size)
                 continue
-            self._add(module, label, _join(prefix, path), size, tree_number)
-            changed.append((module, self._known[id(module)].name))
-        return changed
+            self._add(module, label, _join(prefix, path), size, tree_root)
+            renamed.append((module, self._known_modules[id(module)].name))
+        return renamed
 
-    def _was_unreachable(self, module: Any, caller: Any) -> bool:
-        parent = self._known.get(id(caller))
-        if parent is None or (parent.name.module, _class_name(module)) not in self._unreachable:
+    def _is_unreachable_class(self, module: Any, caller: Any) -> bool:
+        """Return whether a module of this class was unreachable below the caller before."""
+        parent = self._known_modules.get(id(caller))
+        if parent is None or (parent.name.module, _get_class_name(module)) not in self._unreachable:
             return False
         return not any(child is module for child in getattr(caller, "_modules", {}).values())
 
     def _name_unreachable(self, module: Any, caller: Any) -> None:
-        parent = self._known.get(id(caller))
+        """Name a module that its caller calls but does not hold: "<caller's path>.<class>?"."""
+        parent = self._known_modules.get(id(caller))
         if parent is None:
             self._add_single(module)
             return
-        cls = _class_name(module)
+        cls = _get_class_name(module)
         number = self._unreachable.get((parent.name.module, cls))
-        self._add(
-            module, parent.name.root, _join(parent.name.path, f"{cls}?"), 1, parent.tree, number
-        )
-        self._unreachable[parent.name.module, cls] = self._known[id(module)].name.module
+        path = _join(parent.name.path, f"{cls}?")
+        self._add(module, parent.name.root, path, 1, parent.tree_root, number)
+        self._unreachable[parent.name.module, cls] = self._known_modules[id(module)].name.module
 
     def _add_single(self, module: Any) -> None:
-        """A tree of one module. It takes over the name of one of its class that has died."""
+        """Name a tree of one module, with the name of a dead one of its class if there is one."""
         try:
-            number, root = self._free[_class_name(module)].pop()
+            number, root = self._free_names[_get_class_name(module)].pop()
         except (KeyError, IndexError):
-            self._add(module, self._root(module), "", 1, 0)
+            self._add(module, self._make_root_name(module), "", 1, 0)
         else:
             self._add(module, root, "", 1, 0, number)
 
     def _add(
-        self, module: Any, root: str, path: str, size: int, tree: int, number: int | None = None
+        self,
+        module: Any,
+        root: str,
+        path: str,
+        tree_size: int,
+        tree_root: int,
+        number: int | None = None,
     ) -> None:
         key = id(module)
-        old = self._known.get(key)
-        if old is not None and old.reference() is module:
-            number, reference = old.name.module, old.reference
+        entry = self._known_modules.get(key)
+        if entry is not None and entry.reference() is module:
+            number, reference = entry.name.module, entry.reference
         else:
             if number is None:
-                self._modules += 1
-                number = self._modules
-            reference = weakref.KeyedRef(module, self._died.append, key)
-        name = ModuleName(
-            number, root, path, _class_name(module), path.count(".") + 1 if path else 0
+                self._module_count += 1
+                number = self._module_count
+            reference = weakref.KeyedRef(module, self._dead.append, key)
+        depth = path.count(".") + 1 if path else 0
+        name = ModuleName(number, root, path, _get_class_name(module), depth)
+        self._known_modules[key] = _KnownModule(
+            reference, name, tree_size, type(module), tree_root or number
         )
-        self._known[key] = _Known(reference, name, size, type(module), tree or number)
 
-    def _bury(self, reference: weakref.KeyedRef[int, Any]) -> None:
-        known = self._known.get(reference.key)
-        if known is not None and known.reference is reference:
-            del self._known[reference.key]
-            if known.size == 1 and not known.name.path:
-                self._free.setdefault(known.name.cls, []).append(
-                    (known.name.module, known.name.root)
+    def _forget(self, reference: weakref.KeyedRef[int, Any]) -> None:
+        entry = self._known_modules.get(reference.key)
+        if entry is not None and entry.reference is reference:
+            del self._known_modules[reference.key]
+            if entry.tree_size == 1 and not entry.name.path:
+                self._free_names.setdefault(entry.name.cls, []).append(
+                    (entry.name.module, entry.name.root)
                 )
 
-    def _root(self, module: Any) -> str:
-        cls = _class_name(module)
-        self._numbers[cls] = number = self._numbers.get(cls, 0) + 1
+    def _make_root_name(self, module: Any) -> str:
+        cls = _get_class_name(module)
+        self._root_counts[cls] = number = self._root_counts.get(cls, 0) + 1
         return f"{cls}#{number}"
 
 
@@ -204,23 +221,27 @@ def _join(prefix: str, path: str) -> str:
     return f"{prefix}.{path}" if prefix and path else prefix or path
 
 
-def _class_name(module: Any) -> str:
-    """A lazy module changes its class during its first call: it is called by what it becomes."""
+def _get_class_name(module: Any) -> str:
+    """Return the name of the module's class.
+
+    A lazy module changes its class in its first call. It gets the name of the later class."""
     cls = type(module)
-    becomes = getattr(cls, "cls_to_become", None)
-    return becomes.__name__ if isinstance(becomes, type) else cls.__name__
+    later_class = getattr(cls, "cls_to_become", None)
+    return later_class.__name__ if isinstance(later_class, type) else cls.__name__
 
 
-def _named_modules(root: Any) -> Iterator[tuple[str, Any]]:
-    seen = set()
+def _read_named_modules(root: Any) -> Iterator[tuple[str, Any]]:
+    """Yield (path, module) of a tree, each module once; nothing if `named_modules()` raises."""
+    seen_ids = set()
     try:
         tree = list(root.named_modules())
-    # the program's own affair (Module.__init__ was not called, say): such a tree is a tree of one
+    # A fault of the program: Module.__init__ was not called, for example. The tree then counts as
+    # a tree of one module.
     except Exception as error:
-        if raised_by_a_signal_handler(error):
+        if is_from_signal_handler(error):
             raise
         return
     for path, module in tree:
-        if id(module) not in seen:  # a class may override named_modules(); the first name counts
-            seen.add(id(module))
+        if id(module) not in seen_ids:  # an override may repeat modules; the first path counts
+            seen_ids.add(id(module))
             yield path, module

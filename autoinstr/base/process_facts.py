@@ -1,6 +1,6 @@
-"""What this process is: its host, its name among multiprocessing's, its rank. Nothing is imported
-that the program has not imported itself.
-"""
+"""Read what this process is: its host, its multiprocessing name, its rank, its loaded packages.
+
+Nothing is imported here that the program has not imported itself."""
 
 from __future__ import annotations
 
@@ -8,34 +8,40 @@ import os
 import sys
 from typing import Any, Callable
 
-# multiprocessing's names of vLLM's processes, as its executors give them (EngineCore_DP0,
-# VllmWorker-0, ApiServer_0)
-_NAMED = (
+# Prefixes of the multiprocessing names of vLLM's processes (EngineCore_DP0, VllmWorker-0,
+# ApiServer_0), with their roles.
+_ROLE_PREFIXES = (
     ("EngineCore", "EngineCore"),
     ("VllmWorker", "Worker"),
     ("ApiServer", "APIServer"),
     ("APIServer", "APIServer"),
 )
 
+# Environment variables of an NVTX tool: where NVTX finds its library, and two of Nsight Systems.
+NVTX_TOOLS = ("NVTX_INJECTION64_PATH", "NSYS_PROFILING_SESSION_ID", "QUADD_INJECTION_PROXY")
 
-def describe() -> dict[str, Any]:
-    """Host, parent, working directory, roles, rank and world size."""
-    number, size = rank()
+_distribution_versions: dict[str, str | None] = {}
+
+
+def describe_process() -> dict[str, Any]:
+    """Return host, boot id, platform, parent pid, roles, rank and world size."""
+    rank, world_size = get_rank()
     uname = os.uname()
     return {
         "host": uname.nodename,
-        "boot": _boot_id(),
+        "boot": _read_boot_id(),
         "platform": f"{uname.sysname} {uname.machine}",
         "ppid": os.getppid(),
-        "roles": _roles(),
-        "rank": number,
-        "world_size": size,
+        "roles": _get_roles(),
+        "rank": rank,
+        "world_size": world_size,
     }
 
 
-def _boot_id() -> str:
-    """Which start of the kernel this is: processes that agree on it share one clock. "" where the
-    kernel does not say."""
+def _read_boot_id() -> str:
+    """Return the id of this start of the kernel, or "" if the kernel has none.
+
+    Processes with the same id share one clock."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
             return stream.read().strip()
@@ -43,9 +49,10 @@ def _boot_id() -> str:
         return ""
 
 
-def rank() -> tuple[int | None, int | None]:
-    """Rank and world size: torch.distributed's where it is initialised, else what torchrun put into
-    the environment."""
+def get_rank() -> tuple[int | None, int | None]:
+    """Return rank and world size of torch.distributed, else those that torchrun exported.
+
+    Both are None in a process without a rank."""
     distributed = sys.modules.get("torch.distributed")
     try:
         if distributed is not None and distributed.is_available() and distributed.is_initialized():
@@ -55,40 +62,34 @@ def rank() -> tuple[int | None, int | None]:
         return None, None
 
 
-# Where NVTX finds a tool (the first), and what Nsight Systems sets beside it.
-NVTX_TOOLS = ("NVTX_INJECTION64_PATH", "NSYS_PROFILING_SESSION_ID", "QUADD_INJECTION_PROXY")
-
-
-def nvtx_injected() -> bool:
-    """A tool that reads NVTX has put itself into this process."""
+def has_nvtx_tool() -> bool:
+    """Return whether a tool that reads NVTX ranges has injected itself into this process."""
     return any(os.environ.get(name) for name in NVTX_TOOLS)
 
 
-_of_distributions: dict[str, str | None] = {}
+def get_loaded_version(package: str) -> str | None:
+    """Return the version of a package that this process has loaded.
 
-
-def version_of(package: str) -> str | None:
-    """The version of a package that this process has loaded: its own word, or that of its
-    distribution where it says nothing, as vllm_ascend; None where neither says."""
+    It is the package's `__version__`. A package without one, such as vllm_ascend, has the version
+    of its distribution. None if there is neither."""
     module = sys.modules.get(package)
-    said = getattr(module, "__version__", None)
-    metadata = sys.modules.get(
-        "importlib.metadata"
-    )  # a program that has not loaded it has no such package
-    if isinstance(said, str) or module is None or metadata is None:
-        return said if isinstance(said, str) else None
-    if package not in _of_distributions:
+    version = getattr(module, "__version__", None)
+    # a program that has not loaded importlib.metadata has no package without a __version__
+    metadata = sys.modules.get("importlib.metadata")
+    if isinstance(version, str) or module is None or metadata is None:
+        return version if isinstance(version, str) else None
+    if package not in _distribution_versions:
         try:
-            _of_distributions[package] = metadata.version(package.replace("_", "-"))
+            _distribution_versions[package] = metadata.version(package.replace("_", "-"))
         except Exception:  # a checkout that is not installed
-            _of_distributions[package] = None
-    return _of_distributions[package]
+            _distribution_versions[package] = None
+    return _distribution_versions[package]
 
 
-def _roles() -> list[str]:
+def _get_roles() -> list[str]:
     module = sys.modules.get("multiprocessing.process")
     name = str(module.current_process().name) if module is not None else "MainProcess"
-    for prefix, role in _NAMED:
+    for prefix, role in _ROLE_PREFIXES:
         if name.startswith(prefix):
             return [role]
     if (
@@ -100,9 +101,11 @@ def _roles() -> list[str]:
     return [name]
 
 
-def at_exit(function: Callable[[], object]) -> None:
-    """A multiprocessing child leaves by os._exit (before CPython 3.13 without atexit): what must
-    run at its end is told to multiprocessing."""
+def register_at_exit(function: Callable[[], object]) -> None:
+    """Call the function when a multiprocessing child ends; in other processes do nothing.
+
+    A multiprocessing child leaves by os._exit, before CPython 3.13 without atexit. Its finalizers
+    are the only functions that run."""
     module = sys.modules.get("multiprocessing.process")
     util = sys.modules.get("multiprocessing.util")
     if module is not None and util is not None and module.parent_process() is not None:

@@ -1,4 +1,4 @@
-"""Says on stderr how far a report is, once it takes long enough to wonder."""
+"""Show the progress of a report on stderr if it takes longer than a moment."""
 
 from __future__ import annotations
 
@@ -9,54 +9,63 @@ TERMINAL_AFTER_S = 0.5
 LOG_AFTER_S = 2.0
 TERMINAL_EVERY_S = 0.1
 LOG_EVERY_S = 10.0
-BAR = 20  # columns
+BAR_COLUMNS = 20
 
 
 class Progress:
-    """Counts records, or what `unit` says, of which there are at most `total` (0: nobody knows);
-    use `tick` as the callback of a report and `done` after it. A terminal gets one line that is
-    rewritten, with a bar where the total is known, anything else a line now and then."""
+    """Count records and show the count while a report is made.
+
+    A terminal gets one line that is rewritten. A file or a pipe gets a line every LOG_EVERY_S."""
 
     def __init__(
-        self, stream: TextIO | None, what: str, unit: str = "ranges", total: int = 0
+        self, stream: TextIO | None, activity: str, unit: str = "ranges", total: int = 0
     ) -> None:
+        """Show `activity` on `stream` (None: nowhere) and count in `unit`.
+
+        `total` is an upper bound of the count, for the bar and the percentage; 0 means unknown.
+        """
         self._stream = stream
-        self._what = what
+        self._activity = activity
         self._unit = unit
         self._total = total
-        self._terminal = stream is not None and stream.isatty()
-        self._started = time.monotonic()
-        self._next = self._started + (TERMINAL_AFTER_S if self._terminal else LOG_AFTER_S)
-        self._shown = False
+        self._is_terminal = stream is not None and stream.isatty()
+        self._start = time.monotonic()
+        self._next_output = self._start + (TERMINAL_AFTER_S if self._is_terminal else LOG_AFTER_S)
+        self._has_output = False
         self.count = 0
 
     def tick(self, count: int) -> None:
-        """So many more were read."""
+        """Add `count` records, and show the progress if it is time to."""
         self.count += count
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + (TERMINAL_EVERY_S if self._terminal else LOG_EVERY_S)
-            self._say(
-                f"autoinstr: {self._what}: {self._how_far()}{self.count:,} {self._unit}, {now - self._started:.0f} s"
-            )
+        if self._is_due():
+            self._show(f"{self._format_share()}{self.count:,} {self._unit}, ")
 
-    def _how_far(self) -> str:
-        if not self._total:
-            return ""
-        part = min(self.count / self._total, 1.0)
-        bar = "#" * round(BAR * part)
-        return (
-            f"[{bar:-<{BAR}}] {100 * part:.0f} %, " if self._terminal else f"{100 * part:.0f} %, "
-        )
-
-    def done(self) -> None:
-        """Leave no line behind on a terminal."""
-        if self._terminal and self._shown:
+    def finish(self) -> None:
+        """Clear the line on a terminal."""
+        if self._is_terminal and self._has_output:
             self._write("\r\x1b[K")
 
-    def _say(self, line: str) -> None:
-        self._shown = True
-        self._write(f"\r{line}\x1b[K" if self._terminal else line + "\n")
+    def _is_due(self) -> bool:
+        """Return whether to show a line now, and if so, schedule the next one."""
+        current_s = time.monotonic()
+        if current_s < self._next_output:
+            return False
+        self._next_output = current_s + (TERMINAL_EVERY_S if self._is_terminal else LOG_EVERY_S)
+        return True
+
+    def _format_share(self) -> str:
+        if not self._total:
+            return ""
+        share = min(self.count / self._total, 1.0)
+        bar = "#" * round(BAR_COLUMNS * share)
+        percentage = f"{100 * share:.0f} %, "
+        return f"[{bar:-<{BAR_COLUMNS}}] {percentage}" if self._is_terminal else percentage
+
+    def _show(self, state: str) -> None:
+        self._has_output = True
+        elapsed = time.monotonic() - self._start
+        line = f"autoinstr: {self._activity}: {state}{elapsed:.0f} s"
+        self._write(f"\r{line}\x1b[K" if self._is_terminal else line + "\n")
 
     def _write(self, text: str) -> None:
         if self._stream is None:
@@ -65,4 +74,4 @@ class Progress:
             self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):
-            self._stream = None  # nobody listens any more: the report goes on
+            self._stream = None  # the reader has closed the stream; the report goes on

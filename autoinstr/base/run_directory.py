@@ -1,5 +1,6 @@
-"""The run directory: made at the first recording, 0700, or a private folder in $TMPDIR where it
-cannot be."""
+"""Create the run directory at the first recording, with mode 0700.
+
+If it cannot be created or written, a private folder in $TMPDIR replaces it."""
 
 from __future__ import annotations
 
@@ -10,23 +11,26 @@ import tempfile
 
 from autoinstr.base import log
 from autoinstr.base.errors import AutoinstrError
-from autoinstr.base.file_owner import trusted
+from autoinstr.base.file_owner import is_trusted
 
-PRIVATE = 0o600
+PRIVATE_MODE = 0o600
 
 
-def make(out: str, mode: int = PRIVATE) -> str:
-    """Create `out` if need be and return the folder to write to. AutoinstrError when `out` is
-    something else than a directory.
+def create(out: str, mode: int = PRIVATE_MODE) -> str:
+    """Create the folder `out` if it does not exist, and return the folder to write to.
 
-    `mode` is that of the recordings: who may read them may enter a folder made for them. Where
-    `out` cannot be written, or a symbolic link of another user is on the way to it, the folder is a
-    new one in $TMPDIR, exported as AUTOINSTR_OUT, so that children write to it too. OSError where
-    no file can be opened anywhere."""
+    `mode` is the mode of the recordings. Users who may read them may enter a folder that this
+    call creates.
+
+    The result is a new folder in $TMPDIR if `out` cannot be written, or if the path to it holds
+    a symbolic link of another user. Then AUTOINSTR_OUT is set, so that children use it too.
+
+    Raises AutoinstrError if `out` is not a directory, and OSError if no file can be opened at
+    all."""
     if os.path.lexists(out) and not os.path.isdir(out):
         raise AutoinstrError(f"out: {out} is not a directory")
     try:
-        _refuse_foreign_links(out)  # before a folder is made behind one
+        _refuse_foreign_links(out)  # first, so that no folder is created behind such a link
         _make_parents(os.path.dirname(out))
         _refuse_foreign_links(out)
         if not os.path.isdir(out):
@@ -36,10 +40,10 @@ def make(out: str, mode: int = PRIVATE) -> str:
         return out
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
-            raise  # nowhere else can a file be opened either
+            raise  # the process has no free file descriptor: another folder does not help
         folder = tempfile.mkdtemp(prefix="autoinstr-")
         os.environ["AUTOINSTR_OUT"] = folder
-        log.once(
+        log.write_once(
             "out",
             "warning",
             "the run directory cannot be written; using another",
@@ -51,8 +55,9 @@ def make(out: str, mode: int = PRIVATE) -> str:
 
 
 def _make_parents(folder: str) -> None:
-    """As os.makedirs, but others get no right to write, whatever the umask: they could put another
-    run directory in the place of ours."""
+    """Create a folder and its parents with mode 0755, whatever the umask is.
+
+    A folder that others may write to would let them replace the run directory."""
     if not os.path.isdir(folder):
         _make_parents(os.path.dirname(folder))
         try:
@@ -63,19 +68,21 @@ def _make_parents(folder: str) -> None:
 
 
 def _refuse_foreign_links(out: str) -> None:
-    """At the run directory and the folder around it none is right. Above, links to a disk may be an
-    administrator's or, where users are mapped, of a number that says nothing: there only those
-    count that anybody could have put there."""
-    place, near = out, 2
+    """Raise PermissionError if the path to `out` holds a symbolic link of another user.
+
+    The run directory and its parent may not be such a link at all. Further up, such a link may be
+    an administrator's, or its owner may be a mapped user id. There it is refused only in a folder
+    that everybody can write to."""
+    place, strict_levels = out, 2
     while place != os.path.dirname(place):
         folder = os.path.dirname(place)
         status = os.lstat(place) if os.path.lexists(place) else None
-        foreign = status is not None and stat.S_ISLNK(status.st_mode) and not trusted(status)
-        if foreign and (near > 0 or os.stat(folder).st_mode & stat.S_IWOTH):
+        is_foreign = status is not None and stat.S_ISLNK(status.st_mode) and not is_trusted(status)
+        if is_foreign and (strict_levels > 0 or os.stat(folder).st_mode & stat.S_IWOTH):
             raise PermissionError(
                 errno.EPERM, f"{place} is a symbolic link of user {os.lstat(place).st_uid}", place
             )
-        place, near = folder, near - 1
+        place, strict_levels = folder, strict_levels - 1
 
 
 def _make_private(out: str, mode: int) -> None:

@@ -1,83 +1,91 @@
-"""Words and figures for a terminal."""
+"""Format names, durations and counts for a terminal."""
 
 from __future__ import annotations
 
 import unicodedata
 
-ASCII = str.maketrans(
+# what str.translate writes instead on a terminal that shows ASCII only
+ASCII_TABLE = str.maketrans(
     {"µ": "u", "·": "|", "…": "~", "█": "#", "─": "-", "–": "-", "→": "->", "×": "x"}
 )
-MAX_NOTES = 8  # lines of one kind of trouble
+MAX_NOTE_LINES = 8  # of one kind of problem
 
 
-def printable(text: str, encoding: str = "utf-8") -> str:
-    """A name as a terminal may show it: control characters and what turns the direction of writing
-    are escaped, and so is what the terminal's encoding lacks."""
+def escape_unprintable(text: str, encoding: str = "utf-8") -> str:
+    """Return the text with control characters and characters outside `encoding` escaped.
+
+    Characters that change the direction of writing count as control characters."""
     if text.isascii() and text.isprintable():
         return text
-    shown = "".join(
-        one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text
+    printable = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
     )
-    return shown.encode(encoding, "backslashreplace").decode(encoding)
+    return printable.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def width(text: str) -> int:
-    """Columns a text takes: wide characters take two, combining ones none."""
+def measure_width(text: str) -> int:
+    """Return the number of terminal columns: 2 for a wide character, 0 for a combining one."""
     if text.isascii():
         return len(text)
     return sum(
-        0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
-        for one in text
+        0
+        if unicodedata.combining(character)
+        else 2
+        if unicodedata.east_asian_width(character) in "WF"
+        else 1
+        for character in text
     )
 
 
-def fitted(text: str, columns: int, *, keep_end: bool = False) -> str:
-    """The text in exactly so many columns: filled up with blanks, or cut with an ellipsis (in
-    front, where the end says most)."""
-    if width(text) > columns:
+def fit_width(text: str, columns: int, *, keep_end: bool = False) -> str:
+    """Pad or cut the text to exactly `columns` columns.
+
+    An ellipsis replaces the end that is cut, or the beginning with `keep_end`."""
+    if measure_width(text) > columns:
         text = text[-columns:] if keep_end else text[:columns]
-        while text and width(text) > columns - 1:
+        while text and measure_width(text) > columns - 1:
             text = text[1:] if keep_end else text[:-1]
         text = "…" + text if keep_end else text + "…"
-    return text + " " * (columns - width(text))
+    return text + " " * (columns - measure_width(text))
 
 
-def packed(label: str, pieces: list[str], columns: int) -> list[str]:
-    """ "label: piece; piece" in lines of at most so many columns, cut between pieces; later lines
-    are indented."""
+def wrap_items(label: str, items: list[str], columns: int) -> list[str]:
+    """Return "label: item; item" in lines of at most `columns` columns.
+
+    Lines break between items. All lines but the first are indented."""
     lines = [f"{label}:"]
-    for at, piece in enumerate(pieces):
-        last = piece + (";" if at + 1 < len(pieces) else "")
-        if at and width(lines[-1]) + 1 + width(last) > columns:
+    for index, item in enumerate(items):
+        word = item + (";" if index + 1 < len(items) else "")
+        if index and measure_width(lines[-1]) + 1 + measure_width(word) > columns:
             lines.append(" ")
-        lines[-1] += f" {last}"
+        lines[-1] += f" {word}"
     return lines
 
 
-def few(lines: list[str], most: int = MAX_NOTES) -> list[str]:
-    """The lines, or the first of very many and how many more there are."""
-    return (
-        lines
-        if len(lines) <= most
-        else [*lines[: most - 1], f"… and {len(lines) - most + 1:,} more"]
-    )
+def limit_lines(lines: list[str], limit: int = MAX_NOTE_LINES) -> list[str]:
+    """Return at most `limit` lines; the last one then gives the number of omitted lines."""
+    if len(lines) <= limit:
+        return lines
+    return [*lines[: limit - 1], f"… and {len(lines) - limit + 1:,} more"]
 
 
-def duration(ns: float) -> str:
-    """Four significant digits at most: "1.234 s", "56.7 ms", "8.9 µs", "120 ns"."""
-    for unit, size, least in (("s", 1e9, 0.99995e9), ("ms", 1e6, 0.99995e6), ("µs", 1e3, 999.5)):
-        if ns >= least:
-            figure = ns / size
-            return (
-                f"{figure:.3f} {unit}"
-                if figure < 9.9995
-                else f"{figure:.2f} {unit}"
-                if figure < 99.995
-                else f"{figure:.1f} {unit}"
-            )
+def format_duration(ns: float) -> str:
+    """Format nanoseconds with at most four digits: "1.234 s", "56.7 ms", "8.9 µs", "120 ns"."""
+    for unit, size, minimum in (
+        ("s", 1e9, 0.99995e9),
+        ("ms", 1e6, 0.99995e6),
+        ("µs", 1e3, 999.5),
+    ):
+        if ns >= minimum:
+            value = ns / size
+            digits = 3 if value < 9.9995 else 2 if value < 99.995 else 1
+            return f"{value:.{digits}f} {unit}"
     return f"{ns:.0f} ns"
 
 
-def count(number: int, one: str, many: str = "") -> str:
-    """ "1 process", "12,345 ranges"."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def format_count(number: int, singular: str, plural: str = "") -> str:
+    """Format a number with its noun: "1 process", "12,345 ranges".
+
+    The default plural is the singular with an s."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

@@ -1,7 +1,7 @@
-"""`autoinstr bundle`: the injection folder for containers.
+"""`autoinstr bundle`: make and check the injection folder for containers.
 
-Contents: its layout, its files and their manifest, byte code for each Python, and the check of a
-    bundle.
+Contents: the layout of a bundle, its files and their manifest, byte code for each Python, and the
+    check of a bundle.
 May import: `base`.
 Start with: `build.py`.
 """

@@ -1,4 +1,4 @@
-"""Makes a bundle beside its place and moves it there whole."""
+"""Make a bundle beside its destination and move it there in one step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from autoinstr.bundle.layout import (
     MANIFEST,
     PROGRAM_MODE,
     PYTHONS,
-    dotted,
+    format_version,
 )
 
 if TYPE_CHECKING:
@@ -32,70 +32,70 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def build(target: str, gate: str, say: Callable[[str], None]) -> dict[str, Any]:
-    """Make or replace the bundle `target` and return its manifest. `gate` is the folder of the
-    gate; `say` is told of each step.
+def build(target: str, gate: str, report_step: Callable[[str], None]) -> dict[str, Any]:
+    """Make or replace the bundle `target` and return its manifest.
 
-    UsageError where something else than a bundle stands at `target`, AutoinstrError where the
-    bundle cannot be made; then `target` is what it was.
+    `gate` is the folder of the gate. `report_step` gets a line about each step. UsageError if
+    `target` exists and is not a bundle, AutoinstrError if the bundle cannot be made. After an error
+    `target` is unchanged.
     """
     target = os.path.abspath(target)
-    _check_place(target)
+    _check_target(target)
     libraries = sources.find_libraries()
-    files = sources.own_files(gate)
+    files = sources.list_own_files(gate)
     for library in libraries:
         files.update(library.files)
         files.update(library.licenses)
     try:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        with _draft(target) as draft:
+        with _make_draft(target) as draft:
             _copy(files, draft)
-            compiled = interpreters.find_interpreters()
-            for interpreter in compiled:
-                say(f"byte code for Python {interpreter.version} ({interpreter.program})")
+            python_interpreters = interpreters.find_interpreters()
+            for interpreter in python_interpreters:
+                report_step(f"byte code for Python {interpreter.version} ({interpreter.program})")
                 interpreters.compile_for(interpreter, draft)
-            manifest.write(draft, _facts(libraries, compiled))
+            manifest.write_manifest(draft, _collect_facts(libraries, python_interpreters))
             _set_modes(draft)
-            document = manifest.read(draft)
+            document = manifest.read_manifest(draft)
             _move(draft, target)
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
+        file = f" ({error.filename})" if error.filename else ""
         raise AutoinstrError(
-            f"{target}: the bundle cannot be made: {error.strerror or error}{where}"
+            f"{target}: the bundle cannot be made: {error.strerror or error}{file}"
         ) from None
     return document
 
 
-def _check_place(target: str) -> None:
-    """Only a bundle that nobody has added to is replaced: what is deleted then is what was made."""
+def _check_target(target: str) -> None:
+    """Raise UsageError if `target` is neither new, nor empty, nor a bundle without foreign files.
+
+    Replacing a bundle deletes it, so it must contain nothing that a user put there."""
     if not os.path.lexists(target):
         return
     if os.path.islink(target) or not os.path.isdir(target):
-        raise UsageError(
-            f"{target}: is no folder; give the name of a new one, or of a bundle to replace"
-        )
+        raise UsageError(f"{target}: is not a folder; give a new one, or a bundle to replace")
     entries = os.listdir(target)
     if not entries:
         return
     if MANIFEST not in entries:
         raise UsageError(
-            f"{target}: is neither empty nor a bundle; give the name of a new folder, or of a bundle to replace"
+            f"{target}: is neither empty nor a bundle; give a new folder, or a bundle to replace"
         )
-    known = manifest.read(target)["files"]
+    manifest_files = manifest.read_manifest(target)["files"]
     foreign = [
         path
         for path in manifest.list_files(target)
-        if path not in known and f"{CACHE}/" not in path
+        if path not in manifest_files and f"{CACHE}/" not in path
     ]
     if foreign:
         raise UsageError(
-            f"{target}: holds {foreign[0]}, which is no part of the bundle there; move it away first"
+            f"{target}: contains {foreign[0]}, which is not part of the bundle; move it away first"
         )
 
 
 @contextmanager
-def _draft(target: str) -> Iterator[str]:
-    """A new folder beside `target`, which is gone afterwards unless it was moved away."""
+def _make_draft(target: str) -> Iterator[str]:
+    """Yield a new folder beside `target`; remove it at the end unless it was moved away."""
     parent, name = os.path.split(target)
     draft = tempfile.mkdtemp(prefix=f".{name}.", dir=parent)
     try:
@@ -115,29 +115,33 @@ def _copy(files: dict[str, str], draft: str) -> None:
         stream.write(COMMAND_TEXT)
 
 
-def _facts(
-    libraries: list[sources.Source], compiled: list[interpreters.Interpreter]
+def _collect_facts(
+    libraries: list[sources.LibrarySource], python_interpreters: list[interpreters.Interpreter]
 ) -> dict[str, Any]:
+    """Return the versions for the manifest."""
     return {
         "autoinstr": __version__,
-        "python": [dotted(minor) for minor in PYTHONS],
+        "python": [format_version(minor) for minor in PYTHONS],
         "libraries": [
             {
-                "name": each.library.name,
-                "version": each.version,
-                "requires_python": each.requires_python,
-                "folder": each.library.folder,
-                "for_python": [dotted(minor) for minor in each.library.pythons],
-                "licenses": sorted(each.licenses),
+                "name": source.library.name,
+                "version": source.version,
+                "requires_python": source.requires_python,
+                "folder": source.library.folder,
+                "for_python": [format_version(minor) for minor in source.library.pythons],
+                "licenses": sorted(source.licenses),
             }
-            for each in libraries
+            for source in libraries
         ],
-        "bytecode": [{"tag": each.tag, "python": each.version} for each in compiled],
+        "bytecode": [
+            {"tag": interpreter.tag, "python": interpreter.version}
+            for interpreter in python_interpreters
+        ],
     }
 
 
 def _set_modes(draft: str) -> None:
-    """What the umask of this process made of them is of no account."""
+    """Set the modes of all files and folders, whatever the umask of this process is."""
     for parent, _, names in os.walk(draft):
         os.chmod(parent, FOLDER_MODE)
         for name in names:
@@ -146,21 +150,21 @@ def _set_modes(draft: str) -> None:
 
 
 def _move(draft: str, target: str) -> None:
-    """At no moment is there a folder at `target` that is neither the old bundle nor the new one, or
-    none at all where there was one."""
+    """Move the draft to `target`, which holds the old bundle or the new one at every moment."""
     if os.path.ismount(target):
         raise AutoinstrError(
             f"{target}: is a mount point, which cannot be replaced in one step; give a folder in it"
         )
     try:
-        os.rename(draft, target)  # there is none, or an empty one
+        os.rename(draft, target)  # works if the target is missing or empty
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        _exchange(draft, target)  # the old one is the draft then, and goes with it
+        _exchange(draft, target)  # afterwards the draft is the old bundle
 
 
 def _exchange(draft: str, target: str) -> None:
+    """Exchange two folders in one step if the system can; otherwise in two."""
     libc = ctypes.CDLL(None, use_errno=True)
     rename = getattr(libc, "renameat2", None)
     if (
@@ -169,13 +173,13 @@ def _exchange(draft: str, target: str) -> None:
         == 0
     ):
         return
-    # An old kernel, a network file system, a C library without it: for the moment between these two
-    # there is no bundle.
-    aside = f"{draft}.old"
-    os.rename(target, aside)
+    # An old kernel, a network file system or an old C library cannot: there is no bundle for the
+    # moment between these two calls.
+    old_bundle = f"{draft}.old"
+    os.rename(target, old_bundle)
     try:
         os.rename(draft, target)
     except OSError:
-        os.rename(aside, target)
+        os.rename(old_bundle, target)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(old_bundle, ignore_errors=True)

@@ -1,5 +1,6 @@
-"""What lies where in a bundle, and which libraries it carries. The gate knows the names of the two
-folders of libraries, too."""
+"""The layout of a bundle, and the libraries in it.
+
+The gate (sitecustomize/) contains the names of the two folders of libraries too."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ PROGRAM_MODE = FOLDER_MODE = 0o755
 
 COMMAND_TEXT = """\
 #!/usr/bin/env python3
-# The command line of this bundle, where autoinstr is not installed: DIR/bin/autoinstr ctl on RUN
+# The command line of this bundle, for use without an installation: DIR/bin/autoinstr ctl on RUN
 import os
 import sys
 
@@ -36,8 +37,8 @@ sys.exit(main())
 
 
 class Library(NamedTuple):
-    """A distribution that goes into a bundle: its name on PyPI, its modules, the folder, and the
-    Pythons that need it."""
+    """A distribution in a bundle: its name on PyPI, its modules, its folder, and the Python
+    versions that need it."""
 
     name: str
     modules: tuple[str, ...]
@@ -51,12 +52,11 @@ LIBRARIES = (
     Library("wrapt", ("wrapt",), "libraries", PYTHONS),
     Library("structlog", ("structlog",), "libraries", PYTHONS),
     Library("tomli", ("tomli",), "libraries-before-3.11", _BEFORE_3_11),
-    Library(
-        "typing_extensions", ("typing_extensions.py",), "libraries-before-3.11", _BEFORE_3_11
-    ),  # structlog asks for it there
+    # structlog imports it before Python 3.11
+    Library("typing_extensions", ("typing_extensions.py",), "libraries-before-3.11", _BEFORE_3_11),
 )
 
 
-def dotted(version: tuple[int, int]) -> str:
-    """3.9 of (3, 9)."""
+def format_version(version: tuple[int, int]) -> str:
+    """Return "3.9" for (3, 9)."""
     return ".".join(map(str, version))

@@ -1,40 +1,34 @@
-"""Requires-Python of a distribution, asked of one minor version."""
+"""Evaluate Requires-Python of a distribution for a minor version of Python."""
 
 from __future__ import annotations
 
-_OPERATORS = (
-    "~=",
-    "===",
-    "==",
-    "!=",
-    ">=",
-    "<=",
-    ">",
-    "<",
-)  # longer ones before what they begin with
+# An operator stands before those that it begins with.
+_OPERATORS = ("~=", "===", "==", "!=", ">=", "<=", ">", "<")
 
 
-def allows(requires: str, minor: tuple[int, int]) -> bool:
-    """Whether some release of this minor version fulfils Requires-Python. What cannot be read
-    allows nothing."""
-    return all(_fulfils(piece.strip(), minor) for piece in requires.split(",") if piece.strip())
+def is_allowed(requires: str, minor: tuple[int, int]) -> bool:
+    """Return whether a release of this minor version fulfils Requires-Python.
+
+    An unreadable clause allows no version."""
+    clauses = [clause.strip() for clause in requires.split(",")]
+    return all(_is_fulfilled(clause, minor) for clause in clauses if clause)
 
 
-def _fulfils(piece: str, minor: tuple[int, int]) -> bool:
-    operator = next((word for word in _OPERATORS if piece.startswith(word)), "")
-    text = piece[len(operator) :].strip()
+def _is_fulfilled(clause: str, minor: tuple[int, int]) -> bool:
+    operator = next((word for word in _OPERATORS if clause.startswith(word)), "")
+    text = clause[len(operator) :].strip()
     parts = text[:-2].split(".") if text.endswith(".*") else text.split(".")
     if not operator or not all(part.isdigit() for part in parts):
         return False
     bound = tuple(int(part) for part in parts)
-    short, exact = (*bound, 0)[:2], len(bound) > 2
+    bound_minor, has_micro = (*bound, 0)[:2], len(bound) > 2
     return {
-        ">=": minor >= short,
-        ">": minor >= short if exact else minor > short,
-        "<=": minor <= short,
-        "<": minor <= short if any(bound[2:]) else minor < short,
+        ">=": minor >= bound_minor,
+        ">": minor >= bound_minor if has_micro else minor > bound_minor,
+        "<=": minor <= bound_minor,
+        "<": minor <= bound_minor if any(bound[2:]) else minor < bound_minor,
         "==": minor[: len(bound)] == bound[:2],
         "===": minor == bound[:2],
-        "!=": exact or minor[: len(bound)] != bound[:2],
-        "~=": minor >= short and (minor == bound[:2] if exact else minor[0] == bound[0]),
+        "!=": has_micro or minor[: len(bound)] != bound[:2],
+        "~=": minor >= bound_minor and (minor == bound[:2] if has_micro else minor[0] == bound[0]),
     }[operator]

@@ -1,53 +1,101 @@
-"""Types of arguments, for argparse: each says what is wrong with a word, and which one was probably
-meant."""
+"""Argument types for argparse, with errors that name the wrong word and the nearest valid one."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Callable
 
 from autoinstr.base.errors import UsageError
-from autoinstr.config.suggestions import nearest
+from autoinstr.config.suggestions import find_nearest
 
 
-def one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
-    """An argument type that answers a wrong word with the nearest right one, not with all of
-    them."""
+class WordChoice:
+    """An argument type that accepts the words of `choices`; shell completion reads them too.
 
-    def checked(word: str) -> str:
-        if word not in choices:
-            near = nearest(word, choices)
-            raise argparse.ArgumentTypeError(
-                f"{word!a} is none of {', '.join(choices)}"
-                + (f"; did you mean {near!r}?" if near else "")
-            )
+    argparse's own `choices` would list all words in the error instead of the nearest one."""
+
+    def __init__(self, choices: tuple[str, ...]) -> None:
+        self.choices = choices
+
+    def __call__(self, word: str) -> str:
+        if word not in self.choices:
+            raise argparse.ArgumentTypeError(explain_choice(word, self.choices))
         return word
 
-    return checked
+
+def explain_choice(word: str, choices: tuple[str, ...]) -> str:
+    """Return why `word` is refused: it is not one of `choices`, and which is the nearest."""
+    suggestion = find_nearest(word, choices)
+    hint = f"; did you mean {suggestion!r}?" if suggestion else ""
+    return f"{word!a} is not one of {', '.join(choices)}{hint}"
 
 
-def only_table(args: argparse.Namespace, **defaults: object) -> None:
-    """Give the options that only a table follows their defaults; UsageError where one is given for
-    another format."""
+def apply_table_defaults(args: argparse.Namespace, **defaults: object) -> None:
+    """Set the defaults of options that only the format table takes.
+
+    UsageError if such an option is given for another format."""
     for option, default in defaults.items():
         if getattr(args, option) is None:
             setattr(args, option, default)
         elif args.format != "table":
             raise UsageError(
-                f"--{option} {getattr(args, option)}: is for the format table; {args.format} is always whole"
+                f"--{option} {getattr(args, option)}: is for the format table, "
+                f"not for {args.format}"
             )
 
 
-def whole_number(word: str) -> int:
-    """A whole number, 0 or more."""
+def add_format_option(parser: argparse.ArgumentParser, formats: tuple[str, ...]) -> None:
+    """Add `--format`, with the default table."""
+    parser.add_argument(
+        "--format",
+        default="table",
+        metavar="FORMAT",
+        type=WordChoice(formats),
+        help=f"{', '.join(formats)} (default: table)",
+    )
+
+
+def add_output_option(parser: argparse.ArgumentParser) -> None:
+    """Add `-o`, with the default standard output."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="-",
+        type=parse_path,
+        metavar="FILE",
+        help="the file to write; - is standard output; .gz compresses (default: -)",
+    )
+
+
+def add_latest_option(parser: argparse.ArgumentParser, directory: str = "DIR") -> None:
+    """Add `--latest`; `directory` is how the help names the directory of several runs."""
+    parser.add_argument(
+        "--latest",
+        action="store_true",
+        help=f"if {directory} contains several runs, use the newest",
+    )
+
+
+def add_process_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--process`, which selects processes of a run."""
+    parser.add_argument(
+        "--process",
+        metavar="WHICH",
+        help='only the processes with this pid, role (Worker) or rank ("rank 3")',
+    )
+
+
+def parse_whole_number(word: str) -> int:
+    """Return a whole number, 0 or more."""
     if not (word.isascii() and word.isdecimal()):
         raise argparse.ArgumentTypeError(f"{word!a} is not a whole number (0 or more)")
     return int(word)
 
 
-def place(word: str) -> str:
-    """A directory or a file. An empty word is a variable of the shell that is not set, and would
-    mean the working directory in some calls and nothing in others."""
+def parse_path(word: str) -> str:
+    """Return the path of a directory or a file.
+
+    An empty word comes from an unset shell variable. It is refused because some system calls would
+    take it for the working directory."""
     if not word:
-        raise argparse.ArgumentTypeError("is empty; is a variable of the shell not set?")
+        raise argparse.ArgumentTypeError("is empty; is a shell variable unset?")
     return word

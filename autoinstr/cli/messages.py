@@ -1,5 +1,4 @@
-"""What the command line says to a person: remarks beside a result, and tables. Errors are
-exceptions (cli/__init__.py)."""
+"""Print messages beside a result. Errors are exceptions, which `entry.py` prints."""
 
 from __future__ import annotations
 
@@ -11,28 +10,15 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 
-def say(line: str) -> None:
-    """One line on standard error, where there is one."""
+def print_message(line: str) -> None:
+    """Print one line on standard error, if that is open."""
     if sys.stderr is not None:  # print() would take None for standard output
         print(f"autoinstr: {line}", file=sys.stderr)
 
 
-def write_lines(lines: Iterable[str], target: str, out: TextIO) -> None:
-    """Lines of a table, in what the terminal (where `target` is "-") can show."""
-    from autoinstr.base import text
+def write_lines(lines: Iterable[str], target: str, stream: TextIO) -> None:
+    """Write the lines of a table in the characters that `target` ("-": the terminal) can show."""
+    from autoinstr.report.terminal import style
+    from autoinstr.report.terminal.options import build_options
 
-    encoding = (getattr(sys.stdout, "encoding", None) or "ascii") if target == "-" else "utf-8"
-    try:
-        "µ…".encode(encoding)
-        plain = False
-    except (UnicodeEncodeError, LookupError):
-        plain = True
-    for line in lines:
-        out.write(
-            (
-                text.printable(line.translate(text.ASCII), "ascii")
-                if plain
-                else text.printable(line, encoding)
-            )
-            + "\n"
-        )
+    style.write_lines(lines, stream, build_options(target))

@@ -1,7 +1,7 @@
-"""Options: their table, the values they take, where a value came from, and the module filter.
+"""Options: their table, the types of their values, the sources of values, and the module filter.
 
-Contents: `options.py` is the table; `config.py` reads the environment, `-X autoinstr` and TOML
-    files.
-May import: `base`.
+Contents: `options.py` is the table; `config.py` collects the values from the environment, `-X
+    autoinstr` and TOML files; `filters.py` decides which modules get ranges.
+May import: `emitters/registry.py`, `base`.
 Start with: `options.py`; an option is one row there.
 """

@@ -1,8 +1,7 @@
-"""The configuration of this process: every option, typed, with the source of its value.
+"""The configuration of a process: the value of each option, and where it came from.
 
-Precedence, highest first: the value of -X autoinstr or AUTOINSTR, then AUTOINSTR_<NAME>, then the
-TOML file, then the default. This is the only module that reads AUTOINSTR_* (the gate reads
-AUTOINSTR alone)."""
+Precedence, highest first: the flags of `autoinstr run`, the value of -X autoinstr or AUTOINSTR,
+AUTOINSTR_<NAME>, the TOML file, the default."""
 
 from __future__ import annotations
 
@@ -10,26 +9,30 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.errors import ConfigError
-from autoinstr.config.inline_syntax import is_off, read_value
-from autoinstr.config.options import BY_NAME, OPTIONS, PER_EMITTER
-from autoinstr.config.suggestions import BadValue, nearest
+from autoinstr.config.environment import (
+    INHERITED_OUT_VARIABLE,
+    WARNED_VARIABLE,
+    choose_default_out,
+    find_activation,
+    read_variables,
+)
+from autoinstr.config.inline_syntax import parse_inline
+from autoinstr.config.options import BY_NAME, OPTIONS
+from autoinstr.config.suggestions import BadValue
+from autoinstr.emitters.registry import find_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from autoinstr.config.inline_syntax import Texts
 
-# set once the warnings of this environment were logged: its children need not repeat them
-WARNED = "_AUTOINSTR_WARNED"
-INHERITED_OUT = "_AUTOINSTR_DEFAULT_OUT"  # the run directory that the first process of a run chose
-ASKED = "_AUTOINSTR_ASKED"  # the run was begun by `autoinstr run`
-
-__all__ = ["Config", "activation", "default_out", "load", "log_settings"]
-
 
 class Config:
-    """One attribute an option, fixed after construction. None means: not set (`when_for` and its
-    like say what that is for an emitter)."""
+    """The options of a process: one attribute for each, fixed after construction.
+
+    None means that the option is not set. Then `get_when`, `get_name` and `get_streams` return
+    the default of an emitter. `sources` has the source of each option, `warnings` lines for the
+    log, and `custom_targets` the tables of the TOML file."""
 
     __slots__ = (*BY_NAME, "custom_targets", "sources", "warnings")
 
@@ -59,77 +62,66 @@ class Config:
     warnings: list[str]
     custom_targets: list[dict[str, Any]]
 
-    def __init__(self, values: Mapping[str, Any], **rest: Any) -> None:
-        for name, value in {**values, **rest}.items():
+    def __init__(self, values: Mapping[str, Any], **extra: Any) -> None:
+        for name, value in {**values, **extra}.items():
             object.__setattr__(self, name, value)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Config is not changed: {name}")
 
-    def when_for(self, emitter: str) -> str:
-        """always, profiling or manual for this emitter."""
-        return self.when or PER_EMITTER.get(emitter, PER_EMITTER["recorder"])["when"]
+    def get_when(self, emitter: str) -> str:
+        """Return always, profiling or manual for this emitter."""
+        return self.when or find_defaults(emitter).when
 
-    def name_for(self, emitter: str) -> str:
-        """class, path or path:class for this emitter."""
-        return self.name or PER_EMITTER.get(emitter, PER_EMITTER["recorder"])["name"]
+    def get_name(self, emitter: str) -> str:
+        """Return class, path or path:class for this emitter."""
+        return self.name or find_defaults(emitter).name
 
-    def streams_for(self, emitter: str) -> str:
-        """off, steps or on for this emitter."""
-        return self.streams or PER_EMITTER.get(emitter, PER_EMITTER["recorder"])["streams"]
+    def get_streams(self, emitter: str) -> str:
+        """Return off, steps or on for this emitter."""
+        return self.streams or find_defaults(emitter).streams
 
-    def chosen(self) -> dict[str, str]:
-        """The options that were set, wherever, as texts that parse back."""
+    def dump_set_options(self) -> dict[str, str]:
+        """Return the options that were set anywhere, as texts that parse to their values."""
         return {
-            option.name: option.kind.dump(getattr(self, option.name))
+            option.name: option.value_type.dump(getattr(self, option.name))
             for option in OPTIONS
             if self.sources[option.name] != "default"
         }
 
     def to_environ(self) -> dict[str, str]:
-        """The environment that gives every child this configuration, wherever it runs: flat, with
-        absolute paths."""
-        flat = {"AUTOINSTR": "1"}
+        """Return the environment that gives this configuration to every child.
+
+        Paths are absolute, so that a child may have another working directory."""
+        environ = {"AUTOINSTR": "1"}
         if self.sources["out"] == "default":
-            flat[INHERITED_OUT] = self.out
-        return {**flat, **{BY_NAME[name].environment: text for name, text in self.chosen().items()}}
+            environ[INHERITED_OUT_VARIABLE] = self.out
+        for name, text in self.dump_set_options().items():
+            environ[BY_NAME[name].environment] = text
+        return environ
 
 
-def activation(
-    environ: Mapping[str, str], xvalue: str | bool | None = None
-) -> tuple[str | None, str]:
-    """The value that turns the agent on and its source; None when it is off. `xvalue` is
-    sys._xoptions.get("autoinstr")."""
-    value, source = environ.get("AUTOINSTR"), "environment AUTOINSTR"
-    if isinstance(xvalue, str):
-        value, source = xvalue, "-X autoinstr"
-    elif xvalue and (value is None or is_off(value)):
-        value, source = "1", "-X autoinstr"
-    if value is None or is_off(value):
-        return None, source
-    return value, source
-
-
-def load(
+def load_config(
     environ: Mapping[str, str],
     xvalue: str | bool | None = None,
     flags: Mapping[str, str] | None = None,
 ) -> Config:
-    """What `environ`, the value of -X autoinstr and, above both, the flags of `autoinstr run` ask
-    for. Raises ConfigError."""
-    flagged = {name: (text, BY_NAME[name].flag) for name, text in (flags or {}).items()}
+    """Read the configuration from `environ`, the value of -X autoinstr, and flags.
+
+    `flags` are those of `autoinstr run`, by option name. Raises ConfigError."""
+    flag_texts = {name: (text, BY_NAME[name].flag) for name, text in (flags or {}).items()}
     warnings: list[str] = []
-    value, source = activation(environ, xvalue)
-    pieces = read_value(value or "", source, warnings)
-    named = _read_names(environ, warnings)
-    in_file: Texts = {}
+    value, source = find_activation(environ, xvalue)
+    inline_texts = parse_inline(value or "", source, warnings)
+    variable_texts = read_variables(environ, warnings)
+    file_texts: Texts = {}
     custom_targets: list[dict[str, Any]] = []
-    chosen = flagged.get("config") or pieces.get("config") or named.get("config")
-    if chosen:
+    file = flag_texts.get("config") or inline_texts.get("config") or variable_texts.get("config")
+    if file:
         from autoinstr.config.file import read_file
 
-        in_file, custom_targets = read_file(_parse("config", *chosen), chosen[1])
-    texts = {**in_file, **named, **pieces, **flagged}
+        file_texts, custom_targets = read_file(_parse("config", *file), file[1])
+    texts = {**file_texts, **variable_texts, **inline_texts, **flag_texts}
     values = {
         option.name: _parse(option.name, *texts[option.name])
         if option.name in texts
@@ -139,8 +131,8 @@ def load(
     if "out" in texts:
         _check_folder(values["out"], *texts["out"])
     else:
-        values["out"] = default_out(environ)
-    if WARNED in environ:
+        values["out"] = choose_default_out(environ)
+    if WARNED_VARIABLE in environ:
         warnings.clear()
     sources = {
         option.name: texts[option.name][1] if option.name in texts else "default"
@@ -149,17 +141,18 @@ def load(
     return Config(values, sources=sources, warnings=warnings, custom_targets=custom_targets)
 
 
-def log_settings(
+def read_log_settings(
     environ: Mapping[str, str], xvalue: str | bool | None = None
 ) -> tuple[str, str, str | None]:
-    """(level, format, file) as far as they can be read without a file. Never raises: with them the
-    errors of `load` are logged."""
+    """Return level, format and file of the log, as far as they are known without a file.
+
+    Never raises: the errors of `load_config` are logged with these settings."""
     try:
-        value, source = activation(environ, xvalue)
-        pieces = read_value(value or "", source, [])
+        value, source = find_activation(environ, xvalue)
+        inline_texts = parse_inline(value or "", source, [])
     except ConfigError:
-        pieces = {}
-    texts = {**_read_names(environ, []), **pieces}
+        inline_texts = {}
+    texts = {**read_variables(environ, []), **inline_texts}
     settings = []
     for name in ("log", "log_format", "log_file"):
         try:
@@ -169,85 +162,28 @@ def log_settings(
     return settings[0], settings[1], settings[2]
 
 
-def default_out(environ: Mapping[str, str]) -> str:
-    """The run directory of a run that names none: the one that the first process chose, or a new
-    name under the working directory."""
-    inherited = environ.get(INHERITED_OUT)
-    if inherited and os.path.isabs(inherited):
-        return inherited
-    from time import time
-
-    # The same shape as the gate's, which chooses the name wherever it runs first.
-    allowed = "".join(
-        letter if letter.isascii() and (letter.isalnum() or letter in "._") else "-"
-        for letter in os.uname().nodename
-    )
-    host = allowed[:64].lstrip(".")
-    folder = f"{int(time())}-{host or 'host'}-{os.getpid()}-{os.urandom(4).hex()}"
-    try:
-        here = os.getcwd()
-    except OSError:  # the working directory was removed; recordings still need a place
-        here = environ.get("TMPDIR") or "/tmp"
-    return os.path.join(here, "autoinstr-runs", folder)
-
-
 def _parse(name: str, text: str, source: str) -> Any:
     try:
-        return BY_NAME[name].kind.parse(text)
+        return BY_NAME[name].value_type.parse(text)
     except BadValue as bad:
         raise ConfigError(
-            bad.problem, option=name, value=text, source=source, suggestion=bad.near
+            bad.problem, option=name, value=text, source=source, suggestion=bad.suggestion
         ) from None
 
 
 def _check_folder(path: str, text: str, source: str) -> None:
-    """A run directory that exists as something else, or below something else, is a mistake; one
-    that cannot be written is not."""
+    """Raise ConfigError if the run directory, or a folder above it, exists as a file.
+
+    A folder that cannot be written is no error of the configuration."""
     place = path
     while not os.path.lexists(place) and place != os.path.dirname(place):
         place = os.path.dirname(place)
     if not os.path.isdir(place):
-        problem = (
-            "is a file, and must be a directory"
-            if place == path
-            else f"{place!a} is a file, and must be a directory"
-        )
+        subject = "" if place == path else f"{place!a} "
         raise ConfigError(
-            problem, option="out", value=text, source=source, suggestion=f"{place}-runs"
+            f"{subject}is a file, and must be a directory",
+            option="out",
+            value=text,
+            source=source,
+            suggestion=f"{place}-runs",
         )
-
-
-def _read_names(environ: Mapping[str, str], warnings: list[str]) -> Texts:
-    """AUTOINSTR_<NAME>; an empty one counts as not set. One warning names all that mean nothing."""
-    known = {option.environment: option.name for option in OPTIONS}
-    found: Texts = {}
-    unknown = []
-    for variable in environ:
-        if variable in known and environ[variable].strip():
-            found[known[variable]] = (environ[variable], f"environment {variable}")
-        elif (
-            variable.startswith("AUTOINSTR_")
-            and variable not in known
-            and not _is_service_variable(variable)
-        ):
-            near = nearest(
-                variable[len("AUTOINSTR_") :], BY_NAME
-            )  # without the prefix, in which all are alike
-            unknown.append(
-                variable + (f" (did you mean {BY_NAME[near].environment}?)" if near else "")
-            )
-    if unknown:
-        warnings.append(f"ignored, because there is no such option: {', '.join(sorted(unknown))}")
-    return found
-
-
-def _is_service_variable(variable: str) -> bool:
-    """Kubernetes tells every pod of a Service called `autoinstr` or `autoinstr-…` where it is: that
-    is nobody's mistake."""
-    import re
-
-    port = r"PORT(_\d+_(TCP|UDP|SCTP)(_(PORT|PROTO|ADDR))?)?"
-    return (
-        re.fullmatch(rf"AUTOINSTR_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|{port})", variable)
-        is not None
-    )

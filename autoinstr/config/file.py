@@ -1,7 +1,7 @@
-"""Configuration files: TOML with the options under `[autoinstr]`.
+"""Read a configuration file: TOML with the options in the table `[autoinstr]`.
 
-A file decides where recordings are written and what is patched, so it must be one that nobody else
-can rewrite."""
+The file decides where recordings are written and what is patched. So it is refused if another user
+could change it."""
 
 from __future__ import annotations
 
@@ -11,58 +11,68 @@ import stat
 from typing import Any
 
 from autoinstr.base.errors import ConfigError
-from autoinstr.base.file_owner import trusted
+from autoinstr.base.file_owner import is_trusted
 from autoinstr.config.options import BY_NAME
-from autoinstr.config.suggestions import BadValue, nearest
+from autoinstr.config.suggestions import BadValue, find_nearest
 
-LARGEST = 1 << 20  # bytes; a configuration is a page of text
+MAX_FILE_BYTES = 1 << 20
+CUSTOM_TARGET = "custom_target"
 
 
 def read_file(path: str, source: str) -> tuple[dict[str, tuple[str, str]], list[dict[str, Any]]]:
-    """The options of the file as name -> (text, source), and its custom_target tables. Raises
-    ConfigError."""
+    """Return the options of the file as name -> (text, source), and its custom_target tables.
+
+    `source` tells where the path came from. Raises ConfigError."""
     document = _parse(_read_bytes(path, source), path, source)
-    where = f"file {path}"
+    file_source = f"file {path}"
     table = document.get("autoinstr")
     if not isinstance(table, dict):
-        stray = next((key for key in document if key in BY_NAME), None)
-        if stray:
-            raise ConfigError("stands outside the table [autoinstr]", option=stray, source=where)
-        near = nearest(
-            "autoinstr", [key for key, item in document.items() if isinstance(item, dict)]
-        )
-        raise ConfigError(
-            "has no table [autoinstr]" + (f", only [{near}]" if near else ""),
-            option="config",
-            value=path,
-            source=source,
-        )
-    rows = table.pop("custom_target", [])
+        raise _make_table_error(document, path, source)
+    rows = table.pop(CUSTOM_TARGET, [])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ConfigError(
             "must be tables, written [[autoinstr.custom_target]]",
-            option="custom_target",
-            source=where,
+            option=CUSTOM_TARGET,
+            source=file_source,
         )
-    found = {}
-    for key, value in table.items():
-        option = BY_NAME.get(key)
-        if option is None or not option.in_toml:
-            known = [name for name, each in BY_NAME.items() if each.in_toml] + ["custom_target"]
-            problem = "is not an option" if option is None else "cannot stand in a file"
-            raise ConfigError(
-                problem,
-                option=key,
-                source=where,
-                suggestion=nearest(key, known) if option is None else None,
-            )
-        try:
-            found[key] = (option.kind.from_toml(value), where)
-        except BadValue as bad:
-            raise ConfigError(
-                bad.problem, option=key, value=str(value), source=where, suggestion=bad.near
-            ) from None
-    return found, rows
+    texts = {
+        key: (_read_option(key, value, file_source), file_source) for key, value in table.items()
+    }
+    return texts, rows
+
+
+def _make_table_error(document: dict[str, Any], path: str, source: str) -> ConfigError:
+    """Return the error of a file without the table [autoinstr]."""
+    stray_option = next((key for key in document if key in BY_NAME), None)
+    if stray_option:
+        return ConfigError(
+            "stands outside the table [autoinstr]", option=stray_option, source=f"file {path}"
+        )
+    tables = [key for key, item in document.items() if isinstance(item, dict)]
+    near = find_nearest("autoinstr", tables)
+    return ConfigError(
+        "has no table [autoinstr]" + (f", only [{near}]" if near else ""),
+        option="config",
+        value=path,
+        source=source,
+    )
+
+
+def _read_option(key: str, value: Any, source: str) -> str:
+    """Return the text of an option. Raises ConfigError."""
+    option = BY_NAME.get(key)
+    if option is None:
+        names = [name for name, row in BY_NAME.items() if row.in_toml]
+        suggestion = find_nearest(key, [*names, CUSTOM_TARGET])
+        raise ConfigError("is not an option", option=key, source=source, suggestion=suggestion)
+    if not option.in_toml:
+        raise ConfigError("cannot stand in a file", option=key, source=source)
+    try:
+        return option.value_type.from_toml(value)
+    except BadValue as bad:
+        raise ConfigError(
+            bad.problem, option=key, value=str(value), source=source, suggestion=bad.suggestion
+        ) from None
 
 
 def _read_bytes(path: str, source: str) -> bytes:
@@ -72,42 +82,41 @@ def _read_bytes(path: str, source: str) -> bytes:
         )
 
     try:
-        # O_NONBLOCK: opening a FIFO would otherwise hang the user's program before fstat can tell
-        # what it is.
+        # O_NONBLOCK: to open a FIFO without it would hang the user's program.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except FileNotFoundError:
-        raise refuse("there is no such file", _neighbour(path)) from None
+        raise refuse("there is no such file", _find_similar_file(path)) from None
     except OSError as error:
         raise refuse(f"cannot be read: {error.strerror}") from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise refuse("is not a regular file")
-        if not trusted(status):
+        if not is_trusted(status):
             raise refuse(
-                f"belongs to user {status.st_uid}, and must belong to this user ({os.geteuid()}) or root; copy it, or chown it"
+                f"belongs to user {status.st_uid}, and must belong to this user"
+                f" ({os.geteuid()}) or root; copy it, or chown it"
             )
-        # A private group (its number is its only user's) has no members but the owner: many systems
-        # make such files group-writable.
-        shared_group = status.st_mode & stat.S_IWGRP and status.st_gid != status.st_uid
-        if status.st_mode & stat.S_IWOTH or shared_group:
-            raise refuse(
-                f"others can write to it (mode {stat.S_IMODE(status.st_mode):04o}); run chmod go-w on it"
-            )
-        if status.st_size > LARGEST:
-            raise refuse(f"is larger than {LARGEST} bytes")
-        return os.read(descriptor, LARGEST + 1)
+        # A private group has the number of its only member, the owner. Many systems make files of
+        # such a group group-writable.
+        has_shared_group = status.st_mode & stat.S_IWGRP and status.st_gid != status.st_uid
+        if status.st_mode & stat.S_IWOTH or has_shared_group:
+            mode = f"{stat.S_IMODE(status.st_mode):04o}"
+            raise refuse(f"others can write to it (mode {mode}); run chmod go-w on it")
+        if status.st_size > MAX_FILE_BYTES:
+            raise refuse(f"is larger than {MAX_FILE_BYTES} bytes")
+        return os.read(descriptor, MAX_FILE_BYTES + 1)
     except OSError as error:
         raise refuse(f"cannot be read: {error.strerror}") from None
     finally:
         os.close(descriptor)
 
 
-def _neighbour(path: str) -> str | None:
-    """A file of the same folder with nearly the same name."""
+def _find_similar_file(path: str) -> str | None:
+    """Return a TOML file of the same folder with a similar name, or None."""
     folder, name = os.path.split(path)
     try:
-        near = nearest(
+        near = find_nearest(
             name, [entry for entry in os.listdir(folder or ".") if entry.endswith(".toml")]
         )
     except OSError:
@@ -116,7 +125,7 @@ def _neighbour(path: str) -> str | None:
 
 
 def _parse(data: bytes, path: str, source: str) -> dict[str, Any]:
-    loads = _loads()
+    loads = _find_toml_parser()
     if loads is None:
         raise ConfigError(
             "needs the package tomli on Python older than 3.11",
@@ -126,14 +135,14 @@ def _parse(data: bytes, path: str, source: str) -> dict[str, Any]:
         )
     try:
         document: dict[str, Any] = loads(data.decode())
-    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError are both
+    except ValueError as error:  # base class of TOMLDecodeError and UnicodeDecodeError
         raise ConfigError(
             f"is not TOML: {error}", option="config", value=path, source=source
         ) from None
     return document
 
 
-def _loads() -> Any:
+def _find_toml_parser() -> Any:
     for name in ("tomllib", "tomli"):
         try:
             return importlib.import_module(name).loads

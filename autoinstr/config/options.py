@@ -1,244 +1,242 @@
-"""The one table of options.
+"""The table of options.
 
-From it come the environment names, the keys of TOML files, the flags of `autoinstr run`,
-docs/configuration.md and the near-miss suggestions. What is not in it is not an option.
+Environment variables, keys of TOML files, flags of `autoinstr run`, the tables in
+docs/reference/options.md and the suggestions for wrong names are made from it.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from autoinstr.config.value_types import (
-    Choice,
-    Flag,
-    Kind,
-    List,
-    Megabytes,
-    Mode,
-    Pairs,
-    Path,
-    Text,
-    Window,
+from autoinstr.config.list_types import ListType, PairsType
+from autoinstr.config.option import (
+    LOG_AND_FILE,
+    PROFILERS_AND_ASCEND,
+    WHAT_IS_RECORDED,
+    WHERE_IT_IS_STORED,
+    WITHOUT_EFFECT,
+    Option,
 )
-
-EMITTERS = ("auto", "mstx", "nvtx", "torch", "recorder", "none")
-
-
-class Option(NamedTuple):
-    """One option. `default` None with a `shown` text means: not set, decided where it is used, as
-    `shown` says."""
-
-    name: str
-    group: str
-    kind: Kind
-    default: Any
-    shown: str
-    help: str
-    in_toml: bool = True
-
-    @property
-    def environment(self) -> str:
-        """Its environment name."""
-        return f"AUTOINSTR_{self.name.upper()}"
-
-    @property
-    def flag(self) -> str:
-        """Its flag of `autoinstr run`."""
-        return f"--{self.name.replace('_', '-')}"
+from autoinstr.config.value_types import (
+    ChoiceType,
+    FlagType,
+    MegabytesType,
+    ModeType,
+    PathType,
+    TextType,
+    WindowType,
+)
+from autoinstr.emitters.registry import NONE, list_option_words
 
 
-RECORDED = "what is recorded"
-STORED = "where it is stored"
-ASCEND = "profilers and Ascend"
-SAID = "log and configuration file"
-GROUPS = (RECORDED, STORED, ASCEND, SAID)
+class EmitterList(ListType):
+    """Names from the table of emitters (`emitters/registry.py`), or `auto`, or `none` alone."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"{', '.join(list_option_words())}, or a comma list", list_option_words(), (NONE,)
+        )
+
+    def parse(self, text: str) -> Any:
+        self.words = list_option_words()  # a name may have been registered since
+        return super().parse(text)
+
 
 OPTIONS = (
     Option(
         "out",
-        STORED,
-        Path(),
+        WHERE_IT_IS_STORED,
+        PathType(),
         None,
         "./autoinstr-runs/<UTC seconds>-<host>-<pid>-<8 hex>",
-        "the run directory: one folder for all processes of a run; made absolute and exported by the first process, created 0700 at the"
-        " first recording; where it cannot be written, $TMPDIR is used and one log line says so",
+        "the run directory, one folder for all processes of a run. The first process makes the "
+        "path absolute and exports it. The first recording creates the folder with mode 0700. If "
+        "it cannot be written, a folder in $TMPDIR replaces it, and one log line says so",
     ),
     Option(
         "emitter",
-        RECORDED,
-        List("auto, mstx, nvtx, torch, recorder, none, or a comma list", EMITTERS, alone=("none",)),
+        WHAT_IS_RECORDED,
+        EmitterList(),
         ("auto",),
         "auto",
-        "where ranges go; auto is mstx where torch_npu is loaded, nvtx under nsys, else the recorder",
+        "which tools get ranges. auto selects mstx if torch_npu is loaded, nvtx under nsys, and "
+        "the recorder otherwise",
     ),
     Option(
         "when",
-        RECORDED,
-        Choice("always", "profiling", "manual"),
+        WHAT_IS_RECORDED,
+        ChoiceType("always", "profiling", "manual"),
         None,
         "profiling for mstx, nvtx and torch, always for recorder",
-        "when ranges are written: always, only while a profiler runs, or between `autoinstr ctl on` and `off`",
+        "when ranges are written: always, only while a profiler runs, or between `autoinstr ctl "
+        "on` and `off`",
     ),
     Option(
         "window",
-        RECORDED,
-        Window(),
+        WHAT_IS_RECORDED,
+        WindowType(),
         None,
         "all",
-        "which steps, counted from each activation: `10:5` leaves out ten steps and takes five; `10:` takes all from the eleventh."
-        " A step is a model-runner step with scheduled tokens, else an Optimizer.step, else an outermost call; dummy runs never count",
+        "which steps to record, counted from each activation: `10:5` skips ten steps and records "
+        "five, `10:` records all from the eleventh. A step is a model-runner step with scheduled "
+        "tokens; without these, an Optimizer.step; without these, an outermost call. Dummy runs "
+        "never count",
     ),
     Option(
         "name",
-        RECORDED,
-        Choice("class", "path", "path:class"),
+        WHAT_IS_RECORDED,
+        ChoiceType("class", "path", "path:class"),
         None,
         "class for mstx, nvtx and torch, path:class for recorder",
-        "what a module's range is called: its class, its dotted path, or both",
+        "the message of a module's range: its class, its dotted path, or both",
     ),
     Option(
         "include",
-        RECORDED,
-        List("comma-separated globs"),
+        WHAT_IS_RECORDED,
+        ListType("comma-separated globs"),
         (),
         "all",
-        "the modules to keep: with a dot a whole path, bare a whole path or a class; `class:`, `path:`, `re:` (a regular expression, sought"
-        " in the path), `depth:N` (at most N; the root is 0), `depth:A-B`, `depth:A-`; `*` spans dots too",
+        "the modules to keep. A glob with a dot matches a whole path, one without a dot a whole "
+        "path or a class. Other forms: `class:`, `path:`, `re:` (a regular expression, searched "
+        "in the path), `depth:N` (at most N; the root is 0), `depth:A-B`, `depth:A-`. `*` matches "
+        "dots too",
     ),
     Option(
         "exclude",
-        RECORDED,
-        List("comma-separated globs"),
+        WHAT_IS_RECORDED,
+        ListType("comma-separated globs"),
         (),
         "nothing",
-        "the modules to leave out, written as for include; exclude wins",
+        "the modules to drop, written as for include; exclude has priority",
     ),
     Option(
         "targets",
-        RECORDED,
-        List("default, all, none, or globs of target names", alone=("all", "none")),
+        WHAT_IS_RECORDED,
+        ListType("default, all, none, or globs of target names", alone=("all", "none")),
         ("default",),
         "default",
-        "which functions get ranges of their own, beside modules; own rows are TOML tables `[[autoinstr.custom_target]]`",
+        "which functions get ranges of their own, in addition to modules. Add targets with TOML "
+        "tables `[[autoinstr.custom_target]]`",
     ),
     Option(
         "streams",
-        ASCEND,
-        Choice("off", "steps", "on"),
+        PROFILERS_AND_ASCEND,
+        ChoiceType("off", "steps", "on"),
         None,
         "steps for mstx, off for the others",
-        "which ranges carry a device stream: none, step-level targets, or modules too (domain `ModuleDevice`)",
+        "which ranges carry a device stream: none, step-level targets, or modules too (domain "
+        "`ModuleDevice`)",
     ),
     Option(
         "domain",
-        ASCEND,
-        Text(),
+        PROFILERS_AND_ASCEND,
+        TextType(),
         "Module",
         "Module",
-        "the domain of module ranges; module_statistic looks for `Module`",
+        "the domain of module ranges; module_statistic reads `Module`",
     ),
     Option(
-        "attributes", ASCEND, Flag(), False, "off", "append attributes to mstx and nvtx messages"
+        "attributes",
+        PROFILERS_AND_ASCEND,
+        FlagType(),
+        False,
+        "off",
+        "append attributes to mstx and nvtx messages",
     ),
     Option(
         "profiler",
-        ASCEND,
-        Pairs(),
+        PROFILERS_AND_ASCEND,
+        PairsType(),
         {},
         "what the program sets, with mstx on and db exported where mstx is the emitter",
-        "profiler parameters to set over the program's own: level, aic_metrics, l2_cache, export_type, record_shapes, with_stack,"
-        " with_modules, … (docs/profiler.md)",
+        "profiler parameters that replace those of the program: level, aic_metrics, l2_cache, "
+        "export_type, record_shapes, with_stack, with_modules, … "
+        "(docs/reference/emitters-and-profilers.md)",
     ),
     Option(
         "capture",
-        ASCEND,
-        Choice("off", "only", "through"),
+        PROFILERS_AND_ASCEND,
+        ChoiceType("off", "only", "through"),
         "off",
         "off",
-        "profile graph capture: not at all, in a session of its own, or in one session that stays open until the profiler stops",
+        "profile graph capture: not at all, in a session of its own, or in one session that stays "
+        "open until the profiler stops",
     ),
     Option(
         "mspti",
-        ASCEND,
-        Flag(),
+        PROFILERS_AND_ASCEND,
+        FlagType(),
         True,
         "on",
-        "off keeps ranges out of MSPTI, the kill switch for a profiler that reads them",
-    ),
-    Option(
-        "durability",
-        STORED,
-        Choice("step", "range"),
-        "step",
-        "step",
-        "what a SIGKILL may cost: both are the same by now, since the format loses no range that had begun (docs/internals/recording-format.md)",
+        "off hides ranges from MSPTI, for a profiler that fails on them",
     ),
     Option(
         "max_mb",
-        STORED,
-        Megabytes(),
+        WHERE_IT_IS_STORED,
+        MegabytesType(),
         512,
         "512",
-        "the size that the recording of one process never exceeds, in MB of 2^20 bytes",
+        "the maximum size of one process's recording, in MB of 2^20 bytes",
     ),
     Option(
         "full",
-        STORED,
-        Choice("stop", "ring"),
+        WHERE_IT_IS_STORED,
+        ChoiceType("stop", "ring"),
         "stop",
         "stop",
-        "what a full recording does: keep the first ranges, or the last",
+        "what a full recording keeps: the first ranges (stop), or the last ones (ring)",
     ),
     Option(
         "mode",
-        STORED,
-        Mode(),
+        WHERE_IT_IS_STORED,
+        ModeType(),
         0o600,
         "0600",
-        "the file mode of recordings; who may read them may enter the run directory",
+        "the file mode of recordings. Users who may read them may enter the run directory",
     ),
     Option(
         "log",
-        SAID,
-        Choice("debug", "info", "warning", "error"),
+        LOG_AND_FILE,
+        ChoiceType("debug", "info", "warning", "error"),
         "warning",
         "warning",
-        "the least serious log line that is written",
+        "the lowest level of log lines that are written",
     ),
     Option(
         "log_format",
-        SAID,
-        Choice("console", "json"),
+        LOG_AND_FILE,
+        ChoiceType("console", "json"),
         "console",
         "console",
-        "the shape of log lines: readable, or one JSON object a line",
+        "the format of log lines: readable text, or one JSON object for each line",
     ),
     Option(
         "log_file",
-        SAID,
-        Path(),
+        LOG_AND_FILE,
+        PathType(),
         None,
         "stderr",
-        "the file to append log lines to; created 0600; a link is refused, and a file of another user",
+        "the file that log lines are appended to, created with mode 0600. A link, or a file of "
+        "another user, is refused",
     ),
     Option(
         "config",
-        SAID,
-        Path(),
+        LOG_AND_FILE,
+        PathType(),
         None,
         "none",
-        "a TOML file with the options under `[autoinstr]`",
+        "a TOML file with the options in the table `[autoinstr]`",
         in_toml=False,
+    ),
+    Option(
+        "durability",
+        WITHOUT_EFFECT,
+        ChoiceType("step", "range"),
+        "step",
+        "step",
+        "nothing: with both values, a SIGKILL loses no range that had begun. The option is "
+        "accepted because existing configurations set it",
     ),
 )
 
 BY_NAME = {option.name: option for option in OPTIONS}
-
-_QUIET = {"when": "profiling", "name": "class", "streams": "off"}
-# What `when`, `name` and `streams` are for an emitter as long as the user has not said.
-PER_EMITTER: dict[str, dict[str, str]] = {
-    "mstx": {**_QUIET, "streams": "steps"},
-    "nvtx": _QUIET,
-    "torch": _QUIET,
-    "recorder": {"when": "always", "name": "path:class", "streams": "off"},
-}

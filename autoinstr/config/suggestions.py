@@ -1,5 +1,4 @@
-"""Small things done to text that a user wrote: the nearest valid word, and lists with literal
-commas."""
+"""Find the nearest valid word for a wrong one, and split lists with escaped commas."""
 
 from __future__ import annotations
 
@@ -10,41 +9,42 @@ if TYPE_CHECKING:
 
 
 class BadValue(ValueError):
-    """A text that this kind of option cannot be; `near` is the nearest text that it can be."""
+    """A text that is not a value of this type. `suggestion` is the nearest valid text, or None."""
 
-    def __init__(self, problem: str, near: str | None = None) -> None:
+    def __init__(self, problem: str, suggestion: str | None = None) -> None:
         self.problem = problem
-        self.near = near
+        self.suggestion = suggestion
         super().__init__(problem)
 
 
-def nearest(word: str, words: Iterable[str]) -> str | None:
-    """The word that was probably meant, or None when nothing is near."""
-    from difflib import get_close_matches  # only a mistake pays for it
+def find_nearest(word: str, words: Iterable[str]) -> str | None:
+    """Return the word of `words` that the user probably meant, or None if nothing is similar."""
+    from difflib import get_close_matches  # imported only after a mistake: it is slow to import
 
-    known = list(words)
-    by_lower = {name.lower(): name for name in known}
-    found = get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
-    return by_lower[found[0]] if found else None
+    words_by_lower = {name.lower(): name for name in words}
+    matches = get_close_matches(word.lower(), list(words_by_lower), n=1, cutoff=0.6)
+    return words_by_lower[matches[0]] if matches else None
 
 
 def split_list(text: str) -> list[str]:
-    r"""Split at commas that no backslash precedes; `\,` becomes a comma; blanks around a piece and empty pieces are dropped."""
-    pieces, current = [], ""
-    rest = text
-    while rest:
-        head, comma, rest = rest.partition(",")
-        current += head
+    r"""Split a text at each comma without a backslash before it.
+
+    `\,` becomes a comma. Blanks around an item and empty items are dropped."""
+    items, item = [], ""
+    remainder = text
+    while remainder:
+        head, comma, remainder = remainder.partition(",")
+        item += head
         if comma and head.endswith("\\"):
-            current = current[:-1] + ","
+            item = item[:-1] + ","
             continue
-        pieces.append(current.strip())
-        current = ""
-    if current:
-        pieces.append(current.strip())
-    return [piece for piece in pieces if piece]
+        items.append(item.strip())
+        item = ""
+    if item:
+        items.append(item.strip())
+    return [item for item in items if item]
 
 
-def join_list(pieces: Iterable[str]) -> str:
-    """The inverse of `split_list`."""
-    return ",".join(piece.replace(",", "\\,") for piece in pieces)
+def join_list(items: Iterable[str]) -> str:
+    """Join items to a text from which `split_list` gets them back."""
+    return ",".join(item.replace(",", "\\,") for item in items)

@@ -1,46 +1,40 @@
-"""What an option's text may look like: one small class a kind, with `parse` (text to value) and
-`dump` (value to text that parses to the same).
+"""The types of option values: each parses a text to a value, and dumps a value to a text.
 
-`parse` raises `BadValue`, which knows nothing of option names or sources: `autoinstr.config.config`
-adds them. Imported in the user's process, right after torch: no imports at the top but what every
-interpreter has loaded."""
+`parse` raises BadValue without the option's name and source; `config/config.py` adds them. This
+file is imported in the user's process right after torch, so it imports nothing that is not loaded
+in every interpreter."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from autoinstr.config.suggestions import BadValue, join_list, nearest, split_list
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from autoinstr.config.suggestions import BadValue, find_nearest
 
 ON_WORDS = ("on", "1", "yes", "true")
 OFF_WORDS = ("off", "0", "no", "false")
 
 
-class Kind:
-    """A kind of option value.
+class ValueType:
+    """A type of option values.
 
-    `values` is what the documentation says it may be; with `is_list` repeated texts add up instead
-    of replacing each other; `has_commas` says that a comma can be part of a valid text.
-    """
+    `values` describes the valid texts in the documentation. With `is_list`, repeated texts add up
+    instead of replacing each other. `has_commas` says that a valid text may have a comma."""
 
     values = "text"
     is_list = False
     has_commas = False
 
     def parse(self, text: str) -> Any:
-        """The value of a text; raises BadValue."""
+        """Return the value of a text. Raises BadValue."""
         raise NotImplementedError
 
     def dump(self, value: Any) -> str:
-        """A text that parses to `value`."""
+        """Return a text that parses to `value`."""
         return str(value)
 
     def from_toml(self, value: Any) -> str:
-        """The text that stands for a TOML value; raises BadValue where TOML's type cannot be
-        meant."""
+        """Return the text for a TOML value. Raises BadValue for a TOML type that is not valid."""
         if isinstance(value, bool):
             return "on" if value else "off"
         if isinstance(value, (str, int)):
@@ -48,8 +42,8 @@ class Kind:
         raise BadValue(f"a TOML {type(value).__name__} cannot be {self.values}")
 
 
-class Text(Kind):
-    """Any printable text that is not empty."""
+class TextType(ValueType):
+    """Printable text that is not empty."""
 
     has_commas = True
 
@@ -61,9 +55,8 @@ class Text(Kind):
         return text.strip()
 
 
-class Path(Kind):
-    """A path of the file system; `~` is the home directory, relative means relative to the working
-    directory."""
+class PathType(ValueType):
+    """A path. `~` is the home directory; a relative path starts at the working directory."""
 
     values = "path"
     has_commas = True
@@ -79,7 +72,7 @@ class Path(Kind):
             ) from None
 
 
-class Choice(Kind):
+class ChoiceType(ValueType):
     """One of a few words."""
 
     def __init__(self, *words: str) -> None:
@@ -89,11 +82,11 @@ class Choice(Kind):
     def parse(self, text: str) -> Any:
         word = text.strip().lower()
         if word not in self.words:
-            raise BadValue(f"must be one of {self.values}", nearest(word, self.words))
+            raise BadValue(f"must be one of {self.values}", find_nearest(word, self.words))
         return word
 
 
-class Flag(Kind):
+class FlagType(ValueType):
     """On or off."""
 
     values = "on, off"
@@ -105,53 +98,14 @@ class Flag(Kind):
         if word in OFF_WORDS:
             return False
         raise BadValue(
-            "must be on or off", nearest(word, ("on", "off", "true", "false", "yes", "no"))
+            "must be on or off", find_nearest(word, ("on", "off", "true", "false", "yes", "no"))
         )
 
     def dump(self, value: Any) -> str:
         return "on" if value else "off"
 
 
-class List(Kind):
-    """Comma-separated texts; with `words`, only those, and `alone` names those that stand alone."""
-
-    is_list = True
-    has_commas = True
-
-    def __init__(self, values: str, words: Sequence[str] = (), alone: Sequence[str] = ()) -> None:
-        self.values = values
-        self.words = words
-        self.alone = alone
-
-    def parse(self, text: str) -> Any:
-        pieces = split_list(text)
-        if not pieces:
-            raise BadValue("must not be empty")
-        if self.words:
-            pieces = [piece.lower() for piece in pieces]
-        for piece in pieces:
-            if piece.endswith("\\"):
-                raise BadValue(f"{piece!a} ends in a backslash", piece.rstrip("\\"))
-            if self.words and piece not in self.words:
-                raise BadValue(
-                    f"{piece!a} is not one of {', '.join(self.words)}", nearest(piece, self.words)
-                )
-            if piece in self.alone and len(pieces) > 1:
-                raise BadValue(f"{piece!a} must stand alone", piece)
-        return tuple(dict.fromkeys(pieces))
-
-    def dump(self, value: Any) -> str:
-        return join_list(value)
-
-    def from_toml(self, value: Any) -> str:
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return join_list(value)
-        if isinstance(value, str):
-            return value
-        raise BadValue("must be a TOML string or an array of strings")
-
-
-class Megabytes(Kind):
+class MegabytesType(ValueType):
     """A whole number of megabytes, at least 1."""
 
     values = "whole number of MB (2^20 bytes), at least 1"
@@ -159,16 +113,16 @@ class Megabytes(Kind):
     def parse(self, text: str) -> Any:
         digits = text.strip()
         if not (digits.isascii() and digits.isdigit() and 0 < int(digits[:12]) <= 1 << 30):
-            bare = digits.lower().rstrip("mibo ")
+            number = digits.lower().rstrip("mibo ")
             raise BadValue(
                 "must be a whole number of MB, at least 1",
-                bare if bare != digits and bare.isdigit() else None,
+                number if number != digits and number.isdigit() else None,
             )
         return int(digits)
 
 
-class Mode(Kind):
-    """The permission bits of a file, in octal; its owner can always read and write it."""
+class ModeType(ValueType):
+    """The permission bits of a file, in octal. The owner can always read and write it."""
 
     values = "octal file mode"
 
@@ -189,15 +143,16 @@ class Mode(Kind):
         return f"{value:04o}"
 
     def from_toml(self, value: Any) -> str:
-        # TOML's 600 and 0o600 both arrive as plain integers: which was meant cannot be told, and a
-        # guess would open a file to others.
+        # TOML's 600 and 0o600 are both integers, and the wrong guess would open a file to others.
         if not isinstance(value, str):
             raise BadValue("must be a TOML string", '"0600"')
         return value
 
 
-class Window(Kind):
-    """`skip:count` in steps as (skip, count); count None means to the end; `all` is None."""
+class WindowType(ValueType):
+    """`skip:count` in steps as (skip, count).
+
+    The value of `skip:` has count None (until the end), and the value of `all` is None."""
 
     values = "all, skip:count, skip:"
 
@@ -222,47 +177,3 @@ class Window(Kind):
 
     def dump(self, value: Any) -> str:
         return "all" if value is None else f"{value[0]}:{'' if value[1] is None else value[1]}"
-
-
-class Pairs(Kind):
-    """`key=value;key=value` as a dict of texts."""
-
-    values = "key=value;key=value"
-    has_commas = True
-
-    def parse(self, text: str) -> Any:
-        pairs = {}
-        for piece in text.split(";"):
-            key, equals, value = (part.strip() for part in piece.partition("="))
-            if not piece.strip():
-                continue
-            if not equals or not key.isidentifier():
-                raise BadValue(f"{piece.strip()!a} is not key=value")
-            if "=" in value:  # two pairs joined by a comma would otherwise be one odd value
-                raise BadValue(
-                    f"{piece.strip()!a} holds two pairs; semicolons part them",
-                    text.replace(",", ";"),
-                )
-            pairs[key] = value
-        if not pairs:
-            raise BadValue("must not be empty")
-        return pairs
-
-    def dump(self, value: Any) -> str:
-        return ";".join(f"{key}={item}" for key, item in value.items())
-
-    def from_toml(self, value: Any) -> str:
-        if isinstance(value, dict):
-            parts = {
-                key: join_list(item)
-                if isinstance(item, list)
-                else super(Pairs, self).from_toml(item)
-                for key, item in value.items()
-            }
-            for key, part in parts.items():
-                if ";" in part:
-                    raise BadValue(f"the value of {key!a} must not hold a semicolon")
-            return self.dump(parts)
-        if isinstance(value, str):
-            return value
-        raise BadValue("must be a TOML table or string")

@@ -1,4 +1,4 @@
-"""Device time: what the profilers of devices wrote, and which module it belongs to.
+"""Device time: read what device profilers wrote, and assign device time to modules.
 
 Contents: `ascend/` reads the profiles of torch_npu.
 May import: `base`.

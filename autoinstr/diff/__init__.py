@@ -1,6 +1,9 @@
-"""`autoinstr diff`: two runs compared module by module. The user guide is docs/diff.md.
+"""Compare two runs module by module, for `autoinstr diff`.
 
-Contents: matching of processes and modules, statistics, the gate for CI, and the output formats.
+The user guide is docs/reference/diff.md.
+
+Contents: the times of each step, the matching of processes and modules, the statistics, the gate
+    for CI, and the output formats.
 May import: `report`, `analysis`, `recording`, `base`.
-Start with: `comparison.py`.
+Start with: `comparison.py` (`compare_runs`), then `side.py` and `match.py`.
 """

@@ -1,5 +1,7 @@
-"""Durations by the thousand in little memory: counts of bins that are 0.4 % wide, so that a
-percentile is right to 0.2 %."""
+"""Keep many durations in little memory, as counts of logarithmic bins.
+
+A bin is at most 0.4 % wide, so a percentile is accurate to 0.2 %.
+"""
 
 from __future__ import annotations
 
@@ -9,37 +11,38 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-BITS = 9  # of a duration that are kept
-Bins = dict[int, int]  # how many durations each bin has
+SIGNIFICANT_BITS = 9
+Bins = dict[int, int]  # bin -> number of durations
 
 
-def bins_of(durations: Iterable[int]) -> Bins:
-    """The bins of some durations."""
-    return dict(Counter(map(_bin, durations)))
+def count_bins(durations: Iterable[int]) -> Bins:
+    """Count the durations (nanoseconds) of each bin."""
+    return dict(Counter(map(_get_bin, durations)))
 
 
-def together(several: Sequence[Bins]) -> Bins:
-    """The bins of all; one alone is that itself."""
-    if len(several) == 1:
-        return several[0]
-    found: Bins = {}
-    for bins in several:
-        for one, number in bins.items():
-            found[one] = found.get(one, 0) + number
-    return found
+def merge_bins(sources: Sequence[Bins]) -> Bins:
+    """Add up counts; a single source is returned itself, not a copy."""
+    if len(sources) == 1:
+        return sources[0]
+    merged: Bins = {}
+    for bins in sources:
+        for bin_number, count in bins.items():
+            merged[bin_number] = merged.get(bin_number, 0) + count
+    return merged
 
 
-def percentile(bins: Bins, percent: int) -> int:
-    """The nearest-rank percentile, as the middle of its bin; there must be a duration."""
-    wanted = (sum(bins.values()) * percent + 99) // 100
-    for one in sorted(bins):
-        wanted -= bins[one]
-        if wanted <= 0:
+def estimate_percentile(bins: Bins, percent: int) -> int:
+    """Return the nearest-rank percentile, as the middle of its bin; `bins` must not be empty."""
+    remaining = (sum(bins.values()) * percent + 99) // 100
+    for bin_number in sorted(bins):
+        remaining -= bins[bin_number]
+        if remaining <= 0:
             break
-    shift, kept = divmod(one, 1 << BITS)
-    return (kept << shift) + ((1 << shift) >> 1)
+    shift, mantissa = divmod(bin_number, 1 << SIGNIFICANT_BITS)
+    return (mantissa << shift) + ((1 << shift) >> 1)
 
 
-def _bin(ns: int) -> int:
-    shift = ns.bit_length() - BITS
-    return ns if shift <= 0 else (shift << BITS) + (ns >> shift)
+def _get_bin(ns: int) -> int:
+    """Return the shift and the leading bits of a duration, as one number."""
+    shift = ns.bit_length() - SIGNIFICANT_BITS
+    return ns if shift <= 0 else (shift << SIGNIFICANT_BITS) + (ns >> shift)

@@ -1,154 +1,165 @@
-"""One of the two runs: its processes of one role taken together, then folded and reduced."""
+"""Read one of the two runs: add up the processes of each role, and fold the result into trees."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoinstr.analysis.attributes import read
-from autoinstr.analysis.labels import host_count, process_label
-from autoinstr.analysis.processes import Process, trouble
-from autoinstr.analysis.stats import NO_PHASE, Row, collect
-from autoinstr.analysis.tree import fold, module_tree
-from autoinstr.diff.bins import bins_of, together
-from autoinstr.diff.measured import Branch, Measured, Timed
-from autoinstr.diff.tally import Series, tally
+from autoinstr.analysis.attributes import collect_attributes
+from autoinstr.analysis.labels import count_hosts, format_process_label
+from autoinstr.analysis.phase_names import NO_PHASE
+from autoinstr.analysis.processes import Process, describe_problems
+from autoinstr.analysis.stats import StatsRow, collect_stats
+from autoinstr.analysis.tree import build_tree, fold_tree
+from autoinstr.diff.bins import count_bins, merge_bins
+from autoinstr.diff.side_figures import Branch, RoleRow, SideFigures
+from autoinstr.diff.tally import StepSeries, tally_steps
 from autoinstr.recording.reader import RangeName
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autoinstr.analysis.blocks import Tick
-    from autoinstr.diff.role_pairs import Roles
-    from autoinstr.diff.tally import Key, Tally
-    from autoinstr.recording.reader import Run
+    from autoinstr.analysis.blocks import ProgressTick
+    from autoinstr.diff.role_groups import RoleGroups
+    from autoinstr.diff.tally import NameKey, PhaseKey, StepTally
+    from autoinstr.recording.run import Run
 
 
-class Role:
-    """The processes of one role: folded trees by domain, and all outermost ranges by domain and
-    phase, with the names of their roots."""
+class RoleSummary:
+    """The processes of one role.
+
+    `trees` has a folded tree for each domain. `outermost` has the figures of all outermost ranges
+    by domain and phase, and `outermost_roots` the labels of their roots.
+    """
 
     def __init__(self) -> None:
         self.processes: list[Process] = []
         self.trees: dict[str, Branch] = {}
-        self.whole: dict[tuple[str, str | None], Measured] = {}
-        self.outermost: dict[tuple[str, str | None], set[str]] = {}
+        self.outermost: dict[PhaseKey, SideFigures] = {}
+        self.outermost_roots: dict[PhaseKey, set[str]] = {}
 
 
-class Side:
-    """A whole run, reduced."""
+class RunSide:
+    """One run: its roles, its processes, and the phases that occur in it, in order."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.roles: dict[str, Role] = {}
+        self.roles: dict[str, RoleSummary] = {}
         self.processes: list[Process] = []
         self.phases: dict[str, None] = {}
 
     @property
-    def ranges(self) -> int:
-        return sum(one.ranges for one in self.processes)
+    def range_count(self) -> int:
+        """The number of ranges in all processes."""
+        return sum(process.ranges for process in self.processes)
 
 
-class _Gathered:
-    """The names of one role while its recordings are read."""
+class _RoleRows:
+    """The rows of one role while its recordings are read."""
 
     def __init__(self) -> None:
-        self.names: dict[Key, Timed] = {}
-        self.whole: dict[tuple[str, str | None], Timed] = {}
+        self.names: dict[NameKey, RoleRow] = {}
+        self.outermost: dict[PhaseKey, RoleRow] = {}
 
-    def timed(self, key: Key) -> Timed:
-        found = self.names.get(key)
-        if found is None:
+    def get_row(self, key: NameKey) -> RoleRow:
+        """Return the row of a name; create it if it does not exist."""
+        row = self.names.get(key)
+        if row is None:
             domain, message, root, path, cls, phase = key
-            found = self.names[key] = Timed(
-                RangeName(0, "range", domain, message, root, path, cls), phase
-            )
-        return found
+            name = RangeName(0, "range", domain, message, root, path, cls)
+            row = self.names[key] = RoleRow(name, phase)
+        return row
 
 
 def read_side(
-    run: Run, roles: Roles, tick: Tick, *, phase: str | None = None, by_class: bool = False
-) -> Side:
-    """Read all recordings of a run, one after the other. Memory: that of one recording's durations,
-    and 14 bytes for each name and step of a role; of what is returned a kilobyte a line."""
-    side = Side(run)
-    gathered: dict[str, _Gathered] = {}
-    hosts = host_count(run.recordings)
-    for at, recording in enumerate(run.recordings):
-        process = Process(at, recording, f"{process_label(recording, hosts)}, pid {recording.pid}")
-        notes = read(recording)
-        stats = collect(recording, notes, tick=tick)
-        steps = tally(recording, notes, stats.open_ranges(recording))
+    run: Run,
+    groups: RoleGroups,
+    tick: ProgressTick,
+    *,
+    phase: str | None = None,
+    by_class: bool = False,
+) -> RunSide:
+    """Read all recordings of a run, one after the other.
+
+    The memory used is that of one recording's durations, plus 14 bytes for each name and step of a
+    role. The result needs about a kilobyte for each line.
+    """
+    side = RunSide(run)
+    rows_by_role: dict[str, _RoleRows] = {}
+    hosts = count_hosts(run.recordings)
+    for index, recording in enumerate(run.recordings):
+        label = f"{format_process_label(recording, hosts)}, pid {recording.pid}"
+        process = Process(index, recording, label)
+        attributes = collect_attributes(recording)
+        stats = collect_stats(recording, attributes, tick=tick)
+        tally = tally_steps(recording, attributes, stats.read_open_ranges(recording))
         side.processes.append(process)
         process.ranges = stats.ranges
-        process.notes = trouble(process, stats)
+        process.notes = describe_problems(process, stats)
         side.phases.update(dict.fromkeys(row.phase or NO_PHASE for row in stats.rows))
-        label = roles.label(recording)
-        side.roles.setdefault(label, Role()).processes.append(process)
-        mine = gathered.setdefault(label, _Gathered())
-        _gather(
-            mine,
-            [row for row in stats.rows if phase is None or (row.phase or NO_PHASE) == phase],
-            steps,
-            by_class,
-        )
-        _gather_whole(mine, steps, phase)
-        for place, roots in steps.outermost.items():
-            side.roles[label].outermost.setdefault(place, set()).update(roots)
-        del notes, stats, steps  # before the next recording is read
-    for label in list(gathered):
-        _reduce(side.roles[label], gathered.pop(label))
+        role = groups.get_label(recording)
+        side.roles.setdefault(role, RoleSummary()).processes.append(process)
+        role_rows = rows_by_role.setdefault(role, _RoleRows())
+        selected = [row for row in stats.rows if phase is None or (row.phase or NO_PHASE) == phase]
+        _add_names(role_rows, selected, tally, by_class)
+        _add_outermost(role_rows, tally, phase)
+        for key, roots in tally.outermost_roots.items():
+            side.roles[role].outermost_roots.setdefault(key, set()).update(roots)
+        del attributes, stats, tally, selected  # free them before the next recording is read
+    for role in list(rows_by_role):
+        _build_trees(side.roles[role], rows_by_role.pop(role))
     return side
 
 
-def _gather(into: _Gathered, rows: Sequence[Row], steps: Tally, by_class: bool) -> None:
+def _add_names(
+    role_rows: _RoleRows, rows: Sequence[StatsRow], tally: StepTally, by_class: bool
+) -> None:
     for row in rows:
-        key: Key = (*row.name[2:], row.phase)
-        timed = into.timed(_of_class(key) if by_class else key)
-        timed.calls += row.calls
-        timed.total_ns += row.total_ns
-        timed.nested_ns += row.nested_ns
-        bins = bins_of(row.durations)
-        timed.bins = together([timed.bins, bins]) if timed.bins else bins
-    wanted = {(*row.name[2:], row.phase) for row in rows}
-    found = {key: series for key, series in steps.names.items() if key in wanted}
-    for key, series in (_of_classes(found) if by_class else found).items():
-        into.timed(key).take(series, steps.kind)
+        key: NameKey = (*row.name[2:], row.phase)
+        role_row = role_rows.get_row(_get_class_key(key) if by_class else key)
+        role_row.calls += row.calls
+        role_row.total_ns += row.total_ns
+        role_row.nested_ns += row.nested_ns
+        bins = count_bins(row.durations)
+        role_row.bins = merge_bins([role_row.bins, bins]) if role_row.bins else bins
+    keys = {(*row.name[2:], row.phase) for row in rows}
+    names = {key: series for key, series in tally.names.items() if key in keys}
+    for key, series in (_merge_classes(names) if by_class else names).items():
+        role_rows.get_row(key).add_series(series, tally.step_kind)
 
 
-def _gather_whole(into: _Gathered, steps: Tally, phase: str | None) -> None:
-    for key, whole in steps.whole.items():
+def _add_outermost(role_rows: _RoleRows, tally: StepTally, phase: str | None) -> None:
+    for key, outermost in tally.outermost.items():
         if phase is None or (key[1] or NO_PHASE) == phase:
-            timed = into.whole.get(key)
-            if timed is None:
-                timed = into.whole[key] = Timed(
-                    RangeName(0, "range", key[0], "", "", "", ""), key[1]
-                )
-            timed.calls += whole.calls
-            timed.total_ns += whole.total_ns
-            timed.take(whole, steps.kind)
+            role_row = role_rows.outermost.get(key)
+            if role_row is None:
+                name = RangeName(0, "range", key[0], "", "", "", "")
+                role_row = role_rows.outermost[key] = RoleRow(name, key[1])
+            role_row.calls += outermost.calls
+            role_row.total_ns += outermost.total_ns
+            role_row.add_series(outermost, tally.step_kind)
 
 
-def _of_class(key: Key) -> Key:
-    """With `--by class` a module is its class, wherever it stands."""
+def _get_class_key(key: NameKey) -> NameKey:
+    """Return the key for `--by class`: a module's class, without its path."""
     return (key[0], "", key[4], "", key[4], key[5]) if key[4] else key
 
 
-def _of_classes(names: dict[Key, Series]) -> dict[Key, Series]:
-    """The steps of one process by class."""
-    found: dict[Key, Series] = {}
+def _merge_classes(names: dict[NameKey, StepSeries]) -> dict[NameKey, StepSeries]:
+    """Add up the step times of one process by class."""
+    merged: dict[NameKey, StepSeries] = {}
     for key, series in names.items():
-        of_class = found.setdefault(_of_class(key), Series())
-        of_class.steps.extend(series.steps)
-        of_class.times.extend(series.times)
-    for of_class in found.values():
-        of_class.sort(None)
-    return found
+        class_series = merged.setdefault(_get_class_key(key), StepSeries())
+        class_series.steps.extend(series.steps)
+        class_series.times.extend(series.times)
+    for class_series in merged.values():
+        class_series.sort_steps(None)
+    return merged
 
 
-def _reduce(role: Role, gathered: _Gathered) -> None:
-    role.whole = {key: Measured([timed]) for key, timed in gathered.whole.items()}
-    rows = list(gathered.names.values())
+def _build_trees(role: RoleSummary, role_rows: _RoleRows) -> None:
+    role.outermost = {key: SideFigures([row]) for key, row in role_rows.outermost.items()}
+    rows = list(role_rows.names.values())
     for domain in dict.fromkeys(row.name.domain for row in rows):
-        tree = module_tree(row for row in rows if row.name.domain == domain)
-        fold(tree)
+        tree = build_tree(row for row in rows if row.name.domain == domain)
+        fold_tree(tree)
         role.trees[domain] = Branch(tree, -1)

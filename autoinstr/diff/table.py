@@ -1,224 +1,174 @@
-"""`autoinstr diff --format table`: what changed, on one screen."""
+"""Format `autoinstr diff --format table`: what changed, on one screen."""
 
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from autoinstr.base import text
-from autoinstr.diff.comparison import ALIKE, UNTOLD
-from autoinstr.diff.facts import differences, first_of, missing, process_counts, versions
-from autoinstr.report.terminal.differences import only_in, percent, signed
-from autoinstr.report.terminal.layout import Column, layout
+from autoinstr.diff.columns import build_columns
+from autoinstr.diff.run_differences import (
+    collect_versions,
+    describe_process_counts,
+    join_first,
+    list_differences,
+    list_problems,
+)
+from autoinstr.report.terminal.cells import format_time
+from autoinstr.report.terminal.differences import (
+    describe_one_sided,
+    format_difference,
+    format_ratio,
+)
+from autoinstr.report.terminal.layout import format_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from autoinstr.diff.comparison import Comparison, Line
-    from autoinstr.diff.measured import Measured
-    from autoinstr.diff.side import Side
+    from autoinstr.diff.comparison import Comparison
+    from autoinstr.diff.diff_line import DiffLine
+    from autoinstr.diff.side import RunSide
+    from autoinstr.report.terminal.options import TableOptions
 
 SORTS = ("difference", "ratio", "total", "tree")
-NAME_LEAST = 24  # columns for a path
-MOST_WHOLE = 8  # lines of whole steps
-STEPS = {
-    "engine step": "an engine step", "training step": "a training step (up to the optimizer's)", "outermost call": "an outermost call",
-}  # fmt: skip
+MAX_STEP_LINES = 8  # of whole steps
+MAX_CLASS_CHANGES = 4
+STEP_DESCRIPTIONS = {
+    "engine step": "an engine step",
+    "training step": "a training step (up to the optimizer's)",
+    "outermost call": "an outermost call",
+}
 
 
-class Look(NamedTuple):
-    """Columns of the terminal, most lines (0: all), and order."""
-
-    width: int = 100
-    limit: int = 30
-    sort: str = "difference"
-
-
-def report(found: Comparison, look: Look, command: str = "") -> Iterator[str]:
-    """All lines; `command` is how the same comparison is asked for, without a format."""
-    yield from _side("A", found.a, look)
-    yield from _side("B", found.b, look)
-    differing = [
-        f"{one.what} {one.a or '-'} → {one.b or '-'}"
-        for one in differences(found.a.run, found.b.run)
+def format_diff(comparison: Comparison, options: TableOptions, command: str = "") -> Iterator[str]:
+    """Yield all lines; `command` makes the same comparison, without a format."""
+    yield from _describe_side("A", comparison.a, options)
+    yield from _describe_side("B", comparison.b, options)
+    differences = [
+        f"{entry.name} {entry.a or '-'} → {entry.b or '-'}"
+        for entry in list_differences(comparison.a.run, comparison.b.run)
     ]
-    if differing:
-        yield from text.packed("differs", differing, look.width)
-    if found.in_common:
-        yield from text.packed("a step is", _steps(found), look.width)
+    if differences:
+        yield from text.wrap_items("differs", differences, options.width)
+    if comparison.has_common_modules:
+        yield from text.wrap_items("a step is", _describe_steps(comparison), options.width)
         yield ""
-        yield from _listing("whole step", found.whole[: MOST_WHOLE or None], look)
-        if len(found.whole) > MOST_WHOLE:
-            yield f"… {text.count(len(found.whole) - MOST_WHOLE, 'more line')}"
+        yield from _format_steps(comparison, options)
         yield ""
-        above = {line[:4] for line in found.whole}
-        lines = ordered(
-            [line for line in found.lines if line.parent >= 0 or line[:4] not in above], look.sort
-        )
-        shown = lines[: look.limit] if look.limit else lines
-        if shown:
-            yield from _listing("module", shown, look)
-        if len(shown) < len(lines):
-            most = max(abs(one.impact_ns) for one in lines[len(shown) :])
-            each = f", each at most {signed(most)} apart" if look.sort == "difference" else ""
-            yield f"… {text.count(len(lines) - len(shown), 'more line')}{each} (--limit 0 shows all)"
+        yield from _format_modules(comparison, options)
         yield ""
     else:
         yield "nothing in common: no module was called in both"
-    yield from text.few([f"* {line}" for line in findings(found)])
-    yield from text.few([f"! {line}" for line in remarks(found)])
+    yield from text.limit_lines([f"* {line}" for line in list_findings(comparison)])
+    yield from text.limit_lines([f"! {line}" for line in list_remarks(comparison)])
     if command:
-        yield f"next: {_next(found, command)}"
+        yield f"next: {_suggest_command(comparison, command)}"
 
 
-def ordered(lines: Sequence[Line], sort: str) -> list[Line]:
-    """The largest difference first, or in another order."""
+def sort_lines(lines: Sequence[DiffLine], sort: str) -> list[DiffLine]:
+    """Sort by this figure, the largest first; "tree" keeps the order."""
     keys = {
-        "difference": lambda one: -abs(one.impact_ns),
-        "ratio": lambda one: -(one.shift.ratio if one.shift else 0.0),
-        "total": lambda one: -max(each.total_ns for each in (one.a, one.b) if each),
+        "difference": lambda line: -abs(line.impact_ns),
+        "ratio": lambda line: -(line.estimate.ratio if line.estimate else 0.0),
+        "total": lambda line: -line.larger_total_ns,
     }
     return sorted(lines, key=keys[sort]) if sort in keys else list(lines)
 
 
-def findings(found: Comparison) -> Iterator[str]:
-    """Entries of folded lists that changed otherwise than the others."""
-    for line in ordered(found.entries, "difference"):
-        assert line.shift and line.a and line.b
-        of = found.lines[line.parent]
+def list_findings(comparison: Comparison) -> Iterator[str]:
+    """Yield a line for each folded entry that changed differently from the others."""
+    for line in sort_lines(comparison.entries, "difference"):
+        assert line.estimate and line.a and line.b
+        phase = f" in {line.phase}" if line.phase else ""
+        times = f"{format_time(line.a.step_ns)} → {format_time(line.b.step_ns)}"
         yield (
-            f"{line.path}{_phase(line)}: {percent(line.shift.ratio)} a step ({_time(line.a.step_ns)} → {_time(line.b.step_ns)}), "
-            f"otherwise than the rest of {of.path}"
+            f"{line.path}{phase}: {format_ratio(line.estimate.ratio)} a step ({times}), unlike "
+            f"the rest of {comparison.lines[line.parent].path}"
         )
 
 
-def remarks(found: Comparison) -> Iterator[str]:
-    """What to know before believing the figures."""
-    for word, key in (("A", "a"), ("B", "b")):
-        tops = (
-            line
-            for line in found.lines
-            if line.only_in == key and (line.parent < 0 or not found.lines[line.parent].only_in)
-        )
-        alone = [text.printable(line.path) for line in tops]
-        if alone:
-            yield only_in(word, list(dict.fromkeys(alone)))
-    for at, other in found.near.items():
-        if found.lines[at].only_in == "a":
-            yield f"{found.lines[at].path} of A may be {found.lines[other].path} of B: not compared"
+def list_remarks(comparison: Comparison) -> Iterator[str]:
+    """Yield what limits the figures: unmatched modules, other classes, and each run's problems."""
+    lines = comparison.lines
+    for name, key in (("A", "a"), ("B", "b")):
+        paths = [
+            text.escape_unprintable(line.path)
+            for line in lines
+            if line.only_in == key and (line.parent < 0 or not lines[line.parent].only_in)
+        ]
+        if paths:
+            yield describe_one_sided(name, list(dict.fromkeys(paths)))
+    for index, counterpart in comparison.counterparts.items():
+        if lines[index].only_in == "a":
+            yield f"{lines[index].path} of A may be {lines[counterpart].path} of B: not compared"
     classes = dict.fromkeys(
-        line.classes
-        for line in found.lines
-        if not line.only_in and line.classes[0] != line.classes[1]
+        line.classes for line in lines if not line.only_in and line.classes[0] != line.classes[1]
     )
     if classes:
-        named = [f"{a or '-'} → {b or '-'}" for a, b in classes]
-        yield f"same path, other class: {', '.join(named[:4])}{', …' if len(named) > 4 else ''}"
-    yield from process_counts(found)
-    for word, side in (("A", found.a), ("B", found.b)):
-        yield from (f"{word}: {line}" for line in missing(side))
+        changes = [f"{a or '-'} → {b or '-'}" for a, b in classes]
+        suffix = ", …" if len(changes) > MAX_CLASS_CHANGES else ""
+        yield f"same path, other class: {', '.join(changes[:MAX_CLASS_CHANGES])}{suffix}"
+    yield from describe_process_counts(comparison)
+    for name, side in (("A", comparison.a), ("B", comparison.b)):
+        yield from (f"{name}: {problem}" for problem in list_problems(side))
 
 
-def _side(word: str, side: Side, look: Look) -> Iterator[str]:
-    processes = text.count(len(side.processes), "process", "processes")
-    dropped = sum(recording.dropped for recording in side.run.recordings)
-    facts = [f"{name} {version}" for name, version in versions(side.run).items()]
+def _describe_side(name: str, side: RunSide, options: TableOptions) -> list[str]:
+    processes = text.format_count(len(side.processes), "process", "processes")
+    ranges = text.format_count(side.range_count, "range")
+    dropped_count = sum(recording.dropped_count for recording in side.run.recordings)
+    versions = [f"{package} {version}" for package, version in collect_versions(side.run).items()]
     hosts = dict.fromkeys(recording.host for recording in side.run.recordings)
-    pieces = [
-        f"{side.run.path}: {processes}, {text.count(side.ranges, 'range')}, {dropped:,} dropped",
-        ", ".join(facts),
-        first_of(hosts),
+    items = [
+        f"{side.run.path}: {processes}, {ranges}, {dropped_count:,} dropped",
+        ", ".join(versions),
+        join_first(hosts),
     ]
-    yield from text.packed(word, [piece for piece in pieces if piece], look.width)
+    return text.wrap_items(name, [item for item in items if item], options.width)
 
 
-def _steps(found: Comparison) -> list[str]:
+def _describe_steps(comparison: Comparison) -> list[str]:
     kinds = dict.fromkeys(
-        one.kind for line in found.lines for one in (line.a, line.b) if one and one.kind
+        figures.step_kind
+        for line in comparison.lines
+        for figures in (line.a, line.b)
+        if figures and figures.step_kind
     )
     return [
-        " or ".join(STEPS[kind] for kind in kinds),
+        " or ".join(STEP_DESCRIPTIONS[kind] for kind in kinds),
         "its time is the median of the steps a module ran in, in one process",
     ]
 
 
-def _listing(heading: str, lines: Sequence[Line], look: Look) -> Iterator[str]:
-    """Roles, domains and phases have columns where there are several."""
-    columns = [
-        Column(
-            heading,
-            lambda line: text.printable(line.path or f"all of {line.domain}"),
-            least=NAME_LEAST,
-            keep_end=True,
-        )
-    ]
-    for name in ("phase", "role", "domain"):
-        if len({getattr(line, name) for line in lines}) > 1:
-            columns.append(
-                Column(
-                    name,
-                    lambda line, name=name: text.printable(getattr(line, name) or "none"),  # type: ignore[misc]
-                    least=12,
-                )
-            )
-    yield from layout([*columns, *COLUMNS], lines, look.width)
+def _format_steps(comparison: Comparison, options: TableOptions) -> Iterator[str]:
+    """Yield the table of whole steps."""
+    lines = comparison.step_lines
+    shown_lines = lines[:MAX_STEP_LINES]
+    yield from format_table(build_columns("whole step", shown_lines), shown_lines, options.width)
+    if len(lines) > len(shown_lines):
+        yield f"… {text.format_count(len(lines) - len(shown_lines), 'more line')}"
 
 
-def said(line: Line) -> str:
-    """ "slower", "too few steps", "only B"; nothing where no difference is shown."""
-    if line.only_in:
-        return f"only {line.only_in.upper()}"
-    return {ALIKE: "", UNTOLD: line.why}.get(line.change, line.change)
+def _format_modules(comparison: Comparison, options: TableOptions) -> Iterator[str]:
+    """Yield the table of modules, without those that are in the table of whole steps."""
+    step_keys = {line[:4] for line in comparison.step_lines}
+    modules = [line for line in comparison.lines if line.parent >= 0 or line[:4] not in step_keys]
+    lines = sort_lines(modules, options.sort)
+    shown_lines = lines[: options.limit] if options.limit else lines
+    if shown_lines:
+        yield from format_table(build_columns("module", shown_lines), shown_lines, options.width)
+    if len(shown_lines) < len(lines):
+        limit = ""
+        if options.sort == "difference":
+            largest_ns = max(abs(line.impact_ns) for line in lines[len(shown_lines) :])
+            limit = f", each at most {format_difference(largest_ns)} apart"
+        number = text.format_count(len(lines) - len(shown_lines), "more line")
+        yield f"… {number}{limit} (--limit 0 shows all)"
 
 
-def _change(line: Line) -> str:
-    return percent(line.shift.ratio) if line.shift else ""
-
-
-def _interval(line: Line) -> str:
-    shift = line.shift if line.change != UNTOLD else None
-    return (
-        f"{percent(shift.low)} … {percent(shift.high)}"
-        if shift and shift.low is not None and shift.high is not None
-        else ""
-    )
-
-
-def _both(cell: Callable[[Measured], str], heading: str, drop: int = 0) -> tuple[Column, Column]:
-    return (
-        Column(f"{heading} A", lambda line: cell(line.a) if line.a else "", drop),
-        Column(f"{heading} B", lambda line: cell(line.b) if line.b else "", drop),
-    )
-
-
-def _time(ns: float | None) -> str:
-    return "" if ns is None else text.duration(ns)
-
-
-def _part(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f}%"
-
-
-def _phase(line: Line) -> str:
-    return f" in {line.phase}" if line.phase else ""
-
-
-def _next(found: Comparison, command: str) -> str:
-    if not found.in_common:
-        empty = next((side for side in (found.a, found.b) if not side.ranges), found.b)
-        return f"autoinstr report {shlex.quote(empty.run.path)}   # what is in it"
-    return f"{command} --format html -o diff.html   # every line of it, to sort and search"
-
-
-COLUMNS = (
-    *_both(lambda one: _time(one.step_ns), "step"),
-    Column("change", _change),
-    Column("95 % interval", _interval, 3),
-    Column("", said, least=14),
-    Column("difference", lambda line: signed(line.impact_ns), 4),
-    Column("call", lambda line: percent(line.per_call) if line.per_call else "", 5),
-    *_both(lambda one: _time(one.total_ns), "total", 6),
-    *_both(lambda one: f"{one.calls:,}", "calls", 7),
-    Column("share A", lambda line: _part(line.share_a), 8),
-    Column("share B", lambda line: _part(line.share_b), 8),
-)
+def _suggest_command(comparison: Comparison, command: str) -> str:
+    if not comparison.has_common_modules:
+        sides = (comparison.a, comparison.b)
+        empty = next((side for side in sides if not side.range_count), comparison.b)
+        return f"autoinstr report {shlex.quote(empty.run.path)}   # the contents of this run"
+    return f"{command} --format html -o diff.html   # all lines, sortable and searchable"

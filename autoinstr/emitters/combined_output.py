@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from autoinstr.base.guard import raised_by_a_signal_handler
-from autoinstr.emitters.tool_output import END, NAME, START, UNNUMBERED
+from autoinstr.base.guard import is_from_signal_handler
+from autoinstr.emitters.range_slot import END, NAME, START, UNNUMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from autoinstr.base.module_name import ModuleName
-    from autoinstr.emitters.recorder import Begun
+    from autoinstr.emitters.range_slot import RangeSlot
 
 
-class _Words:
-    """The words of one range in all outputs; the last that began ends first."""
+class _CombinedWords:
+    """The words of one range in all outputs. The range that began last ends first."""
 
     __slots__ = ("ranges",)
 
-    def __init__(self, ranges: list[Begun]) -> None:
+    def __init__(self, ranges: list[RangeSlot]) -> None:
         self.ranges = ranges
 
     def __setitem__(self, index: int, value: int) -> None:
@@ -30,49 +30,53 @@ class _Words:
             for _, words, _, start, _ in self.ranges:
                 words[start] = value
         else:
-            for own, words, name, _, _ in self.ranges:
-                words[name] = own if value else 0
+            for number, words, name, _, _ in self.ranges:
+                words[name] = number if value else 0
 
 
-class Several:
-    """Outputs, in order: the recorder first, so that a range's name is its. One that fails costs
-    itself only."""
+class CombinedOutput:
+    """Outputs in order, the recorder first: the number of a range's name is the recorder's.
 
-    def __init__(self, outputs: Sequence[Any], failed: Callable[[BaseException], None]) -> None:
-        """`failed` is told of an error of one of them."""
+    An output that fails loses its range; the others keep theirs.
+    """
+
+    def __init__(
+        self, outputs: Sequence[Any], report_error: Callable[[BaseException], None]
+    ) -> None:
+        """`report_error` receives the errors of the outputs."""
         self._outputs = tuple(outputs)
-        self._failed = failed
+        self._report_error = report_error
         self.wants_fields = any(output.wants_fields for output in outputs)
 
     def name_module(self, name: ModuleName) -> tuple[Any, ...] | int:
-        """What each output calls a module; 0 where none has it."""
+        """Return each output's name of a module; 0 if the module has no ranges in any."""
         names = tuple(output.name_module(name) for output in self._outputs)
         return names if any(names) else 0
 
-    def begin_module(self, names: tuple[Any, ...]) -> Begun | None:
-        """A module's range begins in this thread."""
-        return self._joined(
+    def begin_module(self, names: tuple[Any, ...]) -> RangeSlot | None:
+        """Begin a module's range in this thread."""
+        return self._begin_all(
             [(output.begin_module, (name,)) for output, name in zip(self._outputs, names) if name]
         )
 
-    def begin(self, *arguments: Any) -> Begun | None:
-        """A range that is no module's begins in this thread: Live.begin."""
-        return self._joined([(output.begin, arguments) for output in self._outputs])
+    def begin(self, *arguments: Any) -> RangeSlot | None:
+        """Begin a range that is not a module's in this thread; see ToolOutput.begin."""
+        return self._begin_all([(output.begin, arguments) for output in self._outputs])
 
-    def _joined(
-        self, begins: list[tuple[Callable[..., Begun | None], tuple[Any, ...]]]
-    ) -> Begun | None:
-        words = _Words([])
-        for begin, arguments in begins:
+    def _begin_all(
+        self, calls: list[tuple[Callable[..., RangeSlot | None], tuple[Any, ...]]]
+    ) -> RangeSlot | None:
+        words = _CombinedWords([])
+        for begin, arguments in calls:
             try:
-                begun = begin(*arguments)
+                slot = begin(*arguments)
             except Exception as error:
-                if raised_by_a_signal_handler(error):
+                if is_from_signal_handler(error):
                     raise
-                self._failed(error)
+                self._report_error(error)
                 continue
-            if begun is not None:
-                words.ranges.append(begun)
+            if slot is not None:
+                words.ranges.append(slot)
         return (words.ranges[0][0] or UNNUMBERED, words, NAME, START, END) if words.ranges else None
 
     def mark(
@@ -82,16 +86,16 @@ class Several:
         fields: dict[str, Any] | None = None,
         on_stream: bool = False,
     ) -> None:
-        """An instant event, now, in this thread."""
+        """Write an instant event of this thread, now."""
         for output in self._outputs:
             try:
                 output.mark(domain, message, fields, on_stream)
             except Exception as error:
-                if raised_by_a_signal_handler(error):
+                if is_from_signal_handler(error):
                     raise
-                self._failed(error)
+                self._report_error(error)
 
-    def add(self, domain: str, message: str, fields: dict[str, Any]) -> None:
-        """What is known of a range only at its end."""
+    def write_late_fields(self, domain: str, message: str, fields: dict[str, Any]) -> None:
+        """Write fields that are known only at the end of a range."""
         for output in self._outputs:
-            output.add(domain, message, fields)
+            output.write_late_fields(domain, message, fields)

@@ -1,39 +1,76 @@
-"""What an emitter is: two to six callables that write ranges and marks live to another tool."""
+"""What an emitter is, and the policy that says when and with which options it works.
+
+An `Emitter` is two to six callables that write ranges and marks live to another tool. Its `Policy`
+is data: which module it needs, which profilers it waits for, its option defaults, and what the
+agent reports if the emitter wrote nothing. `registry.py` has one row for each emitter.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
-class Unusable(Exception):
-    """This installation has no such tool; the text says what is missing."""
+class EmitterUnavailable(Exception):
+    """This installation lacks what the emitter needs; the text names it."""
 
 
-Start = Callable[[str, str], Any]  # message, domain -> a token for `end`
-End = Callable[[Any, str], object]  # token, domain
-Mark = Callable[[str, str], object]  # message, domain
+StartRange = Callable[[str, str], Any]  # (message, domain) -> the token that EndRange needs
+EndRange = Callable[[Any, str], object]  # (token, domain)
+WriteMark = Callable[[str, str], object]  # (message, domain)
 
 
 class Emitter(NamedTuple):
-    """One tool's callables, bound to the fastest that there are. They may raise: whoever calls them
-    contains it."""
+    """The callables of one tool, bound to its fastest functions.
 
-    name: str  # mstx | nvtx | torch
-    start: Start  # a range that ends in this thread, after those that begin within it
-    end: End
-    start_crossing: Start  # one that may end in another thread, or before one that began after it
-    end_crossing: End
-    mark: Mark
+    They may raise. Callers catch what they raise.
+    """
+
+    name: str  # the emitter's name in the option `emitter`
+    start: StartRange  # of a range that ends in this thread, after the ranges inside it
+    end: EndRange
+    start_crossing: StartRange  # of a range that may end in another thread or out of order
+    end_crossing: EndRange
+    mark: WriteMark
     start_on_stream: (
-        Start | None
-    )  # also on the device, on the thread's current stream; ended by `end`
-    mark_on_stream: Mark | None
-    has_domains: bool  # else a message says its domain where that is not the modules'
-    closes_early: (
-        bool  # what is open when the tool stops collecting must be ended before, and never after
-    )
-    idle: Callable[[], object]  # called once the tool has stopped collecting
-    spoils: dict[int, str] | None = (
-        None  # characters that spoil the tool's own files, and what is written in their place
-    )
-    attributes: bool = True  # a message may have attributes behind it
+        StartRange | None
+    )  # also marks the thread's current device stream; `end` ends it
+    mark_on_stream: WriteMark | None
+    has_domains: bool  # if False, a message carries its domain unless that is the modules' own
+    closes_early: bool  # open ranges must end before the tool stops collecting, and never after it
+    collection_ended: Callable[[], object]  # called after the tool has stopped collecting
+    # Characters that break the tool's own files -> what is written in their place.
+    replacements: dict[int, str] | None = None
+    attributes: bool = True  # a message may carry attributes at its end
+
+
+class OptionDefaults(NamedTuple):
+    """What the options `when`, `name` and `streams` mean for an emitter if the user sets none."""
+
+    when: str = "profiling"
+    name: str = "class"
+    streams: str = "off"
+
+
+class Policy(NamedTuple):
+    """What an emitter needs, which profilers it waits for, and what is reported if it is silent."""
+
+    # The module that the program must import before the emitter can be made; None: no module.
+    module: str | None = None
+    # With when=profiling, ranges are written while a profiler of one of these kinds runs in this
+    # process. None: while any profiler runs, also one that an engine announced.
+    profiler_kinds: frozenset[str] | None = frozenset()
+    # Returns True if the emitter's tool is attached to this process. With when=profiling, ranges
+    # are then written from the start to the end of the process. None: profilers decide.
+    has_tool: Callable[[], bool] | None = None
+    # emitter=auto takes the first emitter with this flag whose module is imported and whose tool,
+    # if it has one, is attached.
+    in_auto: bool = False
+    defaults: OptionDefaults = OptionDefaults()
+    # Kinds of profilers that run but collect no range of this emitter -> the warning to log.
+    rangeless_profilers: Mapping[str, str] = {}
+    # Why nothing was written although a module was called, and what the user can do.
+    silent_reason: str = "no profiler ran"
+    silent_remedy: str = "start one, or set when=always, which waits for none"

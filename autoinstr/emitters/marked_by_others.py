@@ -1,7 +1,7 @@
-"""Calls that another library marks itself, in the same tool: an emitter to that tool leaves them to
-it, or each would be there twice.
+"""Function calls that another library already marks in the same tool.
 
-The recorder asks nothing: what others emit does not come to it.
+An emitter to that tool leaves them out, or the tool would show each call twice. The recorder
+records them: ranges of other libraries do not reach it.
 """
 
 from __future__ import annotations
@@ -13,53 +13,52 @@ if TYPE_CHECKING:
     from types import FrameType
 
 
-class Elsewhere(NamedTuple):
-    """One range of another library's."""
+class MarkedCall(NamedTuple):
+    """A range that another library writes."""
 
-    emitter: str  # the tool that it goes to
-    target: str  # the target that is the same work
-    message: str  # what the other calls it
+    emitter: str  # of the tool that the range goes to
+    target: str  # the name of the function target with the same work
+    message: str  # the other library's message
     domain: str
-    caller: str  # its wrapper: only a call that comes straight from this file is marked by it
+    caller: str  # the file of the other library's wrapper; it marks only calls that it makes itself
 
 
-# torch_npu 2.13 replaces the __next__ of DataLoader's two iterator classes, and
-# `torch.serialization.save`; `torch.save`, which scripts call, stays as it is, so only a call that
-# comes from torch_npu's wrapper is marked already.
-ELSEWHERE = (
-    Elsewhere(
-        "mstx", "data.fetch", "dataloader", "default", "torch_npu/profiler/_add_mstx_patch.py"
-    ),
-    Elsewhere(
-        "mstx", "save", "save_checkpoint", "default", "torch_npu/profiler/_add_mstx_patch.py"
-    ),
+# torch_npu 2.13 replaces `__next__` of the two iterator classes of DataLoader, and
+# `torch.serialization.save`. `torch.save`, which scripts call, stays as it is. So only a call that
+# comes from torch_npu's wrapper is marked.
+_TORCH_NPU_WRAPPER = "torch_npu/profiler/_add_mstx_patch.py"
+MARKED_CALLS = (
+    MarkedCall("mstx", "data.fetch", "dataloader", "default", _TORCH_NPU_WRAPPER),
+    MarkedCall("mstx", "save", "save_checkpoint", "default", _TORCH_NPU_WRAPPER),
 )
 
+# Frames between this one and the caller of a wrapped function: the agent's, and that function's.
+_SEARCHED_FRAMES = 6
 
-_NEAR = 6  # frames between here and the caller of a wrapped function: ours, and that function
 
+def find_marked_call(emitter: str, target: str, caller: str) -> MarkedCall | None:
+    """Return the range that another library writes for a call of a target, if there is one.
 
-def marked(emitter: str, target: str, caller: str) -> Elsewhere | None:
-    """Who marks a call of a target already, in the tool that `emitter` writes to; `caller` is the
-    file that the call comes from."""
-    for one in ELSEWHERE:
-        if (one.emitter, one.target) == (emitter, target) and caller.replace("\\", "/").endswith(
-            "/" + one.caller
+    `caller` is the file that the call comes from.
+    """
+    path = caller.replace("\\", "/")
+    for marked_call in MARKED_CALLS:
+        if (marked_call.emitter, marked_call.target) == (emitter, target) and path.endswith(
+            "/" + marked_call.caller
         ):
-            return one
+            return marked_call
     return None
 
 
-def marked_now(target: str) -> str:
-    """The emitter in whose tool the call of a target that begins at this moment is marked already;
-    "" where there is none."""
-    emitters = {one.emitter for one in ELSEWHERE if one.target == target}
+def find_marking_emitter(target: str) -> str:
+    """Return the emitter in whose tool another library marks the call that begins now; "": none."""
+    emitters = {marked_call.emitter for marked_call in MARKED_CALLS if marked_call.target == target}
     frame: FrameType | None = sys._getframe(1) if emitters else None
-    for _ in range(_NEAR):
+    for _ in range(_SEARCHED_FRAMES):
         if frame is None:
             break
         for emitter in emitters:
-            if marked(emitter, target, frame.f_code.co_filename):
+            if find_marked_call(emitter, target, frame.f_code.co_filename):
                 return emitter
         frame = frame.f_back
     return ""

@@ -1,37 +1,53 @@
-"""mstx: ranges for Ascend's profilers, through torch_npu (2.1 to 2.14).
+"""The emitter to mstx: ranges for Ascend's profilers, through torch_npu (2.1 to 2.14).
 
-The bound C functions are taken where this torch_npu has them: the public ones add two Python frames
-and type checks to each call. What they do and cost: tests/npu/README.md. They do nothing, and
-return 0, while no profiler collects mstx."""
+It calls the bound C functions if this torch_npu has them: torch_npu's public functions add two
+Python frames and type checks to each call. tests/npu/README.md says what they do and cost. While no
+profiler collects mstx, they do nothing and return 0.
+"""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.emitters.emitter import Emitter, Unusable
+from autoinstr.emitters.emitter import Emitter, EmitterUnavailable
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from autoinstr.emitters.emitter import Mark, Start
+    from autoinstr.emitters.emitter import StartRange, WriteMark
 
-DEFAULT_DOMAIN = "default"  # torch_npu's name for the ranges of those who name none
+DEFAULT_DOMAIN = "default"  # torch_npu's domain for ranges without one
+MAX_DECORATORS = 9  # that are followed to the code of a function
 
 
-def make(torch_npu: ModuleType) -> Emitter:
-    """The emitter on a loaded torch_npu. Raises Unusable for one that has no ranges (before
-    2.4)."""
+def make(torch_npu: ModuleType | None = None) -> Emitter:
+    """Return the emitter on torch_npu, by default the one that the program imported.
+
+    Raises EmitterUnavailable for a torch_npu without ranges (before 2.4).
+    """
+    if torch_npu is None:
+        torch_npu = sys.modules["torch_npu"]
     public: Any = getattr(getattr(torch_npu, "npu", None), "mstx", None)
     bound: Any = getattr(getattr(torch_npu, "_C", None), "_mstx", None)
     if not hasattr(public, "range_start"):
-        raise Unusable(f"torch_npu {getattr(torch_npu, '__version__', '?')} has no mstx ranges")
-    names, parameters = _code_of(public.range_start)
-    domains = "domain" in parameters
-    start, end, mark, on_stream, mark_on_stream = _public(torch_npu, public, domains)
-    if domains and hasattr(bound, "_mark_on_host"):
+        version = getattr(torch_npu, "__version__", "?")
+        raise EmitterUnavailable(f"torch_npu {version} has no mstx ranges")
+    names, parameters = _read_code(public.range_start)
+    has_domains = "domain" in parameters
+    start, end, mark, start_on_stream, mark_on_stream = _wrap_public(torch_npu, public, has_domains)
+    if has_domains and hasattr(bound, "_mark_on_host"):
         start, end, mark = bound._range_start_on_host, bound._range_end, bound._mark_on_host
         if "stream_id" in names:
-            on_stream, mark_on_stream = _on_stream(torch_npu, bound)
+            start_on_stream, mark_on_stream = _wrap_stream_functions(torch_npu, bound)
+
+    def end_no_range() -> None:
+        """Make torch_npu read the domain filter of the next profiler.
+
+        Only a call that finds the profiler off does that.
+        """
+        end(0, DEFAULT_DOMAIN)
+
     return Emitter(
         name="mstx",
         start=start,
@@ -39,85 +55,85 @@ def make(torch_npu: ModuleType) -> Emitter:
         start_crossing=start,
         end_crossing=end,
         mark=mark,
-        start_on_stream=on_stream,
+        start_on_stream=start_on_stream,
         mark_on_stream=mark_on_stream,
-        has_domains=domains,
-        # a range that ends in the session after its own is an end without a start there
+        has_domains=has_domains,
+        # A range that ends in a later session of the profiler is an end without a start there.
         closes_early=True,
-        idle=lambda: end(
-            0,
-            DEFAULT_DOMAIN,
-            # only a call that finds the profiler off makes torch_npu read the next one's domain filter
-        ),
+        collection_ended=end_no_range,
     )
 
 
-def _code_of(function: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names that a function uses, and its parameters, beneath its decorators. Releases backport
-    (2.1.0.post17 has what 2.6 has), so the version does not tell what the bound functions take; how
-    the public one calls them does. (docs/ascend-versions.md)"""
-    seen = 0
-    while hasattr(function, "__wrapped__") and seen < 9:
-        function, seen = function.__wrapped__, seen + 1
+def _read_code(function: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names that a function uses and its parameters, below its decorators.
+
+    The way in which the public function calls the bound ones shows what these take. The version
+    does not: releases backport (2.1.0.post17 has what 2.6 has; docs/ascend.md).
+    """
+    depth = 0
+    while hasattr(function, "__wrapped__") and depth < MAX_DECORATORS:
+        function, depth = function.__wrapped__, depth + 1
     code = getattr(function, "__code__", None)
     return (code.co_names, code.co_varnames[: code.co_argcount]) if code is not None else ((), ())
 
 
-def _on_stream(torch_npu: Any, bound: Any) -> tuple[Start, Mark]:
-    """The bound functions of 2.11 and later."""
-    ready, device, current = (
+def _wrap_stream_functions(torch_npu: Any, bound: Any) -> tuple[StartRange, WriteMark]:
+    """Return start and mark on the current stream, through the bound functions of 2.11 and later.
+
+    They touch no device before the program does. `is_initialized` is also False in a child that was
+    forked from a process with a device: a call on the device would block there for ever.
+    """
+    is_ready, get_device, get_stream = (
         torch_npu.npu.is_initialized,
         torch_npu._C._npu_getDevice,
         torch_npu._C._npu_getCurrentStream,
     )
-    host_start, host_mark, start, mark = (
-        bound._range_start_on_host,
-        bound._mark_on_host,
-        bound._range_start,
-        bound._mark,
-    )
+    host_start, host_mark = bound._range_start_on_host, bound._mark_on_host
+    start, mark = bound._range_start, bound._mark
 
-    # No device is touched before the program has done so; is_initialized is also False in a child
-    # that was forked from a process with a device: such a call would block there for ever.
     def start_on_stream(message: str, domain: str) -> Any:
-        if not ready():
+        if not is_ready():
             return host_start(message, domain)
-        return start(message, *current(device()), domain)
+        return start(message, *get_stream(get_device()), domain)
 
     def mark_on_stream(message: str, domain: str) -> Any:
-        if not ready():
+        if not is_ready():
             return host_mark(message, domain)
-        return mark(message, *current(device()), domain)
+        return mark(message, *get_stream(get_device()), domain)
 
     return start_on_stream, mark_on_stream
 
 
-def _public(torch_npu: Any, public: Any, domains: bool) -> tuple[Any, Any, Any, Any, Any]:
-    """torch_npu's own functions; without domains (2.4, 2.5) everything is in its one domain, where
-    module_statistic finds nothing."""
-    ready = getattr(torch_npu.npu, "is_initialized", lambda: False)
+def _wrap_public(torch_npu: Any, public: Any, has_domains: bool) -> tuple[Any, Any, Any, Any, Any]:
+    """Return start, end, mark, start on stream and mark on stream, through the public functions.
 
-    def stream() -> Any:
-        return torch_npu.npu.current_stream() if ready() else None
+    Without domains (2.4, 2.5) all ranges are in one domain, where module_statistic does not look.
+    """
+    is_ready = getattr(torch_npu.npu, "is_initialized", lambda: False)
 
-    def keywords(domain: str) -> dict[str, str]:
-        return {"domain": domain} if domains else {}
+    def get_stream() -> Any:
+        return torch_npu.npu.current_stream() if is_ready() else None
+
+    def make_keywords(domain: str) -> dict[str, str]:
+        return {"domain": domain} if has_domains else {}
 
     def start(message: str, domain: str) -> Any:
-        return public.range_start(message, None, **keywords(domain))
+        return public.range_start(message, None, **make_keywords(domain))
 
     def end(token: Any, domain: str) -> Any:
-        return public.range_end(token, **keywords(domain)) if token else None
+        return public.range_end(token, **make_keywords(domain)) if token else None
 
     def mark(message: str, domain: str) -> Any:
-        return public.mark(message, None, **keywords(domain)) if domains else public.mark(message)
+        if has_domains:
+            return public.mark(message, None, **make_keywords(domain))
+        return public.mark(message)
 
     def start_on_stream(message: str, domain: str) -> Any:
-        return public.range_start(message, stream(), **keywords(domain))
+        return public.range_start(message, get_stream(), **make_keywords(domain))
 
     def mark_on_stream(message: str, domain: str) -> Any:
-        return (
-            public.mark(message, stream(), **keywords(domain)) if domains else public.mark(message)
-        )
+        if has_domains:
+            return public.mark(message, get_stream(), **make_keywords(domain))
+        return public.mark(message)
 
     return start, end, mark, start_on_stream, mark_on_stream

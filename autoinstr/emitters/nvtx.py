@@ -1,44 +1,57 @@
-"""NVTX: ranges for Nsight Systems and Compute, through the C functions beneath torch.cuda.nvtx
-(message only), or the `nvtx` package where it is installed, which knows domains.
+"""The emitter to NVTX: ranges for Nsight Systems and Nsight Compute.
 
-What ends in its own thread is pushed and popped: it nests in the tool, and msprof-analyze's
-calibrate_npu_gpu reads only such ranges."""
+It uses the package `nvtx` if that is installed, which knows domains. Otherwise it uses the C
+functions below torch.cuda.nvtx, which take messages only.
+
+A range that ends in its own thread is pushed and popped: then it nests in the tool. Of all ranges,
+msprof-analyze's calibrate_npu_gpu reads only these.
+"""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
-from autoinstr.emitters.emitter import Emitter, Unusable
+from autoinstr.emitters.emitter import Emitter, EmitterUnavailable
 
-_MOST_TEXTS = 4096  # messages registered with the library and kept ready
+MAX_REGISTERED_MESSAGES = 4096  # kept by the library for reuse
+
+
+class _Callables(NamedTuple):
+    push: Any
+    pop: Any
+    start: Any
+    end: Any
+    mark: Any
+    has_domains: bool
 
 
 def make() -> Emitter:
-    """The emitter. Raises Unusable for a torch without NVTX where the `nvtx` package is not
-    installed either."""
-    callables = _package() or _torch()
+    """Return the emitter.
+
+    Raises EmitterUnavailable for a torch without NVTX, unless the package `nvtx` is installed.
+    """
+    callables = _load_package() or _load_torch_functions()
     if callables is None:
-        raise Unusable(
+        raise EmitterUnavailable(
             "this torch has no NVTX (torch.cuda.nvtx), and the nvtx package is not installed"
         )
-    start, end, start_crossing, end_crossing, mark, has_domains = callables
     return Emitter(
-        "nvtx",
-        start,
-        end,
-        start_crossing,
-        end_crossing,
-        mark,
-        None,
-        None,
-        has_domains,
-        False,
-        lambda: None,
+        name="nvtx",
+        start=callables.push,
+        end=callables.pop,
+        start_crossing=callables.start,
+        end_crossing=callables.end,
+        mark=callables.mark,
+        start_on_stream=None,
+        mark_on_stream=None,
+        has_domains=callables.has_domains,
+        closes_early=False,
+        collection_ended=lambda: None,
     )
 
 
-def _torch() -> tuple[Any, ...] | None:
+def _load_torch_functions() -> _Callables | None:
     bound: Any = getattr(sys.modules.get("torch._C"), "_nvtx", None)
     if not hasattr(bound, "rangePushA"):
         return None
@@ -58,46 +71,47 @@ def _torch() -> tuple[Any, ...] | None:
     def mark(message: str, domain: str) -> Any:
         return bound.markA(message)
 
-    return push, pop, start, end, mark, False
+    return _Callables(push, pop, start, end, mark, has_domains=False)
 
 
-def _package() -> tuple[Any, ...] | None:
+def _load_package() -> _Callables | None:
     try:
         import nvtx
     except ImportError:
         return None
-    if not hasattr(nvtx, "get_domain"):  # an older one
+    if not hasattr(nvtx, "get_domain"):  # an older release of the package
         return None
     domains: dict[str, Any] = {}
-    texts: dict[tuple[str, str], Any] = {}
+    registered: dict[tuple[str, str], Any] = {}
 
-    def said(message: str, name: str) -> tuple[Any, Any]:
+    def register(message: str, name: str) -> tuple[Any, Any]:
         domain = domains.get(name)
         if domain is None:
             domain = domains[name] = nvtx.get_domain(name)
-        attributes = texts.get((message, name))
+        attributes = registered.get((message, name))
         if attributes is None:
-            if len(texts) >= _MOST_TEXTS:  # messages with attributes are ever new
-                texts.clear()
-            attributes = texts[message, name] = domain.get_event_attributes(message=message)
+            # Messages that carry attributes are all different.
+            if len(registered) >= MAX_REGISTERED_MESSAGES:
+                registered.clear()
+            attributes = registered[message, name] = domain.get_event_attributes(message=message)
         return domain, attributes
 
     def push(message: str, name: str) -> Any:
-        domain, attributes = said(message, name)
+        domain, attributes = register(message, name)
         return domain.push_range(attributes)
 
     def pop(token: Any, name: str) -> Any:
         return domains[name].pop_range()
 
     def start(message: str, name: str) -> Any:
-        domain, attributes = said(message, name)
+        domain, attributes = register(message, name)
         return domain.start_range(attributes)
 
     def end(token: Any, name: str) -> Any:
         return domains[name].end_range(token)
 
     def mark(message: str, name: str) -> Any:
-        domain, attributes = said(message, name)
+        domain, attributes = register(message, name)
         return domain.mark(attributes)
 
-    return push, pop, start, end, mark, True
+    return _Callables(push, pop, start, end, mark, has_domains=True)

@@ -1,88 +1,86 @@
-"""The recorder: the embedded emitter, which writes a recording that reports are made from."""
+"""The recorder: the built-in emitter, which writes the recording that reports are made from."""
 
 from __future__ import annotations
 
 import _thread
-import os
-import sys
 import threading
 import time
-from array import array
 from typing import TYPE_CHECKING, Any, Callable
 
-from autoinstr.base.guard import raised_by_a_signal_handler
-from autoinstr.base.module_name import wording
-from autoinstr.base.process_facts import version_of
+from autoinstr.base.guard import is_from_signal_handler
+from autoinstr.base.module_name import make_message_format
+from autoinstr.emitters.range_slot import NULL_SLOT
+from autoinstr.emitters.thread_identity import identify_thread
+from autoinstr.recording import facts
 from autoinstr.recording import format as f
-from autoinstr.recording.writer import RecordingFull, RecordingWriter
+from autoinstr.recording.block_writer import RecordingFull
 
 if TYPE_CHECKING:
     from autoinstr.base.module_name import ModuleName
+    from autoinstr.emitters.range_slot import RangeSlot
+    from autoinstr.recording.writer import RecordingWriter
 
-Begun = tuple[
-    int, Any, int, int, int
-]  # name, words (a recording's, or what takes stores like them), indices of name, start and end
-
-# What our own code may raise. Not every Exception: one that a signal handler of the program raises
-# here is the program's.
-_OURS = (OSError, ValueError, TypeError, AttributeError, KeyError, RuntimeError)
-
-# Where stores go that nobody wants: name, words, and the indices of name, start and end.
-_NOWHERE: Begun = (0, memoryview(array("Q", (0, 0, 0))), 0, 1, 2)
+# What internal code may raise. It is not every Exception: a signal handler of the program may raise
+# here, and that exception belongs to the program.
+_INTERNAL_ERRORS = (OSError, ValueError, TypeError, AttributeError, KeyError, RuntimeError)
 
 
 class Recorder:
-    """Opens the recording at the first range and gives threads their blocks. After a failure it
-    stays off: `next_record` gives records that nobody reads."""
+    """Opens the recording at the first range and gives threads their blocks.
 
-    nowhere = _NOWHERE
-    wants_fields = False  # they are stored when a range has ended
+    After a failure it stays off: `next_record` then returns a record that nobody reads.
+    """
+
+    null_slot = NULL_SLOT
+    wants_fields = False  # fields are stored after the end of a range
 
     def __init__(
         self,
         open_writer: Callable[[], RecordingWriter],
-        failed: Callable[[BaseException], None],
+        report_failure: Callable[[BaseException], None],
         domain: str = "Module",
-        message: Callable[[ModuleName], str] = wording("path:class"),
+        format_message: Callable[[ModuleName], str] = make_message_format("path:class"),
     ) -> None:
-        """`open_writer` creates the recording (OSError where it cannot); `failed` is told once why
-        the recorder is off; `message` words a module's range."""
+        """`open_writer` creates the recording, or raises OSError.
+
+        `report_failure` receives, once, the error that turned the recorder off. `format_message`
+        returns the message of a module's range.
+        """
         self.local = _thread._local()
         self.domain = domain
-        self._message = message
+        self._format_message = format_message
         self.writer: RecordingWriter | None = None
-        self.now_and_then: Callable[[], None] | None = None  # called whenever a name is defined
+        self.on_name_defined: Callable[[], None] | None = None
         self._open_writer = open_writer
-        self._failed = failed
-        self._off = False
+        self._report_failure = report_failure
+        self._is_off = False
         self._state = f.STATE_OFF
-        self._names = 0
+        self._name_count = 0
         self._modules: dict[tuple[str, ModuleName], int] = {}
         self._messages: dict[tuple[str, str, str], int] = {}
         self._facts: list[dict[str, Any]] = []
         self._lock = threading.RLock()
 
     def open(self) -> RecordingWriter | None:
-        """The recording, created if there is none yet; None once the recorder is off."""
+        """Return the recording, and create it if there is none; None once the recorder is off."""
         writer = self.writer
-        if writer is None and not self._off:
+        if writer is None and not self._is_off:
             with self._lock:
-                if self.writer is None and not self._off:
+                if self.writer is None and not self._is_off:
                     try:
                         self.writer = self._open_writer()
                         self.writer.set_state(self._state)
                         for fact in self._facts:
-                            self._write(self.writer, fact)
-                    except _OURS as error:
-                        if raised_by_a_signal_handler(error):
+                            self._write(fact)
+                    except _INTERNAL_ERRORS as error:
+                        if is_from_signal_handler(error):
                             raise
                         self._switch_off(error)
                 writer = self.writer
-        return None if self._off else writer
+        return None if self._is_off else writer
 
     def next_record(self) -> tuple[memoryview[int], int, int, int]:
-        """The calling thread's next free record: its words and the indices of name, start and
-        end."""
+        """Return this thread's next free record: its words, and the indices of name, start, end."""
         local = self.local
         try:
             next_record, words = local.slots
@@ -91,30 +89,30 @@ class Recorder:
             pass
         writer = self.open()
         if writer is None:
-            return _NOWHERE[1:]
+            return NULL_SLOT[1:]
         try:
             if not hasattr(local, "thread"):
-                index = writer.new_thread(*_this_thread())
+                index = writer.new_thread(*identify_thread())
                 if not hasattr(local, "thread"):
                     local.thread, local.blocks = index, 0
-            before = local.blocks
-            slots = writer.slots(local.thread, before)
-            if local.blocks == before:
-                local.blocks, local.slots = before + 1, slots
-            # else a signal handler has called modules meanwhile: its block is the later one, and a
-            # thread's blocks are in order of time
+            block_count = local.blocks
+            slots = writer.allocate_slots(local.thread, block_count)
+            if local.blocks == block_count:
+                local.blocks, local.slots = block_count + 1, slots
+            # Otherwise a signal handler has called modules meanwhile. Its block is the later one,
+            # and a thread's blocks must be in order of time.
             next_record, words = local.slots
             return (words, *next_record())
         except (RecordingFull, IndexError):
-            return _NOWHERE[1:]
+            return NULL_SLOT[1:]
         except OSError as error:
-            if raised_by_a_signal_handler(error):
+            if is_from_signal_handler(error):
                 raise
             self._switch_off(error)
-            return _NOWHERE[1:]
+            return NULL_SLOT[1:]
 
-    def begin_module(self, name: int) -> Begun:
-        """A module's range begins in this thread."""
+    def begin_module(self, name: int) -> RangeSlot:
+        """Begin a module's range in this thread."""
         return (name, *self.next_record())
 
     def begin(
@@ -124,23 +122,25 @@ class Recorder:
         fields: dict[str, Any] | None = None,
         on_stream: bool = False,
         crossing: bool = False,
-        marked: str = "",
-    ) -> Begun:
-        """A range that is no module's begins in this thread; its fields are stored when it has
-        ended."""
+        marking_emitter: str = "",
+    ) -> RangeSlot:
+        """Begin a range that is not a module's in this thread.
+
+        Its fields are stored after its end, with `annotate`. The other arguments matter only to
+        tools.
+        """
         name = self.define("range", domain, message)
-        return (name, *self.next_record()) if name else _NOWHERE
+        return (name, *self.next_record()) if name else NULL_SLOT
 
     def name_module(self, name: ModuleName) -> int:
-        """Number of a module's name in this recording; 0 where it cannot be recorded."""
-        message = self._message(name)
+        """Return the number of a module's name in this recording; 0 if it cannot be recorded."""
+        message = self._format_message(name)
         number = self._modules.get((message, name))
         if number is not None:
             return number
         fields = {"root": name.root, "path": name.path, "cls": name.cls, "module": name.module}
-        number = self._modules[message, name] = self._define(
-            ("range", self.domain, message), fields
-        )
+        number = self._define(("range", self.domain, message), fields)
+        self._modules[message, name] = number
         return number
 
     def _define(self, key: tuple[str, str, str], fields: dict[str, Any]) -> int:
@@ -148,44 +148,36 @@ class Recorder:
         if writer is None:
             return 0
         with self._lock:
-            self._names += 1
-            number = self._names
+            self._name_count += 1
+            number = self._name_count
         kind, domain, message = key
         try:
-            writer.define(
-                {
-                    "t": "name",
-                    "id": number,
-                    "kind": kind,
-                    "domain": domain,
-                    "message": message,
-                    **fields,
-                }
-            )
+            writer.define(facts.make_name(number, kind, domain, message, fields))
         except RecordingFull:
             number = 0
         except OSError as error:
-            if raised_by_a_signal_handler(error):
+            if is_from_signal_handler(error):
                 raise
             self._switch_off(error)
             return 0
         if not fields:
             self._messages[key] = number
-        if self.now_and_then is not None:
-            self.now_and_then()
+        if self.on_name_defined is not None:
+            self.on_name_defined()
         return number
 
     def define(self, kind: str, domain: str, message: str) -> int:
-        """Number of the name of a range or mark (`kind`) that is no module's; 0 where it cannot be
-        recorded."""
+        """Return the number of a name that is not a module's; 0 if it cannot be recorded.
+
+        `kind` is "range" or "mark".
+        """
         number = self._messages.get((kind, domain, message))
         return self._define((kind, domain, message), {}) if number is None else number
 
     def annotate(self, thread: int, name: int, start_ns: int, fields: dict[str, Any]) -> None:
-        """Store fields with one range or mark; dropped without a word where the recording is
-        full."""
+        """Store fields with one range or mark; drop them if the recording is full."""
         writer = self.writer
-        if writer is not None and name > 0 and not self._off:
+        if writer is not None and name > 0 and not self._is_off:
             try:
                 writer.annotate(thread, name, start_ns, fields)
             except RecordingFull:
@@ -198,50 +190,47 @@ class Recorder:
         fields: dict[str, Any] | None = None,
         on_stream: bool = False,
     ) -> None:
-        """An instant event, now, in this thread."""
+        """Write an instant event of this thread, now."""
         name = self.define("mark", domain, message)
         words, i, j, k = self.next_record()
         words[i] = name
-        words[j] = words[k] = now = time.perf_counter_ns()
+        words[j] = words[k] = now_ns = time.perf_counter_ns()
         if fields:
-            self.annotate(getattr(self.local, "thread", 0), name, now, fields)
+            self.annotate(getattr(self.local, "thread", 0), name, now_ns, fields)
 
-    def add(self, domain: str, message: str, fields: dict[str, Any]) -> None:
-        """What is known of a range only at its end: annotate() has it."""
+    def write_late_fields(self, domain: str, message: str, fields: dict[str, Any]) -> None:
+        """Do nothing: `annotate` stores the fields that are known at the end of a range."""
 
     def update_header(self, **fields: Any) -> None:
-        """Add to the recording's header (roles, rank), if there is a recording."""
-        if self.writer is not None and not self._off:
-            self._write(self.writer, {"t": "meta", **fields})
+        """Add fields to the header of the recording, if there is one."""
+        self._write(facts.make_meta(fields))
 
-    def tell(self, fact: dict[str, Any]) -> None:
-        """A definition for every recording of this process: the one that is open, one that will be,
-        a forked child's."""
+    def add_fact(self, fact: dict[str, Any]) -> None:
+        """Write a definition into this process's recording, a later one, and a forked child's."""
         with self._lock:
             self._facts.append(fact)
-            if self.writer is not None and not self._off:
-                self._write(self.writer, fact)
+            self._write(fact)
 
-    @staticmethod
-    def _write(writer: RecordingWriter, definition: dict[str, Any]) -> None:
+    def _write(self, definition: dict[str, Any]) -> None:
+        if self.writer is None or self._is_off:
+            return
         try:
-            writer.define(definition)
+            self.writer.define(definition)
         except (OSError, RecordingFull):
-            pass  # the recording's end is near; its own failure is said elsewhere
+            pass  # the next range finds the same error, and that is logged
 
     def set_active(self, active: bool) -> None:
-        """Shown by `autoinstr ctl status`."""
+        """Write whether ranges are on, which `autoinstr ctl status` shows."""
         self._state = f.STATE_ON if active else f.STATE_OFF
         if self.writer is not None:
             self.writer.set_state(self._state)
-            self.writer.clock_pair()
+            self.writer.store_clock_pair()
 
     def reset_in_child(self) -> None:
-        """After fork: the parent's recording is left alone, this process starts its own at its
-        first range."""
+        """After fork: leave the parent's recording alone. The first range opens a new one."""
         writer, self.writer = self.writer, None
         self.local.__dict__.clear()
-        self._names = 0
+        self._name_count = 0
         self._modules.clear()
         self._messages.clear()
         self._lock = threading.RLock()
@@ -249,35 +238,11 @@ class Recorder:
             writer.abandon_in_child()
 
     def close(self) -> None:
-        """The process ends in order."""
-        if self.writer is not None and not self._off:
+        """Close the recording at the end of the process."""
+        if self.writer is not None and not self._is_off:
             self.writer.close()
-        self._off = True
+        self._is_off = True
 
     def _switch_off(self, error: BaseException) -> None:
-        self._off = True
-        self._failed(error)
-
-
-def _this_thread() -> tuple[int, str]:
-    """The operating system's number and the name of the calling thread; asks nothing that would
-    register a foreign thread with `threading`."""
-    thread = threading._active.get(_thread.get_ident())  # type: ignore[attr-defined]
-    return _thread.get_native_id(), thread.name if thread is not None else "foreign"
-
-
-def open_in(folder: str, header: dict[str, Any], **options: Any) -> RecordingWriter:
-    """Create this process's recording in a run directory. OSError where that fails; `options` are
-    RecordingWriter's."""
-    name = f"{os.uname().nodename.split('.')[0]}-{os.getpid()}-{os.urandom(4).hex()}{f.SUFFIX}"
-    return RecordingWriter(os.path.join(folder, name), header, **options)
-
-
-def loaded_versions() -> dict[str, str]:
-    """Versions of what this process has loaded, read from the modules alone."""
-    versions = {"python": ".".join(map(str, sys.version_info[:3]))}
-    for name in ("torch", "torch_npu", "vllm", "vllm_ascend", "transformers"):
-        version = version_of(name)
-        if version is not None:
-            versions[name] = version
-    return versions
+        self._is_off = True
+        self._report_failure(error)

@@ -1,5 +1,4 @@
-"""Live output: module and function ranges through an emitter's callables, paired in whatever way a
-call ends."""
+"""The output to one tool: ranges through an emitter's callables, each ended exactly once."""
 
 from __future__ import annotations
 
@@ -8,114 +7,99 @@ import itertools
 import sys
 from typing import TYPE_CHECKING, Any, Callable
 
-from autoinstr.base.guard import raised_by_a_signal_handler
+from autoinstr.base.guard import is_from_signal_handler
+from autoinstr.emitters.device_ranges import pair_with_stream
+from autoinstr.emitters.messages import append_fields
+from autoinstr.emitters.range_slot import END, NAME, START, UNNUMBERED, ToolRangeWords
 
 if TYPE_CHECKING:
     from types import CodeType
 
     from autoinstr.base.module_name import ModuleName
-    from autoinstr.emitters.emitter import Emitter, End
-    from autoinstr.emitters.recorder import Begun
-
-NAME, START, END = 0, 1, 2  # indices of a range's words, where it has no record
-DEVICE = "Device"  # behind the modules' domain: the same ranges on the stream
-UNNUMBERED = -1  # the name of a range that no recording has
+    from autoinstr.emitters.emitter import Emitter, EndRange, StartRange
+    from autoinstr.emitters.range_slot import RangeSlot
 
 
-class _Open:
-    """A range that has begun, in the place of a record's words: the store of its end ends it, and
-    so does taking its name away, and so does the last reference to it, where an interrupt comes
-    between a begin and the wrapper that would end it."""
-
-    __slots__ = ("live", "serial")
-
-    def __init__(self, live: Live) -> None:
-        self.live, self.serial = live, next(live.serials)
-
-    def __setitem__(self, index: int, value: int) -> None:
-        if index == END or (index == NAME and not value):
-            self.live.close(self.serial)
-
-    def __del__(self) -> None:
-        self.live.close(self.serial)
-
-
-class Live:
+class ToolOutput:
     """One emitter's output.
 
-    Module ranges of mstx are read without regard to threads (msprof-analyze's module_statistic), so
-    one thread at a time has the modules' domain, for one outermost call; another that makes such a
-    call meanwhile gets a domain of its own, `Module:thread-<n>`, with the least n that is free.
+    msprof-analyze's module_statistic reads mstx module ranges without regard to threads. So one
+    thread at a time has the modules' domain, for one outermost call. A thread with an outermost
+    call at the same time gets the domain `Module:thread-<n>` with the smallest free n.
     """
 
     def __init__(
         self,
         emitter: Emitter,
-        message: Callable[[ModuleName], str],
+        format_message: Callable[[ModuleName], str],
         domain: str,
         streams: str,
         attributes: bool,
-        failed: Callable[[BaseException], None],
+        report_error: Callable[[BaseException], None],
     ) -> None:
-        """`message` words a module's range; `streams` and `attributes` are the options; `failed` is
-        told of errors of the tool's."""
+        """`format_message` returns the message of a module's range.
+
+        `domain`, `streams` and `attributes` are the options of these names. `report_error` receives
+        the errors of the tool.
+        """
         self.emitter = emitter
         self.domain = domain
         self.local = _thread._local()
         self.serials = itertools.count(1)
-        self.emitted = 0  # ranges, those of the hot path not counted
-        self.leaves_modules = False  # the program writes them into the same tool itself
+        self.range_count = 0  # without those of the hot path
+        self.skips_modules = False  # the program itself writes module ranges to the same tool
         self.start, self.end = emitter.start, emitter.end
         if streams == "on" and emitter.start_on_stream is not None:
-            self.start, self.end = _with_device(emitter, domain)
-        self.owner = 0  # the thread whose outermost call has the domain
-        self.own: Callable[[int], None] = lambda ident: None  # tells the hot path
-        # After it, no call of the hot path ends a range that it began before; returns the era that
-        # has ended.
-        self.renew: Callable[[], object] = lambda: None
-        self.codes: set[CodeType] = (
-            set()
-        )  # of the hot path, whose frames hold `token`, and its era in `since`
+            self.start, self.end = pair_with_stream(emitter, domain)
+        self.owner_thread = 0  # the thread whose outermost call has the domain; 0: none
+        # The hot path replaces these two. `set_owner` tells it the owner. `start_era` makes it
+        # leave open the ranges that it has begun, and returns the era that has ended.
+        self.set_owner: Callable[[int], None] = lambda thread: None
+        self.start_era: Callable[[], object] = lambda: None
+        # Code of the hot path. Its frames have the locals `token` and `range_era`.
+        self.wrapper_codes: set[CodeType] = set()
         self.wants_fields = attributes and emitter.attributes
-        self._message = message
-        self._streams = streams != "off"
-        self._failed = failed
-        self._open: dict[int, tuple[Any, str, End]] = {}  # serial -> token, domain, end
-        # Domain number (0: the modules' own) -> the outermost range that has it. One call of a C
-        # function takes it, so that no interrupt can come between the taking and the knowing.
-        self._taken: dict[int, int] = {}
+        self._format_message = format_message
+        self._uses_streams = streams != "off"
+        self._report_error = report_error
+        self._open_ranges: dict[int, tuple[Any, str, EndRange]] = {}  # by serial number
+        # Domain number (0: the modules' own) -> serial number of the outermost range that has it.
+        # One call of a C function claims a domain, so no interrupt can come between the claim and
+        # its note.
+        self._domain_owners: dict[int, int] = {}
 
     # -- modules -----------------------------------------------------------------------------------
 
     def name_module(self, name: ModuleName) -> str | int:
-        """The message of a module's ranges, such as the tool can take; 0 where it gets none."""
-        return 0 if self.leaves_modules else self._clean(self._message(name)) or "?"
+        """Return the message of a module's ranges, in a form that the tool takes; 0: no ranges."""
+        return 0 if self.skips_modules else self._clean(self._format_message(name)) or "?"
 
-    def begin_module(self, message: str) -> Begun:
-        """A module's range begins in this thread."""
+    def begin_module(self, message: str) -> RangeSlot:
+        """Begin a module's range in this thread."""
         thread = _thread.get_ident()
-        if thread == self.owner:
-            return self._begin(_Open(self), self.start, self.end, message, self.domain)
-        number, serial = getattr(self.local, "taken", (0, 0))
-        if serial and self._taken.get(number) == serial:
-            return self._begin(_Open(self), self.start, self.end, message, self._numbered(number))
-        range_ = _Open(self)
+        if thread == self.owner_thread:
+            return self._begin(ToolRangeWords(self), self.start, self.end, message, self.domain)
+        number, serial = getattr(self.local, "claim", (0, 0))
+        if serial and self._domain_owners.get(number) == serial:
+            domain = self._get_domain(number)
+            return self._begin(ToolRangeWords(self), self.start, self.end, message, domain)
+        words = ToolRangeWords(self)
         for number in itertools.count():
-            if self._taken.setdefault(number, range_.serial) == range_.serial:
+            if self._domain_owners.setdefault(number, words.serial) == words.serial:
                 break
-        self.local.taken = number, range_.serial
+        self.local.claim = number, words.serial
         if not number:
-            self._take(thread)
-        return self._begin(range_, self.start, self.end, message, self._numbered(number))
+            self._change_owner(thread)
+        return self._begin(words, self.start, self.end, message, self._get_domain(number))
 
-    def _numbered(self, number: int) -> str:
+    def _get_domain(self, number: int) -> str:
         return f"{self.domain}:thread-{number}" if number else self.domain
 
-    def _take(self, thread: int) -> None:
-        self.owner = thread
-        self.own(thread)
+    def _change_owner(self, thread: int) -> None:
+        self.owner_thread = thread
+        self.set_owner(thread)
 
-    # -- functions ---------------------------------------------------------------------------------
+    # -- functions, user ranges and marks ----------------------------------------------------------
 
     def begin(
         self,
@@ -124,23 +108,25 @@ class Live:
         fields: dict[str, Any] | None,
         on_stream: bool,
         crossing: bool,
-        marked: str = "",
-    ) -> Begun | None:
-        """A range that is no module's begins in this thread; `crossing` ones may end in another, or
-        out of order. None where it is `marked` in this tool by somebody else."""
+        marking_emitter: str = "",
+    ) -> RangeSlot | None:
+        """Begin a range that is not a module's in this thread.
+
+        A `crossing` range may end in another thread or out of order. `marking_emitter` is the
+        emitter in whose tool another library marks the same work: return None if that is this one.
+        """
         emitter = self.emitter
-        if marked == emitter.name:
+        if marking_emitter == emitter.name:
             return None
         start, end = (
             (emitter.start_crossing, emitter.end_crossing)
             if crossing
             else (emitter.start, emitter.end)
         )
-        if on_stream and self._streams and emitter.start_on_stream is not None:
+        if on_stream and self._uses_streams and emitter.start_on_stream is not None:
             start, end = emitter.start_on_stream, emitter.end
-        return self._begin(
-            _Open(self), start, end, self._text(domain, message, fields), self._clean(domain)
-        )
+        text = self._make_text(domain, message, fields)
+        return self._begin(ToolRangeWords(self), start, end, text, self._clean(domain))
 
     def mark(
         self,
@@ -149,133 +135,116 @@ class Live:
         fields: dict[str, Any] | None = None,
         on_stream: bool = False,
     ) -> None:
-        """An instant event, now, in this thread."""
+        """Write an instant event of this thread, now."""
         mark = self.emitter.mark
-        if on_stream and self._streams and self.emitter.mark_on_stream is not None:
+        if on_stream and self._uses_streams and self.emitter.mark_on_stream is not None:
             mark = self.emitter.mark_on_stream
-        self.emitted += 1
-        mark(self._text(domain, message, fields), self._clean(domain))
+        self.range_count += 1
+        mark(self._make_text(domain, message, fields), self._clean(domain))
 
-    def add(self, domain: str, message: str, fields: dict[str, Any]) -> None:
-        """What is known of a range only at its end: its message is said by then."""
+    def write_late_fields(self, domain: str, message: str, fields: dict[str, Any]) -> None:
+        """Write fields that are known only at the end of a range, as a mark.
+
+        The message of the range was written at its begin.
+        """
         if self.wants_fields:
             self.mark(domain, message, fields)
 
-    def _text(self, domain: str, message: str, fields: dict[str, Any] | None) -> str:
+    def _make_text(self, domain: str, message: str, fields: dict[str, Any] | None) -> str:
         if not self.emitter.has_domains and domain not in (self.domain, "vllm", "torch"):
             message = f"{domain}: {message}"
         if fields and self.wants_fields:
-            message = " ".join(
-                [message, *(f"{key}={_word(value)}" for key, value in fields.items())]
-            )
+            message = append_fields(message, fields)
         return self._clean(message) or "?"
 
     def _clean(self, text: str) -> str:
-        """What the tool takes: no NUL, which ends a text in C, nothing that has no UTF-8, nothing
-        that spoils its files."""
-        if self.emitter.spoils:
-            text = text.translate(self.emitter.spoils)
+        """Return a text that the tool takes.
+
+        NUL ends a text in C, some characters have no UTF-8, and some break the tool's files.
+        """
+        if self.emitter.replacements:
+            text = text.translate(self.emitter.replacements)
         if text.isascii() and "\0" not in text:
             return text
         return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
 
-    # -- both --------------------------------------------------------------------------------------
+    # -- begin and end of all ranges ---------------------------------------------------------------
 
     def _begin(
-        self, range_: _Open, start: Callable[[str, str], Any], end: End, message: str, domain: str
-    ) -> Begun:
-        self._open[range_.serial] = start(message, domain), domain, end
-        self.emitted += 1
-        return UNNUMBERED, range_, NAME, START, END
+        self, words: ToolRangeWords, start: StartRange, end: EndRange, message: str, domain: str
+    ) -> RangeSlot:
+        self._open_ranges[words.serial] = start(message, domain), domain, end
+        self.range_count += 1
+        return UNNUMBERED, words, NAME, START, END
 
     def close(self, serial: int) -> None:
-        """A range ends, once. Never raises an Exception."""
+        """End a range, unless it has ended. Never raises an Exception."""
         try:
-            token, domain, end = self._open.pop(serial, (None, "", None))
+            token, domain, end = self._open_ranges.pop(serial, (None, "", None))
             if end is not None:
                 end(token, domain)
         except Exception as error:
-            if raised_by_a_signal_handler(error):
+            if is_from_signal_handler(error):
                 raise
-            self._failed(error)
+            self._report_error(error)
         finally:
-            if serial in self._taken.values():
-                self._leave(serial)
+            if serial in self._domain_owners.values():
+                self._free_domain(serial)
 
-    def _leave(self, serial: int) -> None:
-        for number, its in list(self._taken.items()):
-            if its == serial:
+    def _free_domain(self, serial: int) -> None:
+        for number, owner in list(self._domain_owners.items()):
+            if owner == serial:
                 if not number:
-                    self._take(0)
-                self._taken.pop(number, None)
+                    self._change_owner(0)
+                self._domain_owners.pop(number, None)
 
-    def cut(self) -> None:
-        """End all that is open, innermost first, and let nothing that runs end it again: the tool
-        is about to stop."""
+    def end_open_ranges(self) -> None:
+        """End all open ranges, the innermost first, because the tool is about to stop.
+
+        Calls that still run do not end them again. Do nothing if the tool takes an end after its
+        stop.
+        """
         if not self.emitter.closes_early:
             return
-        era = self.renew()
-        opened, self._open = self._open, {}
-        found = list(opened.values())
-        for frame in sys._current_frames().values() if self.codes else ():
-            while frame is not None:
-                if frame.f_code in self.codes:
-                    its = frame.f_locals
-                    if "token" in its and its["since"] is era:
-                        found.append((its["token"], self.domain, self.end))
-                frame = frame.f_back  # type: ignore[assignment]
-        for token, domain, end in sorted(found, key=lambda one: _order(one[0]), reverse=True):
+        era = self.start_era()
+        by_serial, self._open_ranges = self._open_ranges, {}
+        open_ranges = list(by_serial.values())
+        for token in self._find_module_tokens(era):
+            open_ranges.append((token, self.domain, self.end))
+        for token, domain, end in sorted(
+            open_ranges, key=lambda open_range: _get_token_number(open_range[0]), reverse=True
+        ):
             try:
                 end(token, domain)
             except Exception as error:
-                if raised_by_a_signal_handler(error):
+                if is_from_signal_handler(error):
                     raise
-                self._failed(error)
+                self._report_error(error)
+
+    def _find_module_tokens(self, era: object) -> list[Any]:
+        """Return the tokens of the ranges that the hot path has open, from the threads' frames."""
+        tokens = []
+        for frame in sys._current_frames().values() if self.wrapper_codes else ():
+            while frame is not None:
+                if frame.f_code in self.wrapper_codes:
+                    variables = frame.f_locals
+                    if "token" in variables and variables["range_era"] is era:
+                        tokens.append(variables["token"])
+                frame = frame.f_back  # type: ignore[assignment]
+        return tokens
 
     def reset_in_child(self) -> None:
-        """After fork: what is open is the parent's to end."""
-        self.renew()
-        self.emitted = 0
-        self._open = {}
-        self._taken = {}
+        """After fork: the parent ends its open ranges itself."""
+        self.start_era()
+        self.range_count = 0
+        self._open_ranges = {}
+        self._domain_owners = {}
         self.local.__dict__.clear()
-        self._take(0)
+        self._change_owner(0)
 
 
-def _with_device(emitter: Emitter, modules: str) -> tuple[Any, Any]:
-    """Start and end of a module's two ranges: the host's, and in a domain of its own the one on the
-    stream.
-
-    Never one range for both: torch_npu stamps what has a stream in its task thread, later than the
-    operators that it holds."""
-    start, end, on_stream = emitter.start, emitter.end, emitter.start_on_stream
-    assert on_stream is not None
-
-    def start_both(message: str, domain: str) -> Any:
-        host = start(message, domain)
-        try:
-            return host, on_stream(message, modules + DEVICE)
-        except BaseException:
-            end(host, domain)
-            raise
-
-    def end_both(token: Any, domain: str) -> Any:
-        host, device = token
-        end(device, modules + DEVICE)
-        return end(host, domain)
-
-    return start_both, end_both
-
-
-def _order(token: Any) -> int:
-    """Tokens of mstx count up."""
+def _get_token_number(token: Any) -> int:
+    """Return a number that grows with each range: the tokens of mstx count up."""
     while isinstance(token, tuple):
         token = token[-1]
     return token if isinstance(token, int) else 0
-
-
-def _word(value: Any) -> str:
-    """An attribute without spaces, so that a tool's search finds `phase=decode`."""
-    if isinstance(value, (list, tuple)):
-        return ",".join(map(_word, value))
-    return "_".join(str(value).split())

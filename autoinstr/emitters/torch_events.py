@@ -1,30 +1,32 @@
-"""torch: ranges as record_function events, for torch.profiler (Kineto) and whatever else observes
-them."""
+"""The emitter to torch's profiler: ranges as record_function events, for Kineto and others."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-from autoinstr.emitters.emitter import Emitter, Unusable
+from autoinstr.emitters.emitter import Emitter, EmitterUnavailable
 
-# Kineto (torch 2.13) writes names into its JSON as they are: one quote, and no viewer reads the
-# trace.
-SPOILS = {ord('"'): "'", ord("\\"): "/", **dict.fromkeys(range(32), " ")}
+# Kineto (torch 2.13) writes names into its JSON as they are. With one quote in a name, no viewer
+# can read the trace.
+REPLACEMENTS = {ord('"'): "'", ord("\\"): "/", **dict.fromkeys(range(32), " ")}
 
 
 def make() -> Emitter:
-    """The emitter. Raises Unusable for a torch without the class that it needs (2.1 has it)."""
-    event: Any = getattr(
+    """Return the emitter.
+
+    Raises EmitterUnavailable for a torch without _RecordFunctionFast (torch 2.1 has it).
+    """
+    event_class: Any = getattr(
         getattr(sys.modules.get("torch._C"), "_profiler", None), "_RecordFunctionFast", None
     )
-    if event is None:
-        raise Unusable("this torch has no torch._C._profiler._RecordFunctionFast")
+    if event_class is None:
+        raise EmitterUnavailable("this torch has no torch._C._profiler._RecordFunctionFast")
 
     def start(message: str, domain: str) -> Any:
-        begun = event(message)
-        begun.__enter__()
-        return begun
+        event = event_class(message)
+        event.__enter__()
+        return event
 
     def end(token: Any, domain: str) -> Any:
         token.__exit__(None, None, None)
@@ -33,17 +35,17 @@ def make() -> Emitter:
         end(start(message, domain), domain)
 
     return Emitter(
-        "torch",
-        start,
-        end,
-        start,
-        end,
-        mark,
-        None,
-        None,
-        False,
-        False,
-        lambda: None,
-        SPOILS,
+        name="torch",
+        start=start,
+        end=end,
+        start_crossing=start,
+        end_crossing=end,
+        mark=mark,
+        start_on_stream=None,
+        mark_on_stream=None,
+        has_domains=False,
+        closes_early=False,
+        collection_ended=lambda: None,
+        replacements=REPLACEMENTS,
         attributes=False,
     )

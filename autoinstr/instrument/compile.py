@@ -1,9 +1,8 @@
-"""What torch.compile is told of our functions: when it meets one in traced code, it traces the
-original instead.
+"""Makes torch.compile trace the original functions in place of the wrappers.
 
-Without this a wrapper inlined into a graph breaks it (clock reads), or silently poisons the compile
-cache. Frames of ours that run under a compiling thread must not be compiled either: torch._dynamo
-is told to skip our files, and what they call runs unseen."""
+Inlined into a graph, a wrapper would break it (clock reads) or silently poison the compile cache.
+Frames of this package that run in a compiling thread must not be compiled either: torch._dynamo
+skips the files of the package, and does not see the calls that they make."""
 
 from __future__ import annotations
 
@@ -15,48 +14,49 @@ from autoinstr.instrument.importhook import is_complete
 if TYPE_CHECKING:
     from types import FunctionType
 
-_pending: list[tuple[FunctionType, FunctionType]] = []
-_skipped: list[str] = []
+_pending: list[tuple[FunctionType, FunctionType]] = []  # (wrapper, original)
+_has_skip_rule = False
 
 
-def stands_for(ours: FunctionType, original: FunctionType) -> None:
-    """`ours` is to be traced as `original`; at once if torch._dynamo is loaded, else when it is."""
-    # Where torch._dynamo inlines Module.__call__ (a module with hooks), it asks the function
-    # itself, not the registered substitutes.
-    ours.__dict__["_torchdynamo_inline"] = original
-    _pending.append((ours, original))
-    if loaded():
-        tell()
+def trace_as(wrapper: FunctionType, original: FunctionType) -> None:
+    """Make torch._dynamo trace `original` in place of `wrapper`, as soon as it is loaded."""
+    # Where torch._dynamo inlines Module.__call__ (a module with hooks), it reads this attribute and
+    # not the registered substitutes.
+    wrapper.__dict__["_torchdynamo_inline"] = original
+    _pending.append((wrapper, original))
+    if is_dynamo_loaded():
+        register_substitutes()
 
 
-def loaded() -> bool:
-    """torch._dynamo has been imported, whole."""
+def is_dynamo_loaded() -> bool:
+    """Return whether torch._dynamo has been imported completely."""
     module = sys.modules.get("torch._dynamo")
     return module is not None and is_complete(module)
 
 
-def tell() -> None:
-    """Register what is pending, and our files as files to skip. A torch that has no
-    substitute_in_graph (before 2.5) keeps the equality that swap.py maintains, and no more."""
-    skip = getattr(sys.modules.get("torch._dynamo.trace_rules"), "add", None)
-    if skip is not None and not _skipped:
-        _skipped.append(__package__)
-        skip(
-            "autoinstr"
-            # frames of ours that run beneath a compiled program's graph breaks are none of the
-            # compiler's business
-        )
+def register_substitutes() -> None:
+    """Register the pending substitutes, and the package's files as files to skip.
+
+    torch before 2.5 has no substitute_in_graph. There, only the copies that swap.py keeps equal
+    help."""
+    global _has_skip_rule
+    add_skip_rule = getattr(sys.modules.get("torch._dynamo.trace_rules"), "add", None)
+    if add_skip_rule is not None and not _has_skip_rule:
+        _has_skip_rule = True
+        add_skip_rule("autoinstr")  # its frames also run at graph breaks of a compiled program
     substitute: Callable[..., Callable[[FunctionType], FunctionType]]
     substitute = getattr(sys.modules.get("torch._dynamo.decorators"), "substitute_in_graph", None)  # type: ignore[assignment]
     while _pending and substitute is not None:
-        ours, original = _pending.pop()
-        substitute(ours, skip_signature_check=True)(original)
+        wrapper, original = _pending.pop()
+        substitute(wrapper, skip_signature_check=True)(original)
 
 
-def unseen(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, run where torch._dynamo does not look. A compiled module that calls a module
-    calls us under dynamo's frame evaluation, and with fullgraph=True an attempt to compile what we
-    do there (take a lock, read frames, write JSON) is an error in the user's program."""
+def hide_from_dynamo(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function`, run outside torch._dynamo's frame evaluation.
+
+    A compiled module that calls a module calls the wrapper under that frame evaluation. The package
+    takes locks, reads frames and writes JSON there. With fullgraph=True, an attempt to compile that
+    is an error in the user's program."""
     set_callback = getattr(
         getattr(getattr(sys.modules.get("torch._C"), "_dynamo", None), "eval_frame", None),
         "set_eval_frame",

@@ -1,19 +1,19 @@
-"""A finder on sys.meta_path that calls back when a named module has been imported, without the
-import noticing.
+"""A finder on sys.meta_path that calls back when a named module has been imported. The import does
+not notice it.
 
-Everything is contained: whatever goes wrong in here or in a callback, the host's import gives the
-result and the traceback it would have given anyway. A callback is called with the finished module:
+All errors are contained. Whatever fails here or in a callback, the program's import gives the same
+result and the same traceback as without the agent. A callback gets the finished module:
 
-- after each execution of it: the first import, a reload, an import after `del sys.modules[name]`,
-one that succeeds after one that raised;
+- after each execution of the module: the first import, a reload, an import after `del
+  sys.modules[name]`, an import that succeeds after one that raised;
 - when a module loaded through `importlib.util.LazyLoader` is first used;
-- at once by `register`, if the module is imported already;
-- after the next execution of any other module, if it was only half imported when `register` was
-called, if it is a namespace package
-  (nothing is executed for it), or if its loader has only the old `load_module`.
+- at once from `register`, if the module is already imported;
+- after the next execution of any other module, in three cases: the module was only partly imported
+  at `register`, it is a namespace package (nothing is executed for it), or its loader has only the
+  old `load_module`.
 
-This file runs before torch in every instrumented process: it imports nothing but built-in modules,
-not even `__future__`."""
+This file runs before torch in every instrumented process. It imports only built-in modules, not
+even `__future__`."""
 
 import sys
 from _thread import get_ident
@@ -28,17 +28,16 @@ if TYPE_CHECKING:
     Callback = Callable[[ModuleType], object]
 
 _callbacks: "dict[str, list[Callback]]" = {}
-_waiting: "set[str]" = (
-    set()
-)  # names of modules that no loader of ours will announce: looked for after each execution
+# Names of modules that no loader of this file announces. They are checked after each execution.
+_pending_names: "set[str]" = set()
 
 
 def register(name: str, callback: "Callback") -> None:
-    """Calls `callback(module)` each time the module `name` has been executed, and now if it is
-    imported already.
+    """Call `callback(module)` each time the module `name` has been executed, and now if it is
+    already imported.
 
-    name: dotted, absolute. Registering the same callback twice is the same as once. An exception
-    from it costs one line on stderr."""
+    name: dotted and absolute. A second registration of the same callback has no effect. An
+    exception of the callback costs one line on stderr."""
     callbacks = _callbacks.setdefault(name, [])
     if callback in callbacks:
         return
@@ -49,72 +48,68 @@ def register(name: str, callback: "Callback") -> None:
     if is_complete(module):
         _call(callback, name, module)
     else:
-        _waiting.add(name)
+        _pending_names.add(name)
 
 
 def install() -> None:
-    """Puts the finder first on sys.meta_path, unless it is on it."""
+    """Put the finder first on sys.meta_path, unless it is on it."""
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
 
 
 def uninstall() -> None:
-    """Takes the finder away and forgets every callback. For tests."""
+    """Remove the finder and forget every callback. For tests."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not _finder]
     _callbacks.clear()
-    _waiting.clear()
+    _pending_names.clear()
 
 
 class _Finder:
-    """Asks the finders behind it, and lends the spec a loader that tells when the module has been
-    executed."""
+    """Asks the finders behind it, and gives the spec a loader that reports the execution."""
 
     def __init__(self) -> None:
-        self._searching: "set[tuple[str, int]]" = set()
+        self._searching: "set[tuple[str, int]]" = set()  # (module name, thread)
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        if name not in _callbacks and not _waiting:
+        if name not in _callbacks and not _pending_names:
             return None
         key = (name, get_ident())
-        if (
-            key in self._searching
-        ):  # a finder behind us searches sys.meta_path from the start, as wrapt's does
+        # A finder behind this one may search sys.meta_path from the start, as wrapt's does.
+        if key in self._searching:
             return None
         self._searching.add(key)
         try:
-            return self._find_behind(name, path, target)
+            return self._ask_finders_behind(name, path, target)
         finally:
             self._searching.discard(key)
 
-    def _find_behind(
+    def _ask_finders_behind(
         self, name: str, path: "Sequence[str] | None", target: "ModuleType | None"
     ) -> "ModuleSpec | None":
-        # Not importlib.util.find_spec: that imports the parent package and so waits for its lock,
-        # which deadlocks a package that joins a thread importing one of its own submodules.
+        # importlib.util.find_spec would import the parent package and wait for its lock. That
+        # deadlocks a package that joins a thread which imports one of its submodules.
         finders = list(sys.meta_path)
-        behind = finders[finders.index(self) + 1 :] if self in finders else []
-        for finder in behind:
+        finders_behind = finders[finders.index(self) + 1 :] if self in finders else []
+        for finder in finders_behind:
             find_spec = getattr(finder, "find_spec", None)
-            if (
-                find_spec is None
-            ):  # Python < 3.12 would ask its find_module: leave this import to Python
-                _waiting.add(name)
+            if find_spec is None:
+                # Python before 3.12 asks its find_module. Leave this import to Python.
+                _pending_names.add(name)
                 return None
             spec: "ModuleSpec | None" = find_spec(name, path, target)
             if spec is not None:
-                _lend_loader(spec, name)
+                _replace_loader(spec, name)
                 return spec
         return None
 
 
 class _Loader:
-    """Stands in for a spec's loader until the module is executed, and puts the real one back before
-    that.
+    """Replaces a spec's loader until the module is executed, then restores the original.
 
-    A spec that is only looked at (`importlib.util.find_spec`) keeps it, so it passes for the real
-    loader as well as it can."""
+    A spec that is only read (`importlib.util.find_spec`) keeps it, so it resembles the original as
+    closely as possible."""
 
     def __init__(self, inner: "Any", name: str) -> None:
         self._autoinstr_inner = inner
@@ -128,26 +123,24 @@ class _Loader:
         return type(self._autoinstr_inner)
 
     def exec_module(self, module: "ModuleType") -> None:
-        self._autoinstr_give_back(module)
+        self._autoinstr_restore(module)
         try:
             self._autoinstr_inner.exec_module(module)
         finally:
-            self._autoinstr_give_back(
-                module
-            )  # again: wrapt's loader puts in what it wraps, which is us
-        # Here, not in find_spec: there the caller holds the import lock, under which a callback's
-        # own imports could deadlock.
+            # Again, because wrapt's loader stores what it wraps, which is this loader.
+            self._autoinstr_restore(module)
+        # Not in find_spec: its caller holds the import lock, and imports of a callback could
+        # deadlock under it.
         _announce(self._autoinstr_name, module)
-        for name in list(_waiting):
-            waited_for = sys.modules.get(name)
-            if waited_for is not None and is_complete(waited_for):
-                _announce(name, waited_for)
+        for name in list(_pending_names):
+            pending_module = sys.modules.get(name)
+            if pending_module is not None and is_complete(pending_module):
+                _announce(name, pending_module)
 
-    def _autoinstr_give_back(self, module: "ModuleType") -> None:
+    def _autoinstr_restore(self, module: "ModuleType") -> None:
         try:
-            attributes = object.__getattribute__(
-                module, "__dict__"
-            )  # a plain getattr would wake a lazy module
+            # A plain getattr would load a lazy module.
+            attributes = object.__getattribute__(module, "__dict__")
             spec = attributes.get("__spec__")
             if spec is not None and spec.loader is self:
                 spec.loader = self._autoinstr_inner
@@ -157,13 +150,13 @@ class _Loader:
             _complain(self._autoinstr_name, error)
 
 
-def _lend_loader(spec: "ModuleSpec", name: str) -> None:
+def _replace_loader(spec: "ModuleSpec", name: str) -> None:
     try:
         loader: "Any" = spec.loader
         if type(loader) is _Loader:
             return
         if not hasattr(loader, "exec_module"):  # no loader at all: a namespace package
-            _waiting.add(name)
+            _pending_names.add(name)
             return
         lazy = getattr(sys.modules.get("importlib.util"), "LazyLoader", None)
         if lazy is not None and isinstance(loader, lazy):
@@ -176,17 +169,17 @@ def _lend_loader(spec: "ModuleSpec", name: str) -> None:
 
 
 def _announce(name: str, module: "ModuleType") -> None:
-    _waiting.discard(name)
-    module = (
-        sys.modules.get(name) or module
-    )  # a module may have put another object in its own place
+    _pending_names.discard(name)
+    # A module may have replaced itself by another object.
+    module = sys.modules.get(name) or module
     for callback in list(_callbacks.get(name, ())):
         _call(callback, name, module)
 
 
 def is_complete(module: "ModuleType") -> bool:
-    """The module has been executed, whole; one that is loaded lazily, and not yet, is left
-    asleep."""
+    """Return whether the module has been executed completely.
+
+    A lazy module that has not been used yet stays unloaded, and is not complete."""
     try:
         spec = object.__getattribute__(module, "__dict__").get("__spec__")
     except AttributeError:
@@ -212,13 +205,14 @@ def _complain(name: str, error: Exception) -> None:
         pass
 
 
-def _as_import_machinery(code: "CodeType") -> "CodeType":
-    """The same code under the file name of Python's import system, which takes frames of that name
-    out of a failing import's traceback."""
+def _move_to_import_system(code: "CodeType") -> "CodeType":
+    """Return the code under the file name of Python's import system.
+
+    Python removes frames with that name from the traceback of a failing import."""
     return code.replace(co_filename="<frozen importlib._bootstrap>")
 
 
-for _function in (_Finder.find_spec, _Finder._find_behind, _Loader.exec_module):
-    _function.__code__ = _as_import_machinery(_function.__code__)
+for _function in (_Finder.find_spec, _Finder._ask_finders_behind, _Loader.exec_module):
+    _function.__code__ = _move_to_import_system(_function.__code__)
 
 _finder: "Any" = _Finder()

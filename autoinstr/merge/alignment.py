@@ -1,9 +1,8 @@
-"""What cannot be laid on one axis with the rest, and why.
+"""Find the recordings that cannot be aligned with the others, and the reasons.
 
-Recordings of one boot share a monotonic clock: they are aligned to the nanosecond, whatever became
-of the wall clock. Two boots have nothing in common but their wall clocks. So a wall clock that was
-stepped, was never set, or says that its machine ran at quite another time leaves a machine where
-nobody can say."""
+Recordings of one boot share a monotonic clock and are aligned to the nanosecond, whatever their
+wall clock did. Two boots share only the wall clock. If the wall clock of a machine was stepped, was
+never set, or is hours or years from the others, nothing tells where that machine belongs."""
 
 from __future__ import annotations
 
@@ -11,23 +10,24 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from autoinstr.analysis.clock import Axis, Clock, hosts_named, known_pairs
-from autoinstr.base.text import duration, printable
+from autoinstr.analysis.clock import Axis, Clock, join_host_names, select_known_pairs
+from autoinstr.base.text import escape_unprintable, format_duration
 from autoinstr.recording.reader import Recording
 
-# ntpd slews a clock that is off by less, and steps one that is off by more: pairs that disagree by
-# more were not read slowly.
+# ntpd slews a clock that is off by less than this, and steps one that is off by more. A larger
+# difference between clock pairs is therefore a step, not a slow reading.
 STEP_NS = 128_000_000
-# The ranks of a job run at one time. A host may join late or leave early, but wall clocks that are
-# wrong are so by hours or years.
-APART_NS = 600 * 10**9
+# The ranks of a job run at the same time. A host may join late or leave early, but a wrong wall
+# clock is wrong by hours or years.
+MAX_GAP_NS = 600 * 10**9
 NEVER_SET_NS = 1_577_836_800 * 10**9  # the year 2020: no recording is older
 
 
-class Facts(NamedTuple):
-    """What is to be known of one recording (clock.Stamped) before it is merged: where it came from
-    and where its copy lies, its host, boot and clock pairs, and whether the process came to store
-    the pair of its end."""
+class MergeSource(NamedTuple):
+    """Facts of one recording; a `ClockSource` for the time axis.
+
+    `source` is the path of the input, `file` that of its copy. `closed` says that the process
+    stored the clock pair of its end."""
 
     source: str
     file: str
@@ -37,89 +37,102 @@ class Facts(NamedTuple):
     closed: bool
 
 
-def unaligned(facts: Sequence[Facts]) -> dict[int, str]:
-    """index -> the reason, of each recording that cannot be aligned with the rest; where machines
-    stand against machines, the rest are those with the most recordings."""
+def find_unaligned(sources: Sequence[MergeSource]) -> dict[int, str]:
+    """Map the index of each recording that cannot be aligned to the reason.
+
+    If groups of machines contradict each other, the group with the most recordings is right."""
     reasons: dict[int, str] = {}
-    for at, one in enumerate(facts):
-        pairs = known_pairs(one.clock_pairs)
+    for index, source in enumerate(sources):
+        pairs = select_known_pairs(source.clock_pairs)
         if not pairs:
-            reasons[at] = "it holds no pair of wall clock and perf_counter"
+            reasons[index] = "it contains no pair of wall clock and perf_counter"
         elif pairs[-1][1] < pairs[0][1]:
-            back = duration(pairs[0][1] - pairs[-1][1])
-            reasons[at] = (
-                f"its clock pairs contradict each other: by the second, perf_counter went back by {back}"
+            difference = format_duration(pairs[0][1] - pairs[-1][1])
+            reasons[index] = (
+                "its clock pairs contradict each other: "
+                f"perf_counter of the second is earlier by {difference}"
             )
-    kept = [at for at in range(len(facts)) if at not in reasons]
-    clocks = Axis([facts[at] for at in kept]).clocks
+    indices = [index for index in range(len(sources)) if index not in reasons]
     clocks = [
-        clock._replace(recordings=[kept[index] for index in clock.recordings]) for clock in clocks
+        clock._replace(recordings=[indices[position] for position in clock.recordings])
+        for clock in Axis([sources[index] for index in indices]).clocks
     ]
     if len(clocks) > 1:
-        good = []
+        usable_clocks = []
         for clock in clocks:
-            reason = _wrong(facts, clock)
-            reasons.update(dict.fromkeys(clock.recordings, reason) if reason else {})
-            good += [] if reason else [clock]
-        reasons.update(_elsewhen(facts, good))
+            reason = _find_fault(sources, clock)
+            if reason:
+                reasons.update(dict.fromkeys(clock.recordings, reason))
+            else:
+                usable_clocks.append(clock)
+        reasons.update(_find_distant_machines(sources, usable_clocks))
     return reasons
 
 
-def stepped(facts: Sequence[Facts]) -> list[str]:
-    """What to say of wall clocks that were stepped and did no harm: all recordings share one
-    monotonic clock."""
-    clocks = Axis(facts).clocks
+def describe_harmless_step(sources: Sequence[MergeSource]) -> list[str]:
+    """Return a note if the wall clock was stepped but all recordings share one monotonic clock."""
+    clocks = Axis(sources).clocks
     if len(clocks) != 1 or clocks[0].spread_ns <= STEP_NS:
         return []
-    step = duration(clocks[0].spread_ns)
+    step = format_duration(clocks[0].spread_ns)
     return [
-        f"the wall clock of {hosts_named(facts)} was stepped by {step}; all are of one boot, whose monotonic clock aligns them"
+        f"the wall clock of {join_host_names(sources)} was stepped by {step}; "
+        "all are of one boot, whose monotonic clock aligns them"
     ]
 
 
-def _wrong(facts: Sequence[Facts], clock: Clock) -> str:
-    """Why the wall clock of a machine links it to no other; "" where it does."""
-    host = printable(facts[clock.recordings[0]].host)
+def _find_fault(sources: Sequence[MergeSource], clock: Clock) -> str:
+    """Return why the wall clock of a machine links it to no other, or ""."""
+    host = escape_unprintable(sources[clock.recordings[0]].host)
     if clock.spread_ns > STEP_NS:
-        step = duration(clock.spread_ns)
-        return f"the clock pairs of {host} contradict each other: its wall clock, all that links it to the others, was stepped by {step}"
+        step = format_duration(clock.spread_ns)
+        return (
+            f"the clock pairs of {host} contradict each other: "
+            f"its wall clock, the only link to the other machines, was stepped by {step}"
+        )
     earliest = min(
-        wall for at in clock.recordings for wall, _ in known_pairs(facts[at].clock_pairs)
+        wall
+        for index in clock.recordings
+        for wall, _ in select_known_pairs(sources[index].clock_pairs)
     )
     if earliest < NEVER_SET_NS:
-        return f"the wall clock of {host} was not set: it says {_date(earliest)}"
+        return f"the wall clock of {host} was not set: it says {_format_date(earliest)}"
     return ""
 
 
-def _elsewhen(facts: Sequence[Facts], clocks: list[Clock]) -> dict[int, str]:
-    """The machines whose times do not come near those of the most recordings."""
-    times = {clock.recordings[0]: _times(facts, clock, exactly=False) for clock in clocks}
-    if len(_near(clocks, times)) > 1:
-        times = {clock.recordings[0]: _times(facts, clock, exactly=True) for clock in clocks}
-    groups = _near(clocks, times)
+def _find_distant_machines(sources: Sequence[MergeSource], clocks: list[Clock]) -> dict[int, str]:
+    """Map the recordings of machines that ran at another time than most recordings to a reason."""
+    times = {clock.recordings[0]: _find_times(sources, clock, exactly=False) for clock in clocks}
+    if len(_group_by_time(clocks, times)) > 1:
+        times = {clock.recordings[0]: _find_times(sources, clock, exactly=True) for clock in clocks}
+    groups = _group_by_time(clocks, times)
     if len(groups) < 2:
         return {}
-    rest = max(groups, key=lambda group: sum(len(clock.recordings) for clock in group))
-    theirs = _together([times[clock.recordings[0]] for clock in rest])
-    among = hosts_named([facts[at] for clock in rest for at in clock.recordings])
+    majority = max(groups, key=lambda group: sum(len(clock.recordings) for clock in group))
+    majority_times = [times[clock.recordings[0]] for clock in majority]
+    start, end = min(first for first, _ in majority_times), max(last for _, last in majority_times)
+    hosts = join_host_names([sources[index] for clock in majority for index in clock.recordings])
     reasons = {}
-    for clock in (clock for group in groups if group is not rest for clock in group):
-        mine = times[clock.recordings[0]]
-        gap = max(mine[0] - theirs[1], theirs[0] - mine[1])
-        ran = f"by its wall clock {printable(facts[clock.recordings[0]].host)} ran from {_date(mine[0])} to {_date(mine[1])}"
-        when = f"{_length(gap)} {'after' if mine[0] > theirs[1] else 'before'} the others"
-        others = f"{among}, from {_date(theirs[0])} to {_date(theirs[1])}"
-        reasons.update(dict.fromkeys(clock.recordings, f"{ran}, {when} ({others})"))
+    for clock in (clock for group in groups if group is not majority for clock in group):
+        first, last = times[clock.recordings[0]]
+        host = escape_unprintable(sources[clock.recordings[0]].host)
+        gap = _format_long_duration(max(first - end, start - last))
+        reason = (
+            f"by its wall clock {host} ran from {_format_date(first)} to {_format_date(last)}, "
+            f"{gap} {'after' if first > end else 'before'} the others "
+            f"({hosts}, from {_format_date(start)} to {_format_date(end)})"
+        )
+        reasons.update(dict.fromkeys(clock.recordings, reason))
     return reasons
 
 
-def _near(clocks: list[Clock], times: dict[int, tuple[int, int]]) -> list[list[Clock]]:
-    """Groups of machines that ran at one time; the earliest first."""
+def _group_by_time(clocks: list[Clock], times: dict[int, tuple[int, int]]) -> list[list[Clock]]:
+    """Return groups of machines that ran at the same time, in order of time."""
     groups: list[list[Clock]] = []
     end = 0
     for clock in sorted(clocks, key=lambda clock: times[clock.recordings[0]]):
         first, last = times[clock.recordings[0]]
-        if not groups or first > end + APART_NS:
+        if not groups or first > end + MAX_GAP_NS:
             groups.append([])
             end = last
         groups[-1].append(clock)
@@ -127,39 +140,36 @@ def _near(clocks: list[Clock], times: dict[int, tuple[int, int]]) -> list[list[C
     return groups
 
 
-def _times(facts: Sequence[Facts], clock: Clock, *, exactly: bool) -> tuple[int, int]:
-    """First and last wall time of a machine. A process that was killed has its last time in its
-    records, which takes reading."""
-    firsts, lasts = [], []
-    for at in clock.recordings:
-        pairs = known_pairs(facts[at].clock_pairs)
-        firsts.append(pairs[0][0])
-        lasts.append(pairs[-1][0])
-        if exactly and not facts[at].closed:
-            lasts.append(last_ns(Recording(facts[at].file)) + clock.offset_ns)
-    return min(firsts), max(lasts)
+def _find_times(sources: Sequence[MergeSource], clock: Clock, *, exactly: bool) -> tuple[int, int]:
+    """Return the first and the last wall time of a machine, in nanoseconds.
+
+    The last time of a killed process is only in its records; with `exactly` they are read."""
+    first_times, last_times = [], []
+    for index in clock.recordings:
+        pairs = select_known_pairs(sources[index].clock_pairs)
+        first_times.append(pairs[0][0])
+        last_times.append(pairs[-1][0])
+        if exactly and not sources[index].closed:
+            last_times.append(read_last_ns(Recording(sources[index].file)) + clock.offset_ns)
+    return min(first_times), max(last_times)
 
 
-def last_ns(recording: Recording) -> int:
-    """The last time in a recording, of perf_counter in nanoseconds."""
-    starts = [entry.start_ns for entry in recording.open_ranges()]
-    ends = (max(words[2::3]) for _, words in recording.blocks())
+def read_last_ns(recording: Recording) -> int:
+    """Return the last time in a recording, of perf_counter in nanoseconds."""
+    starts = [entry.start_ns for entry in recording.find_open_ranges()]
+    ends = (max(words[2::3]) for _, words in recording.read_blocks())
     return max([*starts, *ends], default=recording.clock_pairs[1][1])
 
 
-def _together(times: list[tuple[int, int]]) -> tuple[int, int]:
-    return min(first for first, _ in times), max(last for _, last in times)
-
-
-def _date(wall_ns: int) -> str:
+def _format_date(wall_ns: int) -> str:
     try:
         return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(wall_ns // 10**9))
     except (ValueError, OverflowError, OSError):
         return f"{wall_ns // 10**9} s since 1970"
 
 
-def _length(ns: int) -> str:
+def _format_long_duration(duration_ns: int) -> str:
     for unit, seconds in (("years", 31_556_952), ("days", 86_400), ("hours", 3_600)):
-        if ns >= 2 * seconds * 10**9:
-            return f"{ns // (seconds * 10**9):,} {unit}"
-    return duration(ns)
+        if duration_ns >= 2 * seconds * 10**9:
+            return f"{duration_ns // (seconds * 10**9):,} {unit}"
+    return format_duration(duration_ns)

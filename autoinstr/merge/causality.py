@@ -1,90 +1,117 @@
-"""What cannot have been: a part of an engine step that, on the axis, ran before what it waited for.
+"""Find engine steps that contradict the time axis: a part that ran before what it waited for.
 
 A step of vLLM has one name in every process. A Worker begins to execute it after the scheduler
-began to schedule it, and the scheduler begins to take its output after the Worker began: both are
-messages, whatever the host and the backend. So where the axis says otherwise, two wall clocks
-differ by at least that much. Collectives would tell more of training, but a recording holds neither
-their group nor whether a call waits (on a device it returns when the work is queued): from them
-nothing is concluded."""
+began to schedule it. The scheduler begins to take its output after the Worker began. Both are
+messages, whatever the host and the backend. If the axis shows another order, two wall clocks differ
+by at least that much.
+
+Collectives of a training are not checked. A recording holds neither their group nor whether a call
+waits: on a device it returns when the work is queued."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from autoinstr.analysis.attributes import EXECUTE, SCHEDULE, UPDATE, read
+from autoinstr.analysis.attributes import collect_attributes
 from autoinstr.analysis.clock import Axis
-from autoinstr.analysis.labels import process_label
-from autoinstr.base.text import duration, printable
+from autoinstr.analysis.labels import format_process_label
+from autoinstr.base.text import escape_unprintable, format_duration
 from autoinstr.recording.reader import Recording
+from autoinstr.targets.step_parts import EXECUTE, SCHEDULE, UPDATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from autoinstr.merge.alignment import Facts
+    from autoinstr.merge.alignment import MergeSource
 
 
-class _Step(NamedTuple):
-    """When the scheduler of this index began with a step, and began to take its output (None: not
-    seen). Nanoseconds on the axis."""
+class _ScheduledStep(NamedTuple):
+    """A step in its scheduler's process, by index; times in nanoseconds on the axis.
+
+    `update_ns` is when the scheduler began to take the output; None if that was not recorded."""
 
     process: int
-    scheduled: int
-    updated: int | None
+    schedule_ns: int
+    update_ns: int | None
 
 
-class _Worst(NamedTuple):
-    """A contradiction: by how many nanoseconds, and in what words."""
+class _Contradiction(NamedTuple):
+    """By how many nanoseconds a step contradicts the axis, and a line that says it."""
 
-    ns: int
-    words: str
+    difference_ns: int
+    description: str
 
 
-def contradictions(facts: Sequence[Facts]) -> list[str]:
-    """A line for each pair of machines whose engine steps contradict the axis by more than their
-    clock pairs leave open."""
-    axis = Axis(facts)
+def find_contradictions(sources: Sequence[MergeSource]) -> list[str]:
+    """Return a line for each pair of machines whose engine steps contradict the axis.
+
+    A difference that the clock pairs leave open does not count."""
+    axis = Axis(sources)
     if len(axis.clocks) < 2:
         return []
-    machine = {at: number for number, clock in enumerate(axis.clocks) for at in clock.recordings}
-    steps = _scheduled(facts, axis)
-    worst: dict[tuple[int, int], _Worst] = {}
-    for at, one in enumerate(facts) if steps else ():
-        for name, start in _starts(one, EXECUTE, axis.offsets[at]):
+    machines = {
+        index: number for number, clock in enumerate(axis.clocks) for index in clock.recordings
+    }
+    steps = _collect_steps(sources, axis)
+    largest: dict[tuple[int, int], _Contradiction] = {}
+    for index, worker in enumerate(sources if steps else ()):
+        for name, start_ns in _read_starts(worker, EXECUTE, axis.offsets[index]):
             step = steps.get(name)
-            if step is None or machine[step.process] == machine[at]:
+            if step is None or machines[step.process] == machines[index]:
                 continue
-            early = step.scheduled - start
-            late = start - step.updated if step.updated is not None else 0
-            ns, before = (early, True) if early >= late else (late, False)
-            pair = (machine[step.process], machine[at])
-            if ns > axis.spread_ns and (pair not in worst or ns > worst[pair].ns):
-                worst[pair] = _Worst(ns, _words(facts[step.process], one, name, ns, before))
-    return [found.words for found in worst.values()]
+            early_ns = step.schedule_ns - start_ns
+            late_ns = start_ns - step.update_ns if step.update_ns is not None else 0
+            is_early = early_ns >= late_ns
+            difference_ns = max(early_ns, late_ns)
+            pair = (machines[step.process], machines[index])
+            if difference_ns > axis.spread_ns and (
+                pair not in largest or difference_ns > largest[pair].difference_ns
+            ):
+                description = _describe(
+                    sources[step.process], worker, name, difference_ns, is_early
+                )
+                largest[pair] = _Contradiction(difference_ns, description)
+    return [contradiction.description for contradiction in largest.values()]
 
 
-def _scheduled(facts: Sequence[Facts], axis: Axis) -> dict[str, _Step]:
-    """The steps whose name came once: a request that was preempted goes through its names again."""
-    steps: dict[str, _Step] = {}
-    again: set[str] = set()
-    for at, one in enumerate(facts):
-        updated = dict(_starts(one, UPDATE, axis.offsets[at]))
-        for name, start in _starts(one, SCHEDULE, axis.offsets[at]):
-            again.update([name] if name in steps else [])
-            steps[name] = _Step(at, start, updated.get(name))
-    return {name: step for name, step in steps.items() if name not in again}
+def _collect_steps(sources: Sequence[MergeSource], axis: Axis) -> dict[str, _ScheduledStep]:
+    """Return the steps by name, without names that come more than once.
+
+    A request that was preempted goes through its names again."""
+    steps: dict[str, _ScheduledStep] = {}
+    repeated_names: set[str] = set()
+    for index, source in enumerate(sources):
+        update_starts = dict(_read_starts(source, UPDATE, axis.offsets[index]))
+        for name, start_ns in _read_starts(source, SCHEDULE, axis.offsets[index]):
+            if name in steps:
+                repeated_names.add(name)
+            steps[name] = _ScheduledStep(index, start_ns, update_starts.get(name))
+    return {name: step for name, step in steps.items() if name not in repeated_names}
 
 
-def _starts(facts: Facts, kind: str, offset_ns: int) -> Iterator[tuple[str, int]]:
-    for part in read(Recording(facts.file)).parts:
+def _read_starts(source: MergeSource, kind: str, offset_ns: int) -> Iterator[tuple[str, int]]:
+    """Yield (name of the step, start on the axis) of each part of this kind in a recording."""
+    for part in collect_attributes(Recording(source.file)).parts:
         if part.kind == kind and part.step is not None:
             yield part.step, part.start + offset_ns
 
 
-def _words(scheduler: Facts, worker: Facts, step: str, ns: int, before: bool) -> str:
-    one, other = (
-        printable(process_label(Recording(each.file), hosts=2)) for each in (scheduler, worker)
+def _describe(
+    scheduler: MergeSource, worker: MergeSource, step: str, difference_ns: int, is_early: bool
+) -> str:
+    scheduler_label, worker_label = (
+        escape_unprintable(format_process_label(Recording(source.file), hosts=2))
+        for source in (scheduler, worker)
     )
-    what = f"before {one} schedules it" if before else f"after {one} has its output"
-    hosts = f"{printable(scheduler.host)} and {printable(worker.host)}"
-    by = duration(ns)
-    return f"step {printable(step)}: {other} begins to execute it {by} {what}: the wall clocks of {hosts} differ by at least {by}"
+    hosts = f"{escape_unprintable(scheduler.host)} and {escape_unprintable(worker.host)}"
+    difference = format_duration(difference_ns)
+    order = (
+        f"before {scheduler_label} schedules it"
+        if is_early
+        else f"after {scheduler_label} has its output"
+    )
+    return (
+        f"step {escape_unprintable(step)}: "
+        f"{worker_label} begins to execute it {difference} {order}: "
+        f"the wall clocks of {hosts} differ by at least {difference}"
+    )

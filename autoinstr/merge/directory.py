@@ -1,8 +1,8 @@
-"""Makes the merged run directory: whole, or not at all.
+"""Make the merged run directory: complete, or not at all.
 
-The recordings are copied byte for byte. Nothing is added and nothing is stamped anew: a recording's
-clock pairs and its boot are all that the axis of a report is made of (clock.py), so a merged run is
-a run directory like any other, and can be merged again."""
+The recordings are copied byte for byte, because the time axis of a report is made of their clock
+pairs and boots (analysis/clock.py). So a merged run is a run directory like any other, and can be
+merged again."""
 
 from __future__ import annotations
 
@@ -13,177 +13,227 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from autoinstr.base.errors import AutoinstrError, RecordingError, UsageError
-from autoinstr.base.text import count, printable
-from autoinstr.merge.alignment import Facts, last_ns, stepped, unaligned
-from autoinstr.merge.causality import contradictions
-from autoinstr.merge.inputs import Left, RunFiles, copy, opened, run_files
+from autoinstr.base.text import escape_unprintable, format_count
+from autoinstr.merge.alignment import (
+    MergeSource,
+    describe_harmless_step,
+    find_unaligned,
+    read_last_ns,
+)
+from autoinstr.merge.causality import find_contradictions
+from autoinstr.merge.inputs import (
+    RunFiles,
+    SkippedFile,
+    copy_file,
+    find_run_files,
+    open_directory,
+)
 from autoinstr.recording import format as f
 from autoinstr.recording.reader import Recording
 
 
-class Merged(NamedTuple):
-    """What was merged: a line each for what is to be said, how many recordings and run directories,
-    and the facts of each recording."""
+class MergeResult(NamedTuple):
+    """What was merged: lines for the user, the number of run directories, and the recordings."""
 
     notes: list[str]
-    directories: int
-    facts: list[Facts]
+    directory_count: int
+    sources: list[MergeSource]
 
 
-class _Taken(NamedTuple):
-    """A recording in the staging folder; `process` tells its process from every other."""
+class _StagedRecording(NamedTuple):
+    """A recording in the staging folder."""
 
     name: str
     digest: str
-    process: tuple[object, ...]
-    facts: Facts
+    source: MergeSource
 
 
-def merge(
+def merge_runs(
     paths: Sequence[str],
-    out: str,
+    output: str,
     *,
     latest: bool,
     skip_unaligned: bool,
     tick: Callable[[int], None],
-) -> Merged:
-    """Write the run directory `out` of those at `paths`; `tick` is called with the bytes copied.
-    With `skip_unaligned` recordings that cannot be aligned are left out; else they are a
-    RecordingError, and so is nothing to merge. UsageError for an `out` that cannot be meant,
-    AutoinstrError where it cannot be written."""
-    _check(out, paths)
+) -> MergeResult:
+    """Write the run directory `output` of the runs at `paths`.
+
+    `tick` is called with the number of bytes copied. With `latest` the newest run below each path
+    is chosen. With `skip_unaligned` recordings that cannot be aligned are left out.
+
+    RecordingError: a recording cannot be aligned, or there is nothing to merge. UsageError:
+    `output` is an input or not empty. AutoinstrError: `output` cannot be written."""
+    _check_output(output, paths)
     runs = list(
         {
             os.path.realpath(run.path): run
-            for run in (run_files(path, latest=latest) for path in paths)
+            for run in (find_run_files(path, latest=latest) for path in paths)
         }.values()
     )
-    _check(out, [run.path for run in runs])
-    parent = os.path.dirname(os.path.abspath(out))
+    _check_output(output, [run.path for run in runs])
+    parent = os.path.dirname(os.path.abspath(output))
     try:
-        staging = tempfile.mkdtemp(
-            prefix=".autoinstr-merge-", dir=parent
-        )  # beside its place: 0700, and moved there in one step
+        # beside its destination and with mode 0700, to be moved there in one step
+        folder = tempfile.mkdtemp(prefix=".autoinstr-merge-", dir=parent)
         try:
-            merged = _fill(staging, runs, skip_unaligned, tick)
-            os.rename(staging, out)
-            return merged
+            result = _Staging(folder, tick).merge(runs, skip_unaligned)
+            os.rename(folder, output)
+            return result
         except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             raise
     except OSError as error:
-        raise AutoinstrError(f"-o {out}: cannot be written: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise AutoinstrError(f"-o {output}: cannot be written: {reason}") from error
 
 
-def _check(out: str, paths: Sequence[str]) -> None:
-    if os.path.lexists(out) and (os.path.islink(out) or not os.path.isdir(out)):
-        raise UsageError(f"-o {out}: is there and is not a directory; give a new one")
-    if os.path.isdir(out) and os.listdir(out):
+def _check_output(output: str, paths: Sequence[str]) -> None:
+    if os.path.lexists(output) and (os.path.islink(output) or not os.path.isdir(output)):
+        raise UsageError(f"-o {output}: exists and is not a directory; give a new one")
+    if os.path.isdir(output) and os.listdir(output):
         raise UsageError(
-            f"-o {out}: is not empty; give a new directory (a merged run is made whole, and nothing is ever added to one)"
+            f"-o {output}: is not empty; give a new directory "
+            "(nothing is ever added to an existing run)"
         )
-    place = os.path.realpath(out)
+    target = os.path.realpath(output)
     for path in paths:
-        inside = os.path.realpath(path)
-        if os.path.commonpath([place, inside]) == inside:
+        input_path = os.path.realpath(path)
+        if os.path.commonpath([target, input_path]) == input_path:
             raise UsageError(
-                f"-o {out}: lies inside {path}, which is to be merged; inputs stay as they are: give a directory elsewhere"
+                f"-o {output}: lies inside the input {path}, and inputs are not changed; "
+                "give a directory outside"
             )
 
 
-def _fill(
-    staging: str, runs: list[RunFiles], skip_unaligned: bool, tick: Callable[[int], None]
-) -> Merged:
-    notes: list[str] = []
-    taken: dict[tuple[object, ...], _Taken] = {}
-    for run in runs:
-        if not run.names:
-            notes.append(f"left out: {printable(run.path)}: holds no recording")
-        with opened(run.path) as folder:
-            for name in run.names:
-                source = os.path.join(run.path, name)
-                try:
-                    notes += _take(staging, folder, name, source, taken, tick)
-                except Left as left:
-                    notes.append(f"left out: {printable(source)}: {left}")
-    if not taken:
-        more = f" (and {len(notes) - 1} more like it)" if len(notes) > 1 else ""
-        raise RecordingError(f"nothing can be merged: {notes[0].removeprefix('left out: ')}{more}")
-    names, facts = [one.name for one in taken.values()], [one.facts for one in taken.values()]
-    reasons = unaligned(facts)
-    if reasons and not skip_unaligned:
-        more = f" (so {count(len(reasons) - 1, 'more recording')})" if len(reasons) > 1 else ""
+class _Staging:
+    """The folder in which a merged run is made, its recordings, and the notes for the user.
+
+    `_recordings` maps the identity of a process to its recording. A process can be in several
+    inputs, as copies or as states of different age."""
+
+    def __init__(self, folder: str, tick: Callable[[int], None]) -> None:
+        self._folder = folder
+        self._tick = tick
+        self._recordings: dict[tuple[object, ...], _StagedRecording] = {}
+        self._notes: list[str] = []
+
+    def merge(self, runs: list[RunFiles], skip_unaligned: bool) -> MergeResult:
+        """Copy the recordings of the runs, and leave out those that cannot be aligned."""
+        for run in runs:
+            if not run.names:
+                self._note_skipped(run.path, "holds no recording")
+            with open_directory(run.path) as directory:
+                for name in run.names:
+                    source_path = os.path.join(run.path, name)
+                    try:
+                        self._add(directory, name, source_path)
+                    except SkippedFile as skipped:
+                        self._note_skipped(source_path, str(skipped))
+        if not self._recordings:
+            count = len(self._notes) - 1
+            suffix = f" (and {count} more like it)" if count else ""
+            first = self._notes[0].removeprefix("left out: ")
+            raise RecordingError(f"nothing can be merged: {first}{suffix}")
+        sources = self._select_aligned(skip_unaligned)
+        notes = [*self._notes, *describe_harmless_step(sources), *find_contradictions(sources)]
+        return MergeResult(notes, len(runs), sources)
+
+    def _note_skipped(self, path: str, reason: str) -> None:
+        self._notes.append(f"left out: {escape_unprintable(path)}: {reason}")
+
+    def _select_aligned(self, skip_unaligned: bool) -> list[MergeSource]:
+        """Return the recordings that can be aligned; remove the others if that is allowed."""
+        recordings = list(self._recordings.values())
+        reasons = find_unaligned([recording.source for recording in recordings])
+        if not reasons:
+            return [recording.source for recording in recordings]
         first = min(reasons)
-        hint = "--skip-unaligned leaves out what cannot be aligned"
-        raise RecordingError(
-            f"{printable(facts[first].source)}: cannot be aligned: {reasons[first]}{more}; {hint}"
-        )
-    for at, reason in sorted(reasons.items()):
-        notes.append(f"left out: {printable(facts[at].source)}: cannot be aligned: {reason}")
-        os.unlink(os.path.join(staging, names[at]))
-    kept = [one for at, one in enumerate(facts) if at not in reasons]
-    if not kept:
-        raise RecordingError(
-            f"nothing can be merged: {printable(facts[0].source)}: cannot be aligned: {reasons[0]}"
-        )
-    return Merged([*notes, *stepped(kept), *contradictions(kept)], len(runs), kept)
-
-
-def _take(
-    staging: str,
-    folder: int,
-    name: str,
-    source: str,
-    taken: dict[tuple[object, ...], _Taken],
-    tick: Callable[[int], None],
-) -> list[str]:
-    """Copy one recording and add it to those taken, unless it is there; returns what is to be said
-    of it."""
-    place = _free_name(staging, name)
-    target = os.path.join(staging, place)
-    digest = copy(folder, name, target, tick)
-    try:
-        recording = Recording(target)
-    except RecordingError as error:
-        os.unlink(target)
-        raise Left(printable(str(error).removeprefix(target).lstrip(": "))) from None
-    boot, pairs = str(recording.header.get("boot") or ""), recording.clock_pairs
-    facts = Facts(
-        source, target, recording.host, {"boot": boot}, pairs, recording.state == f.STATE_CLOSED
-    )
-    process = (boot, recording.host, recording.pid, pairs[0]) if pairs[0][0] else (digest,)
-    old = taken.get(process)
-    if old is None:
-        taken[process] = _Taken(place, digest, process, facts)
-        renamed = f"{printable(source)}: another recording has its name; it is {printable(place)} in the merged run"
-        damage = [
-            f"damaged: {printable(source + problem.removeprefix(target))}"
-            for problem in recording.problems
+        path = escape_unprintable(recordings[first].source.source)
+        if not skip_unaligned:
+            count = len(reasons) - 1
+            suffix = f" (and {format_count(count, 'more recording')} like it)" if count else ""
+            raise RecordingError(
+                f"{path}: cannot be aligned: {reasons[first]}{suffix}; "
+                "--skip-unaligned leaves out what cannot be aligned"
+            )
+        for index, reason in sorted(reasons.items()):
+            recording = recordings[index]
+            self._note_skipped(recording.source.source, f"cannot be aligned: {reason}")
+            os.unlink(os.path.join(self._folder, recording.name))
+        if len(reasons) == len(recordings):
+            raise RecordingError(
+                f"nothing can be merged: {path}: cannot be aligned: {reasons[first]}"
+            )
+        return [
+            recording.source for index, recording in enumerate(recordings) if index not in reasons
         ]
-        return [*([renamed] if place != name else []), *damage]
-    if digest == old.digest:
-        os.unlink(target)
-        return [f"taken once: {printable(source)} is the same as {printable(old.facts.source)}"]
-    kept, left = source, old.facts.source
-    if _reach(recording) > _reach(Recording(old.facts.file)):
-        os.replace(target, old.facts.file)
-        taken[process] = _Taken(old.name, digest, process, facts._replace(file=old.facts.file))
-    else:
-        os.unlink(target)
-        kept, left = left, kept
-    return [
-        f"left out: {printable(left)}: another state of the process that {printable(kept)} has more of"
-    ]
+
+    def _add(self, directory: int, name: str, source_path: str) -> None:
+        """Copy one recording, unless a copy or a later state of it is already there.
+
+        SkippedFile if it is not a readable recording."""
+        new_name = self._choose_name(name)
+        target = os.path.join(self._folder, new_name)
+        digest = copy_file(directory, name, target, self._tick)
+        try:
+            recording = Recording(target)
+        except RecordingError as error:
+            os.unlink(target)
+            reason = str(error).removeprefix(target).lstrip(": ")
+            raise SkippedFile(escape_unprintable(reason)) from None
+        boot, pairs = str(recording.header.get("boot") or ""), recording.clock_pairs
+        is_closed = recording.state == f.STATE_CLOSED
+        source = MergeSource(source_path, target, recording.host, {"boot": boot}, pairs, is_closed)
+        process = (boot, recording.host, recording.pid, pairs[0]) if pairs[0][0] else (digest,)
+        staged = self._recordings.get(process)
+        if staged is not None:
+            self._choose_state(process, staged, digest, source, recording)
+            return
+        self._recordings[process] = _StagedRecording(new_name, digest, source)
+        if new_name != name:
+            self._notes.append(
+                f"{escape_unprintable(source_path)}: another recording has this name; "
+                f"it is {escape_unprintable(new_name)} in the merged run"
+            )
+        for problem in recording.problems:
+            text = escape_unprintable(source_path + problem.removeprefix(target))
+            self._notes.append(f"damaged: {text}")
+
+    def _choose_state(
+        self,
+        process: tuple[object, ...],
+        staged: _StagedRecording,
+        digest: str,
+        source: MergeSource,
+        recording: Recording,
+    ) -> None:
+        """Keep the later of two states of one process's recording."""
+        old_path, new_path = staged.source.source, source.source
+        if digest == staged.digest:
+            os.unlink(source.file)
+            self._notes.append(
+                f"merged once: {escape_unprintable(new_path)} "
+                f"is the same as {escape_unprintable(old_path)}"
+            )
+            return
+        if _measure_progress(recording) > _measure_progress(Recording(staged.source.file)):
+            os.replace(source.file, staged.source.file)
+            source = source._replace(file=staged.source.file)
+            self._recordings[process] = _StagedRecording(staged.name, digest, source)
+            self._note_skipped(old_path, f"{escape_unprintable(new_path)} is a later state of it")
+        else:
+            os.unlink(source.file)
+            self._note_skipped(new_path, f"{escape_unprintable(old_path)} is a later state of it")
+
+    def _choose_name(self, name: str) -> str:
+        """Return the name, or the first numbered one that is free in the folder."""
+        stem, number = name[: -len(f.SUFFIX)], 1
+        while os.path.lexists(os.path.join(self._folder, name)):
+            number += 1
+            name = f"{stem}-{number}{f.SUFFIX}"
+        return name
 
 
-def _reach(recording: Recording) -> tuple[int, ...]:
-    """Which of two states of one recording is the later."""
-    return recording.state == f.STATE_CLOSED, recording.used_bytes, last_ns(recording)
-
-
-def _free_name(staging: str, name: str) -> str:
-    stem, number = name[: -len(f.SUFFIX)], 1
-    while os.path.lexists(os.path.join(staging, name)):
-        number += 1
-        name = f"{stem}-{number}{f.SUFFIX}"
-    return name
+def _measure_progress(recording: Recording) -> tuple[int, ...]:
+    """Return a key that is larger for the later of two states of one recording."""
+    return recording.state == f.STATE_CLOSED, recording.used_bytes, read_last_ns(recording)

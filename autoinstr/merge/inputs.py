@@ -1,9 +1,8 @@
-"""Which files are merged, and taking them: regular files only, none of them through a symbolic
-link.
+"""Find the recordings to merge and copy them.
 
-Whoever wrote an input may have left anything in it. A file is opened once, looked at through its
-descriptor, and copied into a folder of our own before anything of it is read; what is judged is the
-copy."""
+Another user may have written an input, so only regular files are copied, and no symbolic link is
+followed. A file is opened once and checked through its descriptor. Its contents are read only from
+the copy."""
 
 from __future__ import annotations
 
@@ -18,57 +17,57 @@ from typing import NamedTuple
 from autoinstr.base.errors import RecordingError, UsageError
 from autoinstr.recording.format import CONTROL_FILE, SUFFIX
 
-PIECE_BYTES = 1 << 20
-_NOT_THROUGH_LINKS = (
-    os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-)  # a pipe without a writer must not hold us
+CHUNK_BYTES = 1 << 20
+# O_NONBLOCK: opening a pipe without a writer must not block
+_OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
-class Left(Exception):
-    """A file that is not taken; the text says why."""
+class SkippedFile(Exception):
+    """A file that is not merged; the text is the reason."""
 
 
 class RunFiles(NamedTuple):
-    """A run directory and the names of the recordings in it."""
+    """A run directory and the names of its recordings."""
 
     path: str
     names: list[str]
 
 
-def run_files(path: str, *, latest: bool) -> RunFiles:
-    """The run directory at `path`, or the only (with `latest` the newest) one directly below it.
-    UsageError names the runs where there is a choice, RecordingError says why there is none."""
+def find_run_files(path: str, *, latest: bool) -> RunFiles:
+    """Find the run directory at `path`, or the only one directly below it.
+
+    With `latest` the newest of several runs below `path` is chosen. Otherwise several runs are a
+    UsageError that names them. RecordingError says why there is no run."""
     if os.path.isfile(path):
         raise RecordingError(
-            f"{path}: not a run directory but a file; give the directory that holds *{SUFFIX} files"
+            f"{path}: is a file; give the run directory, which contains *{SUFFIX} files"
         )
-    names, folders = _listed(path)
+    names, folders = _list_entries(path)
     if names or os.path.lexists(os.path.join(path, CONTROL_FILE)):
         return RunFiles(path, names)
-    below = []
-    for folder in folders:
+    runs = []
+    for folder in (os.path.join(path, name) for name in folders):
         try:
-            its, _ = _listed(os.path.join(path, folder))
+            recording_names, _ = _list_entries(folder)
         except RecordingError:
             continue
-        if its:
-            below.append(
-                (_newest(os.path.join(path, folder), its), os.path.join(path, folder), its)
-            )
-    below.sort(reverse=True)
-    if not below:
-        raise RecordingError(f"{path}: not a run directory: it holds no *{SUFFIX} file")
-    if len(below) > 1 and not latest:
-        first, second = (shlex.quote(folder) for _, folder, _ in below[:2])
+        if recording_names:
+            runs.append((_find_newest_time(folder, recording_names), folder, recording_names))
+    runs.sort(reverse=True)
+    if not runs:
+        raise RecordingError(f"{path}: not a run directory: it contains no *{SUFFIX} file")
+    if len(runs) > 1 and not latest:
+        first, second = (shlex.quote(folder) for _, folder, _ in runs[:2])
         raise UsageError(
-            f"{path}: holds {len(below)} runs; name those to merge: autoinstr merge {first} {second} … (or add --latest)"
+            f"{path}: contains {len(runs)} runs; name those to merge: "
+            f"autoinstr merge {first} {second} … (or add --latest)"
         )
-    return RunFiles(*below[0][1:])
+    return RunFiles(*runs[0][1:])
 
 
 @contextmanager
-def opened(path: str) -> Iterator[int]:
-    """A descriptor of a directory."""
+def open_directory(path: str) -> Iterator[int]:
+    """Yield a file descriptor of a directory."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield descriptor
@@ -76,62 +75,65 @@ def opened(path: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-def copy(folder: int, name: str, target: str, tick: Callable[[int], None]) -> str:
-    """Copy one file of the directory with this descriptor into a new file, 0600, and return the
-    digest of its bytes. `tick` is called with the bytes of each piece. Left says what is not taken;
-    OSError that the target cannot be written."""
+def copy_file(folder: int, name: str, target: str, tick: Callable[[int], None]) -> str:
+    """Copy a file of the directory with descriptor `folder` to a new file with mode 0600.
+
+    Return the digest of its bytes. `tick` is called with the size of each chunk. SkippedFile says
+    why a file is not copied; OSError says that the target cannot be written."""
     try:
-        source = os.open(name, _NOT_THROUGH_LINKS, dir_fd=folder)
+        source = os.open(name, _OPEN_FLAGS, dir_fd=folder)
     except OSError as error:
-        is_link = (
-            stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
-            if _exists(folder, name)
-            else False
-        )
-        raise Left(
-            "is a symbolic link, which is not followed" if is_link else error.strerror or str(error)
-        ) from None
+        reason = error.strerror or str(error)
+        if _is_link(folder, name):
+            reason = "is a symbolic link, which is not followed"
+        raise SkippedFile(reason) from None
     try:
         status = os.fstat(source)
         if not stat.S_ISREG(status.st_mode):
-            raise Left("is not a regular file")
-        digest = blake2b(digest_size=32)
-        with open(target, "xb", opener=_private) as out:
-            left = status.st_size  # of a file that grows meanwhile, what was there
-            while left > 0:
-                try:
-                    piece = os.read(source, min(left, PIECE_BYTES))
-                except OSError as error:
-                    raise Left(f"cannot be read: {error.strerror or error}") from None
-                if not piece:
-                    break
-                left -= len(piece)
-                digest.update(piece)
-                out.write(piece)
-                tick(len(piece))
-    except Left:
+            raise SkippedFile("is not a regular file")
+        with open(target, "xb", opener=_open_private) as stream:
+            # a file that grows meanwhile is copied up to its size at this moment
+            return _copy_bytes(source, status.st_size, stream.write, tick)
+    except SkippedFile:
         if os.path.exists(target):
             os.unlink(target)
         raise
     finally:
         os.close(source)
+
+
+def _copy_bytes(
+    source: int, size: int, write: Callable[[bytes], int], tick: Callable[[int], None]
+) -> str:
+    """Copy up to `size` bytes of a descriptor; return their digest."""
+    digest = blake2b(digest_size=32)
+    while size > 0:
+        try:
+            chunk = os.read(source, min(size, CHUNK_BYTES))
+        except OSError as error:
+            raise SkippedFile(f"cannot be read: {error.strerror or error}") from None
+        if not chunk:
+            break
+        size -= len(chunk)
+        digest.update(chunk)
+        write(chunk)
+        tick(len(chunk))
     return digest.hexdigest()
 
 
-def _private(path: str, flags: int) -> int:
+def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
 
 
-def _exists(folder: int, name: str) -> bool:
+def _is_link(folder: int, name: str) -> bool:
     try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
+        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
     except OSError:
         return False
-    return True
 
 
-def _listed(path: str) -> tuple[list[str], list[str]]:
-    """(names of what is called like a recording, folders) directly in a directory."""
+def _list_entries(path: str) -> tuple[list[str], list[str]]:
+    """Return (names that end like a recording's, folders) directly in a directory."""
     names, folders = [], []
     try:
         with os.scandir(path) as entries:
@@ -145,7 +147,8 @@ def _listed(path: str) -> tuple[list[str], list[str]]:
     return sorted(names), folders
 
 
-def _newest(folder: str, names: list[str]) -> float:
+def _find_newest_time(folder: str, names: list[str]) -> float:
+    """Return the latest modification time of the files."""
     return max(
         os.stat(os.path.join(folder, name), follow_symlinks=False).st_mtime for name in names
     )

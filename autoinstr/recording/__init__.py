@@ -1,6 +1,8 @@
-"""The recording format: one file for each process. docs/recording-format.md documents it.
+"""The recording format: one file for each process. docs/internals/recording-format.md documents it.
 
-Contents: `writer.py` and `mapping.py` write; `reader.py`, `blocks.py` and `records.py` read.
+Contents: `writer.py`, `block_writer.py` and `mapping.py` write; `reader.py`, `block_reader.py` and
+    `records.py` read; `run.py` opens all recordings of a run directory; `facts.py` makes and
+    recognises definitions.
 May import: `base/errors.py`.
 Start with: `format.py` (numbers and marks), then `writer.py` or `reader.py`.
 """

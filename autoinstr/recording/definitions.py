@@ -1,61 +1,72 @@
-"""What each kind of definition must hold (docs/internals/recording-format.md): a checksum tells
-that an entry was written, not that it means much."""
+"""Check the fields of definitions (docs/internals/recording-format.md).
+
+A checksum proves that an entry was written completely, not that its fields are valid."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from autoinstr.recording.facts import HEADER, META, NAME, THREAD
 
-def _is(*types: type) -> Callable[[Any], bool]:
+Check = Callable[[Any], bool]
+
+
+def _make_type_check(*types: type) -> Check:
     return lambda value: type(value) in types
 
 
-def _texts(value: Any) -> bool:
-    return type(value) is list and all(type(one) is str for one in value)
+def _is_list_of_texts(value: Any) -> bool:
+    return type(value) is list and all(type(item) is str for item in value)
 
 
-def _versions(value: Any) -> bool:
-    return type(value) is dict and all(type(one) is str for one in value.values())
+def _is_dict_of_texts(value: Any) -> bool:
+    return type(value) is dict and all(type(item) is str for item in value.values())
 
 
-_TEXT, _NUMBER, _NUMBER_OR_NONE = _is(str), _is(int), _is(int, type(None))
+_is_text, _is_number = _make_type_check(str), _make_type_check(int)
+_is_number_or_none = _make_type_check(int, type(None))
 
-REQUIRED: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "name": {
+REQUIRED: dict[str, dict[str, Check]] = {
+    NAME: {
         "id": lambda value: type(value) is int and value > 0,
-        "domain": _TEXT,
-        "message": _TEXT,
+        "domain": _is_text,
+        "message": _is_text,
     },
-    "thread": {"index": _NUMBER, "tid": _NUMBER, "name": _TEXT},
+    THREAD: {"index": _is_number, "tid": _is_number, "name": _is_text},
 }
-OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "name": {
+_HEADER_FIELDS: dict[str, Check] = {
+    **dict.fromkeys(("host", "boot", "platform", "emitter", "name", "domain"), _is_text),
+    **dict.fromkeys(("rank", "world_size"), _is_number_or_none),
+    "ppid": _is_number,
+    "roles": _is_list_of_texts,
+    "argv": _is_list_of_texts,
+    "versions": _is_dict_of_texts,
+}
+OPTIONAL: dict[str, dict[str, Check]] = {
+    NAME: {
         "kind": lambda value: value in ("range", "mark"),
-        "root": _TEXT,
-        "path": _TEXT,
-        "cls": _TEXT,
-        "module": _NUMBER_OR_NONE,
+        "root": _is_text,
+        "path": _is_text,
+        "cls": _is_text,
+        "module": _is_number_or_none,
     },
-    "header": {
-        **dict.fromkeys(("host", "boot", "platform", "emitter", "name", "domain"), _TEXT),
-        **dict.fromkeys(("rank", "world_size"), _NUMBER_OR_NONE),
-        "ppid": _NUMBER,
-        "roles": _texts,
-        "argv": _texts,
-        "versions": _versions,
-    },
+    HEADER: _HEADER_FIELDS,
+    META: _HEADER_FIELDS,
 }
-OPTIONAL["meta"] = OPTIONAL["header"]
 
 
-def wrong_fields(entry: Any) -> list[str]:
-    """Fields of a definition that have no sense, "t" for one that is no definition at all. KeyError
-    where a required one is missing."""
-    if type(entry) is not dict or type(entry.get("t")) is not str:
+def find_invalid_fields(definition: Any) -> list[str]:
+    """Return the names of invalid fields, or "t" if this is not a definition at all.
+
+    Raises KeyError if a required field is missing."""
+    if type(definition) is not dict or type(definition.get("t")) is not str:
         return ["t"]
-    kind = entry["t"]
-    wrong = [key for key, fits in REQUIRED.get(kind, {}).items() if not fits(entry[key])]
-    return wrong + [
-        key for key, fits in OPTIONAL.get(kind, {}).items() if key in entry and not fits(entry[key])
+    kind = definition["t"]
+    required, optional = REQUIRED.get(kind, {}), OPTIONAL.get(kind, {})
+    invalid = [key for key, is_valid in required.items() if not is_valid(definition[key])]
+    return invalid + [
+        key
+        for key, is_valid in optional.items()
+        if key in definition and not is_valid(definition[key])
     ]

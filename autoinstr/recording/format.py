@@ -1,7 +1,7 @@
 """The numbers of the recording format, version 1 (docs/internals/recording-format.md).
 
-A recording is a header page followed by blocks. All words are unsigned 64-bit in the writer's byte
-order; the byte-order mark tells which."""
+A recording is a header page followed by blocks. All words are unsigned 64-bit integers in the
+writer's byte order, which the byte-order mark identifies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ H_START_WALL, H_START_CLOCK, H_STATE, H_DROPPED, H_END_WALL, H_END_CLOCK, H_USED
     10,
     11,
 )
-# Three words that nobody reads: where a call stores when its range is not wanted.
+# Three words that are never read: a call whose range is dropped stores there.
 H_NOWHERE = 256
 
 STATE_OFF, STATE_ON, STATE_CLOSED = 0, 1, 2
@@ -38,18 +38,18 @@ B_MARK, B_BYTES, B_THREAD, B_SEQUENCE = 0, 1, 2, 3
 RECORD_WORDS = 3  # name, start, end
 RECORD_BYTES = 8 * RECORD_WORDS
 
-# A thread's blocks grow: many threads make few calls, few threads make many.
+# The blocks of a thread grow, because most threads make few calls.
 RANGE_BLOCK_BYTES = (1024, 8192, 65536)
 TEXT_BLOCK_BYTES = 65536  # of definitions and of attributes
 SEGMENT_BYTES = 4 << 20  # the file grows by at most this
 FIRST_SEGMENT_BYTES = 256 << 10
 
 
-def block_mark(kind: int) -> int:
-    """First word of a block of this kind."""
+def make_block_mark(kind: int) -> int:
+    """Return the first word of a block of this kind."""
     return BLOCK_MARK | kind << BLOCK_KIND_SHIFT
 
 
-def records_in(block_bytes: int) -> int:
-    """How many records fit a range block of this length."""
+def count_records(block_bytes: int) -> int:
+    """Return how many records fit into a range block of this length."""
     return (block_bytes - BLOCK_HEADER_BYTES) // RECORD_BYTES

@@ -1,10 +1,10 @@
 """A growing shared mapping of one file at one fixed address.
 
-Address space for the largest size is reserved once; the file is then allocated (posix_fallocate)
-and mapped into it piece by piece, so that one memoryview serves for the whole life of the recording
-and no store can meet an unallocated page: a store into a hole of a full disk kills the process with
-SIGBUS. The mapping is never unmapped: a call that is still running may end, and store its end, at
-any later moment."""
+Address space for the maximum size is reserved once. The file is then allocated (posix_fallocate)
+and mapped into it piece by piece, so one memoryview serves as long as the recording lives. Every
+mapped page is allocated, because a store into a hole of a full disk kills the process with SIGBUS.
+Nothing is ever unmapped: a call that still runs may store the end of its range at any later
+time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FAILED = ctypes.c_void_p(-1).value
 _NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 _ZEROS = bytes(1 << 16)
 
-# No other thread may store while a file is exchanged for another: PyDLL keeps the GIL.
+# PyDLL keeps the GIL, so no other thread stores while one file is mapped in place of another.
 _libc = ctypes.PyDLL(None, use_errno=True)
 _mmap = _libc.mmap
 _mmap.restype = ctypes.c_void_p
@@ -50,17 +50,23 @@ def _map(
 
 
 class Mapping:
-    """`words` is the file as a memoryview of unsigned 64-bit words; only the first `allocated`
-    bytes may be touched."""
+    """A file in memory. `words` is a memoryview of its unsigned 64-bit words.
 
-    def __init__(self, descriptor: Callable[[], int], max_bytes: int) -> None:
-        """Reserve up to `max_bytes` of address space; where the process may not have as much as it
-        likes (RLIMIT_AS), a sixteenth of what is left. `descriptor` gives one of the file. OSError
-        if nothing can be had."""
-        self.descriptor = descriptor
+    Only the first `allocated` bytes may be accessed."""
+
+    def __init__(self, get_descriptor: Callable[[], int], max_bytes: int) -> None:
+        """Reserve up to `max_bytes` of address space.
+
+        If the process has a limit (RLIMIT_AS), reserve at most a sixteenth of what is left of it.
+        `get_descriptor` returns a descriptor of the file. Raises OSError if nothing can be
+        reserved."""
+        self._get_descriptor = get_descriptor
         self.allocated = 0
         size = (
-            -(-min(max_bytes, max(_room() >> 4, 1 << 20)) // mmap.ALLOCATIONGRANULARITY)
+            -(
+                -min(max_bytes, max(_find_address_space() >> 4, 1 << 20))
+                // mmap.ALLOCATIONGRANULARITY
+            )
             * mmap.ALLOCATIONGRANULARITY
         )
         while True:
@@ -73,49 +79,52 @@ class Mapping:
                 size >>= 1
         self.size = size
         memory = memoryview((ctypes.c_uint64 * (size // 8)).from_address(self._base)).cast("B")
-        # Python stores an int as C's long by its digits, as long long by way of bytes: a quarter of
-        # a store's time.
+        # Python converts an int to C's long from its digits, but to long long by way of bytes. To
+        # use long saves a quarter of the time of a store.
         self.words = memory.cast("L") if ctypes.sizeof(ctypes.c_ulong) == 8 else memory.cast("Q")
 
     def extend(self, length: int) -> None:
-        """Allocate and map `length` more bytes (rounded up to pages, bounded by `size`). OSError
-        when the disk is full or the size is reached. A signal handler may call this in the middle
-        of a call: then both may allocate the same bytes, which does no harm."""
+        """Allocate and map `length` more bytes, rounded up to pages and bounded by `size`.
+
+        Raises OSError if the disk is full or the size is reached. A signal handler may call this
+        during another call. Then both allocate the same bytes, which is harmless."""
         start = self.allocated
         end = start + min(
             -(-length // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY, self.size - start
         )
         if end <= start:
             raise OSError(errno.EFBIG, "the recording has reached its largest size")
-        fd = self.descriptor()
+        fd = self._get_descriptor()
         _allocate(fd, start, end - start)
         _map(self._base + start, end - start, _PROT_RW, mmap.MAP_SHARED | _MAP_FIXED, fd, start)
         if self.allocated < end:
             self.allocated = end
 
-    def move(self, descriptor: Callable[[], int]) -> None:
-        """From here on stores go to another file, empty until now, which has all that the old one
-        has. OSError; then all is as before."""
-        length, fd = self.allocated, descriptor()
+    def move(self, get_descriptor: Callable[[], int]) -> None:
+        """Copy the content to another, empty file, and let later stores go there.
+
+        Raises OSError; then nothing has changed."""
+        length, fd = self.allocated, get_descriptor()
         _allocate(fd, 0, length)
-        elsewhere = _map(None, length, _PROT_RW, mmap.MAP_SHARED, fd, 0)
+        new_address = _map(None, length, _PROT_RW, mmap.MAP_SHARED, fd, 0)
         try:
-            copy = memoryview((ctypes.c_char * length).from_address(elsewhere)).cast("B")
-            old = self.words.cast("B")[:length]
-            copy[:] = old
+            copy = memoryview((ctypes.c_char * length).from_address(new_address)).cast("B")
+            content = self.words.cast("B")[:length]
+            copy[:] = content
             _map(self._base, length, _PROT_RW, mmap.MAP_SHARED | _MAP_FIXED, fd, 0)
         finally:
-            _munmap(elsewhere, length)
-        self.descriptor = descriptor
+            _munmap(new_address, length)
+        self._get_descriptor = get_descriptor
 
     def replace_with_private_memory(self) -> None:
-        """In a forked child: the same addresses, but memory of its own, so that a call begun before
-        the fork ends without touching the parent's file."""
+        """Map private memory at the same addresses, in a child after fork.
+
+        A call that began before the fork then ends without a store to the parent's file."""
         _map(self._base, self.size, _PROT_RW, _ANONYMOUS | _MAP_FIXED, -1, 0)
 
 
-def _room() -> int:
-    """Bytes of address space that the process may still have."""
+def _find_address_space() -> int:
+    """Return how many bytes of address space the process may still reserve."""
     resource: Any
     try:
         import resource
@@ -125,13 +134,12 @@ def _room() -> int:
             return 1 << 62
         with open("/proc/self/statm", "rb") as statm:
             return max(0, int(limit) - int(statm.read().split()[0]) * mmap.PAGESIZE)
-    except (ImportError, OSError, ValueError):  # not Linux: the kernel says no where it must
+    except (ImportError, OSError, ValueError):  # not Linux: the kernel refuses what is too much
         return 1 << 62
 
 
 def _allocate(fd: int, offset: int, length: int) -> None:
-    """Give the file blocks on disk. Where the file system cannot promise them, zeros are
-    written."""
+    """Allocate blocks on disk. If the file system cannot do that, write zeros."""
     fallocate = getattr(os, "posix_fallocate", None)
     if fallocate is not None:
         try:

@@ -1,5 +1,4 @@
-"""The records of one thread: which of them are sound, in which order they began, and which never
-ended."""
+"""Check the records of a thread: which are valid, their order by start, and which are open."""
 
 from __future__ import annotations
 
@@ -9,12 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from autoinstr.recording.blocks import Block
+    from autoinstr.recording.block_reader import Block
 
 
 class Records(NamedTuple):
-    """Of one block, or of several that belong together: name, start and end of closed ranges in
-    order of start, (name, start) of open ones, and what is wrong ("" where nothing is)."""
+    """The records of one block, or of several blocks that belong together.
+
+    `closed` has name, start and end of each closed range in order of start. `still_open` has
+    (name, start) of each open one. `problem` is "" if nothing is wrong."""
 
     thread: int
     closed: list[int]
@@ -22,77 +23,80 @@ class Records(NamedTuple):
     problem: str
 
 
-def records_of(
+def read_records(
     blocks: Iterable[tuple[Block, list[int]]], names: Mapping[int, object]
 ) -> Iterator[Records]:
-    """The records in blocks, a thread's blocks one after the other in the order in which they were
-    written.
+    """Yield the records in blocks, which come by thread and in the order of writing.
 
-    A record is taken before it begins. A signal handler that calls modules may run in between: its
-    records lie behind that one, began earlier and are over before it begins. Where they fill the
-    block, they go on in the next."""
-    earliest: dict[int, int] = {}
-    held: tuple[Block, list[int]] | None = None
+    A thread takes a record before its range begins. A signal handler that runs in between may call
+    modules. Its records are behind the taken one, but they begin and end before that range begins.
+    If they fill the block, they continue in the next one."""
+    latest_starts: dict[int, int] = {}
+    pending: tuple[Block, list[int]] | None = None
     for block, words in blocks:
         if (
-            held is not None
-            and held[0].thread == block.thread
+            pending is not None
+            and pending[0].thread == block.thread
             and words
-            and 0 < words[1] < max(held[1][1::3])
+            and 0 < words[1] < max(pending[1][1::3])
         ):
-            held[1].extend(words)
+            pending[1].extend(words)
             continue
-        if held is not None:
-            yield _sifted(*held, names, earliest)
-        held = block, words
-    if held is not None:
-        yield _sifted(*held, names, earliest)
+        if pending is not None:
+            yield _check_records(*pending, names, latest_starts)
+        pending = block, words
+    if pending is not None:
+        yield _check_records(*pending, names, latest_starts)
 
 
-def _sifted(
-    block: Block, words: list[int], names: Mapping[int, object], starts: dict[int, int]
+def _check_records(
+    block: Block, words: list[int], names: Mapping[int, object], latest_starts: dict[int, int]
 ) -> Records:
-    """`starts` has when the latest record of each thread began."""
-    earliest = starts.get(block.thread, 0)
-    if _is_whole(words, names, earliest):
-        starts[block.thread] = words[-2]
+    """Return the valid records. `latest_starts` has the latest start of each thread so far."""
+    latest = latest_starts.get(block.thread, 0)
+    if _are_all_closed(words, names, latest):
+        latest_starts[block.thread] = words[-2]
         return Records(block.thread, words, [], "")
-    found: list[tuple[int, int, int]] = []
+    closed: list[tuple[int, int, int]] = []
     still_open: list[tuple[int, int]] = []
     problem = ""
-    before = earliest  # when the record before the one that began latest did
+    second_latest = latest  # the start before the latest one
     for position in range(0, len(words) - 2, 3):
         name, start, end = words[position : position + 3]
         if not name or not start:
-            continue  # a record that was given out and not begun
-        overtaken = before <= start <= end <= earliest
-        if name not in names or (start < earliest and not overtaken) or (end and end < start):
-            problem = f"the record {position // 3} of the block at byte {block.offset} is damaged; the rest of that block is left out"
+            continue  # a record that a thread took, but whose range did not begin
+        is_of_handler = second_latest <= start <= end <= latest
+        if name not in names or (start < latest and not is_of_handler) or (end and end < start):
+            problem = (
+                f"the record {position // 3} of the block at byte {block.offset} is damaged;"
+                " the rest of that block is left out"
+            )
             break
-        if start >= earliest:
-            before, earliest = earliest, start
+        if start >= latest:
+            second_latest, latest = latest, start
         if end:
-            found.append((start, end, name))
+            closed.append((start, end, name))
         else:
             still_open.append((name, start))
-    starts[block.thread] = earliest
-    found.sort(key=operator.itemgetter(0))
+    latest_starts[block.thread] = latest
+    closed.sort(key=operator.itemgetter(0))
     return Records(
         block.thread,
-        [word for start, end, name in found for word in (name, start, end)],
+        [word for start, end, name in closed for word in (name, start, end)],
         still_open,
         problem,
     )
 
 
-def _is_whole(words: list[int], names: Mapping[int, object], earliest: int) -> bool:
-    """Every record of a block is closed and sound: by far the commonest case, decided without a
-    loop of Python's."""
+def _are_all_closed(words: list[int], names: Mapping[int, object], latest: int) -> bool:
+    """Return whether every record of a block is closed and valid.
+
+    This is by far the most common case, so it is decided without a Python loop."""
     numbers, starts, ends = set(words[::3]), words[1::3], words[2::3]
     return bool(
         starts
         and numbers <= names.keys()
-        and starts[0] >= earliest
+        and starts[0] >= latest
         and all(map(operator.le, starts, starts[1:]))
         and all(map(operator.le, starts, ends))
         and starts[0]

@@ -3,5 +3,5 @@
 Contents: `terminal/`, `data/` (JSON, CSV), `timeline/`, `page/` (HTML), `ascend_db/`,
     `ascend_modules/`, `view/`.
 May import: `analysis`, `device`, `recording`, `config`, `base`.
-Start with: `formats.py`, the registry of formats. The user guide is docs/reports.md.
+Start with: `formats.py`, the registry of formats. The user guide is docs/reference/formats.md.
 """

@@ -1,104 +1,243 @@
-"""The formats of `autoinstr report`: name, whether it is text that a person reads, file to write
-where none is named, writer."""
+"""The registry of report formats: one row per format.
+
+`autoinstr report` takes its formats, help and checks from here, `autoinstr view` its downloads,
+and a test compares docs/ with it. A new format is one file with a writer and one row in FORMATS.
+A writer is imported when its first report is written, so that the command line starts at once.
+"""
 
 from __future__ import annotations
 
+import importlib
 import io
-from typing import TYPE_CHECKING, BinaryIO, Callable, NamedTuple, TextIO
-
-from autoinstr.analysis.blocks import Tick, no_tick
-from autoinstr.report.data import stats_csv, stats_json
-from autoinstr.report.page import report as page
-from autoinstr.report.terminal import lists, modules_table
-from autoinstr.report.timeline import chrome, perfetto, speedscope
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NamedTuple, TextIO
 
 if TYPE_CHECKING:
-    from autoinstr.recording.reader import Run
+    from collections.abc import Iterator
+
+    from autoinstr.analysis.blocks import ProgressTick
+    from autoinstr.recording.run import Run
+    from autoinstr.report.terminal.options import TableOptions
+
+Writer = Callable[..., "list[str] | None"]
 
 
 class Format(NamedTuple):
-    """`write` may return lines to be said beside the report; `default_file` is the name inside the
-    run directory, or "" for standard output; `hint` what to do with the file, `unpacked` that this
-    is so once it is no longer compressed."""
+    """One format.
 
-    write: Callable[[Run, BinaryIO, modules_table.Look, Tick], list[str] | None]
-    default_file: str = ""
+    `writer` is a function, or "module:function" for one that is imported when it is first called.
+    It is called as `writer(run, stream, options, tick)`. `stream` takes bytes, and `tick` is called
+    with each number of records that were read. It may return remarks, which
+    `autoinstr report` prints on stderr. A writer with `writes_folder` gets the path of a directory
+    instead of a stream.
+
+    `file_name` names the file where a report is stored without -o. With `to_stdout` the report
+    goes to standard output without -o, and the name is for `view` alone.
+
+    `options` are the options of `autoinstr report` that only some formats take. Those without a
+    field in TableOptions are keyword arguments of the writer, passed if the user gave them.
+    `content` says what the format always contains; an error about such an option shows it.
+
+    `label` is the text of the link in `view`; without one, `view` does not offer the format.
+    """
+
+    name: str
+    writer: Writer | str
+    file_name: str = ""
+    to_stdout: bool = False
     binary: bool = False
-    hint: str = ""
-    unpacked: bool = False
+    writes_folder: bool = False
+    shows_warnings: bool = False  # the report itself contains the warnings about its recordings
+    hint: str = ""  # what to do with the file
+    unpack_first: bool = False  # the program that reads the file does not take .gz
+    options: tuple[str, ...] = ()
+    content: str = ""
+    label: str = ""
+    media_type: str = "application/octet-stream"
+
+    @property
+    def default_file(self) -> str:
+        """The file name inside the run directory without -o; "" for standard output."""
+        return "" if self.to_stdout else self.file_name
+
+    def write(
+        self,
+        run: Run,
+        target: BinaryIO | str,
+        options: TableOptions,
+        tick: ProgressTick,
+        **own_options: Any,
+    ) -> list[str] | None:
+        """Write the report of a run; return the remarks for stderr, if any.
+
+        `target` is a stream of bytes, or the path of a directory with `writes_folder`."""
+        return self._load_writer()(run, target, options, tick, **own_options)
+
+    def _load_writer(self) -> Writer:
+        if not isinstance(self.writer, str):
+            return self.writer
+        module, _, function = self.writer.partition(":")
+        loaded: Writer = getattr(importlib.import_module(module), function)
+        return loaded
 
 
-def _as_text(
-    write: Callable[[TextIO], list[str] | None], stream: BinaryIO, encoding: str
-) -> list[str] | None:
-    """Run a writer of text over a stream of bytes, which stays open. Line ends are the writer's
-    own."""
-    out = io.TextIOWrapper(stream, encoding=encoding, errors="backslashreplace", newline="")
+def name_formats(option: str) -> str:
+    """Name the formats that take an option: "format ascend-db", "formats table and csv"."""
+    names = [row.name for row in FORMATS.values() if option in row.options]
+    if len(names) == 1:
+        return f"format {names[0]}"
+    return f"formats {', '.join(names[:-1])} and {names[-1]}"
+
+
+@contextmanager
+def open_text(stream: BinaryIO, encoding: str) -> Iterator[TextIO]:
+    """Wrap a stream of bytes for a writer of text. The stream stays open; line ends are as
+    written."""
+    text = io.TextIOWrapper(stream, encoding=encoding, errors="backslashreplace", newline="")
     try:
-        return write(out)
+        yield text
     finally:
-        out.detach()
+        text.detach()
 
 
-def _table(run: Run, stream: BinaryIO, look: modules_table.Look, tick: Tick = no_tick) -> None:
-    _as_text(lambda out: modules_table.write(run, out, look, tick), stream, look.encoding)
+def _write_table(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> None:
+    from autoinstr.report.terminal import modules_table
+
+    with open_text(stream, options.encoding) as text:
+        modules_table.write_tables(run, text, options, tick)
 
 
-def _json(
-    run: Run, stream: BinaryIO, look: modules_table.Look, tick: Tick = no_tick
-) -> list[str] | None:
-    return _as_text(lambda out: stats_json.write(run, out, tick, look.phase), stream, "ascii")
+def _write_html(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> list[str]:
+    from autoinstr.report.page import report as page
+
+    with open_text(stream, "utf-8") as text:
+        return page.write(run, text, tick)
 
 
-def _csv(
-    run: Run, stream: BinaryIO, look: modules_table.Look, tick: Tick = no_tick
-) -> list[str] | None:
-    if look.table == "modules":
-        return _as_text(
-            lambda out: stats_csv.write(
-                run, out, tick, look.phase, sort=look.sort, limit=look.limit
-            ),
-            stream,
-            "utf-8",
+def _write_json(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> list[str]:
+    from autoinstr.report.data import stats_json
+
+    with open_text(stream, "ascii") as text:
+        return stats_json.write(run, text, tick, options.phase)
+
+
+def _write_csv(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> list[str]:
+    from autoinstr.report.data import stats_csv
+    from autoinstr.report.terminal import lists
+
+    with open_text(stream, "utf-8") as text:
+        if options.table != "modules":
+            return lists.write_csv(run, text, options, tick)
+        return stats_csv.write(
+            run, text, tick, options.phase, sort=options.sort, limit=options.limit
         )
-    return _as_text(lambda out: lists.write_csv(run, out, look, tick), stream, "utf-8")
 
 
-def _html(
-    run: Run, stream: BinaryIO, look: modules_table.Look, tick: Tick = no_tick
-) -> list[str] | None:
-    return _as_text(lambda out: page.write(run, out, tick), stream, "utf-8")
+def _write_pftrace(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> None:
+    from autoinstr.report.timeline import perfetto
 
-
-def _pftrace(run: Run, stream: BinaryIO, look: modules_table.Look, tick: Tick = no_tick) -> None:
     perfetto.write(run, stream, tick)
 
 
-def _chrome(run: Run, stream: BinaryIO, look: modules_table.Look, tick: Tick = no_tick) -> None:
+def _write_chrome(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> None:
+    from autoinstr.report.timeline import chrome
+
     chrome.write(run, stream, tick)
 
 
-def _speedscope(
-    run: Run, stream: BinaryIO, look: modules_table.Look, tick: Tick = no_tick
+def _write_speedscope(
+    run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick
 ) -> list[str]:
+    from autoinstr.report.timeline import speedscope
+
     return speedscope.write(run, stream, tick)
 
 
-FORMATS = {
-    "table": Format(_table),
-    "html": Format(
-        _html, "report.html", False, "open it in a browser", True
-    ),  # Perfetto and speedscope take .gz
-    "json": Format(_json),
-    "csv": Format(_csv),
-    "pftrace": Format(_pftrace, "report.pftrace", True, "open it at https://ui.perfetto.dev"),
-    "chrome": Format(
-        _chrome,
+def _write_ascend_db(
+    run: Run,
+    directory: str,
+    options: TableOptions,
+    tick: ProgressTick,
+    kineto: tuple[str, ...] = (),
+    name: str = "class",
+) -> list[str]:
+    from autoinstr.report.ascend_db.export import export
+    from autoinstr.report.ascend_db.summary import format_summary
+
+    return list(format_summary(export(run, kineto, directory, name, tick), directory))
+
+
+_JSON_TYPE = "application/json"
+_ROWS = (
+    Format(
+        "table",
+        _write_table,
+        to_stdout=True,
+        shows_warnings=True,
+        options=("table", "phase", "sort", "limit"),
+    ),
+    Format(
+        "html",
+        _write_html,
+        "report.html",
+        hint="open it in a browser",
+        unpack_first=True,
+        content="the page has every module, request, step and phase",
+        label="HTML page",
+        media_type="text/html; charset=utf-8",
+    ),
+    Format(
+        "json",
+        _write_json,
+        "report.json",
+        to_stdout=True,
+        options=("phase",),
+        content="json has every module, request and step",
+        label="JSON",
+        media_type=_JSON_TYPE,
+    ),
+    Format(
+        "csv",
+        _write_csv,
+        "report.csv",
+        to_stdout=True,
+        options=("table", "phase", "sort", "limit"),
+        label="CSV",
+        media_type="text/csv; charset=utf-8",
+    ),
+    Format(
+        "pftrace",
+        _write_pftrace,
+        "report.pftrace",
+        binary=True,
+        hint="open it at https://ui.perfetto.dev",
+        content="a timeline has every range",
+        label="Perfetto trace",
+    ),
+    Format(
+        "chrome",
+        _write_chrome,
         "report.chrome.json",
-        False,
-        "open it at https://ui.perfetto.dev or in chrome://tracing",
+        hint="open it at https://ui.perfetto.dev or in chrome://tracing",
+        content="a timeline has every range",
+        label="Chrome trace",
+        media_type=_JSON_TYPE,
     ),
-    "speedscope": Format(
-        _speedscope, "report.speedscope.json", False, "open it at https://www.speedscope.app"
+    Format(
+        "speedscope",
+        _write_speedscope,
+        "report.speedscope.json",
+        hint="open it at https://www.speedscope.app",
+        content="a timeline has every range",
+        label="speedscope",
+        media_type=_JSON_TYPE,
     ),
-}
+    Format(
+        "ascend-db",
+        _write_ascend_db,
+        writes_folder=True,
+        options=("kineto", "name"),
+        content="a database has every range",
+    ),
+)
+FORMATS = {row.name: row for row in _ROWS}

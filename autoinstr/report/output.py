@@ -1,4 +1,4 @@
-"""Where a report goes: standard output, or a file that appears whole or not at all."""
+"""Open the destination of a report: standard output, or a file that appears only when complete."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(target: str, *, binary: bool) -> Iterator[BinaryIO]:
-    """A stream of bytes to `target`; "-" is standard output. What ends in .gz is compressed. A file
-    is written beside its place and moved there at the end; a device or a pipe is written
-    directly."""
+def open_output(target: str, *, binary: bool) -> Iterator[BinaryIO]:
+    """Open a stream of bytes to `target`; "-" is standard output.
+
+    A name that ends in .gz is compressed. A file is written beside its destination and moved there
+    at the end, so that an interrupted report leaves nothing. A device or a pipe is written
+    directly. UsageError and AutoinstrError say why a target cannot be written."""
     if target == "-":
         if sys.stdout is None:
             raise AutoinstrError("standard output is closed; give a file with -o")
         if binary and sys.stdout.isatty():
             raise UsageError(
-                "this format is not text: it would garble the terminal; give a file with -o, or pipe the output"
+                "this format is binary and would garble the terminal; "
+                "give a file with -o, or pipe the output"
             )
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -35,58 +38,52 @@ def opened(target: str, *, binary: bool) -> Iterator[BinaryIO]:
     direct = os.path.exists(target) and not os.path.isfile(target)
     path = target if direct else f"{target}.part-{os.getpid()}-{os.urandom(4).hex()}"
     try:
-        with open(path, "wb", opener=None if direct else new_file) as raw:
-            # With the name of the draft or the time in it, no two files of one report would be
-            # alike.
-            packed = (
-                gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=1, mtime=0)
+        with open(path, "wb", opener=None if direct else create_file) as file_stream:
+            # An empty name and time 0: else two files of the same report would differ.
+            gzip_stream = (
+                gzip.GzipFile(filename="", fileobj=file_stream, mode="wb", compresslevel=1, mtime=0)
                 if target.endswith(".gz")
                 else None
             )
-            stream = raw if packed is None else cast("IO[bytes]", packed)
+            stream = file_stream if gzip_stream is None else cast("IO[bytes]", gzip_stream)
             try:
                 yield cast("BinaryIO", stream)
             finally:
-                if stream is not raw:
-                    stream.close()
+                if gzip_stream is not None:
+                    gzip_stream.close()
         if not direct:
             os.replace(path, target)
     except OSError as error:
         _discard(path, direct)
-        raise AutoinstrError(
-            f"{target}: cannot be written: {error.strerror or error} (give another file with -o)"
-        ) from error
+        raise _explain_failure(target, error.strerror or str(error)) from error
     except BaseException:
         _discard(path, direct)
         raise
 
 
 def check_target(target: str) -> None:
-    """For who works long before anything is written: AutoinstrError, or UsageError, for what
-    `opened` could not open."""
+    """Raise the error of `open_output` early, before a command works for a long time."""
     if target == "-":
         return
     folder = os.path.dirname(target) or "."
     if os.path.isdir(target):
         raise UsageError(f"-o {target}: is a directory; give a file name")
-    if not os.path.isdir(folder) or not (
-        os.path.exists(target) or os.access(folder, os.W_OK | os.X_OK)
-    ):
-        number = (
-            errno.EACCES
-            if os.path.isdir(folder)
-            else errno.ENOTDIR
-            if os.path.exists(folder)
-            else errno.ENOENT
-        )
-        raise AutoinstrError(
-            f"{target}: cannot be written: {os.strerror(number)} (give another file with -o)"
-        )
+    if not os.path.isdir(folder):
+        number = errno.ENOTDIR if os.path.exists(folder) else errno.ENOENT
+    elif os.path.exists(target) or os.access(folder, os.W_OK | os.X_OK):
+        return
+    else:
+        number = errno.EACCES
+    raise _explain_failure(target, os.strerror(number))
 
 
-def new_file(path: str, flags: int) -> int:
-    """For open(): a new file, not what somebody else has put in its place."""
+def create_file(path: str, flags: int) -> int:
+    """Create a file, as an opener for open(). A file or link that already exists is an error."""
     return os.open(path, flags | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+
+
+def _explain_failure(target: str, reason: str) -> AutoinstrError:
+    return AutoinstrError(f"{target}: cannot be written: {reason} (give another file with -o)")
 
 
 def _discard(path: str, direct: bool) -> None:

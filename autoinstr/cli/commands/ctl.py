@@ -1,5 +1,4 @@
-"""`autoinstr ctl on|off|status DIR`: switch the processes of a running program on and off, and see
-where they are."""
+"""`autoinstr ctl on|off|status DIR`: switch a running program on and off, or show its state."""
 
 from __future__ import annotations
 
@@ -7,22 +6,26 @@ import os
 from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError, UsageError
-from autoinstr.cli.arguments import place
-from autoinstr.cli.messages import say
+from autoinstr.cli.arguments import add_latest_option, explain_choice, parse_path
+from autoinstr.cli.messages import print_message
 from autoinstr.cli.parser import add_command
-from autoinstr.config.suggestions import nearest
 
 if TYPE_CHECKING:
     import argparse
 
     from autoinstr.cli.parser import Parser
-    from autoinstr.recording.reader import Recording, Run
+    from autoinstr.recording.reader import Recording
+    from autoinstr.recording.run import Run
 
 VERBS = ("on", "off", "status")
 
+DESCRIPTION = """\
+Switch recording on or off in all processes of a run that was started with when=manual.
+Or show what each process of any run is doing."""
+
 EXAMPLES = """\
   autoinstr run --when manual --out runs/serve -- vllm serve …
-  autoinstr ctl on runs/serve           within a second, in all its processes
+  autoinstr ctl on runs/serve           takes effect within a second, in all processes
   autoinstr ctl status runs/serve
   autoinstr ctl off runs/serve
   autoinstr ctl status autoinstr-runs --latest
@@ -34,121 +37,107 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         subparsers,
         "ctl",
         "switch a running program on and off, or show its state",
-        "Switch recording on or off in all processes of a run that was started with\n"
-        "when=manual, or show what each process of any run is doing.",
+        DESCRIPTION,
         EXAMPLES,
     )
     parser.add_argument("verb", metavar="on|off|status", help="what to do")
     parser.add_argument(
         "directory",
         metavar="DIR",
-        type=place,
-        help="the run directory, or a directory that holds one",
+        type=parse_path,
+        help="the run directory, or a directory that contains one",
     )
-    parser.add_argument(
-        "--latest", action="store_true", help="where DIR holds several runs, take the newest"
-    )
+    add_latest_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     if args.verb not in VERBS:
-        near = nearest(args.verb, VERBS)
-        raise UsageError(
-            f"{args.verb!a} is not one of {', '.join(VERBS)}"
-            + (f"; did you mean {near!r}?" if near else "")
-        )
-    found = find_run(args.directory, args.verb, latest=args.latest)
+        raise UsageError(explain_choice(args.verb, VERBS))
+    run_to_switch = find_run_to_switch(args.directory, args.verb, latest=args.latest)
     if args.verb == "status":
-        print("\n".join(status_lines(found)))
+        print("\n".join(format_status(run_to_switch)))
         return 0
-    if found.recordings:
-        check_switchable(found)
+    if run_to_switch.recordings:
+        check_switchable(run_to_switch)
     else:
-        say(
-            f"no process has started to record in {found.path}: one that begins there with when=manual begins {args.verb}"
+        print_message(
+            f"no process has started to record in {run_to_switch.path}: "
+            f"one that starts there with when=manual will start {args.verb}"
         )
-    write_control(found.path, args.verb)
+    write_control(run_to_switch.path, args.verb)
     return 0
 
 
-def find_run(directory: str, verb: str, *, latest: bool) -> Run:
-    """The run that is meant; it may have no recording yet. RecordingError for what is no run
-    directory: a mistyped one must not get a control file."""
-    from autoinstr.analysis.runs import find, recording_files
+def find_run_to_switch(directory: str, verb: str, *, latest: bool) -> Run:
+    """Return the run in the directory, which may have no recording yet.
+
+    RecordingError for a directory that is no run directory: a mistyped one must not get a control
+    file. An empty directory is accepted for `on` and `off`, because a volume of a pod exists before
+    the program starts."""
+    from autoinstr.analysis.runs import find_run, list_recording_files
     from autoinstr.recording.format import CONTROL_FILE
-    from autoinstr.recording.reader import Run, open_run
+    from autoinstr.recording.run import Run, open_run
 
     if (
         os.path.isdir(directory)
         and os.access(directory, os.R_OK)
-        and not recording_files(directory)
+        and not list_recording_files(directory)
     ):
-        there = os.listdir(directory)
-        if CONTROL_FILE in there:
+        names = os.listdir(directory)
+        if CONTROL_FILE in names:
             return open_run(directory)
-        if (
-            not there and verb != "status"
-        ):  # made beforehand, for a program that is still starting: a volume in a pod
+        if not names and verb != "status":
             return Run(directory, [], [])
-    return find(directory, latest=latest, command=f"autoinstr ctl {verb} ")
+    return find_run(directory, latest=latest, command=f"autoinstr ctl {verb} ")
 
 
-def check_switchable(found: Run) -> None:
-    """AutoinstrError where nobody would follow the control file."""
-    from autoinstr.analysis.liveness import ALIVE, ELSEWHERE, ENDED, state_of
-    from autoinstr.base.text import count
+def check_switchable(run_to_switch: Run) -> None:
+    """Raise AutoinstrError if no process would follow the control file."""
+    from autoinstr.analysis.liveness import ALIVE, ENDED, ON_OTHER_HOST, read_process_state
+    from autoinstr.base.text import format_count
 
-    states = [state_of(recording) for recording in found.recordings]
-    if not {ALIVE, ELSEWHERE}.intersection(states):
-        ended = states.count(ENDED)
-        killed = (
-            f"{len(states) - ended} killed, or not to be seen from this container"
-            if ended < len(states)
-            else ""
-        )
-        which = "; ".join(
-            words
-            for words in (count(ended, "process", "processes") + " ended" if ended else "", killed)
-            if words
-        )
+    states = [read_process_state(recording) for recording in run_to_switch.recordings]
+    if not {ALIVE, ON_OTHER_HOST}.intersection(states):
+        ended_count = states.count(ENDED)
+        killed_count = len(states) - ended_count
+        reasons = []
+        if ended_count:
+            reasons.append(f"{format_count(ended_count, 'process', 'processes')} ended")
+        if killed_count:
+            reasons.append(f"{killed_count} killed, or not visible from this container")
         raise AutoinstrError(
-            f"{found.path}: no process of it is alive ({which}), so there is nothing to switch"
+            f"{run_to_switch.path}: none of its processes is alive ({'; '.join(reasons)}), "
+            "so there is nothing to switch"
         )
     if not any(
-        state in (ALIVE, ELSEWHERE) and _may_be_manual(recording)
-        for state, recording in zip(states, found.recordings)
+        state in (ALIVE, ON_OTHER_HOST) and _may_be_manual(recording)
+        for state, recording in zip(states, run_to_switch.recordings)
     ):
-        hint = "start it with autoinstr run --when manual, or AUTOINSTR_WHEN=manual"
         raise AutoinstrError(
-            f"{found.path}: this run was not started with when=manual, so there is nothing to switch ({hint})"
+            f"{run_to_switch.path}: this run was not started with when=manual, so there is nothing "
+            "to switch (start it with autoinstr run --when manual, or AUTOINSTR_WHEN=manual)"
         )
 
 
 def _may_be_manual(recording: Recording) -> bool:
+    """Return whether the option `when` is manual, or is not in the recording."""
     options = recording.header.get("options")
-    return (
-        not isinstance(options, dict) or options.get("when") == "manual"
-    )  # who says nothing of options may be anything
+    return not isinstance(options, dict) or options.get("when") == "manual"
 
 
 def write_control(directory: str, word: str) -> None:
-    """Put `word` into the control file in one step: a process that reads it meanwhile sees the old
-    word or the new one."""
+    """Replace the control file in one step: a reader sees the old word or the new one."""
     from autoinstr.recording.format import CONTROL_FILE
 
     draft = os.path.join(directory, f".{CONTROL_FILE}.{os.getpid()}.{os.urandom(4).hex()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        descriptor = os.open(
-            draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-        )
+        descriptor = os.open(draft, flags, 0o600)
         try:
-            os.fchmod(
-                descriptor,
-                0o644,
-                # root's, too, is for a program of another user; who may not enter the directory cannot
-                # read it
-            )
+            # A program of another user must be able to read a file that root wrote. The mode of
+            # the directory decides who can reach it.
+            os.fchmod(descriptor, 0o644)
             os.write(descriptor, f"{word}\n".encode())
         finally:
             os.close(descriptor)
@@ -159,35 +148,40 @@ def write_control(directory: str, word: str) -> None:
         ) from None
 
 
-def status_lines(found: Run) -> list[str]:
-    """One line a recording, under a heading; then what could not be read."""
+def format_status(run_to_show: Run) -> list[str]:
+    """Return a heading, one line per recording, and what could not be read."""
     rows = [("PID", "ROLE", "STATE", "RECORDING", "RANGES", "DROPPED")]
-    rows += [_row(recording) for recording in found.recordings]
+    rows += [_make_row(recording) for recording in run_to_show.recordings]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
     ]
-    problems = [
-        *found.problems,
-        *(problem for recording in found.recordings for problem in recording.problems),
-    ]
+    problems = [problem for recording in run_to_show.recordings for problem in recording.problems]
     return [
-        *(lines if found.recordings else ["no process has started to record"]),
-        *(f"problem: {problem}" for problem in problems),
+        *(lines if run_to_show.recordings else ["no process has started to record"]),
+        *(f"problem: {problem}" for problem in [*run_to_show.problems, *problems]),
     ]
 
 
-def _row(recording: Recording) -> tuple[str, str, str, str, str, str]:
-    from autoinstr.analysis.liveness import ALIVE, ELSEWHERE, state_of
+def _make_row(recording: Recording) -> tuple[str, str, str, str, str, str]:
+    from autoinstr.analysis.liveness import ALIVE, ON_OTHER_HOST, read_process_state
 
-    role = "+".join(recording.roles) + (
-        f" rank {recording.rank}" if recording.rank is not None else ""
+    role = "+".join(recording.roles)
+    if recording.rank is not None:
+        role += f" rank {recording.rank}"
+    state = read_process_state(recording)
+    mark_names = {number for number, name in recording.names.items() if name.kind == "mark"}
+    # a record is three words: its name, its start and its end
+    range_count = sum(
+        len(words) // 3 - sum(map(mark_names.__contains__, words[::3]))
+        for _, words in recording.read_blocks()
     )
-    state = state_of(recording)
-    marks = {number for number, name in recording.names.items() if name.kind == "mark"}
-    ranges = sum(
-        len(words) // 3 - sum(map(marks.__contains__, words[::3]))
-        for _, words in recording.blocks()
+    is_recording = recording.is_active and state in (ALIVE, ON_OTHER_HOST)
+    return (
+        str(recording.pid),
+        role,
+        state,
+        "on" if is_recording else "off",
+        f"{range_count:,}",
+        f"{recording.dropped_count:,}",
     )
-    active = "on" if recording.active and state in (ALIVE, ELSEWHERE) else "off"
-    return (str(recording.pid), role, state, active, f"{ranges:,}", f"{recording.dropped:,}")

@@ -1,44 +1,52 @@
-"""`autoinstr diff A B`: two runs, module by module, and an exit status for CI."""
+"""`autoinstr diff A B`: compare two runs module by module, with an exit status for CI."""
 
 from __future__ import annotations
 
 import argparse
 import io
 import shlex
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError
-from autoinstr.cli.arguments import one_of, only_table, place, whole_number
-from autoinstr.cli.messages import say, write_lines
+from autoinstr.cli.arguments import (
+    WordChoice,
+    add_format_option,
+    add_latest_option,
+    add_output_option,
+    add_process_option,
+    apply_table_defaults,
+    parse_path,
+    parse_whole_number,
+)
+from autoinstr.cli.messages import print_message, write_lines
 from autoinstr.cli.parser import add_command
 
 if TYPE_CHECKING:
     from autoinstr.cli.parser import Parser
     from autoinstr.diff.comparison import Comparison
     from autoinstr.diff.gate import Verdict
-    from autoinstr.recording.reader import Run
+    from autoinstr.recording.run import Run
 
 FORMATS = ("table", "html", "json")
 SORTS = ("difference", "ratio", "total", "tree")
-BY = ("path", "class")
-FAIL_ON = ("whole", "modules")
+MATCH_KEYS = ("path", "class")
+GATE_SCOPES = ("whole", "modules")
 
 DESCRIPTION = """\
-Compare two runs module by module: before and after a change, two machines, Ascend
-against NVIDIA. A is what was, B is what is. A module stands against the one of the same
-role, path and phase; layers are folded and stand against each other even where one model
-has more of them. What is compared is the time in a step, so runs may be of different
-lengths, and each difference has a 95 % interval. What is matched, what a step is, how a
-difference is told from noise and every figure: docs/diff.md."""
+Compare two runs module by module: before and after a change, two machines, or Ascend and
+NVIDIA. A is the old run, B the new one. A module is compared with the one of the same
+role, path and phase. Repeated layers are folded, even if one model has more of them. The
+time per step is compared, so the runs may differ in length. Each difference has a 95 %
+interval. docs/reference/diff.md says what is matched, what a step is, and when a difference counts
+as noise."""
 
 EXAMPLES = """\
-  autoinstr diff runs/before runs/after                       what changed, the largest difference first
+  autoinstr diff runs/before runs/after                       the differences, the largest first
   autoinstr diff runs/before runs/after --phase decode        only what ran in decode steps
   autoinstr diff runs/before runs/after --sort tree           in the order of the model
-  autoinstr diff runs/main runs/branch --fail-above 5%        exit status 1 if a step takes 5 % longer: for CI
-  autoinstr diff runs/llama runs/qwen --by class              two models of other layout
+  autoinstr diff runs/main runs/branch --fail-above 5%        for CI: fail if a step is 5 % slower
+  autoinstr diff runs/llama runs/qwen --by class              two models with different structure
   autoinstr diff runs/before runs/after --format html -o diff.html
 """
 
@@ -47,193 +55,195 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser = add_command(
         subparsers, "diff", "compare two runs module by module", DESCRIPTION, EXAMPLES
     )
-    parser.add_argument("a", metavar="A", type=place, help="a run directory: what was")
-    parser.add_argument("b", metavar="B", type=place, help="a run directory: what is")
-    parser.add_argument(
-        "--format",
-        default="table",
-        metavar="FORMAT",
-        type=one_of(FORMATS),
-        help=f"{', '.join(FORMATS)} (default: table)",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        default="-",
-        type=place,
-        metavar="FILE",
-        help="where to write; - is standard output; .gz compresses (default: -)",
-    )
+    parser.add_argument("a", metavar="A", type=parse_path, help="the old run directory")
+    parser.add_argument("b", metavar="B", type=parse_path, help="the new run directory")
+    add_format_option(parser, FORMATS)
+    add_output_option(parser)
     parser.add_argument(
         "--fail-above",
         metavar="PERCENT",
-        type=_percent,
-        help="exit status 1 if B is slower by more than that: 5%%",
+        type=_parse_percent,
+        help="exit status 1 if B is slower by more than this: 5%%",
     )
     parser.add_argument(
         "--fail-on",
         default="whole",
         metavar="WHAT",
-        type=one_of(FAIL_ON),
-        help="with --fail-above: whole steps, or any of the modules too (default: whole)",
+        type=WordChoice(GATE_SCOPES),
+        help="with --fail-above: judge whole steps, or the modules too (default: whole)",
     )
-    parser.add_argument(
-        "--latest", action="store_true", help="where A or B holds several runs, take the newest"
-    )
+    add_latest_option(parser, "A or B")
     parser.add_argument(
         "--phase",
         metavar="PHASE",
-        help="only what ran in this phase: prefill, decode, mixed, idle; none is what is in none",
+        help="only what ran in this phase: prefill, decode, mixed, idle; "
+        "none selects ranges without a phase",
     )
-    parser.add_argument(
-        "--process",
-        metavar="WHICH",
-        help='only the processes of this pid, role (Worker) or rank ("rank 3")',
-    )
+    add_process_option(parser)
     parser.add_argument(
         "--by",
         default="path",
         metavar="WHAT",
-        type=one_of(BY),
+        type=WordChoice(MATCH_KEYS),
         help="match modules by path or by class (default: path)",
     )
     parser.add_argument(
         "--sort",
         metavar="BY",
-        type=one_of(SORTS),
+        type=WordChoice(SORTS),
         help=f"table: {', '.join(SORTS)} (default: difference)",
     )
     parser.add_argument(
         "--limit",
         metavar="N",
-        type=whole_number,
-        help="table: most modules; 0 is all (default: 20)",
+        type=parse_whole_number,
+        help="table: the most modules; 0 shows all (default: 20)",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from autoinstr.analysis.stats import check_phase
-    from autoinstr.base.progress import Progress
-    from autoinstr.diff import data, page, table
-    from autoinstr.diff.comparison import compare_runs
+    from autoinstr.diff import table
     from autoinstr.diff.gate import judge
-    from autoinstr.report.output import check_target, opened
+    from autoinstr.report.output import check_target, open_output
 
-    only_table(args, sort="difference", limit=20)
+    apply_table_defaults(args, sort="difference", limit=20)
     check_target(args.output)
-    a, b = (_found(path, args) for path in (args.a, args.b))
-    if args.phase is not None:
-        check_phase(args.phase, [a, b])
-    progress = Progress(
-        sys.stderr, f"diff of {a.path} and {b.path}", "records", total=a.capacity + b.capacity
-    )
-    try:
-        found = compare_runs(a, b, progress.tick, phase=args.phase, by_class=args.by == "class")
-    finally:
-        progress.done()
-    if args.phase is not None and not found.in_common:
-        _check_phase(found, args.phase)
-    verdict = (
-        judge(found, args.fail_above, args.fail_on == "modules")
-        if args.fail_above is not None
-        else None
-    )
-    with opened(args.output, binary=args.format == "html") as stream:
-        out = io.TextIOWrapper(
-            stream,
-            encoding="ascii" if args.format == "json" else "utf-8",
-            errors="backslashreplace",
-            newline="",
-        )
+    comparison = _compare(args)
+    verdict = None
+    if args.fail_above is not None:
+        verdict = judge(comparison, args.fail_above, args.fail_on == "modules")
+    with open_output(args.output, binary=args.format == "html") as stream:
+        encoding = "ascii" if args.format == "json" else "utf-8"
+        text = io.TextIOWrapper(stream, encoding=encoding, errors="backslashreplace", newline="")
         try:
-            if args.format == "table":
-                look = table.Look(
-                    shutil.get_terminal_size((100, 24)).columns, args.limit, args.sort
-                )
-                write_lines(table.report(found, look, _command(args)), args.output, out)
-            elif args.format == "html":
-                page.write(found, out, args.fail_above, verdict)
-            else:
-                data.write(data.contents(found, args.fail_above, verdict), out)
+            _write(comparison, verdict, args, text)
         finally:
-            out.flush()
-            out.detach()
+            text.flush()
+            text.detach()
     if args.output != "-":
-        say(f"wrote {args.output}")
+        print_message(f"wrote {args.output}")
     if args.format != "table":
-        for line in table.remarks(found):
-            say(f"warning: {line}")
-    _check_common(found)
+        for line in table.list_remarks(comparison):
+            print_message(f"warning: {line}")
+    _check_common_modules(comparison)
     if verdict is not None:
-        _check(verdict, args.fail_above)
+        _check_verdict(verdict, args.fail_above)
     return 0
 
 
-def _check_phase(found: Comparison, phase: str) -> None:
-    """AutoinstrError where a side has nothing of this phase: there is nothing to show either."""
-    for word, side in (("A", found.a), ("B", found.b)):
-        if side.ranges and phase not in side.phases:
+def _compare(args: argparse.Namespace) -> Comparison:
+    from autoinstr.analysis.phase_names import check_phase
+    from autoinstr.base.progress import Progress
+    from autoinstr.diff.comparison import compare_runs
+
+    a, b = (_find_run(path, args) for path in (args.a, args.b))
+    if args.phase is not None:
+        check_phase(args.phase, [a, b])
+    description = f"diff of {a.path} and {b.path}"
+    progress = Progress(sys.stderr, description, "records", total=a.capacity + b.capacity)
+    try:
+        comparison = compare_runs(
+            a, b, progress.tick, phase=args.phase, by_class=args.by == "class"
+        )
+    finally:
+        progress.finish()
+    if args.phase is not None and not comparison.has_common_modules:
+        _check_phase(comparison, args.phase)
+    return comparison
+
+
+def _find_run(path: str, args: argparse.Namespace) -> Run:
+    from autoinstr.analysis.runs import find_run, select_processes
+
+    source_run = find_run(path, latest=args.latest, command="")
+    return source_run if args.process is None else select_processes(source_run, args.process)
+
+
+def _write(
+    comparison: Comparison,
+    verdict: Verdict | None,
+    args: argparse.Namespace,
+    text: io.TextIOWrapper,
+) -> None:
+    from autoinstr.diff import data, page, table
+    from autoinstr.report.terminal.options import build_options
+
+    if args.format == "table":
+        options = build_options(args.output, limit=args.limit, sort=args.sort)
+        lines = table.format_diff(comparison, options, _format_command(args))
+        write_lines(lines, args.output, text)
+    elif args.format == "html":
+        page.write_page(comparison, text, args.fail_above, verdict)
+    else:
+        data.write_json(data.build_contents(comparison, args.fail_above, verdict), text)
+
+
+def _check_phase(comparison: Comparison, phase: str) -> None:
+    """Raise AutoinstrError if one of the runs has no range in this phase."""
+    for letter, side in (("A", comparison.a), ("B", comparison.b)):
+        if side.range_count and phase not in side.phases:
             raise AutoinstrError(
-                f"nothing to compare: in {word} no range has the phase {phase!a}; it has: {', '.join(side.phases)}"
+                f"nothing to compare: in {letter} no range has the phase {phase!a}; "
+                f"it has: {', '.join(side.phases)}"
             )
 
 
-def _check_common(found: Comparison) -> None:
-    if found.in_common:
+def _check_common_modules(comparison: Comparison) -> None:
+    """Raise AutoinstrError if the runs have no module in common."""
+    if comparison.has_common_modules:
         return
-    for word, side in (("A", found.a), ("B", found.b)):
-        if not side.ranges:
-            raise AutoinstrError(f"nothing to compare: {word} ({side.run.path}) recorded nothing")
+    for letter, side in (("A", comparison.a), ("B", comparison.b)):
+        if not side.range_count:
+            raise AutoinstrError(f"nothing to compare: {letter} ({side.run.path}) recorded nothing")
     raise AutoinstrError(
-        f"nothing in common: no module of {found.a.run.path} was called in {found.b.run.path} (try --by class)"
+        f"nothing in common: no module of {comparison.a.run.path} was called "
+        f"in {comparison.b.run.path} (try --by class)"
     )
 
 
-def _check(verdict: Verdict, above: float) -> None:
-    """Raise where `--fail-above` is to fail; say what it could not judge."""
-    from autoinstr.base.text import few
-    from autoinstr.diff.gate import describe
+def _check_verdict(verdict: Verdict, fail_above: float) -> None:
+    """Raise AutoinstrError if `--fail-above` fails; print what it could not judge."""
+    from autoinstr.base.text import limit_lines
+    from autoinstr.diff.gate import describe_line
 
-    for line in few([f"not judged: {describe(line)}" for line in verdict.unjudged]):
-        say(line)
+    for line in limit_lines([f"not judged: {describe_line(line)}" for line in verdict.unjudged]):
+        print_message(line)
     if verdict.failed:
-        more = f" (and {len(verdict.failed) - 1} more)" if len(verdict.failed) > 1 else ""
+        count = len(verdict.failed) - 1
+        suffix = f" (and {count} more)" if count else ""
+        slowest = describe_line(verdict.failed[0])
+        raise AutoinstrError(f"slower by more than {100 * fail_above:g} %: {slowest}{suffix}")
+    if not verdict.is_conclusive:
         raise AutoinstrError(
-            f"slower by more than {100 * above:g} %: {describe(verdict.failed[0])}{more}"
-        )
-    if not verdict.enough:
-        raise AutoinstrError(
-            f"--fail-above: only {100 * verdict.judged:.0f} % of the time could be judged; record more steps"
+            f"--fail-above: only {100 * verdict.judged_share:.0f} % of the time could be judged; "
+            "record more steps"
         )
 
 
-def _found(path: str, args: argparse.Namespace) -> Run:
-    from autoinstr.analysis.runs import find, only
-
-    found = find(path, latest=args.latest, command="")
-    return only(found, args.process) if args.process is not None else found
-
-
-def _command(args: argparse.Namespace) -> str:
-    """The same comparison, for another format."""
-    words = ["autoinstr", "diff", args.a, args.b, *(["--latest"] if args.latest else [])]
+def _format_command(args: argparse.Namespace) -> str:
+    """Return the command of the same comparison, without its format."""
+    words = ["autoinstr", "diff", args.a, args.b]
+    if args.latest:
+        words.append("--latest")
     for option in ("phase", "process"):
         if getattr(args, option) is not None:
             words += [f"--{option}", getattr(args, option)]
-    return " ".join(map(shlex.quote, [*words, *(["--by", args.by] if args.by != "path" else [])]))
+    if args.by != "path":
+        words += ["--by", args.by]
+    return shlex.join(words)
 
 
-def _percent(word: str) -> float:
-    """ "5%", "5 %" and "5" are 0.05."""
-    plain = word.strip()
+def _parse_percent(word: str) -> float:
+    """Return a share: "5%", "5 %" and "5" are 0.05."""
+    text = word.strip()
     try:
-        value = float(plain.removesuffix("%"))
+        value = float(text.removesuffix("%"))
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{word!a} is not a percentage such as 5%")
-    if 0 < value < 1 and not plain.endswith("%"):
+    if 0 < value < 1 and not text.endswith("%"):
         raise argparse.ArgumentTypeError(
             f"{word!a}: is it {100 * value:g}% or {value:g}%? write it with the percent sign"
         )

@@ -1,5 +1,4 @@
-"""`autoinstr doctor [--json] [-- command]`: why the agent is on or off, here or in each process of
-a command."""
+"""`autoinstr doctor [--json] [-- command]`: say why the agent is on or off, and what is wrong."""
 
 from __future__ import annotations
 
@@ -14,15 +13,15 @@ if TYPE_CHECKING:
     from autoinstr.cli.parser import Parser
 
 DESCRIPTION = """\
-Say whether the agent would be on in this interpreter and why, which options
-are in force and where each value comes from, and what is known to go wrong.
-Exit status 1 if the configuration cannot be used.
+Say whether the agent would be on in this interpreter and why. Show every option
+with its value and source, and known problems. The exit status is 1 if the
+configuration cannot be used.
 
-With a command: run it with the agent on, then say for each of its Python
-processes whether the agent was on there, why, which modules the filters kept,
-and what torch_npu's profilers were made with. The command's output is untouched; with --json its standard output goes
-to standard error, so that standard output is JSON alone. The exit status is
-the command's, as with time(1)."""
+With a command: run it with the agent on. Then say for each of its Python processes
+whether the agent was on, why, which modules the filters kept, and which parameters
+torch_npu's profilers got. The output of the command is unchanged. With --json its
+standard output goes to standard error, so that standard output holds only JSON. The
+exit status is the command's."""
 
 EXAMPLES = """\
   autoinstr doctor
@@ -50,14 +49,14 @@ def run(args: argparse.Namespace) -> int:
             "no command is given after --; for example: autoinstr doctor -- python train.py"
         )
     if args.command:
-        from autoinstr.cli.doctor.processes import diagnose, process_lines
+        from autoinstr.cli.doctor.processes import examine_command, format_processes
 
-        told = diagnose(args.command, stdout_is_ours=args.json)
-        lines, status = process_lines(told), told["exit_status"]
+        facts = examine_command(args.command, stdout_is_ours=args.json)
+        lines, status = format_processes(facts), facts["exit_status"]
     else:
-        from autoinstr.cli.doctor.interpreter import examine, health_lines
+        from autoinstr.cli.doctor.interpreter import examine_interpreter, format_interpreter
 
-        told = examine()
-        lines, status = health_lines(told), 1 if told["error"] else 0
-    print(json.dumps(told, indent=2, default=str) if args.json else "\n".join(lines))
+        facts = examine_interpreter()
+        lines, status = format_interpreter(facts), 1 if facts["error"] else 0
+    print(json.dumps(facts, indent=2, default=str) if args.json else "\n".join(lines))
     return int(status)

@@ -1,5 +1,4 @@
-"""`autoinstr merge DIR… -o DIR`: run directories of many ranks and hosts become one, on one time
-axis."""
+"""`autoinstr merge DIR… -o DIR`: join the run directories of many ranks and hosts."""
 
 from __future__ import annotations
 
@@ -10,8 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError, RecordingError
-from autoinstr.cli.arguments import place
-from autoinstr.cli.messages import say
+from autoinstr.cli.arguments import add_latest_option, parse_path
+from autoinstr.cli.messages import print_message
 from autoinstr.cli.parser import add_command
 
 if TYPE_CHECKING:
@@ -19,11 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from autoinstr.cli.parser import Parser
+    from autoinstr.merge.directory import MergeResult
+
+DESCRIPTION = """\
+Copy the recordings of several run directories into a new one, on one time axis. Processes
+of one boot of a machine share its monotonic clock. Between machines, the wall clocks are
+the only link; the output says how exact that is. Recordings that cannot be aligned are an
+error. The inputs are not changed. docs/reference/formats.md says how clocks are joined."""
 
 EXAMPLES = """\
-  autoinstr merge runs/node-a runs/node-b -o runs/all            then: autoinstr report runs/all
-  autoinstr merge node-*/autoinstr-runs --latest -o all          the newest run of each of several folders
-  autoinstr merge runs/all runs/node-c -o runs/everything        a merged run is a run
+  autoinstr merge runs/node-a runs/node-b -o runs/all       then: autoinstr report runs/all
+  autoinstr merge node-*/autoinstr-runs --latest -o all     the newest run of each folder
+  autoinstr merge runs/all runs/node-c -o runs/more         a merged run can be merged again
 """
 
 
@@ -32,50 +38,44 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         subparsers,
         "merge",
         "join run directories of many ranks and hosts on one time axis",
-        "Copy the recordings of several run directories into a new one. Processes of one boot of a machine share its monotonic clock;\n"
-        "between machines the wall clocks are the link, and what they leave uncertain is said. What cannot be aligned is refused. The\n"
-        "inputs stay as they are. How clocks are joined, and what is refused: docs/reports.md.",
+        DESCRIPTION,
         EXAMPLES,
     )
     parser.add_argument(
         "dirs",
         metavar="DIR",
         nargs="+",
-        type=place,
-        help="run directories, or directories that hold one each",
+        type=parse_path,
+        help="run directories, or directories that contain one each",
     )
     parser.add_argument(
         "-o",
         "--output",
         metavar="DIR",
-        type=place,
+        type=parse_path,
         required=True,
-        help="the run directory to make: new or empty, and in no input",
+        help="the run directory to make: new or empty, and outside the inputs",
     )
-    parser.add_argument(
-        "--latest", action="store_true", help="where a DIR holds several runs, take the newest"
-    )
+    add_latest_option(parser, "a DIR")
     parser.add_argument(
         "--skip-unaligned",
         action="store_true",
-        help="leave out, and name, recordings that cannot be aligned, instead of making nothing",
+        help="leave out and name recordings that cannot be aligned, instead of failing",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from autoinstr.analysis.clock import Axis, alignment_lines, hosts_named
     from autoinstr.base.progress import Progress
-    from autoinstr.base.text import count, duration
-    from autoinstr.merge.directory import merge
+    from autoinstr.merge.directory import merge_runs
 
     for path in args.dirs:
         if not os.path.lexists(path):
             raise RecordingError(f"{path}: no such run directory")
     progress = Progress(sys.stderr, f"merge into {args.output}", "bytes")
-    with parents_of(args.output):
+    with make_parents(args.output):
         try:
-            merged = merge(
+            result = merge_runs(
                 args.dirs,
                 args.output,
                 latest=args.latest,
@@ -83,47 +83,53 @@ def run(args: argparse.Namespace) -> int:
                 tick=progress.tick,
             )
         finally:
-            progress.done()
-    for note in merged.notes:
-        say(note)
-    kept = merged.facts
-    print(
-        f"merged {count(len(kept), 'recording')} of {count(merged.directories, 'run directory', 'run directories')} into {args.output}"
-    )
-    for clock in Axis(kept).clocks:
-        hosts = hosts_named([kept[at] for at in clock.recordings])
-        agree = f"clock pairs agree within {duration(clock.spread_ns)}"
-        print(f"  {hosts}: {count(len(clock.recordings), 'recording')} on one clock; {agree}")
-    for line in alignment_lines(kept):
-        print(line)
-    print(f"next: autoinstr report {shlex.quote(args.output)}")
+            progress.finish()
+    for note in result.notes:
+        print_message(note)
+    _print_result(args.output, result)
     return 0
 
 
+def _print_result(output: str, result: MergeResult) -> None:
+    from autoinstr.analysis.clock import Axis, describe_alignment, join_host_names
+    from autoinstr.base.text import format_count, format_duration
+
+    sources = result.sources
+    runs = format_count(result.directory_count, "run directory", "run directories")
+    print(f"merged {format_count(len(sources), 'recording')} of {runs} into {output}")
+    for clock in Axis(sources).clocks:
+        hosts = join_host_names([sources[index] for index in clock.recordings])
+        recordings = format_count(len(clock.recordings), "recording")
+        accuracy = format_duration(clock.spread_ns)
+        print(f"  {hosts}: {recordings} on one clock; clock pairs agree within {accuracy}")
+    for line in describe_alignment(sources):
+        print(line)
+    print(f"next: autoinstr report {shlex.quote(output)}")
+
+
 @contextmanager
-def parents_of(out: str) -> Iterator[None]:
-    """Makes the folders above `out` that are missing, as the run directory of a program has them;
-    they go again where nothing is made."""
-    missing = []
-    place = os.path.dirname(os.path.abspath(out))
-    while not os.path.lexists(place):
-        missing.append(place)
-        place = os.path.dirname(place)
-    made: list[str] = []
+def make_parents(output: str) -> Iterator[None]:
+    """Make the missing folders above `output`; remove them again if the block raises."""
+    missing_folders = []
+    folder = os.path.dirname(os.path.abspath(output))
+    while not os.path.lexists(folder):
+        missing_folders.append(folder)
+        folder = os.path.dirname(folder)
+    new_folders: list[str] = []
     try:
-        for folder in reversed(missing):
+        for folder in reversed(missing_folders):
             try:
                 os.mkdir(folder, 0o755)
             except OSError as error:
                 raise AutoinstrError(
-                    f"-o {out}: {folder} cannot be made: {error.strerror}"
+                    f"-o {output}: {folder} cannot be made: {error.strerror}"
                 ) from None
-            made.append(folder)
+            new_folders.append(folder)
         yield
     except BaseException:
-        for folder in reversed(made):
+        for folder in reversed(new_folders):
             try:
                 os.rmdir(folder)
-            except OSError:  # somebody else has put something there
+            except OSError:  # another program has put a file there
                 break
         raise

@@ -1,4 +1,4 @@
-"""`autoinstr report DIR`: what each module cost, as a table, as data or as a timeline."""
+"""`autoinstr report DIR`: show the time of each module, as a table, as data or as a timeline."""
 
 from __future__ import annotations
 
@@ -8,36 +8,42 @@ import sys
 from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import UsageError
-from autoinstr.cli.arguments import one_of, place, whole_number
-from autoinstr.cli.messages import say
+from autoinstr.cli.arguments import (
+    add_format_option,
+    add_latest_option,
+    add_process_option,
+    parse_path,
+)
+from autoinstr.cli.messages import print_message
 from autoinstr.cli.parser import add_command
+from autoinstr.cli.report_options import add_format_options, choose_sort, collect_own_options
+from autoinstr.report.formats import FORMATS
 
 if TYPE_CHECKING:
     import argparse
 
     from autoinstr.cli.parser import Parser
-    from autoinstr.recording.reader import Run
+    from autoinstr.recording.run import Run
+    from autoinstr.report.formats import Format
 
-FORMATS = ("table", "html", "json", "csv", "pftrace", "chrome", "speedscope", "ascend-db")
-NAMES = ("class", "path", "path:class")
-# Tables, and their orders: the first is the default.
-SORTS = {
-    "modules": ("tree", "total", "self", "calls", "mean"),
-    "requests": ("arrival", "queue", "ttft", "tpot", "e2e"),
-    "steps": ("start", "duration", "schedule", "execute", "sample", "update", "gap"),
-}
-ROWS_OF_PHASES = ("table", "json", "csv")
+DESCRIPTION = """\
+Read a run directory and show the time of each module. The table folds repeated layers
+into one line. 'total' is the time in a module, 'self' the time outside the modules that
+it called, and 'share' is total divided by the time inside all ranges of the same process
+and domain. For vLLM, --table shows a line for each request or for each engine step.
+docs/reference/formats.md describes all formats and columns."""
 
 EXAMPLES = """\
-  autoinstr report autoinstr-runs/<run>                          which module costs what, on one screen
-  autoinstr report autoinstr-runs --latest --sort self           the newest run, by time in the module itself
-  autoinstr report autoinstr-runs/<run> --process "rank 0"       one process of several
-  autoinstr report autoinstr-runs/<run> --phase decode           only what ran in decode steps
-  autoinstr report autoinstr-runs/<run> --table requests         a line for each request that vLLM served; or steps
-  autoinstr report autoinstr-runs/<run> --format html            everything on one page, for a browser
-  autoinstr report autoinstr-runs/<run> --format pftrace         a timeline, for https://ui.perfetto.dev
-  autoinstr report autoinstr-runs/<run> --format json -o -       every figure, for a program
-  autoinstr report autoinstr-runs/<run> --format ascend-db --kineto trace.json    for MindStudio Insight and msprof-analyze
+  autoinstr report autoinstr-runs/<run>                      the time of each module, on one screen
+  autoinstr report autoinstr-runs --latest --sort self       the newest run, by self time
+  autoinstr report autoinstr-runs/<run> --process "rank 0"   one process of several
+  autoinstr report autoinstr-runs/<run> --phase decode       only what ran in decode steps
+  autoinstr report autoinstr-runs/<run> --table requests     a line for each request to vLLM
+  autoinstr report autoinstr-runs/<run> --format html        everything on one page, for a browser
+  autoinstr report autoinstr-runs/<run> --format pftrace     a timeline, for https://ui.perfetto.dev
+  autoinstr report autoinstr-runs/<run> --format json -o -   every figure, for a program
+  autoinstr report autoinstr-runs/<run> --format ascend-db --kineto trace.json
+                                                             a database for MindStudio Insight
 """
 
 
@@ -45,196 +51,131 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser = add_command(
         subparsers,
         "report",
-        "say what each module cost: a table, a page, data, or a timeline",
-        "Read a run directory and say what each module cost. The table folds repeated layers into one line; the time in\n"
-        "a module is 'total', outside the modules that it called 'self', and 'share' is total by all time inside ranges of the same\n"
-        "process and domain. Of vLLM there is also a line for each request and for each engine step (--table). All formats and every\n"
-        "column: docs/reports.md.",
+        "show the time of each module: a table, a page, data, or a timeline",
+        DESCRIPTION,
         EXAMPLES,
     )
     parser.add_argument(
         "dir",
         metavar="DIR",
-        type=place,
-        help="a run directory (holds *.airec files), or a directory that holds one",
+        type=parse_path,
+        help="a run directory (it contains *.airec files), or a directory that contains one",
     )
-    parser.add_argument(
-        "--format",
-        default="table",
-        metavar="FORMAT",
-        type=one_of(FORMATS),
-        help=f"{', '.join(FORMATS)} (default: table)",
-    )
+    add_format_option(parser, tuple(FORMATS))
+    files = ", ".join(row.default_file for row in FORMATS.values() if row.default_file)
+    folders = ", ".join(row.name for row in FORMATS.values() if row.writes_folder)
     parser.add_argument(
         "-o",
         "--output",
-        type=place,
+        type=parse_path,
         metavar="FILE",
-        help="where to write; - is standard output; .gz compresses (default: standard output; html: report.html in DIR; timelines: "
-        "report.pftrace, report.chrome.json, report.speedscope.json there). For ascend-db a directory: where to make its folders",
+        help="the file to write; - is standard output; .gz compresses (default: standard output, "
+        f"or in DIR: {files}). For {folders}: the directory to write folders in",
     )
-    parser.add_argument(
-        "--latest", action="store_true", help="where DIR holds several runs, take the newest"
-    )
-    parser.add_argument(
-        "--process",
-        metavar="WHICH",
-        help='only the processes of this pid, role (Worker) or rank ("rank 3")',
-    )
-    parser.add_argument(
-        "--table",
-        default="modules",
-        metavar="WHICH",
-        type=one_of(tuple(SORTS)),
-        help=f"table and csv: {', '.join(SORTS)} (default: modules)",
-    )
-    parser.add_argument(
-        "--phase",
-        metavar="PHASE",
-        help="only what ran in this phase: prefill, decode, mixed, idle; none is what is in none",
-    )
-    orders = tuple(dict.fromkeys(word for words in SORTS.values() for word in words))
-    parser.add_argument(
-        "--sort",
-        metavar="BY",
-        type=one_of(orders),
-        help="table and csv; "
-        + "; ".join(f"{table}: {', '.join(words)}" for table, words in SORTS.items())
-        + " (default: the first of each)",
-    )
-    parser.add_argument(
-        "--limit",
-        metavar="N",
-        type=whole_number,
-        help="table and csv: most lines, of each table, of requests, of steps; 0 is all (default: one screen; requests and steps: 30; "
-        "csv: all)",
-    )
-    parser.add_argument(
-        "--kineto",
-        metavar="TRACE",
-        action="append",
-        help="ascend-db: a torch.profiler trace of the same run (.json, .gz) for operators, kernels and links; once for each process",
-    )
-    parser.add_argument(
-        "--name",
-        metavar="HOW",
-        type=one_of(NAMES),
-        help=f"ascend-db: what a module is called: {', '.join(NAMES)} (default: class)",
-    )
+    add_latest_option(parser)
+    add_process_option(parser)
+    add_format_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from autoinstr.analysis.runs import find, only
-    from autoinstr.analysis.stats import check_phase
-    from autoinstr.base.progress import Progress
-    from autoinstr.base.text import count
-    from autoinstr.report.formats import FORMATS as WRITERS
-    from autoinstr.report.output import opened
-    from autoinstr.report.terminal.modules_table import Look
-    from autoinstr.report.terminal.screen_fit import lines_of
+    from autoinstr.analysis.phase_names import check_phase
+    from autoinstr.analysis.runs import find_run, select_processes
 
-    sort = _sort_of(args)
-    limit = args.limit if args.limit is not None else 30 if args.format == "table" else 0
-    found = find(args.dir, latest=args.latest)
+    row = FORMATS[args.format]
+    sort = choose_sort(args, row)
+    source_run = find_run(args.dir, latest=args.latest)
     if args.phase is not None:
-        check_phase(args.phase, [found])
+        check_phase(args.phase, [source_run])
     if args.process is not None:
-        found = only(found, args.process)
-    if args.format == "ascend-db":
-        from autoinstr.cli.commands import report_ascend_db
-
-        lines = report_ascend_db.run(args, found)
-        _say_problems(found)
-        for line in lines:
-            say(line)
-        return 0
-    chosen = WRITERS[args.format]
-    target = args.output or (
-        os.path.join(found.path, chosen.default_file) if chosen.default_file else "-"
-    )
-    terminal = shutil.get_terminal_size((100, 0))
-    look = Look(
-        terminal.columns,
-        "utf-8",
-        limit,
-        sort,
-        args.table,
-        args.phase,
-        0 if args.limit is not None else lines_of(terminal.lines),
-    )
-    if target == "-":
-        look = look._replace(encoding=getattr(sys.stdout, "encoding", None) or "ascii")
-    most = 0 if args.table == "requests" else found.capacity  # requests are read from marks
-    what = "mark" if args.table == "requests" else "record"  # a record is a range or a mark
-    progress = Progress(sys.stderr, f"{args.format} of {found.path}", f"{what}s", total=most)
-    try:
-        with opened(target, binary=chosen.binary) as stream:
-            remarks = chosen.write(found, stream, look, progress.tick) or []
-    finally:
-        progress.done()
-    if target != "-":
-        size = os.path.getsize(target) if os.path.isfile(target) else 0
-        hint = (
-            f"unpack it, then {chosen.hint}"
-            if chosen.unpacked and target.endswith(".gz")
-            else chosen.hint
-        )
-        say(
-            f"wrote {target} ({count(progress.count, what)}, {size / 1e6:,.1f} MB){'; ' if hint else ''}{hint}"
-        )
-    for remark in remarks:
-        say(remark)
-    if args.format != "table":
-        _say_problems(found)
+        source_run = select_processes(source_run, args.process)
+    if row.writes_folder:
+        _write_folder(args, row, source_run)
+    else:
+        _write_file(args, row, sort, source_run)
     return 0
 
 
-def _sort_of(args: argparse.Namespace) -> str:
-    """The order asked for, or the default; UsageError for options that do not go together."""
-    orders = SORTS[args.table]
-    for option in ("kineto", "name"):
-        if getattr(args, option) is not None and args.format != "ascend-db":
-            raise UsageError(f"--{option}: is for the format ascend-db, not for {args.format}")
-    if args.table != "modules" and args.format not in ("table", "csv"):
-        more = "; json has requests and steps anyway" if args.format == "json" else ""
-        raise UsageError(
-            f"--table {args.table}: is for the formats table and csv, not for {args.format}{more}"
-        )
-    if args.phase is not None and (args.table == "requests" or args.format not in ROWS_OF_PHASES):
-        whole = (
-            "the page has all phases"
-            if args.format == "html"
-            else f"a timeline ({args.format}) is always whole"
-        )
-        what = "requests go through all phases" if args.table == "requests" else whole
-        raise UsageError(f"--phase {args.phase}: {what}")
-    for option in ("sort", "limit"):
-        if getattr(args, option) is not None and args.format not in ("table", "csv"):
-            raise UsageError(
-                f"--{option} {getattr(args, option)}: is for the formats table and csv; {args.format} is always whole"
+def _write_file(args: argparse.Namespace, row: Format, sort: str, source_run: Run) -> None:
+    from autoinstr.base.progress import Progress
+    from autoinstr.base.text import format_count
+    from autoinstr.report.output import open_output
+    from autoinstr.report.terminal.options import build_options
+    from autoinstr.report.terminal.screen_fit import count_screen_lines
+
+    target = args.output or (
+        os.path.join(source_run.path, row.default_file) if row.default_file else "-"
+    )
+    limit = args.limit if args.limit is not None else 30 if args.format == "table" else 0
+    height = shutil.get_terminal_size((100, 0)).lines
+    options = build_options(
+        target,
+        limit=limit,
+        sort=sort,
+        table=args.table,
+        phase=args.phase,
+        screen_lines=0 if args.limit is not None else count_screen_lines(height),
+    )
+    # requests are read from marks; a record is a range or a mark
+    reads_marks = args.table == "requests"
+    unit = "mark" if reads_marks else "record"
+    total = 0 if reads_marks else source_run.capacity
+    progress = Progress(sys.stderr, f"{args.format} of {source_run.path}", f"{unit}s", total=total)
+    try:
+        with open_output(target, binary=row.binary) as stream:
+            remarks = row.write(
+                source_run, stream, options, progress.tick, **collect_own_options(args, row)
             )
-    if args.sort is not None and args.sort not in orders:
-        raise UsageError(
-            f"--sort {args.sort}: is no order of {args.table}; there are: {', '.join(orders)}"
-        )
-    return args.sort or orders[0]
+    finally:
+        progress.finish()
+    if target != "-":
+        size = os.path.getsize(target) if os.path.isfile(target) else 0
+        unpack = "unpack it, then " if row.unpack_first and target.endswith(".gz") else ""
+        hint = f"; {unpack}{row.hint}" if row.hint else ""
+        records = format_count(progress.count, unit)
+        print_message(f"wrote {target} ({records}, {size / 1e6:,.1f} MB){hint}")
+    for remark in remarks or ():
+        print_message(remark)
+    if not row.shows_warnings:
+        _print_warnings(source_run)
 
 
-def _say_problems(found: Run) -> None:
-    """The table has these in it; the other formats go to programs."""
-    from autoinstr.analysis.clock import alignment_lines
-    from autoinstr.base.text import count
+def _write_folder(args: argparse.Namespace, row: Format, source_run: Run) -> None:
+    from autoinstr.base.progress import Progress
+    from autoinstr.report.terminal.options import TableOptions
 
-    for line in alignment_lines(found.recordings):
-        say(line)
-    for problem in [
-        *found.problems,
-        *(problem for recording in found.recordings for problem in recording.problems),
-    ]:
-        say(f"warning: {problem}")
-    for recording in found.recordings:
-        if recording.dropped:
-            say(
-                f"warning: {recording.file}: {count(recording.dropped, 'range')} dropped, the recording was full (option max_mb)"
+    directory = args.output or source_run.path
+    if directory == "-" or os.path.isfile(directory):
+        raise UsageError(f"-o {directory}: {args.format} writes folders; give a directory")
+    own_options = collect_own_options(args, row)
+    description = f"{args.format} of {source_run.path}"
+    progress = (
+        Progress(sys.stderr, description, "ranges and events")
+        if args.kineto
+        else Progress(sys.stderr, description, total=source_run.capacity)
+    )
+    try:
+        remarks = row.write(source_run, directory, TableOptions(), progress.tick, **own_options)
+    finally:
+        progress.finish()
+    _print_warnings(source_run)
+    for remark in remarks or ():
+        print_message(remark)
+
+
+def _print_warnings(source_run: Run) -> None:
+    """Print what was wrong with the recordings. The table contains these lines itself."""
+    from autoinstr.analysis.clock import describe_alignment
+    from autoinstr.base.text import format_count
+
+    for line in describe_alignment(source_run.recordings):
+        print_message(line)
+    problems = [problem for recording in source_run.recordings for problem in recording.problems]
+    for problem in [*source_run.problems, *problems]:
+        print_message(f"warning: {problem}")
+    for recording in source_run.recordings:
+        if recording.dropped_count:
+            print_message(
+                f"warning: {recording.file}: {format_count(recording.dropped_count, 'range')} "
+                "dropped, because the recording was full (option max_mb)"
             )

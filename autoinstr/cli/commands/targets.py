@@ -1,4 +1,4 @@
-"""`autoinstr targets [--json] [--all]`: which targets the packages installed here have."""
+"""`autoinstr targets [--json] [--all]`: list the targets that the installed packages have."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from autoinstr.cli.parser import add_command
 
 if TYPE_CHECKING:
     import argparse
-    from typing import Any
 
     from autoinstr.cli.parser import Parser
-    from autoinstr.targets.installed import Status
+    from autoinstr.cli.target_survey import TargetSurvey
+    from autoinstr.targets.installed import TargetStatus
 
 DESCRIPTION = """\
-List the targets: functions that get a range of their own, beside the modules.
-Each is looked up in the source files of the packages installed here; nothing
-is imported. A target that the installed version should have and lacks is
-shown as missing, with the nearest name. Rows of your own are read from the
-configuration file ([[autoinstr.custom_target]]), see docs/targets.md.
+List the targets: functions that get a range of their own, beside the modules. Each is
+looked up in the source files of the installed packages; nothing is imported. A target
+that the installed version should have but does not have is missing; the nearest name is
+shown. Your own rows come from the configuration file ([[autoinstr.custom_target]], see
+docs/reference/targets.md).
 
-Choose among them with the option targets: default, all, none, or names with
-wildcards. A * marks those that the option chooses now."""
+Select targets with the option targets: default, all, none, or names with wildcards. A *
+marks the selected ones."""
 
 EXAMPLES = """\
   autoinstr targets
@@ -31,6 +31,8 @@ EXAMPLES = """\
   autoinstr targets --json
   AUTOINSTR_TARGETS='default,comm.*' autoinstr targets
 """
+
+CUSTOM_HEADING = "your own rows"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
@@ -47,12 +49,12 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument(
         "--all",
         action="store_true",
-        help="show rows of other versions and of packages that are not installed, too",
+        help="show the rows of other versions and of packages that are not installed too",
     )
     parser.add_argument(
         "--config",
         metavar="FILE",
-        help="a TOML file with rows of your own (default: AUTOINSTR_CONFIG)",
+        help="a TOML file with your own rows (default: AUTOINSTR_CONFIG)",
     )
     parser.set_defaults(run=run)
 
@@ -62,108 +64,88 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--all: --json has every row anyway, whatever its status")
     import sys
 
-    from autoinstr.config.config import load
-    from autoinstr.targets.installed import survey
-    from autoinstr.targets.selection import select
+    from autoinstr.cli.target_survey import make_target_row, survey_targets
+    from autoinstr.config.config import load_config
 
-    config = load(
-        os.environ, sys._xoptions.get("autoinstr"), {"config": args.config} if args.config else None
-    )
-    if os.getcwd() not in sys.path:
-        sys.path.append(
-            os.getcwd()
-        )  # a row may name a module beside the script that will be run from here
-    found, problems = survey(config.custom_targets, config.config or "")
-    chosen, unmatched = select([one.target for one in found], config.targets)
-    problems += [f"targets: {text}" for text in unmatched]
-    wanted = {id(target) for target in chosen}
+    flags = {"config": args.config} if args.config else None
+    survey = survey_targets(load_config(os.environ, sys._xoptions.get("autoinstr"), flags))
+    problems = [*survey.problems, *(f"targets: {text}" for text in survey.unmatched)]
     if args.json:
         import json
 
-        rows = [row_of(one, id(one.target) in wanted) for one in found]
-        print(
-            json.dumps(
-                {"schema": "autoinstr.targets/1", "rows": rows, "problems": problems}, indent=1
-            )
-        )
+        document = {
+            "schema": "autoinstr.targets/1",
+            "rows": [
+                make_target_row(status, survey.is_selected(status)) for status in survey.statuses
+            ],
+            "problems": problems,
+        }
+        print(json.dumps(document, indent=1))
     else:
-        print("\n".join(lines(found, wanted, problems, args.all)))
+        lines = format_survey(survey, show_all=args.all)
+        print("\n".join([*lines, *(f"problem: {text}" for text in problems)]))
     return 0
 
 
-def row_of(one: Status, selected: bool) -> dict[str, Any]:
-    """A row for a program. `version` is that of the installed package, or null."""
-    target = one.target
-    return {
-        "name": target.name,
-        "target": f"{target.module}:{target.qualname}",
-        "package": target.package or target.module.partition(".")[0],
-        "version": one.version,
-        "status": one.status,
-        "nearest": one.nearest,
-        "reason": one.why,
-        "selected": selected,
-        "default": target.default,
-        "kind": target.kind,
-        "roles": list(target.roles),
-        "domain": target.domain,
-        "since": target.since or None,
-        "before": target.before or None,
-        "attributes": list(target.attributes),
-        "note": target.note,
-        "custom": not target.package,
-    }
+def format_survey(survey: TargetSurvey, *, show_all: bool) -> list[str]:
+    """Return the list as text: a paragraph per package, with a blank line between groups.
+
+    A group are the targets with the same first part of the name. Only `show_all` shows rows of
+    other versions and of packages that are not installed."""
+    packages: dict[str, list[TargetStatus]] = {}
+    for status in survey.statuses:
+        packages.setdefault(status.target.package or CUSTOM_HEADING, []).append(status)
+    return [
+        line
+        for package, statuses in packages.items()
+        for line in _format_package(package, statuses, survey, show_all)
+    ]
 
 
-def lines(
-    found: list[Status], wanted: set[int], problems: list[str], everything: bool
+def _format_package(
+    package: str, statuses: list[TargetStatus], survey: TargetSurvey, show_all: bool
 ) -> list[str]:
-    """The list for a reader: a paragraph for each package, a group for each first word of a
-    name."""
-    from autoinstr.base.text import count
+    from autoinstr.base.text import format_count
 
-    shown: list[str] = []
-    packages: dict[str, list[Status]] = {}
-    for one in found:
-        packages.setdefault(one.target.package or "your own rows", []).append(one)
-    for package, rows in packages.items():
-        counts = {
-            status: sum(1 for one in rows if one.status == status)
-            for status in ("ok", "missing", "not-applicable")
-        }
-        version = (
-            next((one.version for one in rows if one.version), None)
-            if package != "your own rows"
-            else ""
-        )
-        head = f"{package} {'is not installed' if version is None else version}".rstrip()
-        chosen = sum(1 for one in rows if one.status == "ok" and id(one.target) in wanted)
-        listed = [one for one in rows if everything or one.status != "not-applicable"]
-        if version is None and not everything:
-            shown.append(
-                f"{head}: {count(len(rows), 'row')} (--all {'lists them' if len(rows) > 1 else 'shows it'})"
-            )
-            continue
-        shown.append(
-            f"{head}: {counts['ok']} ok ({chosen} chosen), {counts['missing']} missing, {counts['not-applicable']} of other versions"
-        )
-        width = max((len(one.target.name) for one in listed), default=0)
-        group = None
-        for one in listed:
-            if group not in (None, one.target.name.split(".")[0]):
-                shown.append("")
-            group = one.target.name.split(".")[0]
-            shown.append(line_of(one, id(one.target) in wanted, width))
-        shown.append("")
-    return shown + [f"problem: {text}" for text in problems]
+    version = next((status.version for status in statuses if status.version), None)
+    if package == CUSTOM_HEADING:
+        heading = package
+    elif version is None:
+        heading = f"{package} is not installed"
+        if not show_all:
+            rows = format_count(len(statuses), "row")
+            return [
+                f"{heading}: {rows} (--all {'lists them' if len(statuses) > 1 else 'shows it'})"
+            ]
+    else:
+        heading = f"{package} {version}"
+    counts = {"ok": 0, "missing": 0, "not-applicable": 0}
+    for status in statuses:
+        counts[status.status] += 1
+    selected_count = sum(
+        1 for status in statuses if status.status == "ok" and survey.is_selected(status)
+    )
+    lines = [
+        f"{heading}: {counts['ok']} ok ({selected_count} selected), {counts['missing']} missing, "
+        f"{counts['not-applicable']} of other versions"
+    ]
+    visible = [status for status in statuses if show_all or status.status != "not-applicable"]
+    width = max((len(status.target.name) for status in visible), default=0)
+    previous_group = None
+    for status in visible:
+        group = status.target.name.split(".")[0]
+        if previous_group not in (None, group):
+            lines.append("")
+        previous_group = group
+        lines.append(_format_target(status, survey.is_selected(status), width))
+    return [*lines, ""]
 
 
-def line_of(one: Status, selected: bool, width: int) -> str:
-    """One row for a reader."""
-    target = one.target
-    mark = "*" if selected and one.status == "ok" else " "
-    text = f" {mark} {target.name:<{width}}  {target.module}:{target.qualname}"
-    if one.status == "ok":
-        return text
-    near = f"; nearest: {one.nearest}" if one.nearest else ""
-    return f"{text}  {one.status}: {one.why}{near}"
+def _format_target(status: TargetStatus, selected: bool, width: int) -> str:
+    target = status.target
+    mark = "*" if selected and status.status == "ok" else " "
+    line = f" {mark} {target.name:<{width}}  {target.module}:{target.qualname}"
+    if status.status == "ok":
+        return line
+    hint = f"; nearest: {status.nearest}" if status.nearest else ""
+    return f"{line}  {status.status}: {status.reason}{hint}"

@@ -1,5 +1,4 @@
-"""What `autoinstr doctor` says of this interpreter: is the agent reached, would it be on, with
-which options, and what could go wrong."""
+"""Examine this interpreter for `autoinstr doctor`: is the agent on, why, and what may go wrong."""
 
 from __future__ import annotations
 
@@ -12,12 +11,17 @@ from typing import Any
 
 from autoinstr import __version__
 from autoinstr.base.errors import AutoinstrError, ConfigError
-from autoinstr.cli.commands.path import gate_folder
-from autoinstr.cli.doctor.processes import WAITING, gate_variables, read_processes
-from autoinstr.cli.doctor.profiler_lines import profiler_facts, profiler_lines
-from autoinstr.cli.doctor.python_path import path_problems
-from autoinstr.cli.doctor.target_lines import problem_lines, target_facts, target_lines
-from autoinstr.config.config import activation, load
+from autoinstr.cli.doctor.processes import WAITING, make_gate_variables, read_processes
+from autoinstr.cli.doctor.profiler_lines import collect_profiler_facts, format_profiler
+from autoinstr.cli.doctor.python_path import find_path_problems
+from autoinstr.cli.doctor.target_lines import (
+    collect_target_facts,
+    format_target_problems,
+    format_targets,
+)
+from autoinstr.cli.gate import find_gate_folder
+from autoinstr.config.config import Config, load_config
+from autoinstr.config.environment import find_activation
 from autoinstr.config.filters import compile_filter
 from autoinstr.config.options import OPTIONS
 
@@ -31,42 +35,39 @@ PACKAGES = (
     "structlog",
     "wrapt",
 )
+GATE_MISSED = (
+    "the gate is not reached: put the folder that `autoinstr path` prints first on PYTHONPATH, "
+    "or use `autoinstr run`"
+)
 
 
-def examine() -> dict[str, Any]:
-    """The facts, ready for JSON. `error` is the reason why the configuration cannot be used, or
-    None."""
-    xvalue = sys._xoptions.get("autoinstr")
+def examine_interpreter() -> dict[str, Any]:
+    """Return the facts, ready for JSON.
+
+    `error` is the reason why the configuration cannot be used, or None."""
     options: list[dict[str, Any]] = []
     warnings: list[str] = []
-    error = None
+    error: str | None = None
     targets: dict[str, Any] | None = None
     profiler: dict[str, Any] | None = None
     try:
-        config = load(os.environ, xvalue)
+        config = load_config(os.environ, sys._xoptions.get("autoinstr"))
         warnings = config.warnings
         compile_filter(config.include, config.exclude, config.sources)
-        for option in OPTIONS:
-            value = getattr(config, option.name)
-            unset = config.sources[option.name] == "default" and option.name != "out"
-            shown = option.shown if unset else option.kind.dump(value)
-            options.append(
-                {"name": option.name, "value": shown, "source": config.sources[option.name]}
-            )
-        targets, profiler = target_facts(config), profiler_facts(config)
-    except ConfigError as bad:
-        error = str(bad)
-        warnings = warnings or _warnings_beside()
-    reached, reason = probe()
-    active = reached and not error
+        options = _list_options(config)
+        targets, profiler = collect_target_facts(config), collect_profiler_facts(config)
+    except ConfigError as config_error:
+        error = str(config_error)
+        warnings = warnings or _list_name_warnings()
+    reaches_gate, reason = probe_gate()
+    active = reaches_gate and not error
     if reason == "not asked for":
         reason += ": AUTOINSTR is not set, and there is no -X autoinstr"
-    if reached and error:
+    if reaches_gate and error:
         reason = "the configuration cannot be used"
     elif active:
-        reason = (
-            f"{activation(os.environ, xvalue)[1]} turns it on; it begins when torch is imported"
-        )
+        source = find_activation(os.environ, sys._xoptions.get("autoinstr"))[1]
+        reason = f"{source} turns it on; it starts when torch is imported"
     return {
         "schema": "autoinstr.doctor/1",
         "python": {
@@ -75,29 +76,45 @@ def examine() -> dict[str, Any]:
             "executable": sys.executable,
         },
         "platform": platform.platform(),
-        "autoinstr": {"version": __version__, "gate": gate_folder()},
+        "autoinstr": {"version": __version__, "gate": find_gate_folder()},
         "active": active,
         "reason": reason,
         "error": error,
         "options": options,
         "warnings": warnings,
-        "problems": path_problems(os.environ.get("PYTHONPATH", ""), gate_folder()),
-        "packages": _packages(),
+        "problems": find_path_problems(os.environ.get("PYTHONPATH", ""), find_gate_folder()),
+        "packages": _find_versions(),
         "targets": targets,
         "profiler": profiler,
     }
 
 
-def _warnings_beside() -> list[str]:
-    """Of the names in the environment, where a value among them cannot be used: both may be the
-    same mistake."""
-    named = {"AUTOINSTR", *(option.environment for option in OPTIONS)}
-    return load({name: value for name, value in os.environ.items() if name not in named}).warnings
+def _list_options(config: Config) -> list[dict[str, Any]]:
+    rows = []
+    for option in OPTIONS:
+        source = config.sources[option.name]
+        if source == "default" and option.name != "out":
+            text = option.default_text
+        else:
+            text = option.value_type.dump(getattr(config, option.name))
+        rows.append({"name": option.name, "value": text, "source": source})
+    return rows
 
 
-def probe() -> tuple[bool, str]:
-    """Ask rather than guess: start this interpreter with the same flags and environment, and read
-    what the gate says there."""
+def _list_name_warnings() -> list[str]:
+    """Return the warnings about unknown names in the environment.
+
+    `load_config` does not return them if a value cannot be used, but both may be one mistake."""
+    option_names = {"AUTOINSTR", *(option.environment for option in OPTIONS)}
+    return load_config(
+        {name: value for name, value in os.environ.items() if name not in option_names}
+    ).warnings
+
+
+def probe_gate() -> tuple[bool, str]:
+    """Start this interpreter again with the same flags and environment, and read the gate's answer.
+
+    Return whether the gate would turn the agent on, and its reason."""
     flags = ["-I"] if sys.flags.isolated else ["-E"] if sys.flags.ignore_environment else []
     flags += ["-S"] if sys.flags.no_site else []
     if "autoinstr" in sys._xoptions:
@@ -105,11 +122,9 @@ def probe() -> tuple[bool, str]:
         flags += ["-X", "autoinstr" if value is True else f"autoinstr={value}"]
     with tempfile.TemporaryDirectory(prefix="autoinstr-doctor-") as folder:
         try:
-            command = [sys.executable, *flags, "-c", ""]
-            environ = {**os.environ, **gate_variables(folder)}
             subprocess.run(
-                command,
-                env=environ,
+                [sys.executable, *flags, "-c", ""],
+                env={**os.environ, **make_gate_variables(folder)},
                 capture_output=True,
                 stdin=subprocess.DEVNULL,
                 timeout=60,
@@ -117,55 +132,50 @@ def probe() -> tuple[bool, str]:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise AutoinstrError(f"cannot start {sys.executable}: {error}") from None
-        said = read_processes(folder)
-    if not said:
-        return (
-            False,
-            "the gate is not reached: put the folder of `autoinstr path` first on PYTHONPATH, or use `autoinstr run`",
-        )
-    return said[0]["reason"] == WAITING, said[0]["reason"]
+        processes = read_processes(folder)
+    if not processes:
+        return False, GATE_MISSED
+    return processes[0]["reason"] == WAITING, processes[0]["reason"]
 
 
-def _packages() -> dict[str, str | None]:
+def _find_versions() -> dict[str, str | None]:
     from importlib import metadata
 
-    found: dict[str, str | None] = {}
+    versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+            versions[name] = None
+    return versions
 
 
-def health_lines(told: dict[str, Any]) -> list[str]:
-    """The report as text."""
-    python = told["python"]
+def format_interpreter(facts: dict[str, Any]) -> list[str]:
+    """Return the facts as text."""
+    python, targets, profiler = facts["python"], facts["targets"], facts["profiler"]
+    versions = [f"{name} {version}" for name, version in facts["packages"].items() if version]
     lines = [
         f"python     {python['version']} {python['implementation']}  {python['executable']}",
-        f"platform   {told['platform']}",
-        f"autoinstr  {told['autoinstr']['version']}  gate {told['autoinstr']['gate']}",
-        "packages   "
-        + ", ".join(f"{name} {version}" for name, version in told["packages"].items() if version),
-        f"active     {'yes' if told['active'] else 'no'}: {told['reason']}",
+        f"platform   {facts['platform']}",
+        f"autoinstr  {facts['autoinstr']['version']}  gate {facts['autoinstr']['gate']}",
+        f"packages   {', '.join(versions)}",
+        f"active     {'yes' if facts['active'] else 'no'}: {facts['reason']}",
     ]
-    if told["targets"]:
-        lines += target_lines(told["targets"])
-    if told["error"]:
-        lines += ["", f"error: {told['error']}"]
-    if told["options"]:
-        width = max(len(row["name"]) for row in told["options"])
+    if targets:
+        lines += format_targets(targets)
+    if facts["error"]:
+        lines += ["", f"error: {facts['error']}"]
+    if facts["options"]:
+        width = max(len(row["name"]) for row in facts["options"])
         lines += ["", "options"]
-        for row in told["options"]:
+        for row in facts["options"]:
             source = "" if row["source"] == "default" else f"   ({row['source']})"
             lines.append(f"  {row['name']:{width}}  {row['value']}{source}")
-    if told["profiler"]:
-        lines += profiler_lines(told["profiler"])
-    lines += [f"warning: {warning}" for warning in told["warnings"]]
-    lines += [
-        f"problem: {problem}"
-        for problem in [*told["problems"], *(told["profiler"] or {}).get("problems", [])]
-    ]
-    if told["targets"]:
-        lines += problem_lines(told["targets"])
+    if profiler:
+        lines += format_profiler(profiler)
+    lines += [f"warning: {warning}" for warning in facts["warnings"]]
+    problems = [*facts["problems"], *(profiler or {}).get("problems", [])]
+    lines += [f"problem: {problem}" for problem in problems]
+    if targets:
+        lines += format_target_problems(targets)
     return lines

@@ -1,5 +1,4 @@
-"""What `autoinstr doctor` says of profiler parameters: what is in force, and what sets each
-value."""
+"""Collect and format what `autoinstr doctor` says about profiler parameters."""
 
 from __future__ import annotations
 
@@ -9,110 +8,107 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.instrument.profilers.connect import writes_mstx
-from autoinstr.instrument.profilers.effective import OURS, PROGRAM, TORCH_NPU, shown
-from autoinstr.instrument.profilers.parameters import TABLE, read
+from autoinstr.instrument.profilers.effective import AUTOINSTR, PROGRAM, TORCH_NPU, format_value
+from autoinstr.instrument.profilers.parameters import TABLE, read_parameters
 
 if TYPE_CHECKING:
     from autoinstr.config.config import Config
 
-_UNLESS = f"{TORCH_NPU}, unless the {PROGRAM} sets it"
-_ADDED = {
+_DEFAULT_SOURCE = f"{TORCH_NPU}, unless the {PROGRAM} sets it"
+# what autoinstr adds where it writes mstx ranges
+_MSTX_VALUES = {
     "mstx": "on",
     "export_type": "the program's, and db",
     "activities": "the program's, and cpu",
 }
-# Where torch_npu's classes stand: (file, class).
+# Where torch_npu defines the parameters: (file, class).
 _CLASSES = (("profiler.py", "profile"), ("experimental_config.py", "_ExperimentalConfig"))
 
 
-def profiler_facts(config: Config) -> dict[str, Any] | None:
-    """{"torch_npu": is it installed, "parameters": [{"name", "value", "source"}], "problems"}; None
-    where there is nothing to say."""
-    values, problems = read(config.profiler)
-    pairs = {name: value for found in values.values() for name, value in found.items()}
-    defaults = torch_npu_defaults()
-    source = config.sources["profiler"]
+def collect_profiler_facts(config: Config) -> dict[str, Any] | None:
+    """Return the parameters in force: {"torch_npu", "parameters", "problems"}.
+
+    `torch_npu` says whether it is installed; a parameter has `name`, `value` and `source`. None if
+    torch_npu is not installed and the option profiler is not set."""
+    values, problems = read_parameters(config.profiler)
+    settings = {name: value for group in values.values() for name, value in group.items()}
+    defaults = read_torch_npu_defaults()
     rows = []
-    for name in [
-        one.name for one in TABLE if one.belongs and (one.name in pairs or one.name in defaults)
-    ]:
-        if name in pairs:
-            rows.append((name, _text(pairs[name]), source))
-        elif name in _ADDED and writes_mstx(config):
-            rows.append((name, _ADDED[name], OURS))
+    for name in [parameter.name for parameter in TABLE if parameter.owner]:
+        if name in settings:
+            rows.append((name, _format_value(settings[name]), config.sources["profiler"]))
+        elif name not in defaults:
+            continue
+        elif name in _MSTX_VALUES and writes_mstx(config):
+            rows.append((name, _MSTX_VALUES[name], AUTOINSTR))
         else:
-            rows.append((name, defaults[name], _UNLESS))
+            rows.append((name, defaults[name], _DEFAULT_SOURCE))
     if not rows and not problems:
         return None
-    told = [{"name": name, "value": value, "source": origin} for name, value, origin in rows]
     return {
         "torch_npu": bool(defaults),
-        "parameters": told,
+        "parameters": [
+            {"name": name, "value": value, "source": source} for name, value, source in rows
+        ],
         "problems": [str(problem) for problem in problems],
     }
 
 
-def _text(value: Any) -> str:
-    return (
-        ",".join(f"{name}:{number}" for name, number in value.items())
-        if isinstance(value, dict)
-        else shown(value, {})
-    )
+def _format_value(value: Any) -> str:
+    if isinstance(value, dict):
+        return ",".join(f"{name}:{number}" for name, number in value.items())
+    return format_value(value, {})
 
 
-def torch_npu_defaults() -> dict[str, str]:
-    """The parameters of the installed torch_npu and their defaults, read from its files: importing
-    it would start CANN."""
+def read_torch_npu_defaults() -> dict[str, str]:
+    """Read the profiler parameters of the installed torch_npu, and their defaults, from its files.
+
+    An import of torch_npu would start CANN."""
     try:
         spec = importlib.util.find_spec("torch_npu")
     except (ImportError, ValueError):
         spec = None
     folder = next(iter(spec.submodule_search_locations or ()), None) if spec is not None else None
-    found: dict[str, str] = {}
-    for file, cls in _CLASSES if folder else ():
+    defaults: dict[str, str] = {}
+    for file, class_name in _CLASSES if folder else ():
         try:
             with open(os.path.join(str(folder), "profiler", file), encoding="utf-8") as stream:
-                found.update(_signature(ast.parse(stream.read()), cls))
+                defaults.update(_read_signature(ast.parse(stream.read()), class_name))
         except (OSError, SyntaxError, ValueError):
             continue
-    tx = found.pop("msprof_tx", None)  # two names, one switch
-    return found if tx is None else {"mstx": tx, **found}
+    msprof_tx = defaults.pop("msprof_tx", None)  # torch_npu's older name of mstx
+    return defaults if msprof_tx is None else {"mstx": msprof_tx, **defaults}
 
 
-def _signature(tree: ast.Module, cls: str) -> dict[str, str]:
+def _read_signature(tree: ast.Module, class_name: str) -> dict[str, str]:
+    """Return the defaults of the parameters of a class's `__init__`."""
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == cls:
+        if isinstance(node, ast.ClassDef) and node.name == class_name:
             for method in node.body:
                 if isinstance(method, ast.FunctionDef) and method.name == "__init__":
-                    given = method.args
-                    plain = (
-                        dict(
-                            zip(
-                                [one.arg for one in given.args[-len(given.defaults) :]],
-                                given.defaults,
-                            )
-                        )
-                        if given.defaults
-                        else {}
-                    )
-                    named = {
-                        one.arg: default
-                        for one, default in zip(given.kwonlyargs, given.kw_defaults)
-                        if default is not None
-                    }
                     return {
-                        name: _word(default)
-                        for name, default in {**plain, **named}.items()
+                        name: _format_default(default)
+                        for name, default in _list_defaults(method.args).items()
                         if name != "experimental_config"
                     }
     return {}
 
 
-def _word(default: ast.expr) -> str:
-    """A default as the option `profiler` takes it: `Constant.LEVEL0` is Level0,
-    `Constant.AicPipeUtilization` is PipeUtilization."""
+def _list_defaults(arguments: ast.arguments) -> dict[str, ast.expr]:
+    names = [argument.arg for argument in arguments.args[-len(arguments.defaults) :]]
+    defaults = dict(zip(names, arguments.defaults)) if arguments.defaults else {}
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults):
+        if default is not None:
+            defaults[argument.arg] = default
+    return defaults
+
+
+def _format_default(default: ast.expr) -> str:
+    """Return a default as the option `profiler` takes it.
+
+    `Constant.LEVEL0` is Level0, `Constant.AicPipeUtilization` is PipeUtilization."""
     if isinstance(default, ast.Constant):
-        return shown(default.value, {})
+        return format_value(default.value, {})
     word = ast.unparse(default).rpartition(".")[2]
     if word == "AicMetricsNone":
         return "AiCoreNone"
@@ -121,15 +117,18 @@ def _word(default: ast.expr) -> str:
     return word[3:] if word.startswith("Aic") else word.lower()
 
 
-def profiler_lines(told: dict[str, Any]) -> list[str]:
-    """The table as text."""
-    title = "profiler (torch_npu)" if told["torch_npu"] else "profiler"
-    return ["", title, *rows_text(told["parameters"], "  ")]
+def format_profiler(facts: dict[str, Any]) -> list[str]:
+    """Return the facts as text, without the problems."""
+    title = "profiler (torch_npu)" if facts["torch_npu"] else "profiler"
+    return ["", title, *format_parameters(facts["parameters"], "  ")]
 
 
-def rows_text(rows: list[dict[str, str]], indent: str) -> list[str]:
-    """One line a parameter."""
-    names, values = (max((len(row[key]) for row in rows), default=0) for key in ("name", "value"))
+def format_parameters(rows: list[dict[str, str]], indent: str) -> list[str]:
+    """Return one aligned line per parameter: name, value and source."""
+    name_width, value_width = (
+        max((len(row[key]) for row in rows), default=0) for key in ("name", "value")
+    )
     return [
-        f"{indent}{row['name']:{names}}  {row['value']:{values}}  ({row['source']})" for row in rows
+        f"{indent}{row['name']:{name_width}}  {row['value']:{value_width}}  ({row['source']})"
+        for row in rows
     ]

@@ -1,78 +1,68 @@
-"""What `autoinstr doctor` says of the targets: what the installed versions lack, and rows and
-patterns that name nothing."""
+"""Collect and format what `autoinstr doctor` says about targets."""
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any
+
+from autoinstr.cli.target_survey import make_target_row, survey_targets
 
 if TYPE_CHECKING:
     from autoinstr.config.config import Config
 
-SHOWN = 10  # rows listed; --json and `autoinstr targets` have all
+MAX_ROWS = 10  # rows in the text; --json and `autoinstr targets` list all
 
 
-def target_facts(config: Config) -> dict[str, Any]:
-    """Looked up in the source files of what is installed for this interpreter; nothing of it is
-    imported.
+def collect_target_facts(config: Config) -> dict[str, Any]:
+    """Look up the targets in the source files of this interpreter's packages; import none of them.
 
-    `chosen` rows are those that the option targets names and that can apply here; `missing` are the
-    ones among them that the installed version should have and lacks; `problems` are rows of the
-    user's that cannot be used, and patterns that name nothing."""
-    from autoinstr.cli.commands.targets import row_of
-    from autoinstr.targets.installed import MISSING, NOT_APPLICABLE, survey
-    from autoinstr.targets.selection import select
+    `chosen` counts the rows that the option targets selects and that apply to the installed
+    versions. `missing` are those among them that the installed version should have but does not
+    have. `problems` are rows of the user that cannot be used, and patterns that match nothing."""
+    from autoinstr.targets.installed import MISSING, NOT_APPLICABLE
 
-    path = list(sys.path)
-    if os.getcwd() not in sys.path:
-        sys.path.append(
-            os.getcwd()
-        )  # a row may name a module beside the script that will be run from here
-    try:
-        found, problems = survey(config.custom_targets, config.config or "")
-    finally:
-        sys.path[:] = path
-    chosen, unmatched = select([one.target for one in found], config.targets)
-    wanted = {id(target) for target in chosen}
-    rows = [one for one in found if id(one.target) in wanted and one.status != NOT_APPLICABLE]
+    survey = survey_targets(config)
+    statuses = [
+        status
+        for status in survey.statuses
+        if survey.is_selected(status) and status.status != NOT_APPLICABLE
+    ]
+    source = config.sources["targets"]
     return {
-        "chosen": len(rows),
-        "missing": [row_of(one, True) for one in rows if one.status == MISSING],
+        "chosen": len(statuses),
+        "missing": [
+            make_target_row(status, True) for status in statuses if status.status == MISSING
+        ],
         "problems": [
-            *problems,
-            *(f"{config.sources['targets']}: targets: {text}" for text in unmatched),
+            *survey.problems,
+            *(f"{source}: targets: {text}" for text in survey.unmatched),
         ],
     }
 
 
-def target_lines(facts: dict[str, Any]) -> list[str]:
-    """For a reader; the problems are listed with the others."""
-    missing = facts["missing"]
-    there = facts["chosen"] - len(missing)
-    if not missing:
-        return [
-            f"targets    {facts['chosen']} chosen rows apply here, all are there"
-            if facts["chosen"]
-            else "targets    none apply here"
-        ]
+def format_targets(facts: dict[str, Any]) -> list[str]:
+    """Return the facts as text, without the problems."""
+    count, missing_rows = facts["chosen"], facts["missing"]
+    if not count:
+        return ["targets    none apply here"]
+    if not missing_rows:
+        return [f"targets    all {count} selected targets exist here"]
     lines = [
-        f"targets    {there} of {facts['chosen']} chosen rows are there, {len(missing)} missing"
+        f"targets    {count - len(missing_rows)} of {count} selected targets exist here, "
+        f"{len(missing_rows)} missing"
     ]
-    for row in missing[:SHOWN]:
-        near = f"; nearest: {row['nearest']}" if row["nearest"] else ""
-        lines.append(f"  {row['name']}  {row['target']}  missing: {row['reason']}{near}")
-    if len(missing) > SHOWN:
-        lines.append(f"  … and {len(missing) - SHOWN} more (autoinstr targets lists all)")
+    for row in missing_rows[:MAX_ROWS]:
+        hint = f"; nearest: {row['nearest']}" if row["nearest"] else ""
+        lines.append(f"  {row['name']}  {row['target']}  missing: {row['reason']}{hint}")
+    if len(missing_rows) > MAX_ROWS:
+        lines.append(f"  … and {len(missing_rows) - MAX_ROWS} more (autoinstr targets lists all)")
     return lines
 
 
-def problem_lines(facts: dict[str, Any]) -> list[str]:
-    """A line for each problem, up to a screen's worth."""
+def format_target_problems(facts: dict[str, Any]) -> list[str]:
+    """Return a line for each of the first problems, and how many more there are."""
     problems = facts["problems"]
-    more = (
-        [f"problem: … and {len(problems) - SHOWN} more (autoinstr targets lists all)"]
-        if len(problems) > SHOWN
-        else []
-    )
-    return [f"problem: {text}" for text in problems[:SHOWN]] + more
+    lines = [f"problem: {text}" for text in problems[:MAX_ROWS]]
+    if len(problems) > MAX_ROWS:
+        hidden_count = len(problems) - MAX_ROWS
+        lines.append(f"problem: … and {hidden_count} more (autoinstr targets lists all)")
+    return lines

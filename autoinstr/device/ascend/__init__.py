@@ -1,8 +1,7 @@
-"""Profiles of torch_npu: find them, run the offline analysis and msprof-analyze, and build module
-    trees.
+"""Read torch_npu profiles: find them, run the analysis tools, and build a module tree for each.
 
-Contents: the folders and databases of torch_npu, the programs that are run on them, and the module
-    tree of one profile.
+Contents: the search for profile folders, torch_npu's offline analysis, msprof-analyze, the reader
+    of the profile database, and the module tree.
 May import: `base`.
-Start with: `analysis.py` (from a folder to module trees).
+Start with: `analysis.py` (`analyse_folder` goes from a folder to module trees).
 """

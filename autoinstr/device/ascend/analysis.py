@@ -1,206 +1,226 @@
-"""From a folder to module trees: find, analyse what is raw, run msprof-analyze, read what the
-databases hold."""
+"""Go from a folder to module trees: find the profiles, analyse them, and combine the results."""
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.base.progress import Progress
-from autoinstr.device.ascend import missing_reasons, msprof_analyze, offline, profiles
-from autoinstr.device.ascend.database import Facts, Ranges, connect, read_facts, read_ranges
-from autoinstr.device.ascend.modules import Module, module_tree
-from autoinstr.device.ascend.subprocesses import Waiting
+from autoinstr.device.ascend import missing_reasons, module_statistic, offline, profiles
+from autoinstr.device.ascend.contents import read_contents
+from autoinstr.device.ascend.database import KernelTotals
+from autoinstr.device.ascend.modules import build_module_tree
+from autoinstr.device.ascend.subprocesses import JobProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from autoinstr.device.ascend.msprof_analyze import Statistic
+    from autoinstr.device.ascend.contents import ProfileContents
+    from autoinstr.device.ascend.database import DatabaseFacts
+    from autoinstr.device.ascend.module_statistic import StatisticResult
+    from autoinstr.device.ascend.modules import DeviceModule
+    from autoinstr.device.ascend.offline import OfflineResult
     from autoinstr.device.ascend.profiles import Profile
 
 
-class Result(NamedTuple):
-    """One profile: its module tree, or why there is none. `name` is its folder as seen from the one
-    that was named, `words` are what the tool that failed said."""
+class ProfileResult(NamedTuple):
+    """The result for one profile: its module tree, or the reason why it has none.
+
+    `label` names the rank. `name` is the profile's folder, relative to the analysed folder.
+    `problem` is "" if there is a tree. `tool_output` has the last lines of a tool that failed.
+    """
 
     profile: Profile
     label: str
     name: str
-    facts: Facts | None = None
-    tree: Module | None = None
+    facts: DatabaseFacts | None = None
+    tree: DeviceModule | None = None
     problem: str = ""
     remarks: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
+    tool_output: tuple[str, ...] = ()
+
+    @property
+    def unassigned_kernels(self) -> dict[str, KernelTotals]:
+        """The kernels that no module has: of operators outside modules, and without an operator."""
+        assert self.facts is not None and self.tree is not None
+        kernels, linked = self.facts.kernels, self.facts.linked
+        groups = {
+            "outside modules": KernelTotals(
+                linked.number - self.tree.kernels, linked.total_ns - self.tree.total_ns
+            ),
+            "no operator": KernelTotals(
+                kernels.number - linked.number, kernels.total_ns - linked.total_ns
+            ),
+        }
+        return {
+            name: group for name, group in groups.items() if group.number > 0 or group.total_ns > 0
+        }
 
 
-class Analysis(NamedTuple):
-    """Everything under one folder. `others` says what else lies there, `remarks` what is to be
-    known of the whole."""
+class FolderAnalysis(NamedTuple):
+    """The results for all profiles under one folder.
+
+    `other_data` has a line for each kind of profiler output that this analysis cannot use.
+    `remarks` apply to the folder, not to a single profile.
+    """
 
     path: str
-    results: list[Result]
-    others: list[str]
+    results: list[ProfileResult]
+    other_data: list[str]
     remarks: list[str]
 
     @property
-    def whole(self) -> list[Result]:
-        """Those with a table."""
-        return [one for one in self.results if one.tree is not None]
+    def with_tree(self) -> list[ProfileResult]:
+        """The results that have a module tree."""
+        return [result for result in self.results if result.tree is not None]
 
 
-class Tools(NamedTuple):
-    """What was asked for: programs by name (None: look for them), and kinds of torch_npu's
-    export."""
+class AnalysisTools(NamedTuple):
+    """The programs to run, None to search for them, and what torch_npu exports.
 
-    msprof_analyze: str | None = None
+    `export_types` is "db" or "db,text".
+    """
+
+    msprof_program: str | None = None
     python: str | None = None
-    kinds: str = "db"
+    export_types: str = "db"
 
 
-def analyse(path: str, tools: Tools, work: str, rank: int | None = None) -> Analysis:
-    """Analyse all profiles under a folder, or those of one rank. Files of ours go into a folder in
-    `work`. AutoinstrError where there is nothing, or a tool is missing."""
-    found = profiles.find(path, rank)
-    work = tempfile.mkdtemp(dir=work)
-    program = msprof_analyze.find_program(tools.msprof_analyze)  # before the long part
-    raw = [one for one in found.profiles if one.raw and not one.database]
-    for one in found.profiles:
-        if one.database:
-            offline.put_back(one.folder)  # an earlier run was killed between the analysis and this
-    problems: dict[str, offline.Analysed] = {}
-    if raw:
-        python = offline.python_with_torch_npu(tools.python)
-        waiting = Waiting(sys.stderr, f"torch_npu's offline analysis of {path}")
-        problems = {
-            one.profile.folder: one
-            for one in offline.analyse(raw, python, tools.kinds, work, waiting)
-        }
-    now = sorted(
-        (problems[one.folder].profile if one.folder in problems else one for one in found.profiles),
-        key=lambda one: one.order,
+def analyse_folder(
+    path: str, tools: AnalysisTools, work_folder: str, rank: int | None = None
+) -> FolderAnalysis:
+    """Analyse all profiles under a folder, or those of one rank.
+
+    Temporary files go into a new folder below `work_folder`. Raise AutoinstrError if there is no
+    profile or a tool is not installed.
+    """
+    profile_set = profiles.find_profiles(path, rank)
+    work_folder = tempfile.mkdtemp(dir=work_folder)
+    # A missing program is reported here, before the offline analysis, which takes minutes.
+    program = module_statistic.find_program(tools.msprof_program)
+    outcomes = _analyse_raw(profile_set.profiles, tools, path, work_folder)
+    current = sorted(
+        (
+            outcomes[profile.folder].profile if profile.folder in outcomes else profile
+            for profile in profile_set.profiles
+        ),
+        key=lambda profile: profile.order,
     )
     progress = Progress(sys.stderr, f"ranges of {path}")
-    looks = {one.folder: _look_at(one, progress.tick) for one in now if one.database}
-    progress.done()
-    made = _statistics(
-        program,
-        [looks[one.folder] for one in now if one.folder in looks and not looks[one.folder].broken],
-        path,
-        work,
-    )
+    contents = {
+        profile.folder: read_contents(profile, progress.tick)
+        for profile in current
+        if profile.database
+    }
+    progress.finish()
+    readable = [entry for entry in contents.values() if not entry.read_error]
+    statistics = _run_statistics(program, readable, path, work_folder)
     results = []
-    for one, label in zip(now, profiles.labels(now)):
-        inside = os.path.relpath(one.folder, path)
-        result = Result(
-            one, label, os.path.basename(one.folder) if inside.startswith(".") else inside
-        )
-        if one.folder in looks:
-            result = _filled(result, looks[one.folder], made.get(one.folder))
+    for profile, label in zip(current, profiles.label_profiles(current)):
+        result = ProfileResult(profile, label, _name_folder(profile.folder, path))
+        if profile.folder in contents:
+            statistic = statistics.get(profile.folder)
+            results.append(_add_tree(result, contents[profile.folder], statistic))
         else:
-            result = result._replace(
-                problem=problems[one.folder].problem, words=problems[one.folder].words
+            outcome = outcomes[profile.folder]
+            results.append(
+                result._replace(problem=outcome.problem, tool_output=outcome.tool_output)
             )
-        results.append(result)
-    return Analysis(path, results, found.others, _same_rank(results))
+    return FolderAnalysis(path, results, profile_set.other_data, _describe_shared_ranks(results))
 
 
-class _Look(NamedTuple):
-    """What one database holds; `broken` says why it cannot be read, `missing` why there can be no
-    table."""
-
-    profile: Profile
-    facts: Facts | None
-    ranges: Ranges
-    broken: str = ""
-    missing: str = ""
-
-
-def _look_at(profile: Profile, tick: Callable[[int], None]) -> _Look:
-    nothing = Ranges({}, 0, 0, 0)
-    try:
-        connection = connect(profile.database)
-        try:
-            facts = read_facts(connection)
-            ranges = read_ranges(connection, tick) if facts.ranges else nothing
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        again = "; remove it to analyse the profile again" if profile.raw else ""
-        return _Look(
-            profile,
-            None,
-            nothing,
-            f"{os.path.basename(profile.database)} cannot be read: {error}{again}",
-        )
-    return _Look(
-        profile,
-        facts,
-        ranges,
-        missing=missing_reasons.missing(facts, profiles.settings(profile.folder)),
+def _analyse_raw(
+    all_profiles: list[Profile], tools: AnalysisTools, path: str, work_folder: str
+) -> dict[str, OfflineResult]:
+    """Run torch_npu's offline analysis on the profiles without a database; return it by folder."""
+    raw_profiles = [profile for profile in all_profiles if profile.raw and not profile.database]
+    for profile in all_profiles:
+        if profile.database:
+            # An earlier run was killed after the analysis and before it restored older results.
+            offline.restore_results(profile.folder)
+    if not raw_profiles:
+        return {}
+    python = offline.find_python_with_torch_npu(tools.python)
+    progress = JobProgress(sys.stderr, f"torch_npu's offline analysis of {path}")
+    outcomes = offline.analyse_profiles(
+        raw_profiles, python, tools.export_types, work_folder, progress
     )
+    return {outcome.profile.folder: outcome for outcome in outcomes}
 
 
-def _statistics(program: str, looks: list[_Look], path: str, work: str) -> dict[str, Statistic]:
-    """msprof-analyze's rows by folder. One database that it fails on costs it the others: they are
-    tried again, one by one."""
-
-    def run(some: list[_Look], what: str) -> list[Statistic]:
-        databases = [one.profile.database for one in some]
-        return msprof_analyze.module_statistic(
-            program, databases, work, Waiting(sys.stderr, f"msprof-analyze of {what}")
-        )
-
-    made = run(looks, path) if looks else []
-    for at, look in enumerate(looks):
-        if not made[at].rows and not look.missing and len(looks) > 1:
-            [made[at]] = run([look], look.profile.folder)
-    return {look.profile.folder: one for look, one in zip(looks, made)}
+def _name_folder(folder: str, path: str) -> str:
+    """Return a profile's folder relative to the analysed path, or its last part if that is it."""
+    relative = os.path.relpath(folder, path)
+    return os.path.basename(folder) if relative.startswith(".") else relative
 
 
-def _filled(empty: Result, look: _Look, made: Statistic | None) -> Result:
-    if look.facts is None or made is None:
-        return empty._replace(problem=look.broken)
-    result = empty._replace(facts=look.facts)
-    if made.rows:
+def _run_statistics(
+    program: str, contents: list[ProfileContents], path: str, work_folder: str
+) -> dict[str, StatisticResult]:
+    """Run msprof-analyze on all databases and return its rows by profile folder.
+
+    One database that it fails on costs the others their rows. So it runs again for each database
+    that has no rows although nothing is missing from it.
+    """
+
+    def run(batch: list[ProfileContents], description: str) -> list[StatisticResult]:
+        databases = [entry.profile.database for entry in batch]
+        progress = JobProgress(sys.stderr, f"msprof-analyze of {description}")
+        return module_statistic.run_module_statistic(program, databases, work_folder, progress)
+
+    statistics = run(contents, path) if contents else []
+    for index, entry in enumerate(contents):
+        if not statistics[index].rows and not entry.missing_reason and len(contents) > 1:
+            [statistics[index]] = run([entry], entry.profile.folder)
+    return {entry.profile.folder: result for entry, result in zip(contents, statistics)}
+
+
+def _add_tree(
+    result: ProfileResult, contents: ProfileContents, statistic: StatisticResult | None
+) -> ProfileResult:
+    """Return the result with its module tree, or with the reason why there is none."""
+    if contents.facts is None or statistic is None:
+        return result._replace(problem=contents.read_error)
+    result = result._replace(facts=contents.facts)
+    if statistic.rows:
         return result._replace(
-            tree=module_tree(look.ranges, made.rows),
-            remarks=tuple(missing_reasons.remarks(look.facts, look.ranges)),
+            tree=build_module_tree(contents.ranges, statistic.rows),
+            remarks=tuple(missing_reasons.list_remarks(contents.facts, contents.ranges)),
         )
-    if look.missing:
-        return result._replace(problem=look.missing)
-    # Nothing is known to be missing: either all operators lie outside the modules, or
-    # msprof-analyze failed, which its words tell.
-    if any("ERROR" in line or "Error" in line for line in made.words) and not any(
-        "event tree data" in line for line in made.words
-    ):
-        return result._replace(problem="msprof-analyze failed", words=made.words)
-    return result._replace(problem=missing_reasons.outside(look.facts))
+    if contents.missing_reason:
+        return result._replace(problem=contents.missing_reason)
+    # The database is complete. Either all operators lie outside the modules, which msprof-analyze
+    # reports as missing "event tree data", or msprof-analyze failed.
+    lines = statistic.tool_output
+    has_error = any("ERROR" in line or "Error" in line for line in lines)
+    if has_error and not any("event tree data" in line for line in lines):
+        return result._replace(problem="msprof-analyze failed", tool_output=lines)
+    return result._replace(problem=missing_reasons.explain_empty_modules(contents.facts))
 
 
-def _same_rank(results: list[Result]) -> list[str]:
-    """Several profiles of one rank: at the same time they are replicas, one after the other they
-    are sessions."""
+def _describe_shared_ranks(results: list[ProfileResult]) -> list[str]:
+    """Describe profiles that name the same rank.
+
+    Profiles that overlap in time are replicas; profiles that follow each other are sessions.
+    """
     lines = []
-    ranks: dict[int | None, list[Result]] = {}
-    for one in results:
-        ranks.setdefault(one.profile.rank, []).append(one)
-    for rank, alike in ranks.items():
-        if len(alike) < 2:
+    by_rank: dict[int | None, list[ProfileResult]] = {}
+    for result in results:
+        by_rank.setdefault(result.profile.rank, []).append(result)
+    for rank, group in by_rank.items():
+        if len(group) < 2:
             continue
-        spans = sorted(
-            (one.facts.start_ns, one.facts.end_ns)
-            for one in alike
-            if one.facts and one.facts.start_ns and one.facts.end_ns
+        intervals = sorted(
+            (result.facts.start_ns, result.facts.end_ns)
+            for result in group
+            if result.facts and result.facts.start_ns and result.facts.end_ns
         )
-        together = any(start < end for (_, end), (start, _) in zip(spans, spans[1:]))
+        overlap = any(start < end for (_, end), (start, _) in zip(intervals, intervals[1:]))
         kind = (
             "at the same time: replicas, or models of one host"
-            if together
+            if overlap
             else "one after the other: sessions"
         )
-        who = "have no rank" if rank is None else f"call themselves rank {rank}"
-        lines.append(f"{len(alike)} profiles {who} ({kind}); they are kept apart")
+        claim = "have no rank" if rank is None else f"name rank {rank}"
+        lines.append(f"{len(group)} profiles {claim} ({kind}); each has its own figures")
     return lines

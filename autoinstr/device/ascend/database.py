@@ -1,5 +1,7 @@
-"""What one database of torch_npu holds, as far as a module table depends on it. Read-only; the
-schema is CANN's and torch_npu's."""
+"""Read the facts and ranges that a module table needs from one torch_npu database.
+
+CANN and torch_npu define the schema. The database is opened read-only.
+"""
 
 from __future__ import annotations
 
@@ -10,91 +12,107 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-MODULE = "Module"  # the one domain that msprof-analyze reads
+MODULE = "Module"  # the only mstx domain that msprof-analyze reads
 START_END = 2  # eventType of ranges made by start and end: the only ones that it reads
-DEEPEST = 20  # levels of modules that it goes down
+MAX_DEPTH = 20  # levels of modules that it reads
 
-_DOMAINS = """SELECT d.value, e.eventType, COUNT(*) FROM MSTX_EVENTS e LEFT JOIN STRING_IDS d ON d.id = e.domainId
-    GROUP BY 1, 2 ORDER BY 1, 2"""
-_OF_MODULE = "eventType = 2 AND domainId IN (SELECT id FROM STRING_IDS WHERE value = 'Module')"
-_THREADS = f"SELECT COUNT(DISTINCT globalTid) FROM MSTX_EVENTS WHERE {_OF_MODULE}"
-_STREAMED = f"SELECT COUNT(*) FROM MSTX_EVENTS WHERE {_OF_MODULE} AND connectionId IN (SELECT connectionId FROM TASK)"
-_RANGES = f"""SELECT e.startNs, e.endNs, m.value FROM MSTX_EVENTS e LEFT JOIN STRING_IDS m ON m.id = e.message
-    WHERE {_OF_MODULE.replace("eventType", "e.eventType").replace("domainId", "e.domainId")} ORDER BY e.startNs, e.endNs DESC, e.rowid"""
-# Kernels as module_statistic takes them: from these tables, and with a link if their connection is
-# one of an operator.
-_COMPUTE = "SELECT COUNT(*), SUM(t.endNs - t.startNs) FROM {table} c JOIN TASK t ON t.globalTaskId = c.globalTaskId WHERE {where}"
-_COMMUNICATION = "SELECT COUNT(*), SUM(t.endNs - t.startNs) FROM {table} t WHERE {where}"
+_DOMAINS = """
+    SELECT d.value, e.eventType, COUNT(*) FROM MSTX_EVENTS e
+    LEFT JOIN STRING_IDS d ON d.id = e.domainId GROUP BY 1, 2 ORDER BY 1, 2"""
+_IN_MODULE = "e.eventType = 2 AND e.domainId IN (SELECT id FROM STRING_IDS WHERE value = 'Module')"
+_THREADS = f"SELECT COUNT(DISTINCT e.globalTid) FROM MSTX_EVENTS e WHERE {_IN_MODULE}"
+_WITH_STREAM = f"""
+    SELECT COUNT(*) FROM MSTX_EVENTS e
+    WHERE {_IN_MODULE} AND e.connectionId IN (SELECT connectionId FROM TASK)"""
+_RANGES = f"""
+    SELECT e.startNs, e.endNs, m.value FROM MSTX_EVENTS e
+    LEFT JOIN STRING_IDS m ON m.id = e.message
+    WHERE {_IN_MODULE} ORDER BY e.startNs, e.endNs DESC, e.rowid"""
+# module_statistic takes kernels from these tables. A kernel has an operator if the operator has
+# the kernel's connection.
+_COMPUTE = """
+    SELECT COUNT(*), SUM(t.endNs - t.startNs) FROM {table} c
+    JOIN TASK t ON t.globalTaskId = c.globalTaskId WHERE {condition}"""
+_COMMUNICATION = "SELECT COUNT(*), SUM(t.endNs - t.startNs) FROM {table} t WHERE {condition}"
 _KERNELS = {
     "COMPUTE_TASK_INFO": _COMPUTE,
     "COMMUNICATION_OP": _COMMUNICATION,
     "COMMUNICATION_SCHEDULE_TASK_INFO": _COMPUTE,
 }
 # Not joins: a connection may occur several times, and the tables have no index.
-_LINKED = """t.connectionId IN (SELECT connectionId FROM CONNECTION_IDS
+_WITH_OPERATOR = """t.connectionId IN (SELECT connectionId FROM CONNECTION_IDS
     WHERE id IN (SELECT connectionId FROM PYTORCH_API WHERE connectionId IS NOT NULL))"""
 
-# What `autoinstr report --format ascend-db` calls the tasks of a run without a device.
+# The task type that `autoinstr report --format ascend-db` writes for a run without a device.
 CPU = "cpu_op"
-_ON_CPU = (
-    f"SELECT 1 FROM TASK WHERE taskType = (SELECT id FROM STRING_IDS WHERE value = '{CPU}') LIMIT 1"
-)
+_ON_CPU = f"""
+    SELECT 1 FROM TASK
+    WHERE taskType = (SELECT id FROM STRING_IDS WHERE value = '{CPU}') LIMIT 1"""
 
 
-class Kernels(NamedTuple):
-    """How many, and how long altogether on the device."""
+class KernelTotals(NamedTuple):
+    """A number of kernels, and their total time on the device in nanoseconds."""
 
     number: int = 0
-    ns: int = 0
+    total_ns: int = 0
 
 
-class Facts(NamedTuple):
-    """Counts of one database. `domains` has the ranges and marks of each by eventType; `streamed`
-    are ranges of Module that were made with a stream, `threads` how many made ranges of Module;
-    `on_cpu` says that the kernels are operators of the CPU."""
+class DatabaseFacts(NamedTuple):
+    """Counts of one database.
+
+    `domains` has the number of ranges and marks by domain and eventType. `thread_count` is the
+    number of threads that made ranges of Module; `with_stream` counts the ranges of Module that
+    were made with a stream. `linked` totals the kernels that have an operator. `start_ns` and
+    `end_ns` delimit the profile. `on_cpu` says that the kernels are operators of the CPU.
+    """
 
     tables: frozenset[str]
     domains: dict[str, dict[int, int]]
-    threads: int
-    streamed: int
-    operators: int
-    kernels: Kernels
-    linked: Kernels
+    thread_count: int
+    with_stream: int
+    operator_count: int
+    kernels: KernelTotals
+    linked: KernelTotals
     start_ns: int | None
     end_ns: int | None
     on_cpu: bool = False
 
     @property
-    def ranges(self) -> int:
-        """Ranges that msprof-analyze reads."""
+    def range_count(self) -> int:
+        """The number of ranges that msprof-analyze reads."""
         return self.domains.get(MODULE, {}).get(START_END, 0)
 
 
-class Called(NamedTuple):
-    """One path of class names: how often it was called, and how long on the host."""
+class PathCalls(NamedTuple):
+    """The number of calls of one path of class names, and their total time on the host."""
 
     calls: int
     host_ns: int
 
 
-class Ranges(NamedTuple):
-    """The ranges of Module, nested as msprof-analyze nests them, in the order in which paths first
-    occur. `deep` are those beyond its depth, `crossing` those that overlap another without being
-    inside of it."""
+class ModuleRanges(NamedTuple):
+    """The ranges of Module, nested as msprof-analyze nests them, in order of first occurrence.
 
-    paths: dict[tuple[str, ...], Called]
-    deepest: int
-    deep: int
-    crossing: int
+    `max_depth` is the deepest nesting. `too_deep` counts the ranges below the depth that
+    msprof-analyze reads; `overlapping` counts those that overlap another without nesting in it.
+    """
+
+    paths: dict[tuple[str, ...], PathCalls]
+    max_depth: int
+    too_deep: int
+    overlapping: int
 
 
 def connect(path: str) -> sqlite3.Connection:
-    """Open a database for reading alone."""
+    """Open a database read-only."""
     return sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)
 
 
-def read_facts(connection: sqlite3.Connection) -> Facts:
-    """Count. sqlite3.Error for a file that is damaged or of another layout."""
+def read_facts(connection: sqlite3.Connection) -> DatabaseFacts:
+    """Count the rows of a database.
+
+    Raise sqlite3.Error if the file is damaged or has another schema.
+    """
     tables = frozenset(
         name
         for (name,) in connection.execute(
@@ -102,62 +120,81 @@ def read_facts(connection: sqlite3.Connection) -> Facts:
         )
     )
     domains: dict[str, dict[int, int]] = {}
-    threads = streamed = 0
+    thread_count = with_stream = 0
     if {"MSTX_EVENTS", "STRING_IDS"} <= tables:
-        for domain, kind, count in connection.execute(_DOMAINS):
-            domains.setdefault(domain or "?", {})[kind] = count
-        [(threads,)] = connection.execute(_THREADS)
+        for domain, event_type, count in connection.execute(_DOMAINS):
+            domains.setdefault(domain or "?", {})[event_type] = count
+        [(thread_count,)] = connection.execute(_THREADS)
         if "TASK" in tables:
-            [(streamed,)] = connection.execute(_STREAMED)
-    operators = 0
+            [(with_stream,)] = connection.execute(_WITH_STREAM)
+    operator_count = 0
     if "PYTORCH_API" in tables:
-        [(operators,)] = connection.execute("SELECT COUNT(*) FROM PYTORCH_API")
-    kernels = _kernels(connection, tables, "1")
+        [(operator_count,)] = connection.execute("SELECT COUNT(*) FROM PYTORCH_API")
+    kernels = _count_kernels(connection, tables, "1")
     linked = (
-        _kernels(connection, tables, _LINKED)
+        _count_kernels(connection, tables, _WITH_OPERATOR)
         if {"PYTORCH_API", "CONNECTION_IDS"} <= tables
-        else Kernels()
+        else KernelTotals()
     )
     start, end = None, None
     for table in ("TASK", "MSTX_EVENTS"):
         if start is None and table in tables:
             [(start, end)] = connection.execute(f"SELECT MIN(startNs), MAX(endNs) FROM {table}")
     on_cpu = {"TASK", "STRING_IDS"} <= tables and connection.execute(_ON_CPU).fetchone() is not None
-    return Facts(tables, domains, threads, streamed, operators, kernels, linked, start, end, on_cpu)
+    return DatabaseFacts(
+        tables=tables,
+        domains=domains,
+        thread_count=thread_count,
+        with_stream=with_stream,
+        operator_count=operator_count,
+        kernels=kernels,
+        linked=linked,
+        start_ns=start,
+        end_ns=end,
+        on_cpu=on_cpu,
+    )
 
 
-def _kernels(connection: sqlite3.Connection, tables: frozenset[str], where: str) -> Kernels:
-    count = time = 0
+def _count_kernels(
+    connection: sqlite3.Connection, tables: frozenset[str], condition: str
+) -> KernelTotals:
+    total_count = total_ns = 0
     for table, query in _KERNELS.items():
         if table in tables and (table == "COMMUNICATION_OP" or "TASK" in tables):
-            [(more, ns)] = connection.execute(query.format(table=table, where=where))
-            count, time = count + more, time + (ns or 0)
-    return Kernels(count, time)
+            [(count, duration_ns)] = connection.execute(
+                query.format(table=table, condition=condition)
+            )
+            total_count, total_ns = total_count + count, total_ns + (duration_ns or 0)
+    return KernelTotals(total_count, total_ns)
 
 
-def read_ranges(connection: sqlite3.Connection, tick: Callable[[int], None]) -> Ranges:
-    """Nest the ranges of Module by time alone, whatever their thread, as msprof-analyze does.
-    Memory: the paths."""
-    counts: dict[tuple[str, ...], list[int]] = {}
-    stack: list[tuple[int, tuple[str, ...]]] = []  # (end, path) of what is open
-    deepest = deep = crossing = 0
-    for start, end, message in _rows(connection, tick):
-        while stack and stack[-1][0] < end:
-            crossing += stack[-1][0] > start
-            stack.pop()
-        path = (*(stack[-1][1] if stack else ()), message)
-        stack.append((end, path))
-        count = counts.setdefault(path, [0, 0])
-        count[0] += 1
-        count[1] += end - start
-        deepest = max(deepest, len(path))
-        deep += len(path) > DEEPEST
-    return Ranges({path: Called(*count) for path, count in counts.items()}, deepest, deep, crossing)
+def read_ranges(connection: sqlite3.Connection, tick: Callable[[int], None]) -> ModuleRanges:
+    """Nest the ranges of Module by time, whatever their thread, as msprof-analyze does.
+
+    `tick` is called for each range. The memory used grows with the number of distinct paths.
+    """
+    totals: dict[tuple[str, ...], list[int]] = {}
+    open_ranges: list[tuple[int, tuple[str, ...]]] = []  # (end, path)
+    max_depth = too_deep = overlapping = 0
+    for start, end, message in _iterate_ranges(connection, tick):
+        while open_ranges and open_ranges[-1][0] < end:
+            overlapping += open_ranges[-1][0] > start
+            open_ranges.pop()
+        path = (*(open_ranges[-1][1] if open_ranges else ()), message)
+        open_ranges.append((end, path))
+        total = totals.setdefault(path, [0, 0])
+        total[0] += 1
+        total[1] += end - start
+        max_depth = max(max_depth, len(path))
+        too_deep += len(path) > MAX_DEPTH
+    paths = {path: PathCalls(*total) for path, total in totals.items()}
+    return ModuleRanges(paths, max_depth, too_deep, overlapping)
 
 
-def _rows(
+def _iterate_ranges(
     connection: sqlite3.Connection, tick: Callable[[int], None]
 ) -> Iterator[tuple[int, int, str]]:
+    """Yield (start, end, message) of each range that has both times."""
     for start, end, message in connection.execute(_RANGES):
         tick(1)
         if start is not None and end is not None:

@@ -1,135 +1,159 @@
-"""Why a profile has no module table, or what to know before believing one, in words. From what its
-database holds."""
+"""Explain in words why a profile has no module table, or what limits the table that it has."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.base.text import count
-from autoinstr.device.ascend.database import DEEPEST, MODULE, START_END
+from autoinstr.base.text import format_count
+from autoinstr.device.ascend.database import MAX_DEPTH, MODULE, START_END
 
 if TYPE_CHECKING:
-    from autoinstr.device.ascend.database import Facts, Ranges
+    from autoinstr.device.ascend.database import DatabaseFacts, ModuleRanges
 
-DEVICE = "ModuleDevice"
-KINDS = {0: "marks", 1: "push/pop", 2: "start/end", 3: "marks"}
-WORTH_SAYING = 0.01  # of the kernels' time
+DEVICE_DOMAIN = "ModuleDevice"
+PUSH_POP = 1  # eventType
+EVENT_TYPES = {0: "marks", PUSH_POP: "push/pop", START_END: "start/end", 3: "marks"}
+MIN_REPORTED_SHARE = 0.01  # of the kernels' time without an operator
 
 
-def missing(facts: Facts, settings: dict[str, Any]) -> str:
-    """Why there can be no table; "" if nothing is known to be missing."""
-    if settings.get("made_by") and not facts.ranges:  # by autoinstr report --format ascend-db
+def explain_missing_table(facts: DatabaseFacts, settings: dict[str, Any]) -> str:
+    """Say why there can be no table; "" if nothing is known to be missing.
+
+    `settings` are those of the profiler. `autoinstr report --format ascend-db` adds `made_by`.
+    """
+    if settings.get("made_by") and not facts.range_count:
         return "no ranges of modules: this process called none, or none while it was profiled"
-    if settings.get("made_by") and not facts.operators:
+    if settings.get("made_by") and not facts.operator_count:
         return (
-            "no operators: it was made from a recording alone (run torch.profiler as well, then autoinstr report --format ascend-db "
-            "--kineto TRACE)"
+            "no operators: it was made from a recording alone (run torch.profiler as well, "
+            "then autoinstr report --format ascend-db --kineto TRACE)"
         )
     if not facts.domains:
-        off = settings and not (settings.get("mstx") or settings.get("msprof_tx"))
-        if off:
+        if settings and not (settings.get("mstx") or settings.get("msprof_tx")):
             return "no mstx ranges: it was profiled without mstx (AUTOINSTR_PROFILER=mstx=on)"
         return "no mstx ranges: nothing was called while the profiler ran, or it ran without mstx"
     if MODULE not in facts.domains:
-        return _no_module(facts)
-    if not facts.ranges:
-        kinds = " and ".join(
-            f"{number:,} {KINDS.get(kind, kind)} (eventType {kind})"
-            for kind, number in facts.domains[MODULE].items()
+        return _explain_missing_domain(facts)
+    if not facts.range_count:
+        counts = " and ".join(
+            f"{number:,} {EVENT_TYPES.get(event_type, event_type)} (eventType {event_type})"
+            for event_type, number in facts.domains[MODULE].items()
         )
-        return f"the domain {MODULE} has {kinds}, and msprof-analyze reads ranges made by start and end (eventType {START_END}) only"
+        return (
+            f"the domain {MODULE} has {counts}, and msprof-analyze reads ranges made by start "
+            f"and end (eventType {START_END}) only"
+        )
     if not facts.kernels.number:
         activities = " ".join(map(str, settings.get("activities") or ()))
-        why = (
+        reason = (
             "NPU was not among its activities"
             if activities and "NPU" not in activities
             else "the device recorded nothing"
         )
-        return f"no kernels: {why} (AUTOINSTR_PROFILER='activities=cpu,npu;level=Level1')"
-    if not facts.operators:
-        return "no operators (PYTORCH_API): it was profiled without CPU activity (AUTOINSTR_PROFILER=activities=cpu,npu)"
+        return f"no kernels: {reason} (AUTOINSTR_PROFILER='activities=cpu,npu;level=Level1')"
+    if not facts.operator_count:
+        return (
+            "no operators (PYTORCH_API): it was profiled without CPU activity "
+            "(AUTOINSTR_PROFILER=activities=cpu,npu)"
+        )
     if not facts.linked.number:
-        return f"no kernel is linked to an operator: {_unlinked(facts)}"
+        return f"no kernel is linked to an operator: {_explain_unlinked_kernels(facts)}"
     return ""
 
 
-def outside(facts: Facts) -> str:
-    """Why msprof-analyze found nothing, though all that it needs is there."""
-    with_stream = facts.streamed and f": {_streamed(facts)}"
-    return f"no operator that launched a kernel lies inside a range of {MODULE}{with_stream or ''}"
+def explain_empty_modules(facts: DatabaseFacts) -> str:
+    """Say why msprof-analyze gave no rows although the database is complete."""
+    note = f": {_describe_stream_ranges(facts)}" if facts.with_stream else ""
+    return f"no operator that launched a kernel lies inside a range of {MODULE}{note}"
 
 
-def remarks(facts: Facts, ranges: Ranges) -> list[str]:
-    """What to know before believing the table."""
-    lines = []
+def list_remarks(facts: DatabaseFacts, ranges: ModuleRanges) -> list[str]:
+    """List what limits the figures of the table."""
+    remarks = []
     if facts.on_cpu:
-        lines.append(
-            "no device took part: what is called a kernel here is an operator of the CPU that no other operator called, and device time is "
-            "its time on the host"
+        remarks.append(
+            "no device took part: a kernel here is an operator of the CPU that no other operator "
+            "called, and device time is its time on the host"
         )
-    if ranges.deep:
-        lines.append(
-            f"msprof-analyze goes down {DEEPEST} levels of modules, this model {ranges.deepest}: the kernels of the "
-            f"{count(ranges.deep, 'range')} below count as outside modules"
+    if ranges.too_deep:
+        remarks.append(
+            f"msprof-analyze goes down {MAX_DEPTH} levels of modules, and this model has "
+            f"{ranges.max_depth}: the kernels of the {format_count(ranges.too_deep, 'range')} "
+            "below count as outside modules"
         )
-    if ranges.crossing:
-        lines.append(
-            f"{count(ranges.crossing, 'range')} of {MODULE} overlap without nesting (made by {count(facts.threads, 'thread')}): modules "
-            "around them are under the wrong parent (autoinstr lets one thread in at a time: has the script ranges of its own?)"
+    if ranges.overlapping:
+        remarks.append(
+            f"{format_count(ranges.overlapping, 'range')} of {MODULE} overlap without nesting "
+            f"(made by {format_count(facts.thread_count, 'thread')}): modules around them have the "
+            f"wrong parent (autoinstr makes ranges of {MODULE} in one thread only: check the "
+            "script for ranges of its own)"
         )
-    others = {
-        domain: sum(kinds.values())
-        for domain, kinds in facts.domains.items()
+    thread_domains = {
+        domain: sum(counts.values())
+        for domain, counts in facts.domains.items()
         if domain.startswith(f"{MODULE}:")
     }
-    if others:
-        lines.append(
-            f"other threads called modules too, which msprof-analyze does not read: {_listed(others)}"
+    if thread_domains:
+        remarks.append(
+            "other threads called modules too, and msprof-analyze does not read those: "
+            + _join_counts(thread_domains)
         )
-    if facts.streamed:
-        lines.append(_streamed(facts))
-    wrong = sum(number for kind, number in facts.domains.get(MODULE, {}).items() if kind == 1)
-    if wrong:
-        lines.append(
-            f"{count(wrong, 'range')} of {MODULE} made by push/pop (eventType 1) are left out, as msprof-analyze does"
+    if facts.with_stream:
+        remarks.append(_describe_stream_ranges(facts))
+    push_pop = facts.domains.get(MODULE, {}).get(PUSH_POP, 0)
+    if push_pop:
+        remarks.append(
+            f"{format_count(push_pop, 'range')} of {MODULE} made by push/pop "
+            f"(eventType {PUSH_POP}) are left out, because msprof-analyze does not read them"
         )
-    without = facts.kernels.ns - facts.linked.ns
-    if facts.kernels.ns and without / facts.kernels.ns >= WORTH_SAYING:
-        share = f"{100 * without / facts.kernels.ns:.1f}% of the kernels' time"
-        lines.append(f"{share} has no operator: {_unlinked(facts)}")
-    return lines
+    unlinked_ns = facts.kernels.total_ns - facts.linked.total_ns
+    if facts.kernels.total_ns and unlinked_ns / facts.kernels.total_ns >= MIN_REPORTED_SHARE:
+        share = f"{100 * unlinked_ns / facts.kernels.total_ns:.1f}% of the kernels' time"
+        remarks.append(f"{share} has no operator: {_explain_unlinked_kernels(facts)}")
+    return remarks
 
 
-def _no_module(facts: Facts) -> str:
-    there = {domain: sum(kinds.values()) for domain, kinds in facts.domains.items()}
-    near = next((domain for domain in there if domain.lower() == MODULE.lower()), None)
-    said = f"no ranges in the domain {MODULE}, the only one that msprof-analyze reads; there are: {_listed(there)}"
-    if near:
-        return f"{said} ({near!a} is another word: AUTOINSTR_DOMAIN={MODULE})"
-    if DEVICE in there:
-        return f"{said} (the modules are on the device only: their host ranges were filtered out, see mstx_domain_include and _exclude)"
-    if set(there) == {"default"}:
-        return f"{said} (were modules in it? A CANN that knows no domains puts all into default)"
-    if any(domain.startswith(f"{MODULE}:") for domain in there):
-        return f"{said} (modules were called by other threads only)"
-    return f"{said} (another domain was chosen with AUTOINSTR_DOMAIN, or {MODULE} was filtered out, or the agent was not on)"
+def _explain_missing_domain(facts: DatabaseFacts) -> str:
+    counts = {domain: sum(types.values()) for domain, types in facts.domains.items()}
+    similar = next((domain for domain in counts if domain.lower() == MODULE.lower()), None)
+    if similar:
+        advice = f"{similar!a} is spelled differently: AUTOINSTR_DOMAIN={MODULE}"
+    elif DEVICE_DOMAIN in counts:
+        advice = (
+            "the modules are on the device only: their host ranges were filtered out, see "
+            "mstx_domain_include and mstx_domain_exclude"
+        )
+    elif set(counts) == {"default"}:
+        advice = "if modules are in it: a CANN without domains puts all ranges into default"
+    elif any(domain.startswith(f"{MODULE}:") for domain in counts):
+        advice = "modules were called by other threads only"
+    else:
+        advice = (
+            f"AUTOINSTR_DOMAIN named another domain, or {MODULE} was filtered out, or the agent "
+            "was not on"
+        )
+    return (
+        f"no ranges in the domain {MODULE}, the only one that msprof-analyze reads; there are: "
+        f"{_join_counts(counts)} ({advice})"
+    )
 
 
-def _unlinked(facts: Facts) -> str:
+def _explain_unlinked_kernels(facts: DatabaseFacts) -> str:
     if "CANN_API" not in facts.tables:
         return "there is no record of launches (CANN_API; AUTOINSTR_PROFILER=level=Level1)"
     return (
-        "graph replay launches without operators, and modules inside are not called (profile the capture too, AUTOINSTR_CAPTURE=through, "
-        "or run eagerly)"
+        "graph replay launches without operators and without module calls (profile the capture "
+        "too, AUTOINSTR_CAPTURE=through, or run eagerly)"
     )
 
 
-def _streamed(facts: Facts) -> str:
+def _describe_stream_ranges(facts: DatabaseFacts) -> str:
     return (
-        f"{facts.streamed:,} of {count(facts.ranges, 'range')} of {MODULE} were made with a stream: their times are the task queue's, not "
-        "their callers', and operators are counted for the wrong modules"
+        f"{facts.with_stream:,} of {format_count(facts.range_count, 'range')} of {MODULE} were "
+        "made with a stream: they have the times of the task queue instead of the caller's, so "
+        "operators count for the wrong modules"
     )
 
 
-def _listed(domains: dict[str, int]) -> str:
+def _join_counts(domains: dict[str, int]) -> str:
     return ", ".join(f"{domain} ({number:,})" for domain, number in domains.items())

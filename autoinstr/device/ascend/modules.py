@@ -1,5 +1,8 @@
-"""The module tree of one profile: calls and host time from its ranges, device time and kernels from
-msprof-analyze's rows."""
+"""Build the module tree of one profile.
+
+Calls and host time come from the ranges in the database, device time and kernels from
+msprof-analyze's rows.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,22 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from autoinstr.device.ascend.database import Ranges
-    from autoinstr.device.ascend.msprof_analyze import Operator
+    from autoinstr.device.ascend.database import ModuleRanges
+    from autoinstr.device.ascend.module_statistic import Operator
 
 SORTS = ("tree", "device", "self", "kernels", "calls", "mean")
 BACKWARD = "[Backward]"
 _SUFFIX = re.compile(r"_\d+$")
 
 
-class Module:
-    """One path of class names; repeated layers are one, as msprof-analyze has them. `calls` is None
-    for what has no ranges of its own: a backward, which msprof-analyze makes up, or a variant.
-    Variants are what it tells apart by different operators (Linear_0, Linear_1); their figures are
-    in those of the module too."""
+class DeviceModule:
+    """One path of class names. Repeated layers are one module, as in msprof-analyze.
+
+    `calls` is None for a module without ranges: a backward module, which msprof-analyze derives,
+    or a variant. Variants (Linear_0, Linear_1) are calls of one module that launched different
+    operators; the module's own figures include them. `total_ns` and `kernels` include the
+    submodules, `self_ns` and `self_kernels` do not.
+    """
 
     def __init__(self, name: str, path: str, depth: int = -1) -> None:
         self.name = name
@@ -31,149 +37,191 @@ class Module:
         self.host_ns = 0
         self.self_ns = 0
         self.self_kernels = 0
-        self.total_ns = 0  # with all that is below: set by `_sum`
+        self.total_ns = 0  # set by `_sum_totals`
         self.kernels = 0
-        self.children: dict[str, Module] = {}
-        self.variants: dict[str, Module] = {}
+        self.children: dict[str, DeviceModule] = {}
+        self.variants: dict[str, DeviceModule] = {}
         self.operators: list[Operator] = []
 
     @property
     def mean_ns(self) -> float | None:
+        """Mean device time of a call; None if no calls are known."""
         return self.total_ns / self.calls if self.calls else None
 
-    def child(self, name: str) -> Module:
+    def get_child(self, name: str) -> DeviceModule:
+        """Return the submodule of this name; create it if it does not exist."""
         if name not in self.children:
-            self.children[name] = Module(name, _joined(self.path, name), self.depth + 1)
+            self.children[name] = DeviceModule(name, _join_path(self.path, name), self.depth + 1)
         return self.children[name]
 
-    def add(self, row: Operator) -> None:
+    def add_operator(self, row: Operator) -> None:
+        """Add an operator's device time and kernels to the module's own figures."""
         self.self_ns += row.total_ns
         self.self_kernels += row.times * (row.kernels.count(", ") + 1 if row.kernels else 0)
         self.operators.append(row)
 
 
-class Line(NamedTuple):
-    """One module at its place in the tree; `parent` is an index of a line, or -1."""
+class ModuleLine(NamedTuple):
+    """One line of the table: a module, its depth, and the index of its parent's line (or -1)."""
 
     depth: int
     label: str
     parent: int
-    module: Module
-    variant: bool = False
+    module: DeviceModule
+    is_variant: bool = False
 
 
-def module_tree(ranges: Ranges, rows: Iterable[Operator]) -> Module:
-    """All modules below a nameless one."""
-    top = Module("", "")
-    known = {"": top}
-    for path, called in ranges.paths.items():
-        at = top
+def build_module_tree(ranges: ModuleRanges, rows: Iterable[Operator]) -> DeviceModule:
+    """Build the tree; return its root, which has no name and holds the outermost modules."""
+    root = DeviceModule("", "")
+    by_path = {"": root}
+    for path, path_calls in ranges.paths.items():
+        module = root
         for name in path:
-            at = at.child(name)
-        at.calls, at.host_ns = called.calls, called.host_ns
-        known.setdefault(at.path, at)
+            module = module.get_child(name)
+        module.calls, module.host_ns = path_calls.calls, path_calls.host_ns
+        by_path.setdefault(module.path, module)
     for row in rows:
-        _place(row, top, known)
-    _sum(top)
-    return top
+        _add_row(row, root, by_path)
+    _sum_totals(root)
+    return root
 
 
-def _place(row: Operator, top: Module, known: dict[str, Module]) -> None:
-    """A parent is found by the whole of its text, since a message may have slashes of its own."""
-    whole = _joined(row.parent, row.module)
-    plain = _SUFFIX.sub("", row.module)
-    base = _joined(row.parent, plain)
-    made_up = (
+def _add_row(row: Operator, root: DeviceModule, by_path: dict[str, DeviceModule]) -> None:
+    """Add a row to its module, and to its variant if msprof-analyze numbered the module.
+
+    The parent is looked up by its full text, because a message may contain slashes.
+    """
+    path = _join_path(row.parent, row.module)
+    base_name = _SUFFIX.sub("", row.module)
+    base_path = _join_path(row.parent, base_name)
+    is_derived = (
         row.module.startswith(BACKWARD)
-        and _joined(row.parent, row.module[len(BACKWARD) :]) not in known
+        and _join_path(row.parent, row.module[len(BACKWARD) :]) not in by_path
     )
-    if whole not in known and plain != row.module and (base in known or made_up):
-        module = _at(row.parent, plain, top, known)
-        module.variants.setdefault(row.module, Module(row.module, whole, module.depth)).add(row)
+    is_numbered = path not in by_path and base_name != row.module
+    if is_numbered and (base_path in by_path or is_derived):
+        module = _find_module(row.parent, base_name, root, by_path)
+        variant = DeviceModule(row.module, path, module.depth)
+        module.variants.setdefault(row.module, variant).add_operator(row)
     else:
-        module = _at(row.parent, row.module, top, known)
-    module.add(row)
+        module = _find_module(row.parent, row.module, root, by_path)
+    module.add_operator(row)
 
 
-def _joined(parent: str, name: str) -> str:
+def _join_path(parent: str, name: str) -> str:
     return f"{parent}/{name}" if parent else name
 
 
-def _at(parent: str, name: str, top: Module, known: dict[str, Module]) -> Module:
-    """The module of this name below the parent; both are made where they are not known."""
-    whole = _joined(parent, name)
-    if whole not in known:
-        above = known.get(parent)
-        if above is None:
-            above = top
-            for word in parent.split("/"):
-                above = above.child(word)
-            known[parent] = above
-        known[whole] = above.child(name)
-    return known[whole]
+def _find_module(
+    parent: str, name: str, root: DeviceModule, by_path: dict[str, DeviceModule]
+) -> DeviceModule:
+    """Return the module of this name below the parent; create what does not exist."""
+    path = _join_path(parent, name)
+    if path not in by_path:
+        parent_module = by_path.get(parent)
+        if parent_module is None:
+            parent_module = root
+            for part in parent.split("/"):
+                parent_module = parent_module.get_child(part)
+            by_path[parent] = parent_module
+        by_path[path] = parent_module.get_child(name)
+    return by_path[path]
 
 
-def _sum(module: Module) -> None:
+def _sum_totals(module: DeviceModule) -> None:
     module.total_ns, module.kernels = module.self_ns, module.self_kernels
     for variant in module.variants.values():
         variant.total_ns, variant.kernels = variant.self_ns, variant.self_kernels
     for child in module.children.values():
-        _sum(child)
+        _sum_totals(child)
         module.total_ns += child.total_ns
         module.kernels += child.kernels
 
 
-def walk(top: Module) -> Iterator[Module]:
-    """Every module below, parents first, without variants."""
-    for child in top.children.values():
+def merge_trees(trees: Iterable[DeviceModule]) -> DeviceModule:
+    """Return one tree with the figures of several added up."""
+    merged = DeviceModule("", "")
+    for tree in trees:
+        _add_module(merged, tree)
+    return merged
+
+
+def _add_module(target: DeviceModule, source: DeviceModule) -> None:
+    if source.calls is not None:
+        target.calls = (target.calls or 0) + source.calls
+    target.host_ns += source.host_ns
+    target.self_ns += source.self_ns
+    target.self_kernels += source.self_kernels
+    target.total_ns += source.total_ns
+    target.kernels += source.kernels
+    target.operators += source.operators
+    for key, variant in source.variants.items():
+        copy = DeviceModule(variant.name, variant.path, variant.depth)
+        _add_module(target.variants.setdefault(key, copy), variant)
+    for child in source.children.values():
+        _add_module(target.get_child(child.name), child)
+
+
+def walk_modules(root: DeviceModule) -> Iterator[DeviceModule]:
+    """Yield every module below the root, parents first, without variants."""
+    for child in root.children.values():
         yield child
-        yield from walk(child)
+        yield from walk_modules(child)
 
 
-def lines_of(top: Module) -> list[Line]:
-    """All lines in the order of the tree; the variants of a module stand right below it."""
-    lines: list[Line] = []
+def list_lines(root: DeviceModule) -> list[ModuleLine]:
+    """List all lines in the order of the tree; the variants of a module follow it directly."""
+    lines: list[ModuleLine] = []
 
-    def below(module: Module, depth: int, parent: int) -> None:
+    def add_children(module: DeviceModule, depth: int, parent: int) -> None:
         for child in module.children.values():
-            at = len(lines)
-            lines.append(Line(depth, child.name, parent, child))
+            index = len(lines)
+            lines.append(ModuleLine(depth, child.name, parent, child))
             lines.extend(
-                Line(depth + 1, one.name, at, one, True) for one in child.variants.values()
+                ModuleLine(depth + 1, variant.name, index, variant, True)
+                for variant in child.variants.values()
             )
-            below(child, depth + 1, at)
+            add_children(child, depth + 1, index)
 
-    below(top, 0, -1)
+    add_children(root, 0, -1)
     return lines
 
 
-def chosen(lines: list[Line], limit: int, sort: str) -> tuple[list[Line], list[Line]]:
-    """(lines to show, lines left out). In tree order the heaviest are kept, with the lines above
-    them; else the list is cut."""
+def select_lines(
+    lines: list[ModuleLine], limit: int, sort: str
+) -> tuple[list[ModuleLine], list[ModuleLine]]:
+    """Return (lines to show, lines left out); a limit of 0 shows all.
+
+    In tree order the heaviest lines are shown, with the lines of their parents. In any other order
+    the list is flat and ends at the limit.
+    """
     if sort != "tree":
         flat = [
-            line._replace(depth=0, label=line.module.path) for line in lines if not line.variant
+            line._replace(depth=0, label=line.module.path) for line in lines if not line.is_variant
         ]
-        flat.sort(key=lambda line: -figure(line.module, sort))
+        flat.sort(key=lambda line: -get_sort_value(line.module, sort))
         return (flat[:limit], flat[limit:]) if limit else (flat, [])
     if not limit or len(lines) <= limit:
         return lines, []
-    kept: set[int] = set()
-    for at in sorted(range(len(lines)), key=lambda at: -lines[at].module.total_ns):
-        above: list[int] = []
-        while at >= 0 and at not in kept:
-            above.append(at)
-            at = lines[at].parent
-        if len(kept) + len(above) > limit:
+    shown_indices: set[int] = set()
+    for heaviest in sorted(range(len(lines)), key=lambda index: -lines[index].module.total_ns):
+        branch: list[int] = []
+        index = heaviest
+        while index >= 0 and index not in shown_indices:
+            branch.append(index)
+            index = lines[index].parent
+        if len(shown_indices) + len(branch) > limit:
             break
-        kept.update(above)
-    return [line for at, line in enumerate(lines) if at in kept], [
-        line for at, line in enumerate(lines) if at not in kept
-    ]
+        shown_indices.update(branch)
+    return (
+        [line for index, line in enumerate(lines) if index in shown_indices],
+        [line for index, line in enumerate(lines) if index not in shown_indices],
+    )
 
 
-def figure(module: Module, sort: str) -> float:
-    """What an order goes by."""
+def get_sort_value(module: DeviceModule, sort: str) -> float:
+    """Return the figure that this order sorts by; 0 if the module has none."""
     values = {
         "device": module.total_ns,
         "self": module.self_ns,

@@ -1,9 +1,10 @@
-"""torch_npu's offline analysis of raw profiles, which it refuses to do itself in vLLM's workers
-(they are daemons).
+"""Run torch_npu's offline analysis on raw profiles.
 
-It runs in the Python that has torch_npu, one process for each profile. torch_npu begins with
-removing the results that a profile has already: they are put aside first and put back afterwards,
-so that nothing is lost, whatever becomes of the analysis."""
+torch_npu cannot analyse in vLLM's workers, because they are daemon processes. The analysis runs in
+the Python that has torch_npu, in one process for each profile. torch_npu first removes the results
+that a profile already has. So they are moved away before the analysis and restored after it, even
+if it fails.
+"""
 
 from __future__ import annotations
 
@@ -15,150 +16,176 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.base.errors import AutoinstrError, UsageError
-from autoinstr.device.ascend.profiles import OUTPUT, read
-from autoinstr.device.ascend.subprocesses import Job, Waiting, run_all, tail
+from autoinstr.device.ascend.profiles import OUTPUT, read_profile
+from autoinstr.device.ascend.subprocesses import Job, JobProgress, read_last_lines, run_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from autoinstr.device.ascend.profiles import Profile
 
-ASIDE = f"{OUTPUT}.before-autoinstr"
-AT_ONCE = 4  # each takes several processes and the memory of a torch
+BACKUP = f"{OUTPUT}.before-autoinstr"
+MAX_PARALLEL = 4  # each analysis takes several processes and the memory of a torch
+PROBE_TIMEOUT_S = 60
 HAS_TORCH_NPU = (
     "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch_npu') is None)"
 )
 INSTALL = (
-    "torch_npu is not installed for this Python; the raw profiles need its offline analysis: name a Python that has it "
-    "(--python /path/to/python), or analyse them there"
+    "torch_npu is not installed for this Python, and the raw profiles need its offline analysis: "
+    "name a Python that has it (--python /path/to/python), or run autoinstr analyse where it is "
+    "installed"
 )
 
 PROGRAM = """\
 import inspect, sys
 from torch_npu.profiler.profiler import analyse
 
-kinds = sys.argv[2].split(",")
+types = sys.argv[2].split(",")
 if "export_type" in inspect.signature(analyse).parameters:
-    analyse(profiler_path=sys.argv[1], export_type=kinds if len(kinds) > 1 else kinds[0])  # before 2.5 one word
-else:  # older: what the profile itself was set to is exported
+    # torch_npu before 2.5 takes one word instead of a list.
+    analyse(profiler_path=sys.argv[1], export_type=types if len(types) > 1 else types[0])
+else:  # Older versions export what the profiler itself was configured with.
     analyse(profiler_path=sys.argv[1])
 """
 
 
-class Analysed(NamedTuple):
-    """What became of one profile: as it is now, and if it has no database yet, the reason and
-    torch_npu's last words."""
+class OfflineResult(NamedTuple):
+    """The outcome for one profile.
+
+    `profile` is read again after the analysis. Without a database, `problem` has the reason and
+    `tool_output` the last lines that torch_npu printed.
+    """
 
     profile: Profile
     problem: str = ""
-    words: tuple[str, ...] = ()
+    tool_output: tuple[str, ...] = ()
 
 
-def python_with_torch_npu(wanted: str | None) -> str:
-    """The interpreter to analyse with: the one named, else this one, else one on PATH. It has
-    torch_npu, or this raises."""
-    if wanted is not None:
-        found = shutil.which(wanted)
-        if found is None:
-            raise UsageError(f"--python {wanted}: is no program")
-        if not _has_torch_npu(found):
-            raise UsageError(f"--python {wanted}: has no torch_npu")
-        return found
+def find_python_with_torch_npu(python: str | None) -> str:
+    """Return the interpreter for the analysis: `python` if given, else this one, else PATH's.
+
+    Raise UsageError if `python` has no torch_npu, AutoinstrError if no interpreter has it.
+    """
+    if python is not None:
+        path = shutil.which(python)
+        if path is None:
+            raise UsageError(f"--python {python}: not an executable program")
+        if not _has_torch_npu(path):
+            raise UsageError(f"--python {python}: has no torch_npu")
+        return path
     if importlib.util.find_spec("torch_npu") is not None:
         return sys.executable
     for name in ("python3", "python"):
-        found = shutil.which(name)
-        if found is not None and _has_torch_npu(found):
-            return found
+        path = shutil.which(name)
+        if path is not None and _has_torch_npu(path):
+            return path
     raise AutoinstrError(INSTALL)
 
 
 def _has_torch_npu(python: str) -> bool:
     try:
-        asked = [python, "-c", HAS_TORCH_NPU]
-        return (
-            subprocess.run(
-                asked,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=60,
-                env=quiet(os.environ),
-            ).returncode
-            == 0
+        probe = subprocess.run(
+            [python, "-c", HAS_TORCH_NPU],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PROBE_TIMEOUT_S,
+            env=disable_agent(os.environ),
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
+    return probe.returncode == 0
 
 
-def quiet(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which our own agent stays off."""
+def disable_agent(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return a copy of the environment in which autoinstr's agent stays off."""
     return {**environ, "AUTOINSTR": "0"}
 
 
-def analyse(
-    profiles: list[Profile], python: str, kinds: str, work: str, waiting: Waiting
-) -> list[Analysed]:
-    """Analyse raw profiles, some at a time. kinds: "db" or "db,text"."""
-    blocked: dict[str, str] = {}
-    for one in profiles:
+def analyse_profiles(
+    profiles: list[Profile],
+    python: str,
+    export_types: str,
+    work_folder: str,
+    progress: JobProgress,
+) -> list[OfflineResult]:
+    """Analyse raw profiles, several in parallel. `export_types` is "db" or "db,text"."""
+    problems: dict[str, str] = {}
+    for profile in profiles:
         try:
-            _put_aside(one.folder)
+            _back_up_results(profile.folder)
         except OSError as error:
-            blocked[one.folder] = (
-                f"the older results in {OUTPUT} cannot be put aside for torch_npu's analysis: {error.strerror}"
+            problems[profile.folder] = (
+                f"the older results in {OUTPUT} cannot be moved away for torch_npu's analysis: "
+                f"{error.strerror}"
             )
-    free = [one for one in profiles if one.folder not in blocked]
+    ready = [profile for profile in profiles if profile.folder not in problems]
     jobs = [
-        Job([python, "-c", PROGRAM, one.folder, kinds], os.path.join(work, f"torch_npu-{at}.log"))
-        for at, one in enumerate(free)
-    ]
-    try:
-        statuses = run_all(
-            jobs, quiet(os.environ), max(1, min(AT_ONCE, (os.cpu_count() or 1) // 2)), waiting
+        Job(
+            [python, "-c", PROGRAM, profile.folder, export_types],
+            os.path.join(work_folder, f"torch_npu-{number}.log"),
         )
+        for number, profile in enumerate(ready)
+    ]
+    parallel = max(1, min(MAX_PARALLEL, (os.cpu_count() or 1) // 2))
+    try:
+        statuses = run_jobs(jobs, disable_agent(os.environ), parallel, progress)
     finally:
-        for one in free:
-            put_back(one.folder)
-    done = {
-        one.folder: _outcome(one, status, job.log) for one, status, job in zip(free, statuses, jobs)
+        for profile in ready:
+            restore_results(profile.folder)
+    outcomes = {
+        profile.folder: _read_outcome(profile, status, job.log)
+        for profile, status, job in zip(ready, statuses, jobs)
     }
-    return [done.get(one.folder) or Analysed(one, blocked[one.folder]) for one in profiles]
+    return [
+        outcomes.get(profile.folder) or OfflineResult(profile, problems[profile.folder])
+        for profile in profiles
+    ]
 
 
-def _outcome(profile: Profile, status: int, log: str) -> Analysed:
-    """By what is there afterwards: torch_npu's own exit status says nothing."""
-    now = read(profile.folder) or profile
-    if now.database:
-        return Analysed(now)
-    words = tail(log)
-    why = f"exit status {status}" if status else "it made no database"
+def _read_outcome(profile: Profile, status: int, log: str) -> OfflineResult:
+    """Return the outcome of one analysis.
+
+    Only the database shows whether it worked: torch_npu's exit status does not.
+    """
+    current = read_profile(profile.folder) or profile
+    if current.database:
+        return OfflineResult(current)
+    reason = f"exit status {status}" if status else "it made no database"
     if not profile.stopped:
-        why += "; the profiler was never stopped in this one: its process was killed, or still runs"
+        reason += (
+            "; the profiler was never stopped in this one: its process was killed, or still runs"
+        )
     elif not os.access(profile.folder, os.W_OK):
-        why += "; the folder is not writable"
-    return Analysed(now, f"torch_npu's offline analysis failed ({why})", tuple(words))
+        reason += "; the folder is not writable"
+    problem = f"torch_npu's offline analysis failed ({reason})"
+    return OfflineResult(current, problem, tuple(read_last_lines(log)))
 
 
-def _put_aside(folder: str) -> None:
-    """Move older results away. Where an analysis was killed some are aside already: what is there
-    then are its remains."""
-    output, kept = os.path.join(folder, OUTPUT), os.path.join(folder, ASIDE)
-    if os.path.isdir(output) and os.listdir(output) and not os.path.isdir(kept):
-        os.rename(output, kept)
+def _back_up_results(folder: str) -> None:
+    """Move older results away, unless a backup exists.
+
+    An existing backup comes from an analysis that was killed. What lies in the output folder is
+    then that analysis's unfinished output.
+    """
+    output, backup = os.path.join(folder, OUTPUT), os.path.join(folder, BACKUP)
+    if os.path.isdir(output) and os.listdir(output) and not os.path.isdir(backup):
+        os.rename(output, backup)
 
 
-def put_back(folder: str) -> None:
-    """Put the older results back, if there are any aside; a file of both analyses stays the older
-    one."""
-    output, kept = os.path.join(folder, OUTPUT), os.path.join(folder, ASIDE)
-    if not os.path.isdir(kept):
+def restore_results(folder: str) -> None:
+    """Restore the older results from the backup, if there is one.
+
+    Where both analyses wrote a file of one name, the older file is restored.
+    """
+    output, backup = os.path.join(folder, OUTPUT), os.path.join(folder, BACKUP)
+    if not os.path.isdir(backup):
         return
     if not os.path.isdir(output):
-        os.rename(kept, output)
+        os.rename(backup, output)
         return
-    for name in os.listdir(kept):
-        there = os.path.join(output, name)
-        if os.path.isdir(there):
-            shutil.rmtree(there)
-        os.replace(os.path.join(kept, name), there)
-    os.rmdir(kept)
+    for name in os.listdir(backup):
+        target = os.path.join(output, name)
+        if os.path.isdir(target):
+            shutil.rmtree(target)
+        os.replace(os.path.join(backup, name), target)
+    os.rmdir(backup)

@@ -1,5 +1,4 @@
-"""Programs of other people, several at a time: what they print goes to files, how far they are is
-said on stderr."""
+"""Run external programs, several in parallel: their output goes to files, progress to stderr."""
 
 from __future__ import annotations
 
@@ -9,93 +8,92 @@ import subprocess
 import time
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
-from autoinstr.base.progress import LOG_EVERY_S, TERMINAL_EVERY_S, Progress
+from autoinstr.base.progress import BAR_COLUMNS, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 POLL_S = 0.05
-BAR = 20
-TAIL = 20  # lines of a program's words that are worth showing
-SHUT_S = 5.0
+LAST_LINES = 20  # lines of a failed program that are shown
+STOP_TIMEOUT_S = 5.0
 
 
 class Job(NamedTuple):
-    """One program to run: its command line, and the file for all that it prints."""
+    """One program to run: its command line, and the file for its output."""
 
     command: list[str]
     log: str
 
 
-class Waiting(Progress):
-    """A bar of jobs that are done, in the manner of Progress: nothing is shown of what is quick."""
+class JobProgress(Progress):
+    """Show a bar of finished jobs on stderr, once the jobs take long enough."""
 
-    def show(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now >= self._next:
-            self._next = now + (TERMINAL_EVERY_S if self._terminal else LOG_EVERY_S)
-            filled = BAR * done // total
-            bar = f"[{'#' * filled}{'.' * (BAR - filled)}] " if self._terminal else ""
-            far = f"{bar}{done} of {total}, " if total > 1 else ""
-            self._say(f"autoinstr: {self._what}: {far}{now - self._started:.0f} s")
+    def show(self, finished: int, total: int) -> None:
+        """Show the number of finished jobs, if it is time for a new line."""
+        if self._is_due():
+            filled_columns = BAR_COLUMNS * finished // total
+            bar = ""
+            if self._is_terminal:
+                bar = f"[{'#' * filled_columns}{'.' * (BAR_COLUMNS - filled_columns)}] "
+            self._show(f"{bar}{finished} of {total}, " if total > 1 else "")
 
 
-def run_all(
-    jobs: list[Job], environ: Mapping[str, str], at_once: int, waiting: Waiting
+def run_jobs(
+    jobs: list[Job], environ: Mapping[str, str], parallel: int, progress: JobProgress
 ) -> list[int]:
-    """Run them all; return their exit statuses. Whatever ends this early ends them, and what they
-    started, as well."""
+    """Run all jobs, at most `parallel` at a time; return their exit statuses.
+
+    An exception or a signal ends the running jobs and everything that they started.
+    """
     running: dict[int, subprocess.Popen[bytes]] = {}
     statuses = [-1] * len(jobs)
-    ahead = list(range(len(jobs)))
-    heard: list[
-        int
-        # signals are acted on between two starts: in the middle of one it is not known yet what has
-        # been started
-    ] = []
-    before = {
-        number: signal.signal(number, lambda number, _: heard.append(number))
-        for number in _ENDS
-        if _is_wanted(number)
+    waiting = list(range(len(jobs)))
+    # The handler only notes a signal: while a process starts, it is not yet in `running`.
+    received: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda number, _: received.append(number))
+        for number in _EXCEPTIONS
+        if not _is_ignored(number)
     }
     try:
-        while ahead or running:
-            if heard:
-                raise _ENDS[heard[0]]()
-            while ahead and len(running) < at_once:
-                at = ahead.pop(0)
-                running[at] = _start(jobs[at], environ)
-            waiting.show(len(jobs) - len(ahead) - len(running), len(jobs))
-            for at, process in list(running.items()):
+        while waiting or running:
+            if received:
+                raise _EXCEPTIONS[received[0]]()
+            while waiting and len(running) < parallel:
+                index = waiting.pop(0)
+                running[index] = _start(jobs[index], environ)
+            progress.show(len(jobs) - len(waiting) - len(running), len(jobs))
+            for index, process in list(running.items()):
                 status = process.poll()
                 if status is not None:
-                    statuses[at] = status
-                    del running[at]
+                    statuses[index] = status
+                    del running[index]
             time.sleep(POLL_S)
     finally:
         for process in running.values():
             _stop(process)
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
-        waiting.done()
+        progress.finish()
     return statuses
 
 
-def tail(log: str) -> list[str]:
-    """The last lines that a program printed, without those that hold an address: msprof-analyze's
-    own may hold a password."""
+def read_last_lines(log: str) -> list[str]:
+    """Return the last lines that a program printed, without lines that hold a URL.
+
+    A URL may hold a password; msprof-analyze prints such URLs.
+    """
     try:
         with open(log, encoding="utf-8", errors="replace") as stream:
             lines = [line.rpartition("\r")[2].rstrip() for line in stream.read().splitlines()]
     except OSError:
         return []
-    return [line for line in lines if line and "://" not in line][-TAIL:]
+    return [line for line in lines if line and "://" not in line][-LAST_LINES:]
 
 
 def _start(job: Job, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     with open(job.log, "wb") as log:
-        # A session of its own, so that what it starts can be ended with it; Ctrl-C comes to us
-        # alone.
+        # In its own session, so that its children can be ended with it and Ctrl-C reaches only us.
         return subprocess.Popen(
             job.command,
             env=environ,
@@ -110,7 +108,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)
-            process.wait(SHUT_S)
+            process.wait(STOP_TIMEOUT_S)
             return
         except subprocess.TimeoutExpired:
             continue
@@ -118,12 +116,12 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-_ENDS: dict[int, Callable[[], BaseException]] = {
+_EXCEPTIONS: dict[int, Callable[[], BaseException]] = {
     signal.SIGINT: KeyboardInterrupt,
     signal.SIGTERM: lambda: SystemExit(143),
 }
 
 
-def _is_wanted(number: int) -> bool:
-    """What runs in a shell's background ignores Ctrl-C, and goes on to."""
-    return signal.getsignal(number) is not signal.SIG_IGN
+def _is_ignored(number: int) -> bool:
+    """Say whether the process ignores the signal: a shell's background job ignores Ctrl-C."""
+    return signal.getsignal(number) is signal.SIG_IGN

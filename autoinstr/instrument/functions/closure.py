@@ -1,13 +1,12 @@
-"""The hot path of function targets: the function that takes the place of a plain Python function or
-method of the built-in tables.
+"""The hot path of function targets: a closure that replaces a plain function or method of the
+built-in tables.
 
-As with module calls, a range is three stores into the recording. It is a closure and not wrapt's
-wrapper, whose binding alone costs more than all that these functions do
-(docs/internals/benchmarks.md). What a closure cannot stand for (static methods, classes,
-coroutines, a user's own rows) goes through `wrappers.py`.
+As with module calls, a range is three stores into the recording. It is not wrapt's wrapper, because
+its binding alone costs more than these closures do (docs/internals/benchmarks.md). What a closure
+cannot replace goes through `wrappers.py`: static methods, classes, coroutines, a user's own rows.
 
-The three bodies below begin alike, and so does the code in inplace.py: a function that they shared
-would be one call more in every range."""
+The three bodies below begin alike, and so does the code in code_swap.py. A shared function would
+add a call to every range."""
 
 from __future__ import annotations
 
@@ -16,40 +15,36 @@ import time
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.instrument.frames import no_frame
-from autoinstr.instrument.functions.wrappers import when_done
-from autoinstr.targets.getters import NOTHING
+from autoinstr.instrument.frames import hide_frame
+from autoinstr.instrument.functions.wrappers import call_when_done
+from autoinstr.targets.getters import NO_RESULT
 
 if TYPE_CHECKING:
     from autoinstr.instrument.functions.ranges import FunctionRanges
 
 
-def takes(function: Any) -> bool:
-    """A closure can take the place of this one."""
+def can_replace(function: Any) -> bool:
+    """Return whether a closure can replace this function."""
     return type(function) is FunctionType
 
 
-def is_ours(function: Any) -> bool:
-    """The function, or one that somebody has wrapped around it, has been made here."""
+def is_target_closure(function: Any) -> bool:
+    """Return whether the function, or one that it was wrapped in, is a closure of this module."""
     return getattr(function, "_autoinstr_target", None) is not None
 
 
-def direct_call(
-    ranges: FunctionRanges, target: int, function: FunctionType, told: bool
+def make_call_closure(
+    ranges: FunctionRanges, target: int, function: FunctionType, has_attributes: bool
 ) -> FunctionType:
-    """A function that calls `function` exactly once, and records it while `ranges` are active; with
-    `told`, `ranges.finish` is told of arguments and result afterwards. Name, signature and pickling
-    are those of the original."""
-    clock = time.perf_counter_ns
-    names, local, begin, finish, recorder = (
-        ranges.names,
-        ranges.local,
-        ranges.begin_record,
-        ranges.finish,
-        ranges.recorder,
-    )
+    """Return a closure that calls `function` once, and records the call while `ranges` is active.
 
-    @no_frame
+    `target` is the number of the target. With `has_attributes`, `ranges.finish` gets arguments and
+    result after the call. Name, signature and pickle are those of the original."""
+    clock = time.perf_counter_ns
+    names, local, recorder = ranges.names, ranges.local, ranges.recorder
+    begin, finish = ranges.begin_record, ranges.finish
+
+    @hide_frame
     def call(*args: Any, **kwargs: Any) -> Any:
         if not ranges.active:
             return function(*args, **kwargs)
@@ -57,11 +52,8 @@ def direct_call(
             name = names[target]
             next_record, words = local.slots
             i, j, k = next_record()
-        except (
-            KeyError,
-            AttributeError,
-            IndexError,
-        ):  # not defined yet, no slots yet, a full block: begin() knows
+        # The name is not defined yet, there are no slots yet, or the block is full.
+        except (KeyError, AttributeError, IndexError):
             name, words, i, j, k = begin(target)
         try:
             words[i] = name
@@ -70,8 +62,8 @@ def direct_call(
         finally:
             words[k] = clock()
 
-    @no_frame
-    def call_and_tell(*args: Any, **kwargs: Any) -> Any:
+    @hide_frame
+    def call_and_finish(*args: Any, **kwargs: Any) -> Any:
         if not ranges.active:
             return function(*args, **kwargs)
         try:
@@ -80,7 +72,7 @@ def direct_call(
             i, j, k = next_record()
         except (KeyError, AttributeError, IndexError):
             name, words, i, j, k = begin(target, args, kwargs)
-        writer, result = recorder.writer, NOTHING
+        writer, result = recorder.writer, NO_RESULT
         words[i] = name
         words[j] = start = clock()
         try:
@@ -90,22 +82,20 @@ def direct_call(
             words[k] = clock()
             finish(target, name, start, writer, args, kwargs, result)
 
-    return _in_place_of(function, call_and_tell if told else call, target)
+    return _finish_closure(function, call_and_finish if has_attributes else call, target)
 
 
-def direct_future(ranges: FunctionRanges, target: int, function: FunctionType) -> FunctionType:
-    """As direct_call, for a function that may return a Future: the range then runs until the Future
-    is done, in whatever thread."""
+def make_future_closure(
+    ranges: FunctionRanges, target: int, function: FunctionType
+) -> FunctionType:
+    """Return a closure as make_call_closure does, for a function that may return a Future.
+
+    The range then ends when the Future is done, in any thread."""
     clock = time.perf_counter_ns
-    names, local, begin, finish, recorder = (
-        ranges.names,
-        ranges.local,
-        ranges.begin_record,
-        ranges.finish,
-        ranges.recorder,
-    )
+    names, local, recorder = ranges.names, ranges.local, ranges.recorder
+    begin, finish = ranges.begin_record, ranges.finish
 
-    @no_frame
+    @hide_frame
     def call(*args: Any, **kwargs: Any) -> Any:
         if not ranges.active:
             return function(*args, **kwargs)
@@ -115,33 +105,33 @@ def direct_future(ranges: FunctionRanges, target: int, function: FunctionType) -
             i, j, k = next_record()
         except (KeyError, AttributeError, IndexError):
             name, words, i, j, k = begin(target, args, kwargs)
-        writer, thread, result, pending = (
+        writer, thread, result, is_pending = (
             recorder.writer,
             getattr(local, "thread", 0),
-            NOTHING,
+            NO_RESULT,
             False,
         )
         words[i] = name
         words[j] = start = clock()
 
-        def end(result: Any = NOTHING) -> None:
+        def end(result: Any = NO_RESULT) -> None:
             words[k] = clock()
             finish(target, name, start, writer, args, kwargs, result, thread)
 
         try:
             result = function(*args, **kwargs)
-            pending = when_done(result, end)
+            is_pending = call_when_done(result, end)
             return result
         finally:
-            if not pending:
+            if not is_pending:
                 end(result)
 
-    return _in_place_of(function, call, target)
+    return _finish_closure(function, call, target)
 
 
-def _in_place_of(function: FunctionType, call: Any, target: int) -> FunctionType:
-    ours = functools.update_wrapper(call, function)
-    ours.__dict__["_autoinstr_target"] = target
-    ours.__dict__["_torchdynamo_inline"] = function  # traced code has the original in it
-    assert isinstance(ours, FunctionType)
-    return ours
+def _finish_closure(function: FunctionType, call: Any, target: int) -> FunctionType:
+    closure = functools.update_wrapper(call, function)
+    closure.__dict__["_autoinstr_target"] = target
+    closure.__dict__["_torchdynamo_inline"] = function  # torch._dynamo traces the original
+    assert isinstance(closure, FunctionType)
+    return closure

@@ -1,10 +1,10 @@
-"""Ranges for functions of torch's that must stay the very objects that they are.
+"""Ranges for functions of torch that must stay the same objects.
 
-torch._dynamo knows its collectives by identity, libraries re-export and compare `torch.save`,
-pickle refuses a function that is not what its name finds. So no object is replaced: the function
-keeps its name, defaults, signature and place in every module, decorator and table, and gets other
-code, which calls a twin of it that has the code it had. It works as well for whoever imported the
-function before us."""
+torch._dynamo knows its collectives by identity. Libraries re-export and compare `torch.save`.
+pickle refuses a function that its name does not lead to. So no object is replaced. The function
+keeps its name, defaults, signature and place in every module, decorator and table. It gets new
+code, which calls a twin: an equal function with the original code. This also covers programs that
+imported the function before the agent started."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ import time
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.instrument.frames import IMPORT_SYSTEM
-from autoinstr.targets.getters import NOTHING
+from autoinstr.instrument.frames import IMPORT_SYSTEM_FILE
+from autoinstr.targets.getters import NO_RESULT
 
 if TYPE_CHECKING:
     from autoinstr.instrument.functions.ranges import FunctionRanges
 
-# As in direct.py: three stores into the recording, and what is not at hand comes from begin().
-_TEXT = """\
+_PLACEHOLDER = "autoinstr constants"  # stands for the _Constants of the function
+# As in closure.py: three stores into the recording. begin() supplies what the thread does not have.
+_TEMPLATE = """\
 def {name}({parameters}):
-    _autoinstr = 'place'
+    _autoinstr = 'autoinstr constants'
     if not _autoinstr.ranges.active:
         return _autoinstr.twin({arguments})
     try:
-        _autoinstr_name = _autoinstr.names[_autoinstr.number]
+        _autoinstr_name = _autoinstr.names[_autoinstr.target]
         _autoinstr_next, _autoinstr_words = _autoinstr.local.slots
         _autoinstr_i, _autoinstr_j, _autoinstr_k = _autoinstr_next()
-    except _autoinstr.error:
-        _autoinstr_name, _autoinstr_words, _autoinstr_i, _autoinstr_j, _autoinstr_k = _autoinstr.begin(
-            _autoinstr.number, ({rest}), {{{keywords}}}
-        )
-    _autoinstr_writer, _autoinstr_result = _autoinstr.recorder.writer, _autoinstr.nothing
+    except _autoinstr.errors:
+        (
+            _autoinstr_name, _autoinstr_words, _autoinstr_i, _autoinstr_j, _autoinstr_k
+        ) = _autoinstr.begin(_autoinstr.target, ({positional}), {{{keywords}}})
+    _autoinstr_writer, _autoinstr_result = _autoinstr.recorder.writer, _autoinstr.no_result
     _autoinstr_words[_autoinstr_i] = _autoinstr_name
     _autoinstr_words[_autoinstr_j] = _autoinstr_start = _autoinstr.clock()
     try:
@@ -42,138 +43,142 @@ def {name}({parameters}):
         return _autoinstr_result
     finally:
         _autoinstr_words[_autoinstr_k] = _autoinstr.clock()
-        if _autoinstr.told:
+        if _autoinstr.has_attributes:
             _autoinstr.finish(
-                _autoinstr.number, _autoinstr_name, _autoinstr_start, _autoinstr_writer, ({rest}), {{{keywords}}}, _autoinstr_result
+                _autoinstr.target, _autoinstr_name, _autoinstr_start, _autoinstr_writer,
+                ({positional}), {{{keywords}}}, _autoinstr_result
             )
 """
 
 
-class _Place:
-    """What the code of a function in place needs: it is a constant of that code, which has no
-    closure and torch's globals."""
+class _Constants:
+    """What the new code of a function needs. It is a constant of that code, which has torch's
+    globals and no closure."""
 
     __slots__ = (
         "begin",
         "clock",
-        "error",
+        "errors",
         "finish",
+        "has_attributes",
         "local",
         "names",
-        "nothing",
-        "number",
+        "no_result",
         "ranges",
         "recorder",
-        "told",
+        "target",
         "twin",
     )
 
-    def __init__(self, ranges: FunctionRanges, number: int, twin: FunctionType, told: bool) -> None:
-        self.ranges, self.number, self.twin, self.told = ranges, number, twin, told
+    def __init__(
+        self, ranges: FunctionRanges, target: int, twin: FunctionType, has_attributes: bool
+    ) -> None:
+        self.ranges, self.target, self.twin = ranges, target, twin
+        self.has_attributes = has_attributes
         self.names, self.local, self.recorder = ranges.names, ranges.local, ranges.recorder
         self.begin, self.finish = ranges.begin_record, ranges.finish
-        self.clock, self.error, self.nothing = (
-            time.perf_counter_ns,
-            (KeyError, AttributeError, IndexError),
-            NOTHING,
-        )
+        self.clock, self.no_result = time.perf_counter_ns, NO_RESULT
+        self.errors = (KeyError, AttributeError, IndexError)
 
 
-def innermost(function: Any) -> FunctionType | None:
-    """The function beneath the decorators of `function`, if it can be given other code; the
-    decorators stay in force around it."""
-    seen = set()
+def find_innermost(function: Any) -> FunctionType | None:
+    """Return the function below the decorators of `function`; None if its code cannot be swapped.
+
+    The decorators stay in force around it."""
+    visited = set()
     while (
-        id(function) not in seen
+        id(function) not in visited
         and "__wrapped__" in getattr(function, "__dict__", ())
-        and not is_ours(function)
+        and not has_swapped_code(function)
     ):
-        seen.add(id(function))
+        visited.add(id(function))
         function = function.__dict__["__wrapped__"]
     if type(function) is not FunctionType or function.__closure__:
         return None
     code = function.__code__
-    plain = not code.co_flags & (
+    is_plain = not code.co_flags & (
         inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
     )
-    return (
-        function
-        if plain
-        and all(name.isidentifier() and not keyword.iskeyword(name) for name in code.co_varnames)
-        else None
+    has_valid_names = all(
+        name.isidentifier() and not keyword.iskeyword(name) for name in code.co_varnames
+    )
+    return function if is_plain and has_valid_names else None
+
+
+def has_swapped_code(function: Any) -> bool:
+    """Return whether `swap_code` gave the function its code."""
+    code = getattr(function, "__code__", None)
+    return isinstance(code, CodeType) and any(
+        type(constant) is _Constants for constant in code.co_consts
     )
 
 
-def is_ours(function: Any) -> bool:
-    """The function has been given other code here."""
-    code = getattr(function, "__code__", None)
-    return isinstance(code, CodeType) and any(type(one) is _Place for one in code.co_consts)
-
-
-def put(
-    function: FunctionType, ranges: FunctionRanges, number: int, told: bool, traced: bool
+def swap_code(
+    function: FunctionType,
+    ranges: FunctionRanges,
+    target: int,
+    has_attributes: bool,
+    traces_twin: bool,
 ) -> None:
-    """Give `function`, which `innermost` has found, code that records its calls as target `number`.
+    """Give `function` new code that records its calls as the target with this number.
 
-    `told`: `ranges.finish` is told of arguments and result. `traced`: where torch.compile comes to
-    this very function it is to trace the code that the function had; else it finds what its rules
-    say of the function itself, or of code that is not the program's: none of it in the graph.
-    """
+    `function` comes from `find_innermost`. With `has_attributes`, `ranges.finish` gets arguments
+    and result. With `traces_twin`, torch.compile traces the original code where it meets this
+    function. Otherwise it follows its own rules for the function, or for code that is not the
+    program's: the new code is never part of the graph."""
     code = function.__code__
-    # The twin is an equal function, with the code that `function` had.
     twin = FunctionType(code, function.__globals__, function.__name__, function.__defaults__)
     twin.__kwdefaults__ = function.__kwdefaults__
-    twin.__module__, twin.__qualname__, twin.__doc__ = (
-        function.__module__,
-        function.__qualname__,
-        function.__doc__,
-    )
-    for lazy in (
-        "__annotate__",
-        "__annotations__",
-    ):  # from Python 3.14 on annotations are made when they are asked for
-        if hasattr(function, lazy):
-            setattr(twin, lazy, getattr(function, lazy))
+    twin.__module__, twin.__qualname__ = function.__module__, function.__qualname__
+    twin.__doc__ = function.__doc__
+    # Python 3.14 and later compute annotations at the first access.
+    for attribute in ("__annotate__", "__annotations__"):
+        if hasattr(function, attribute):
+            setattr(twin, attribute, getattr(function, attribute))
             break
     twin.__dict__.update(function.__dict__)
-    ours = _code(code, _Place(ranges, number, twin, told))
-    function.__dict__["__wrapped__"] = (
-        twin  # inspect.getsource follows it; the signature is in the code itself
-    )
-    if traced:
+    new_code = _compile_code(code, _Constants(ranges, target, twin, has_attributes))
+    # inspect.getsource follows it. The signature comes from the code itself.
+    function.__dict__["__wrapped__"] = twin
+    if traces_twin:
         function.__dict__["_torchdynamo_inline"] = twin
-    function.__code__ = ours
+    function.__code__ = new_code
 
 
-def _code(code: CodeType, place: _Place) -> CodeType:
-    """Code with the parameters of `code` that does what `_TEXT` says."""
-    names, at = list(code.co_varnames), code.co_argcount
-    positional, named = names[:at], names[at : at + code.co_kwonlyargcount]
-    at += code.co_kwonlyargcount
-    rest = f"*{names[at]}" if code.co_flags & inspect.CO_VARARGS else ""
-    others = f"**{names[at + bool(rest)]}" if code.co_flags & inspect.CO_VARKEYWORDS else ""
-    split = code.co_posonlyargcount
+def _compile_code(code: CodeType, constants: _Constants) -> CodeType:
+    """Return the code of `_TEMPLATE` with the parameters of `code`."""
+    names = list(code.co_varnames)
+    positional_count, keyword_count = code.co_argcount, code.co_kwonlyargcount
+    positional = names[:positional_count]
+    keyword_only = names[positional_count : positional_count + keyword_count]
+    variadic = names[positional_count + keyword_count :]
+    star_args = f"*{variadic[0]}" if code.co_flags & inspect.CO_VARARGS else ""
+    star_kwargs = f"**{variadic[bool(star_args)]}" if code.co_flags & inspect.CO_VARKEYWORDS else ""
+    positional_only_count = code.co_posonlyargcount
     parameters = [
-        *positional[:split],
-        *(["/"] if split else []),
-        *positional[split:],
-        rest or ("*" if named else ""),
-        *named,
-        others,
+        *positional[:positional_only_count],
+        *(["/"] if positional_only_count else []),
+        *positional[positional_only_count:],
+        star_args or ("*" if keyword_only else ""),
+        *keyword_only,
+        star_kwargs,
     ]
-    keywords = [f"{name}={name}" for name in named]
-    text = _TEXT.format(
+    keywords = [f"{name}={name}" for name in keyword_only]
+    keyword_items = [f"'{name}': {name}" for name in keyword_only]
+    text = _TEMPLATE.format(
         name=code.co_name,
         parameters=", ".join(filter(None, parameters)),
-        arguments=", ".join(filter(None, [*positional, rest, *keywords, others])),
-        rest="".join(f"{name}, " for name in [*positional, rest] if name),
-        keywords=", ".join(filter(None, [*(f"'{name}': {name}" for name in named), others])),
+        arguments=", ".join(filter(None, [*positional, star_args, *keywords, star_kwargs])),
+        positional="".join(f"{name}, " for name in [*positional, star_args] if name),
+        keywords=", ".join(filter(None, [*keyword_items, star_kwargs])),
     )
-    space: dict[str, Any] = {}
-    exec(compile(text, IMPORT_SYSTEM, "exec", dont_inherit=True), space)
-    made: CodeType = space[code.co_name].__code__
+    namespace: dict[str, Any] = {}
+    exec(compile(text, IMPORT_SYSTEM_FILE, "exec", dont_inherit=True), namespace)
+    template_code: CodeType = namespace[code.co_name].__code__
     fields: dict[str, Any] = {"co_firstlineno": code.co_firstlineno}
-    fields["co_consts"] = tuple(place if one == "place" else one for one in made.co_consts)
+    fields["co_consts"] = tuple(
+        constants if constant == _PLACEHOLDER else constant for constant in template_code.co_consts
+    )
     if hasattr(code, "co_qualname"):
         fields["co_qualname"] = code.co_qualname
-    return made.replace(**fields)
+    return template_code.replace(**fields)

@@ -1,4 +1,4 @@
-"""Applies function targets: wraps each where it lives, once its module is imported."""
+"""Applies function targets: wraps each in the module or class that has it, after the import."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base import log
-from autoinstr.base.guard import contained
-from autoinstr.base.process_facts import version_of
+from autoinstr.base.guard import contain_errors
+from autoinstr.base.process_facts import get_loaded_version
 from autoinstr.instrument import importhook
 from autoinstr.targets import resolve
-from autoinstr.targets.rows import applies
+from autoinstr.targets.rows import is_in_version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 
 class FunctionPatches:
-    """Wraps each target once its module is imported. Wrapped targets stay wrapped: programs bind
-    methods early."""
+    """Wraps each target once its module is imported.
+
+    A wrapped target stays wrapped, because programs bind methods early."""
 
     def __init__(self, ranges: FunctionRanges, targets: Sequence[Target]) -> None:
         self._ranges = ranges
@@ -39,8 +40,8 @@ class FunctionPatches:
             importhook.register(name, functools.partial(self._wrap_all, targets))
 
     def _wrap_all(self, targets: list[Target], module: ModuleType) -> None:
-        # The first wrapping imports wrapt, whose own imports may announce another module to us:
-        # that one has to wait its turn.
+        # The first wrapping imports wrapt. Its own imports may call this method for another module,
+        # which then waits in the queue.
         queue: list[tuple[list[Target], ModuleType]] | None = getattr(self._local, "queue", None)
         if queue is not None:
             queue.append((targets, module))
@@ -53,24 +54,20 @@ class FunctionPatches:
         finally:
             self._local.queue = None
 
-    @contained("wrapping a function target")
+    @contain_errors("wrapping a function target")
     def _wrap(self, target: Target, module: ModuleType) -> None:
-        # wrapt is imported when the first target is met, not before
-        from autoinstr.instrument.functions import (
-            closure,
-            vllm_scopes,
-            wrappers,
-        )
+        # These import wrapt, which a process without targets does not need.
+        from autoinstr.instrument.functions import closure, vllm_scopes, wrappers
 
         package = target.package or target.module.partition(".")[0]
-        if not applies(target, version_of(package)):
+        if not is_in_version(target, get_loaded_version(package)):
             return
-        found = resolve.resolve(target, module)
-        if found is None:
-            self._miss(target, module)
+        resolved = resolve.resolve_target(target, module)
+        if resolved is None:
+            self._report_missing(target, module)
             return
-        owner, attribute, function = found
-        if isinstance(function, wrappers.TargetWrapper) or closure.is_ours(function):
+        owner, attribute, function = resolved
+        if isinstance(function, wrappers.TargetWrapper) or closure.is_target_closure(function):
             return
         if (
             target.name == vllm_scopes.NAME
@@ -78,27 +75,31 @@ class FunctionPatches:
             and vllm_scopes.apply(self._ranges, target.domain, module, function)
         ):
             return
-        kind = wrappers.kind_of(function) if target.kind == "auto" else target.kind
-        number = self._ranges.add(target._replace(kind=kind))
-        ours: Any
-        if kind == "sync" and target.package and closure.takes(function):
-            ours = closure.direct_call(self._ranges, number, function, bool(target.attributes))
-        elif kind == "future" and target.package and closure.takes(function):
-            ours = closure.direct_future(self._ranges, number, function)
+        kind = wrappers.detect_kind(function) if target.kind == "auto" else target.kind
+        number = self._ranges.add_target(target._replace(kind=kind))
+        can_be_closure = target.package and closure.can_replace(function)
+        wrapper: Any
+        if kind == "sync" and can_be_closure:
+            has_attributes = bool(target.attributes)
+            wrapper = closure.make_call_closure(self._ranges, number, function, has_attributes)
+        elif kind == "future" and can_be_closure:
+            wrapper = closure.make_future_closure(self._ranges, number, function)
         else:
-            ours = wrappers.TargetWrapper(function, wrappers.KINDS[kind](self._ranges, number))
-        setattr(owner, attribute, ours)
-        self._ranges.met(target.name, "wrapped")
+            make_wrapper = wrappers.WRAPPER_MAKERS[kind]
+            wrapper = wrappers.TargetWrapper(function, make_wrapper(self._ranges, number))
+        setattr(owner, attribute, wrapper)
+        self._ranges.record_target_status(target.name, "wrapped")
 
-    def _miss(self, target: Target, module: ModuleType) -> None:
-        version = version_of(target.package or target.module.partition(".")[0])
-        nearest = resolve.nearest_attribute(target, module)
-        self._ranges.met(target.name, "missing", wanted=target.qualname, nearest=nearest)
-        log.once(
+    def _report_missing(self, target: Target, module: ModuleType) -> None:
+        version = get_loaded_version(target.package or target.module.partition(".")[0])
+        nearest = resolve.find_nearest_attribute(target, module)
+        self._ranges.record_target_status(
+            target.name, "missing", wanted=target.qualname, nearest=nearest
+        )
+        log.write_once(
             f"missing {target.name}",
-            "info"
-            if target.package
-            else "warning",  # a user's own row is wanted; a row of ours may be another platform's
+            # The user asked for this row. A built-in row may be meant for another platform.
+            "info" if target.package else "warning",
             "a target is missing here",
             target=target.name,
             wanted=target.qualname,

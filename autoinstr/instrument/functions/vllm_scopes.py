@@ -1,9 +1,9 @@
-"""vLLM's own scopes as ranges: the pieces that its authors have named within a step (`with
+"""Records vLLM's own scopes as ranges: the parts of a step that vLLM's authors named (`with
 record_function_or_nullcontext(name)`).
 
-vLLM asks one module variable, `vllm.v1.utils._PROFILER_FUNC` (0.11.0 to 0.33), for the context
-manager of each scope, and everybody who has imported the function by name asks the same variable.
-Its own switch for the scopes, an environment variable, is part of vLLM's compile-cache key; this
+vLLM reads one module variable, `vllm.v1.utils._PROFILER_FUNC` (0.11.0 to 0.33), for the context
+manager of each scope. Modules that imported the function by name read the same variable. vLLM's own
+switch for the scopes is an environment variable that is part of its compile-cache key. The module
 variable is not."""
 
 from __future__ import annotations
@@ -20,44 +20,39 @@ if TYPE_CHECKING:
 
     from autoinstr.instrument.functions.ranges import FunctionRanges
 
-NAME = "vllm.scopes"  # of the row that chooses them
+NAME = "vllm.scopes"  # of the row that selects the scopes
 _VARIABLE = "_PROFILER_FUNC"
 
 
 def apply(ranges: FunctionRanges, domain: str, module: ModuleType, function: Any) -> bool:
-    """Put ourselves into the variable; False where this vLLM has none. `function` is
-    record_function_or_nullcontext."""
+    """Set the variable so that scopes become ranges; return False if this vLLM has none.
+
+    `function` is record_function_or_nullcontext."""
     if not hasattr(module, _VARIABLE) or type(function) is not FunctionType:
         return False
-    native = getattr(module, _VARIABLE) or _private_copy(function)
+    native = getattr(module, _VARIABLE) or _copy_with_own_variable(function)
     if not getattr(native, "_autoinstr_scopes", False):
-        setattr(module, _VARIABLE, _scopes(ranges, domain, native))
+        setattr(module, _VARIABLE, _make_scope_factory(ranges, domain, native))
     return True
 
 
-def _private_copy(function: FunctionType) -> Callable[[str], Any]:
-    """vLLM's function with a variable of its own: what it makes of the environment stays what it
-    is."""
+def _copy_with_own_variable(function: FunctionType) -> Callable[[str], Any]:
+    """Copy vLLM's function with a variable of its own, so that it still reads the environment."""
     return FunctionType(
         function.__code__, {**function.__globals__, _VARIABLE: None}, function.__name__
     )
 
 
-def _scopes(
+def _make_scope_factory(
     ranges: FunctionRanges, domain: str, native: Callable[[str], Any]
 ) -> Callable[[str], Any]:
-    targets: dict[
-        str, int
-    ] = {}  # name of a scope -> its number as a target: vLLM's names are written in its source
-    clock, names, local, begin = (
-        time.perf_counter_ns,
-        ranges.names,
-        ranges.local,
-        ranges.begin_record,
-    )
+    # Scope name -> number of its target. It stays small: the names are literals in vLLM's source.
+    targets: dict[str, int] = {}
+    clock, begin = time.perf_counter_ns, ranges.begin_record
+    names, local = ranges.names, ranges.local
 
     class Scope:
-        """A range around the scope that vLLM would have had."""
+        """A range around the context manager that vLLM would use."""
 
         __slots__ = ("end", "inner", "name", "words")
 
@@ -71,13 +66,13 @@ def _scopes(
                 number = names[target]
                 next_record, words = local.slots
                 i, j, k = next_record()
-            except (KeyError, AttributeError, IndexError):  # as in direct.py
+            except (KeyError, AttributeError, IndexError):  # as in closure.py
                 number, words, i, j, k = begin(target)
             self.words, self.end = words, k
             words[i] = number
             words[j] = clock()
             if self.inner is None:
-                return self.name  # what contextlib.nullcontext(name) gives
+                return self.name  # as contextlib.nullcontext(name) does
             try:
                 return self.inner.__enter__()
             except BaseException:
@@ -93,23 +88,23 @@ def _scopes(
             finally:
                 self.words[self.end] = clock()
 
-    null: list[bool] = []  # vLLM has decided that its scopes are nothing
+    is_null: list[bool] = []  # whether vLLM uses contextlib.nullcontext for its scopes
 
     def scope(name: str) -> Any:
         if not ranges.active:
             return native(name)
         if name not in targets:
             inner = native(name)
-            null[:] = [type(inner) is nullcontext]
-            targets[name] = ranges.add(_target(name, domain))
-            return Scope(name, None if null[0] else inner)
-        return Scope(name, None if null[0] else native(name))
+            is_null[:] = [type(inner) is nullcontext]
+            targets[name] = ranges.add_target(_make_target(name, domain))
+            return Scope(name, None if is_null[0] else inner)
+        return Scope(name, None if is_null[0] else native(name))
 
     scope.__dict__["_autoinstr_scopes"] = True
     return scope
 
 
-def _target(name: str, domain: str) -> Target:
+def _make_target(name: str, domain: str) -> Target:
     return Target(
         name,
         "vllm.v1.utils",

@@ -1,9 +1,9 @@
-"""The kinds of wrapper around a function target: sync, async, generator, async generator, and one
-that returns a Future.
+"""Wrappers of function targets by kind: sync, async, generator, async generator, and one for a
+function that returns a Future.
 
-Each calls the wrapped exactly once, hands on its result or exception untouched, and ends its range
-in every case. What a range needs comes from a `FunctionRanges`, whose methods never raise; while it
-is not active a wrapper costs one flag test."""
+Each calls the original once, passes on its result or exception unchanged, and ends its range in
+every case. `FunctionRanges` begins and ends the ranges, and never raises. While it is not active, a
+wrapper costs one flag test."""
 
 from __future__ import annotations
 
@@ -14,93 +14,97 @@ from typing import TYPE_CHECKING, Any, Callable, Protocol
 
 import wrapt
 
-from autoinstr.instrument.frames import no_frame
-from autoinstr.targets.getters import NOTHING
+from autoinstr.instrument.frames import hide_frame
+from autoinstr.targets.getters import NO_RESULT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Generator
 
 
-class Ranges(Protocol):
-    """What a wrapper is given."""
+class TargetRanges(Protocol):
+    """What a wrapper needs of `FunctionRanges`."""
 
     active: bool
 
     def begin(self, target: int) -> Any:
-        """Begin a range of the target with this number; what it returns goes to `end`."""
+        """Begin a range of the target with this number; return an object for `end`."""
 
     def end(
-        self, begun: Any, target: int, instance: Any, args: Any, kwargs: Any, result: Any
+        self, running_range: Any, target: int, instance: Any, args: Any, kwargs: Any, result: Any
     ) -> None:
-        """End it."""
+        """End the range."""
 
 
-Wrapper = Callable[[Any, Any, Any, Any], Any]  # wrapt's: wrapped, instance, args, kwargs
+# wrapt calls it with (original, instance, args, kwargs).
+Wrapper = Callable[[Any, Any, Any, Any], Any]
 
 
-def _by_reference(wrapper: Any) -> Any:
-    """How a wrapper pickles: as the function or method that it stands for, which an unpickling
-    process without the agent finds as well."""
-    wrapped = wrapper.__wrapped__
-    instance = getattr(wrapped, "__self__", None)
+def _reduce_to_original(wrapper: Any) -> Any:
+    """Pickle a wrapper as the function or method that it wraps.
+
+    A process without the agent can unpickle it."""
+    original = wrapper.__wrapped__
+    instance = getattr(original, "__self__", None)
     if instance is not None and not isinstance(instance, ModuleType):
-        return getattr, (instance, wrapped.__name__)
-    return pkgutil.resolve_name, (f"{wrapped.__module__}:{wrapped.__qualname__}",)
+        return getattr, (instance, original.__name__)
+    return pkgutil.resolve_name, (f"{original.__module__}:{original.__qualname__}",)
 
 
-class _Bound(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
-    """What `instance.method` is."""
+class _BoundTargetWrapper(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
+    """The object that `instance.method` gives."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _by_reference(self)
+        return _reduce_to_original(self)
 
 
 class TargetWrapper(wrapt.FunctionWrapper):  # type: ignore[type-arg]
-    """wrapt's FunctionWrapper, but one that can be pickled: vLLM sends callables to its workers."""
+    """A FunctionWrapper of wrapt that can be pickled: vLLM sends callables to its workers."""
 
-    __bound_function_wrapper__ = _Bound
+    __bound_function_wrapper__ = _BoundTargetWrapper
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _by_reference(self)
+        return _reduce_to_original(self)
 
 
-def sync(ranges: Ranges, target: int) -> Wrapper:
-    """For a function that returns when it is done."""
+def make_sync_wrapper(ranges: TargetRanges, target: int) -> Wrapper:
+    """Wrap a function that returns when it is done."""
 
-    @no_frame
-    def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    @hide_frame
+    def call(original: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         if not ranges.active:
-            return wrapped(*args, **kwargs)
-        result = NOTHING
-        begun = ranges.begin(target)
+            return original(*args, **kwargs)
+        result = NO_RESULT
+        running_range = ranges.begin(target)
         try:
-            result = wrapped(*args, **kwargs)
+            result = original(*args, **kwargs)
             return result
         finally:
-            ranges.end(begun, target, instance, args, kwargs, result)
+            ranges.end(running_range, target, instance, args, kwargs, result)
 
     return call
 
 
-def coroutine(ranges: Ranges, target: int) -> Wrapper:
-    """For an `async def`: the range runs from the first step of the coroutine to its end, other
-    tasks' steps included."""
+def make_async_wrapper(ranges: TargetRanges, target: int) -> Wrapper:
+    """Wrap an `async def`.
 
-    @no_frame
-    async def awaited(inner: Awaitable[Any], instance: Any, args: Any, kwargs: Any) -> Any:
-        result = NOTHING
-        begun = ranges.begin(target)
+    The range lasts from the first step of the coroutine to its end, with the steps of other tasks
+    between."""
+
+    @hide_frame
+    async def await_inner(inner: Awaitable[Any], instance: Any, args: Any, kwargs: Any) -> Any:
+        result = NO_RESULT
+        running_range = ranges.begin(target)
         try:
             result = await inner
             return result
         finally:
-            ranges.end(begun, target, instance, args, kwargs, result)
+            ranges.end(running_range, target, instance, args, kwargs, result)
 
-    @no_frame
-    def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        inner = wrapped(*args, **kwargs)
+    @hide_frame
+    def call(original: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        inner = original(*args, **kwargs)
         return (
-            awaited(inner, instance, args, kwargs)
+            await_inner(inner, instance, args, kwargs)
             if ranges.active and inspect.isawaitable(inner)
             else inner
         )
@@ -108,24 +112,24 @@ def coroutine(ranges: Ranges, target: int) -> Wrapper:
     return call
 
 
-def generator(ranges: Ranges, target: int) -> Wrapper:
-    """For a generator function: the range runs from the first `next` to exhaustion or close."""
+def make_generator_wrapper(ranges: TargetRanges, target: int) -> Wrapper:
+    """Wrap a generator function. The range lasts from the first `next` to exhaustion or close."""
 
-    @no_frame
-    def driven(
+    @hide_frame
+    def iterate(
         inner: Generator[Any, Any, Any], instance: Any, args: Any, kwargs: Any
     ) -> Generator[Any, Any, Any]:
-        begun = ranges.begin(target)
+        running_range = ranges.begin(target)
         try:
             return (yield from inner)
         finally:
-            ranges.end(begun, target, instance, args, kwargs, NOTHING)
+            ranges.end(running_range, target, instance, args, kwargs, NO_RESULT)
 
-    @no_frame
-    def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        inner = wrapped(*args, **kwargs)
+    @hide_frame
+    def call(original: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        inner = original(*args, **kwargs)
         return (
-            driven(inner, instance, args, kwargs)
+            iterate(inner, instance, args, kwargs)
             if ranges.active and inspect.isgenerator(inner)
             else inner
         )
@@ -133,41 +137,41 @@ def generator(ranges: Ranges, target: int) -> Wrapper:
     return call
 
 
-def async_generator(ranges: Ranges, target: int) -> Wrapper:
-    """For an async generator function: the range runs from the first step to exhaustion or
-    close."""
+def make_async_generator_wrapper(ranges: TargetRanges, target: int) -> Wrapper:
+    """Wrap an async generator function.
 
-    @no_frame
-    async def driven(
+    The range lasts from the first step to exhaustion or close."""
+
+    @hide_frame
+    async def iterate(
         inner: AsyncGenerator[Any, Any], instance: Any, args: Any, kwargs: Any
     ) -> AsyncGenerator[Any, Any]:
-        begun = ranges.begin(target)
+        running_range = ranges.begin(target)
         try:
             step = inner.__anext__()
-            while (
-                True
-            ):  # what `yield from` is for generators (PEP 380) has no counterpart for async ones
+            # Async generators have no counterpart of `yield from` (PEP 380).
+            while True:
                 try:
                     item = await step
                 except StopAsyncIteration:
                     return
                 try:
-                    sent = yield item
+                    value = yield item
                 except GeneratorExit:
                     await inner.aclose()
                     raise
                 except BaseException as error:
                     step = inner.athrow(error)
                 else:
-                    step = inner.asend(sent)
+                    step = inner.asend(value)
         finally:
-            ranges.end(begun, target, instance, args, kwargs, NOTHING)
+            ranges.end(running_range, target, instance, args, kwargs, NO_RESULT)
 
-    @no_frame
-    def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
-        inner = wrapped(*args, **kwargs)
+    @hide_frame
+    def call(original: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        inner = original(*args, **kwargs)
         return (
-            driven(inner, instance, args, kwargs)
+            iterate(inner, instance, args, kwargs)
             if ranges.active and inspect.isasyncgen(inner)
             else inner
         )
@@ -175,52 +179,52 @@ def async_generator(ranges: Ranges, target: int) -> Wrapper:
     return call
 
 
-def future(ranges: Ranges, target: int) -> Wrapper:
-    """For a function that may return a Future: the range then runs until the Future is done."""
+def make_future_wrapper(ranges: TargetRanges, target: int) -> Wrapper:
+    """Wrap a function that may return a Future. The range then ends when the Future is done."""
 
-    @no_frame
-    def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+    @hide_frame
+    def call(original: Any, instance: Any, args: Any, kwargs: Any) -> Any:
         if not ranges.active:
-            return wrapped(*args, **kwargs)
-        result = NOTHING
-        begun = ranges.begin(target)
-        pending = False
+            return original(*args, **kwargs)
+        result = NO_RESULT
+        running_range = ranges.begin(target)
+        is_pending = False
         try:
-            result = wrapped(*args, **kwargs)
-            pending = when_done(
-                result, lambda: ranges.end(begun, target, instance, args, kwargs, NOTHING)
+            result = original(*args, **kwargs)
+            is_pending = call_when_done(
+                result, lambda: ranges.end(running_range, target, instance, args, kwargs, NO_RESULT)
             )
             return result
         finally:
-            if not pending:
-                ranges.end(begun, target, instance, args, kwargs, result)
+            if not is_pending:
+                ranges.end(running_range, target, instance, args, kwargs, result)
 
     return call
 
 
-def when_done(result: Any, then: Callable[[], None]) -> bool:
-    """`then` is called when the Future `result` is done; False where it is none."""
+def call_when_done(result: Any, callback: Callable[[], None]) -> bool:
+    """Call `callback` when the Future `result` is done; return False if it is no Future."""
     add = getattr(result, "add_done_callback", None)
     if add is None or not callable(getattr(result, "done", None)):
         return False
     try:
-        add(lambda _: then())
-    except Exception:  # a Future of a kind that cannot be watched: the range ends with the call
+        add(lambda _: callback())
+    except Exception:  # this Future accepts no callback: the range ends with the call
         return False
     return True
 
 
-KINDS: dict[str, Callable[[Ranges, int], Wrapper]] = {
-    "sync": sync,
-    "async": coroutine,
-    "generator": generator,
-    "async_generator": async_generator,
-    "future": future,
+WRAPPER_MAKERS: dict[str, Callable[[TargetRanges, int], Wrapper]] = {
+    "sync": make_sync_wrapper,
+    "async": make_async_wrapper,
+    "generator": make_generator_wrapper,
+    "async_generator": make_async_generator_wrapper,
+    "future": make_future_wrapper,
 }
 
 
-def kind_of(function: Any) -> str:
-    """The kind that a function shows by itself, for rows that leave it open (`auto`)."""
+def detect_kind(function: Any) -> str:
+    """Return the kind of a function, for rows with the kind `auto`."""
     function = inspect.unwrap(getattr(function, "__func__", function))
     if inspect.iscoroutinefunction(function):
         return "async"

@@ -1,5 +1,6 @@
-"""Which modules are being called in this thread, read from the frames: needed once per unknown
-module, so that known ones need no bookkeeping.
+"""Finds the modules whose calls run in this thread, from the frames.
+
+The frames are read once for each unknown module, so calls of known modules need no bookkeeping.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 
-class Callers:
-    """Looks for frames of the given code objects, and of `__call__` methods that modules define
-    themselves (such a module may be the root)."""
+class CallerFinder:
+    """Recognises frames of the wrappers, and of `__call__` methods that modules define themselves.
+
+    A module with such a method may be the root. `codes` holds the code objects of the wrappers."""
 
     def __init__(self, module_class: type) -> None:
         self._module_class = module_class
         self.codes: set[CodeType] = set()
 
-    def __call__(self, module: Any) -> list[Any]:
-        """Modules whose calls are running, innermost first, without `module`'s own call."""
-        found: list[Any] = []
+    def find_callers(self, module: Any) -> list[Any]:
+        """List the modules whose calls are running, innermost first, without `module` itself."""
+        callers: list[Any] = []
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             code = frame.f_code
@@ -30,8 +32,8 @@ class Callers:
                 if (
                     isinstance(caller, self._module_class)
                     and caller is not module
-                    and (not found or found[-1] is not caller)
+                    and (not callers or callers[-1] is not caller)
                 ):
-                    found.append(caller)
+                    callers.append(caller)
             frame = frame.f_back
-        return found
+        return callers

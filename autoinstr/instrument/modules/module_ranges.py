@@ -1,5 +1,4 @@
-"""Module calls of this process: the plans, the wrappers and their swap, put together and switched
-together."""
+"""Module ranges of this process: connects wrappers, names and the swap, switches them together."""
 
 from __future__ import annotations
 
@@ -8,161 +7,130 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base import log
 from autoinstr.instrument import compile
-from autoinstr.instrument.modules import hot_call, torch_versions
-from autoinstr.instrument.modules.callers import Callers
-from autoinstr.instrument.modules.name_cache import Plans
-from autoinstr.instrument.modules.own_calls import Overrides
+from autoinstr.instrument.modules import hot_call, original_calls, torch_versions
+from autoinstr.instrument.modules.foreign_ranges import ForeignRanges
+from autoinstr.instrument.modules.module_rules import ModuleRules
+from autoinstr.instrument.modules.name_cache import NameCache
 from autoinstr.instrument.modules.swap import Swap
-from autoinstr.instrument.steps import window
 
 if TYPE_CHECKING:
     from types import FunctionType, ModuleType
 
-    from autoinstr.config.filters import Filter
+    from autoinstr.config.filters import Decision, Filter
     from autoinstr.emitters.recorder import Recorder
-    from autoinstr.emitters.tool_output import Live
+    from autoinstr.emitters.tool_output import ToolOutput
 
 
-class ModuleCalls:
-    """Module ranges, in or out. Not thread-safe: the session holds its lock."""
+class ModuleCallRanges:
+    """Module ranges, on or off. Not thread-safe: the session holds its lock."""
 
     def __init__(
         self,
         torch_module: ModuleType,
         recorder: Recorder,
-        filter_: Filter,
-        failed: Callable[[BaseException], None],
-        outermost_ended: Callable[[], None],
+        module_filter: Filter,
+        report_error: Callable[[BaseException], None],
+        count_outermost_call: Callable[[], None],
     ) -> None:
-        """`torch_module` is torch.nn.modules.module; `outermost_ended` is told of the end of
-        outermost calls while they are counted."""
-        module_class = torch_module.Module
-        self.swap = Swap(module_class)
-        self._callers = callers = Callers(module_class)
+        """`torch_module` is torch.nn.modules.module. `count_outermost_call` is called at the end of
+        each outermost call while these are counted."""
         self._torch_module = torch_module
-        self._failed = failed
-        self._known = known = torch_versions.torch_is_known(torch_module)
-        self.plans = Plans(
-            recorder.local,
-            recorder.nowhere,
-            filter_,
-            lambda cls: known and torch_versions.class_is_plain(cls, module_class),
-            callers,
-            lambda cls: self.overrides.wrap(cls),
-            self._look_for_others,
-            lambda name, reason: recorder.tell(
-                {
-                    "t": "left_out",
-                    "cls": name.cls,
-                    "path": name.path,
-                    "root": name.root,
-                    "reason": reason,
-                }
-            ),
-            failed,
-        )
-        local, begin, original = recorder.local, self.plans.begin, self.swap.original
-        self.overrides = Overrides(module_class, local, self.plans.begin_own, callers.codes.add)
-        self._long = self._usual = hot_call.long_call(original, begin)
-        self._lives: list[Live] = []
-        self._emitting: dict[
-            int, FunctionType
-        ] = {}  # id of an emitter's output -> the wrapper for it alone
-        self._counting = window.counting_call(
-            original, local, begin, compile.unseen(outermost_ended)
-        )
         self._recorder = recorder
-        if known:
-            line = torch_versions.forward_line(torch_module)
-            tracing = sys.modules["torch.jit._trace"]
-            self._usual = hot_call.short_call(
-                torch_module, tracing, line, self.plans.numbers, local, begin
-            )
-        for function in (
-            self._usual,
-            self._counting,
-            *(() if self._long is self._usual else (self._long,)),
-        ):
-            self._made(function)
-
-    def _made(self, function: FunctionType) -> None:
-        self._callers.codes.add(function.__code__)
-        compile.stands_for(function, self.swap.original)
-
-    def emit(self, live: Live) -> None:
-        """Make the wrapper for an emitter alone."""
-        self._lives.append(live)
-        if self._known:
-            line = torch_versions.forward_line(self._torch_module)
-            tracing = sys.modules["torch.jit._trace"]
-            function = hot_call.emitting_call(
-                self._torch_module,
-                tracing,
-                line,
-                self.plans.messages,
-                self.plans.begin,
-                live,
-                self._failed,
-            )
-            self._emitting[id(live)] = function
-            self._made(function)
-
-    def put(self, output: Any, counting: bool, tracing: bool) -> str | None:
-        """Put in the wrapper for the moment: one that counts outermost calls, one that a Python
-        tracer sees torch's function under, or the usual one for `output`. Returns who else has
-        patched torch's function, if that leaves ours without ranges."""
-        usual = (
-            self._usual if output is self._recorder else self._emitting.get(id(output), self._long)
+        self._report_error = report_error
+        self.swap = Swap(torch_module.Module)
+        self._rules = ModuleRules(torch_module, recorder, module_filter)
+        self._foreign_ranges = ForeignRanges(self.swap, recorder)
+        self.name_cache = NameCache(recorder, self._rules, self._foreign_ranges, report_error)
+        local, begin, original = recorder.local, self.name_cache.begin, self.swap.original
+        self._torch_call = original_calls.make_torch_call(original, begin)
+        self._counting_call = original_calls.make_counting_call(
+            original, local, begin, compile.hide_from_dynamo(count_outermost_call)
         )
-        state = self.swap.put(self._counting if counting else self._long if tracing else usual)
+        self._recording_call = self._torch_call
+        self._emitting_calls: dict[int, FunctionType] = {}  # by id of the emitter's output
+        self._register_wrapper(self._torch_call)
+        self._register_wrapper(self._counting_call)
+        if self._rules.is_known_torch:
+            self._recording_call = hot_call.make_recording_call(
+                torch_module,
+                sys.modules["torch.jit._trace"],
+                torch_versions.find_forward_line(torch_module),
+                self.name_cache.numbers,
+                local,
+                begin,
+            )
+            self._register_wrapper(self._recording_call)
+
+    def _register_wrapper(self, wrapper: FunctionType) -> None:
+        self._rules.callers.codes.add(wrapper.__code__)
+        compile.trace_as(wrapper, self.swap.original)
+
+    def add_output(self, output: ToolOutput) -> None:
+        """Make the wrapper for one emitter alone."""
+        self._foreign_ranges.add_output(output)
+        if self._rules.is_known_torch:
+            wrapper = hot_call.make_emitting_call(
+                self._torch_module,
+                sys.modules["torch.jit._trace"],
+                torch_versions.find_forward_line(self._torch_module),
+                self.name_cache.messages,
+                self.name_cache.begin,
+                output,
+                self._report_error,
+            )
+            self._emitting_calls[id(output)] = wrapper
+            self._register_wrapper(wrapper)
+
+    def install_wrapper(self, output: Any, is_counting: bool, is_traced: bool) -> str | None:
+        """Install the wrapper that fits.
+
+        `is_counting`: it counts outermost calls. `is_traced`: a Python tracer runs, and must see
+        torch's function below it. Otherwise it is the fastest wrapper for `output`. Return who
+        patched torch's function, if that leaves the program without module ranges."""
+        if is_counting:
+            wrapper = self._counting_call
+        elif is_traced:
+            wrapper = self._torch_call
+        elif output is self._recorder:
+            wrapper = self._recording_call
+        else:
+            wrapper = self._emitting_calls.get(id(output), self._torch_call)
+        state = self.swap.install(wrapper)
         if state not in ("blocked", "beneath"):
             return None
-        by = self.swap.foreign()
-        self._look_for_others(output)
+        patched_by = self.swap.describe_foreign_function()
+        self._foreign_ranges.update_outputs(output)
         if state == "beneath":
-            log.once(
+            log.write_once(
                 "beneath",
                 "info",
-                "torch.nn.Module.__call__ is patched over ours; ranges are written beneath",
-                by=by,
+                "another program patched torch.nn.Module.__call__; module ranges are still written",
+                by=patched_by,
             )
             return None
-        if output is self._recorder or not self.swap.foreign_tools():
-            log.once(
+        if output is self._recorder or not self.swap.find_foreign_tools():
+            log.write_once(
                 "blocked",
                 "warning",
-                "module ranges stay off: torch.nn.Module.__call__ is patched",
-                by=by,
+                "module ranges stay off: another program patched torch.nn.Module.__call__",
+                by=patched_by,
             )
-        return by
+        return patched_by
 
-    def _look_for_others(self, output: Any) -> bool:
-        """A program that writes module ranges to a tool itself, as the guides' `custom_call` does,
-        has each there once: ours are left out. True where that is new, or over."""
-        tools = self.swap.foreign_tools() if output is not self._recorder else frozenset()
-        changed = False
-        for live in self._lives:
-            leaves = live.emitter.name in tools
-            changed |= leaves != live.leaves_modules
-            live.leaves_modules = leaves
-            if leaves:
-                by = self.swap.foreign()
-                log.once(
-                    "foreign ranges",
-                    "warning",
-                    "the program writes module ranges itself; autoinstr leaves them to it",
-                    by=by,
-                )
-        return changed
+    def restore_original(self) -> None:
+        """Restore torch's own function, unless another program patched over the wrapper.
 
-    def take_out(self) -> None:
-        """Put torch's own function back, unless somebody has patched over ours (then ours goes on,
-        and records nothing while the plans are off)."""
-        self.swap.take_out()
+        Then the wrapper stays, and records nothing while the name cache is off."""
+        self.swap.restore_original()
 
-    def decisions(self) -> list[dict[str, Any]]:
-        """Every named module, kept or dropped and why, for `autoinstr doctor`."""
+    def copy_decisions(self) -> dict[tuple[str, str], Decision]:
+        """Map path and class of every named module to the filter's decision."""
+        return self._rules.copy_decisions()
+
+    def list_decisions(self) -> list[dict[str, Any]]:
+        """List every named module with the filter's decision and its reason, for `autoinstr
+        doctor`."""
         return [
-            {"path": path, "class": cls, "keep": keep, "reason": why}
-            for (path, cls), (keep, why) in self.plans.decisions().items()
+            {"path": path, "class": cls, "keep": keep, "reason": reason}
+            for (path, cls), (keep, reason) in self.copy_decisions().items()
         ]

@@ -1,11 +1,11 @@
-"""Ties: weak references to modules that carry what the hot path wants to know of each.
+"""Weak references to modules that carry what the hot path needs to know about each module.
 
-CPython leads from an object to its weak references, without a look into any table:
-`module.__weakref__` is the first of them, and a new one with a callback comes first but for plain
-ones (`weakref.ref(module)`, `weakref.proxy(module)`), which lie before all others. So a module
-finds its own tie at a cost that does not grow with the number of modules, and nothing is kept on it
-that a program could copy, pickle or list (docs/internals/benchmarks.md, "As numbers grow"). Where
-somebody else's reference lies first, a table by id(module) leads to the tie."""
+CPython reaches the weak references of an object without a table: `module.__weakref__` is the first
+of them. A new reference with a callback goes to the front, behind references without a callback
+(`weakref.ref(module)`, `weakref.proxy(module)`). So the cost of a lookup does not grow with the
+number of modules. Nothing is stored on the module that a program could copy, pickle or list
+(docs/internals/benchmarks.md, "Growth"). Where another reference comes first, a table by
+id(module) leads to the ModuleRef."""
 
 from __future__ import annotations
 
@@ -14,39 +14,44 @@ from functools import partial
 from typing import Any
 
 
-class Tie(weakref.ReferenceType[Any]):
-    """`name` is what the output calls the module (0 where the filter drops it), `cls` the class
-    that this was decided for, None where that may not take the short path, and `of` the class in
-    any case. None of them is there until `tie()` has come to it: whoever sees it earlier gets an
-    AttributeError."""
+class ModuleRef(weakref.ReferenceType[Any]):
+    """Holds what was decided for one module.
 
-    __slots__ = ("cls", "name", "of")
+    `name` is what the output calls the module; 0 if the filter drops it. `module_class` is the
+    class that the decision was made for. `short_path_class` is the same class, or None if it must
+    not take the short path. `add_ref` sets them: an earlier read raises AttributeError."""
+
+    __slots__ = ("module_class", "name", "short_path_class")
 
     name: Any
-    cls: type | None
-    of: type
+    short_path_class: type | None
+    module_class: type
 
 
-class NumberTie(Tie):
-    """Its name is the number of one in a recording."""
-
-    __slots__ = ()
-
-
-class MessageTie(Tie):
-    """Its name is the message of a range of an emitter."""
+class NumberRef(ModuleRef):
+    """Its name is the number of a name in a recording."""
 
     __slots__ = ()
 
 
-def tie(kind: type[Tie], ties: dict[int, Any], module: Any, name: Any, plain: bool) -> Tie:
-    """A new tie of `module`, put into `ties`, which it leaves when the module dies, by a function
-    of C (names.py): the id may be another's then. The one before it goes. TypeError where the
-    module cannot be referred to weakly."""
+class MessageRef(ModuleRef):
+    """Its name is the message of an emitter's range."""
+
+    __slots__ = ()
+
+
+def add_ref(
+    ref_class: type[ModuleRef], refs: dict[int, Any], module: Any, name: Any, is_plain: bool
+) -> ModuleRef:
+    """Return a new reference to `module` and store it in `refs`, in place of an earlier one.
+
+    The entry is removed when the module dies, because its id can then belong to another object. The
+    callback is a C function: an exception of a signal handler would be lost in a Python callback.
+    TypeError if the module cannot have weak references."""
     key = id(module)
-    new = kind(module, partial(ties.pop, key))
-    new.cls = type(module) if plain else None
-    new.of = type(module)
-    new.name = name  # the last: the hot path reads it first
-    ties[key] = new
-    return new
+    ref = ref_class(module, partial(refs.pop, key))
+    ref.short_path_class = type(module) if is_plain else None
+    ref.module_class = type(module)
+    ref.name = name  # last, because the hot path reads it first
+    refs[key] = ref
+    return ref

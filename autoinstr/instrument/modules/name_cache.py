@@ -1,166 +1,150 @@
-"""Plans: what each module instance is called, decided once and tied to the module (ties.py).
+"""The name cache: what each module instance is called. A name is decided once and stored in a
+reference to the module (module_refs.py).
 
-Ties, `Plans.numbers` and `Plans.messages` are read by the hot paths without a lock; everything else
-happens here, under one."""
+The hot paths read references, `NameCache.numbers` and `NameCache.messages` without a lock.
+Everything else happens here, under one lock."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol
 
-from autoinstr.base.guard import raised_by_a_signal_handler
-from autoinstr.base.module_name import ModuleName, Namer
+from autoinstr.base.guard import is_from_signal_handler
+from autoinstr.base.module_name import ModuleName, ModuleNamer
 from autoinstr.instrument import compile
-from autoinstr.instrument.modules.module_refs import MessageTie, NumberTie, Tie, tie
+from autoinstr.instrument.modules.module_refs import MessageRef, ModuleRef, NumberRef, add_ref
 
 if TYPE_CHECKING:
-    from autoinstr.config.filters import Filter
-    from autoinstr.emitters.recorder import Begun
+    from autoinstr.emitters.range_slot import RangeSlot
+    from autoinstr.emitters.recorder import Recorder
+    from autoinstr.instrument.modules.foreign_ranges import ForeignRanges
+    from autoinstr.instrument.modules.module_rules import ModuleRules
 
 
-class Output(Protocol):
-    """Where ranges go: the recorder, an emitter, or several."""
+class RangeOutput(Protocol):
+    """Where module ranges go: the recorder, an emitter, or several."""
 
     def name_module(self, name: ModuleName) -> Any:
-        """What `begin_module` wants for a module; 0 where it cannot have ranges."""
+        """Return what `begin_module` needs for a module; 0 if it cannot have ranges."""
 
-    def begin_module(self, name: Any) -> Begun | None:
-        """A module's range begins in this thread; None where there is none."""
-
-
-_Now = tuple[Optional[Output], type[Tie], dict[int, Any]]
+    def begin_module(self, name: Any) -> RangeSlot | None:
+        """Begin a module's range in this thread; None if it has none."""
 
 
-class Plans:
-    """All plans of the process. `on()` and `off()` are the switch; while off nothing is written by
-    a wrapper that somebody still holds."""
+class _Activation(NamedTuple):
+    """The active output, the class of its references and the table of them, by id(module).
+
+    The three are replaced together. A thread may be inside a call at that moment: a reference is
+    valid for an output only if its activation is still the current one after the lookup."""
+
+    output: RangeOutput | None  # None while the agent is off
+    ref_class: type[ModuleRef]
+    refs: dict[int, Any]
+
+
+class NameCache:
+    """The names of all modules of the process, for the output that is active.
+
+    `switch_on` and `switch_off` are the switch. While it is off, a wrapper that a program still
+    holds writes nothing."""
 
     def __init__(
         self,
-        local: Any,
-        nowhere: Begun,
-        filter_: Filter,
-        is_plain: Callable[[type], bool],
-        callers: Callable[[Any], list[Any]],
-        on_class: Callable[[type], None],
-        changed: Callable[[Any], bool],
-        left_out: Callable[[ModuleName, str], None],
-        failed: Callable[[BaseException], None],
+        recorder: Recorder,
+        rules: ModuleRules,
+        foreign_ranges: ForeignRanges,
+        report_error: Callable[[BaseException], None],
     ) -> None:
-        """`local` is the wrappers' (modules.own_call), `nowhere` what `begin` gives where nothing
-        is written. `is_plain` tells classes that may take the short path, `callers(module)` the
-        modules whose calls are running, innermost first, `on_class` is told of every class of a
-        named module once, `changed(output)` tells whether something now names modules differently,
-        `left_out(name, reason)` is told of the first module of a class that the filter drops for a
-        reason, `failed` is told of an error of ours (it never reaches the call)."""
-        # By id(module). While the recorder alone is on, the first; else the second: no hot path
-        # ever reads a tie of the other kind.
-        self.numbers: dict[int, NumberTie] = {}
-        self.messages: dict[int, MessageTie] = {}
-        self._local = local
-        self._nowhere = nowhere
-        self._filter = filter_
-        self._is_plain = is_plain
-        self._callers = callers
-        self._on_class = on_class
-        self._changed = changed
-        self._left_out = left_out
-        self._failed = failed
-        self._dropped: set[tuple[str, str]] = set()  # class and reason, told already
-        self._plain: dict[type, bool] = {}
-        self._decisions: dict[tuple[str, str], tuple[bool, str]] = {}
-        # Everything that a call needs and the hot path does not have; never raises an Exception.
-        # `begin_own` is for the `__call__` that a class defines itself.
-        self.begin: Callable[[Any], Begun] = compile.unseen(self._begin)
-        self.begin_own: Callable[[Any], Begun] = compile.unseen(self._begin_own)
+        """`report_error` receives internal errors, which never reach the module call."""
+        # References by id(module): `numbers` while the recorder alone is on, else `messages`. So no
+        # hot path reads a reference of the other class.
+        self.numbers: dict[int, NumberRef] = {}
+        self.messages: dict[int, MessageRef] = {}
+        self._local = recorder.local
+        self._null_slot = recorder.null_slot
+        self._rules = rules
+        self._foreign_ranges = foreign_ranges
+        self._report_error = report_error
+        # These give a call all that the hot path lacks. They never raise an Exception. `begin_own`
+        # serves the `__call__` that a class defines itself.
+        self.begin: Callable[[Any], RangeSlot] = compile.hide_from_dynamo(self._begin)
+        self.begin_own: Callable[[Any], RangeSlot] = compile.hide_from_dynamo(self._begin_own)
         self._reset()
 
     def _reset(self) -> None:
         self._lock = threading.RLock()
-        self._namer = Namer()
-        self._turn(None, numbered=True)
+        self._namer = ModuleNamer()
+        self._activate(None, is_recorder=True)
 
-    def _turn(self, output: Output | None, numbered: bool) -> None:
-        """The output that is on, the kind of its ties and the table that leads to them are replaced
-        as one. A thread may be in the middle of a call: a tie is of this output if that is on after
-        the look at it."""
+    def _activate(self, output: RangeOutput | None, is_recorder: bool) -> None:
         self.numbers.clear()
         self.messages.clear()
-        self._now: _Now = (
-            (output, NumberTie, self.numbers) if numbered else (output, MessageTie, self.messages)
+        self._activation = (
+            _Activation(output, NumberRef, self.numbers)
+            if is_recorder
+            else _Activation(output, MessageRef, self.messages)
         )
 
-    def on(self, output: Output, numbered: bool) -> None:
-        """From now on calls go to `output`; `numbered`: it is the recorder alone."""
+    def switch_on(self, output: RangeOutput, is_recorder: bool) -> None:
+        """Write calls to `output`. `is_recorder` says that it is the recorder alone."""
         with self._lock:
-            self._turn(output, numbered)
+            self._activate(output, is_recorder)
 
-    def off(self) -> None:
-        """From now on no call is written; those that run still end their range."""
+    def switch_off(self) -> None:
+        """Write no further call. Calls that are running still end their range."""
         with self._lock:
-            self._turn(None, numbered=True)
+            self._activate(None, is_recorder=True)
 
     def reset_in_child(self) -> None:
-        """After fork: nothing of the parent's numbers is valid here, and its lock may be held by a
-        thread that does not exist."""
-        output, kind, _ = self._now
+        """Forget names and locks after a fork.
+
+        The parent's numbers are not valid here. Its lock may belong to a thread that does not
+        exist in this process."""
+        output, ref_class, _ = self._activation
         self._reset()
-        self._turn(output, kind is NumberTie)
+        self._activate(output, ref_class is NumberRef)
 
-    def decisions(self) -> dict[tuple[str, str], tuple[bool, str]]:
-        """Path and class of every named module -> (kept, reason), for `autoinstr doctor`."""
-        return dict(self._decisions)
-
-    def _begin(self, module: Any) -> Begun:
+    def _begin(self, module: Any) -> RangeSlot:
         own_calls = getattr(self._local, "own_calls", None)
         if own_calls and own_calls[-1] == id(module):
-            own_calls[-1] = (
-                0  # the class's own __call__ has the range, and has now come to Module.__call__
-            )
-            return self._nowhere
+            # The class's own __call__ has the range, and has now reached Module.__call__.
+            own_calls[-1] = 0
+            return self._null_slot
         return self._begin_own(module)
 
-    def _begin_own(self, module: Any) -> Begun:
+    def _begin_own(self, module: Any) -> RangeSlot:
         try:
-            output, _, ties = now = self._now
+            output, _, refs = activation = self._activation
             if output is None:
-                return self._nowhere
-            its = ties.get(id(module))
-            if its is None or its() is not module or its.of is not type(module):
-                its = self._tie(module, now)
-            if its is None or not its.name or self._now is not now:
-                return self._nowhere
-            return output.begin_module(its.name) or self._nowhere
+                return self._null_slot
+            ref = refs.get(id(module))
+            if ref is None or ref() is not module or ref.module_class is not type(module):
+                ref = self._name_module(module, activation)
+            if ref is None or not ref.name or self._activation is not activation:
+                return self._null_slot
+            return output.begin_module(ref.name) or self._null_slot
         except Exception as error:
-            if raised_by_a_signal_handler(error):
+            if is_from_signal_handler(error):
                 raise
-            self._failed(error)
-            return self._nowhere
+            self._report_error(error)
+            return self._null_slot
 
-    def _tie(self, module: Any, now: _Now) -> Tie | None:
-        """None where something else is on by now."""
-        callers = self._callers(module)
+    def _name_module(self, module: Any, activation: _Activation) -> ModuleRef | None:
+        """Name the module, and its tree the first time; None if the activation is over."""
+        callers = self._rules.callers.find_callers(module)
         with self._lock:
-            if self._now is not now:
+            if self._activation is not activation:
                 return None
-            if self._changed(now[0]):
-                now[2].clear()
-            name, others = self._namer.name(module, callers)
-            for other, its_name in others:
-                self._make(other, its_name)
-            return self._make(module, name)
+            if self._foreign_ranges.update_outputs(activation.output):
+                activation.refs.clear()
+            name, relatives = self._namer.name_module(module, callers)
+            for relative, relative_name in relatives:
+                self._add_ref(relative, relative_name)
+            return self._add_ref(module, name)
 
-    def _make(self, module: Any, name: ModuleName) -> Tie:
-        output, kind, ties = self._now
+    def _add_ref(self, module: Any, name: ModuleName) -> ModuleRef:
+        output, ref_class, refs = self._activation
         assert output is not None
-        cls = type(module)
-        plain = self._plain.get(cls)
-        if plain is None:
-            plain = self._plain[cls] = self._is_plain(cls)
-            self._on_class(cls)
-        decision = self._filter.decide(name.path, name.cls, name.depth)
-        self._decisions[name.path, name.cls] = (decision.keep, decision.reason)
-        if not decision.keep and (name.cls, decision.reason) not in self._dropped:
-            self._dropped.add((name.cls, decision.reason))
-            self._left_out(name, decision.reason)
-        return tie(kind, ties, module, output.name_module(name) if decision.keep else 0, plain)
+        is_plain = self._rules.prepare_class(type(module), self.begin_own)
+        range_name = output.name_module(name) if self._rules.keeps_module(name) else 0
+        return add_ref(ref_class, refs, module, range_name, is_plain)

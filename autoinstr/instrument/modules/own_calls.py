@@ -1,8 +1,7 @@
-"""Classes that define a `__call__` of their own (vLLM's @support_torch_compile does) never come to
-`Module.__call__`: they are wrapped one by one.
+"""Wraps the `__call__` that a module class defines itself, as vLLM's @support_torch_compile does.
 
-Such a class stays wrapped: programs bind methods early. While the agent is off, its wrapper records
-nothing."""
+Such a class never reaches `Module.__call__`, so each class gets its own wrapper. It stays wrapped,
+because programs bind methods early. While the agent is off, the wrapper records nothing."""
 
 from __future__ import annotations
 
@@ -10,46 +9,42 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.instrument import compile
-from autoinstr.instrument.modules.hot_call import own_call
+from autoinstr.instrument.modules.original_calls import make_own_call
 
 if TYPE_CHECKING:
-    from autoinstr.emitters.recorder import Begun
+    from types import CodeType
+
+    from autoinstr.emitters.range_slot import RangeSlot
 
 
-class Overrides:
-    """Wraps overriding classes as they are met, and remembers which."""
+class OwnCallWrappers:
+    """The wrappers of classes with a `__call__` of their own."""
 
-    def __init__(
-        self,
-        module_class: type,
-        local: Any,
-        begin: Callable[[Any], Begun],
-        on_code: Callable[[Any], None],
-    ) -> None:
-        """`on_code` is told of the code object of each wrapper, so that its frames can be
-        recognised."""
+    def __init__(self, module_class: type, local: Any, codes: set[CodeType]) -> None:
+        """`local` is the wrappers' thread-local object. The code object of each wrapper is added to
+        `codes`, so that its frames can be recognised."""
         self._module_class = module_class
         self._local = local
-        self._begin = begin
-        self._on_code = on_code
-        self._done: list[tuple[type, FunctionType, FunctionType]] = []
+        self._codes = codes
+        self._wrappers: list[FunctionType] = []
 
-    def wrap(self, cls: type) -> None:
-        """Wrap the class in `cls`'s ancestry that defines `__call__`, unless that is torch's own
-        business."""
+    def wrap_class(self, cls: type, begin: Callable[[Any], RangeSlot]) -> None:
+        """Wrap the `__call__` that `cls` has, unless it is torch's or already wrapped.
+
+        The wrapper is set on the class that defines `__call__`: `cls` or an ancestor."""
         for base in cls.__mro__:
             call = base.__dict__.get("__call__")
             if call is None:
                 continue
-            torchs = (
+            is_torch_call = (
                 base is self._module_class
                 or base.__module__.split(".")[0] == "torch"
                 or not isinstance(call, FunctionType)
             )
-            if not torchs and not any(call is ours for _, ours, _ in self._done):
-                ours = own_call(call, self._local, self._begin)
-                compile.stands_for(ours, call)
-                self._on_code(ours.__code__)
-                self._done.append((base, ours, call))
-                base.__call__ = ours  # type: ignore[method-assign]
+            if not is_torch_call and not any(call is wrapper for wrapper in self._wrappers):
+                wrapper = make_own_call(call, self._local, begin)
+                compile.trace_as(wrapper, call)
+                self._codes.add(wrapper.__code__)
+                self._wrappers.append(wrapper)
+                base.__call__ = wrapper  # type: ignore[method-assign]
             return

@@ -1,5 +1,7 @@
-"""What torch_npu's profilers of this process were really made with, and what set each value: for
-`autoinstr doctor -- command`."""
+"""The parameters that torch_npu's profilers of this process really have, and what set each.
+
+`autoinstr doctor -- COMMAND` shows them.
+"""
 
 from __future__ import annotations
 
@@ -9,52 +11,56 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MOST = 8  # profilers that are remembered: those of a loop are all alike
+MAX_PROFILERS = 8  # that are remembered: those of a loop are all alike
 
 PROGRAM = "program"
 TORCH_NPU = "torch_npu's default"
-OURS = "autoinstr's default for module_statistic"
+AUTOINSTR = "autoinstr's default for module_statistic"
 RESET = "reset by torch_npu"
 
 
-class Row(NamedTuple):
-    """One parameter."""
+class ParameterValue(NamedTuple):
+    """One parameter, its value and what set the value."""
 
     name: str
     value: str
     source: str
 
 
-class Effective:
-    """Configurations are known by identity, as long as the program keeps them."""
+class EffectiveParameters:
+    """Remembers profilers. A configuration is known by identity while the program keeps it."""
 
     def __init__(self) -> None:
-        self._configs: weakref.WeakKeyDictionary[Any, list[Row]] = weakref.WeakKeyDictionary()
-        self._profiles: list[dict[str, Any]] = []
+        self._configs: weakref.WeakKeyDictionary[Any, list[ParameterValue]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._profilers: list[dict[str, Any]] = []
 
-    def config_made(self, config: Any, rows: list[Row]) -> None:
-        """An _ExperimentalConfig."""
-        self._configs[config] = rows
+    def add_config(self, config: Any, values: list[ParameterValue]) -> None:
+        """Remember an _ExperimentalConfig."""
+        self._configs[config] = values
 
-    def profile_made(self, cls: type, rows: list[Row], config: Any) -> None:
-        """A profile with its _ExperimentalConfig. One that is like another is not told twice."""
-        parameters = [row._asdict() for row in [*rows, *self._configs.get(config, [])]]
-        found = {"profiler": f"{cls.__module__}.{cls.__qualname__}", "parameters": parameters}
-        if found not in self._profiles:
-            self._profiles = [*self._profiles, found][-MOST:]
+    def add_profiler(self, cls: type, values: list[ParameterValue], config: Any) -> None:
+        """Remember a profiler with its _ExperimentalConfig, unless an equal one is known."""
+        parameters = [value._asdict() for value in [*values, *self._configs.get(config, [])]]
+        profiler = {"profiler": f"{cls.__module__}.{cls.__qualname__}", "parameters": parameters}
+        if profiler not in self._profilers:
+            self._profilers = [*self._profilers, profiler][-MAX_PROFILERS:]
 
-    def facts(self) -> list[dict[str, Any]]:
-        """Ready for JSON: `profiler`, and `parameters` with `name`, `value` and `source`."""
-        return self._profiles
+    def list_profilers(self) -> list[dict[str, Any]]:
+        """Return `profiler`, and `parameters` with `name`, `value` and `source`, for JSON."""
+        return self._profilers
 
 
-def shown(value: Any, words: Mapping[Any, str]) -> str:
-    """A value as the option `profiler` takes it, where it can; `words` are its names for constants
-    of torch_npu's."""
+def format_value(value: Any, words: Mapping[Any, str]) -> str:
+    """Return a value in the syntax of the option `profiler`, if it has one.
+
+    `words`: the names that the option has for constants of torch_npu.
+    """
     if value is None or isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, (list, tuple, set, frozenset)):
-        return ",".join(sorted(shown(item, words) for item in value)) or "none"
+        return ",".join(sorted(format_value(item, words) for item in value)) or "none"
     if type(value).__name__ == "ProfilerActivity":
         return str(value.name).lower()
     numbers = {

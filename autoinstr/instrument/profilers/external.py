@@ -1,8 +1,7 @@
-"""Tells the session of profilers that the program does not start itself: msprof, which has started
-it, and MSPTI.
+"""Profilers that the program does not start itself: msprof, which started it, and MSPTI.
 
-Not to be seen from here, so that they need `when=always`: msprof attached later (`--dynamic=on`,
-PROFILING_MODE), and MSPTI activated inside the process by msmonitor.
+Two cases cannot be seen from here and need `when=always`: msprof that attaches later
+(`--dynamic=on`, PROFILING_MODE), and MSPTI that msmonitor activates inside the process.
 """
 
 from __future__ import annotations
@@ -11,73 +10,78 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.base.guard import contained
+from autoinstr.base.guard import contain_errors
+from autoinstr.emitters import profiler_kinds
 from autoinstr.instrument import importhook
+from autoinstr.instrument.profilers.key import ProfilerKey
 from autoinstr.instrument.profilers.replace import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
-    from autoinstr.instrument.profilers.torch.watch import ProfilerWatcher
+    from autoinstr.instrument.profilers.watcher import ProfilerWatcher
 
-MSPROF = ("msprof",)
-MSPROF_WITHOUT_MSTX = ("msprof_without_mstx",)
-MSPTI = ("mspti",)
-_MONITOR = "mspti.monitor.mstx_monitor"
+_MONITOR_MODULE = "mspti.monitor.mstx_monitor"
 
 
-@contained("looking for profilers that run already")
-def tell(watcher: ProfilerWatcher) -> None:
-    """What runs from the start counts from now on; MSPTI's Python monitor while it is started."""
-    for key in running(os.environ):
-        watcher.profiler_started(key)
-    importhook.register(_MONITOR, lambda module: _watch_monitor(module, watcher))
+@contain_errors("looking for profilers that run already")
+def watch_external_profilers(watcher: ProfilerWatcher) -> None:
+    """Report the profilers that run from the start, and follow MSPTI's Python monitor."""
+    for key in find_external_profilers(os.environ):
+        watcher.report_started(key)
+    importhook.register(_MONITOR_MODULE, lambda module: _watch_monitor(module, watcher))
 
 
-def running(environ: Mapping[str, str]) -> list[tuple[str]]:
-    """The keys of what runs as long as the process does, by its environment; torch_npu asks the
-    same."""
-    found = []
-    sample = environ.get("PROFILER_SAMPLECONFIG")
-    if sample:
-        found.append(MSPROF if _takes_ranges(sample) else MSPROF_WITHOUT_MSTX)
-    preloaded = environ.get("LD_PRELOAD", "")
-    if (
-        "libmspti.so" in preloaded and "libascend_kernel_hook.so" not in preloaded
-    ):  # the second takes the ranges away from the first
-        found.append(MSPTI)
-    return found
+def find_external_profilers(environ: Mapping[str, str]) -> list[ProfilerKey]:
+    """Return the keys of the profilers that run as long as the process.
+
+    The environment shows them; torch_npu reads the same variables.
+    """
+    keys = []
+    sample_config = environ.get("PROFILER_SAMPLECONFIG")
+    if sample_config:
+        collects_mstx = _collects_mstx(sample_config)
+        keys.append(
+            ProfilerKey(
+                profiler_kinds.MSPROF if collects_mstx else profiler_kinds.MSPROF_WITHOUT_MSTX
+            )
+        )
+    libraries = environ.get("LD_PRELOAD", "")
+    # libascend_kernel_hook.so takes the ranges away from libmspti.so.
+    if "libmspti.so" in libraries and "libascend_kernel_hook.so" not in libraries:
+        keys.append(ProfilerKey(profiler_kinds.MSPTI))
+    return keys
 
 
-def _takes_ranges(sample: str) -> bool:
+def _collects_mstx(sample_config: str) -> bool:
     try:
-        told = json.loads(sample)
+        settings = json.loads(sample_config)
     except ValueError:
         return False
-    return isinstance(told, dict) and told.get("msproftx") == "on"
+    return isinstance(settings, dict) and settings.get("msproftx") == "on"
 
 
 def _watch_monitor(module: ModuleType, watcher: ProfilerWatcher) -> None:
-    def key(monitor: Any) -> tuple[str, int]:
-        return (*MSPTI, id(monitor))
+    def make_key(monitor: Any) -> ProfilerKey:
+        return ProfilerKey(profiler_kinds.MSPTI, id(monitor))
 
     def make_start(original: Any) -> Any:
         def start(self: Any, *args: Any, **kwargs: Any) -> Any:
             result = original(self, *args, **kwargs)
             if getattr(result, "value", result) == 0:  # MSPTI_SUCCESS
-                watcher.profiler_started(key(self))
+                watcher.report_started(make_key(self))
             return result
 
         return start
 
     def make_stop(original: Any) -> Any:
         def stop(self: Any, *args: Any, **kwargs: Any) -> Any:
-            watcher.profiler_stops(key(self))
+            watcher.prepare_stop(make_key(self))
             try:
                 return original(self, *args, **kwargs)
             finally:
-                watcher.profiler_stopped(key(self))
+                watcher.report_stopped(make_key(self))
 
         return stop
 

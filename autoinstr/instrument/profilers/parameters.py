@@ -7,22 +7,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from autoinstr.config.suggestions import BadValue, nearest
+from autoinstr.config.suggestions import BadValue, find_nearest
 from autoinstr.instrument.profilers import parameter_values as kinds
-from autoinstr.instrument.profilers.parameter_values import KINDS
+from autoinstr.instrument.profilers.parameter_values import VALUE_READERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 class Parameter(NamedTuple):
-    """One name. `belongs` says to what: an argument of torch.profiler.profile (torch), most of
-    which torch_npu's profile takes as well, a field of its experimental_config (experimental), a
-    field of vLLM's profiler configuration (vllm), this agent (agent), torch_npu alone (torch_npu),
-    or "": known, but not to be set from outside, for the reason in `text`."""
+    """One parameter.
+
+    `owner` says what takes it:
+    - torch: an argument of torch.profiler.profile; torch_npu's profile takes most of them too
+    - experimental: a field of its experimental_config
+    - vllm: a field of vLLM's profiler configuration
+    - agent: autoinstr itself
+    - torch_npu: torch_npu alone
+    - "": it is known, but the options cannot set it, for the reason in `text`
+    """
 
     name: str
-    belongs: str
+    owner: str
     kind: str
     text: str
 
@@ -91,13 +97,13 @@ TABLE = (
     Parameter(
         "delay_iterations",
         "vllm",
-        kinds.WHOLE,
+        kinds.COUNT,
         "engine steps between start_profile and the start of the profiler",
     ),
     Parameter(
         "max_iterations",
         "vllm",
-        kinds.WHOLE,
+        kinds.COUNT,
         "engine steps after which the profiler stops by itself; 0: none",
     ),
     Parameter("ignore_frontend", "vllm", kinds.FLAG, "no CPU profile of the API server"),
@@ -105,14 +111,17 @@ TABLE = (
     Parameter(
         "execution_trace_observer",
         "",
-        kinds.NONE,
+        kinds.NO_VALUE,
         "set ENABLE_PYTORCH_EXECUTION_TRACE=1, torch's own way",
     ),
     Parameter(
-        "custom_trace_id_callback", "", kinds.NONE, "a Python function cannot be given from outside"
+        "custom_trace_id_callback",
+        "",
+        kinds.NO_VALUE,
+        "a Python function cannot be given from outside",
     ),
-    Parameter("experimental_config", "", kinds.NONE, "its fields are parameters of their own"),
-    Parameter("use_cuda", "", kinds.NONE, "write activities"),
+    Parameter("experimental_config", "", kinds.NO_VALUE, "its fields are parameters of their own"),
+    Parameter("use_cuda", "", kinds.NO_VALUE, "write activities"),
     # What torch_npu has beyond it: arguments of its _ExperimentalConfig.
     Parameter(
         "profiler_level",
@@ -159,15 +168,15 @@ TABLE = (
     Parameter("sys_interconnection", "torch_npu", kinds.FLAG, "HCCS, PCIe and the like"),
 )
 BY_NAME = {parameter.name: parameter for parameter in TABLE}
-SETTABLE = tuple(parameter.name for parameter in TABLE if parameter.belongs)
+SETTABLE = tuple(parameter.name for parameter in TABLE if parameter.owner)
 _ALIASES = {
     "level": "profiler_level",
     "msprof_tx": "mstx",
 }  # another name -> the one that `read` gives
 
 
-class Problem(NamedTuple):
-    """A pair that cannot be used."""
+class ParameterProblem(NamedTuple):
+    """A pair of the option `profiler` that cannot be used, and why."""
 
     name: str
     value: str
@@ -179,31 +188,36 @@ class Problem(NamedTuple):
         return f"profiler parameter {self.name}={self.value} {self.problem}{near}"
 
 
-def read(pairs: Mapping[str, str]) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
-    """The values by what they belong to ({"torch": {"with_stack": True}, …}), and what is wrong. A
-    wrong pair costs itself only."""
+def read_parameters(
+    pairs: Mapping[str, str],
+) -> tuple[dict[str, dict[str, Any]], list[ParameterProblem]]:
+    """Return the values by owner ({"torch": {"with_stack": True}, …}), and the wrong pairs.
+
+    A wrong pair does not affect the others.
+    """
     values: dict[str, dict[str, Any]] = {}
     problems = []
     for name, text in pairs.items():
         parameter = BY_NAME.get(name)
         if parameter is None:
-            near = nearest(name, SETTABLE)
-            problems.append(Problem(name, text, "is unknown", near and f"{near}={text}"))
-        elif not parameter.belongs:
-            problems.append(
-                Problem(name, text, f"cannot be set from outside: {parameter.text}", None)
-            )
+            near_name = find_nearest(name, SETTABLE)
+            suggestion = near_name and f"{near_name}={text}"
+            problems.append(ParameterProblem(name, text, "is unknown", suggestion))
+        elif not parameter.owner:
+            reason = f"cannot be set from outside: {parameter.text}"
+            problems.append(ParameterProblem(name, text, reason, None))
         else:
             try:
-                values.setdefault(parameter.belongs, {})[name] = KINDS[parameter.kind](text)
+                values.setdefault(parameter.owner, {})[name] = VALUE_READERS[parameter.kind](text)
             except BadValue as bad:
-                problems.append(Problem(name, text, bad.problem, bad.near and f"{name}={bad.near}"))
+                suggestion = bad.suggestion and f"{name}={bad.suggestion}"
+                problems.append(ParameterProblem(name, text, bad.problem, suggestion))
     for alias, name in _ALIASES.items():
-        found = values.get(BY_NAME[alias].belongs, {})
-        if alias in found and found.setdefault(name, value := found.pop(alias)) != value:
-            problems.append(
-                Problem(
-                    alias, pairs[alias], f"contradicts {name}={pairs[name]}, which is taken", None
-                )
-            )
+        owner_values = values.get(BY_NAME[alias].owner, {})
+        if alias not in owner_values:
+            continue
+        value = owner_values.pop(alias)
+        if owner_values.setdefault(name, value) != value:
+            reason = f"contradicts {name}={pairs[name]}, which is taken"
+            problems.append(ParameterProblem(alias, pairs[alias], reason, None))
     return values, problems

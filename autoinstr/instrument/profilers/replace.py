@@ -1,5 +1,4 @@
-"""Puts a function of ours in the place of one of a class or module, once, such that nobody sees a
-difference."""
+"""Replaces a function of a class or module by a wrapper that looks the same."""
 
 from __future__ import annotations
 
@@ -7,22 +6,23 @@ import functools
 import inspect
 from typing import Any, Callable
 
-_MARK = "_autoinstr_profiling"
+_MARK = "_autoinstr_profiling"  # an attribute of each wrapper: the owner that it was made for
 
 
 def replace(owner: Any, name: str, make: Callable[[Any], Callable[..., Any]]) -> bool:
-    """`owner.name` becomes make(what it was); False where it is not there or is ours already.
+    """Set `owner.name` to `make(owner.name)`, once.
 
-    vLLM reads the signatures of what it calls (`inspect.signature`, `inspect.getfullargspec`): they
-    stay as they were."""
+    Return False if the name does not exist or is a wrapper already. The wrapper keeps the signature
+    of the original, because vLLM reads it (`inspect.signature`, `inspect.getfullargspec`).
+    """
     original = inspect.getattr_static(owner, name, None)
     if original is None or not callable(original) or getattr(original, _MARK, None) is owner:
         return False
-    ours: Any = functools.wraps(original)(make(original))
+    wrapper: Any = functools.wraps(original)(make(original))
     try:
-        ours.__signature__ = inspect.signature(original)
+        wrapper.__signature__ = inspect.signature(original)
     except (TypeError, ValueError):  # a function without a signature keeps none
         pass
-    setattr(ours, _MARK, owner)
-    setattr(owner, name, ours)
+    setattr(wrapper, _MARK, owner)
+    setattr(owner, name, wrapper)
     return True

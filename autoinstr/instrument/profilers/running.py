@@ -1,57 +1,81 @@
-"""Which profilers run, as far as this process knows: its own, and the one of an engine whose Worker
-is another process."""
+"""Which profilers run: those of this process, and the one of a Worker in another process."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Callable
 
+from autoinstr.emitters.profiler_kinds import MSTX_COLLECTORS
+
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from autoinstr.instrument.profilers.key import ProfilerKey
 
 
-class Profilers:
-    """Each profiler is known by a key, so that a stop without a start, a second start and a second
-    stop change nothing."""
+class RunningProfilers:
+    """The profilers that run, by key. Not thread-safe: the caller holds the session's lock."""
 
     def __init__(self) -> None:
-        self._running: dict[Hashable, bool] = {}  # key -> it runs torch's Python tracer
-        self._followed: bool | None = None  # while the Worker's own state is followed: what it is
-        self.told: Callable[[bool], None] = lambda own: None  # after each change, with `own`
+        self._running: dict[ProfilerKey, bool] = {}  # key -> the profiler traces Python calls
+        self._stopping: set[ProfilerKey] = set()  # between begin_stop and remove
+        self._worker_state: bool | None = None  # what a Worker shows, while it is followed
+        self.has_run = False  # a profiler has run at some time
+        self.on_change: Callable[[bool], None] = lambda has_own: None  # called with `has_own`
 
-    def started(self, key: Hashable, python_tracer: bool = False) -> None:
-        """The profiler `key` runs."""
+    def add(self, key: ProfilerKey, python_tracer: bool = False) -> None:
+        """Note that a profiler runs."""
+        self._stopping.discard(key)
         self._running[key] = python_tracer
-        self.told(self.own)
+        self.has_run = True
+        self.on_change(self.has_own)
 
-    def stopped(self, key: Hashable) -> None:
-        """It runs no longer, if it ran."""
+    def begin_stop(self, key: ProfilerKey) -> bool:
+        """Note that a profiler is about to stop.
+
+        Return True if emitters must end their open ranges before the stop.
+        """
+        if key.kind not in MSTX_COLLECTORS:
+            return False
+        self._stopping.add(key)
         self._running.pop(key, None)
-        self.told(self.own)
+        self.on_change(self.has_own)
+        return True
+
+    def remove(self, key: ProfilerKey) -> None:
+        """Note that a profiler has stopped."""
+        self._stopping.discard(key)
+        self._running.pop(key, None)
+        self.on_change(self.has_own)
 
     def follow(self, running: bool | None) -> None:
-        """Count what a Worker elsewhere says, and nothing else; None ends that."""
-        self._followed = running
+        """Let `is_active` return what a Worker in another process shows; None ends that."""
+        self._worker_state = running
+        self.has_run = self.has_run or bool(running)
 
-    @property
-    def own(self) -> bool:
-        """A profiler of this process runs, or an engine has announced one."""
-        return bool(self._running)
-
-    @property
-    def running(self) -> bool:
-        """It is the time of a profile."""
-        return self.own if self._followed is None else self._followed
-
-    def runs(self, kinds: frozenset[str]) -> bool:
-        """A profiler of one of these kinds runs in this process."""
-        return any(isinstance(key, tuple) and key[0] in kinds for key in self._running)
-
-    def forget(self, kinds: frozenset[str]) -> None:
-        """Those of these kinds are another process's."""
-        for key in [key for key in self._running if isinstance(key, tuple) and key[0] in kinds]:
+    def drop_kinds(self, kinds: frozenset[str]) -> None:
+        """In a forked child: forget the profilers of these kinds, and every stop in progress."""
+        self._stopping.clear()
+        for key in [key for key in self._running if key.kind in kinds]:
             del self._running[key]
 
     @property
-    def tracing(self) -> bool:
-        """torch's Python tracer runs in this process."""
+    def has_own(self) -> bool:
+        """Whether a profiler of this process runs, or an engine has announced one."""
+        return bool(self._running)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether ranges with when=profiling are due: the Worker's state while it is followed."""
+        return self.has_own if self._worker_state is None else self._worker_state
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a profiler that collects mstx ranges is stopping."""
+        return bool(self._stopping)
+
+    @property
+    def has_python_tracer(self) -> bool:
+        """Whether a profiler of this process traces Python calls."""
         return any(self._running.values())
+
+    def has_any(self, kinds: frozenset[str]) -> bool:
+        """Whether a profiler of one of these kinds runs in this process."""
+        return any(key.kind in kinds for key in self._running)

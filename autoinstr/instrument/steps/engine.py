@@ -1,8 +1,8 @@
-"""Steps of vLLM, counted for `window`: a model-runner step with scheduled tokens, in each process
-as it sees it.
+"""Counts steps of vLLM for `window`: model-runner steps with scheduled tokens, as each process sees
+them.
 
-The patches stand beside those of the ranges, because steps are counted while nothing is recorded,
-and whatever `targets` says."""
+These wrappers are separate from those of the ranges. Steps are counted while nothing is recorded,
+whatever `targets` says."""
 
 from __future__ import annotations
 
@@ -10,118 +10,87 @@ import _thread
 import functools
 from typing import TYPE_CHECKING, Any, Callable
 
-from autoinstr.base.guard import contained
-from autoinstr.base.process_facts import version_of
+from autoinstr.base.guard import contain_errors
+from autoinstr.base.process_facts import get_loaded_version
 from autoinstr.instrument import importhook
 from autoinstr.targets import resolve
-from autoinstr.targets.rows import applies, builtin
+from autoinstr.targets.rows import is_in_version, load_builtin_targets
+from autoinstr.targets.step_parts import DUMMY_RUN_TARGETS, STEP_TARGETS
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     from autoinstr.targets.rows import Target
 
-# What shows a process that a step has ended, the surest first: where a process has several (one
-# card: Worker and EngineCore are one process), only the first of these counts.
-STEPS: tuple[tuple[str, ...], ...] = (
-    (
-        "runner.execute_model",
-        "runner2.execute_model",
-        "npu.runner.execute_model",
-        "npu.runner2.execute_model",
-    ),
-    (
-        "exec.execute_model",
-        "exec.execute_model.mp",
-        "exec.execute_model.uni",
-        "exec.execute_model.ray",
-    ),
-    ("output.process",),
-)
-# While one of these runs, the model is run on made-up input.
-DUMMY = (
-    *(
-        "worker.determine_memory",
-        "worker.warmup",
-        "worker.dummy_batch",
-        "runner.dummy_run",
-        "runner.profile_run",
-        "runner.capture_model",
-    ),
-    *("runner2.dummy_run", "runner2.profile_run", "runner2.capture_model"),
-    *(
-        "npu.worker.determine_memory",
-        "npu.worker.warmup",
-        "npu.worker.dummy_batch",
-        "npu.runner.dummy_run",
-        "npu.runner.profile_run",
-    ),
-)
 _DUMMY_RANK = -1
 
 
 def has_tokens(args: Any, kwargs: Any) -> bool:
-    """Among the arguments is a SchedulerOutput with scheduled tokens, or a list of outputs that is
-    not empty."""
-    for one in (*args, *kwargs.values()):
-        tokens = getattr(one, "total_num_scheduled_tokens", None)
-        if tokens is not None:
-            return bool(tokens)
-    return any(isinstance(one, list) and one for one in (*args, *kwargs.values()))
+    """Return whether the arguments include a SchedulerOutput with scheduled tokens, or a list of
+    outputs that is not empty."""
+    arguments = (*args, *kwargs.values())
+    for argument in arguments:
+        token_count = getattr(argument, "total_num_scheduled_tokens", None)
+        if token_count is not None:
+            return bool(token_count)
+    return any(isinstance(argument, list) and argument for argument in arguments)
 
 
 class EngineSteps:
-    """Wraps the targets above once their modules are imported; `stepped` is told of each step."""
+    """Wraps the targets of steps and dummy runs once their modules are imported."""
 
-    def __init__(self, stepped: Callable[[], None]) -> None:
-        self._stepped = stepped
+    def __init__(self, count_step: Callable[[], None]) -> None:
+        """`count_step` is called for each step."""
+        self._count_step = count_step
         self._local = _thread._local()
-        self._surest = len(STEPS)
+        self._best_rank = len(STEP_TARGETS)  # of the groups that have ended a step
 
     def apply(self) -> None:
-        """Register with the import hook."""
-        ranks = {name: rank for rank, names in enumerate(STEPS) for name in names}
-        for target in builtin():
-            if target.name in ranks or target.name in DUMMY:
+        """Register every target with the import hook."""
+        ranks = {name: rank for rank, names in enumerate(STEP_TARGETS) for name in names}
+        for target in load_builtin_targets():
+            if target.name in ranks or target.name in DUMMY_RUN_TARGETS:
                 importhook.register(
                     target.module,
                     functools.partial(self._wrap, target, ranks.get(target.name, _DUMMY_RANK)),
                 )
 
-    @contained("counting steps")
+    @contain_errors("counting steps")
     def _wrap(self, target: Target, rank: int, module: ModuleType) -> None:
-        if not applies(target, version_of(target.package)):
+        if not is_in_version(target, get_loaded_version(target.package)):
             return
-        found = resolve.resolve(target, module)
-        if found is None or getattr(found[2], "_autoinstr_steps", False):
+        resolved = resolve.resolve_target(target, module)
+        if resolved is None or getattr(resolved[2], "_autoinstr_steps", False):
             return
-        owner, attribute, function = found
-        ours = functools.update_wrapper(self._around(function, rank), function)
-        ours.__dict__["_autoinstr_steps"] = True
-        setattr(owner, attribute, ours)
+        owner, attribute, function = resolved
+        wrapper = functools.update_wrapper(self._make_wrapper(function, rank), function)
+        wrapper.__dict__["_autoinstr_steps"] = True
+        setattr(owner, attribute, wrapper)
 
-    def _around(self, function: Callable[..., Any], rank: int) -> Callable[..., Any]:
-        """Counts calls of `function`; those within a call of the same rank (a subclass's method
-        calls its base class's) or a surer one are part of that one's step."""
+    def _make_wrapper(self, function: Callable[..., Any], rank: int) -> Callable[..., Any]:
+        """Return a wrapper of `function` that counts its calls.
+
+        A call within another one of the same or a lower rank is part of that step. The rank is the
+        same where a subclass's method calls its base class's."""
         local = self._local
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            outer = getattr(local, "rank", len(STEPS))
-            if rank >= outer:
+            outer_rank = getattr(local, "rank", len(STEP_TARGETS))
+            if rank >= outer_rank:
                 return function(*args, **kwargs)
             local.rank = rank
             try:
                 result = function(*args, **kwargs)
             finally:
-                local.rank = outer
+                local.rank = outer_rank
             if rank != _DUMMY_RANK:
-                self._ended(rank, args, kwargs)
+                self._finish_call(rank, args, kwargs)
             return result
 
         return call
 
-    @contained("counting steps")
-    def _ended(self, rank: int, args: Any, kwargs: Any) -> None:
-        if rank <= self._surest and has_tokens(args, kwargs):
-            self._surest = rank
-            self._stepped()
+    @contain_errors("counting steps")
+    def _finish_call(self, rank: int, args: Any, kwargs: Any) -> None:
+        if rank <= self._best_rank and has_tokens(args, kwargs):
+            self._best_rank = rank
+            self._count_step()

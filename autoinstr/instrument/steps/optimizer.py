@@ -1,8 +1,6 @@
-"""What a training script consists of beside its modules: torch's own functions as targets, and the
-steps of its optimizers.
+"""Ranges and counts of the steps of a training script's optimizers.
 
-Functions of torch's are instrumented in place (inplace.py); an Optimizer.step through torch's own
-global hooks, since every optimizer has its own.
+Every optimizer has its own `step`, so torch's global hooks report its begin and end.
 """
 
 from __future__ import annotations
@@ -14,14 +12,11 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
-from autoinstr.base.guard import contained
-from autoinstr.base.process_facts import version_of
+from autoinstr.base.guard import contain_errors
 from autoinstr.instrument import compile, importhook
-from autoinstr.instrument.frames import as_frame_of
-from autoinstr.instrument.functions import code_swap
-from autoinstr.instrument.functions.install import FunctionPatches
-from autoinstr.targets import resolve
-from autoinstr.targets.rows import applies
+from autoinstr.instrument.frames import copy_with_line_of
+from autoinstr.instrument.functions.torch_functions import TorchPatches
+from autoinstr.targets.step_parts import OPTIMIZER_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,156 +25,138 @@ if TYPE_CHECKING:
     from autoinstr.instrument.functions.ranges import FunctionRanges
     from autoinstr.targets.rows import Target
 
-STEP = "optim.step"  # the target, and the name of its ranges
 DOMAIN = "torch"
 
 
-def apply(
-    ranges: FunctionRanges, targets: Sequence[Target], counting: bool, stepped: Callable[[], None]
+def apply_torch_targets(
+    ranges: FunctionRanges,
+    targets: Sequence[Target],
+    counts_steps: bool,
+    count_step: Callable[[], None],
 ) -> None:
-    """Apply torch's rows once their modules are imported. `counting`: steps are counted, and
-    `stepped` told of each, whether or not their target is among the rows."""
-    recorded = any(target.name == STEP for target in targets)
-    TorchPatches(ranges, [target for target in targets if target.name != STEP]).apply()
-    if recorded or counting:
-        importhook.register(
-            "torch.optim.optimizer", OptimizerSteps(ranges, recorded, stepped).apply
-        )
+    """Apply torch's targets once their modules are imported.
+
+    With `counts_steps`, `count_step` is called for each step, even if its target is not among
+    `targets`."""
+    has_ranges = any(target.name == OPTIMIZER_STEP for target in targets)
+    TorchPatches(ranges, [target for target in targets if target.name != OPTIMIZER_STEP]).apply()
+    if has_ranges or counts_steps:
+        optimizer_steps = OptimizerSteps(ranges, has_ranges, count_step)
+        importhook.register("torch.optim.optimizer", optimizer_steps.apply)
 
 
-class TorchPatches(FunctionPatches):
-    """Targets in torch itself. What cannot be instrumented in place is wrapped as any other
-    target."""
-
-    @contained("instrumenting a function of torch's")
-    def _wrap(self, target: Target, module: ModuleType) -> None:
-        if not applies(target, version_of("torch")):
-            return
-        found = resolve.resolve(target, module)
-        function = code_swap.innermost(found[2]) if found else None
-        if found is None or function is None:
-            super()._wrap(target, module)
-        elif not code_swap.is_ours(function):
-            # torch.compile's rules know public functions by identity; it looks into those beneath a
-            # decorator only where it inlines that.
-            beneath = function is not found[2]
-            code_swap.put(
-                function,
-                self._ranges,
-                self._ranges.add(target),
-                told=bool(target.attributes),
-                traced=beneath,
-            )
-            self._ranges.met(target.name, "wrapped")
-
-
-class _Running(NamedTuple):
-    optimizer: int  # id of it
-    frame: int  # id of the frame that calls the hooks, which is alive for as long as the step runs
-    code: Any  # its code: another frame may get the id of one that is gone
-    begun: Any  # the range; None where there is none
+class _RunningStep(NamedTuple):
+    optimizer_id: int
+    frame_id: int  # of the frame that calls the hooks; it lives as long as the step runs
+    code: Any  # of that frame, because a later frame may get the same id
+    step_range: Any  # None if the step has no range
 
 
 class OptimizerSteps:
     """A range around each Optimizer.step and a mark after each step of the program.
 
-    A step of the program is over when an optimizer that has stepped in it already steps again: with
-    a generator and a discriminator, or an optimizer for each parameter, each round of all of them
-    is one. It is marked after the first optimizer of the round, and numbered from 1.
+    A step of the program ends when an optimizer that has already stepped in it steps again. So one
+    round of several optimizers is one step: generator and discriminator, or an optimizer for each
+    parameter. The mark comes after the first optimizer of the round. Steps are numbered from 1.
     """
 
-    def __init__(self, ranges: FunctionRanges, recorded: bool, stepped: Callable[[], None]) -> None:
-        """`recorded`: ranges and marks are wanted; `stepped` is told of each step of the program,
-        wanted or not."""
+    def __init__(
+        self, ranges: FunctionRanges, has_ranges: bool, count_step: Callable[[], None]
+    ) -> None:
+        """`has_ranges` says that ranges and marks are written. `count_step` is called for each step
+        of the program in either case."""
         self._ranges = ranges
-        self._recorded = recorded
-        self._stepped = stepped
+        self._has_ranges = has_ranges
+        self._count_step = count_step
         self._local = _thread._local()
-        self._round: dict[
-            int, Any
-            # id -> weak reference of the optimizers that have stepped in this step of the program
-        ] = {}
-        self._over = False  # one of them is gone: whoever steps next has taken its place
+        # The optimizers that have stepped in this step of the program: id -> weak reference.
+        self._round: dict[int, Any] = {}
+        self._has_dead_optimizer = False  # the next optimizer that steps has replaced it
         self._numbers = itertools.count(1)  # no two threads get the same
 
     def apply(self, module: ModuleType) -> None:
-        """`module` is torch.optim.optimizer."""
+        """Register the hooks. `module` is torch.optim.optimizer."""
 
-        if self._recorded:
-            self._ranges.met(STEP, "wrapped")
+        if self._has_ranges:
+            self._ranges.record_target_status(OPTIMIZER_STEP, "wrapped")
 
-        def nothing(optimizer: Any, args: Any, kwargs: Any) -> None: ...
+        def do_nothing(optimizer: Any, args: Any, kwargs: Any) -> None: ...
 
-        before, after = compile.unseen(self._before), compile.unseen(self._after)
+        begin_step = compile.hide_from_dynamo(self._begin_step)
+        end_step = compile.hide_from_dynamo(self._end_step)
 
         def begin(optimizer: Any, args: Any, kwargs: Any) -> None:
-            before(optimizer, sys._getframe(1))
+            begin_step(optimizer, sys._getframe(1))
 
         def end(optimizer: Any, args: Any, kwargs: Any) -> None:
-            after(optimizer, sys._getframe(1))
+            end_step(optimizer, sys._getframe(1))
 
         for hook, register in (
             (begin, module.register_optimizer_step_pre_hook),
             (end, module.register_optimizer_step_post_hook),
         ):
-            compile.stands_for(hook, as_frame_of(nothing, module, "nothing", 1))  # type: ignore[arg-type]
+            traced_hook = copy_with_line_of(do_nothing, module, "do_nothing", 1)
+            compile.trace_as(hook, traced_hook)  # type: ignore[arg-type]
             register(hook)
-        atexit.register(self._process_ends)
+        atexit.register(self._drop_running_steps)
 
-    @contained("beginning an optimizer step")
-    def _before(self, optimizer: Any, frame: Any) -> None:
-        running: list[_Running] = self._local.__dict__.setdefault("running", [])
+    @contain_errors("beginning an optimizer step")
+    def _begin_step(self, optimizer: Any, frame: Any) -> None:
+        running: list[_RunningStep] = self._local.__dict__.setdefault("running", [])
         if running:
-            self._drop_what_raised(running, frame.f_back)
-        wanted = (
-            self._recorded
+            self._drop_failed_steps(running, frame.f_back)
+        needs_range = (
+            self._has_ranges
             and self._ranges.active
-            and all(one.optimizer != id(optimizer) for one in running)
+            and all(step.optimizer_id != id(optimizer) for step in running)
         )
-        begun = (
-            self._ranges.begin_named(DOMAIN, STEP, on_stream=True, crossing=True)
-            if wanted
+        step_range = (
+            self._ranges.begin_named(DOMAIN, OPTIMIZER_STEP, on_stream=True, crossing=True)
+            if needs_range
             else None
         )
-        running.append(_Running(id(optimizer), id(frame), frame.f_code, begun))
+        running.append(_RunningStep(id(optimizer), id(frame), frame.f_code, step_range))
 
-    @contained("ending an optimizer step")
-    def _after(self, optimizer: Any, frame: Any) -> None:
-        running: list[_Running] = self._local.__dict__.setdefault("running", [])
+    @contain_errors("ending an optimizer step")
+    def _end_step(self, optimizer: Any, frame: Any) -> None:
+        running: list[_RunningStep] = self._local.__dict__.setdefault("running", [])
         if running:
-            self._drop_what_raised(running, frame)
-            if running and running[-1].frame == id(frame):
-                self._ranges.end_named(running.pop().begun, {"optimizer": type(optimizer).__name__})
+            self._drop_failed_steps(running, frame)
+            if running and running[-1].frame_id == id(frame):
+                step_range = running.pop().step_range
+                self._ranges.end_named(step_range, {"optimizer": type(optimizer).__name__})
         if not running:
             self._count(optimizer)
 
-    def _drop_what_raised(self, running: list[_Running], frame: Any) -> None:
-        """torch calls no hook after a step that raised. Nobody knows when it did: its range is
-        taken back."""
-        alive: set[tuple[int, Any]] = set()
-        while frame is not None:
-            alive.add((id(frame), frame.f_code))
-            frame = frame.f_back
-        while running and (running[-1].frame, running[-1].code) not in alive:
-            begun = running.pop().begun
-            if begun is not None:
-                begun.words[begun.end - 2] = 0  # a record without a name is none
+    def _drop_failed_steps(self, running: list[_RunningStep], frame: Any) -> None:
+        """Take back the ranges of steps that raised.
 
-    @contained("taking back a step that raised")
-    def _process_ends(self) -> None:
-        """In the main thread, which runs no step any more."""
-        self._drop_what_raised(self._local.__dict__.get("running", []), None)
+        torch calls no hook after such a step, so its end is unknown. `frame` is the innermost frame
+        whose steps may still run."""
+        live_frames: set[tuple[int, Any]] = set()
+        while frame is not None:
+            live_frames.add((id(frame), frame.f_code))
+            frame = frame.f_back
+        while running and (running[-1].frame_id, running[-1].code) not in live_frames:
+            step_range = running.pop().step_range
+            if step_range is not None:
+                step_range.words[step_range.end - 2] = 0  # a record without a name does not count
+
+    @contain_errors("taking back a step that raised")
+    def _drop_running_steps(self) -> None:
+        """Take back all open ranges of the main thread, which runs no step at exit."""
+        self._drop_failed_steps(self._local.__dict__.get("running", []), None)
 
     def _count(self, optimizer: Any) -> None:
-        stepped = self._round
-        if not stepped or self._over or id(optimizer) in stepped:
-            stepped.clear()
-            self._over = False
+        optimizers = self._round
+        if not optimizers or self._has_dead_optimizer or id(optimizer) in optimizers:
+            optimizers.clear()
+            self._has_dead_optimizer = False
             number = next(self._numbers)
-            if self._recorded and self._ranges.active:
+            if self._has_ranges and self._ranges.active:
                 self._ranges.mark(DOMAIN, "step", {"step": number}, on_stream=True)
-            self._stepped()
-        stepped[id(optimizer)] = weakref.ref(optimizer, self._gone)
+            self._count_step()
+        optimizers[id(optimizer)] = weakref.ref(optimizer, self._note_death)
 
-    def _gone(self, _: Any) -> None:
-        self._over = True
+    def _note_death(self, _: Any) -> None:
+        self._has_dead_optimizer = True

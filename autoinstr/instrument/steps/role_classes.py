@@ -1,5 +1,7 @@
-"""Which class makes a process what: roles are told by what is instantiated, not by process layout
-(on one card the Worker lives in the EngineCore process).
+"""Which vLLM class gives a process which role.
+
+The classes that are instantiated decide, not the process layout: on one card the Worker lives in
+the EngineCore process.
 """
 
 from __future__ import annotations
@@ -7,9 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class RoleRow(NamedTuple):
-    """Instances of `module:cls` give their process `role`; `rank` and `world_size` are attribute
-    paths on the instance, read after __init__."""
+class RoleClass(NamedTuple):
+    """An instance of `module:cls` gives its process the role.
+
+    `rank` and `world_size` are attribute paths on the instance, read after __init__."""
 
     module: str
     cls: str
@@ -18,12 +21,12 @@ class RoleRow(NamedTuple):
     world_size: str = ""
 
 
-# vLLM 0.9.2 to 0.33: the names are the same in all of them (vllm_hotpaths study, by AST).
-ROLES: tuple[RoleRow, ...] = (
-    RoleRow("vllm.v1.engine.llm_engine", "LLMEngine", "MainProcess"),
-    RoleRow("vllm.v1.engine.async_llm", "AsyncLLM", "APIServer"),
-    RoleRow("vllm.v1.engine.core", "EngineCore", "EngineCore"),
-    RoleRow(
+# The names are the same in vLLM 0.9.2 to 0.33, as a comparison of the sources showed.
+ROLE_CLASSES: tuple[RoleClass, ...] = (
+    RoleClass("vllm.v1.engine.llm_engine", "LLMEngine", "MainProcess"),
+    RoleClass("vllm.v1.engine.async_llm", "AsyncLLM", "APIServer"),
+    RoleClass("vllm.v1.engine.core", "EngineCore", "EngineCore"),
+    RoleClass(
         "vllm.v1.worker.worker_base", "WorkerBase", "Worker", "rank", "parallel_config.world_size"
     ),
 )

@@ -1,128 +1,90 @@
-"""Steps, counted for `window`: an Optimizer.step where the program has an optimizer, else an
-outermost module call."""
+"""Counts steps for `window`: an Optimizer.step if the program has an optimizer, else an outermost
+module call."""
 
 from __future__ import annotations
 
 import gc
 import sys
-import time
-from typing import TYPE_CHECKING, Any, Callable
+from typing import Any, Callable
 
-from autoinstr.base.guard import contained
-from autoinstr.instrument.modules.hot_call import dress
-
-if TYPE_CHECKING:
-    from types import FunctionType
-
-    from autoinstr.emitters.recorder import Begun
+from autoinstr.base.guard import contain_errors
 
 
-class Window:
-    """`skip` steps without ranges, then `count` with (None: for ever). `changed(on)` is told when
-    that begins and ends."""
+class StepWindow:
+    """`skip` steps without ranges, then `count` steps with ranges (None: all later steps)."""
 
-    def __init__(self, skip: int, count: int | None, changed: Callable[[bool], None]) -> None:
+    def __init__(self, skip: int, count: int | None, switch: Callable[[bool], None]) -> None:
+        """`switch(on)` is called when ranges begin and end."""
         self._skip = skip
         self._end = None if count is None else skip + count
-        self._changed = changed
+        self._switch = switch
         self.steps = 0
 
     def restart(self) -> None:
-        """A new activation: count from zero."""
+        """Count from zero, at a new activation."""
         self.steps = 0
-        self._changed(self.wanted)
+        self._switch(self.includes_step)
 
     @property
-    def wanted(self) -> bool:
-        """The step that is running, or comes next, is inside the window."""
+    def includes_step(self) -> bool:
+        """Whether the step that is running, or the next one, is inside the window."""
         return self._skip <= self.steps and (self._end is None or self.steps < self._end)
 
     @property
-    def over(self) -> bool:
-        """No later step can be inside."""
+    def is_over(self) -> bool:
+        """Whether no later step can be inside."""
         return self._end is not None and self.steps >= self._end
 
-    def step(self) -> None:
-        """A step has ended."""
-        before = self.wanted
+    def count_step(self) -> None:
+        """Count a step that has ended."""
+        was_included = self.includes_step
         self.steps += 1
-        if self.wanted != before:
-            self._changed(self.wanted)
+        if self.includes_step != was_included:
+            self._switch(self.includes_step)
 
 
-class Steps:
-    """Which events are the steps of this program: the model runner's where vLLM runs, else an
-    optimizer's where there is one, else outermost calls."""
+class StepEvents:
+    """Decides which events are the steps of this program.
 
-    def __init__(self, stepped: Callable[[], None]) -> None:
-        """`stepped` is told of each; it never raises."""
-        self._stepped = stepped
-        self._optimizer: bool | None = None
-        self.served = False  # vLLM runs in this process
+    They are the model runner's steps where vLLM runs, else those of an optimizer if there is one,
+    else outermost calls."""
 
-    def look_again(self) -> None:
-        """The program may have made its optimizer by now."""
-        self._optimizer = None
+    def __init__(self, count_step: Callable[[], None]) -> None:
+        """`count_step` is called for each step; it never raises."""
+        self._count_step = count_step
+        self._has_optimizer: bool | None = None  # None: not known yet
+        self.serves_vllm = False
 
-    @contained("counting steps")
-    def outermost_ended(self) -> None:
-        """Told of each outermost call that has ended."""
-        if self.served:
+    def recheck_optimizer(self) -> None:
+        """Look again for an optimizer at the next call: the program may have made one."""
+        self._has_optimizer = None
+
+    @contain_errors("counting steps")
+    def handle_outermost_call(self) -> None:
+        """Handle the end of an outermost module call."""
+        if self.serves_vllm:
             return
-        if self._optimizer is None:
-            self._optimizer = optimizer_exists()
-        if not self._optimizer:
-            self._stepped()
+        if self._has_optimizer is None:
+            self._has_optimizer = optimizer_exists()
+        if not self._has_optimizer:
+            self._count_step()
 
-    def optimizer_stepped(self, *_: Any) -> None:
-        """Told by torch's own hook after each Optimizer.step."""
-        if not self.served:
-            self._optimizer = True
-            self._stepped()
+    def handle_optimizer_step(self, *_: Any) -> None:
+        """Handle the end of an Optimizer.step, reported by torch's own hook."""
+        if not self.serves_vllm:
+            self._has_optimizer = True
+            self._count_step()
 
-    def engine_stepped(self) -> None:
-        """Told after each step of vLLM with scheduled tokens (instrument/steps/engine.py)."""
-        self._stepped()
+    def handle_engine_step(self) -> None:
+        """Handle the end of a vLLM step with scheduled tokens (instrument/steps/engine.py)."""
+        self._count_step()
 
 
 def optimizer_exists() -> bool:
-    """The program holds an optimizer: then its steps are the steps."""
+    """Return whether the program holds an optimizer."""
     module = sys.modules.get("torch.optim.optimizer")
-    # type(), not isinstance: that asks an object's __class__, which proxies and deprecated names
-    # answer with warnings and errors.
+    # type(), not isinstance(), which reads __class__: proxies and deprecated names answer that with
+    # warnings and errors.
     return module is not None and any(
-        issubclass(type(one), module.Optimizer) for one in gc.get_objects()
+        issubclass(type(instance), module.Optimizer) for instance in gc.get_objects()
     )
-
-
-def counting_call(
-    original: FunctionType,
-    local: Any,
-    begin: Callable[[Any], Begun],
-    outermost_ended: Callable[[], None],
-) -> FunctionType:
-    """A wrapper around torch's own function that also tells when an outermost call has ended; used
-    only while a window is open or to come."""
-    clock = time.perf_counter_ns
-
-    def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
-        depth = getattr(local, "depth", 0)
-        local.depth = depth + 1
-        try:
-            name, words, i, j, k = begin(self)
-        except RecursionError:  # as in modules.py
-            name, words, i, j, k = 0, [0, 0, 0], 0, 1, 2
-        try:
-            words[i] = name
-            words[j] = clock()
-            return original(self, *args, **kwargs)
-        finally:
-            words[k] = clock()
-            local.depth = depth
-            if not depth:
-                try:
-                    outermost_ended()
-                except RecursionError:
-                    pass  # a step that is not counted
-
-    return dress(call, original)

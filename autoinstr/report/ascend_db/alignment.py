@@ -1,10 +1,12 @@
-"""How far a trace's clock is from the recording's.
+"""Measure the offset between the clock of a trace and the clock of a recording.
 
-Both stamp with the wall clock in the end, but a recording was related to it by two reads in a row,
-and Kineto by a fit of the processor's counter: measured, they are some microseconds apart, and stay
-so. A module call takes little more, so an operator would be counted for the wrong module. What an
-operator and a range of one thread may not do tells the difference: overlap without one being inside
-the other. The offset taken is the one with the fewest such overlaps.
+Both use the wall clock, but they relate to it in different ways: a recording by two reads in a row,
+Kineto by a fit of the processor's counter. Measured, the two are some microseconds apart, and the
+difference stays constant. A module call takes little more, so an operator could be counted for the
+wrong module.
+
+An operator and a range of one thread must not overlap without nesting. The offset with the fewest
+such overlaps is the result.
 """
 
 from __future__ import annotations
@@ -13,123 +15,162 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from autoinstr.report.ascend_db.kineto import ANNOTATION, OPERATORS
+from autoinstr.report.ascend_db.kineto_tables import ANNOTATION, OPERATORS
 
 if TYPE_CHECKING:
     import sqlite3
 
-# in either direction; beyond, the pattern of layers repeats, and the fit would be chance
+# Largest offset in either direction. Beyond it the pattern of layers repeats, and a fit would be
+# chance.
 FARTHEST_NS = 250_000
-SAMPLES, SAMPLE = 8, 1_000  # so many pieces of a thread, of so many ranges each
-MOST_OPERATORS = 20_000  # of a piece
-TOLERATED = 0.002  # overlaps for each range: as good as none
-# so far a trace is moved for one overlap less: an overlap that is real must not push operators out
-# of modules
-WORTH_NS = 5_000
-NARROW_NS = 60_000  # an interval of offsets so narrow is known on both sides: its middle is taken
+SAMPLES, SAMPLE_RANGES = 8, 1_000  # samples of a thread, and ranges in each of them
+MAX_OPERATORS = 20_000  # of one sample
+TOLERATED_SHARE = 0.002  # overlaps for each range that count as none
+# Cost of an offset: this distance must avoid one overlap. A real overlap must not move operators
+# out of their modules.
+NS_PER_OVERLAP = 5_000
+# An interval of offsets this narrow is bounded on both sides: its middle is the best estimate.
+NARROW_NS = 60_000
 EDGE_NS = 1_000
 
 Interval = tuple[int, int]
 
 
 class Alignment(NamedTuple):
-    """`offset_ns` is to be added to the trace's times. Between the `operators` and `ranges` that
-    were looked at there are so many overlaps without it, and so many are `left` with it."""
+    """The result of a measurement.
+
+    Add `offset_ns` to the times of the trace. The compared `operators` and `ranges` had `overlaps`
+    overlaps without the offset and have `remaining` overlaps with it.
+    """
 
     offset_ns: int
     operators: int
     ranges: int
     overlaps: int
-    left: int
+    remaining: int
+
+
+class _Level(NamedTuple):
+    """Offsets from `low` to `high`, at which there are `overlaps` overlaps."""
+
+    low: int
+    high: int
+    overlaps: int
 
 
 def measure(connection: sqlite3.Connection, base_ns: int, domain: int) -> Alignment:
-    """Compare ranges of modules (in MSTX_EVENTS, of this domain) with operators (in the temporary
-    table), thread by thread. Memory: one piece at a time, and a number for each overlap in it.
+    """Compare module ranges in MSTX_EVENTS with operators in the temporary table, by thread.
 
-    Events of our own (emitter `torch`) are among the operators still. Each lies closely around its
-    range, so they help; but one that the end of the profile cut has an end that is not its own, and
-    overlaps its range wherever it is moved."""
+    `domain` is the id of the domain of modules. Memory: one sample at a time, and a number for each
+    overlap.
+
+    The operators still include events of our own (emitter `torch`). Each lies closely around its
+    range, so they help. Events that the end of the profile cut are excluded: such an event overlaps
+    its range at every offset.
+    """
     changes: Counter[int] = Counter()
-    operators_seen = ranges_seen = 0
-    where = "eventType = 2 AND domainId = ?"
-    for (thread,) in connection.execute(
-        f"SELECT DISTINCT globalTid FROM MSTX_EVENTS WHERE {where}", (domain,)
-    ).fetchall():
-        tid = thread & 0xFFFFFFFF
-        [(ranges,)] = connection.execute(
-            f"SELECT COUNT(*) FROM MSTX_EVENTS WHERE {where} AND globalTid = ?", (domain, thread)
+    operator_count = range_count = 0
+    condition = "eventType = 2 AND domainId = ?"
+    threads = connection.execute(
+        f"SELECT DISTINCT globalTid FROM MSTX_EVENTS WHERE {condition}", (domain,)
+    ).fetchall()
+    for (thread,) in threads:
+        [(thread_ranges,)] = connection.execute(
+            f"SELECT COUNT(*) FROM MSTX_EVENTS WHERE {condition} AND globalTid = ?",
+            (domain, thread),
         )
-        step = max(SAMPLE, ranges // SAMPLES)
-        for at in range(0, ranges, step):
-            query = f"SELECT startNs - ?, endNs - ? FROM MSTX_EVENTS WHERE {where} AND globalTid = ? ORDER BY startNs LIMIT ? OFFSET ?"
-            piece: list[Interval] = connection.execute(
-                query, (base_ns, base_ns, domain, thread, SAMPLE, at)
+        step = max(SAMPLE_RANGES, thread_ranges // SAMPLES)
+        for position in range(0, thread_ranges, step):
+            ranges: list[Interval] = connection.execute(
+                f"""SELECT startNs - ?, endNs - ? FROM MSTX_EVENTS
+                WHERE {condition} AND globalTid = ? ORDER BY startNs LIMIT ? OFFSET ?""",
+                (base_ns, base_ns, domain, thread, SAMPLE_RANGES, position),
             ).fetchall()
-            first, last = piece[0][0] - FARTHEST_NS, max(end for _, end in piece) + FARTHEST_NS
-            query = f"SELECT startNs, endNs FROM {OPERATORS} WHERE tid = ? AND role != ? AND NOT cut AND startNs BETWEEN ? AND ? LIMIT ?"
+            first, last = ranges[0][0] - FARTHEST_NS, max(end for _, end in ranges) + FARTHEST_NS
             operators: list[Interval] = connection.execute(
-                query, (tid, ANNOTATION, first, last, MOST_OPERATORS)
+                f"""SELECT startNs, endNs FROM {OPERATORS}
+                WHERE tid = ? AND role != ? AND NOT cut AND startNs BETWEEN ? AND ? LIMIT ?""",
+                (thread & 0xFFFFFFFF, ANNOTATION, first, last, MAX_OPERATORS),
             ).fetchall()
-            operators_seen, ranges_seen = operators_seen + len(operators), ranges_seen + len(piece)
-            _add(changes, operators, piece)
-    return _best(changes, operators_seen, ranges_seen)
+            operator_count += len(operators)
+            range_count += len(ranges)
+            _count_overlaps(changes, operators, ranges)
+    return _choose_offset(changes, operator_count, range_count)
 
 
-def _add(changes: Counter[int], operators: list[Interval], ranges: list[Interval]) -> None:
-    """For each operator and each range near it: from which offset to which they overlap. `changes`
-    says by how many the overlaps change at an offset."""
-    by_end = sorted(ranges, key=lambda one: one[1])
+def _count_overlaps(
+    changes: Counter[int], operators: list[Interval], ranges: list[Interval]
+) -> None:
+    """Add, for each operator and each range near it, the offsets at which the two overlap.
+
+    `changes` maps an offset to the change of the number of overlaps at it.
+    """
+    by_end = sorted(ranges, key=lambda interval: interval[1])
     starts, ends = [start for start, _ in ranges], [end for _, end in by_end]
     for start, end in operators:
-        near = range(
+        near_indices = range(
             bisect_right(starts, start - FARTHEST_NS), bisect_left(starts, end + FARTHEST_NS)
         )
-        for at in near:  # the range begins in the operator, and ends after it
-            begin, stop = ranges[at]
-            _overlap(changes, begin - end, min(begin - start, stop - end))
-        near = range(bisect_right(ends, start - FARTHEST_NS), bisect_left(ends, end + FARTHEST_NS))
-        for at in near:  # the range ends in the operator, and began before it
-            begin, stop = by_end[at]
-            _overlap(changes, max(begin - start, stop - end), stop - start)
+        for index in near_indices:  # the range begins inside the operator and ends after it
+            range_start, range_end = ranges[index]
+            high = min(range_start - start, range_end - end)
+            _add_overlap(changes, range_start - end, high)
+        near_indices = range(
+            bisect_right(ends, start - FARTHEST_NS), bisect_left(ends, end + FARTHEST_NS)
+        )
+        for index in near_indices:  # the range ends inside the operator and began before it
+            range_start, range_end = by_end[index]
+            low = max(range_start - start, range_end - end)
+            _add_overlap(changes, low, range_end - start)
 
 
-def _overlap(changes: Counter[int], after: int, before: int) -> None:
-    low, high = max(after + 1, -FARTHEST_NS), min(before, FARTHEST_NS + 1)
-    if low < high:
-        changes[low] += 1
-        changes[high] -= 1
+def _add_overlap(changes: Counter[int], low: int, high: int) -> None:
+    """Add an overlap at the offsets between `low` and `high`, both excluded."""
+    first, limit = max(low + 1, -FARTHEST_NS), min(high, FARTHEST_NS + 1)
+    if first < limit:
+        changes[first] += 1
+        changes[limit] -= 1
 
 
-def _best(changes: Counter[int], operators: int, ranges: int) -> Alignment:
-    """Of the offsets with few overlaps, the interval that is worth its distance: its middle, or
-    where it is wide, its offset nearest to none but not on its edge."""
-    levels: list[tuple[int, int, int]] = []  # from, to, overlaps
-    at, level = -FARTHEST_NS, 0
+def _choose_offset(changes: Counter[int], operators: int, ranges: int) -> Alignment:
+    """Choose an offset among those with few overlaps.
+
+    Of the intervals of such offsets, take the one whose overlaps and distance cost the least. Of a
+    narrow interval take the middle. Of a wide one take the offset nearest to 0 that is not at its
+    edge.
+    """
+    levels: list[_Level] = []
+    low, overlaps = -FARTHEST_NS, 0
     for offset in [*sorted(changes), FARTHEST_NS + 1]:
-        if offset > at:
-            levels.append((at, offset - 1, level))
-            at = offset
-        level += changes[offset]
-    best = min(levels, key=lambda one: one[2] + max(one[0], -one[1], 0) / WORTH_NS)
-    most = best[2] + int(TOLERATED * ranges)
-    good = _joined([(low, high) for low, high, overlaps in levels if overlaps <= most])
-    low, high = next((low, high) for low, high in good if low <= best[0] <= high)
-    offset = (
-        (low + high) // 2 if high - low <= NARROW_NS else min(max(0, low + EDGE_NS), high - EDGE_NS)
+        if offset > low:
+            levels.append(_Level(low, offset - 1, overlaps))
+            low = offset
+        overlaps += changes[offset]
+    best = min(
+        levels,
+        key=lambda level: level.overlaps + max(level.low, -level.high, 0) / NS_PER_OVERLAP,
     )
-    now, left = (
-        next(overlaps for low, high, overlaps in levels if low <= wanted <= high)
-        for wanted in (0, offset)
+    limit = best.overlaps + int(TOLERATED_SHARE * ranges)
+    intervals = _join_intervals(
+        [(level.low, level.high) for level in levels if level.overlaps <= limit]
     )
-    return Alignment(offset, operators, ranges, now, left)
+    low, high = next((low, high) for low, high in intervals if low <= best.low <= high)
+    if high - low <= NARROW_NS:
+        offset = (low + high) // 2
+    else:
+        offset = min(max(0, low + EDGE_NS), high - EDGE_NS)
+    overlaps_at_zero, remaining = (
+        next(level.overlaps for level in levels if level.low <= value <= level.high)
+        for value in (0, offset)
+    )
+    return Alignment(offset, operators, ranges, overlaps_at_zero, remaining)
 
 
-def _joined(intervals: list[Interval]) -> list[Interval]:
-    joined: list[Interval] = []
+def _join_intervals(intervals: list[Interval]) -> list[Interval]:
+    joint_intervals: list[Interval] = []
     for low, high in intervals:
-        if joined and joined[-1][1] + 1 == low:
-            joined[-1] = (joined[-1][0], high)
+        if joint_intervals and joint_intervals[-1][1] + 1 == low:
+            joint_intervals[-1] = (joint_intervals[-1][0], high)
         else:
-            joined.append((low, high))
-    return joined
+            joint_intervals.append((low, high))
+    return joint_intervals

@@ -1,5 +1,4 @@
-"""`--format ascend-db`: a folder with a database for each process of a run, and what to know of
-them in words."""
+"""Export a run: one folder with a database for each process."""
 
 from __future__ import annotations
 
@@ -9,196 +8,236 @@ import sqlite3
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from autoinstr.analysis.blocks import FOREVER, readable_blocks
+from autoinstr.analysis.blocks import NO_END_NS, read_intact_blocks
 from autoinstr.analysis.clock import Axis
 from autoinstr.base.errors import AutoinstrError
-from autoinstr.base.text import duration
+from autoinstr.base.text import format_duration
 from autoinstr.device.ascend.database import MODULE
 from autoinstr.report.ascend_db import alignment, kineto, own_ranges, ranges
-from autoinstr.report.ascend_db.folders import MADE_BY, Folder, Folders, describe
-from autoinstr.report.ascend_db.links import Links, link
-from autoinstr.report.ascend_db.matching import ranks_of, traces_of
-from autoinstr.report.ascend_db.ranges import Window, Written
+from autoinstr.report.ascend_db.folders import (
+    MADE_BY,
+    TRACE_SETTINGS,
+    ExportFolder,
+    ExportFolders,
+    write_metadata_files,
+)
+from autoinstr.report.ascend_db.links import LinkCounts, write_links
+from autoinstr.report.ascend_db.matching import assign_ranks, match_traces
+from autoinstr.report.ascend_db.ranges import ExportWindow, RangeCounts
 from autoinstr.report.ascend_db.schema import NO_DEVICE
-from autoinstr.report.ascend_db.writer import Database
+from autoinstr.report.ascend_db.writer import DatabaseWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autoinstr.analysis.blocks import Tick
-    from autoinstr.recording.reader import Recording, Run
+    from autoinstr.analysis.blocks import ProgressTick
+    from autoinstr.recording.reader import Recording
+    from autoinstr.recording.run import Run
     from autoinstr.report.ascend_db.alignment import Alignment
-    from autoinstr.report.ascend_db.kineto import Trace
-    from autoinstr.report.ascend_db.matching import Given
+    from autoinstr.report.ascend_db.kineto import KinetoTrace
+    from autoinstr.report.ascend_db.matching import ProcessTrace
 
-# overlaps for each range at the best offset; where there are more, the two are not of one time
-MOST_LEFT = 0.05
-MARGIN_NS = 1_000_000  # ranges so far outside the profile are looked at, until the offset is known
+# Overlaps for each range at the best offset. With more, trace and recording are not of one time.
+MAX_OVERLAP_SHARE = 0.05
+# Until the offset of the trace is known, ranges this far outside the profile are kept.
+MARGIN_NS = 1_000_000
 
 
-class Exported(NamedTuple):
-    """One process: its folder, and what went into the database. `unended` ranges were left out."""
+class TraceExport(NamedTuple):
+    """What a trace added to a database. `own_events` of its operators are ranges of ours."""
+
+    trace: KinetoTrace
+    alignment: Alignment
+    own_events: int
+    links: LinkCounts
+
+
+class ExportedProcess(NamedTuple):
+    """One process, its folder, and the content of its database.
+
+    `unended` ranges never ended and were left out.
+    """
 
     recording: Recording
-    folder: Folder
-    ranges: Written
+    folder: ExportFolder
+    ranges: RangeCounts
     unended: int
-    traced: Traced | None
+    traced: TraceExport | None
 
 
-class Traced(NamedTuple):
-    """What a trace gave to it. `own` of its operators are ranges of ours."""
+def export(
+    run: Run, traces: Sequence[str], directory: str, naming: str, tick: ProgressTick
+) -> list[ExportedProcess]:
+    """Write the databases of all processes that recorded anything.
 
-    trace: Trace
-    fit: Alignment
-    own: int
-    links: Links
-
-
-def export(run: Run, traces: Sequence[str], out: str, naming: str, tick: Tick) -> list[Exported]:
-    """Write the databases of all processes that recorded anything. Memory: the names and texts of
-    one process; what must be sorted lies in temporary files. AutoinstrError where nothing was
-    recorded, and for traces that cannot be used."""
+    `traces` are paths of torch.profiler traces, `naming` is the option `name`. Raise AutoinstrError
+    if nothing was recorded or a trace cannot be used. Memory: the names and texts of one process;
+    what must be sorted lies in temporary files.
+    """
     axis = Axis(run.recordings)
-    given = traces_of(run.recordings, traces)
-    wanted = [
-        at
-        for at, one in enumerate(run.recordings)
-        if at in given or any(words for _, words in readable_blocks(one))
+    trace_of_recording = match_traces(run.recordings, traces)
+    indices = [
+        index
+        for index, recording in enumerate(run.recordings)
+        if index in trace_of_recording or any(words for _, words in read_intact_blocks(recording))
     ]
-    if not wanted:
+    if not indices:
         raise AutoinstrError(f"{run.path}: holds no ranges")
-    ranks = ranks_of(
-        [run.recordings[at] for at in wanted],
-        {place: given[at] for place, at in enumerate(wanted) if at in given},
+    ranks = assign_ranks(
+        [run.recordings[index] for index in indices],
+        {
+            position: trace_of_recording[index]
+            for position, index in enumerate(indices)
+            if index in trace_of_recording
+        },
     )
-    done = []
-    with Folders(out) as folders:
-        places = [folders.add(run.recordings[at], rank) for at, rank in zip(wanted, ranks)]
-        for at, folder in zip(wanted, places):
+    exporter = _ProcessExporter(run.path, naming, tick)
+    processes = []
+    with ExportFolders(directory) as folders:
+        process_folders = [
+            folders.add(run.recordings[index], rank) for index, rank in zip(indices, ranks)
+        ]
+        for index, folder in zip(indices, process_folders):
+            recording = run.recordings[index]
+            offset_ns = axis.offsets[index] + axis.base_ns
+            trace = trace_of_recording.get(index)
             try:
-                done.append(
-                    _process(
-                        run,
-                        at,
-                        axis.offsets[at] + axis.base_ns,
-                        folder,
-                        given.get(at),
-                        naming,
-                        tick,
-                    )
-                )
+                processes.append(exporter.export(recording, offset_ns, folder, trace))
             except sqlite3.Error as error:
-                hint = "-o names another folder, SQLITE_TMPDIR one for what is temporary"
-                raise AutoinstrError(f"{out}: cannot be written: {error} ({hint})") from error
+                raise AutoinstrError(
+                    f"{directory}: cannot be written: {error} (give another folder with -o, "
+                    "and another one for temporary files in SQLITE_TMPDIR)"
+                ) from error
             except OverflowError as error:
                 raise AutoinstrError(
-                    f"{run.recordings[at].file}: is damaged: a time in it is beyond what a database holds"
+                    f"{recording.file}: is damaged: a time in it is beyond what a database holds"
                 ) from error
-    return done
+    return processes
 
 
-def _process(
-    run: Run, at: int, offset_ns: int, folder: Folder, given: Given | None, naming: str, tick: Tick
-) -> Exported:
-    recording = run.recordings[at]
-    database = Database(folder.database)
-    whole = False
-    try:
-        if given is None:
-            unended = ranges.write(recording, offset_ns, naming, None, database, tick)
-            one = Exported(recording, folder, ranges.finish(database, None), unended, None)
-        else:
-            one = _with_trace(recording, offset_ns, folder, given, naming, database, tick)
-        _add_facts(database, one, describe(folder, recording, _told(one.traced), run.path))
-        whole = True
-    finally:
-        database.close(whole)
-    return one
+class _ProcessExporter:
+    """Exports the processes of one run, one after the other."""
 
+    def __init__(self, run_path: str, naming: str, tick: ProgressTick) -> None:
+        self._run_path = run_path
+        self._naming = naming
+        self._tick = tick
 
-def _with_trace(
-    recording: Recording,
-    offset_ns: int,
-    folder: Folder,
-    given: Given,
-    naming: str,
-    database: Database,
-    tick: Tick,
-) -> Exported:
-    trace = kineto.load(given.path, given.owner, database, tick)
-    near = Window(trace.begin_ns - MARGIN_NS, trace.end_ns + MARGIN_NS, False)
-    unended = ranges.write(recording, offset_ns, naming, near, database, tick)
-    if ranges.EVENTS not in database.counts:
-        raise AutoinstrError(f"{given.path}: {_apart(recording, offset_ns, trace)}")
-    fit = alignment.measure(database.connection, trace.base_ns, database.text(MODULE))
-    if fit.left > MOST_LEFT * fit.ranges:
-        raise AutoinstrError(
-            f"{given.path}: its operators do not fit the ranges of process {recording.pid}: {fit.left:,} times one pokes out of one of "
-            f"{fit.ranges:,} looked at, wherever within {duration(alignment.FARTHEST_NS)} they are moved to (was the wall clock set?)"
+    def export(
+        self,
+        recording: Recording,
+        offset_ns: int,
+        folder: ExportFolder,
+        trace: ProcessTrace | None,
+    ) -> ExportedProcess:
+        """Write the database of one process and the files next to it."""
+        database = DatabaseWriter(folder.database)
+        is_complete = False
+        try:
+            if trace is None:
+                unended = ranges.write_ranges(
+                    recording, offset_ns, self._naming, None, database, self._tick
+                )
+                counts = ranges.finish_ranges(database, None)
+                process = ExportedProcess(recording, folder, counts, unended, None)
+            else:
+                process = self._export_with_trace(recording, offset_ns, folder, trace, database)
+            trace_facts = _collect_trace_facts(process.traced)
+            facts = write_metadata_files(folder, recording, trace_facts, self._run_path)
+            _write_fact_tables(database, process, facts)
+            is_complete = True
+        finally:
+            database.close(is_complete)
+        return process
+
+    def _export_with_trace(
+        self,
+        recording: Recording,
+        offset_ns: int,
+        folder: ExportFolder,
+        process_trace: ProcessTrace,
+        database: DatabaseWriter,
+    ) -> ExportedProcess:
+        path = process_trace.path
+        trace = kineto.load_trace(path, process_trace.owner, database, self._tick)
+        wide_window = ExportWindow(trace.begin_ns - MARGIN_NS, trace.end_ns + MARGIN_NS, False)
+        unended = ranges.write_ranges(
+            recording, offset_ns, self._naming, wide_window, database, self._tick
         )
-    ours = own_ranges.mark(database, recording, trace.base_ns + fit.offset_ns, naming)
-    written = ranges.finish(
-        database,
-        Window(trace.begin_ns + fit.offset_ns, trace.end_ns + fit.offset_ns, trace.bounded),
-    )
-    links = link(database, recording.pid, trace.base_ns + fit.offset_ns, written.domains, tick)
-    return Exported(recording, folder, written, unended, Traced(trace, fit, ours, links))
+        if ranges.EVENTS not in database.counts:
+            raise AutoinstrError(f"{path}: {_explain_no_overlap(recording, offset_ns, trace)}")
+        fit = alignment.measure(database.connection, trace.base_ns, database.intern_text(MODULE))
+        if fit.remaining > MAX_OVERLAP_SHARE * fit.ranges:
+            raise AutoinstrError(
+                f"{path}: its operators do not fit the ranges of process {recording.pid}: "
+                f"at the best offset up to {format_duration(alignment.FARTHEST_NS)} they have "
+                f"{fit.remaining:,} overlaps without nesting with {fit.ranges:,} compared ranges; "
+                "was the wall clock changed during the run?"
+            )
+        trace_offset_ns = trace.base_ns + fit.offset_ns
+        own_events = own_ranges.mark_own_events(database, recording, trace_offset_ns, self._naming)
+        window = ExportWindow(
+            trace.begin_ns + fit.offset_ns, trace.end_ns + fit.offset_ns, trace.has_bounds
+        )
+        counts = ranges.finish_ranges(database, window)
+        links = write_links(
+            database, recording.pid, trace_offset_ns, counts.module_domains, self._tick
+        )
+        traced = TraceExport(trace, fit, own_events, links)
+        return ExportedProcess(recording, folder, counts, unended, traced)
 
 
-def _apart(recording: Recording, offset_ns: int, trace: Trace) -> str:
-    """How far from the profile the recording's ranges are."""
-    first, last = FOREVER, 0
-    for _, words in readable_blocks(recording):
+def _explain_no_overlap(recording: Recording, offset_ns: int, trace: KinetoTrace) -> str:
+    """Say how far the recording's ranges are from the profile."""
+    first, last = NO_END_NS, 0
+    for _, words in read_intact_blocks(recording):
         first, last = min(first, words[1]), max(last, *words[2::3])
-    who = f"process {recording.pid} recorded nothing while this trace was made"
+    message = f"process {recording.pid} recorded nothing while this trace was made"
     if first > last:
-        return who
+        return message
     if last + offset_ns < trace.begin_ns:
-        return (
-            f"{who}: its last range ended {duration(trace.begin_ns - last - offset_ns)} before it"
-        )
+        distance = format_duration(trace.begin_ns - last - offset_ns)
+        return f"{message}: its last range ended {distance} before the trace"
     if first + offset_ns > trace.end_ns:
-        return f"{who}: its first range began {duration(first + offset_ns - trace.end_ns)} after it"
-    return who
+        distance = format_duration(first + offset_ns - trace.end_ns)
+        return f"{message}: its first range began {distance} after the trace"
+    return message
 
 
-def _told(traced: Traced | None) -> dict[str, Any] | None:
-    """What the trace says of itself, for the files beside the database."""
+def _collect_trace_facts(traced: TraceExport | None) -> dict[str, Any] | None:
+    """Return the facts of a trace for the files next to the database."""
     if traced is None:
         return None
     trace = traced.trace
-    said = {
-        key: value
-        for key, value in trace.info.items()
-        if key in ("trace_id", "with_stack", "record_shapes", "profile_memory")
+    settings = {
+        key: value for key, value in trace.info.items() if key in ("trace_id", *TRACE_SETTINGS)
     }
     activities = ["CPU", *(["DEVICE"] if trace.device_events else [])]
     return {
         "file": os.path.basename(trace.path),
         "activities": activities,
-        "offset_ns": traced.fit.offset_ns,
-        **said,
+        "offset_ns": traced.alignment.offset_ns,
+        **settings,
     }
 
 
-def _add_facts(database: Database, one: Exported, made_by: dict[str, Any]) -> None:
-    """The tables of a row or two."""
-    recording, traced = one.recording, one.traced
+def _write_fact_tables(
+    database: DatabaseWriter, process: ExportedProcess, facts: dict[str, Any]
+) -> None:
+    """Write the tables that describe the process, its device and its times."""
+    recording, traced = process.recording, process.traced
     boot = f"{recording.host} {recording.header.get('boot', '')}"
-    uid = int.from_bytes(
-        blake2b(boot.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
-    )
-    database.add("HOST_INFO", [(str(uid), recording.host)])
-    database.add("META_DATA", [(MADE_BY, json.dumps(made_by))])
+    digest = blake2b(boot.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    database.add_rows("HOST_INFO", [(str(int.from_bytes(digest, "big")), recording.host)])
+    database.add_rows("META_DATA", [(MADE_BY, json.dumps(facts))])
     devices = (traced.trace.devices if traced else []) or [NO_DEVICE]
-    database.add("RANK_DEVICE_MAP", [(one.folder.rank, device) for device in devices])
-    first, last = one.ranges.first_ns, one.ranges.last_ns
+    database.add_rows("RANK_DEVICE_MAP", [(process.folder.rank, device) for device in devices])
+    first, last = process.ranges.first_ns, process.ranges.last_ns
     if traced is not None:
-        offset = traced.fit.offset_ns
+        offset = traced.alignment.offset_ns
         first, last = traced.trace.begin_ns + offset, traced.trace.end_ns + offset
-        database.add(
-            "STEP_TIME",
-            [(number, start + offset, end + offset) for number, start, end in traced.trace.steps],
-        )
-    database.add("SESSION_TIME_INFO", [(first, last)])
+        steps = [
+            (number, start + offset, end + offset) for number, start, end in traced.trace.steps
+        ]
+        database.add_rows("STEP_TIME", steps)
+    database.add_rows("SESSION_TIME_INFO", [(first, last)])

@@ -1,4 +1,4 @@
-"""Which trace is of which process, and which rank each process is."""
+"""Match traces with recordings, and assign a rank to each process."""
 
 from __future__ import annotations
 
@@ -6,70 +6,85 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.base.errors import AutoinstrError, UsageError
-from autoinstr.report.ascend_db.kineto import Owner, owner
+from autoinstr.report.ascend_db.kineto import TraceOwner, read_owner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from autoinstr.recording.reader import Recording
 
+MAX_LISTED = 20  # processes in an error message
 
-class Given(NamedTuple):
-    """A trace that was named, and whose it is."""
+
+class ProcessTrace(NamedTuple):
+    """A trace of `--kineto`, and the process that it was made in."""
 
     path: str
-    owner: Owner
+    owner: TraceOwner
 
 
-def traces_of(recordings: Sequence[Recording], paths: Sequence[str]) -> dict[int, Given]:
-    """The trace of each recording (by index) that has one. AutoinstrError for a trace of a process
-    that is not in the run, UsageError for two of one process.
+def match_traces(recordings: Sequence[Recording], paths: Sequence[str]) -> dict[int, ProcessTrace]:
+    """Return index of a recording -> its trace, for recordings that have a trace.
 
-    A process is known by its number; where several of the run have it (on other machines, in other
-    containers), by the rank as well."""
-    found: dict[int, Given] = {}
+    A process is identified by its pid. If several processes of the run have one pid (on other
+    machines or in other containers), the rank decides. Raise AutoinstrError for a trace of a
+    process that is not in the run, UsageError for two traces of one process.
+    """
+    traces: dict[int, ProcessTrace] = {}
     for path in paths:
         if not os.path.isfile(path):
             raise UsageError(f"--kineto {path}: there is no such file")
-        given = Given(path, owner(path))
-        at = _index(recordings, given)
-        if at in found:
+        trace = ProcessTrace(path, read_owner(path))
+        index = _find_recording(recordings, trace)
+        if index in traces:
             raise UsageError(
-                f"--kineto {path}: is of the same process as {found[at].path} (pid {given.owner.pid}); give one of them"
+                f"--kineto {path}: is of the same process as {traces[index].path} "
+                f"(pid {trace.owner.pid}); give only one of them"
             )
-        found[at] = given
-    return found
+        traces[index] = trace
+    return traces
 
 
-def _index(recordings: Sequence[Recording], given: Given) -> int:
-    pid, rank = given.owner
-    alike = [at for at, one in enumerate(recordings) if one.pid == pid]
-    ranks = [at for at in alike if rank is None or recordings[at].rank in (None, rank)]
-    if len(ranks) == 1:
-        return ranks[0]
-    who = f"{given.path}: is of process {pid}" + (f", rank {rank}" if rank is not None else "")
-    if ranks:
+def _find_recording(recordings: Sequence[Recording], trace: ProcessTrace) -> int:
+    pid, rank = trace.owner
+    candidates = [
+        index
+        for index, recording in enumerate(recordings)
+        if recording.pid == pid and (rank is None or recording.rank in (None, rank))
+    ]
+    if len(candidates) == 1:
+        return candidates[0]
+    process = f"process {pid}" + (f", rank {rank}" if rank is not None else "")
+    if candidates:
         raise AutoinstrError(
-            f"{who}: {len(ranks)} processes of the run have that number, and no rank tells them apart"
+            f"{trace.path}: is of {process}: {len(candidates)} processes of the run have this pid, "
+            "and no rank tells them apart"
         )
-    there = ", ".join(
-        f"{one.pid} ({one.role}{'' if one.rank is None else f', rank {one.rank}'})"
-        for one in recordings[:20]
+    processes = ", ".join(
+        f"{recording.pid} ({recording.role}"
+        f"{'' if recording.rank is None else f', rank {recording.rank}'})"
+        for recording in recordings[:MAX_LISTED]
     )
     raise AutoinstrError(
-        f"{who}, which is not in this run (there are: {there}): a trace of another run?"
+        f"{trace.path}: is of {process}, which is not in this run "
+        f"(its processes: {processes}): is the trace of another run?"
     )
 
 
-def ranks_of(recordings: Sequence[Recording], traces: dict[int, Given]) -> list[int]:
-    """A rank for each: its own in torch.distributed, or what its trace says; those that have none,
-    or one that is taken, get the next free ones, in order."""
-    own: list[int | None] = []
-    for at, recording in enumerate(recordings):
+def assign_ranks(recordings: Sequence[Recording], traces: dict[int, ProcessTrace]) -> list[int]:
+    """Return a rank for each recording: from torch.distributed, else from its trace.
+
+    Recordings without a rank, or with a rank that another one has, get the next free ranks, in
+    order.
+    """
+    known_ranks: list[int | None] = []
+    for index, recording in enumerate(recordings):
         rank = recording.rank
-        if rank is None and at in traces:
-            rank = traces[at].owner.rank
-        own.append(rank if rank is not None and rank >= 0 and rank not in own else None)
-    taken = {rank for rank in own if rank is not None}
-    free = (number for number in range(len(own) + len(taken) + 1) if number not in taken)
-    return [next(free) if rank is None else rank for rank in own]
+        if rank is None and index in traces:
+            rank = traces[index].owner.rank
+        is_free = rank is not None and rank >= 0 and rank not in known_ranks
+        known_ranks.append(rank if is_free else None)
+    assigned_ranks = {rank for rank in known_ranks if rank is not None}
+    limit = len(known_ranks) + len(assigned_ranks) + 1
+    free_ranks = (rank for rank in range(limit) if rank not in assigned_ranks)
+    return [next(free_ranks) if rank is None else rank for rank in known_ranks]

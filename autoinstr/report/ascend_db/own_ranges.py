@@ -1,11 +1,14 @@
-"""Our own ranges in a trace: events of the emitter `torch`, which Kineto has among the operators
-(`cpu_op`). They are annotations; taken for operators they would be what their modules ran.
+"""Find the events of our own emitter `torch` in a trace.
 
-No argument of such an event says whose it is. But the emitter begins its range just before the
-recorder stamps the start of the same one, and ends it just after: in their thread nothing lies
-between. So an event is ours if it is next to a recorded range, has a name that the emitter may have
-given that range, and does not end before it. An operator of the program's with the same name lies
-inside of the two, or around them, and each range has one event.
+Kineto lists them among the operators (`cpu_op`). They must count as annotations: as operators they
+would be the work of their own modules.
+
+No argument of such an event shows its origin. But the emitter begins an event just before the
+recorder stamps the start of the same range, and ends it just after the recorder's end. In their
+thread nothing lies between the two. So an event is ours under three conditions: it is next to a
+recorded range, it has a name that the emitter may have given to this range, and it does not end
+before the range. A program's operator with the same name lies inside both or around both, and each
+range has at most one event.
 """
 
 from __future__ import annotations
@@ -13,90 +16,112 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
-from autoinstr.base.module_name import ModuleName, wording
-from autoinstr.emitters.torch_events import SPOILS
-from autoinstr.report.ascend_db.kineto import OPERATORS, OWN, PLAIN
-from autoinstr.report.ascend_db.ranges import EVENTS, NAMES, message_of
+from autoinstr.base.module_name import ModuleName, make_message_format
+from autoinstr.emitters.torch_events import REPLACEMENTS
+from autoinstr.report.ascend_db.kineto_tables import OPERATORS, OWN_EVENT, PLAIN
+from autoinstr.report.ascend_db.ranges import EVENTS, NAMES, format_message
 from autoinstr.report.ascend_db.schema import MARK
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import RangeName, Recording
-    from autoinstr.report.ascend_db.writer import Database
+    from autoinstr.report.ascend_db.writer import DatabaseWriter
 
 EMITTER = "torch"
-# the two clocks are that well aligned at least: so far an event may lie on the wrong side of its
-# range
-NEAR_NS = 20_000
-_EVENT, _RANGE = 0, 1  # at the same time, the outer one first
+# Precision of the alignment: an event may lie this far on the wrong side of its range.
+TOLERANCE_NS = 20_000
+_EVENT, _RANGE = 0, 1  # of two that begin at the same time, the event is the outer one
 
-_EVENTS = f"""SELECT startNs + :by, {_EVENT}, endNs + :by, tid, name, rowid, role = {PLAIN} AND sequence IS NULL, cut
+_EVENTS = f"""SELECT startNs + :offset, {_EVENT}, endNs + :offset, tid, name, rowid,
+    role = {PLAIN} AND sequence IS NULL, cut
     FROM {OPERATORS} ORDER BY startNs, endNs DESC, rowid"""
-_RANGES = f"SELECT startNs, {_RANGE}, endNs, globalTid & 4294967295, message, eventType FROM {EVENTS} ORDER BY startNs, endNs DESC"
+_RANGES = f"""SELECT startNs, {_RANGE}, endNs, globalTid & 4294967295, message, eventType
+    FROM {EVENTS} ORDER BY startNs, endNs DESC"""
 
 
-class _Seen:
-    """What began in a thread; `joined` once it has its partner."""
+class _Interval:
+    """An event or a range. `is_matched` is set once it has its counterpart."""
 
-    __slots__ = ("end", "joined", "kind", "name", "row", "start")
+    __slots__ = ("end", "is_matched", "kind", "name", "row", "start")
 
     def __init__(self, row: tuple[int, ...]) -> None:
         self.start, self.kind, self.end, _, self.name, *_ = self.row = row
-        self.joined = False
+        self.is_matched = False
 
 
-def mark(database: Database, recording: Recording, offset_ns: int, naming: str) -> int:
-    """Give the emitter's events the role OWN; returns how many there are. All ranges near the trace
-    must still be there, and `offset_ns` makes nanoseconds since 1970 of its times. Memory: the
-    numbers of the events found."""
-    if EMITTER not in emitters_of(recording):
+def mark_own_events(
+    database: DatabaseWriter, recording: Recording, offset_ns: int, naming: str
+) -> int:
+    """Give the emitter's events the role OWN_EVENT. Return how many there are.
+
+    MSTX_EVENTS must still hold all ranges near the trace. Add `offset_ns` to the trace's times to
+    get nanoseconds since 1970. Memory: the numbers of the events.
+    """
+    if EMITTER not in list_emitters(recording):
         return 0
+    event_names = _list_event_names(database, recording, naming)
+    connection = database.connection
+    own_events: list[tuple[int]] = []
+    latest: dict[int, _Interval] = {}  # thread -> what began there last
+    cursors = [
+        connection.execute(_EVENTS, {"offset": offset_ns}),
+        connection.execute(_RANGES),
+    ]
+    for row in heapq.merge(*cursors, key=lambda row: row[:2]):
+        current, previous = _Interval(row), latest.get(row[3])
+        latest[row[3]] = current
+        if previous is None or previous.is_matched or previous.kind == current.kind:
+            continue
+        event, range_ = (previous, current) if current.kind == _RANGE else (current, previous)
+        if event.name in event_names.get(range_.name, ()) and _is_event_of(event, range_):
+            own_events.append((event.row[5],))
+            previous.is_matched = current.is_matched = True
+    connection.executemany(f"UPDATE {OPERATORS} SET role = {OWN_EVENT} WHERE rowid = ?", own_events)
+    return len(own_events)
+
+
+def list_emitters(recording: Recording) -> set[str]:
+    """Return the emitters that wrote during a recording, and those that the options name.
+
+    The two differ, because a recording may begin before torch is imported.
+    """
+    options = recording.header.get("options")
+    requested = str(options.get("emitter", "")) if isinstance(options, dict) else ""
+    return {word.strip() for word in f"{recording.emitter},{requested}".split(",")}
+
+
+def _list_event_names(
+    database: DatabaseWriter, recording: Recording, naming: str
+) -> dict[int, set[int]]:
+    """Return message of a range -> names of events that the emitter may have written for it."""
     names: dict[int, set[str]] = {}
     for name in recording.names.values():
-        names.setdefault(database.text(message_of(name, naming)), set()).update(_said(name))
-    known = {
-        message: {number for text in texts if (number := database.known(text))}
+        message = database.intern_text(format_message(name, naming))
+        names.setdefault(message, set()).update(_list_emitted_names(name))
+    return {
+        message: {number for text in texts if (number := database.find_text(text))}
         for message, texts in names.items()
     }
-    connection = database.connection
-    found: list[tuple[int]] = []
-    last: dict[int, _Seen] = {}
-    rows = [connection.execute(_EVENTS, {"by": offset_ns}), connection.execute(_RANGES)]
-    for row in heapq.merge(*rows, key=lambda row: row[:2]):
-        seen, before = _Seen(row), last.get(row[3])
-        last[row[3]] = seen
-        if before is None or before.joined or before.kind == seen.kind:
-            continue
-        event, range_ = (before, seen) if seen.kind == _RANGE else (seen, before)
-        if event.name in known.get(range_.name, ()) and _are_one(event, range_):
-            found.append((event.row[5],))
-            before.joined = seen.joined = True
-    connection.executemany(f"UPDATE {OPERATORS} SET role = {OWN} WHERE rowid = ?", found)
-    return len(found)
 
 
-def emitters_of(recording: Recording) -> set[str]:
-    """Those that wrote while it was made, and those that were asked for: a recording may begin
-    before torch has been imported."""
-    options = recording.header.get("options")
-    asked = str(options.get("emitter", "")) if isinstance(options, dict) else ""
-    return {word.strip() for word in f"{recording.emitter},{asked}".split(",")}
-
-
-def _are_one(event: _Seen, range_: _Seen) -> bool:
-    *_, may_be, cut = event.row
-    if not may_be:
+def _is_event_of(event: _Interval, range_: _Interval) -> bool:
+    *_, is_candidate, is_cut = event.row
+    if not is_candidate:
         return False
-    if range_.row[5] == MARK:  # the recorder's has no length, and comes first
-        return event.start >= range_.start - NEAR_NS
-    in_place = event.start - range_.start <= NEAR_NS and range_.start <= event.end
-    return in_place and (bool(cut) or range_.end <= event.end + NEAR_NS)
+    if range_.row[5] == MARK:  # a recorded mark has no length and begins before its event
+        return event.start >= range_.start - TOLERANCE_NS
+    is_near = event.start - range_.start <= TOLERANCE_NS and range_.start <= event.end
+    return is_near and (bool(is_cut) or range_.end <= event.end + TOLERANCE_NS)
 
 
-def _said(name: RangeName) -> set[str]:
-    """What the emitter may have called it: the option `name` may be its own, and a domain of the
-    program's is said in the message."""
+def _list_emitted_names(name: RangeName) -> set[str]:
+    """Return the names that the emitter may have given to a range.
+
+    The emitter may have had its own value of the option `name`. It writes the domain of a user's
+    range in front of the message.
+    """
     if name.cls and name.kind == "range":
-        texts = {wording(how)(ModuleName(0, name.root, name.path, name.cls, 0)) for how in NAMES}
+        module = ModuleName(0, name.root, name.path, name.cls, 0)
+        texts = {make_message_format(naming)(module) for naming in NAMES}
     else:
         texts = {name.message, f"{name.domain}: {name.message}"}
-    return {text.translate(SPOILS) for text in texts}
+    return {text.translate(REPLACEMENTS) for text in texts}

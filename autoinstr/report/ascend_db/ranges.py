@@ -1,158 +1,168 @@
-"""Host ranges and marks of a recording as MSTX_EVENTS: what mstx would have written, had it been
-there.
+"""Write the ranges and marks of a recording to MSTX_EVENTS, as mstx would have written them.
 
-msprof-analyze's module_statistic reads the domain `Module` without regard to threads. So, as with
-the mstx emitter, one thread at a time has it, for one outermost call; a thread that makes such a
-call meanwhile gets `Module:thread-<n>`, with the least n that is free."""
+msprof-analyze's module_statistic reads the domain `Module` and ignores threads. So only one thread
+at a time uses this domain, for one outermost call, as with the mstx emitter. Another thread that
+makes such a call in the meantime uses `Module:thread-<n>`, with the smallest free n.
+"""
 
 from __future__ import annotations
 
 import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
-from autoinstr.analysis.blocks import FOREVER, Tick, pieces, title
-from autoinstr.analysis.labels import native_tid
-from autoinstr.base.module_name import ModuleName, wording
+from autoinstr.analysis.blocks import NO_END_NS, ProgressTick, format_title, read_batches
+from autoinstr.analysis.labels import get_native_tid
+from autoinstr.base.module_name import ModuleName, make_message_format
 from autoinstr.device.ascend.database import MODULE
-from autoinstr.report.ascend_db.schema import MARK, NONE, START_END
+from autoinstr.report.ascend_db.schema import MARK, NO_VALUE, START_END
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import RangeName, Recording
-    from autoinstr.report.ascend_db.writer import Database
+    from autoinstr.report.ascend_db.writer import DatabaseWriter
 
 EVENTS = "MSTX_EVENTS"
-MOVED = "temp.MOVED"
-NAMES = ("class", "path", "path:class")  # of `--name`; the first is the default
+MOVED_RANGES = "temp.MOVED_RANGES"
+NAMES = ("class", "path", "path:class")  # values of `--name`; the first is the default
 
 
-class Window(NamedTuple):
-    """Only what begins and ends in it is kept, as CANN keeps it, or, where it is not `strict`, what
-    overlaps it; nanoseconds since 1970."""
+class ExportWindow(NamedTuple):
+    """The time that is exported, in nanoseconds since 1970.
+
+    If `is_strict`, only ranges that begin and end in it are kept, as CANN does. Otherwise all
+    ranges that overlap it are kept.
+    """
 
     begin_ns: int
     end_ns: int
-    strict: bool
+    is_strict: bool
 
 
-class Written(NamedTuple):
-    """What MSTX_EVENTS holds: ranges of modules, other ranges and marks, from when to when, and the
-    domains of modules: first the one that is read, then one for each thread more that called
-    modules at the same time."""
+class RangeCounts(NamedTuple):
+    """What MSTX_EVENTS holds.
+
+    `modules` are ranges of modules, `other_ranges` are the rest. `module_domains` has the domain
+    that module_statistic reads, then one for each further thread that called modules at the same
+    time.
+    """
 
     modules: int
-    others: int
+    other_ranges: int
     marks: int
     first_ns: int
     last_ns: int
-    domains: list[int]
+    module_domains: list[int]
 
 
-def write(
+def write_ranges(
     recording: Recording,
     offset_ns: int,
     naming: str,
-    window: Window | None,
-    database: Database,
-    tick: Tick,
+    window: ExportWindow | None,
+    database: DatabaseWriter,
+    tick: ProgressTick,
 ) -> int:
-    """Write all closed ranges and marks, or those that overlap the window; returns how many ranges
-    there have no end. `offset_ns` makes nanoseconds since 1970 of the recording's times."""
-    begin, end = (
-        (window.begin_ns - offset_ns, window.end_ns - offset_ns) if window else (0, FOREVER)
-    )
-    words: dict[int, tuple[int, int]] = {}
-    numbers = itertools.count(1)
-    for piece in pieces(recording, tick):
-        tid = recording.pid << 32 | native_tid(recording, piece.thread)
-        kind = MARK if piece.mark else START_END
-        for name in set(piece.names).difference(words):
-            words[name] = _words(recording.names[name], naming, database)
-        rows = []
-        for name, start, stop in zip(piece.names, piece.starts, piece.ends):
-            if stop >= begin and start <= end:
-                message, domain = words[name]
-                number = NONE if piece.mark else next(numbers)
-                rows.append(
-                    (
-                        start + offset_ns,
-                        stop + offset_ns,
-                        kind,
-                        number,
-                        NONE,
-                        message,
-                        tid,
-                        tid,
-                        domain,
-                        NONE,
-                    )
-                )
-        database.add(EVENTS, rows)
-    database.flush()
-    return sum(begin <= one.start_ns <= end for one in recording.open_ranges())
+    """Write the closed ranges and the marks that overlap a window (None: all of them).
 
-
-def message_of(name: RangeName, naming: str) -> str:
-    """What a range is called in MSTX_EVENTS."""
-    if name.cls and name.kind == "range":
-        return wording(naming)(ModuleName(0, name.root, name.path, name.cls, 0))
-    return title(name)
-
-
-def finish(database: Database, window: Window | None) -> Written:
-    """Leave out what does not lie in the window after all, part the threads, and count."""
-    connection, module = database.connection, database.text(MODULE)
-    if EVENTS not in database.counts:
-        return Written(0, 0, 0, 0, 0, [module])
+    Add `offset_ns` to the recording's times to get nanoseconds since 1970. Return how many ranges
+    in the window have no end; these are not written.
+    """
+    begin, end = 0, NO_END_NS
     if window is not None:
-        outside = "startNs < ? OR endNs > ?" if window.strict else "endNs < ? OR startNs > ?"
-        connection.execute(f"DELETE FROM {EVENTS} WHERE {outside}", window[:2])
-    domains = _part(database, module)
-    query = f"SELECT eventType, domainId, COUNT(*), MIN(startNs), MAX(endNs) FROM {EVENTS} GROUP BY 1, 2"
-    found = connection.execute(query).fetchall()
-    modules = sum(
-        number for kind, domain, number, _, _ in found if kind == START_END and domain in domains
-    )
-    ranges, marks = (
-        sum(number for kind, _, number, _, _ in found if kind == wanted)
-        for wanted in (START_END, MARK)
-    )
-    first, last = (
-        min((row[3] for row in found), default=0),
-        max((row[4] for row in found), default=0),
-    )
-    return Written(modules, ranges - modules, marks, first, last, domains)
-
-
-def _words(name: RangeName, naming: str, database: Database) -> tuple[int, int]:
-    """(message, domain)."""
-    # The only domain that is read for modules, whatever the program's was called (option `domain`).
-    domain = MODULE if name.cls and name.kind == "range" else name.domain
-    return database.text(message_of(name, naming)), database.text(domain)
-
-
-def _part(database: Database, module: int) -> list[int]:
-    """Give threads that call modules at the same time domains of their own; returns all domains of
-    modules."""
-    connection = database.connection
-    outermost: dict[
-        int, tuple[int, int]
-    ] = {}  # thread -> when its outermost call ends, the number of its domain
-    taken: dict[int, int] = {}  # number -> when it is free again
-    database.temporary(MOVED, "row INTEGER PRIMARY KEY, domain INTEGER")
-    query = f"SELECT rowid, startNs, endNs, globalTid FROM {EVENTS} WHERE eventType = 2 AND domainId = ? ORDER BY startNs, endNs DESC"
-    for row, start, end, thread in connection.execute(query, (module,)):
-        until, number = outermost.get(thread, (0, 0))
-        if start >= until:
-            number = next(number for number in itertools.count() if taken.get(number, 0) <= start)
-            outermost[thread], taken[number] = (end, number), end
-        if number:
-            database.add(MOVED, [(row, database.text(f"{MODULE}:thread-{number}"))])
+        begin, end = window.begin_ns - offset_ns, window.end_ns - offset_ns
+    text_ids: dict[int, tuple[int, int]] = {}  # name -> (message, domain)
+    range_numbers = itertools.count(1)
+    for batch in read_batches(recording, tick):
+        tid = recording.pid << 32 | get_native_tid(recording, batch.thread)
+        kind = MARK if batch.is_mark else START_END
+        for name in set(batch.name_numbers).difference(text_ids):
+            text_ids[name] = _intern_name(recording.names[name], naming, database)
+        rows = []
+        for name, start, stop in zip(batch.name_numbers, batch.starts, batch.ends):
+            if stop < begin or start > end:
+                continue
+            message, domain = text_ids[name]
+            number = NO_VALUE if batch.is_mark else next(range_numbers)
+            times = start + offset_ns, stop + offset_ns
+            rows.append(
+                (*times, kind, number, NO_VALUE, message, tid, tid, domain, NO_VALUE),
+            )
+        database.add_rows(EVENTS, rows)
     database.flush()
-    chosen = f"SELECT domain FROM {MOVED} WHERE row = {EVENTS}.rowid"
-    connection.execute(
-        f"UPDATE {EVENTS} SET domainId = ({chosen}) WHERE rowid IN (SELECT row FROM {MOVED})"
+    open_ranges = recording.find_open_ranges()
+    return sum(begin <= open_range.start_ns <= end for open_range in open_ranges)
+
+
+def format_message(name: RangeName, naming: str) -> str:
+    """Return the message of a range in MSTX_EVENTS."""
+    if name.cls and name.kind == "range":
+        return make_message_format(naming)(ModuleName(0, name.root, name.path, name.cls, 0))
+    return format_title(name)
+
+
+def finish_ranges(database: DatabaseWriter, window: ExportWindow | None) -> RangeCounts:
+    """Remove the ranges outside the final window, separate the threads, and count."""
+    connection, module = database.connection, database.intern_text(MODULE)
+    if EVENTS not in database.counts:
+        return RangeCounts(0, 0, 0, 0, 0, [module])
+    if window is not None:
+        condition = "startNs < ? OR endNs > ?" if window.is_strict else "endNs < ? OR startNs > ?"
+        connection.execute(f"DELETE FROM {EVENTS} WHERE {condition}", window[:2])
+    module_domains = _separate_threads(database, module)
+    groups = connection.execute(
+        f"""SELECT eventType, domainId, COUNT(*), MIN(startNs), MAX(endNs)
+        FROM {EVENTS} GROUP BY 1, 2"""
+    ).fetchall()
+    ranges = modules = marks = 0
+    for kind, domain, count, _, _ in groups:
+        marks += count if kind == MARK else 0
+        if kind == START_END:
+            ranges += count
+            modules += count if domain in module_domains else 0
+    return RangeCounts(
+        modules=modules,
+        other_ranges=ranges - modules,
+        marks=marks,
+        first_ns=min((first for *_, first, _ in groups), default=0),
+        last_ns=max((last for *_, last in groups), default=0),
+        module_domains=module_domains,
     )
-    return [
-        module,
-        *(database.text(f"{MODULE}:thread-{number}") for number in sorted(taken) if number),
-    ]
+
+
+def _intern_name(name: RangeName, naming: str, database: DatabaseWriter) -> tuple[int, int]:
+    """Return the ids of message and domain."""
+    # Modules get the only domain that is read for them, whatever the option `domain` was.
+    domain = MODULE if name.cls and name.kind == "range" else name.domain
+    return database.intern_text(format_message(name, naming)), database.intern_text(domain)
+
+
+def _separate_threads(database: DatabaseWriter, module: int) -> list[int]:
+    """Give further domains to threads that call modules at the same time.
+
+    Return all domains of modules.
+    """
+    connection = database.connection
+    # thread -> (end of its outermost call, number of its domain)
+    outermost_calls: dict[int, tuple[int, int]] = {}
+    free_times: dict[int, int] = {}  # number of a domain -> time at which it is free
+    database.create_temporary_table(MOVED_RANGES, "row INTEGER PRIMARY KEY, domain INTEGER")
+    module_ranges = connection.execute(
+        f"""SELECT rowid, startNs, endNs, globalTid FROM {EVENTS}
+        WHERE eventType = 2 AND domainId = ? ORDER BY startNs, endNs DESC""",
+        (module,),
+    )
+    for row, start, end, thread in module_ranges:
+        call_end, number = outermost_calls.get(thread, (0, 0))
+        if start >= call_end:
+            number = next(free for free in itertools.count() if free_times.get(free, 0) <= start)
+            outermost_calls[thread], free_times[number] = (end, number), end
+        if number:
+            domain = database.intern_text(f"{MODULE}:thread-{number}")
+            database.add_rows(MOVED_RANGES, [(row, domain)])
+    database.flush()
+    connection.execute(
+        f"""UPDATE {EVENTS}
+        SET domainId = (SELECT domain FROM {MOVED_RANGES} WHERE row = {EVENTS}.rowid)
+        WHERE rowid IN (SELECT row FROM {MOVED_RANGES})"""
+    )
+    names = [f"{MODULE}:thread-{number}" for number in sorted(free_times) if number]
+    return [module, *map(database.intern_text, names)]

@@ -1,106 +1,142 @@
-"""What was exported and what is missing, in words."""
+"""Describe an export: what was written, and what is missing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoinstr.analysis.labels import process_label
-from autoinstr.base.text import count, duration, few
+from autoinstr.analysis.labels import format_process_label
+from autoinstr.base.text import format_count, format_duration, limit_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from autoinstr.report.ascend_db.export import Exported, Traced
+    from autoinstr.report.ascend_db.export import ExportedProcess, TraceExport
 
-MOST_NAMED = 8  # processes in one line, and lines of one kind
-
-
-def lines(done: Sequence[Exported], out: str) -> Iterator[str]:
-    """A line for each folder, then what to know."""
-    for part in (_written(done), _numbered(done), _missing(done), _known(done)):
-        yield from few(list(part), MOST_NAMED)
-    if any(one.traced and one.traced.links.linked and one.ranges.modules for one in done):
-        yield f"for the module table: autoinstr analyse {out}"
+MAX_LISTED = 8  # processes in one line, and lines of one kind
 
 
-def _written(done: Sequence[Exported]) -> Iterator[str]:
-    for one in done:
-        yield f"wrote {one.folder.path} ({_who(one)}, rank {one.folder.rank}: {_contents(one)})"
+def format_summary(processes: Sequence[ExportedProcess], directory: str) -> Iterator[str]:
+    """Yield a line for each folder, then the notes, then the next command."""
+    for lines in (
+        _describe_folders(processes),
+        _describe_ranks(processes),
+        _describe_missing(processes),
+        _describe_remarks(processes),
+    ):
+        yield from limit_lines(list(lines), MAX_LISTED)
+    if any(
+        process.traced and process.traced.links.linked and process.ranges.modules
+        for process in processes
+    ):
+        yield f"for the module table: autoinstr analyse {directory}"
 
 
-def _numbered(done: Sequence[Exported]) -> Iterator[str]:
-    for one in done:
-        told = one.traced.trace.owner.rank if one.traced else None
-        own = one.recording.rank if one.recording.rank is not None else told
-        if own != one.folder.rank and len(done) > 1:
-            why = "has no rank" if own is None else f"is rank {own}, as another is"
-            yield f"{_who(one)} {why}: its database has the next free number, {one.folder.rank}"
+def _describe_folders(processes: Sequence[ExportedProcess]) -> Iterator[str]:
+    for process in processes:
+        rank, contents = process.folder.rank, _format_contents(process)
+        yield f"wrote {process.folder.path} ({_format_process(process)}, rank {rank}: {contents})"
 
 
-def _known(done: Sequence[Exported]) -> Iterator[str]:
-    for one in done:
-        if one.traced is not None:
-            yield from (f"{_who(one)}: {remark}" for remark in _remarks(one.traced))
-        if one.unended:
-            yield f"{_who(one)}: {count(one.unended, 'range')} that never ended left out"
-
-
-def _who(one: Exported) -> str:
-    return f"{process_label(one.recording)}, pid {one.recording.pid}"
-
-
-def _contents(one: Exported) -> str:
-    words = [
-        count(one.ranges.modules, "range of modules", "ranges of modules"),
-        count(one.ranges.others, "other range"),
-    ]
-    words += [count(one.ranges.marks, "mark")] if one.ranges.marks else []
-    if one.traced is not None:
-        trace, fit, own, links = one.traced
-        kind = "task of the CPU", "tasks of the CPU"
-        if not links.on_cpu:
-            kind = "kernel", "kernels"
-        words.append(count(trace.operators - own, "operator"))
-        words.append(f"{count(links.tasks, *kind)}, {links.linked:,} linked")
-        words.append(
-            f"trace moved by {'-' if fit.offset_ns < 0 else '+'}{duration(abs(fit.offset_ns))}"
-        )
-    return ", ".join(words)
-
-
-def _missing(done: Sequence[Exported]) -> Iterator[str]:
-    without = [one for one in done if one.traced is None]
-    if without:
-        named = ", ".join(
-            f"{one.recording.pid} ({process_label(one.recording)})" for one in without[:MOST_NAMED]
-        )
-        more = f" and {len(without) - MOST_NAMED} more" if len(without) > MOST_NAMED else ""
-        yield (
-            f"no trace for pid {named}{more}: host ranges only; module_statistic needs operators: profile with torch.profiler and give "
-            "--kineto TRACE"
-        )
-    for one in done:
-        if not one.ranges.modules and one.traced is not None:
-            yield f"{_who(one)}: no ranges of modules in the time of the trace: there is nothing for module_statistic"
-        if len(one.ranges.domains) > 1:
-            others = count(len(one.ranges.domains) - 1, "thread")
-            where = (
-                "in domains of their own (Module:thread-1, …), which module_statistic does not read"
+def _describe_ranks(processes: Sequence[ExportedProcess]) -> Iterator[str]:
+    """Explain the ranks that are neither torch.distributed's nor the trace's."""
+    for process in processes:
+        rank = process.recording.rank
+        if rank is None and process.traced:
+            rank = process.traced.trace.owner.rank
+        if rank != process.folder.rank and len(processes) > 1:
+            reason = "has no rank" if rank is None else f"has rank {rank}, as another process does"
+            yield (
+                f"{_format_process(process)} {reason}: its database has the next free rank, "
+                f"{process.folder.rank}"
             )
-            yield f"{_who(one)}: {others} called modules while another did: {where}"
 
 
-def _remarks(traced: Traced) -> Iterator[str]:
-    trace, _, own, links = traced
-    if own:
-        yield f"{count(own, 'event')} of {trace.path}: our own, of the emitter torch, there as annotations"
+def _describe_missing(processes: Sequence[ExportedProcess]) -> Iterator[str]:
+    without_trace = [process for process in processes if process.traced is None]
+    if without_trace:
+        pids = ", ".join(
+            f"{process.recording.pid} ({format_process_label(process.recording)})"
+            for process in without_trace[:MAX_LISTED]
+        )
+        if len(without_trace) > MAX_LISTED:
+            pids += f" and {len(without_trace) - MAX_LISTED} more"
+        yield (
+            f"no trace for pid {pids}: host ranges only; module_statistic needs operators: "
+            "profile with torch.profiler and give --kineto TRACE"
+        )
+    for process in processes:
+        label = _format_process(process)
+        if not process.ranges.modules and process.traced is not None:
+            yield (
+                f"{label}: no module ranges during the trace: module_statistic has nothing to show"
+            )
+        if len(process.ranges.module_domains) > 1:
+            threads = format_count(len(process.ranges.module_domains) - 1, "more thread")
+            yield (
+                f"{label}: {threads} called modules at the same time: their ranges are in other "
+                "domains (Module:thread-1, …), which module_statistic does not read"
+            )
+
+
+def _describe_remarks(processes: Sequence[ExportedProcess]) -> Iterator[str]:
+    for process in processes:
+        label = _format_process(process)
+        if process.traced is not None:
+            yield from (f"{label}: {remark}" for remark in _list_trace_remarks(process.traced))
+        if process.unended:
+            yield f"{label}: left out {format_count(process.unended, 'range')} that never ended"
+
+
+def _list_trace_remarks(traced: TraceExport) -> Iterator[str]:
+    trace, links = traced.trace, traced.links
+    if traced.own_events:
+        yield (
+            f"{format_count(traced.own_events, 'event')} of {trace.path} came from the emitter "
+            "torch: written as annotations"
+        )
     if links.on_cpu:
-        yield f"{trace.path} has no device: operators that no other operator called are the tasks (kind cpu_op)"
+        yield (
+            f"{trace.path} has no device: operators that no other operator called are the tasks "
+            "(kind cpu_op)"
+        )
     elif links.linked < links.tasks:
-        yield f"{count(links.tasks - links.linked, 'kernel')} without an operator: launched outside of all, or by a graph"
+        yield (
+            f"{format_count(links.tasks - links.linked, 'kernel')} without an operator: launched "
+            "outside all operators, or by a graph"
+        )
     if links.overlapping:
-        yield f"{count(links.overlapping, 'operator')} without a link: overlapping a range or an operator without lying in it"
-    if links.elsewhere:
-        yield f"{count(links.elsewhere, 'operator')} without a link: on other threads than the modules of that moment"
-    if trace.odd:
-        yield f"{trace.path}: {count(trace.odd, 'event')} not understood, left out"
+        yield (
+            f"{format_count(links.overlapping, 'operator')} without a link: overlapping a range or "
+            "an operator without nesting"
+        )
+    if links.on_other_threads:
+        yield (
+            f"{format_count(links.on_other_threads, 'operator')} without a link: running on "
+            "another thread than the modules of that time"
+        )
+    if trace.unreadable_events:
+        count = format_count(trace.unreadable_events, "event")
+        yield f"{trace.path}: {count} with invalid values, left out"
+
+
+def _format_process(process: ExportedProcess) -> str:
+    return f"{format_process_label(process.recording)}, pid {process.recording.pid}"
+
+
+def _format_contents(process: ExportedProcess) -> str:
+    counts = process.ranges
+    contents = [
+        format_count(counts.modules, "module range"),
+        format_count(counts.other_ranges, "other range"),
+    ]
+    if counts.marks:
+        contents.append(format_count(counts.marks, "mark"))
+    if process.traced is not None:
+        trace, links = process.traced.trace, process.traced.links
+        kind = ("CPU task", "CPU tasks") if links.on_cpu else ("kernel", "kernels")
+        contents.append(format_count(trace.operators - process.traced.own_events, "operator"))
+        contents.append(f"{format_count(links.tasks, *kind)}, {links.linked:,} linked")
+        offset = process.traced.alignment.offset_ns
+        sign = "-" if offset < 0 else "+"
+        contents.append(f"trace moved by {sign}{format_duration(abs(offset))}")
+    return ", ".join(contents)

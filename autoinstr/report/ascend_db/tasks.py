@@ -1,142 +1,95 @@
-"""What ran, as TASK and the table that describes it: kernels, copies and collectives of a device,
-or operators of the CPU."""
+"""Write TASK and the tables that describe tasks.
+
+Tasks are the kernels, copies and collectives of a device. Without a device they are the operators
+of the CPU.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.device.ascend.database import CPU
-from autoinstr.report.ascend_db.kineto import DEVICE
-from autoinstr.report.ascend_db.schema import NO_CONNECTION, NO_DEVICE, NONE
+from autoinstr.report.ascend_db.kineto_tables import DEVICE
+from autoinstr.report.ascend_db.schema import NO_CONNECTION, NO_DEVICE, NO_VALUE
 
 if TYPE_CHECKING:
-    from autoinstr.report.ascend_db.writer import Database
+    from autoinstr.report.ascend_db.writer import DatabaseWriter
 
-_ROWS = f"""SELECT startNs + :by, endNs + :by, device, stream, context, correlation, name, kind, collective, grp, type, elements
+_DEVICE_EVENTS = f"""SELECT startNs + :offset, endNs + :offset, device, stream, context,
+    correlation, name, kind, collective, grp, type, elements
     FROM {DEVICE} ORDER BY startNs"""
+_LINKED_TASKS = """SELECT COUNT(*) FROM TASK
+    WHERE connectionId IN (SELECT connectionId FROM CONNECTION_IDS)"""
 
 
-def of_device(database: Database, pid: int, offset_ns: int) -> int:
-    """Write all that ran on a device; returns how many collectives there are among it. Copies are
-    described as kernels are, with a kind of their own: module_statistic reads no other table, and
-    the device was busy with them."""
+class CpuOperator(NamedTuple):
+    """Name, input types and input shapes of an operator, as ids of texts."""
+
+    name: int
+    types: int | None
+    shapes: int | None
+
+
+def write_device_tasks(database: DatabaseWriter, pid: int, offset_ns: int) -> int:
+    """Write everything that ran on a device. Return how many of these tasks are collectives.
+
+    Copies are described in the table of kernels, with a kind of their own: the device was busy with
+    them, and module_statistic reads no table of copies.
+    """
     collectives = 0
-    for number, row in enumerate(database.connection.execute(_ROWS, {"by": offset_ns}), 1):
-        (
-            start,
-            end,
-            device,
-            stream,
-            context,
-            correlation,
-            name,
-            kind,
-            collective,
-            group,
-            data,
-            elements,
-        ) = row
+    events = database.connection.execute(_DEVICE_EVENTS, {"offset": offset_ns})
+    for number, event in enumerate(events, 1):
+        start, end, device, stream, context, correlation, name, kind, *collective_facts = event
+        collective, group, data_type, elements = collective_facts
         connection = NO_CONNECTION if correlation is None else correlation
-        where = (
-            device,
-            connection,
-            number,
-            pid,
-            kind,
-            NONE if context is None else context,
-            stream,
-            number,
-            NONE,
-        )
-        database.add("TASK", [(start, end, *where)])
+        context = NO_VALUE if context is None else context
+        placement = (device, connection, number, pid, kind, context, stream, number, NO_VALUE)
+        database.add_rows("TASK", [(start, end, *placement)])
         if collective is None:
-            database.add("COMPUTE_TASK_INFO", [_described(number, name, kind)])
+            database.add_rows("COMPUTE_TASK_INFO", [_describe_compute_task(number, name, kind)])
         else:
             collectives += 1
-            told = (
-                name,
-                start,
-                end,
-                connection,
-                group,
-                number,
-                None,
-                None,
-                data,
-                None,
-                elements,
-                collective,
-                device,
-            )
-            database.add("COMMUNICATION_OP", [told])
+            identity = (name, start, end, connection, group, number, None, None)
+            facts = (data_type, None, elements, collective, device)
+            database.add_rows("COMMUNICATION_OP", [(*identity, *facts)])
     return collectives
 
 
 class CpuTasks:
-    """Operators of the CPU as tasks; the stream is the thread."""
+    """Writes operators of the CPU as tasks. The stream of a task is its thread."""
 
-    def __init__(self, database: Database, pid: int) -> None:
+    def __init__(self, database: DatabaseWriter, pid: int) -> None:
         self._database = database
         self._pid = pid
-        self._kind = database.text(CPU)
+        self._kind = database.intern_text(CPU)
         self._number = 0
 
     def add(
-        self,
-        pieces: list[tuple[int, int]],
-        connection: int,
-        tid: int,
-        what: tuple[int, int | None, int | None],
+        self, intervals: list[tuple[int, int]], connection: int, tid: int, operator: CpuOperator
     ) -> None:
-        """The time of one operator, in pieces; `what` are its name, the types and the shapes of its
-        inputs."""
-        name, types, shapes = what
-        for start, end in pieces:
+        """Write one task for each interval of an operator's time."""
+        for start, end in intervals:
             self._number += 1
-            where = (
-                NO_DEVICE,
-                connection,
-                self._number,
-                self._pid,
-                self._kind,
-                NONE,
-                tid,
-                self._number,
-                NONE,
+            number = self._number
+            identity = (NO_DEVICE, connection, number, self._pid, self._kind, NO_VALUE, tid)
+            self._database.add_rows("TASK", [(start, end, *identity, number, NO_VALUE)])
+            description = _describe_compute_task(
+                number, operator.name, self._kind, operator.types, operator.shapes
             )
-            self._database.add("TASK", [(start, end, *where)])
-            self._database.add(
-                "COMPUTE_TASK_INFO", [_described(self._number, name, self._kind, types, shapes)]
-            )
+            self._database.add_rows("COMPUTE_TASK_INFO", [description])
 
 
-def count(database: Database) -> tuple[int, int]:
-    """(how many tasks there are, how many of them are linked to an operator)."""
+def count_tasks(database: DatabaseWriter) -> tuple[int, int]:
+    """Return how many tasks there are, and how many of them are linked to an operator."""
     linked = 0
     if {"TASK", "CONNECTION_IDS"} <= database.counts.keys():
-        query = "SELECT COUNT(*) FROM TASK WHERE connectionId IN (SELECT connectionId FROM CONNECTION_IDS)"
-        [(linked,)] = database.connection.execute(query)
+        [(linked,)] = database.connection.execute(_LINKED_TASKS)
     return database.counts.get("TASK", 0), linked
 
 
-def _described(
+def _describe_compute_task(
     number: int, name: int, kind: int, types: int | None = None, shapes: int | None = None
 ) -> tuple[int | None, ...]:
-    """A row of COMPUTE_TASK_INFO: no trace tells blocks, formats and outputs."""
-    return (
-        name,
-        number,
-        None,
-        None,
-        kind,
-        name,
-        None,
-        types,
-        shapes,
-        None,
-        None,
-        None,
-        None,
-        None,
-        None,
-    )
+    """Return a row of COMPUTE_TASK_INFO. A trace has no blocks, formats and outputs."""
+    inputs = (None, types, shapes)
+    return (name, number, None, None, kind, name, *inputs, *(None,) * 6)

@@ -1,5 +1,7 @@
-"""Reads the JSON of a torch.profiler trace piece by piece: such files have gigabytes, and json.load
-takes several times their size."""
+"""Read the JSON of a torch.profiler trace in chunks.
+
+Such files have gigabytes, and json.load takes several times their size.
+"""
 
 from __future__ import annotations
 
@@ -16,31 +18,34 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 EVENTS = "traceEvents"
-CHUNK = 1 << 20  # letters read at a time
-LONGEST = 32 << 20  # letters of one value; beyond, the file is no trace, or damaged
-LONGEST_WORD = 32  # letters of a number or a word, which a cut makes wrong
+CHUNK = 1 << 20  # characters read at a time
+LONGEST = 32 << 20  # characters of one value; a longer value means a damaged file or no trace
+LONGEST_WORD = 32  # characters of a number or keyword, which a cut makes invalid
 _BLANKS = re.compile(r"[ \t\r\n]*")
-_BETWEEN = re.compile(r"[ \t\r\n]*,?[ \t\r\n]*")
+_SEPARATOR = re.compile(r"[ \t\r\n]*,?[ \t\r\n]*")
 _DELIMITERS = tuple(" \t\r\n,:]}")
 _GZIP = b"\x1f\x8b"
 
 
 class BadTrace(AutoinstrError):
-    """A file that is no trace of torch.profiler, or not a whole one."""
+    """A file that is not a torch.profiler trace, or not a complete one."""
 
 
-def members(path: str) -> Generator[tuple[str, Any], None, None]:
-    """(key, value) of the object in a file, plain or gzipped, in its order; `traceEvents` comes
-    once for each event. Memory: a few megabytes. BadTrace says what is wrong with the file."""
+def read_members(path: str) -> Generator[tuple[str, Any], None, None]:
+    """Yield (key, value) of the JSON object in a file, plain or gzipped, in its order.
+
+    `traceEvents` is yielded once for each event. Memory: a few megabytes. Raise BadTrace with the
+    reason if the file is invalid.
+    """
     try:
         with open(path, "rb") as raw:
-            packed = raw.peek(2)[:2] == _GZIP
-            stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if packed else raw
-            # Kineto writes what a program called things, whether that is UTF-8 or not.
+            is_compressed = raw.peek(2)[:2] == _GZIP
+            stream = cast("IO[bytes]", gzip.GzipFile(fileobj=raw)) if is_compressed else raw
+            # Kineto writes the names that a program used, even if they are not UTF-8.
             with io.TextIOWrapper(
                 cast("Any", stream), encoding="utf-8-sig", errors="replace"
             ) as text:
-                yield from _Text(path, text).members()
+                yield from _TraceText(path, text).read_members()
     except (gzip.BadGzipFile, zlib.error) as error:
         raise BadTrace(f"{path}: its compression is damaged: {error}") from error
     except EOFError as error:
@@ -51,101 +56,103 @@ def members(path: str) -> Generator[tuple[str, Any], None, None]:
         raise BadTrace(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-class _Text:
-    """A window on the text, and the position in it."""
+class _TraceText:
+    """A window on the text of a trace, and the read position in it."""
 
     def __init__(self, path: str, stream: io.TextIOWrapper) -> None:
         self._path = path
         self._stream = stream
         self._text = ""
-        self._at = 0
-        self._ended = False
-        self._events = 0
-        self._decode = json.JSONDecoder(
-            strict=False
-        ).raw_decode  # names may have control characters in them
+        self._position = 0
+        self._is_at_end = False
+        self._event_count = 0
+        # not strict: names may contain control characters
+        self._decode = json.JSONDecoder(strict=False).raw_decode
 
-    def members(self) -> Iterator[tuple[str, Any]]:
-        if self._next() != "{":
+    def read_members(self) -> Iterator[tuple[str, Any]]:
+        """Yield (key, value) of the object; see the function of this name."""
+        if self._peek() != "{":
             raise BadTrace(
-                f"{self._path}: is no trace of torch.profiler: it does not begin with an object of JSON"
+                f"{self._path}: is not a torch.profiler trace: it does not begin with a JSON object"
             )
-        self._at += 1
-        found = False
-        while self._next() != "}":
-            key = self._value()
-            if not isinstance(key, str) or self._next() != ":":
-                raise self._damaged("a key and a colon were expected")
-            self._at += 1
-            if key == EVENTS and self._next() == "[":
-                found = True
-                yield from self._elements()
+        self._position += 1
+        has_events = False
+        while self._peek() != "}":
+            key = self._read_value()
+            if not isinstance(key, str) or self._peek() != ":":
+                raise self._make_damage_error("expected a key and a colon")
+            self._position += 1
+            if key == EVENTS and self._peek() == "[":
+                has_events = True
+                yield from self._read_events()
             else:
-                yield key, self._value()
-            self._skip(_BETWEEN)
-        if not found:
-            raise BadTrace(f"{self._path}: is no trace of torch.profiler: it has no {EVENTS}")
+                yield key, self._read_value()
+            self._skip(_SEPARATOR)
+        if not has_events:
+            raise BadTrace(f"{self._path}: is not a torch.profiler trace: it has no {EVENTS}")
 
-    def _elements(self) -> Iterator[tuple[str, Any]]:
-        self._at += 1
-        while self._next() != "]":
-            value = self._value()
-            self._events += 1
-            yield EVENTS, value
-            self._skip(_BETWEEN)
-        self._at += 1
+    def _read_events(self) -> Iterator[tuple[str, Any]]:
+        self._position += 1
+        while self._peek() != "]":
+            event = self._read_value()
+            self._event_count += 1
+            yield EVENTS, event
+            self._skip(_SEPARATOR)
+        self._position += 1
 
-    def _next(self) -> str:
-        """The next letter that is no blank; BadTrace at the end of the file."""
+    def _peek(self) -> str:
+        """Return the next character that is not blank. Raise BadTrace at the end of the file."""
         self._skip(_BLANKS)
-        if self._at >= len(self._text):
-            raise self._cut_off()
-        return self._text[self._at]
+        if self._position >= len(self._text):
+            raise self._make_cut_off_error()
+        return self._text[self._position]
 
-    def _skip(self, blanks: re.Pattern[str]) -> None:
+    def _skip(self, pattern: re.Pattern[str]) -> None:
         while True:
-            self._at = cast("re.Match[str]", blanks.match(self._text, self._at)).end()
-            if self._at < len(self._text) or not self._more():
+            match = cast("re.Match[str]", pattern.match(self._text, self._position))
+            self._position = match.end()
+            if self._position < len(self._text) or not self._read_chunk():
                 return
 
-    def _value(self) -> Any:
-        self._next()
+    def _read_value(self) -> Any:
+        self._peek()
         while True:
             try:
-                value, end = self._decode(self._text, self._at)
+                value, end = self._decode(self._text, self._position)
             except (json.JSONDecodeError, RecursionError) as error:
                 problem = error
             else:
-                # Of a number that the window cuts, there is more: "0." of "0.5" reads as 0.
-                if self._text[end : end + 1] in _DELIMITERS or not self._more():
-                    self._at = end
+                # The window may end inside a number: "0." of "0.5" decodes as 0.
+                if self._text[end : end + 1] in _DELIMITERS or not self._read_chunk():
+                    self._position = end
                     return value
                 continue
-            if len(self._text) - self._at > LONGEST:
-                raise self._damaged(str(problem))
-            if not self._more():
-                raise self._unfinished(problem)
+            if len(self._text) - self._position > LONGEST:
+                raise self._make_damage_error(str(problem))
+            if not self._read_chunk():
+                raise self._make_end_error(problem)
 
-    def _more(self) -> bool:
-        """Read on, and forget what was read before."""
-        if self._ended:
+    def _read_chunk(self) -> bool:
+        """Read the next chunk and drop the text before the position. Return False at the end."""
+        if self._is_at_end:
             return False
         chunk = self._stream.read(CHUNK)
-        self._ended = not chunk
-        self._text, self._at = self._text[self._at :] + chunk, 0
-        return not self._ended
+        self._is_at_end = not chunk
+        self._text, self._position = self._text[self._position :] + chunk, 0
+        return not self._is_at_end
 
-    def _unfinished(self, problem: Exception) -> BadTrace:
-        """The file ended in a value: it was cut off there, or the value was wrong before."""
-        at = getattr(problem, "pos", 0)
-        if str(problem).startswith("Unterminated") or len(self._text) - at < LONGEST_WORD:
-            return self._cut_off()
-        return self._damaged(str(problem))
+    def _make_end_error(self, problem: Exception) -> BadTrace:
+        """Tell a file that was cut off inside a value from one with an invalid value."""
+        position = getattr(problem, "pos", 0)
+        if str(problem).startswith("Unterminated") or len(self._text) - position < LONGEST_WORD:
+            return self._make_cut_off_error()
+        return self._make_damage_error(str(problem))
 
-    def _cut_off(self) -> BadTrace:
+    def _make_cut_off_error(self) -> BadTrace:
         return BadTrace(
-            f"{self._path}: is cut off after {self._events:,} events: it was not written to its end; export it again"
+            f"{self._path}: is cut off after {self._event_count:,} events: "
+            "it was not written to its end; export it again"
         )
 
-    def _damaged(self, why: str) -> BadTrace:
-        return BadTrace(f"{self._path}: is damaged after {self._events:,} events: {why}")
+    def _make_damage_error(self, reason: str) -> BadTrace:
+        return BadTrace(f"{self._path}: is damaged after {self._event_count:,} events: {reason}")

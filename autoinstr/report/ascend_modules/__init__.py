@@ -1,7 +1,7 @@
-"""The module table of `autoinstr analyse`: for a terminal, as JSON and CSV, and compared with
-    another one.
+"""Write the module table of `autoinstr analyse`: for a terminal, as JSON or CSV, and compared.
 
-Contents: the table, the data formats, the comparison.
+Contents: the tables of one profile, of several ranks and of operators; the data formats; the
+    comparison of two folders.
 May import: `device/ascend`, `report/terminal`, `report/data`, `base`.
-Start with: `tables.py`.
+Start with: `tables.py` for one folder, `module_pairs.py` for a comparison.
 """

@@ -2,5 +2,5 @@
 
 Contents: one file for each format.
 May import: `analysis`, `recording`, `base`.
-Start with: `json.py`; the CSV rows are those of the JSON report.
+Start with: `stats_json.py`; the CSV rows are those of the JSON report.
 """

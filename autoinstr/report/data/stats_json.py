@@ -6,74 +6,76 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from autoinstr.analysis.attributes import read
-from autoinstr.analysis.blocks import Tick, no_tick
+from autoinstr.analysis.attributes import collect_attributes
+from autoinstr.analysis.blocks import ProgressTick, ignore_tick
 from autoinstr.analysis.clock import Axis
-from autoinstr.analysis.labels import native_tid, thread_label
-from autoinstr.analysis.serving import Serving, request_entry, step_entry
-from autoinstr.analysis.stats import NO_PHASE, collect, no_such_phase
+from autoinstr.analysis.labels import format_thread_label, get_native_tid
+from autoinstr.analysis.phase_names import is_in_phase, list_missing_phase
+from autoinstr.analysis.serving import ServingCollector, build_request_entry, build_step_entry
+from autoinstr.analysis.stats import collect_stats
 
 if TYPE_CHECKING:
-    from autoinstr.analysis.stats import Row, Stats
-    from autoinstr.recording.reader import RangeName, Recording, Run
+    from autoinstr.analysis.stats import RecordingStats, StatsRow
+    from autoinstr.recording.reader import RangeName, Recording
+    from autoinstr.recording.run import Run
 
 SCHEMA = "autoinstr.stats/1"
 
 
-def write(run: Run, stream: TextIO, tick: Tick = no_tick, phase: str | None = None) -> list[str]:
-    """Write the whole object; with `phase` only the rows of that one. Rows of a recording that
-    breaks off are those up to there, with the reason in "problems". Returns what a reader should
-    know beside."""
+def write(
+    run: Run, stream: TextIO, tick: ProgressTick = ignore_tick, phase: str | None = None
+) -> list[str]:
+    """Write the object; return remarks for stderr.
+
+    `phase` selects the rows of one phase ("none": those without a phase). If a recording becomes
+    unreadable, its rows are those up to there, and the reason is in "problems"."""
     recordings = run.recordings
     axis = Axis(recordings)
-    serving = Serving(run)
+    serving = ServingCollector(run)
     marks: list[dict[str, Any]] = []
     still_open: list[dict[str, Any]] = []
     problems = list(run.problems)
     stream.write(f'{{"schema": "{SCHEMA}", "rows": [')
     separator = "\n"
-    seen: dict[str | None, None] = {}
-    for at, recording in enumerate(recordings):
-        notes = read(recording)
-        stats = collect(recording, notes, tick=tick)
-        serving.add(at, notes)
-        seen.update(dict.fromkeys(row.phase for row in stats.rows))
-        for entry in row_entries(at, recording, stats, phase):
+    phases: dict[str | None, None] = {}
+    for index, recording in enumerate(recordings):
+        attributes = collect_attributes(recording)
+        stats = collect_stats(recording, attributes, tick=tick)
+        serving.add(index, attributes)
+        phases.update(dict.fromkeys(row.phase for row in stats.rows))
+        for entry in build_row_entries(index, recording, stats, phase):
             stream.write(separator + json.dumps(entry))
             separator = ",\n"
         for row in stats.marks:
-            marks.append({**_who(at, recording, row.thread), **_what(row.name), "count": row.calls})
-        still_open.extend(open_entries(at, recording, stats, axis.base_ns + axis.offsets[at]))
+            place = _build_place_entry(index, recording, row.thread)
+            marks.append({**place, **_build_name_entry(row.name), "count": row.calls})
+        offset_ns = axis.base_ns + axis.offsets[index]
+        still_open.extend(build_open_entries(index, recording, stats, offset_ns))
         problems.extend(recording.problems)
-        del notes, stats  # before the next recording is read
-    # After the rows, because reading them is what finds out whether a recording is whole.
-    stream.write('\n], "dropped": ' + str(sum(recording.dropped for recording in recordings)))
-    stream.write(
-        ', "processes": ' + json.dumps([process_entry(recording) for recording in recordings])
-    )
-    stream.write(f', "clocks": {json.dumps(clock_entries(recordings, axis))}')
-    stream.write(
-        f', "marks": {json.dumps(marks)}, "open": {json.dumps(still_open)}, "problems": {json.dumps(problems)}'
-    )
-    _write_list(stream, "requests", map(request_entry, serving.requests()))
-    _write_list(stream, "steps", map(step_entry, serving.steps()))
+        del attributes, stats  # free the memory before the next recording is read
+    # These come after the rows: reading the rows finds out whether a recording is damaged.
+    dropped_count = sum(recording.dropped_count for recording in recordings)
+    processes = [build_process_entry(recording) for recording in recordings]
+    stream.write(f'\n], "dropped": {dropped_count}, "processes": {json.dumps(processes)}')
+    stream.write(f', "clocks": {json.dumps(build_clock_entries(recordings, axis))}')
+    stream.write(f', "marks": {json.dumps(marks)}, "open": {json.dumps(still_open)}')
+    stream.write(f', "problems": {json.dumps(problems)}')
+    _write_list(stream, "requests", map(build_request_entry, serving.list_requests()))
+    _write_list(stream, "steps", map(build_step_entry, serving.list_steps()))
     stream.write("}\n")
-    return (
-        []
-        if phase is None or phase in [one or NO_PHASE for one in seen]
-        else [no_such_phase(phase, seen)]
-    )
+    return list_missing_phase(phase, phases)
 
 
-def clock_entries(recordings: Sequence[Recording], axis: Axis) -> list[dict[str, Any]]:
-    """The monotonic clocks that the axis joins: which processes each stamped, and how far its pairs
-    with the wall clock disagree."""
-    hosts = [
-        list(dict.fromkeys(recordings[at].host for at in clock.recordings)) for clock in axis.clocks
-    ]
+def build_clock_entries(recordings: Sequence[Recording], axis: Axis) -> list[dict[str, Any]]:
+    """Return an entry for each monotonic clock: its hosts, its processes, and by how much its pairs
+    with the wall clock differ."""
     return [
-        {"hosts": its, "processes": clock.recordings, "spread_ns": clock.spread_ns}
-        for its, clock in zip(hosts, axis.clocks)
+        {
+            "hosts": list(dict.fromkeys(recordings[index].host for index in clock.recordings)),
+            "processes": clock.recordings,
+            "spread_ns": clock.spread_ns,
+        }
+        for clock in axis.clocks
     ]
 
 
@@ -86,8 +88,8 @@ def _write_list(stream: TextIO, key: str, entries: Iterator[dict[str, Any]]) -> 
     stream.write("]")
 
 
-def process_entry(recording: Recording) -> dict[str, Any]:
-    """What is known of a process before any of its ranges."""
+def build_process_entry(recording: Recording) -> dict[str, Any]:
+    """Return the facts of a process."""
     return {
         "pid": recording.pid,
         "roles": recording.roles,
@@ -96,43 +98,49 @@ def process_entry(recording: Recording) -> dict[str, Any]:
         "world_size": recording.world_size,
         "host": recording.host,
         "emitter": recording.emitter,
-        "complete": recording.complete,
-        "dropped": recording.dropped,
+        "complete": recording.is_complete,
+        "dropped": recording.dropped_count,
         "file": recording.file,
     }
 
 
-def row_entries(
-    process: int, recording: Recording, stats: Stats, phase: str | None = None
+def build_row_entries(
+    process: int, recording: Recording, stats: RecordingStats, phase: str | None = None
 ) -> Iterator[dict[str, Any]]:
-    """The rows of one recording, as design section 10 has them; with `phase` only those of that one
-    ("none": of no phase)."""
+    """Yield the rows of one recording (docs/reference/json.md); `phase` selects those of one phase.
+
+    `process` is the index of the recording."""
     for row in stats.rows:
-        if phase is not None and (row.phase or NO_PHASE) != phase:
-            continue
-        yield {**_who(process, recording, row.thread), **_what(row.name), **_figures(row)}
+        if is_in_phase(row.phase, phase):
+            place = _build_place_entry(process, recording, row.thread)
+            yield {**place, **_build_name_entry(row.name), **_build_figures_entry(row)}
 
 
-def open_entries(
-    process: int, recording: Recording, stats: Stats, offset_ns: int
+def build_open_entries(
+    process: int, recording: Recording, stats: RecordingStats, offset_ns: int
 ) -> Iterator[dict[str, Any]]:
-    """Ranges without an end. `start_ns` is wall-clock time since 1970; `at_least_ns` how long they
-    lasted up to the last thing recorded."""
-    found = stats.open_ranges(recording)
-    for one in found:
-        last = max(stats.last_ns or 0, max(other.start_ns for other in found))
-        entry = {**_who(process, recording, one.thread), **_what(recording.names[one.name])}
-        yield {**entry, "start_ns": one.start_ns + offset_ns, "at_least_ns": last - one.start_ns}
+    """Yield the ranges without an end.
+
+    `start_ns` is wall-clock time since 1970. `at_least_ns` is the time from the start to the last
+    time in the recording."""
+    open_ranges = stats.read_open_ranges(recording)
+    last_start_ns = max((open_range.start_ns for open_range in open_ranges), default=0)
+    last_ns = max(stats.last_ns or 0, last_start_ns)
+    for open_range in open_ranges:
+        yield {
+            **_build_place_entry(process, recording, open_range.thread),
+            **_build_name_entry(recording.names[open_range.name]),
+            "start_ns": open_range.start_ns + offset_ns,
+            "at_least_ns": last_ns - open_range.start_ns,
+        }
 
 
-def _who(process: int, recording: Recording, thread: int) -> dict[str, Any]:
-    return {
-        "process": process,
-        "thread": {"tid": native_tid(recording, thread), "name": thread_label(recording, thread)},
-    }
+def _build_place_entry(process: int, recording: Recording, thread: int) -> dict[str, Any]:
+    tid, name = get_native_tid(recording, thread), format_thread_label(recording, thread)
+    return {"process": process, "thread": {"tid": tid, "name": name}}
 
 
-def _what(name: RangeName) -> dict[str, Any]:
+def _build_name_entry(name: RangeName) -> dict[str, Any]:
     return {
         "domain": name.domain,
         "root": name.root,
@@ -142,14 +150,15 @@ def _what(name: RangeName) -> dict[str, Any]:
     }
 
 
-def _figures(row: Row) -> dict[str, Any]:
-    low, p50, p99, high = row.percentiles()
-    figures = {"calls": row.calls, "total_ns": row.total_ns, "self_ns": row.self_ns}
+def _build_figures_entry(row: StatsRow) -> dict[str, Any]:
+    lowest, p50, p99, highest = row.compute_percentiles()
     return {
-        **figures,
-        "min_ns": low,
+        "calls": row.calls,
+        "total_ns": row.total_ns,
+        "self_ns": row.self_ns,
+        "min_ns": lowest,
         "p50_ns": p50,
         "p99_ns": p99,
-        "max_ns": high,
+        "max_ns": highest,
         "phase": row.phase,
     }

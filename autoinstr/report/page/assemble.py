@@ -1,9 +1,9 @@
-"""Puts one self-contained page together: the template, the stylesheet, scripts and the data, in one
-file that loads nothing.
+"""Assemble one self-contained page: template, stylesheet, scripts and data in one file.
 
-The page's own policy forbids everything but its one script and its one stylesheet, which it names
-by their hashes: whatever a recording holds, it is data. The data is JSON in which no `<`, `>` or
-`&` is left, so that no name can end its element."""
+The page loads nothing. Its content security policy allows only its one script and its one
+stylesheet, which it names by their hashes. So nothing in a recording can run. The data is JSON
+without `<`, `>` and `&`, so no name in it can end its HTML element.
+"""
 
 from __future__ import annotations
 
@@ -18,47 +18,62 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-COMMON = ("dom.js", "format.js", "rows.js", "table.js")  # scripts that every page has first
-HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "assets")
-_DATA = "\x00data\x00"  # stands for the data in the filled template: no asset holds it
-_UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+# The first scripts of every page.
+COMMON_SCRIPTS = (
+    "dom.js",
+    "controls.js",
+    "canvas.js",
+    "format.js",
+    "rows.js",
+    "table_view.js",
+    "table.js",
+)
+STYLES = ("colors.css", "page.css", "controls.css", "sections.css", "table.css", "lists.css")
+ASSETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "assets")
+_DATA_PLACEHOLDER = "\x00data\x00"  # no asset contains it
+_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
 def write(stream: TextIO, title: str, scripts: Sequence[str], payload: Mapping[str, Any]) -> None:
-    """Write a page. `scripts` are files of this folder, joined in this order into one script;
-    `payload` is what they find as `data`, of which one member at a time is held as text."""
-    style = asset("page.css")
-    script = "\n".join(["(() => {", '"use strict";', *map(asset, scripts), "})();"])
-    page = Template(asset("template.html")).substitute(
+    """Write a page.
+
+    `scripts` are files in `assets/`. They are joined in this order into one script, which finds
+    `payload` as `data`. Memory: the text of one member of `payload` at a time.
+    """
+    style = "\n".join(map(read_asset, STYLES))
+    script = "\n".join(["(() => {", '"use strict";', *map(read_asset, scripts), "})();"])
+    page = Template(read_asset("template.html")).substitute(
         title=escape(title),
         style=style,
         script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
-        data=_DATA,
+        data=_DATA_PLACEHOLDER,
     )
-    head, _, tail = page.partition(_DATA)
+    head, _, tail = page.partition(_DATA_PLACEHOLDER)
     stream.write(head)
     separator = "{"
     for key, value in payload.items():
-        stream.write(f"{separator}{embedded(key)}:{embedded(value)}")
+        stream.write(f"{separator}{encode_json(key)}:{encode_json(value)}")
         separator = ",\n"
     stream.write(("{" if separator == "{" else "") + "}")
     stream.write(tail)
 
 
-def embedded(value: object) -> str:
-    """A value as JSON that may stand inside an HTML element, in ASCII. ValueError for numbers that
-    JSON does not have."""
+def encode_json(value: object) -> str:
+    """Return ASCII JSON that is safe inside an HTML element.
+
+    Raise ValueError for infinity and NaN, which JSON does not have.
+    """
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    for character, escaped in _UNSAFE.items():
-        text = text.replace(character, escaped)
+    for character, escape_sequence in _ESCAPES.items():
+        text = text.replace(character, escape_sequence)
     return text
 
 
-def asset(name: str) -> str:
-    """The text of a file of this folder."""
-    with open(os.path.join(HERE, name), encoding="utf-8") as stream:
+def read_asset(name: str) -> str:
+    """Return the text of a file in `assets/`."""
+    with open(os.path.join(ASSETS, name), encoding="utf-8") as stream:
         return stream.read()
 
 

@@ -1,10 +1,14 @@
-"""Processes that are built alike, side by side: for each module and phase the lowest, middle and
-highest mean of a call over them.
+"""Compare processes with the same module tree: for each module and phase, the mean time of a call.
 
-`{"members", "figures"}`: `members` are indices of processes; each entry of `figures` is one phase
-(`null`: all together) with `rows` and, beside these, `min`, `median`, `max` in nanoseconds, `worst`
-(place in `members` of the highest), `least` (of the lowest) and `means`: one for each member (null:
-no calls), or null in place of the whole list where a run has too many ranks for all."""
+The comparison is `{"members", "figures"}`. `members` are indices of processes. Each entry of
+`figures` is one phase (`all`: all phases together) and has these columns:
+
+- `rows`: rows of the tree.
+- `min`, `median`, `max`: over the processes, in nanoseconds.
+- `worst`, `least`: position in `members` of the highest and of the lowest mean.
+- `means`: one mean for each member (null: no calls). Where a run has too many ranks, the list is
+  null.
+"""
 
 from __future__ import annotations
 
@@ -14,72 +18,75 @@ from typing import TYPE_CHECKING, Any, Optional
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autoinstr.analysis.alike import Alike
+    from autoinstr.analysis.alike import DomainGroup
 
-MOST_FIGURES = 400_000  # of single processes in one page: about 2.5 MB
+MAX_MEANS = 400_000  # of single processes in one page: about 2.5 MB
+_ALL_PHASES = "\x00all"  # the key of all phases together, because None is a phase
 
-Key = tuple[int, Optional[str]]  # row, phase
+Key = tuple[int, Optional[str]]  # (row, phase)
 
 
-def comparison(
-    group: Alike, phases: Sequence[str | None], rows: int, room: int = MOST_FIGURES
+def compare_processes(
+    group: DomainGroup, phases: Sequence[str | None], row_count: int, max_means: int = MAX_MEANS
 ) -> dict[str, Any]:
-    """Two alike processes or more, of whose lines the page shows the first `rows`; single means for
-    the heaviest rows, at most `room` figures. (Where a tree was cut to its heaviest lines, the
-    lines are not those of the page: then nothing is compared.)"""
-    mean: dict[Key, list[int | None]] = {}
-    weight: dict[Key, int] = {}
-    count = len(group.processes)
-    for at in range(rows):
-        there = [phase for phase in phases if (at, phase) in group.calls]
-        if not there:
+    """Compare two or more processes in the first `row_count` rows of their tree.
+
+    The heaviest rows also get the means of single processes, at most `max_means` in total. The
+    caller does not compare a tree that was cut to its heaviest rows, because its row numbers differ
+    from those of the group.
+    """
+    means: dict[Key, list[int | None]] = {}
+    weights: dict[Key, int] = {}
+    process_count = len(group.processes)
+    for row in range(row_count):
+        row_phases = [phase for phase in phases if (row, phase) in group.calls]
+        if not row_phases:
             continue
-        columns = [(group.calls[at, phase], group.total_ns[at, phase]) for phase in there]
-        for phase, (calls, total) in zip(there, columns) if len(there) > 1 else ():
-            mean[at, phase] = [_mean(calls[one], total[one]) for one in range(count)]
-            weight[at, phase] = sum(total)
-        sums = [
-            (sum(calls[one] for calls, _ in columns), sum(total[one] for _, total in columns))
-            for one in range(count)
-        ]
-        mean[at, _ALL] = [_mean(*one) for one in sums]
-        weight[at, _ALL] = sum(total for _, total in sums)
-    whole = set(sorted(mean, key=lambda key: -weight[key])[: room // count])
-    present = [_ALL, *(phase for phase in phases if any(key[1] == phase for key in mean))]
+        columns = [(group.calls[row, phase], group.total_ns[row, phase]) for phase in row_phases]
+        if len(row_phases) > 1:
+            for phase, (calls, total_ns) in zip(row_phases, columns):
+                means[row, phase] = list(map(_divide, total_ns, calls))
+                weights[row, phase] = sum(total_ns)
+        all_calls = [sum(calls) for calls in zip(*(calls for calls, _ in columns))]
+        all_ns = [sum(total_ns) for total_ns in zip(*(total_ns for _, total_ns in columns))]
+        means[row, _ALL_PHASES] = list(map(_divide, all_ns, all_calls))
+        weights[row, _ALL_PHASES] = sum(all_ns)
+    by_weight = sorted(means, key=lambda key: -weights[key])
+    keys_with_means = set(by_weight[: max_means // process_count])
+    phases_with_rows = [phase for phase in phases if any(key[1] == phase for key in means)]
     return {
         "members": [process.index for process in group.processes],
         "figures": [
-            _of_phase(phase, {key: mean[key] for key in mean if key[1] == phase}, whole)
-            for phase in present
+            _build_phase(
+                phase, {key: means[key] for key in means if key[1] == phase}, keys_with_means
+            )
+            for phase in [_ALL_PHASES, *phases_with_rows]
         ],
     }
 
 
-_ALL = "\x00all"  # in place of a phase: None is one
-
-
-def _of_phase(
-    phase: str | None, mean: dict[Key, list[int | None]], whole: set[Key]
+def _build_phase(
+    phase: str | None, means: dict[Key, list[int | None]], keys_with_means: set[Key]
 ) -> dict[str, Any]:
     columns: dict[str, list[Any]] = {
         key: [] for key in ("rows", "min", "median", "max", "worst", "least", "means")
     }
-    for key, means in mean.items():
-        known = [one for one in means if one is not None]
-        low, high = min(known), max(known)
-        entry = (
-            key[0],
-            low,
-            round(median(known)),
-            high,
-            means.index(high),
-            means.index(low),
-            means if key in whole else None,
-        )
-        for column, value in zip(columns.values(), entry):
-            column.append(value)
-    return {"phase": None if phase == _ALL else phase, "all": phase == _ALL, **columns}
+    for key, process_means in means.items():
+        numbers = [mean for mean in process_means if mean is not None]
+        low, high = min(numbers), max(numbers)
+        columns["rows"].append(key[0])
+        columns["min"].append(low)
+        columns["median"].append(round(median(numbers)))
+        columns["max"].append(high)
+        columns["worst"].append(process_means.index(high))
+        columns["least"].append(process_means.index(low))
+        columns["means"].append(process_means if key in keys_with_means else None)
+    return {
+        "phase": None if phase == _ALL_PHASES else phase,
+        "all": phase == _ALL_PHASES,
+        **columns,
+    }
 
 
-def _mean(calls: int, total: int) -> int | None:
-    return round(total / calls) if calls else None
+def _divide(total_ns: int, calls: int) -> int | None:
+    return round(total_ns / calls) if calls else None

@@ -1,5 +1,4 @@
-"""What a page says of the run and of its processes: who ran what, where, when, and what to know
-before believing the figures."""
+"""The facts of a page: what ran, where and when, and the notices about its figures."""
 
 from __future__ import annotations
 
@@ -8,94 +7,107 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from autoinstr import __version__
-from autoinstr.analysis.clock import alignment_lines
-from autoinstr.analysis.processes import overhead
-from autoinstr.base.text import printable
+from autoinstr.analysis.clock import describe_alignment
+from autoinstr.analysis.processes import estimate_overhead
+from autoinstr.base.text import escape_unprintable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from autoinstr.analysis.processes import Process
-    from autoinstr.recording.reader import Recording, Run
+    from autoinstr.recording.reader import Recording
+    from autoinstr.recording.run import Run
 
-LONGEST_COMMAND = 4_000  # characters
+MAX_COMMAND_LENGTH = 4_000  # characters
+MAX_LISTED = 8  # processes in one notice
 
 
-def run_entry(
+def build_run_entry(
     run: Run, processes: Sequence[Process], times: tuple[int, int] | None
 ) -> dict[str, Any]:
-    """The head of the page. `times` are the first and the last nanosecond since 1970 in which
-    something was recorded."""
+    """Return the head of the page.
+
+    `times` are the first and the last recorded nanosecond since 1970; None if nothing was recorded.
+    """
     recordings = run.recordings
-    versions: dict[str, list[str]] = {}
-    for recording in recordings:
-        for package, version in recording.versions.items():
-            if version not in versions.setdefault(str(package), []):
-                versions[str(package)].append(str(version))
-    known = [one for one in recordings if one.clock_pairs[0][0]] or recordings
-    first = min(
-        known, key=lambda one: one.clock_pairs[0][0], default=None
-    )  # the process that all others came from
-    command = shlex.join(map(str, first.argv)) if first is not None else ""
-    began = first.clock_pairs[0][0] if first is not None else 0
+    # The first process started all others, so its command is the command of the run.
+    with_clock = [recording for recording in recordings if recording.clock_pairs[0][0]]
+    first_recording = min(
+        with_clock or recordings, key=lambda recording: recording.clock_pairs[0][0], default=None
+    )
+    command, start_ns = "", 0
+    if first_recording is not None:
+        command = shlex.join(map(str, first_recording.argv))
+        start_ns = first_recording.clock_pairs[0][0]
+    if len(command) > MAX_COMMAND_LENGTH:
+        command = command[:MAX_COMMAND_LENGTH] + " …"
+    platforms = {
+        escape_unprintable(str(recording.header.get("platform") or "")) for recording in recordings
+    }
+    hosts = (escape_unprintable(recording.host) for recording in recordings)
     return {
-        "name": printable(os.path.basename(os.path.abspath(run.path))),
-        "command": printable(
-            command if len(command) <= LONGEST_COMMAND else command[:LONGEST_COMMAND] + " …"
-        ),
-        "began_ms": (times[0] if times else began) / 1e6 or None,
+        "name": escape_unprintable(os.path.basename(os.path.abspath(run.path))),
+        "command": escape_unprintable(command),
+        "began_ms": (times[0] if times else start_ns) / 1e6 or None,
         "duration_ns": times[1] - times[0] if times else None,
-        "hosts": list(dict.fromkeys(printable(recording.host) for recording in recordings)),
-        "platforms": sorted(
-            {printable(str(recording.header.get("platform") or "")) for recording in recordings}
-            - {""}
-        ),
-        "versions": {
-            printable(package): ", ".join(map(printable, found))
-            for package, found in versions.items()
-        },
+        "hosts": list(dict.fromkeys(hosts)),
+        "platforms": sorted(platforms - {""}),
+        "versions": _collect_versions(recordings),
         "ranges": sum(process.ranges for process in processes),
-        "dropped": sum(recording.dropped for recording in recordings),
-        "overhead": overhead(processes),
-        "incomplete": sum(not recording.complete for recording in recordings),
+        "dropped": sum(recording.dropped_count for recording in recordings),
+        "overhead": estimate_overhead(processes),
+        "incomplete": sum(not recording.is_complete for recording in recordings),
         "unread": len(run.problems),
         "version": __version__,
     }
 
 
-def process_entry(process: Process) -> dict[str, Any]:
-    """One process."""
-    recording = process.recording
+def _collect_versions(recordings: Sequence[Recording]) -> dict[str, str]:
+    """Return package -> its versions; processes of one run may differ."""
+    versions: dict[str, list[str]] = {}
+    for recording in recordings:
+        for package, version in recording.versions.items():
+            package_versions = versions.setdefault(str(package), [])
+            if version not in package_versions:
+                package_versions.append(str(version))
     return {
-        "label": printable(process.label),
-        "host": printable(recording.host),
-        "rank": recording.rank,
-        "emitter": printable(recording.emitter),
-        "state": _state(recording),
-        "dropped": recording.dropped,
-        "ranges": process.ranges,
-        "threads": process.threads,
-        "inside_ns": process.inside_ns,
-        "file": printable(os.path.basename(recording.file)),
+        escape_unprintable(package): ", ".join(map(escape_unprintable, package_versions))
+        for package, package_versions in versions.items()
     }
 
 
-def _state(recording: Recording) -> str:
+def build_process_entry(process: Process) -> dict[str, Any]:
+    """Return one row of the table of processes."""
+    recording = process.recording
+    return {
+        "label": escape_unprintable(process.label),
+        "host": escape_unprintable(recording.host),
+        "rank": recording.rank,
+        "emitter": escape_unprintable(recording.emitter),
+        "state": _describe_state(recording),
+        "dropped": recording.dropped_count,
+        "ranges": process.ranges,
+        "threads": process.threads,
+        "inside_ns": process.inside_ns,
+        "file": escape_unprintable(os.path.basename(recording.file)),
+    }
+
+
+def _describe_state(recording: Recording) -> str:
     if recording.problems:
         return "damaged"
-    return "complete" if recording.complete else "killed or still running"
+    return "complete" if recording.is_complete else "killed or still running"
 
 
-def notices(run: Run, processes: Sequence[Process]) -> list[str]:
-    """What to know before believing the figures, a line each."""
-    lines = [*run.problems, *alignment_lines(run.recordings)]
+def list_notices(run: Run, processes: Sequence[Process]) -> list[str]:
+    """Return what a reader must know about the figures, a line each."""
+    lines = [*run.problems, *describe_alignment(run.recordings)]
     for process in processes:
         lines += [*process.notes, *process.recording.problems]
-    idle = [process.label for process in processes if not process.ranges]
-    if idle:
-        lines.append(
-            "recorded nothing: "
-            + "; ".join(idle[:8])
-            + (f" and {len(idle) - 8:,} more" if len(idle) > 8 else "")
-        )
-    return [printable(line) for line in lines]
+    empty = [process.label for process in processes if not process.ranges]
+    if empty:
+        labels = "; ".join(empty[:MAX_LISTED])
+        if len(empty) > MAX_LISTED:
+            labels += f" and {len(empty) - MAX_LISTED:,} more"
+        lines.append(f"recorded nothing: {labels}")
+    return [escape_unprintable(line) for line in lines]

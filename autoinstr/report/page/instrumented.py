@@ -1,67 +1,77 @@
-"""What was instrumented in each process, what was left out and why, as far as the recordings
-say."""
+"""What was instrumented in each process, and what was left out and why, from the recordings."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.base.text import printable
+from autoinstr.base.text import escape_unprintable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from autoinstr.analysis.alike import Group
-    from autoinstr.recording.reader import Recording, Run
+    from autoinstr.analysis.alike import ProcessGroup
+    from autoinstr.recording.reader import Recording
+    from autoinstr.recording.run import Run
 
-MOST = 2_000  # of one list
-PLACES = ("out", "log_file", "config")  # options that change nothing of what is recorded
-CALLED, WRAPPED, MISSING = "called", "wrapped", "missing"
+MAX_ROWS = 2_000  # of one list
+PATH_OPTIONS = ("out", "log_file", "config")  # they do not change what is recorded
+STATUS_CALLED, STATUS_WRAPPED, STATUS_MISSING = "called", "wrapped", "missing"
 
 
-def instrumented_entry(run: Run, groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """Processes that were instrumented alike have one entry: {"processes": indices, "emitter",
-    "options" (null: the recording does not say), "targets": [[name, status, nearest]], "left_out":
-    [[class, path, reason]]}."""
-    called: dict[int, Collection[str]] = {}
+def list_instrumented(run: Run, groups: Sequence[ProcessGroup]) -> list[dict[str, Any]]:
+    """Return one entry for each set of processes with the same instrumentation.
+
+    An entry is {"processes": indices, "emitter", "options" (null: not in the recording), "targets":
+    [[name, status, nearest]], "left_out": [[class, path, reason]]}.
+    """
+    called_functions: dict[int, Collection[str]] = {}
     for group in groups:
         functions = {
             line.path for lines in group.lines.values() for line in lines if not line.node.classes
         }
-        called.update((process.index, functions) for process in group.processes)
-    found: dict[str, dict[str, Any]] = {}
-    for at, recording in enumerate(run.recordings):
-        entry = _entry(recording, called.get(at, ()))
-        found.setdefault(repr(entry), {"processes": [], **entry})["processes"].append(at)
-    return list(found.values())
+        called_functions.update((process.index, functions) for process in group.processes)
+    entries: dict[str, dict[str, Any]] = {}
+    for index, recording in enumerate(run.recordings):
+        entry = _build_entry(recording, called_functions.get(index, ()))
+        shared_entry = entries.setdefault(repr(entry), {"processes": [], **entry})
+        shared_entry["processes"].append(index)
+    return list(entries.values())
 
 
-def _entry(recording: Recording, called: Collection[str]) -> dict[str, Any]:
-    options = recording.header.get("options")
-    said = options.items() if isinstance(options, dict) else ()
+def _build_entry(recording: Recording, functions: Collection[str]) -> dict[str, Any]:
+    header_options = recording.header.get("options")
+    options = None
+    if isinstance(header_options, dict):
+        options = {
+            _format_value(key): _format_value(value)
+            for key, value in header_options.items()
+            if key not in PATH_OPTIONS
+        }
     return {
-        "emitter": printable(recording.emitter),
-        "options": {_text(key): _text(value) for key, value in said if key not in PLACES}
-        if isinstance(options, dict)
-        else None,
-        "targets": _targets(recording, called),
+        "emitter": escape_unprintable(recording.emitter),
+        "options": options,
+        "targets": _list_targets(recording, functions),
         "left_out": [
-            [_text(one.get(key)) for key in ("cls", "path", "reason")]
-            for one in recording.left_out[:MOST]
+            [_format_value(row.get(key)) for key in ("cls", "path", "reason")]
+            for row in recording.excluded_classes[:MAX_ROWS]
         ],
     }
 
 
-def _targets(recording: Recording, called: Collection[str]) -> list[list[str]]:
-    """One entry for each name: several rows may have it, for several versions."""
-    found: dict[str, list[str]] = {}
-    for one in recording.targets[:MOST]:
-        name, status = _text(one.get("name")), _text(one.get("status"))
-        if status == WRAPPED and name in called:
-            status = CALLED
-        if name not in found or found[name][1] == MISSING:
-            found[name] = [name, status, _text(one.get("nearest"))]
-    return sorted(found.values())
+def _list_targets(recording: Recording, functions: Collection[str]) -> list[list[str]]:
+    """Return one row for each target name. A name may have a target for each of several versions.
+
+    `functions` are the names of the functions that were called.
+    """
+    targets: dict[str, list[str]] = {}
+    for row in recording.targets[:MAX_ROWS]:
+        name, status = _format_value(row.get("name")), _format_value(row.get("status"))
+        if status == STATUS_WRAPPED and name in functions:
+            status = STATUS_CALLED
+        if name not in targets or targets[name][1] == STATUS_MISSING:
+            targets[name] = [name, status, _format_value(row.get("nearest"))]
+    return sorted(targets.values())
 
 
-def _text(value: object) -> str:
-    return "" if value is None else printable(str(value))
+def _format_value(value: object) -> str:
+    return "" if value is None else escape_unprintable(str(value))

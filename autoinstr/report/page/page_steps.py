@@ -1,211 +1,185 @@
-"""What a page calls a step: vLLM's engine steps; without them the steps of an optimizer, or the
-outermost module calls of one thread.
+"""The steps of a page: vLLM's engine steps, else optimizer steps, else outermost module calls.
 
-All three are columns: `start` and `duration` in nanoseconds from the run's first range (duration
-null: not seen), `phase` an index into `kinds`. Runs with very many steps keep the slowest of each
-few, and say so."""
+Outermost module calls are those of one thread. The page gets columns: `start` and `duration` in
+nanoseconds (a duration of null was not recorded), and `kind`, an index into `kinds`. A run with
+very many steps keeps the slowest step of each group of consecutive steps, and the page says so.
+"""
 
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from autoinstr.analysis.blocks import Tick, no_tick, readable_blocks, title
-from autoinstr.analysis.processes import MODULES
-from autoinstr.analysis.serving_summary import PHASES
-from autoinstr.base.text import printable
+from autoinstr.analysis.blocks import ProgressTick, format_title, ignore_tick, read_intact_blocks
+from autoinstr.analysis.processes import MODULE_DOMAIN
+from autoinstr.analysis.serving_summary import PHASE_ORDER
+from autoinstr.base.text import escape_unprintable
+from autoinstr.report.page.outermost_calls import ThreadSteps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autoinstr.analysis.steps import Step
-    from autoinstr.recording.reader import OpenRange, Recording
+    from autoinstr.analysis.steps import EngineStep
+    from autoinstr.recording.reader import Recording
 
-MOST_STEPS = 100_000  # in one page
-MOST_KINDS = 6  # outermost modules that are told apart
+MAX_STEPS = 100_000  # in one page
+MAX_KINDS = 6  # outermost modules with a kind of their own
 OPTIMIZER_DOMAIN, OPTIMIZER_MARK = "torch", "step"
-MORE_COLUMNS = (
-    "tokens", "requests", "prefills", "decodes", "running", "waiting", "kv_usage", "schedule_ns", "execute_ns", "sample_ns", "update_ns",
-    "gap_ns",
+ENGINE_COLUMNS = (
+    "tokens", "requests", "prefills", "decodes", "running", "waiting", "kv_usage",
+    "schedule_ns", "execute_ns", "sample_ns", "update_ns", "gap_ns",
 )  # fmt: skip
 
 
-class Units(NamedTuple):
-    """Steps of whatever sort: `sort` is engine, optimizer, call or none; `kinds` are the names of
-    what `kind` counts (phases, modules); times are nanoseconds, `starts` from 1970 on or, of one
-    process, of its perf_counter; a length of -1 was not seen. `never_ended`: the last one had not
-    ended when the process did, and its length is that up to the last thing recorded."""
+class PageSteps(NamedTuple):
+    """The steps of a run.
 
-    sort: str
+    `source` is engine, optimizer, call or none. `kinds` are names (phases or modules), and `kind`
+    has the index of each step's name. `starts` are nanoseconds since 1970, or of the perf_counter
+    of one process. A duration of -1 was not recorded. If `never_ended`, the last step was still
+    running when the process ended; its duration is up to the last recorded time.
+    """
+
+    source: str
     kinds: list[str]
     kind: Sequence[int]
     starts: Sequence[int]
-    lengths: Sequence[int]
+    durations: Sequence[int]
     never_ended: bool = False
 
 
-NONE = Units("none", [], (), (), ())
+NO_STEPS = PageSteps("none", [], (), (), ())
 
 
-def engine_units(steps: Sequence[Step]) -> Units:
-    """vLLM's steps, each of its phase. One without an end lasts as long as its known parts."""
-    there = {step.phase or "unknown" for step in steps}
-    kinds = [*(phase for phase in PHASES if phase in there), *sorted(there.difference(PHASES))]
-    index = {kind: at for at, kind in enumerate(kinds)}
-    kind = [index[step.phase or "unknown"] for step in steps]
-    return Units(
-        "engine", kinds, kind, [step.start_ns for step in steps], list(map(_length, steps))
+def make_engine_steps(engine_steps: Sequence[EngineStep]) -> PageSteps:
+    """Return vLLM's steps; their kind is the phase."""
+    phases = {step.phase or "unknown" for step in engine_steps}
+    kinds = [phase for phase in PHASE_ORDER if phase in phases]
+    kinds += sorted(phases.difference(PHASE_ORDER))
+    index_of_kind = {kind: index for index, kind in enumerate(kinds)}
+    return PageSteps(
+        "engine",
+        kinds,
+        [index_of_kind[step.phase or "unknown"] for step in engine_steps],
+        [step.start_ns for step in engine_steps],
+        list(map(_estimate_duration, engine_steps)),
     )
 
 
-def _length(step: Step) -> int:
-    """Whole, or as far as its parts were seen."""
+def _estimate_duration(step: EngineStep) -> int:
+    """Return the duration of a step, or of the recorded parts of a step without an end."""
     if step.duration_ns is not None:
         return step.duration_ns
-    parts = [
-        part
-        for part in (step.schedule_ns, step.execute_ns, step.sample_ns, step.update_ns)
-        if part is not None
-    ]
-    return sum(parts) if parts else -1
+    durations = (step.schedule_ns, step.execute_ns, step.sample_ns, step.update_ns)
+    recorded_durations = [duration for duration in durations if duration is not None]
+    return sum(recorded_durations) if recorded_durations else -1
 
 
-def process_units(recording: Recording, tick: Tick = no_tick) -> Units:
-    """Optimizer steps of one process where it marked some, else the outermost calls of the thread
-    with the most time in such. Memory: 24 bytes a step."""
+def read_process_steps(recording: Recording, tick: ProgressTick = ignore_tick) -> PageSteps:
+    """Return the optimizer steps of one process, or its outermost module calls.
+
+    The calls are those of the thread with the most time in such calls. Memory: 24 bytes a step.
+    """
     modules = {
-        number for number, name in recording.names.items() if name.domain == MODULES or name.cls
+        number
+        for number, name in recording.names.items()
+        if name.domain == MODULE_DOMAIN or name.cls
     }
     marks = {
         number
         for number, name in recording.names.items()
         if name.kind == "mark" and (name.domain, name.message) == (OPTIMIZER_DOMAIN, OPTIMIZER_MARK)
     }
-    threads: dict[int, _Thread] = {}
-    for one in recording.open_ranges():
-        if one.name in modules and one.thread not in threads:  # the outermost comes first
-            threads[one.thread] = _Thread(one)
-    for thread, words in readable_blocks(recording):
-        threads.setdefault(thread, _Thread()).take(
-            words[0::3], words[1::3], words[2::3], modules, marks
-        )
-        tick(0)  # they were counted before
-    last = max((one.last for one in threads.values()), default=0)
-    for mine in threads.values():
-        mine.finish(last)
-    marked = max(threads.values(), key=lambda one: len(one.marks), default=None)
+    threads: dict[int, ThreadSteps] = {}
+    for open_range in recording.find_open_ranges():
+        # The outermost range of a thread comes first.
+        if open_range.name in modules and open_range.thread not in threads:
+            threads[open_range.thread] = ThreadSteps(open_range)
+    for thread, words in read_intact_blocks(recording):
+        thread_steps = threads.setdefault(thread, ThreadSteps())
+        thread_steps.add_block(words[0::3], words[1::3], words[2::3], modules, marks)
+        tick(0)  # the first pass counted them
+    last_time = max((thread.last for thread in threads.values()), default=0)
+    for thread_steps in threads.values():
+        thread_steps.add_open_call(last_time)
+    marked = max(threads.values(), key=lambda thread: len(thread.marks), default=None)
     if marked is not None and marked.marks:
         starts = array("Q", [marked.first, *marked.marks[:-1]])
-        lengths = array("q", [end - start for start, end in zip(starts, marked.marks)])
-        return Units("optimizer", ["optimizer step"], bytes(len(starts)), starts, lengths)
-    busiest = max(threads.values(), key=lambda one: sum(one.lengths), default=None)
-    return NONE if busiest is None or not busiest.starts else _calls(recording, busiest)
+        durations = array("q", [end - start for start, end in zip(starts, marked.marks)])
+        return PageSteps("optimizer", ["optimizer step"], bytes(len(starts)), starts, durations)
+    busiest = max(threads.values(), key=lambda thread: sum(thread.durations), default=None)
+    if busiest is None or not busiest.starts:
+        return NO_STEPS
+    return _make_call_steps(recording, busiest)
 
 
-class _Thread:
-    """Outermost calls and optimizer marks of one thread. `open_range` is the outermost that never
-    ended."""
-
-    def __init__(self, open_range: OpenRange | None = None) -> None:
-        self.open_range = open_range
-        self.first = self.last = 0
-        self.end = 0
-        self.names, self.starts, self.lengths, self.marks = (
-            array("Q"),
-            array("Q"),
-            array("q"),
-            array("Q"),
-        )
-
-    def take(
-        self,
-        names: Sequence[int],
-        starts: Sequence[int],
-        ends: Sequence[int],
-        modules: set[int],
-        marks: set[int],
-    ) -> None:
-        """Add the next records, jumping over all that lies within an outermost call."""
-        self.first = self.first or starts[0]
-        self.last = max(self.last, max(ends))
-        if not marks.isdisjoint(names):
-            self.marks.extend(start for name, start in zip(names, starts) if name in marks)
-        at = bisect_left(starts, self.end)
-        stop = (
-            len(starts)
-            if self.open_range is None
-            else bisect_left(starts, self.open_range.start_ns)
-        )
-        while at < stop:
-            if names[at] not in modules:
-                at += 1
-                continue
-            self.names.append(names[at])
-            self.starts.append(starts[at])
-            self.lengths.append(ends[at] - starts[at])
-            self.end = max(ends[at], starts[at] + 1)
-            at = bisect_left(starts, self.end, at)
-
-    def finish(self, last: int) -> None:
-        """Add the call that never ended, up to the last thing that the process recorded."""
-        if self.open_range is not None:
-            self.names.append(self.open_range.name)
-            self.starts.append(self.open_range.start_ns)
-            self.lengths.append(max(0, last - self.open_range.start_ns))
-
-
-def _calls(recording: Recording, thread: _Thread) -> Units:
-    titles = {number: printable(title(recording.names[number])) for number in set(thread.names)}
-    common = [
-        one for one, _ in Counter(titles[number] for number in thread.names).most_common(MOST_KINDS)
-    ]
-    kinds = [*common, *(["others"] if len(set(titles.values())) > MOST_KINDS else [])]
-    index = {
-        number: common.index(one) if one in common else len(common)
-        for number, one in titles.items()
+def _make_call_steps(recording: Recording, thread: ThreadSteps) -> PageSteps:
+    """Return outermost calls as steps. The kind is the module; rare modules share "others"."""
+    titles = {
+        number: escape_unprintable(format_title(recording.names[number]))
+        for number in set(thread.names)
     }
-    kind = bytes(index[number] for number in thread.names)
-    return Units("call", kinds, kind, thread.starts, thread.lengths, thread.open_range is not None)
+    counts = Counter(titles[number] for number in thread.names)
+    frequent_titles = [title for title, _ in counts.most_common(MAX_KINDS)]
+    kinds = [*frequent_titles, *(["others"] if len(counts) > MAX_KINDS else [])]
+    kind_of_name = {
+        number: frequent_titles.index(title) if title in frequent_titles else len(frequent_titles)
+        for number, title in titles.items()
+    }
+    kind = bytes(kind_of_name[number] for number in thread.names)
+    never_ended = thread.open_range is not None
+    return PageSteps("call", kinds, kind, thread.starts, thread.durations, never_ended)
 
 
-def shown(units: Units) -> list[int]:
-    """The steps that the page has: all, or of each few that follow one another the slowest."""
-    every = -(-len(units.starts) // MOST_STEPS)
-    if every <= 1:
-        return list(range(len(units.starts)))
+def choose_shown_steps(steps: PageSteps) -> list[int]:
+    """Return the steps of the page: all, or the slowest of each group of consecutive steps."""
+    count = len(steps.starts)
+    group_size = -(-count // MAX_STEPS)
+    if group_size <= 1:
+        return list(range(count))
     return [
-        max(range(at, min(at + every, len(units.starts))), key=units.lengths.__getitem__)
-        for at in range(0, len(units.starts), every)
+        max(range(first, min(first + group_size, count)), key=steps.durations.__getitem__)
+        for first in range(0, count, group_size)
     ]
 
 
-def steps_entry(
-    units: Units, kept: Sequence[int], offset_ns: int, steps: Sequence[Step] = ()
+def build_steps_entry(
+    steps: PageSteps,
+    shown_steps: Sequence[int],
+    origin_ns: int,
+    engine_steps: Sequence[EngineStep] = (),
 ) -> dict[str, Any]:
-    """The columns of the steps that are kept; `offset_ns` is taken from every start. `steps` are
-    the same engine steps, whole."""
-    more = (
-        {column: [getattr(steps[at], column) for at in kept] for column in MORE_COLUMNS}
-        if steps
-        else {}
-    )
+    """Return the columns of the shown steps.
+
+    Starts count from `origin_ns`. `engine_steps` are all of vLLM's steps; they add columns.
+    """
+    engine_columns: dict[str, list[Any]] = {}
+    if engine_steps:
+        engine_columns = {
+            column: [getattr(engine_steps[number], column) for number in shown_steps]
+            for column in ENGINE_COLUMNS
+        }
     return {
-        "sort": units.sort,
-        "of": len(units.starts),
-        "never_ended": units.never_ended,
-        "kinds": units.kinds,
-        "index": list(kept) if len(kept) < len(units.starts) else None,
-        "kind": [units.kind[at] for at in kept],
-        "start": [units.starts[at] - offset_ns for at in kept],
-        "duration": [None if units.lengths[at] < 0 else units.lengths[at] for at in kept],
+        "sort": steps.source,
+        "of": len(steps.starts),
+        "never_ended": steps.never_ended,
+        "kinds": steps.kinds,
+        "index": list(shown_steps) if len(shown_steps) < len(steps.starts) else None,
+        "kind": [steps.kind[number] for number in shown_steps],
+        "start": [steps.starts[number] - origin_ns for number in shown_steps],
+        "duration": [
+            None if steps.durations[number] < 0 else steps.durations[number]
+            for number in shown_steps
+        ],
         "partly": [
-            place for place, at in enumerate(kept) if steps and steps[at].duration_ns is None
+            position
+            for position, number in enumerate(shown_steps)
+            if engine_steps and engine_steps[number].duration_ns is None
         ],
         **{
             column: values
-            for column, values in more.items()
+            for column, values in engine_columns.items()
             if any(value is not None for value in values)
         },
     }

@@ -1,224 +1,208 @@
-"""`--format html`: everything about a run on one page that opens from a file. See docs/reports.md.
+"""`--format html`: everything about a run on one page that opens from a file.
 
-The recordings are read once for the figures and a second time, of the processes that are shown, for
-the ranges of the chosen steps; of a run without vLLM one recording is read once more, to find its
-steps."""
+docs/reference/formats.md describes the page. The recordings are read once for the figures. The
+recordings of the shown processes are read a second time for the ranges of the selected steps. For
+a run without vLLM, one recording is read once more to find its steps.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TextIO
 
-from autoinstr.analysis.alike import Alike, Group, groups_of
-from autoinstr.analysis.blocks import Tick, no_tick
+from autoinstr.analysis.alike import ProcessGroup, group_processes
+from autoinstr.analysis.blocks import ProgressTick, ignore_tick
 from autoinstr.analysis.clock import Axis
-from autoinstr.analysis.findings import findings_of
-from autoinstr.analysis.processes import Process, kept, processes_of
-from autoinstr.analysis.serving import Serving
-from autoinstr.analysis.serving_summary import PHASES
-from autoinstr.base.text import printable
+from autoinstr.analysis.findings import collect_findings
+from autoinstr.analysis.processes import Process, collect_into, read_processes
+from autoinstr.analysis.serving import ServingCollector
+from autoinstr.analysis.serving_summary import PHASE_ORDER
+from autoinstr.base.text import escape_unprintable
 from autoinstr.report.page import assemble
-from autoinstr.report.page.comparison import MOST_FIGURES, comparison
-from autoinstr.report.page.facts import notices, process_entry, run_entry
-from autoinstr.report.page.instrumented import instrumented_entry
+from autoinstr.report.page.facts import build_process_entry, build_run_entry, list_notices
+from autoinstr.report.page.instrumented import list_instrumented
 from autoinstr.report.page.page_steps import (
-    NONE,
-    Units,
-    engine_units,
-    process_units,
-    shown,
-    steps_entry,
+    NO_STEPS,
+    PageSteps,
+    build_steps_entry,
+    choose_shown_steps,
+    make_engine_steps,
+    read_process_steps,
 )
-from autoinstr.report.page.serving_cards import engine_cards, requests_entry, unit_cards
-from autoinstr.report.page.step_excerpts import choose, cut_out
-from autoinstr.report.page.trees import domains_of, row_of, tree_entry
+from autoinstr.report.page.serving_cards import (
+    build_engine_cards,
+    build_requests_entry,
+    build_step_cards,
+)
+from autoinstr.report.page.step_excerpts import read_excerpts
+from autoinstr.report.page.step_selection import select_steps
+from autoinstr.report.page.tree_groups import build_finding, build_groups
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from autoinstr.recording.reader import Run
+    from autoinstr.analysis.tree import Node
+    from autoinstr.recording.run import Run
 
 SCRIPTS = (
-    *assemble.COMMON, "overview.js", "strip.js", "layout.js", "picture.js", "flame.js", "steps.js", "modules.js",
-    "layers.js", "ranks.js", "requests.js", "processes.js", "main.js",
-)  # fmt: skip
-MOST_TREES = 150_000  # rows of all trees of the page together
-MOST_PROCESSES = 12  # in an excerpt
+    *assemble.COMMON_SCRIPTS,
+    "overview.js",
+    "cards.js",
+    "strip.js",
+    "layout.js",
+    "picture.js",
+    "flame_keys.js",
+    "flame.js",
+    "steps.js",
+    "layers.js",
+    "module_columns.js",
+    "modules.js",
+    "rank_columns.js",
+    "ranks.js",
+    "requests.js",
+    "processes.js",
+    "main.js",
+)
+MAX_PROCESSES = 12  # in an excerpt
 
 
-def write(run: Run, stream: TextIO, tick: Tick = no_tick) -> list[str]:
-    """Write the page; returns what a reader should know beside. Memory: the folded trees of each
-    kind of process, the names and durations of one, and what the page holds."""
-    payload = payload_of(run, tick)
+def write(run: Run, stream: TextIO, tick: ProgressTick = ignore_tick) -> list[str]:
+    """Write the page. Return notes for the user.
+
+    Memory: the folded trees of each group of processes, the names and durations of one process, and
+    the data of the page.
+    """
+    payload = build_payload(run, tick)
     assemble.write(stream, f"{payload['run']['name']} · autoinstr", SCRIPTS, payload)
-    return (
-        []
-        if payload["run"]["ranges"]
-        else ["nothing was recorded; why: autoinstr doctor -- <your command>"]
-    )
+    if payload["run"]["ranges"]:
+        return []
+    return ["nothing was recorded; for the reason run: autoinstr doctor -- <your command>"]
 
 
-def payload_of(run: Run, tick: Tick = no_tick) -> dict[str, Any]:
-    """What the page's scripts find as `data`."""
-    serving = Serving(run)
+def build_payload(run: Run, tick: ProgressTick = ignore_tick) -> dict[str, Any]:
+    """Return the data of the page."""
+    serving = ServingCollector(run)
     processes: list[Process] = []
-    groups = groups_of(
-        _settled(kept(processes_of(run, serving, durations=True, tick=tick), processes))
-    )
+    process_stream = read_processes(run, serving, durations=True, tick=tick)
+    groups = group_processes(_summarize_durations(collect_into(process_stream, processes)))
     axis = Axis(run.recordings)
     offsets = [axis.base_ns + offset for offset in axis.offsets]
-    times = _times(processes, offsets)
-    served, units, schedulers = _served(serving, times[0] if times else 0)
-    del serving  # its steps and requests take more than all that follows
-    if not units.starts:
-        units = _process_units(run, groups, offsets, tick)
-        served.update(
-            cards=unit_cards(units),
-            steps=steps_entry(units, shown(units), times[0] if times else 0),
-        )
-    which = _shown_processes(processes, groups, schedulers)
-    choices = choose(
-        units,
-        served["steps"]["index"] or range(len(units.starts)),
-        sum(processes[at].ranges for at in which),
-    )
-    phases = _phases(processes)
-    trees = list(_trees(groups, phases))
-    placed = groups[: len(trees)]
+    times = _find_times(processes, offsets)
+    origin = times[0] if times else 0
+    serving_entries, steps, schedulers = _build_serving(serving, origin)
+    del serving  # its steps and requests are larger than everything that follows
+    if not steps.starts:
+        steps = _read_steps(run, groups, offsets, tick)
+        serving_entries["cards"] = build_step_cards(steps)
+        serving_entries["steps"] = build_steps_entry(steps, choose_shown_steps(steps), origin)
+    shown_processes = _choose_processes(processes, groups, schedulers)
+    shown_steps = serving_entries["steps"]["index"] or range(len(steps.starts))
+    range_count = sum(processes[index].ranges for index in shown_processes)
+    selected_steps = select_steps(steps, shown_steps, range_count)
+    phases = _list_phases(processes)
+    trees = list(build_groups(groups, phases))
+    groups_with_tree = groups[: len(trees)]
     return {
-        "run": run_entry(run, processes, times),
-        "processes": list(map(process_entry, processes)),
+        "run": build_run_entry(run, processes, times),
+        "processes": list(map(build_process_entry, processes)),
         "phases": [phase for phase in phases if phase is not None],
-        "findings": [_finding(one, placed) for one in findings_of(groups, processes)],
-        "notices": notices(run, processes),
-        **served,
-        "excerpts": cut_out(run, which, offsets, choices, units, tick),
+        "findings": [
+            build_finding(finding, groups_with_tree)
+            for finding in collect_findings(groups, processes)
+        ],
+        "notices": list_notices(run, processes),
+        **serving_entries,
+        "excerpts": read_excerpts(run, shown_processes, offsets, selected_steps, steps, tick),
         "groups": trees,
-        "without_tree": [printable(group.busiest.label) for group in groups[len(trees) :]],
-        "instrumented": instrumented_entry(run, groups),
+        "without_tree": [escape_unprintable(group.busiest.label) for group in groups[len(trees) :]],
+        "instrumented": list_instrumented(run, groups),
     }
 
 
-def _served(serving: Serving, origin: int) -> tuple[dict[str, Any], Units, list[int]]:
-    """Cards, steps and requests of what vLLM served, with its steps and who scheduled them;
-    `origin` is the first nanosecond of the run."""
-    requests = requests_entry(serving.requests(), origin)
-    steps = serving.steps()
-    units = engine_units(steps)
-    entry = {
-        "cards": engine_cards(steps, units),
-        "steps": steps_entry(units, shown(units), origin, steps),
+def _build_serving(
+    serving: ServingCollector, origin: int
+) -> tuple[dict[str, Any], PageSteps, list[int]]:
+    """Return cards, steps and requests of vLLM, its steps, and the processes that scheduled them.
+
+    `origin` is the first nanosecond of the run.
+    """
+    requests = build_requests_entry(serving.list_requests(), origin)
+    engine_steps = serving.list_steps()
+    steps = make_engine_steps(engine_steps)
+    entries = {
+        "cards": build_engine_cards(engine_steps, steps),
+        "steps": build_steps_entry(steps, choose_shown_steps(steps), origin, engine_steps),
         "requests": requests,
     }
-    return entry, units, list(dict.fromkeys(step.process for step in steps))
+    return entries, steps, list(dict.fromkeys(step.process for step in engine_steps))
 
 
-def _settled(processes: Iterable[Process]) -> Iterator[Process]:
-    """The processes as they come, their durations turned into percentiles before the next is
-    read."""
-    for one in processes:
-        for tree in one.domains.values():
-            tree.settle()
-        yield one
+def _summarize_durations(processes: Iterable[Process]) -> Iterator[Process]:
+    """Yield the processes. Replace the durations of each by percentiles before the next is read."""
+    for process in processes:
+        for tree in process.domains.values():
+            tree.summarize_durations()
+        yield process
 
 
-def _times(processes: Sequence[Process], offsets: Sequence[int]) -> tuple[int, int] | None:
-    firsts = [
-        one.first_ns + offset for one, offset in zip(processes, offsets) if one.first_ns is not None
-    ]
-    lasts = [
-        one.last_ns + offset for one, offset in zip(processes, offsets) if one.last_ns is not None
-    ]
-    return (min(firsts), max(lasts)) if firsts and lasts else None
+def _find_times(processes: Sequence[Process], offsets: Sequence[int]) -> tuple[int, int] | None:
+    """Return the first and the last recorded time of the run."""
+    starts, ends = [], []
+    for process, offset in zip(processes, offsets):
+        if process.first_ns is not None:
+            starts.append(process.first_ns + offset)
+        if process.last_ns is not None:
+            ends.append(process.last_ns + offset)
+    return (min(starts), max(ends)) if starts and ends else None
 
 
-def _process_units(run: Run, groups: Sequence[Group], offsets: Sequence[int], tick: Tick) -> Units:
+def _read_steps(
+    run: Run, groups: Sequence[ProcessGroup], offsets: Sequence[int], tick: ProgressTick
+) -> PageSteps:
+    """Read the steps of the busiest process."""
     if not groups:
-        return NONE
-    at = groups[0].busiest.index
-    units = process_units(run.recordings[at], tick)
-    return units._replace(starts=[start + offsets[at] for start in units.starts])
+        return NO_STEPS
+    index = groups[0].busiest.index
+    steps = read_process_steps(run.recordings[index], tick)
+    return steps._replace(starts=[start + offsets[index] for start in steps.starts])
 
 
-def _shown_processes(
-    processes: Sequence[Process], groups: Sequence[Group], schedulers: Sequence[int]
+def _choose_processes(
+    processes: Sequence[Process], groups: Sequence[ProcessGroup], schedulers: Sequence[int]
 ) -> list[int]:
-    """The processes of which excerpts show ranges: all, or of many first those that stand for the
-    others."""
-    there = [one.index for one in processes if one.ranges or not one.recording.complete]
-    if len(there) <= MOST_PROCESSES:
-        return there
-    wanted = dict.fromkeys(
-        [*schedulers[: MOST_PROCESSES // 2], *(group.busiest.index for group in groups), *there]
-    )
-    return list(wanted)[:MOST_PROCESSES]
+    """Return the processes whose ranges the excerpts show.
 
-
-def _phases(processes: Sequence[Process]) -> list[str | None]:
-    """All phases of the run: vLLM's in the order of a request's life, then others, then none."""
-    there = {
-        phase for one in processes for tree in one.domains.values() for phase in _of_tree(tree)
-    }
-    named = [
-        *(phase for phase in PHASES if phase in there),
-        *sorted(phase for phase in there if phase is not None and phase not in PHASES),
+    With too many processes, schedulers and the busiest process of each group come first.
+    """
+    candidates = [
+        process.index
+        for process in processes
+        if process.ranges or not process.recording.is_complete
     ]
-    return [*named, *([None] if None in there else [])]
+    if len(candidates) <= MAX_PROCESSES:
+        return candidates
+    busiest = (group.busiest.index for group in groups)
+    in_order = dict.fromkeys([*schedulers[: MAX_PROCESSES // 2], *busiest, *candidates])
+    return list(in_order)[:MAX_PROCESSES]
 
 
-def _of_tree(tree: Any) -> set[str | None]:
-    found: set[str | None] = set()
-    rest = [tree]
-    while rest:
-        node = rest.pop()
-        found.update(node.phases)
-        rest.extend(node.children.values())
-    return found
+def _list_phases(processes: Sequence[Process]) -> list[str | None]:
+    """Return all phases: vLLM's in the order of a request's life, then others, then None."""
+    phases: set[str | None] = set()
+    for process in processes:
+        for tree in process.domains.values():
+            phases |= _collect_phases(tree)
+    return [
+        *(phase for phase in PHASE_ORDER if phase in phases),
+        *sorted(phase for phase in phases if phase is not None and phase not in PHASE_ORDER),
+        *([None] if None in phases else []),
+    ]
 
 
-def _trees(groups: Sequence[Group], phases: Sequence[str | None]) -> Iterator[dict[str, Any]]:
-    """An entry for each group, the busiest first, as long as the page has room."""
-    rows, room = 0, MOST_FIGURES
-    compared: list[Alike] = []  # it stands beside the first tree that is like it
-    for group in groups:
-        rows += sum(map(len, group.lines.values()))
-        if rows > MOST_TREES and group is not groups[0]:
-            return
-        domains = []
-        for domain in domains_of(group):
-            lines = group.lines[domain]
-            entry = tree_entry(group, domain, phases)
-            alike = group.alike[domain]
-            if len(alike.processes) > 1 and not entry["left_out"] and alike not in compared:
-                compared.append(alike)
-                entry["ranks"] = comparison(alike, phases, len(lines), room)
-                room -= sum(
-                    len(means)
-                    for one in entry["ranks"]["figures"]
-                    for means in one["means"]
-                    if means is not None
-                )
-            domains.append(entry)
-        yield {
-            "process": group.busiest.index,
-            "members": [one.index for one in group.processes],
-            "domains": domains,
-        }
-
-
-def _finding(finding: Any, groups: Sequence[Group]) -> dict[str, Any]:
-    """A finding with the place of the row it speaks of: [group, domain, row], or null; and the
-    process (-1: none in particular)."""
-    place = None
-    for at, group in enumerate(groups):
-        if (
-            any(one.index == finding.process for one in group.processes)
-            and finding.domain in group.lines
-        ):
-            row = row_of(group, finding.domain, finding.path)
-            place = [at, domains_of(group).index(finding.domain), row] if row is not None else None
-    return {
-        "kind": finding.kind,
-        "words": printable(finding.words),
-        "place": place,
-        "process": finding.process,
-    }
+def _collect_phases(tree: Node) -> set[str | None]:
+    phases: set[str | None] = set()
+    pending_nodes = [tree]
+    while pending_nodes:
+        node = pending_nodes.pop()
+        phases.update(node.phases)
+        pending_nodes.extend(node.children.values())
+    return phases

@@ -1,157 +1,179 @@
-"""Phases and requests as a page has them."""
+"""The cards of phases and the table of requests of a page."""
 
 from __future__ import annotations
 
 from math import log
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.analysis.figures import nearest_rank
-from autoinstr.analysis.serving_summary import STATES, by_phase, from_engine_only
-from autoinstr.base.text import printable
+from autoinstr.analysis.percentiles import find_nearest_rank
+from autoinstr.analysis.serving_summary import (
+    REQUEST_STATES,
+    has_engine_times_only,
+    summarize_phases,
+)
+from autoinstr.base.text import escape_unprintable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from autoinstr.analysis.requests import Request
-    from autoinstr.analysis.steps import Step
-    from autoinstr.report.page.page_steps import Units
+    from autoinstr.analysis.steps import EngineStep
+    from autoinstr.report.page.page_steps import PageSteps
 
-MOST_REQUESTS = 100_000  # in one page
+MAX_REQUESTS = 100_000  # in one page
 BARS = 32  # of a card's histogram
-FAR = 20  # times the shortest step
+LOG_RATIO = 20  # a histogram is logarithmic if its longest step is this much longer
 COUNTS = ("prompt_tokens", "output_tokens", "cached_tokens", "preemptions")
 
 
-def engine_cards(steps: Sequence[Step], units: Units) -> list[dict[str, Any]]:
-    """A card for each phase of vLLM's steps; where no step of it was seen whole (`partly`), of what
-    was seen of them."""
+def build_engine_cards(
+    engine_steps: Sequence[EngineStep], steps: PageSteps
+) -> list[dict[str, Any]]:
+    """Return a card for each phase of vLLM's steps.
+
+    `partly` marks a phase without a complete step. Its card shows the recorded parts of its steps.
+    """
     cards = []
-    for one in by_phase(steps):
-        lengths = [
-            length
-            for length, kind in zip(units.lengths, units.kind)
-            if units.kinds[kind] == one.phase and length >= 0
+    for phase in summarize_phases(engine_steps):
+        durations = [
+            duration
+            for duration, kind in zip(steps.durations, steps.kind)
+            if steps.kinds[kind] == phase.phase and duration >= 0
         ]
         times = {
-            "mean": None if one.mean_ns is None else round(one.mean_ns),
-            "p50": one.p50_ns,
-            "p99": one.p99_ns,
+            "mean": None if phase.mean_ns is None else round(phase.mean_ns),
+            "p50": phase.p50_ns,
+            "p99": phase.p99_ns,
         }
-        if one.mean_ns is None and lengths:
-            times = _times(sorted(lengths))
-        parts = [None if part is None else round(part) for part in one.parts]
-        card = {
-            "kind": one.phase,
-            "steps": one.steps,
-            **times,
-            "partly": one.mean_ns is None,
-            "total": sum(lengths),
-        }
+        if phase.mean_ns is None and durations:
+            times = _summarize_durations(sorted(durations))
         cards.append(
             {
-                **card,
-                "batch": one.batch,
-                "tokens": one.tokens,
-                "parts": parts,
-                **_histogram(lengths),
+                "kind": phase.phase,
+                "steps": phase.steps,
+                **times,
+                "partly": phase.mean_ns is None,
+                "total": sum(durations),
+                "batch": phase.batch,
+                "tokens": phase.tokens,
+                "parts": [None if part is None else round(part) for part in phase.parts],
+                **_build_histogram(durations),
             }
         )
     return cards
 
 
-def unit_cards(units: Units) -> list[dict[str, Any]]:
-    """A card for each kind of other steps."""
+def build_step_cards(steps: PageSteps) -> list[dict[str, Any]]:
+    """Return a card for each kind of step that is not vLLM's."""
     cards = []
-    ended = len(units.starts) - units.never_ended
-    for at, kind in enumerate(units.kinds):
-        lengths = sorted(
-            length for length, which in zip(units.lengths[:ended], units.kind) if which == at
+    complete_count = len(steps.starts) - steps.never_ended
+    for index, kind_name in enumerate(steps.kinds):
+        durations = sorted(
+            duration
+            for duration, kind in zip(steps.durations[:complete_count], steps.kind)
+            if kind == index
         )
-        if not lengths:
-            continue
-        cards.append(
-            {
-                "kind": kind,
-                "steps": len(lengths),
-                **_times(lengths),
-                "total": sum(lengths),
-                **_histogram(lengths),
-            }
-        )
+        if durations:
+            cards.append(
+                {
+                    "kind": kind_name,
+                    "steps": len(durations),
+                    **_summarize_durations(durations),
+                    "total": sum(durations),
+                    **_build_histogram(durations),
+                }
+            )
     return cards
 
 
-def _times(lengths: list[int]) -> dict[str, int | None]:
+def _summarize_durations(durations: list[int]) -> dict[str, int | None]:
     return {
-        "mean": round(sum(lengths) / len(lengths)),
-        "p50": nearest_rank(lengths, 50),
-        "p99": nearest_rank(lengths, 99),
+        "mean": round(sum(durations) / len(durations)),
+        "p50": find_nearest_rank(durations, 50),
+        "p99": find_nearest_rank(durations, 99),
     }
 
 
-def _histogram(lengths: Sequence[int]) -> dict[str, Any]:
-    """How many steps took how long, in bars from the shortest to the longest: of one width, or,
-    where these are far apart, each as many times wider than the one before (`log`)."""
-    if len(lengths) < 2 or min(lengths) == max(lengths):
+def _build_histogram(durations: Sequence[int]) -> dict[str, Any]:
+    """Return how many steps took how long, in bars from the shortest to the longest step.
+
+    The bars are equally wide. Where the durations differ much, they are logarithmic (`log`).
+    """
+    if len(durations) < 2 or min(durations) == max(durations):
         return {"bars": None}
-    low, high = min(lengths), max(lengths)
-    wide = high > FAR * max(low, 1)
-    least = log(max(low, 1))
-    scale = log(high) - least if wide else high - low
+    low, high = min(durations), max(durations)
+    is_log = high > LOG_RATIO * max(low, 1)
+    log_low = log(max(low, 1))
+    width = log(high) - log_low if is_log else high - low
     bars = [0] * BARS
-    for length in lengths:
-        place = (log(max(length, 1)) - least) / scale if wide else (length - low) / scale
-        bars[min(BARS - 1, int(place * BARS))] += 1
-    return {"bars": bars, "low": low, "high": high, "log": wide}
+    for duration in durations:
+        distance = log(max(duration, 1)) - log_low if is_log else duration - low
+        bars[min(BARS - 1, int(distance / width * BARS))] += 1
+    return {"bars": bars, "low": low, "high": high, "log": is_log}
 
 
-def requests_entry(rows: Sequence[Request], offset_ns: int) -> dict[str, Any] | None:
-    """The requests, column by column; arrivals count from `offset_ns`, ends are indices into
-    `ends`. None where there are none."""
-    if not rows:
+def build_requests_entry(requests: Sequence[Request], origin_ns: int) -> dict[str, Any] | None:
+    """Return the columns of the requests, or None without requests.
+
+    Arrivals count from `origin_ns`. Ends are indices into `ends`.
+    """
+    if not requests:
         return None
-    engine = from_engine_only(rows)
-    where = "engine_" if engine else ""
-    timed = {
+    is_engine_only = has_engine_times_only(requests)
+    attributes = {
         "queue": "queue_ns",
-        "ttft": f"{where}ttft_ns",
+        "ttft": "engine_ttft_ns" if is_engine_only else "ttft_ns",
         "tpot": "tpot_ns",
-        "e2e": f"{where}e2e_ns",
+        "e2e": "engine_e2e_ns" if is_engine_only else "e2e_ns",
     }
-    kept = rows[:MOST_REQUESTS]
-    ends: dict[str, int] = {}
-    columns: dict[str, list[Any]] = {
-        "name": [printable(row.name) for row in kept],
-        "id": [None if row.id == row.name else printable(row.id) for row in kept],
-        "arrived": [row.first_ns - offset_ns for row in kept],
-        **{
-            key: [getattr(row, attribute) for row in kept]
-            for key, attribute in {**timed, **{one: one for one in COUNTS}}.items()
-        },
-        "end": [ends.setdefault(printable(row.reason or row.state), len(ends)) for row in kept],
-    }
-    tokens = sum(row.output_tokens or 0 for row in rows)
-    lasted = max(row.last_ns for row in rows) - min(row.first_ns for row in rows)
+    tokens = sum(request.output_tokens or 0 for request in requests)
+    first_ns = min(request.first_ns for request in requests)
+    last_ns = max(request.last_ns for request in requests)
+    has_rate = tokens and last_ns > first_ns
+    ends, columns = _build_request_columns(requests[:MAX_REQUESTS], attributes, origin_ns)
     return {
-        "of": len(rows),
-        "engine": engine,
-        "states": {state: sum(1 for row in rows if row.state == state) for state in STATES},
+        "of": len(requests),
+        "engine": is_engine_only,
+        "states": {
+            state: sum(1 for request in requests if request.state == state)
+            for state in REQUEST_STATES
+        },
         **{
-            key: _middle_and_slow(getattr(row, timed[key]) for row in rows)
+            key: _get_percentiles(getattr(request, attributes[key]) for request in requests)
             for key in ("ttft", "tpot", "e2e")
         },
         "output_tokens": tokens,
-        "tokens_per_s": tokens * 1e9 / lasted if tokens and lasted > 0 else None,
-        "ends": list(ends),
-        "columns": {
-            key: values
-            for key, values in columns.items()
-            if any(value is not None for value in values)
-        },
+        "tokens_per_s": tokens * 1e9 / (last_ns - first_ns) if has_rate else None,
+        "ends": ends,
+        "columns": columns,
     }
 
 
-def _middle_and_slow(values: Iterable[int | None]) -> list[int] | None:
-    """p50 and p99 of those that are known, None where none is."""
-    known = sorted(value for value in values if value is not None)
-    return [nearest_rank(known, 50), nearest_rank(known, 99)] if known else None
+def _build_request_columns(
+    requests: Sequence[Request], attributes: dict[str, str], origin_ns: int
+) -> tuple[list[str], dict[str, list[Any]]]:
+    """Return the distinct ends of requests, and the columns that have values."""
+    ends: dict[str, int] = {}
+    columns: dict[str, list[Any]] = {
+        "name": [escape_unprintable(request.name) for request in requests],
+        "id": [
+            None if request.id == request.name else escape_unprintable(request.id)
+            for request in requests
+        ],
+        "arrived": [request.first_ns - origin_ns for request in requests],
+    }
+    for key, attribute in {**attributes, **dict(zip(COUNTS, COUNTS))}.items():
+        columns[key] = [getattr(request, attribute) for request in requests]
+    columns["end"] = [
+        ends.setdefault(escape_unprintable(request.reason or request.state), len(ends))
+        for request in requests
+    ]
+    return list(ends), {
+        key: values for key, values in columns.items() if any(value is not None for value in values)
+    }
+
+
+def _get_percentiles(values: Iterable[int | None]) -> list[int] | None:
+    """Return p50 and p99 of the values that are not None."""
+    numbers = sorted(value for value in values if value is not None)
+    return [find_nearest_rank(numbers, 50), find_nearest_rank(numbers, 99)] if numbers else None

@@ -1,142 +1,164 @@
-"""The module trees of a page, column by column: what a browser reads faster than an object for each
-row.
+"""The module trees of a page as columns, which a browser reads faster than an object for each row.
 
-A tree has `domain`, `modules` (it holds modules), `everything_ns`, `left_out` (rows), a value for
-each row in `labels`, `paths`, `classes` and `parents`, and the entries of folded lists: `numbers`
-are [row, index into `lists`]. Each entry of `figures` is one phase, or all together (`all`), with
-the rows that have calls in it (`rows`) and, beside these, `calls`, `total`, `self`, `min`, `p50`,
-`p99`, `max` in nanoseconds, and `layers`: for each of `numbers` the mean of a call in each entry
-(0: none)."""
+A tree has these members:
+
+- `domain`, `modules` (whether it has modules), `everything_ns`, `left_out` (number of rows).
+- `labels`, `paths`, `classes`, `parents`: a value for each row.
+- `numbers`: [row, index into `lists`] of each folded list; `lists` has the numbers of its entries.
+- `figures`: an entry for each phase, and one for all phases together (`all`). It has the rows with
+  calls (`rows`) and, parallel to them, `calls`, `total`, `self`, `min`, `p50`, `p99` and `max`;
+  times are in nanoseconds. `layers` has, for each of `numbers`, the mean time of a call of each
+  list entry (0: no calls).
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.analysis.tree_lines import chosen
-from autoinstr.base.text import printable
+from autoinstr.analysis.tree_lines import choose_lines
+from autoinstr.base.text import escape_unprintable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from autoinstr.analysis.alike import Group
-    from autoinstr.analysis.figures import Spread
+    from autoinstr.analysis.alike import ProcessGroup
+    from autoinstr.analysis.percentiles import Percentiles
     from autoinstr.analysis.tree import Node
-    from autoinstr.analysis.tree_lines import Line
+    from autoinstr.analysis.tree_lines import TreeLine
 
-MOST_ROWS = 120_000  # of one tree; a browser holds more, but nobody reads them
+MAX_ROWS = 120_000  # of one tree
 
 
-def tree_entry(group: Group, domain: str, phases: Sequence[str | None]) -> dict[str, Any]:
-    """One domain of a group's busiest process; `phases` are those of the page, in its order."""
-    whole = group.lines[domain]
-    lines = _kept(whole)
-    numbers, lists = _numbers(lines)
-    there = [phase for phase in phases if any(phase in line.node.phases for line in lines)]
-    figures = [_figures(lines, numbers, lists, phase) for phase in there]
-    together = figures[0] if len(figures) == 1 else _all_phases(lines, numbers, lists)
+def build_tree(group: ProcessGroup, domain: str, phases: Sequence[str | None]) -> dict[str, Any]:
+    """Return one domain of a group's busiest process.
+
+    `phases` are the phases of the page, in its order.
+    """
+    all_lines = group.lines[domain]
+    lines = _limit_rows(all_lines)
+    list_of_row, lists = _collect_lists(lines)
+    tree_phases = [phase for phase in phases if any(phase in line.node.phases for line in lines)]
+    figures = [_build_phase(lines, list_of_row, lists, phase) for phase in tree_phases]
+    if len(figures) == 1:
+        all_phases = figures.pop()
+    else:
+        all_phases = _build_all_phases(lines, list_of_row, lists)
     return {
-        "domain": printable(domain),
-        "modules": any(line.node.classes for line in whole),
-        "everything_ns": sum(line.node.self_ns for line in whole),
-        "left_out": len(whole) - len(lines),
+        "domain": escape_unprintable(domain),
+        "modules": any(line.node.classes for line in all_lines),
+        "everything_ns": sum(line.node.self_ns for line in all_lines),
+        "left_out": len(all_lines) - len(lines),
         "labels": [line.label for line in lines],
         "paths": [line.path for line in lines],
-        "classes": [printable(line.node.cls) for line in lines],
+        "classes": [escape_unprintable(line.node.cls) for line in lines],
         "parents": [line.parent for line in lines],
-        "numbers": list(numbers.items()),
+        "numbers": list(list_of_row.items()),
         "lists": lists,
-        "figures": [
-            {**together, "phase": None, "all": True},
-            *(figures if len(figures) > 1 else []),
-        ],
+        "figures": [{**all_phases, "phase": None, "all": True}, *figures],
     }
 
 
-def domains_of(group: Group) -> list[str]:
-    """The domains of a group as the page has them: those of modules first, then the busiest."""
-    time = {
+def order_domains(group: ProcessGroup) -> list[str]:
+    """Return the domains of a group in the page's order: modules first, then the busiest."""
+    total_ns = {
         domain: sum(line.node.self_ns for line in lines) for domain, lines in group.lines.items()
     }
-    modules = {
+    module_domains = {
         domain for domain, lines in group.lines.items() if any(line.node.classes for line in lines)
     }
-    return sorted(time, key=lambda domain: (domain not in modules, -time[domain]))
+    return sorted(total_ns, key=lambda domain: (domain not in module_domains, -total_ns[domain]))
 
 
-def row_of(group: Group, domain: str, path: str) -> int | None:
-    """The row that a finding names, or None."""
-    lines = _kept(group.lines[domain]) if domain in group.lines else []
-    return next((at for at, line in enumerate(lines) if line.path == path), None)
+def find_row(group: ProcessGroup, domain: str, path: str) -> int | None:
+    """Return the row with a path, or None."""
+    lines = _limit_rows(group.lines[domain]) if domain in group.lines else []
+    return next((row for row, line in enumerate(lines) if line.path == path), None)
 
 
-def _kept(lines: list[Line]) -> list[Line]:
-    """All lines, or so many of the heaviest with what is above them, renumbered."""
-    if len(lines) <= MOST_ROWS:
+def _limit_rows(lines: list[TreeLine]) -> list[TreeLine]:
+    """Return at most about MAX_ROWS lines: the heaviest and their parents, renumbered."""
+    if len(lines) <= MAX_ROWS:
         return lines
-    kept, _ = chosen(lines, MOST_ROWS, "tree")
-    places = {id(line.node): at for at, line in enumerate(kept)}
+    heaviest_lines, _ = choose_lines(lines, MAX_ROWS, "tree")
+    row_of_node = {id(line.node): row for row, line in enumerate(heaviest_lines)}
     return [
-        line._replace(parent=places[id(lines[line.parent].node)] if line.parent >= 0 else -1)
-        for line in kept
+        line._replace(parent=row_of_node[id(lines[line.parent].node)] if line.parent >= 0 else -1)
+        for line in heaviest_lines
     ]
 
 
-def _numbers(lines: list[Line]) -> tuple[dict[int, int], list[list[int]]]:
-    """Row -> index of its list; and the lists of numbers of entries, each once."""
-    lists: dict[tuple[int, ...], int] = {}
-    rows = {}
-    for at, line in enumerate(lines):
+def _collect_lists(lines: list[TreeLine]) -> tuple[dict[int, int], list[list[int]]]:
+    """Return row -> index of its list, and the distinct lists of entry numbers."""
+    list_indices: dict[tuple[int, ...], int] = {}
+    list_of_row = {}
+    for row, line in enumerate(lines):
         if len(line.node.members) > 1:
-            rows[at] = lists.setdefault(tuple(sorted(line.node.members)), len(lists))
-    return rows, [list(numbers) for numbers in lists]
+            numbers = tuple(sorted(line.node.members))
+            list_of_row[row] = list_indices.setdefault(numbers, len(list_indices))
+    return list_of_row, [list(numbers) for numbers in list_indices]
 
 
-def _figures(
-    lines: list[Line], numbers: dict[int, int], lists: list[list[int]], phase: str | None
+def _build_phase(
+    lines: list[TreeLine],
+    list_of_row: dict[int, int],
+    lists: list[list[int]],
+    phase: str | None,
 ) -> dict[str, Any]:
-    found = [
-        (at, line.node.phases[phase]) for at, line in enumerate(lines) if phase in line.node.phases
+    rows_with_calls = [
+        (row, line.node.phases[phase])
+        for row, line in enumerate(lines)
+        if phase in line.node.phases
     ]
     return {
         "phase": phase,
         "all": False,
-        "rows": [at for at, _ in found],
-        "calls": [figures.calls for _, figures in found],
-        "total": [figures.total_ns for _, figures in found],
-        "self": [figures.self_ns for _, figures in found],
-        **_spreads([figures.spread for _, figures in found]),
+        **_build_columns(rows_with_calls),
         "layers": [
-            list(_means(lines[at].node, lists[which], (phase,))) for at, which in numbers.items()
+            list(_average_entries(lines[row].node, lists[index], (phase,)))
+            for row, index in list_of_row.items()
         ],
     }
 
 
-def _all_phases(
-    lines: list[Line], numbers: dict[int, int], lists: list[list[int]]
+def _build_all_phases(
+    lines: list[TreeLine], list_of_row: dict[int, int], lists: list[list[int]]
 ) -> dict[str, Any]:
-    found = [(at, line.node) for at, line in enumerate(lines) if line.node.calls]
+    rows_with_calls = [(row, line.node) for row, line in enumerate(lines) if line.node.calls]
     return {
-        "rows": [at for at, _ in found],
-        "calls": [node.calls for _, node in found],
-        "total": [node.total_ns for _, node in found],
-        "self": [node.self_ns for _, node in found],
-        **_spreads([node.spread for _, node in found]),
+        **_build_columns(rows_with_calls),
         "layers": [
-            list(_means(lines[at].node, lists[which], tuple(lines[at].node.phases)))
-            for at, which in numbers.items()
+            list(_average_entries(lines[row].node, lists[index], tuple(lines[row].node.phases)))
+            for row, index in list_of_row.items()
         ],
     }
 
 
-def _spreads(spreads: list[Spread | None]) -> dict[str, list[int | None]]:
+def _build_columns(rows_with_calls: list[tuple[int, Any]]) -> dict[str, list[Any]]:
+    """Return the columns of (row, figures), where the figures are a node or one of its phases."""
+    percentile_rows: list[Percentiles | None] = [
+        figures.percentiles for _, figures in rows_with_calls
+    ]
     return {
-        key: [None if one is None else one[at] for one in spreads]
-        for at, key in enumerate(("min", "p50", "p99", "max"))
+        "rows": [row for row, _ in rows_with_calls],
+        "calls": [figures.calls for _, figures in rows_with_calls],
+        "total": [figures.total_ns for _, figures in rows_with_calls],
+        "self": [figures.self_ns for _, figures in rows_with_calls],
+        **{
+            key: [
+                None if percentiles is None else percentiles[index]
+                for percentiles in percentile_rows
+            ]
+            for index, key in enumerate(("min", "p50", "p99", "max"))
+        },
     }
 
 
-def _means(node: Node, numbers: list[int], phases: tuple[str | None, ...]) -> Iterator[int]:
+def _average_entries(
+    node: Node, numbers: list[int], phases: tuple[str | None, ...]
+) -> Iterator[int]:
+    """Yield the mean time of a call of each list entry; 0 for an entry without calls."""
     for number in numbers:
-        mine = [by[phase] for by in (node.members[number],) for phase in phases if phase in by]
-        calls = sum(one.calls for one in mine)
-        yield round(sum(one.total_ns for one in mine) / calls) if calls else 0
+        by_phase = node.members[number]
+        figures = [by_phase[phase] for phase in phases if phase in by_phase]
+        calls = sum(entry.calls for entry in figures)
+        yield round(sum(entry.total_ns for entry in figures) / calls) if calls else 0

@@ -1,6 +1,8 @@
-"""Tables on a terminal: layout, columns, and the module, request and step tables.
+"""Tables on a terminal: their layout and colour, and the tables of modules, requests and steps.
 
-Contents: `layout.py` fits columns into a width; `modules_table.py` writes the table of a run.
-May import: `analysis`, `recording`, `base`.
-Start with: `modules_table.py`.
+Contents: `layout.py` fits columns into a width. `options.py` has the options of all tables, and
+    `style.py` the colour. `modules_table.py` writes the table of a run; `lists.py` those of
+    requests and steps.
+May import: `analysis`, `report/data`, `recording`, `base`.
+Start with: `modules_table.py`, then `layout.py`.
 """

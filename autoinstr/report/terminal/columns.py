@@ -1,29 +1,33 @@
-"""The columns of a table of modules or functions: what a line costs altogether, and in each
-phase."""
+"""The columns of a table of modules or functions: the figures of a line in total and by phase."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoinstr.analysis.serving_summary import PHASES
+from autoinstr.analysis.serving_summary import PHASE_ORDER
 from autoinstr.base import text
+from autoinstr.report.terminal.cells import format_share
 from autoinstr.report.terminal.layout import Column
+from autoinstr.report.terminal.style import FOLDED, choose_weight_style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from autoinstr.analysis.tree_lines import Line
+    from autoinstr.analysis.figures import Figures
+    from autoinstr.analysis.tree_lines import TreeLine
 
-NAME_LEAST, PATH_LEAST, CLASS_LEAST = 28, 44, 16
-BAR, BAR_FROM = 10, 110  # columns of the bar, and of the terminal that has one
-MOST_PHASES = 4  # with columns of their own
-NOTABLE = 0.02  # of the time in phases: one with less has no column
-UNKNOWN = "no phase"
+MIN_LABEL_WIDTH, MIN_PATH_WIDTH, MIN_CLASS_WIDTH = 28, 44, 16
+BAR_WIDTH = 10
+WIDTH_FOR_BAR = 110  # a narrower terminal has no column of bars
+PHASE_LIMIT = 4  # phases with columns of their own
+MIN_PHASE_SHARE = 0.02  # a phase with a smaller share of the time has no columns
+NO_PHASE_HEADING = "no phase"
 
 
-def phases_shown(lines: Iterable[Line]) -> list[str]:
-    """The phases that most of the time is in, in the order of a request's life; none where all is
-    in one, or nothing is in any."""
+def choose_phases(lines: Iterable[TreeLine]) -> list[str]:
+    """Return the phases with the most time, in the order of a request's life.
+
+    None are returned if all ranges are in one phase, or none is in any."""
     times: dict[str | None, int] = {}
     for line in lines:
         for phase, figures in line.node.phases.items():
@@ -32,104 +36,156 @@ def phases_shown(lines: Iterable[Line]) -> list[str]:
         return []
     times.pop(None, None)
     total = sum(times.values())
-    most = sorted((phase for phase in times if phase is not None), key=lambda phase: -times[phase])[
-        :MOST_PHASES
-    ]
-    order = {phase: at for at, phase in enumerate(PHASES)}
+    phases = sorted(
+        (phase for phase in times if phase is not None), key=lambda phase: -times[phase]
+    )
+    order = {phase: index for index, phase in enumerate(PHASE_ORDER)}
     return sorted(
-        (phase for phase in most if times[phase] >= NOTABLE * total),
+        (phase for phase in phases[:PHASE_LIMIT] if times[phase] >= MIN_PHASE_SHARE * total),
         key=lambda phase: order.get(phase, len(order)),
     )
 
 
-def weights_of(lines: Sequence[Line]) -> list[float]:
-    """How much each line matters (0 to 1): its time as a part of the heaviest line's, altogether or
-    in the phase where it is largest."""
+def compute_weights(lines: Sequence[TreeLine]) -> list[float]:
+    """Return the weight (0 to 1) of each line.
+
+    It is the line's time divided by the heaviest line's, in total or in the phase where this is
+    largest."""
     columns = [[line.node.total_ns for line in lines]]
-    for phase in phases_shown(lines):
+    for phase in choose_phases(lines):
         columns.append(
             [line.node.phases[phase].total_ns if phase in line.node.phases else 0 for line in lines]
         )
     heaviest = [max(column, default=0) or 1 for column in columns]
-    return [max(total / most for total, most in zip(totals, heaviest)) for totals in zip(*columns)]
+    return [
+        max(time / largest for time, largest in zip(times, heaviest)) for times in zip(*columns)
+    ]
 
 
-def columns_of(
-    heading: str, whole: Sequence[Line], *, sort: str, width: int, by_phase: bool
+def build_columns(
+    heading: str, lines: Sequence[TreeLine], *, sort: str, width: int, by_phase: bool
 ) -> list[Column]:
-    """The columns for lines of a table; shares are of all its lines. `sort` is the order: in any
-    but "tree" names are whole paths, and the column of that name stays. `by_phase`: columns for
-    each phase."""
-    flat = sort != "tree"
-    everything = sum(line.node.self_ns for line in whole)
-    phases = phases_shown(whole) if by_phase else []
+    """Return the columns of a table with these lines, which may show only some of them.
+
+    Shares are of the time of all lines. In any `sort` but "tree", names are full paths, and the
+    column of that name is never dropped. With `by_phase` each phase has two columns: the mean of a
+    call, and the share of the phase's time."""
+    is_flat = sort != "tree"
+    total_ns = sum(line.node.self_ns for line in lines)
+    phases = choose_phases(lines) if by_phase else []
     columns = [
-        Column(heading, _label(flat), least=PATH_LEAST if flat else NAME_LEAST, keep_end=flat),
-        Column("class", lambda line: line.node.cls, 16 if phases else 1, CLASS_LEAST),
-        Column("total", _figure(lambda line: text.duration(line.node.total_ns))),
-        Column("share", _figure(lambda line: share(line.node.total_ns, everything)), 3),
-        Column("calls", _figure(lambda line: f"{line.node.calls:,}"), 15 if phases else 2),
+        Column(
+            heading,
+            _make_label_formatter(is_flat),
+            min_width=MIN_PATH_WIDTH if is_flat else MIN_LABEL_WIDTH,
+            keep_end=is_flat,
+            choose_style=lambda line: FOLDED if line.node.folded else "",
+        ),
+        Column("class", lambda line: line.node.cls, 16 if phases else 1, MIN_CLASS_WIDTH),
+        Column("total", _skip_uncalled(lambda line: text.format_duration(line.node.total_ns))),
+        Column(
+            "share",
+            _skip_uncalled(lambda line: format_share(line.node.total_ns, total_ns, unknown="-")),
+            3,
+            choose_style=_make_weight_style(total_ns),
+        ),
+        Column("calls", _skip_uncalled(lambda line: f"{line.node.calls:,}"), 15 if phases else 2),
         Column(
             "mean",
-            _figure(lambda line: text.duration(line.node.total_ns / line.node.calls)),
+            _skip_uncalled(lambda line: text.format_duration(line.node.total_ns / line.node.calls)),
             19 if phases else 4,
         ),
-        Column("self", _figure(lambda line: text.duration(line.node.self_ns)), 14 if phases else 0),
+        Column(
+            "self",
+            _skip_uncalled(lambda line: text.format_duration(line.node.self_ns)),
+            14 if phases else 0,
+        ),
     ]
-    columns = [column._replace(drop=0) if column.heading == sort else column for column in columns]
-    shown: list[str | None] = [*phases]
-    if phases and any(None in line.node.phases for line in whole):
-        shown.append(None)
-    times = {
-        phase: sum(line.node.phases[phase].self_ns for line in whole if phase in line.node.phases)
-        for phase in shown
-    }
-    least_first = sorted(phases, key=lambda phase: times[phase])
-    for phase in shown:
-        drop = 18 if phase is None else 13 - least_first.index(phase)
-        columns.append(
-            Column(UNKNOWN if phase is None else text.printable(phase), _mean(phase), drop)
+    columns = [
+        column._replace(drop_rank=0) if column.heading == sort else column for column in columns
+    ]
+    columns += _build_phase_columns(lines, phases)
+    if not phases and width >= WIDTH_FOR_BAR and total_ns:
+        bar = Column(
+            "",
+            lambda line: "█" * min(BAR_WIDTH, round(BAR_WIDTH * line.node.total_ns / total_ns)),
+            5,
+            BAR_WIDTH,
+            choose_style=_make_weight_style(total_ns),
         )
-        columns.append(Column("%", _part(phase, times[phase]), max(17, drop)))
-    if not phases and width >= BAR_FROM and everything:
+        columns.append(bar)
+    return columns
+
+
+def _build_phase_columns(lines: Sequence[TreeLine], phases: Sequence[str]) -> list[Column]:
+    """Return two columns for each phase, and for ranges without a phase. The phase with the least
+    time is dropped first."""
+    column_phases: list[str | None] = [*phases]
+    if phases and any(None in line.node.phases for line in lines):
+        column_phases.append(None)
+    times = {
+        phase: sum(line.node.phases[phase].self_ns for line in lines if phase in line.node.phases)
+        for phase in column_phases
+    }
+    lightest_first = sorted(phases, key=lambda phase: times[phase])
+    columns = []
+    for phase in column_phases:
+        if phase is None:
+            heading, drop_rank = NO_PHASE_HEADING, 18
+        else:
+            heading = text.escape_unprintable(phase)
+            drop_rank = 13 - lightest_first.index(phase)
+        columns.append(Column(heading, _make_mean_formatter(phase), drop_rank))
         columns.append(
             Column(
-                "",
-                lambda line: "█" * min(BAR, round(BAR * line.node.total_ns / everything)),
-                5,
-                BAR,
+                "%",
+                _make_percent_formatter(phase, times[phase]),
+                max(17, drop_rank),
+                choose_style=_make_phase_weight_style(phase, times[phase]),
             )
         )
     return columns
 
 
-def share(part: int, everything: int) -> str:
-    """Per cent with one decimal."""
-    return f"{100 * part / everything:.1f}%" if everything else "-"
+def _make_label_formatter(is_flat: bool) -> Callable[[TreeLine], str]:
+    return lambda line: line.label if is_flat else "  " * line.depth + line.label
 
 
-def _label(flat: bool) -> Callable[[Line], str]:
-    return lambda line: line.label if flat else "  " * line.depth + line.label
+def _skip_uncalled(format_cell: Callable[[TreeLine], str]) -> Callable[[TreeLine], str]:
+    return lambda line: format_cell(line) if line.node.calls else ""
 
 
-def _figure(cell: Callable[[Line], str]) -> Callable[[Line], str]:
-    return lambda line: cell(line) if line.node.calls else ""
+def _make_weight_style(total_ns: int) -> Callable[[TreeLine], str]:
+    return lambda line: choose_weight_style(line.node.total_ns / total_ns) if total_ns else ""
 
 
-def _mean(phase: str | None) -> Callable[[Line], str]:
-    def cell(line: Line) -> str:
-        figures = line.node.phases.get(phase)
-        return text.duration(figures.mean_ns) if figures is not None and figures.calls else ""
-
-    return cell
+def _get_called_figures(line: TreeLine, phase: str | None) -> Figures | None:
+    figures = line.node.phases.get(phase)
+    return figures if figures is not None and figures.calls else None
 
 
-def _part(phase: str | None, everything: int) -> Callable[[Line], str]:
-    def cell(line: Line) -> str:
-        figures = line.node.phases.get(phase)
-        if figures is None or not figures.calls or not everything:
+def _make_mean_formatter(phase: str | None) -> Callable[[TreeLine], str]:
+    def format_mean(line: TreeLine) -> str:
+        figures = _get_called_figures(line, phase)
+        return text.format_duration(figures.mean_ns) if figures is not None else ""
+
+    return format_mean
+
+
+def _make_percent_formatter(phase: str | None, phase_ns: int) -> Callable[[TreeLine], str]:
+    def format_percent(line: TreeLine) -> str:
+        figures = _get_called_figures(line, phase)
+        if figures is None or not phase_ns:
             return ""
-        per_cent = 100 * figures.total_ns / everything
-        return f"{per_cent:.0f}" if per_cent >= 10 else f"{per_cent:.1f}"
+        percent = 100 * figures.total_ns / phase_ns
+        return f"{percent:.0f}" if percent >= 10 else f"{percent:.1f}"
 
-    return cell
+    return format_percent
+
+
+def _make_phase_weight_style(phase: str | None, phase_ns: int) -> Callable[[TreeLine], str]:
+    def choose_style(line: TreeLine) -> str:
+        figures = _get_called_figures(line, phase)
+        return choose_weight_style(figures.total_ns / phase_ns) if figures and phase_ns else ""
+
+    return choose_style

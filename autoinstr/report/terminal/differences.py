@@ -1,4 +1,4 @@
-"""How differences between two sides, A and B, are written."""
+"""The text of differences between two sides, A and B."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from autoinstr.base import text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MOST_NAMED = 4  # modules of one side alone
+NAMED_MODULES = 4  # modules of one side that a line names
+LARGE_RATIO = 10  # a ratio from here on is written as a factor
 
 
-def percent(ratio: float) -> str:
-    """ "+12.3%" for 1.123; "×12.3" from ten on."""
-    if ratio >= 10:
+def format_ratio(ratio: float) -> str:
+    """Return "+12.3%" for 1.123, and "×12.3" for a large ratio."""
+    if ratio >= LARGE_RATIO:
         return f"×{ratio:,.1f}"
     return f"{100 * (ratio - 1):+.1f}%"
 
 
-def signed(ns: float) -> str:
-    """ "+1.234 ms"; "0" for no difference."""
-    return f"{'-' if ns < 0 else '+'}{text.duration(abs(ns))}" if ns else "0"
+def format_difference(ns: float) -> str:
+    """Return a signed duration, such as "+1.234 ms"; "0" for no difference."""
+    return f"{'-' if ns < 0 else '+'}{text.format_duration(abs(ns))}" if ns else "0"
 
 
-def only_in(word: str, paths: Sequence[str]) -> str:
-    """ "only in A: 5 modules: …", with the first of them."""
-    return f"only in {word}: {text.count(len(paths), 'module')}: {', '.join(paths[:MOST_NAMED])}{', …' if len(paths) > MOST_NAMED else ''}"
+def describe_one_sided(side: str, paths: Sequence[str]) -> str:
+    """Return "only in A: 5 modules: …" with the first of the paths."""
+    names = ", ".join(paths[:NAMED_MODULES]) + (", …" if len(paths) > NAMED_MODULES else "")
+    return f"only in {side}: {text.format_count(len(paths), 'module')}: {names}"

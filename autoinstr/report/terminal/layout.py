@@ -1,4 +1,7 @@
-"""Columns of a table on a terminal: which of them there is room for, and how wide."""
+"""Fit a table into a terminal: which columns there is room for, how wide they are, and the lines.
+
+Widths are columns of the terminal. Styles are kept beside the text (style.py), so no escape
+sequence is ever measured or cut."""
 
 from __future__ import annotations
 
@@ -6,70 +9,127 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from autoinstr.base import text
+from autoinstr.report.terminal.style import HEADING, Span, StyledLine, style_line
 
-GAP = 2
-LEAST = 4  # columns that a text gets even where there is no room at all
+GAP = 2  # blanks between two columns
+SMALLEST_TEXT = 4  # width of a text column where there is no room at all
+UNCUT = 1 << 16  # `min_width` of a text column that is cut only where nothing else helps
 
 
 class Column(NamedTuple):
-    """One column. `drop` says how soon a narrow terminal goes without it (0: never; of those with
-    one number all go at once). A column of text (`least` is not 0) stands at the left and may be
-    cut to so many columns, `keep_end` from its front; any other is figures."""
+    """Define one column of a table.
+
+    `format_cell` returns the text of a row's cell. A terminal that is too narrow loses the columns
+    with the highest `drop_rank` first, all of one rank together; 0 is never dropped. `min_width`
+    is 0 for a column of figures: it is aligned at the right and never cut. A column of text is
+    aligned at the left and may be cut to `min_width`, from its front if `keep_end` is true.
+    `choose_style` returns the style of a row's cell; None leaves all cells plain."""
 
     heading: str
-    cell: Callable[[Any], str]
-    drop: int = 0
-    least: int = 0
+    format_cell: Callable[[Any], str]
+    drop_rank: int = 0
+    min_width: int = 0
     keep_end: bool = False
+    choose_style: Callable[[Any], str] | None = None
 
 
-def layout(columns: Sequence[Column], rows: Sequence[Any], width: int) -> Iterator[str]:
-    """A heading and a line for each row, in at most `width` columns of the terminal where that can
-    be. A column that is empty throughout is left out, if it may ever be."""
-    there = [(column, [column.heading, *(column.cell(row) for row in rows)]) for column in columns]
-    there = [(column, cells) for column, cells in there if not column.drop or any(cells[1:])]
-    while _needed(there) > width and any(column.drop for column, _ in there):
-        soonest = max(column.drop for column, _ in there)
-        there = [(column, cells) for column, cells in there if column.drop != soonest]
-    widths = _widths(there, width)
-    for at in range(len(rows) + 1):
-        yield (
-            (" " * GAP)
-            .join(
-                text.fitted(cells[at], size, keep_end=column.keep_end)
-                if column.least
-                else cells[at].rjust(size)
-                for (column, cells), size in zip(there, widths)
-            )
-            .rstrip()
-        )
+class _FilledColumn(NamedTuple):
+    """A column with the text of its cells, of which the first is the heading."""
+
+    column: Column
+    cells: list[str]
+
+    @property
+    def full_width(self) -> int:
+        return max(map(text.measure_width, self.cells))
+
+    @property
+    def smallest_width(self) -> int:
+        full = self.full_width
+        return min(full, self.column.min_width) if self.column.min_width else full
 
 
-def _wanted(cells: list[str]) -> int:
-    return max(map(text.width, cells))
+def format_table(columns: Sequence[Column], rows: Sequence[Any], width: int) -> Iterator[str]:
+    """Yield the heading and a line for each row, at most `width` wide where that is possible.
+
+    A column that may be dropped is also left out where all its cells are empty."""
+    filled_columns = [
+        _FilledColumn(column, [column.heading, *(column.format_cell(row) for row in rows)])
+        for column in columns
+    ]
+    filled_columns = [
+        entry for entry in filled_columns if not entry.column.drop_rank or any(entry.cells[1:])
+    ]
+    while _sum_smallest_widths(filled_columns) > width and any(
+        entry.column.drop_rank for entry in filled_columns
+    ):
+        highest = max(entry.column.drop_rank for entry in filled_columns)
+        filled_columns = [entry for entry in filled_columns if entry.column.drop_rank != highest]
+    widths = _choose_widths(filled_columns, width)
+    yield style_line(_join_cells(filled_columns, widths, 0), HEADING)
+    for index, row in enumerate(rows, 1):
+        line = _join_cells(filled_columns, widths, index)
+        yield StyledLine(line, _find_spans(filled_columns, widths, row, line))
 
 
-def _least(column: Column, cells: list[str]) -> int:
-    return min(_wanted(cells), column.least) if column.least else _wanted(cells)
+def _join_cells(filled_columns: Sequence[_FilledColumn], widths: Sequence[int], index: int) -> str:
+    cells = (
+        text.fit_width(cells[index], size, keep_end=column.keep_end)
+        if column.min_width
+        else cells[index].rjust(size)
+        for (column, cells), size in zip(filled_columns, widths)
+    )
+    return (" " * GAP).join(cells).rstrip()
 
 
-def _needed(there: list[tuple[Column, list[str]]]) -> int:
-    return sum(_least(*one) for one in there) + GAP * (len(there) - 1)
+def _find_spans(
+    filled_columns: Sequence[_FilledColumn], widths: Sequence[int], row: Any, line: str
+) -> Iterator[Span]:
+    """Yield the styled cells of a line; one that lies beyond its end is blank."""
+    if not any(column.choose_style for column, _ in filled_columns):
+        return
+    ends = _find_cell_ends(line, widths)
+    start = 0
+    for (column, _), end in zip(filled_columns, ends):
+        style = column.choose_style(row) if column.choose_style else ""
+        if style and line[start:end].strip():
+            yield Span(start, end, style)
+        start = end + GAP
 
 
-def _widths(there: list[tuple[Column, list[str]]], width: int) -> list[int]:
-    """What is left over goes to the texts, to the first as much as it wants; where too little is
-    there the last is cut first."""
-    widths = [_least(*one) for one in there]
-    texts = [at for at, (column, _) in enumerate(there) if column.least]
-    spare = width - sum(widths) - GAP * (len(there) - 1)
-    for at in texts if spare >= 0 else reversed(texts):
-        wanted = _wanted(there[at][1])
-        change = (
-            min(spare, wanted - widths[at])
-            if spare >= 0
-            else max(spare, min(wanted, LEAST) - widths[at])
-        )
-        widths[at] += change
+def _find_cell_ends(line: str, widths: Sequence[int]) -> Iterator[int]:
+    """Yield the index in the line's text at which each cell ends: wide characters take two columns,
+    combining ones none."""
+    index = 0
+    for size in widths:
+        cell_width = 0
+        while index < len(line) and (
+            cell_width < size or (cell_width == size and not text.measure_width(line[index]))
+        ):
+            cell_width += text.measure_width(line[index])
+            index += 1
+        yield index
+        index += GAP
+
+
+def _sum_smallest_widths(filled_columns: Sequence[_FilledColumn]) -> int:
+    return sum(entry.smallest_width for entry in filled_columns) + GAP * (len(filled_columns) - 1)
+
+
+def _choose_widths(filled_columns: Sequence[_FilledColumn], width: int) -> list[int]:
+    """Return the width of each column.
+
+    Spare room goes to the columns of text, to the first as much as it needs. If there is too
+    little room, the last column of text is cut first."""
+    widths = [entry.smallest_width for entry in filled_columns]
+    texts = [index for index, entry in enumerate(filled_columns) if entry.column.min_width]
+    spare = width - sum(widths) - GAP * (len(filled_columns) - 1)
+    for index in texts if spare >= 0 else reversed(texts):
+        full = filled_columns[index].full_width
+        if spare >= 0:
+            change = min(spare, full - widths[index])
+        else:
+            change = max(spare, min(full, SMALLEST_TEXT) - widths[index])
+        widths[index] += change
         spare -= change
     return widths

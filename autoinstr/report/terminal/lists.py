@@ -1,4 +1,4 @@
-"""`--table requests` and `--table steps`: a line for each, for a terminal or as CSV."""
+"""`--table requests` and `--table steps`: one line for each, on a terminal or as CSV."""
 
 from __future__ import annotations
 
@@ -7,188 +7,201 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from autoinstr.analysis import serving_summary
-from autoinstr.analysis.blocks import Tick, no_tick
-from autoinstr.analysis.clock import alignment_lines
-from autoinstr.analysis.serving import REQUEST_COLUMNS, STEP_COLUMNS, requests_of, steps_of
+from autoinstr.analysis.blocks import ProgressTick, ignore_tick
+from autoinstr.analysis.clock import describe_alignment
+from autoinstr.analysis.serving import REQUEST_COLUMNS, STEP_COLUMNS, read_requests, read_steps
 from autoinstr.base import text
-from autoinstr.report.data.stats_csv import guarded
-from autoinstr.report.terminal.layout import Column, layout
+from autoinstr.report.data.stats_csv import guard_cell
+from autoinstr.report.terminal.cells import format_number, format_time
+from autoinstr.report.terminal.layout import Column, format_table
 
 if TYPE_CHECKING:
     from autoinstr.analysis.requests import Request
-    from autoinstr.analysis.steps import Step
-    from autoinstr.recording.reader import Run
-    from autoinstr.report.terminal.modules_table import Look
+    from autoinstr.analysis.steps import EngineStep
+    from autoinstr.recording.run import Run
+    from autoinstr.report.terminal.options import TableOptions
 
-NAME_WIDTH = 12  # an id gets no less
-MOST_PROBLEMS = 8
-AS_THEY_CAME = ("tree", "arrival", "start")
-NOTHING = {
+MIN_NAME_WIDTH = 12
+PROBLEM_LIMIT = 8
+UNSORTED = ("tree", "arrival", "start")  # orders that keep the rows as they are
+# What a run without rows lacks, and where it comes from.
+NO_ROWS = {
     "requests": (
-        "no requests: this run has none of the marks that vLLM's requests are read from",
-        "They are set while the agent records vLLM with the targets of the default set.",
+        "no requests: this run has no marks of vLLM's requests",
+        "The targets of the default set record them in a vLLM program.",
     ),
     "steps": (
-        "no steps: this run has none of the ranges that vLLM's engine steps are read from",
-        "They are sched.schedule and others, targets of the default set.",
+        "no steps: this run has no ranges of vLLM's engine steps",
+        "The targets of the default set record them in a vLLM program (sched.schedule and others).",
     ),
 }
 
 
-def request_report(run: Run, look: Look, tick: Tick = no_tick) -> Iterator[str]:
-    """The lines of `--table requests`."""
-    rows = requests_of(run, tick)
-    if rows:
-        yield f"{run.path}: {text.count(len(rows), 'request')}"
-        yield from serving_summary.request_lines(rows, look.width)
+def format_requests(
+    run: Run, options: TableOptions, tick: ProgressTick = ignore_tick
+) -> Iterator[str]:
+    """Yield the lines of `--table requests`."""
+    requests = read_requests(run, tick)
+    if requests:
+        yield f"{run.path}: {text.format_count(len(requests), 'request')}"
+        yield from serving_summary.summarize_requests(requests, options.width)
         yield ""
-        yield from _listing(_request_columns(rows), ordered(rows, look.sort), look)
+        columns = _build_request_columns(requests)
+        yield from _format_rows(columns, sort_rows(requests, options.sort), options)
     else:
-        yield from NOTHING["requests"]
-    yield from _trouble(run)
+        yield from NO_ROWS["requests"]
+    yield from _format_problems(run)
 
 
-def step_report(run: Run, look: Look, tick: Tick = no_tick) -> Iterator[str]:
-    """The lines of `--table steps`."""
-    everything = steps_of(run, tick)
-    rows = [row for row in everything if look.phase in (None, row.phase)]
-    if rows:
-        yield f"{run.path}: {text.count(len(rows), 'step')}{f' of phase {look.phase}' if look.phase else ''}"
+def format_steps(
+    run: Run, options: TableOptions, tick: ProgressTick = ignore_tick
+) -> Iterator[str]:
+    """Yield the lines of `--table steps`."""
+    all_steps = read_steps(run, tick)
+    steps = [step for step in all_steps if options.phase in (None, step.phase)]
+    if steps:
+        phase = f" of phase {options.phase}" if options.phase else ""
+        yield f"{run.path}: {text.format_count(len(steps), 'step')}{phase}"
         yield ""
-        yield from layout(_PHASES, serving_summary.by_phase(rows), look.width)
+        phases = serving_summary.summarize_phases(steps)
+        yield from format_table(_PHASE_COLUMNS, phases, options.width)
         yield ""
-        yield from _listing(_step_columns(rows), ordered(rows, look.sort), look)
-    elif everything:
-        phases = ", ".join(dict.fromkeys(str(row.phase) for row in everything))
-        yield f"no step has the phase {look.phase!a}; this run has: {phases}"
+        columns = _build_step_columns(steps)
+        yield from _format_rows(columns, sort_rows(steps, options.sort), options)
+    elif all_steps:
+        available = ", ".join(dict.fromkeys(str(step.phase) for step in all_steps))
+        yield f"no step has the phase {options.phase!a}; this run has: {available}"
     else:
-        yield from NOTHING["steps"]
-    yield from _trouble(run)
+        yield from NO_ROWS["steps"]
+    yield from _format_problems(run)
 
 
-def write_csv(run: Run, out: TextIO, look: Look, tick: Tick = no_tick) -> list[str]:
-    """Either of them: a heading and a line each, times in nanoseconds; missing values are empty.
-    Returns what a reader should know beside."""
+def write_csv(
+    run: Run, stream: TextIO, options: TableOptions, tick: ProgressTick = ignore_tick
+) -> list[str]:
+    """Write requests or steps: a heading, then a line for each; return remarks for stderr.
+
+    Times are in nanoseconds. A missing value is an empty cell."""
+    columns: Sequence[str]
     rows: list[Any]
-    if look.table == "requests":
-        columns = list(REQUEST_COLUMNS)
-        rows = ordered(requests_of(run, tick), look.sort)
+    if options.table == "requests":
+        columns = REQUEST_COLUMNS
+        rows = sort_rows(read_requests(run, tick), options.sort)
     else:
-        columns = list(STEP_COLUMNS)
-        rows = [
-            row
-            for row in ordered(steps_of(run, tick), look.sort)
-            if look.phase in (None, row.phase)
-        ]
-    writer = csv.writer(out, lineterminator="\r\n")
+        columns = STEP_COLUMNS
+        steps = sort_rows(read_steps(run, tick), options.sort)
+        rows = [step for step in steps if options.phase in (None, step.phase)]
+    writer = csv.writer(stream, lineterminator="\r\n")
     writer.writerow(columns)
-    for row in rows[: look.limit or None]:
+    for row in rows[: options.limit or None]:
         cells = (getattr(row, column) for column in columns)
         writer.writerow(
-            [guarded(" ".join(cell) if isinstance(cell, list) else cell) for cell in cells]
+            [guard_cell(" ".join(cell) if isinstance(cell, list) else cell) for cell in cells]
         )
-    return [] if rows else [NOTHING[look.table][0]]
+    return [] if rows else [NO_ROWS[options.table][0]]
 
 
-def ordered(rows: Sequence[Any], sort: str) -> list[Any]:
-    """As they came, or the largest first; what lacks the figure comes last."""
+def sort_rows(rows: Sequence[Any], sort: str) -> list[Any]:
+    """Return the rows with the largest figure first, and those without it last. The orders in
+    UNSORTED keep the rows as they are."""
 
-    def key(row: Any) -> tuple[bool, int]:
+    def make_key(row: Any) -> tuple[bool, int]:
         value = getattr(row, f"{sort}_ns")
         if value is None and sort in ("ttft", "e2e"):
             value = getattr(row, f"engine_{sort}_ns")
         return value is None, -(value or 0)
 
-    return list(rows) if sort in AS_THEY_CAME else sorted(rows, key=key)
+    return list(rows) if sort in UNSORTED else sorted(rows, key=make_key)
 
 
-def _trouble(run: Run) -> Iterator[str]:
-    """What to know before believing the rows."""
-    yield from (f"! {line}" for line in alignment_lines(run.recordings))
+def _format_problems(run: Run) -> Iterator[str]:
+    """Yield what a reader needs before believing the rows."""
+    yield from (f"! {line}" for line in describe_alignment(run.recordings))
     for recording in run.recordings:
-        if recording.dropped:
-            yield f"! {recording.file}: {text.count(recording.dropped, 'range')} dropped, the recording was full (option max_mb)"
-    for problem in [
-        *run.problems,
-        *(problem for recording in run.recordings for problem in recording.problems),
-    ][:MOST_PROBLEMS]:
+        if recording.dropped_count:
+            dropped_ranges = text.format_count(recording.dropped_count, "range")
+            yield (
+                f"! {recording.file}: {dropped_ranges} dropped, because the recording was full "
+                "(option max_mb)"
+            )
+    problems = [problem for recording in run.recordings for problem in recording.problems]
+    for problem in [*run.problems, *problems][:PROBLEM_LIMIT]:
         yield f"! {problem}"
 
 
-def _listing(columns: list[Column], rows: Sequence[Any], look: Look) -> Iterator[str]:
-    shown = rows[: look.limit] if look.limit else rows
-    yield from layout(columns, shown, look.width)
-    if len(shown) < len(rows):
-        yield f"… {text.count(len(rows) - len(shown), 'more line')} (--limit 0 shows all, --sort puts the largest first)"
+def _format_rows(
+    columns: list[Column], rows: Sequence[Any], options: TableOptions
+) -> Iterator[str]:
+    shown_rows = rows[: options.limit] if options.limit else rows
+    yield from format_table(columns, shown_rows, options.width)
+    if len(shown_rows) < len(rows):
+        hidden_rows = text.format_count(len(rows) - len(shown_rows), "more line")
+        yield f"… {hidden_rows} (--limit 0 shows all, --sort puts the largest first)"
 
 
-def _request_columns(rows: Sequence[Request]) -> list[Column]:
-    """Where the front end's process is not in the run, times are the engine's: the headings say
-    so."""
-    zero = min(row.first_ns for row in rows)
-    engine = serving_summary.from_engine_only(rows)
+def _build_request_columns(requests: Sequence[Request]) -> list[Column]:
+    """Return the columns of requests.
+
+    If the front end's process is not in the run, times are the engine's, and the headings say so.
+    """
+    first_ns = min(request.first_ns for request in requests)
+    if serving_summary.has_engine_times_only(requests):
+        ttft = Column("engine TTFT", lambda row: format_time(row.engine_ttft_ns))
+        e2e = Column("in engine", lambda row: format_time(row.engine_e2e_ns))
+    else:
+        ttft = Column("TTFT", lambda row: format_time(row.ttft_ns))
+        e2e = Column("end to end", lambda row: format_time(row.e2e_ns))
     return [
-        Column("request", lambda row: text.printable(row.name), least=NAME_WIDTH, keep_end=True),
-        Column("arrived", lambda row: "+" + text.duration(row.first_ns - zero)),
-        Column("queue", lambda row: _time(row.queue_ns), 2),
         Column(
-            "engine TTFT" if engine else "TTFT",
-            lambda row: _time(row.engine_ttft_ns if engine else row.ttft_ns),
+            "request",
+            lambda row: text.escape_unprintable(row.name),
+            min_width=MIN_NAME_WIDTH,
+            keep_end=True,
         ),
-        Column("TPOT", lambda row: _time(row.tpot_ns), 1),
-        Column(
-            "in engine" if engine else "end to end",
-            lambda row: _time(row.engine_e2e_ns if engine else row.e2e_ns),
-        ),
-        Column("prompt", lambda row: _count(row.prompt_tokens), 3),
-        Column("output", lambda row: _count(row.output_tokens), 3),
-        Column("cached", lambda row: _count(row.cached_tokens), 6),
-        Column("preempted", lambda row: _count(row.preemptions), 5),
-        Column("end", lambda row: text.printable(row.reason or row.state)),
+        Column("arrived", lambda row: "+" + text.format_duration(row.first_ns - first_ns)),
+        Column("queue", lambda row: format_time(row.queue_ns), 2),
+        ttft,
+        Column("TPOT", lambda row: format_time(row.tpot_ns), 1),
+        e2e,
+        Column("prompt", lambda row: format_number(row.prompt_tokens), 3),
+        Column("output", lambda row: format_number(row.output_tokens), 3),
+        Column("cached", lambda row: format_number(row.cached_tokens), 6),
+        Column("preempted", lambda row: format_number(row.preemptions), 5),
+        Column("end", lambda row: text.escape_unprintable(row.reason or row.state)),
     ]
 
 
-def _step_columns(rows: Sequence[Step]) -> list[Column]:
-    zero = min(row.start_ns for row in rows)
+def _build_step_columns(steps: Sequence[EngineStep]) -> list[Column]:
+    first_ns = min(step.start_ns for step in steps)
     return [
-        Column("step", lambda row: f"{row.index:,}", least=NAME_WIDTH),
-        Column("phase", lambda row: text.printable(row.phase or "?")),
-        Column("start", lambda row: "+" + text.duration(row.start_ns - zero)),
-        Column("duration", lambda row: _time(row.duration_ns)),
-        Column("batch", lambda row: _count(row.requests)),
-        Column("prefills", lambda row: _count(row.prefills), 7),
-        Column("tokens", lambda row: _count(row.tokens), 2),
-        Column("running", lambda row: _count(row.running), 4),
-        Column("waiting", lambda row: _count(row.waiting), 3),
+        Column("step", lambda row: f"{row.index:,}", min_width=MIN_NAME_WIDTH),
+        Column("phase", lambda row: text.escape_unprintable(row.phase or "?")),
+        Column("start", lambda row: "+" + text.format_duration(row.start_ns - first_ns)),
+        Column("duration", lambda row: format_time(row.duration_ns)),
+        Column("batch", lambda row: format_number(row.requests)),
+        Column("prefills", lambda row: format_number(row.prefills), 7),
+        Column("tokens", lambda row: format_number(row.tokens), 2),
+        Column("running", lambda row: format_number(row.running), 4),
+        Column("waiting", lambda row: format_number(row.waiting), 3),
         Column("KV", lambda row: "" if row.kv_usage is None else f"{100 * row.kv_usage:.1f}%", 5),
-        Column("schedule", lambda row: _time(row.schedule_ns), 6),
-        Column("execute", lambda row: _time(row.execute_ns), 1),
-        Column("sample", lambda row: _time(row.sample_ns), 8),
-        Column("update", lambda row: _time(row.update_ns), 9),
-        Column("gap before", lambda row: _time(row.gap_ns), 10),
+        Column("schedule", lambda row: format_time(row.schedule_ns), 6),
+        Column("execute", lambda row: format_time(row.execute_ns), 1),
+        Column("sample", lambda row: format_time(row.sample_ns), 8),
+        Column("update", lambda row: format_time(row.update_ns), 9),
+        Column("gap before", lambda row: format_time(row.gap_ns), 10),
     ]
 
 
-_PHASES = [
-    Column("phase", lambda one: text.printable(one.phase), least=NAME_WIDTH),
-    Column("steps", lambda one: _count(one.steps)),
-    Column("mean", lambda one: _time(one.mean_ns)),
-    Column("p50", lambda one: _time(one.p50_ns)),
-    Column("p99", lambda one: _time(one.p99_ns)),
-    Column("batch", lambda one: "" if one.batch is None else f"{one.batch:.1f}", 5),
-    Column("tokens", lambda one: "" if one.tokens is None else f"{one.tokens:.1f}", 6),
-    *(
-        Column(heading, lambda one, at=at: _time(one.parts[at]), drop)  # type: ignore[misc]
-        for at, (heading, drop) in enumerate(
-            (("schedule", 2), ("execute", 1), ("sample", 3), ("update", 4))
-        )
-    ),
+_PHASE_COLUMNS = [
+    Column("phase", lambda row: text.escape_unprintable(row.phase), min_width=MIN_NAME_WIDTH),
+    Column("steps", lambda row: format_number(row.steps)),
+    Column("mean", lambda row: format_time(row.mean_ns)),
+    Column("p50", lambda row: format_time(row.p50_ns)),
+    Column("p99", lambda row: format_time(row.p99_ns)),
+    Column("batch", lambda row: "" if row.batch is None else f"{row.batch:.1f}", 5),
+    Column("tokens", lambda row: "" if row.tokens is None else f"{row.tokens:.1f}", 6),
+    Column("schedule", lambda row: format_time(row.parts[0]), 2),
+    Column("execute", lambda row: format_time(row.parts[1]), 1),
+    Column("sample", lambda row: format_time(row.parts[2]), 3),
+    Column("update", lambda row: format_time(row.parts[3]), 4),
 ]
-
-
-def _time(ns: float | None) -> str:
-    return "" if ns is None else text.duration(ns)
-
-
-def _count(number: int | None) -> str:
-    return "" if number is None else f"{number:,}"

@@ -1,4 +1,4 @@
-"""The last line of the table: the command that is most useful next, after what was seen."""
+"""The last line of the table: the command that is most useful next."""
 
 from __future__ import annotations
 
@@ -6,73 +6,75 @@ import os
 import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
-from autoinstr.analysis.runs import recording_files, runs_below
+from autoinstr.analysis.runs import list_recording_files, list_runs
 from autoinstr.base.errors import RecordingError
-from autoinstr.recording.reader import open_run
+from autoinstr.recording.run import open_run
 
 if TYPE_CHECKING:
-    from autoinstr.recording.reader import Run
-LOOK_BACK, LOOK_AT = (
-    3,
-    32,
-)  # runs before this one, and recordings of one: a hint is worth no long reading
+    from autoinstr.recording.run import Run
+
+# Earlier runs that are looked at, and recordings of one: a hint is not worth much reading.
+EARLIER_RUNS, MAX_RECORDINGS = 3, 32
 
 
-class Seen(NamedTuple):
-    """What a report has found: ranges in all phases, and ranges that had not ended when their
-    process did."""
+class ReportSummary(NamedTuple):
+    """The sums of a report: ranges in all phases, and ranges that are still open."""
 
     run: Run
     ranges: int
     still_open: int
 
 
-def suggestion(seen: Seen) -> str:
-    """ "next: autoinstr …   # why"."""
-    for wanted in (_nothing, _unfinished, _run_before):
-        found = wanted(seen)
-        if found:
-            return f"next: {found}"
-    return f"next: autoinstr report {shlex.quote(seen.run.path)} --format html   # all on one page: flame views, steps, requests, ranks"
-
-
-def _nothing(seen: Seen) -> str:
-    return "" if seen.ranges else "autoinstr doctor -- <your command>   # why nothing was recorded"
-
-
-def _unfinished(seen: Seen) -> str:
-    where = shlex.quote(seen.run.path)
+def suggest_next_step(summary: ReportSummary) -> str:
+    """Return "next: autoinstr …   # why"."""
+    for suggest in (_suggest_doctor, _suggest_timeline, _suggest_diff):
+        command = suggest(summary)
+        if command:
+            return f"next: {command}"
+    path = shlex.quote(summary.run.path)
     return (
-        f"autoinstr report {where} --format pftrace   # a timeline: what ran when it ended"
-        if seen.still_open
-        else ""
+        f"next: autoinstr report {path} --format html   "
+        "# all on one page: flame views, steps, requests, ranks"
     )
 
 
-def _run_before(seen: Seen) -> str:
-    """The latest earlier run of the same command line, of the last few beside this one."""
-    path = os.path.abspath(seen.run.path)
-    folders = [
-        os.path.abspath(folder) for folder in runs_below(os.path.dirname(path))
-    ]  # the newest first
-    earlier = folders[folders.index(path) + 1 :] if path in folders else []
-    command = _command_line(seen.run)
-    for before in earlier[:LOOK_BACK]:
-        if len(recording_files(before)) > LOOK_AT:
+def _suggest_doctor(summary: ReportSummary) -> str:
+    if summary.ranges:
+        return ""
+    return "autoinstr doctor -- <your command>   # why nothing was recorded"
+
+
+def _suggest_timeline(summary: ReportSummary) -> str:
+    if not summary.still_open:
+        return ""
+    path = shlex.quote(summary.run.path)
+    return f"autoinstr report {path} --format pftrace   # a timeline: what ran when it ended"
+
+
+def _suggest_diff(summary: ReportSummary) -> str:
+    """Suggest a comparison with the latest earlier run of the same command line, if it is one of
+    the last few in the same folder."""
+    path = os.path.abspath(summary.run.path)
+    folders = [os.path.abspath(folder) for folder in list_runs(os.path.dirname(path))]
+    earlier = folders[folders.index(path) + 1 :] if path in folders else []  # the newest first
+    command_line = _read_command_line(summary.run)
+    for folder in earlier[:EARLIER_RUNS]:
+        if len(list_recording_files(folder)) > MAX_RECORDINGS:
             continue
         try:
-            same = command and _command_line(open_run(before)) == command
+            is_same = command_line and _read_command_line(open_run(folder)) == command_line
         except RecordingError:
             continue
-        if same:
-            shown = os.path.join(
-                os.path.dirname(seen.run.path.rstrip(os.sep)), os.path.basename(before)
-            )
-            return f"autoinstr diff {shlex.quote(shown)} {shlex.quote(seen.run.path)}   # what changed since the run before"
+        if is_same:
+            parent = os.path.dirname(summary.run.path.rstrip(os.sep))
+            paths = os.path.join(parent, os.path.basename(folder)), summary.run.path
+            return f"autoinstr diff {shlex.join(paths)}   # what changed since the run before"
     return ""
 
 
-def _command_line(run: Run) -> list[str]:
-    """That of the process that started first: of the others it names pipes, which differ."""
-    first = min(run.recordings, key=lambda one: one.clock_pairs[0], default=None)
+def _read_command_line(run: Run) -> list[str]:
+    """Return the command line of the process that started first.
+
+    Those of the other processes name pipes, which differ in each run."""
+    first = min(run.recordings, key=lambda recording: recording.clock_pairs[0], default=None)
     return [] if first is None else first.argv

@@ -1,8 +1,8 @@
-"""The attributes of ranges and marks, for timelines.
+"""Encoded attributes of ranges and marks, for the timeline writers.
 
-They are kept as the format writes them, which takes a third of what they take as objects. Memory:
-the attributes of one recording as the format has them (about as long as the recording has them),
-and 150 bytes for each range or mark that has some."""
+Attributes are stored in the encoding of the output format. That takes a third of the memory that
+Python objects take.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +11,40 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.errors import RecordingError
-from autoinstr.report.timeline.serving_marks import Served
+from autoinstr.report.timeline.serving_marks import ServingMarks
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
 
-Fields = dict[int, bytes]  # start -> the attributes as they are written, of one name on one thread
+# Start of a range or mark -> its encoded attributes, for one name on one thread.
+AttributesByStart = dict[int, bytes]
 
 
 class Annotations:
-    """All attributes of one recording; `served` is what they say of steps and requests."""
+    """The attributes of one recording.
+
+    `serving` holds what the attributes say about vLLM's steps and requests. Memory: the encoded
+    attributes, which are about as long as in the recording, and 150 bytes for each range or mark
+    that has attributes.
+    """
 
     def __init__(
-        self, recording: Recording, encode: Callable[[dict[str, Any]], bytes], between: bytes = b""
+        self,
+        recording: Recording,
+        encode: Callable[[dict[str, Any]], bytes],
+        separator: bytes = b"",
     ) -> None:
-        """Read them; `between` joins what was said at two times. What breaks off is named in the
-        recording's problems."""
-        self._found: dict[int, dict[int, Fields]] = {}
-        self._between = between
-        self.served = Served()
+        """Read and encode all attributes of a recording.
+
+        `separator` joins attributes that the program gave to one range at two moments. A read error
+        ends the reading and is added to `recording.problems`.
+        """
+        self._by_thread: dict[int, dict[int, AttributesByStart]] = {}
+        self._separator = separator
+        self.serving = ServingMarks()
         names = recording.names
         try:
-            for thread, name, start, fields in recording.attributes():
+            for thread, name, start, fields in recording.read_attributes():
                 if (
                     fields
                     and isinstance(thread, int)
@@ -41,25 +53,27 @@ class Annotations:
                     and name in names
                 ):
                     self.add(thread, name, start, encode(fields))
-                    self.served.take(thread, names[name], start, fields)
+                    self.serving.add(thread, names[name], start, fields)
         except (RecordingError, OSError) as problem:
             recording.problems.append(str(problem))
 
-    def add(self, thread: int, name: int, start: int, text: bytes) -> None:
-        """Add to what is written of one range or mark."""
-        mine = self._found.setdefault(thread, {}).setdefault(name, {})
-        mine[start] = mine[start] + self._between + text if start in mine else text
+    def add(self, thread: int, name: int, start: int, encoded: bytes) -> None:
+        """Add encoded attributes to one range or mark."""
+        by_start = self._by_thread.setdefault(thread, {}).setdefault(name, {})
+        if start in by_start:
+            encoded = by_start[start] + self._separator + encoded
+        by_start[start] = encoded
 
-    def of(self, thread: int) -> dict[int, Fields]:
-        """Those of one thread, by name and start."""
-        return self._found.get(thread, {})
+    def get_thread(self, thread: int) -> dict[int, AttributesByStart]:
+        """Return the encoded attributes of one thread, by name and start."""
+        return self._by_thread.get(thread, {})
 
 
-def members(fields: dict[str, Any]) -> bytes:
-    """The members of a JSON object, without its braces."""
+def encode_json_members(fields: dict[str, Any]) -> bytes:
+    """Return the members of a JSON object, without its braces."""
     try:
         text = json.dumps(fields, allow_nan=False)
-    # JSON has no word for infinity and for what is no number, and a viewer refuses the whole file
+    # JSON has no infinity and no NaN, and a viewer rejects a file that contains them.
     except ValueError:
         text = json.dumps(
             {key: value if _is_json(value) else str(value) for key, value in fields.items()}

@@ -1,8 +1,8 @@
-"""What steps and requests of vLLM have in a Chrome trace beside their ranges: flows, an engine's
-counters, rows of requests.
+"""Write vLLM's steps and requests to a Chrome trace: flows, counters, rows of requests.
 
-Requests stand in rows of a process of their own, as "X" events and not as async ones: a flow can
-only begin and end at those."""
+Requests have rows in a process of their own. They are "X" events, not async events, because a flow
+can begin and end only at "X" events.
+"""
 
 from __future__ import annotations
 
@@ -10,56 +10,68 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from autoinstr.analysis.blocks import FOREVER
-from autoinstr.analysis.labels import FIRST_FREE_NUMBER, host_count, process_label
-from autoinstr.report.timeline.annotations import members
+from autoinstr.analysis.blocks import NO_END_NS
+from autoinstr.analysis.labels import FIRST_FREE_NUMBER, count_hosts, format_process_label
+from autoinstr.report.timeline.annotations import encode_json_members
 from autoinstr.report.timeline.flows import BEGIN, END, Flow, Flows
-from autoinstr.report.timeline.request_lanes import slices
+from autoinstr.report.timeline.request_lanes import iterate_request_slices
 
 if TYPE_CHECKING:
     from autoinstr.analysis.requests import Request
     from autoinstr.recording.reader import Recording
-    from autoinstr.report.timeline.serving_marks import Mention, Served
+    from autoinstr.report.timeline.serving_marks import ServingMark, ServingMarks
 
-# Kineto's flows are of the categories ac2g and fwdbwd, and a flow is known by its category and
-# number.
+# A flow is identified by its category and id. Kineto's categories are ac2g and fwdbwd.
 CATEGORY = "autoinstr"
 
-FlowsOfThread = dict[int, dict[int, list[Flow]]]  # name -> start
+FlowsOfThread = dict[int, dict[int, list[Flow]]]  # name -> start -> flows
 
 
-def microseconds(time_ns: int) -> str:
-    """A time or a duration, with all its digits."""
+def format_microseconds(time_ns: int) -> str:
+    """Format a time or duration in microseconds, exact to the nanosecond."""
     return f"{time_ns // 1000}.{time_ns % 1000:03d}"
 
 
-def metadata(kind: str, pid: int, row: int, args: dict[str, Any]) -> bytes:
-    """An event that names or orders a process or a row."""
-    return json.dumps({"ph": "M", "name": kind, "pid": pid, "tid": row, "args": args}).encode()
+def write_metadata(
+    stream: BinaryIO, kind: str, pid: int, row: int, args: dict[str, Any], separator: bytes = b","
+) -> None:
+    """Write an event that names or orders a process or a row."""
+    event = {"ph": "M", "name": kind, "pid": pid, "tid": row, "args": args}
+    stream.write(separator + b"\n" + json.dumps(event).encode())
 
 
-def flows_of_threads(found: Iterable[tuple[Mention, list[Flow]]]) -> dict[int, FlowsOfThread]:
-    """Flows by thread, name and start."""
-    threads: dict[int, FlowsOfThread] = {}
-    for mention, flows in found:
-        threads.setdefault(mention.thread, {}).setdefault(mention.name, {})[mention.start] = flows
-    return threads
+def group_flows(
+    flows_of_marks: Iterable[tuple[ServingMark, list[Flow]]],
+) -> dict[int, FlowsOfThread]:
+    """Return the flows by thread, name and start."""
+    by_thread: dict[int, FlowsOfThread] = {}
+    for mark, flows in flows_of_marks:
+        by_thread.setdefault(mark.thread, {}).setdefault(mark.name, {})[mark.start] = flows
+    return by_thread
 
 
-def flow_event(flow: Flow, row: str, time_ns: int) -> str:
-    """An event on a flow; `row` is the process and row of the slice that begins at that time."""
-    when = f'"ts":{microseconds(time_ns)}' + (',"bp":"e"' if flow.place == END else "")
-    return f',\n{{"ph":"{flow.place}","id":{flow.id + flow.nth},"name":"flow","cat":"{CATEGORY}",{row},{when}}}'
+def format_flow(flow: Flow, row: str, time_ns: int) -> str:
+    """Format a flow event.
+
+    `row` holds the process and row of the slice that begins at `time_ns`.
+    """
+    # The binding point "e" ends the flow at the slice around the event, not at the next slice.
+    binding = ',"bp":"e"' if flow.position == END else ""
+    return (
+        f',\n{{"ph":"{flow.position}","id":{flow.id + flow.occurrence},"name":"flow",'
+        f'"cat":"{CATEGORY}",{row},"ts":{format_microseconds(time_ns)}{binding}}}'
+    )
 
 
-def write_counters(stream: BinaryIO, pid: int, served: Served, offset_ns: int) -> None:
-    """Write what the engine in a recording said after its schedules."""
-    for name, levels in served.changes().items():
-        for time, level in levels:
-            when = f'"pid":{pid},"ts":{microseconds(time + offset_ns)}'
-            stream.write(
-                f',\n{{"ph":"C","name":"{name}",{when},"args":{{"value":{level}}}}}'.encode()
+def write_counters(stream: BinaryIO, pid: int, serving: ServingMarks, offset_ns: int) -> None:
+    """Write the counters of the engine in a recording."""
+    for name, samples in serving.list_counter_changes().items():
+        for time, value in samples:
+            event = (
+                f'"ph":"C","name":"{name}","pid":{pid},'
+                f'"ts":{format_microseconds(time + offset_ns)},"args":{{"value":{value}}}'
             )
+            stream.write(f",\n{{{event}}}".encode())
 
 
 def write_requests(
@@ -69,45 +81,50 @@ def write_requests(
     flows: Flows,
     first_row: int,
 ) -> None:
-    """Write a slice for each request; `first_row` and what follows are free as numbers of rows."""
-    hosts = host_count(recordings)
+    """Write a slice for each request. Row numbers from `first_row` on are free."""
+    pids = _write_processes(stream, recordings, requests)
+    rows: dict[tuple[int, int], int] = {}  # (engine, lane) -> row
+    for request_slice in iterate_request_slices(requests):
+        request, lane = request_slice.request, request_slice.lane
+        pid, key = pids[request.process], (request.process, lane)
+        if key not in rows:
+            rows[key] = first_row + len(rows)
+            write_metadata(stream, "thread_name", pid, rows[key], {"name": f"requests {lane}"})
+            write_metadata(stream, "thread_sort_index", pid, rows[key], {"sort_index": lane})
+        row = f'"pid":{pid},"tid":{rows[key]}'
+        start = request_slice.start
+        attributes = encode_json_members(request_slice.attributes).decode()
+        _write_slice(stream, request.name, row, start, request_slice.end, attributes)
+        flow = Flow(flows.make_request_id(request.id), BEGIN, request_slice.occurrence)
+        stream.write(format_flow(flow, row, start).encode())
+        for phase in request_slice.phases:
+            _write_slice(stream, phase.name, row, phase.start, phase.end, "")
+
+
+def _write_processes(
+    stream: BinaryIO, recordings: Sequence[Recording], requests: list[Request]
+) -> dict[int, int]:
+    """Write one process for the requests of each engine. Return engine -> number of the process."""
+    hosts = count_hosts(recordings)
     engines = sorted({request.process for request in requests})
-    pids = {
-        engine: FIRST_FREE_NUMBER + len(recordings) + rank for rank, engine in enumerate(engines)
-    }
+    pids: dict[int, int] = {}
     for rank, engine in enumerate(engines):
-        of = recordings[engine]
-        label = (
-            "requests"
-            if len(engines) == 1
-            else f"requests of {process_label(of, hosts)}, pid {of.pid}"
-        )
-        stream.write(b",\n" + metadata("process_name", pids[engine], 0, {"name": label}))
-        stream.write(
-            b",\n"
-            + metadata("process_sort_index", pids[engine], 0, {"sort_index": rank - len(engines)})
-        )
-    rows: dict[tuple[int, int], int] = {}
-    for one in slices(requests):
-        pid, place = pids[one.request.process], (one.request.process, one.lane)
-        if place not in rows:
-            rows[place] = first_row + len(rows)
-            stream.write(
-                b",\n" + metadata("thread_name", pid, rows[place], {"name": f"requests {one.lane}"})
-            )
-            stream.write(
-                b",\n" + metadata("thread_sort_index", pid, rows[place], {"sort_index": one.lane})
-            )
-        row = f'"pid":{pid},"tid":{rows[place]}'
-        _slice(stream, one.request.name, row, one.start, one.end, members(one.facts).decode())
-        stream.write(
-            flow_event(Flow(flows.request(one.request.id), BEGIN, one.nth), row, one.start).encode()
-        )
-        for phase in one.phases:
-            _slice(stream, phase.name, row, phase.start, phase.end, "")
+        recording = recordings[engine]
+        pid = pids[engine] = FIRST_FREE_NUMBER + len(recordings) + rank
+        label = "requests"
+        if len(engines) > 1:
+            label = f"requests of {format_process_label(recording, hosts)}, pid {recording.pid}"
+        write_metadata(stream, "process_name", pid, 0, {"name": label})
+        write_metadata(stream, "process_sort_index", pid, 0, {"sort_index": rank - len(engines)})
+    return pids
 
 
-def _slice(stream: BinaryIO, name: str, row: str, start: int, end: int, args: str) -> None:
-    kind, lasted = ("B", "") if end == FOREVER else ("X", f',"dur":{microseconds(end - start)}')
-    event = f'"ph":"{kind}","name":{json.dumps(name)},"cat":"request",{row},"ts":{microseconds(start)}{lasted},"args":{{{args}}}'
+def _write_slice(stream: BinaryIO, name: str, row: str, start: int, end: int, args: str) -> None:
+    kind, duration = "X", f',"dur":{format_microseconds(end - start)}'
+    if end == NO_END_NS:
+        kind, duration = "B", ""
+    event = (
+        f'"ph":"{kind}","name":{json.dumps(name)},"cat":"request",{row},'
+        f'"ts":{format_microseconds(start)}{duration},"args":{{{args}}}'
+    )
     stream.write(f",\n{{{event}}}".encode())

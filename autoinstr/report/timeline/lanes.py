@@ -1,79 +1,88 @@
-"""Lays the ranges of a recording on tracks on which they nest.
+"""Assign the ranges of a recording to tracks on which they nest.
 
-A timeline track is a stack: the end of a range ends the latest one begun. Ranges that overlap
-without one containing the other (async start and end) would end each other, or be dropped by the
-viewer. The first lane of a thread and domain takes every range that nests; what does not nest is
-offered to the next lane, in the same order, and so on."""
+A timeline track is a stack: the end of a range ends the latest range that began. Ranges that
+overlap without nesting (async start and end) would end each other, or the viewer would drop them.
+Therefore the first lane of a thread and domain takes every range that nests. The other ranges go to
+the next lane, in the same order, and so on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from autoinstr.analysis.blocks import Tick, no_tick, pieces_with_open
+from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_batches_with_open
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
 
-MARKS = -1  # in place of a lane's number
+MARKS = -1  # number of the lane that takes the marks
 
 
 class Lane(Protocol):
-    """One track of one thread and domain. Times are in nanoseconds of the process's
-    perf_counter."""
+    """One track of one thread and domain.
 
-    def feed(
+    All times are in nanoseconds of the process's perf_counter.
+    """
+
+    def add_ranges(
         self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]
     ) -> list[tuple[int, int, int]]:
-        """Take the ranges that nest, in order of start; return the others."""
+        """Write the ranges that nest, in order of start. Return the others."""
 
-    def mark(self, names: Sequence[int], times: Sequence[int]) -> None:
-        """Take instants, in order of time; only called on the lane that was made for them."""
+    def add_marks(self, names: Sequence[int], times: Sequence[int]) -> None:
+        """Write instants, in order of time. Only the lane MARKS gets this call."""
 
-    def finish(self) -> None:
-        """No more will come: end what can be ended."""
+    def close(self) -> None:
+        """End the open ranges that have an end. Nothing is added after this call."""
 
 
-def lay(recording: Recording, make: Callable[[int, str, int], Lane], tick: Tick = no_tick) -> None:
-    """Feed a whole recording to lanes made by `make(thread, domain, number)`, one thread after the
-    other; lane 0 of a domain is always made before MARKS and before lane 1."""
+def write_lanes(
+    recording: Recording,
+    open_lane: Callable[[int, str, int], Lane],
+    tick: ProgressTick = ignore_tick,
+) -> None:
+    """Write a whole recording to lanes, one thread after the other.
+
+    `open_lane(thread, domain, number)` makes a lane. Lane 0 of a domain is always made before MARKS
+    and before lane 1.
+    """
     lanes: dict[tuple[int, str], dict[int, Lane]] = {}
 
-    def lane(thread: int, domain: str, number: int) -> Lane:
-        mine = lanes.setdefault((thread, domain), {})
-        for one in (
-            0,
-            number,
-            # not by calling itself: a function that does holds on to all that it knows, attributes of a
-            # recording too
-        ):
-            if one not in mine:
-                mine[one] = make(thread, domain, one)
-        return mine[number]
+    # No recursion here. A function that refers to itself keeps everything that it refers to alive,
+    # here the attributes of a recording, until the garbage collector runs.
+    def get_lane(thread: int, domain: str, number: int) -> Lane:
+        domain_lanes = lanes.setdefault((thread, domain), {})
+        for required_number in (0, number):
+            if required_number not in domain_lanes:
+                domain_lanes[required_number] = open_lane(thread, domain, required_number)
+        return domain_lanes[number]
 
-    def finish() -> None:
-        for mine in lanes.values():
-            for one in mine.values():
-                one.finish()
+    def close_lanes() -> None:
+        for domain_lanes in lanes.values():
+            for lane in domain_lanes.values():
+                lane.close()
         lanes.clear()
 
-    latest = None
-    for piece in pieces_with_open(recording, tick):
-        if piece.thread != latest:
-            finish()
-            latest = piece.thread
-        if piece.mark:
-            lane(piece.thread, piece.domain, MARKS).mark(piece.names, piece.starts)
+    current_thread = None
+    for piece in read_batches_with_open(recording, tick):
+        if piece.thread != current_thread:
+            close_lanes()
+            current_thread = piece.thread
+        if piece.is_mark:
+            get_lane(piece.thread, piece.domain, MARKS).add_marks(piece.name_numbers, piece.starts)
             continue
         number = 0
-        rest = lane(piece.thread, piece.domain, number).feed(piece.names, piece.starts, piece.ends)
-        while rest:
+        lane = get_lane(piece.thread, piece.domain, number)
+        overlapping = lane.add_ranges(piece.name_numbers, piece.starts, piece.ends)
+        while overlapping:
             number += 1
-            names, starts, ends = zip(*rest)
-            rest = lane(piece.thread, piece.domain, number).feed(names, starts, ends)
-    finish()
+            names, starts, ends = zip(*overlapping)
+            lane = get_lane(piece.thread, piece.domain, number)
+            overlapping = lane.add_ranges(names, starts, ends)
+    close_lanes()
 
 
-def lane_label(domain: str, number: int) -> str:
-    """What the track of a lane is called."""
+def format_lane_label(domain: str, number: int) -> str:
+    """Return the name of a lane's track."""
     return domain if number <= 0 else f"{domain}, overlapping {number}"

@@ -1,142 +1,170 @@
-"""The packets of a Perfetto trace, beyond those of ranges: clocks, tracks, sequences (docs:
-Perfetto's trace_packet.proto)."""
+"""The packets of a Perfetto trace other than those of ranges: clocks, tracks and sequences.
+
+Field numbers are those of Perfetto's protos/perfetto/trace/trace_packet.proto and of the files that
+it includes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from autoinstr.report.timeline.protobuf import LOW, data, fixed, number, text, varint
+from autoinstr.report.timeline.protobuf import (
+    LOW_14_BITS,
+    encode_fixed64,
+    encode_integer,
+    encode_message,
+    encode_string,
+    encode_varint,
+)
 
 PACKET = 1
 # TracePacket
-CLOCK_SNAPSHOT, TIMESTAMP, SEQUENCE, TRACK_EVENT, INTERNED, FLAGS, DEFAULTS, TRACK = (
-    6,
-    8,
-    10,
-    11,
-    12,
-    13,
-    59,
-    60,
-)
+CLOCK_SNAPSHOT = 6
+TIMESTAMP = 8
+SEQUENCE = 10
+TRACK_EVENT = 11
+INTERNED = 12
+FLAGS = 13
+DEFAULTS = 59
+TRACK = 60
 STATE_CLEARED, NEEDS_STATE = 1, 2
 # Clocks
 REALTIME, BOOTTIME, INCREMENTAL = 1, 6, 64
 # TrackEvent
 BEGIN, END, INSTANT, COUNTER = 1, 2, 3, 4
 ANNOTATION, FLOW_IDS, TERMINATING_FLOW_IDS = 4, 47, 48
-# TrackDescriptor: Perfetto would lay tracks of one name on one another where a thread number was
-# used twice.
-NOT_MERGED = number(15, 2)
-CHILDREN_BY_RANK = number(11, 3)
-# What decides in which order processes and threads are shown stands on the track of all tracks
-# (trace processor v52 does not know it).
-PROCESSES_AND_THREADS_BY_RANK = number(19, 1) + number(20, 1)
+# TrackDescriptor. Without this field, Perfetto merges tracks of one name where the operating system
+# used a thread number twice.
+NOT_MERGED = encode_integer(15, 2)
+CHILDREN_BY_RANK = encode_integer(11, 3)
+# The order of processes and threads, on the root track. Trace processor v52 ignores these fields.
+PROCESSES_AND_THREADS_BY_RANK = encode_integer(19, 1) + encode_integer(20, 1)
 
-SEQUENCE_BITS = (
-    28  # four bytes in every packet; enough that two traces hardly ever meet in one number
-)
+# A sequence number takes four bytes in every packet. That makes a collision between two
+# concatenated traces unlikely.
+SEQUENCE_BITS = 28
 
-LONGEST = 1 << 28  # ns; so many bits fit four bytes of a varint
-_HIGH = [bytes((bits & 0x7F | 0x80, bits >> 7)) for bits in range(1 << 14)]
+DELTA_LIMIT_NS = 1 << 28  # a smaller time fits a varint of four bytes
+_HIGH_14_BITS = [bytes((bits & 0x7F | 0x80, bits >> 7)) for bits in range(1 << 14)]
 
 
-class Trace:
-    """A trace being written."""
+class PerfettoTrace:
+    """A trace that is being written."""
 
     def __init__(self, stream: BinaryIO, wall_at_zero_ns: int) -> None:
-        """Write what relates the trace's main clock to the wall clock, and the order of tracks."""
+        """Write the relation of the trace's main clock to the wall clock, and the order of tracks.
+
+        `wall_at_zero_ns` is the wall clock, in nanoseconds since 1970, at time 0 of the trace.
+        """
         self.stream = stream
-        self._sequences: set[int] = set()
-        self.own = self.sequence(1)
-        clocks = clock(BOOTTIME, 0) + clock(REALTIME, wall_at_zero_ns) + number(2, BOOTTIME)
-        self.write(data(CLOCK_SNAPSHOT, clocks) + self.own)
-        self.track(0, 0, CHILDREN_BY_RANK + PROCESSES_AND_THREADS_BY_RANK)
+        self._sequence_numbers: set[int] = set()
+        self._metadata_sequence = self.allocate_sequence(1)
+        clocks = (
+            encode_clock(BOOTTIME, 0)
+            + encode_clock(REALTIME, wall_at_zero_ns)
+            + encode_integer(2, BOOTTIME)
+        )
+        self.write_packet(encode_message(CLOCK_SNAPSHOT, clocks) + self._metadata_sequence)
+        self.write_track(0, 0, CHILDREN_BY_RANK + PROCESSES_AND_THREADS_BY_RANK)
 
-    def write(self, body: bytes) -> None:
+    def write_packet(self, body: bytes) -> None:
         """Write a packet."""
-        self.stream.write(packet(body))
+        self.stream.write(encode_packet(body))
 
-    def track(self, uuid: int, parent: int, body: bytes, rank: int = -1) -> None:
-        """Describe a track; `rank` is its place among its parent's."""
-        place = (number(5, parent) if parent else b"") + (number(12, rank) if rank >= 0 else b"")
-        self.write(data(TRACK, number(1, uuid) + place + body) + self.own)
+    def write_track(self, uuid: int, parent: int, body: bytes, rank: int = -1) -> None:
+        """Describe a track.
 
-    def sequence(self, wish: int) -> bytes:
-        """A sequence number that nobody in this file has."""
-        one = wish % (1 << SEQUENCE_BITS) or 1
-        while one in self._sequences:
-            one = one % ((1 << SEQUENCE_BITS) - 1) + 1
-        self._sequences.add(one)
-        return number(SEQUENCE, one)
+        `parent` is the uuid of the track above, or 0. `rank` is the track's position among the
+        children of its parent; -1 leaves it open.
+        """
+        descriptor = encode_integer(1, uuid)
+        if parent:
+            descriptor += encode_integer(5, parent)
+        if rank >= 0:
+            descriptor += encode_integer(12, rank)
+        self.write_packet(encode_message(TRACK, descriptor + body) + self._metadata_sequence)
+
+    def allocate_sequence(self, preferred_number: int) -> bytes:
+        """Return the encoded field of a sequence number that is unique in this file."""
+        number = preferred_number % (1 << SEQUENCE_BITS) or 1
+        while number in self._sequence_numbers:
+            number = number % ((1 << SEQUENCE_BITS) - 1) + 1
+        self._sequence_numbers.add(number)
+        return encode_integer(SEQUENCE, number)
 
 
-class Events:
-    """A sequence of events for tracks that have few: names are written out, times are whole."""
+class EventSequence:
+    """A sequence of events for tracks with few events.
 
-    def __init__(self, trace: Trace, wish: int) -> None:
+    Names are not interned and times are not incremental.
+    """
+
+    def __init__(self, trace: PerfettoTrace, preferred_number: int) -> None:
         self._trace = trace
-        self._sequence = trace.sequence(wish)
+        self._sequence = trace.allocate_sequence(preferred_number)
 
-    def write(self, place: bytes, time_ns: int, body: bytes = b"") -> None:
-        """Write an event at a place (see `place`). Of a sequence they may come in any order."""
-        self._trace.write(
-            number(TIMESTAMP, time_ns) + data(TRACK_EVENT, place + body) + self._sequence
+    def write_event(self, target: bytes, time_ns: int, body: bytes = b"") -> None:
+        """Write an event. `target` is from `encode_target`. Events may come in any order."""
+        self._trace.write_packet(
+            encode_integer(TIMESTAMP, time_ns)
+            + encode_message(TRACK_EVENT, target + body)
+            + self._sequence
         )
 
 
-def place(track: int, kind: int) -> bytes:
-    """What the events of one kind on one track have in common."""
-    return number(9, kind) + number(11, track)
+def encode_target(track: int, kind: int) -> bytes:
+    """Encode what all events of one kind on one track have in common."""
+    return encode_integer(9, kind) + encode_integer(11, track)
 
 
-def packet(body: bytes) -> bytes:
-    """A whole packet."""
-    return data(PACKET, body)
+def encode_packet(body: bytes) -> bytes:
+    """Encode a complete packet."""
+    return encode_message(PACKET, body)
 
 
-def head(body: bytes) -> bytes:
-    """Everything of a packet but its time, which comes last: one of `timed`'s."""
-    body += varint(TIMESTAMP << 3)
-    return varint(PACKET << 3 | 2) + varint(len(body) + 4) + body
+def encode_packet_head(body: bytes) -> bytes:
+    """Encode a packet up to its time, which comes last. `encode_timed_packets` adds the time."""
+    body += encode_varint(TIMESTAMP << 3)
+    return encode_varint(PACKET << 3 | 2) + encode_varint(len(body) + 4) + body
 
 
-def timed(parts: Sequence[bytes], deltas: list[int]) -> bytes:
-    """Packets of their heads and their times.
+def encode_timed_packets(heads: Sequence[bytes], deltas: list[int]) -> bytes:
+    """Encode packets from their heads (`encode_packet_head`) and their times.
 
-    A time that four bytes hold has four, also where fewer would do. So the packets of one name are
-    alike but for these, which makes them quicker to put together and smaller once compressed."""
-    if max(deltas, default=0) < LONGEST:
-        pieces = [b""] * (3 * len(parts))
-        pieces[0::3] = parts
-        pieces[1::3] = [LOW[delta & 16383] for delta in deltas]
-        pieces[2::3] = [_HIGH[delta >> 14] for delta in deltas]
-        return b"".join(pieces)
-    return b"".join([_one(part, delta) for part, delta in zip(parts, deltas)])
-
-
-def _one(part: bytes, delta: int) -> bytes:
-    if delta < LONGEST:
-        return part + LOW[delta & 16383] + _HIGH[delta >> 14]
-    at = 1
-    while part[at] & 0x80:  # the length
-        at += 1
-    return packet(part[at + 1 :] + varint(delta))
+    A time that fits four bytes always takes four bytes. So the packets of one name differ in these
+    bytes only. That makes them faster to build and smaller when compressed.
+    """
+    if max(deltas, default=0) < DELTA_LIMIT_NS:
+        chunks = [b""] * (3 * len(heads))
+        chunks[0::3] = heads
+        chunks[1::3] = [LOW_14_BITS[delta & 16383] for delta in deltas]
+        chunks[2::3] = [_HIGH_14_BITS[delta >> 14] for delta in deltas]
+        return b"".join(chunks)
+    return b"".join([_encode_timed_packet(head, delta) for head, delta in zip(heads, deltas)])
 
 
-def clock(number_of_clock: int, time_ns: int, *, incremental: bool = False) -> bytes:
-    """A clock of a snapshot."""
-    return data(
-        1, number(1, number_of_clock) + number(2, time_ns) + (number(3, 1) if incremental else b"")
-    )
+def _encode_timed_packet(head: bytes, delta: int) -> bytes:
+    if delta < DELTA_LIMIT_NS:
+        return head + LOW_14_BITS[delta & 16383] + _HIGH_14_BITS[delta >> 14]
+    # The head contains a length for four bytes of time: remove it and encode the packet again.
+    last_length_byte = 1
+    while head[last_length_byte] & 0x80:
+        last_length_byte += 1
+    return encode_packet(head[last_length_byte + 1 :] + encode_varint(delta))
 
 
-def named(name: str) -> bytes:
-    """A track's name."""
-    return text(2, name)
+def encode_clock(clock_id: int, time_ns: int, *, incremental: bool = False) -> bytes:
+    """Encode one clock of a clock snapshot."""
+    body = encode_integer(1, clock_id) + encode_integer(2, time_ns)
+    return encode_message(1, body + (encode_integer(3, 1) if incremental else b""))
 
 
-def flow(identity: int, *, ends: bool) -> bytes:
-    """That an event is on a flow."""
-    return fixed(TERMINATING_FLOW_IDS if ends else FLOW_IDS, identity)
+def encode_track_name(name: str) -> bytes:
+    """Encode the name of a track."""
+    return encode_string(2, name)
+
+
+def encode_flow(flow_id: int, *, terminates: bool) -> bytes:
+    """Encode the membership of an event in a flow."""
+    return encode_fixed64(TERMINATING_FLOW_IDS if terminates else FLOW_IDS, flow_id)

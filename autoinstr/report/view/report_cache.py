@@ -1,5 +1,4 @@
-"""Reports of one run, each made when it is first asked for, in a private folder that goes when the
-server does."""
+"""Reports of one run in a private temporary folder. Each is made at the first request."""
 
 from __future__ import annotations
 
@@ -12,52 +11,56 @@ from typing import TYPE_CHECKING, TextIO
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.base.progress import Progress
 from autoinstr.report.formats import FORMATS
-from autoinstr.report.output import opened
-from autoinstr.report.terminal.modules_table import Look
+from autoinstr.report.output import open_output
+from autoinstr.report.terminal.options import TableOptions
 
 if TYPE_CHECKING:
-    from autoinstr.recording.reader import Run
+    from autoinstr.recording.run import Run
 
-PATIENCE_S = 10.0  # for what is being made when the server ends
+CLOSE_TIMEOUT_S = 10.0  # for a report that is being made when the server ends
 
 
-class Made:
-    """The reports. One is made at a time, whoever asks: memory stays that of one report."""
+class ReportCache:
+    """The reports of a run.
+
+    Only one report is made at a time, so memory stays that of one report.
+    """
 
     def __init__(self, run: Run, progress: TextIO | None) -> None:
+        """Create the folder. `progress` is the stream for progress lines."""
         self.run = run
         self._progress = progress
-        self._folder = tempfile.mkdtemp(prefix="autoinstr-view-")  # 0700
+        self._folder = tempfile.mkdtemp(prefix="autoinstr-view-")  # mode 0700
         self._lock = threading.Lock()
-        self._closed = False
+        self._is_closed = False
 
-    def file(self, name: str) -> str:
-        """The file of one format. AutoinstrError where it cannot be made."""
+    def get_file(self, name: str) -> str:
+        """Return the path of the report in one format. Raise AutoinstrError if it fails."""
         file = os.path.join(self._folder, name)
         with self._lock:
             if not os.path.exists(file):
-                self._make(name, file)
+                self._make_report(name, file)
         return file
 
     def close(self) -> None:
-        """Remove all of them; what is being made ends early."""
-        self._closed = True
-        if self._lock.acquire(timeout=PATIENCE_S):
+        """Cancel a report that is being made, and remove the folder."""
+        self._is_closed = True
+        if self._lock.acquire(timeout=CLOSE_TIMEOUT_S):
             self._lock.release()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _make(self, name: str, file: str) -> None:
-        chosen = FORMATS[name]
+    def _make_report(self, name: str, file: str) -> None:
+        report_format = FORMATS[name]
         progress = Progress(self._progress, f"{name} of {self.run.path}", total=self.run.capacity)
 
         def tick(count: int) -> None:
-            if self._closed:
+            if self._is_closed:
                 raise AutoinstrError("the server is ending")
             progress.tick(count)
 
         try:
             tick(0)
-            with opened(file, binary=chosen.binary) as stream:
-                chosen.write(self.run, stream, Look(), tick)
+            with open_output(file, binary=report_format.binary) as stream:
+                report_format.write(self.run, stream, TableOptions(), tick)
         finally:
-            progress.done()
+            progress.finish()

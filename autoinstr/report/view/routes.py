@@ -1,5 +1,8 @@
-"""What the server answers: a table made at its start. An address that is not in it does not exist,
-and none of it reaches a path."""
+"""The table of routes of the server.
+
+The table is complete before the server starts. An address that is not in it does not exist, and no
+part of an address becomes a path.
+"""
 
 from __future__ import annotations
 
@@ -7,82 +10,92 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from autoinstr.base.text import printable
+from autoinstr.base.text import escape_unprintable
+from autoinstr.report.formats import FORMATS
 from autoinstr.report.view import pages, perfetto
 
 if TYPE_CHECKING:
-    from autoinstr.report.view.report_cache import Made
+    from autoinstr.report.view.report_cache import ReportCache
 
 HTML = "text/html; charset=utf-8"
 BYTES = "application/octet-stream"
-JSON = "application/json"
-TYPES = {
-    ".html": HTML, ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".json": JSON, ".wasm": "application/wasm",
-    ".png": "image/png", ".svg": "image/svg+xml", ".ico": "image/x-icon", ".woff2": "font/woff2", ".woff": "font/woff", ".ttf": "font/ttf",
-}  # fmt: skip
-# why there is no report is shown where the report would be
-NOTHING = "default-src 'none'; frame-ancestors 'self'"
-# Formats that can be downloaded: the name of the file, its type, what the link says.
-DOWNLOADS = {
-    "pftrace": ("report.pftrace", BYTES, "Perfetto trace"),
-    "chrome": ("report.chrome.json", JSON, "Chrome trace"),
-    "speedscope": ("report.speedscope.json", JSON, "speedscope"),
-    "json": ("report.json", JSON, "JSON"),
-    "csv": ("report.csv", "text/csv; charset=utf-8", "CSV"),
+MEDIA_TYPES = {
+    ".html": HTML,
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".wasm": "application/wasm",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".woff": "font/woff",
+    ".ttf": "font/ttf",
 }
+# The default policy allows nothing. An error text may stand in the frame of the report.
+DEFAULT_POLICY = "default-src 'none'; frame-ancestors 'self'"
 PERFETTO = "perfetto/"
 TIMELINE = "timeline"
-REPORT = "report.html"
+REPORT = FORMATS["html"].file_name
 
 
 class Redirect(NamedTuple):
-    """Go there: an address below the server's, with what follows its # made of where the trace
-    is."""
+    """A redirection to Perfetto's page.
+
+    `address` is below the server's secret address. `trace` is the address of the trace, which
+    Perfetto reads from the fragment of the URL.
+    """
 
     address: str
-    fragment: str
+    trace: str
 
 
 class Route(NamedTuple):
-    """`body` gives a file's path, the bytes themselves, or where to go; it may take its time, and
-    raises AutoinstrError. `policy` is the Content-Security-Policy."""
+    """What an address answers.
 
-    body: Callable[[], str | bytes | Redirect]
-    type: str
-    policy: str = NOTHING
-    download: bool = False
+    `get_body` returns the path of a file, the bytes themselves, or a redirection. It may take long,
+    and it may raise AutoinstrError. `policy` is the Content-Security-Policy.
+    """
+
+    get_body: Callable[[], str | bytes | Redirect]
+    media_type: str
+    policy: str = DEFAULT_POLICY
+    is_download: bool = False
 
 
-def routes_of(made: Made, copy: dict[str, str]) -> dict[str, Route]:
-    """address below the server's secret one -> what is there. `copy` is that of Perfetto's page
-    (perfetto.bundled)."""
+def build_routes(reports: ReportCache, perfetto_files: dict[str, str]) -> dict[str, Route]:
+    """Return address below the server's secret address -> route.
+
+    `perfetto_files` is the result of `perfetto.find_local_files`.
+    """
+    downloads = [row for row in FORMATS.values() if row.label]
     routes = {
-        file: Route(_of(made, name), type, download=True)
-        for name, (file, type, _) in DOWNLOADS.items()
+        row.file_name: Route(_get_report(reports, row.name), row.media_type, is_download=True)
+        for row in downloads
     }
-    trace = DOWNLOADS["pftrace"][0]
-    links = [(REPORT, "HTML page"), *((file, label) for file, _, label in DOWNLOADS.values())]
-    name = printable(os.path.basename(os.path.abspath(made.run.path)))
-    page = pages.index(
-        name, REPORT, TIMELINE, links, trace=trace, elsewhere=None if copy else perfetto.WEB
+    trace = FORMATS["pftrace"].file_name
+    links = [(row.file_name, row.label) for row in downloads]
+    name = escape_unprintable(os.path.basename(os.path.abspath(reports.run.path)))
+    perfetto_origin = None if perfetto_files else perfetto.WEB_ORIGIN
+    page = pages.build_index(
+        name, REPORT, TIMELINE, links, trace=trace, perfetto_origin=perfetto_origin
     )
     routes[""] = Route(lambda: page, HTML, pages.POLICY)
-    routes["view.css"] = Route(lambda: pages.STYLE.encode(), TYPES[".css"])
-    routes["view.js"] = Route(lambda: pages.SCRIPT.encode(), TYPES[".js"])
-    routes[REPORT] = Route(_of(made, "html"), HTML, pages.REPORT_POLICY)
-    if copy:
-        policy = perfetto.policy(copy[perfetto.INDEX])
-        for name, file in copy.items():
-            routes[PERFETTO + name] = Route(
-                _constant(file), TYPES.get(os.path.splitext(name)[1].lower(), BYTES), policy
-            )
+    routes["view.css"] = Route(lambda: pages.STYLE.encode(), MEDIA_TYPES[".css"])
+    routes["view.js"] = Route(lambda: pages.SCRIPT.encode(), MEDIA_TYPES[".js"])
+    routes[REPORT] = Route(_get_report(reports, "html"), HTML, pages.REPORT_POLICY)
+    if perfetto_files:
+        policy = perfetto.build_policy(perfetto_files[perfetto.INDEX])
+        for address, file in perfetto_files.items():
+            media_type = MEDIA_TYPES.get(os.path.splitext(address)[1].lower(), BYTES)
+            routes[PERFETTO + address] = Route(_get_constant(file), media_type, policy)
         routes[TIMELINE] = Route(lambda: Redirect(PERFETTO + perfetto.INDEX, trace), HTML)
     return routes
 
 
-def _of(made: Made, name: str) -> Callable[[], str]:
-    return lambda: made.file(name)
+def _get_report(reports: ReportCache, name: str) -> Callable[[], str]:
+    return lambda: reports.get_file(name)
 
 
-def _constant(file: str) -> Callable[[], str]:
+def _get_constant(file: str) -> Callable[[], str]:
     return lambda: file

@@ -1,5 +1,7 @@
-"""Sets arguments of torch_npu's `profile` over those that the program gives. Where mstx ranges are
-written the CPU activity is there, by which module_statistic finds the operators of a module.
+"""Sets arguments of torch_npu's `profile` over those of the program.
+
+If ranges go to mstx, it also adds the CPU activity: module_statistic finds the operators of a
+module by it.
 """
 
 from __future__ import annotations
@@ -9,20 +11,21 @@ import sys
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base import doctor_channel, log
-from autoinstr.instrument.profilers.effective import OURS, Effective
+from autoinstr.instrument.profilers.effective import AUTOINSTR, EffectiveParameters
 from autoinstr.instrument.profilers.npu import rules
-from autoinstr.instrument.profilers.npu.arguments import Call, wrap
+from autoinstr.instrument.profilers.npu.arguments import InitCall, wrap_init
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
 MODULE = "torch_npu.profiler.profiler"
-# These count the steps of the profilers that they make: a schedule of ours would never leave its
-# first phase there.
-_OWN_SCHEDULE = ("vllm.", "vllm_ascend.", "torch_npu.")
+# These packages count the steps of the profilers that they make. A schedule from the options would
+# stay in its first phase there.
+_PACKAGES_WITH_SCHEDULE = ("vllm.", "vllm_ascend.", "torch_npu.")
 _ACTIVITIES = {"cpu": "CPU", "npu": "NPU"}
-_OF_THE_INTERFACE = (
+# Attributes of the profiler's interface, and of the profiler itself, that have the parameters.
+_INTERFACE_ATTRIBUTES = (
     "activities",
     "record_shapes",
     "profile_memory",
@@ -30,125 +33,122 @@ _OF_THE_INTERFACE = (
     "with_flops",
     "with_modules",
 )
-_OF_THE_PROFILE = ("schedule", "on_trace_ready")
+_PROFILE_ATTRIBUTES = ("schedule", "on_trace_ready")
 
 
 class ProfileParameters:
-    """For every profiler of torch_npu in this process."""
+    """The parameters of every profiler of torch_npu in this process."""
 
     def __init__(
         self,
         values: Mapping[str, Any],
-        configured: bool,
+        sets_config: bool,
         source: str,
         domain: str | None,
-        effective: Effective,
+        effective: EffectiveParameters,
     ) -> None:
-        """configured: there are values for its _ExperimentalConfig as well. The rest as in
-        ConfigParameters."""
+        """`sets_config`: the options also set parameters of its _ExperimentalConfig.
+
+        The other arguments are those of ConfigParameters.
+        """
         self._values = values
-        self._configured = configured
+        self._sets_config = sets_config
         self._source = source
         self._domain = domain
         self._effective = effective
-        self.told: Callable[[], object] = lambda: None  # for the doctor: a profiler was made
+        self.report_to_doctor: Callable[[], object] = lambda: None  # after each new profiler
 
     def apply(self, module: ModuleType) -> None:
-        """`module` is torch_npu.profiler.profiler."""
+        """Wrap the classes. `module` is torch_npu.profiler.profiler."""
         activity = module.ProfilerActivity
 
-        def settle(call: Call) -> None:
-            able = module.supported_activities()
-            self._set_activities(call, activity, able)
+        def set_arguments(call: InitCall) -> None:
+            supported = module.supported_activities()
+            self._set_activities(call, activity, supported)
             for name, value in self._values.items():
                 if name in call.parameters and name != "activities":
-                    made = self._build(module, call, name, value)
-                    if made is not None:
-                        call.set(name, made, self._source)
-            config = call.given.get("experimental_config")
-            configured = config is not None or self._configured
-            call.announce(
-                rules.of_profile(
-                    call.given, able, configured, getattr(config, "_gc_detect_threshold", None)
-                ),
-                {},
+                    argument = self._make_argument(module, call, name, value)
+                    if argument is not None:
+                        call.set_argument(name, argument, self._source)
+            config = call.arguments.get("experimental_config")
+            has_config = config is not None or self._sets_config
+            gc_threshold = getattr(config, "_gc_detect_threshold", None)
+            resets = rules.predict_profile_resets(
+                call.arguments, supported, has_config, gc_threshold
             )
-            if self._domain is not None and activity.CPU not in (
-                call.given.get("activities") or able
-            ):
-                log.once(
+            call.announce_resets(resets, {})
+            activities = call.arguments.get("activities") or supported
+            if self._domain is not None and activity.CPU not in activities:
+                log.write_once(
                     "no cpu activity",
                     "warning",
                     "without the cpu activity module_statistic finds no operators",
                 )
 
-        def made(profile: Any, call: Call) -> None:
-            taken = {
-                name: getattr(profile.prof_if, name)
-                for name in _OF_THE_INTERFACE
-                if name in call.parameters
+        def read_result(profile: Any, call: InitCall) -> None:
+            interface = profile.prof_if
+            owners = {
+                **dict.fromkeys(_INTERFACE_ATTRIBUTES, interface),
+                **dict.fromkeys(_PROFILE_ATTRIBUTES, profile),
             }
-            taken.update(
-                {
-                    name: getattr(profile, name)
-                    for name in _OF_THE_PROFILE
-                    if name in call.parameters
-                }
-            )
-            rows = [call.row(name, value, {}) for name, value in taken.items()]
-            self._effective.profile_made(type(profile), rows, profile.prof_if.experimental_config)
-            if doctor_channel.wanted():
-                self.told()
+            values = [
+                call.read_back(name, getattr(owner, name), {})
+                for name, owner in owners.items()
+                if name in call.parameters
+            ]
+            self._effective.add_profiler(type(profile), values, interface.experimental_config)
+            if doctor_channel.is_requested():
+                self.report_to_doctor()
 
-        wrap(module.profile, settle, made, lambda _: False)
-        wrap(
-            module._KinetoProfile, settle, made, lambda profile: isinstance(profile, module.profile)
-        )
+        def is_inner_call(profile: Any) -> bool:
+            return isinstance(profile, module.profile)
 
-    def _set_activities(self, call: Call, activity: Any, able: Any) -> None:
-        given = call.given.get("activities")
-        if given is not None:
-            given = call.given["activities"] = list(given)  # it may be an iterator
-        wanted = self._values.get("activities")
-        if wanted is not None:
-            kinds = [getattr(activity, _ACTIVITIES[word]) for word in wanted if word in _ACTIVITIES]
-            missing = [word for word in wanted if word not in _ACTIVITIES]
-            if missing:
-                log.once(
-                    f"npu activities {missing}",
+        wrap_init(module.profile, set_arguments, read_result, lambda _: False)
+        wrap_init(module._KinetoProfile, set_arguments, read_result, is_inner_call)
+
+    def _set_activities(self, call: InitCall, activity: Any, supported: Any) -> None:
+        activities = call.arguments.get("activities")
+        if activities is not None:
+            activities = call.arguments["activities"] = list(activities)  # it may be an iterator
+        words = self._values.get("activities")
+        if words is not None:
+            kinds = [getattr(activity, _ACTIVITIES[word]) for word in words if word in _ACTIVITIES]
+            unsupported = [word for word in words if word not in _ACTIVITIES]
+            if unsupported:
+                log.write_once(
+                    f"npu activities {unsupported}",
                     "warning",
                     "torch_npu cannot profile an activity that is asked for",
-                    activities=missing,
+                    activities=unsupported,
                 )
             if kinds:
-                call.set("activities", kinds, self._source)
+                call.set_argument("activities", kinds, self._source)
         elif (
             self._domain is not None
-            and given
-            and activity.CPU not in given
-            and all(one in able for one in given)
+            and activities
+            and activity.CPU not in activities
+            and all(item in supported for item in activities)
         ):
-            call.set("activities", [*given, activity.CPU], OURS)
+            call.set_argument("activities", [*activities, activity.CPU], AUTOINSTR)
 
-    def _build(self, module: ModuleType, call: Call, name: str, value: Any) -> Any:
-        """The argument that a value stands for; None where the program's own stays."""
+    def _make_argument(self, module: ModuleType, call: InitCall, name: str, value: Any) -> Any:
+        """Return the argument for a value of the options; None keeps the program's own."""
         if name == "schedule":
-            return None if call.caller.startswith(_OWN_SCHEDULE) else _schedule(value)
+            if call.caller.startswith(_PACKAGES_WITH_SCHEDULE):
+                return None
+            return _make_schedule(value)
         return module.tensorboard_trace_handler(value) if name == "on_trace_ready" else value
 
 
-def _schedule(numbers: Mapping[str, int]) -> Any:
+def _make_schedule(numbers: Mapping[str, int]) -> Any:
     cls = sys.modules["torch_npu.profiler.scheduler"].Schedule
-    taken = {
-        name: number
-        for name, number in numbers.items()
-        if name in inspect.signature(cls).parameters
-    }
-    for name in numbers.keys() - taken.keys():
-        log.once(
+    parameters = inspect.signature(cls).parameters
+    arguments = {name: number for name, number in numbers.items() if name in parameters}
+    for name in numbers.keys() - arguments.keys():
+        log.write_once(
             f"torch_npu has no {name}",
             "warning",
             "this torch_npu has no such profiler parameter",
             parameter=f"schedule {name}",
         )
-    return cls(**taken)
+    return cls(**arguments)

@@ -1,25 +1,26 @@
-"""Sets parameters of torch.profiler.profile over those that the program gives, in its `__init__`:
-the class stays the class it is."""
+"""Sets parameters of torch.profiler.profile over those of the program, in its `__init__`.
+
+The class itself stays the same object.
+"""
 
 from __future__ import annotations
 
 import inspect
-import os
-import shutil
 import sys
-import weakref
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base import log
-from autoinstr.base.guard import contained, failed
-from autoinstr.instrument.frames import no_frame
+from autoinstr.base.guard import log_failure
+from autoinstr.instrument.frames import hide_frame
 from autoinstr.instrument.profilers.replace import replace
+from autoinstr.instrument.profilers.torch.saved_traces import SavedTraces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
-Build = Callable[[Any, Any], Any]  # (our value, what the program gave or None) -> the argument
+# (value of the options, argument of the program or None) -> the argument
+BuildArgument = Callable[[Any, Any], Any]
 _ACTIVITY = {
     "cpu": "CPU",
     "cuda": "CUDA",
@@ -28,51 +29,60 @@ _ACTIVITY = {
     "mtia": "MTIA",
     "hpu": "HPU",
 }
-# These build profilers whose steps they count themselves: a schedule of ours would never leave its
-# first phase there. What `schedule` is for vLLM stands in enable.py.
-_OWN_SCHEDULE = ("vllm.", "vllm_ascend.")
+# These packages count the steps of the profilers that they make. A schedule from the options would
+# stay in its first phase there. `vllm/enable.py` has what `schedule` means for vLLM.
+_PACKAGES_WITH_SCHEDULE = ("vllm.", "vllm_ascend.")
 
 
-def apply(
+class _KeepArgument(Exception):
+    """The program's own argument stays; a log line says why."""
+
+
+def apply_settings(
     module: ModuleType, torch_values: Mapping[str, Any], experimental_values: Mapping[str, Any]
 ) -> None:
-    """`module` is torch.profiler.profiler. Without a parameter nothing is patched."""
+    """Wrap the profiler's `__init__`; without a value nothing is wrapped.
+
+    `module` is torch.profiler.profiler. `experimental_values` are fields of experimental_config.
+    """
     values = dict(torch_values)
-    saved = _Saved(module)
+    saved_traces = SavedTraces(module)
     if "on_trace_ready" in values:
-        saved.apply()
-    builds: dict[str, Build] = {
-        "activities": lambda wanted, _: _activities(module, wanted),
+        saved_traces.apply()
+    builders: dict[str, BuildArgument] = {
+        "activities": lambda words, _: _build_activities(module, words),
         "schedule": lambda numbers, _: module.schedule(**numbers),
-        "on_trace_ready": lambda folder, _: saved.handler(folder),
+        "on_trace_ready": lambda folder, _: saved_traces.make_handler(folder),
     }
     if experimental_values:
         values["experimental_config"] = dict(experimental_values)
-        builds["experimental_config"] = _experimental
+        builders["experimental_config"] = _build_experimental_config
     if values:
-        rewrite(module.profile, values, builds)
+        override_arguments(module.profile, values, builders)
 
 
-def rewrite(cls: type, values: Mapping[str, Any], builds: Mapping[str, Build]) -> None:
-    """Wrap `cls.__init__` so that `values` win over the arguments of the caller; `builds` makes
-    arguments of those that need it.
+def override_arguments(
+    cls: type, values: Mapping[str, Any], builders: Mapping[str, BuildArgument]
+) -> None:
+    """Wrap `cls.__init__` so that `values` win over the arguments of the caller.
 
-    A value that this version's `__init__` does not take, or that cannot be built, is one log line;
-    the others are set."""
+    `builders` make arguments of values that are not arguments themselves. If this version has no
+    such parameter, or a value cannot be built, one line is logged and the others are set.
+    """
 
     def make(original: Any) -> Any:
         signature = inspect.signature(original)
 
-        def arguments(self: Any, args: Any, kwargs: Any, caller: str) -> tuple[Any, Any]:
+        def replace_arguments(self: Any, args: Any, kwargs: Any, caller: str) -> tuple[Any, Any]:
             try:
                 bound = signature.bind(self, *args, **kwargs)
-            except TypeError:  # the caller's mistake: let the original say it
+            except TypeError:  # the caller's mistake: the original reports it
                 return (self, *args), kwargs
             for name, value in values.items():
-                if name == "schedule" and caller.startswith(_OWN_SCHEDULE):
+                if name == "schedule" and caller.startswith(_PACKAGES_WITH_SCHEDULE):
                     continue
                 if name not in signature.parameters:
-                    log.once(
+                    log.write_once(
                         f"no {name}",
                         "warning",
                         "this profiler has no such parameter",
@@ -81,24 +91,24 @@ def rewrite(cls: type, values: Mapping[str, Any], builds: Mapping[str, Build]) -
                     )
                     continue
                 try:
-                    build = builds.get(name)
+                    build = builders.get(name)
                     bound.arguments[name] = (
                         build(value, bound.arguments.get(name)) if build else value
                     )
-                except _Unusable:
+                except _KeepArgument:
                     pass
                 except Exception as error:
-                    failed(f"setting the profiler parameter {name}", error)
+                    log_failure(f"setting the profiler parameter {name}", error)
             return bound.args, bound.kwargs
 
-        @no_frame
+        @hide_frame
         def init(self: Any, *args: Any, **kwargs: Any) -> None:
             try:
-                args, kwargs = arguments(
+                args, kwargs = replace_arguments(
                     self, args, kwargs, str(sys._getframe(1).f_globals.get("__name__"))
                 )
             except Exception as error:
-                failed("setting profiler parameters", error)
+                log_failure("setting profiler parameters", error)
                 args = (self, *args)
             original(*args, **kwargs)
 
@@ -107,132 +117,65 @@ def rewrite(cls: type, values: Mapping[str, Any], builds: Mapping[str, Build]) -
     replace(cls, "__init__", make)
 
 
-class _Saved:
-    """Where our handler has saved a trace: Kineto saves each once, and a program that exports it as
-    well would get an error that it does not get without us. It gets a copy; what it asks for more
-    often than Kineto lets it stays an error."""
-
-    def __init__(self, module: ModuleType) -> None:
-        self._module = module
-        self._saving: set[Any] = set()  # profilers of torch.autograd that our handler is at
-        # By such a profiler: which results (each cycle of a schedule has its own), and the file.
-        # Nothing is kept alive by it.
-        self._files: weakref.WeakKeyDictionary[Any, tuple[weakref.ref[Any], str]] = (
-            weakref.WeakKeyDictionary()
-        )
-
-    def handler(self, folder: str) -> Callable[[Any], None]:
-        """What is called with each profile that is ready. It writes a file of its own into the
-        folder."""
-        write = self._module.tensorboard_trace_handler(folder)
-
-        @contained("writing a trace (on_trace_ready)")
-        def ready(profiler: Any) -> None:
-            self._saving.add(profiler.profiler)
-            try:
-                write(profiler)
-            finally:
-                self._saving.discard(profiler.profiler)
-
-        return ready
-
-    def apply(self) -> None:
-        """See every trace being saved: torch.profiler's classes, and what packs files, save through
-        this one."""
-
-        def make(original: Any) -> Any:
-            @no_frame
-            def export_chrome_trace(self_: Any, path: Any, *args: Any, **kwargs: Any) -> object:
-                by_python = kwargs.get(
-                    "use_python_export", args[1:2] == (True,)
-                )  # that writes as often as it is asked
-                if not by_python and isinstance(path, str) and self._copied(self_, path):
-                    return None
-                result = original(self_, path, *args, **kwargs)
-                self._note(self_, path)
-                return result
-
-            return export_chrome_trace
-
-        replace(self._module.prof.profile, "export_chrome_trace", make)
-
-    def _note(self, profiler: Any, path: str) -> None:
-        if profiler in self._saving and profiler.kineto_results is not None:
-            self._files[profiler] = weakref.ref(profiler.kineto_results), path
-
-    @contained("copying a trace (on_trace_ready)")
-    def _copied(self, profiler: Any, path: str) -> bool:
-        """Whether these results are in a file of ours. A copy that fails is a line, as Kineto's own
-        export is where it cannot write."""
-        if profiler in self._saving:
-            return False
-        results, file = self._files.pop(profiler, (None, ""))
-        if results is None or results() is None or results() is not profiler.kineto_results:
-            return False
-        try:
-            shutil.copyfile(file, f"{path}.tmp")
-            os.replace(f"{path}.tmp", path)
-        except OSError as error:
-            failed(f"copying {file} to {path}", error)
-        return True
-
-
-class _Unusable(Exception):
-    """The program's own value stays; a log line has said why."""
-
-
-def _activities(module: ModuleType, wanted: list[str]) -> Any:
-    kinds = module.ProfilerActivity
-    able = module.supported_activities()
-    found = [getattr(kinds, _ACTIVITY[word], None) for word in wanted]
-    missing = [word for word, kind in zip(wanted, found) if kind is None or kind not in able]
-    if missing:
-        log.once(
-            f"activities {missing}",
+def _build_activities(module: ModuleType, words: list[str]) -> Any:
+    activity_class = module.ProfilerActivity
+    supported = module.supported_activities()
+    activities = [getattr(activity_class, _ACTIVITY[word], None) for word in words]
+    unsupported = [
+        word
+        for word, activity in zip(words, activities)
+        if activity is None or activity not in supported
+    ]
+    if unsupported:
+        log.write_once(
+            f"activities {unsupported}",
             "warning",
             "this torch cannot profile an activity that is asked for",
-            activities=missing,
+            activities=unsupported,
         )
-    usable = [kind for kind in found if kind is not None and kind in able]
+    usable = [activity for activity in activities if activity is not None and activity in supported]
     if not usable:
-        raise _Unusable
+        raise _KeepArgument
     return usable
 
 
-def _experimental(fields: dict[str, Any], given: Any) -> Any:
+def _build_experimental_config(fields: dict[str, Any], argument: Any) -> Any:
+    """Return an _ExperimentalConfig with the program's fields and, over them, `fields`."""
     from torch._C._profiler import _ExperimentalConfig
 
-    names = _fields_of(_ExperimentalConfig)
+    names = _read_field_names(_ExperimentalConfig)
     merged = {}
-    if given is not None:
-        if not isinstance(given, _ExperimentalConfig):
-            raise TypeError(f"the program gives a {type(given).__name__}")
-        state: Any = given.__getstate__()  # type: ignore[attr-defined]
+    if argument is not None:
+        if not isinstance(argument, _ExperimentalConfig):
+            raise TypeError(f"the program gives a {type(argument).__name__}")
+        state: Any = argument.__getstate__()  # type: ignore[attr-defined]
         if len(state) != len(names):
             raise TypeError("this torch does not show what the program has set")
-        merged = {name: _text(value) for name, value in zip(names, state)}
+        merged = {name: _decode_items(value) for name, value in zip(names, state)}
     for name, value in fields.items():
         if name in names:
             merged[name] = value
         else:
-            log.once(
+            log.write_once(
                 f"no {name}", "warning", "this torch has no such profiler parameter", parameter=name
             )
     if not merged:
-        raise _Unusable
+        raise _KeepArgument
     return _ExperimentalConfig(**merged)
 
 
-def _fields_of(cls: Any) -> list[str]:
-    """The arguments of a pybind11 class, which are its state as well, in this order: its docstring
-    is all that names them."""
+def _read_field_names(cls: Any) -> list[str]:
+    """Return the arguments of a pybind11 class, which are also its state, in this order.
+
+    Only the docstring names them.
+    """
     import re
 
     return re.findall(r"[(,] ?(\w+): ", (cls.__init__.__doc__ or "").partition("\n")[0])[1:]
 
 
-def _text(value: Any) -> Any:
-    """pybind11 pickles a C++ string in a list as bytes."""
+def _decode_items(value: Any) -> Any:
+    """Decode the strings of a list: pybind11 pickles a C++ string in a list as bytes."""
     return (
         [item.decode() if isinstance(item, bytes) else item for item in value]
         if isinstance(value, list)

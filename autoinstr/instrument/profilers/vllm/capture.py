@@ -1,14 +1,15 @@
-"""Profiles what a Worker does before it serves, warm-up and graph capture: in a session of its own
-(`only`), or in one that stays open until stop_profile (`through`), as the hand edit of vLLM's
-engine/core.py does.
+"""Profiles what a Worker does before it serves: warm-up and graph capture (option `capture`).
 
-The Worker's own `profile` starts and stops the profiler, so it is the one that vLLM or its platform
-would use, in its directory. It starts after the memory was measured: the size of the KV cache stays
-what it is. (The CPU platform warms up while it measures; there it starts earlier only where the
-size of the KV cache is given.)
+`only` uses a session of its own. `through` uses one that stays open until stop_profile, as the
+guides' edit of vLLM's engine/core.py does.
 
-Python stacks, vLLM's default, are left out of such a session unless they are asked for: the Python
-calls of a compilation fill all memory (measured: 49 s of inductor, and the Worker was killed).
+The Worker's own `profile` starts and stops the profiler. So it is the profiler that vLLM or its
+platform would use, in its directory. It starts after the memory was measured, so the size of the KV
+cache does not change. The CPU platform warms up while it measures. There the profiler starts
+earlier, but only if the size of the KV cache is set.
+
+Python stacks, vLLM's default, are left out of such a session unless the user asks for them. The
+Python calls of a compilation fill all memory: inductor ran for 49 s, and the Worker was killed.
 """
 
 from __future__ import annotations
@@ -18,44 +19,48 @@ import inspect
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base import log
-from autoinstr.base.guard import contained, failed
+from autoinstr.base.guard import contain_errors, log_failure
 from autoinstr.instrument import importhook
-from autoinstr.instrument.profilers.patched_names import BOUNDS, rows
+from autoinstr.instrument.profilers.patched_names import BOUNDS, select_rows
 from autoinstr.instrument.profilers.replace import replace
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-PREFIX = "capture"  # of the trace of a session of its own, where this vLLM takes one
-# What table.BOUNDS are of a profiler that has been made.
-_BOUNDS_MADE = ("_delay_iters", "_max_iters")
+PREFIX = "capture"  # of the trace of a session of its own, if this vLLM takes a prefix
+# The attributes of a profiler object that hold BOUNDS.
+_BOUND_ATTRIBUTES = ("_delay_iters", "_max_iters")
 
 
 class Capture:
-    """The capture of the Worker of this process. There is one Worker a process, and one profiler a
-    Worker."""
+    """The profile of the capture in this process.
 
-    def __init__(self, through: bool, stacks: bool, busy: Callable[[], bool]) -> None:
-        """stacks: the user has said whether there are Python stacks. busy: another profiler runs in
-        this process."""
+    A process has one Worker, and a Worker has one profiler.
+    """
+
+    def __init__(self, through: bool, stacks: bool, is_busy: Callable[[], bool]) -> None:
+        """`stacks`: the user has set whether there are Python stacks.
+
+        `is_busy` returns True if another profiler runs in this process.
+        """
         self._through = through
         self._stacks = stacks
-        self._busy = busy
-        self._worker: Any = None  # whose session is open
-        self._profile: Any = None  # what `profile` of its class was
+        self._is_busy = is_busy
+        self._worker: Any = None  # the Worker whose session is open
+        self._profile: Any = None  # the original `profile` of its class
         self._restore: Callable[[], None] = lambda: None
-        self._absorbed = False  # the program's own start
+        self._has_swallowed_start = False  # the program's own start joined the open session
 
     def apply(self) -> None:
         """Register with the import hook."""
-        for row in rows("worker made"):
-            importhook.register(row.module, self._watch)
+        for row in select_rows("worker made"):
+            importhook.register(row.module, self._patch_wrapper)
 
-    def _watch(self, module: ModuleType) -> None:
+    def _patch_wrapper(self, module: ModuleType) -> None:
         def make(original: Any) -> Any:
             def init_worker(self_: Any, *args: Any, **kwargs: Any) -> Any:
                 result = original(self_, *args, **kwargs)
-                self._made(getattr(self_, "worker", None))
+                self._patch_worker(getattr(self_, "worker", None))
                 return result
 
             return init_worker
@@ -64,30 +69,29 @@ class Capture:
         if wrapper is not None:
             replace(wrapper, "init_worker", make)
 
-    @contained("preparing the profile of the capture")
-    def _made(self, worker: Any) -> None:
-        """The class that is really used is known now: a platform's, or one that --worker-cls
-        names."""
+    @contain_errors("preparing the profile of the capture")
+    def _patch_worker(self, worker: Any) -> None:
+        """Patch the class that is really used: a platform's, or one that --worker-cls names."""
         cls = type(worker)
         if not all(
             callable(getattr(cls, name, None)) for name in ("compile_or_warm_up_model", "profile")
         ):
             return
         replace(cls, "profile", self._make_profile)
-        replace(cls, "compile_or_warm_up_model", self._make_captured)
-        replace(cls, "determine_available_memory", self._make_measured)
+        replace(cls, "compile_or_warm_up_model", self._make_warm_up)
+        replace(cls, "determine_available_memory", self._make_measurement)
 
     # -- the methods of the Worker -----------------------------------------------------------------
 
-    def _make_measured(self, original: Any) -> Any:
+    def _make_measurement(self, original: Any) -> Any:
         def determine_available_memory(worker: Any, *args: Any, **kwargs: Any) -> Any:
-            if _warms_up_here(worker):
+            if _warms_up_during_measurement(worker):
                 self._begin(worker)
             return original(worker, *args, **kwargs)
 
         return determine_available_memory
 
-    def _make_captured(self, original: Any) -> Any:
+    def _make_warm_up(self, original: Any) -> Any:
         def compile_or_warm_up_model(worker: Any, *args: Any, **kwargs: Any) -> Any:
             self._begin(worker)
             try:
@@ -105,33 +109,33 @@ class Capture:
             if worker is not self._worker:
                 return original(worker, is_start, *args, **kwargs)
             if is_start:
-                if self._absorbed:  # a second start is what it is without us
+                if self._has_swallowed_start:  # a second start does what it does without the agent
                     return original(worker, is_start, *args, **kwargs)
-                self._absorbed = True
+                self._has_swallowed_start = True
                 return None
             try:
                 return original(worker, is_start, *args, **kwargs)
             finally:
-                self._closed()
+                self._close()
 
         return profile
 
     # -- the session -------------------------------------------------------------------------------
 
-    @contained("starting the profile of the capture")
+    @contain_errors("starting the profile of the capture")
     def _begin(self, worker: Any) -> None:
         if self._worker is not None:
             return
         config = getattr(worker, "profiler_config", None) or getattr(
             getattr(worker, "vllm_config", None), "profiler_config", None
         )
-        other = "another profiler runs" if self._busy() else None
+        obstacle = "another profiler runs" if self._is_busy() else None
         if getattr(config, "capture_torch_profiler", False):
-            other = "vLLM profiles it itself (capture_torch_profiler)"
+            obstacle = "vLLM profiles it itself (capture_torch_profiler)"
         if getattr(config, "profiler", None) == "proton":
-            other = "the profiler is proton, which follows graphs itself"
-        if other:
-            log.once("capture", "warning", "capture is not profiled", reason=other)
+            obstacle = "the profiler is proton, which follows graphs itself"
+        if obstacle:
+            log.write_once("capture", "warning", "capture is not profiled", reason=obstacle)
             return
         self._restore = _prepare(worker, self._stacks)
         arguments = {}
@@ -141,70 +145,80 @@ class Capture:
             self._profile(worker, True, **arguments)
         except Exception as error:
             self._restore()
-            failed("starting the profile of the capture", error)
+            log_failure("starting the profile of the capture", error)
             return
-        self._worker, self._absorbed = worker, False
+        self._worker, self._has_swallowed_start = worker, False
 
-    @contained("ending the profile of the capture")
+    @contain_errors("ending the profile of the capture")
     def _end(self, worker: Any) -> None:
         if worker is self._worker:
             try:
                 self._profile(worker, False)
             finally:
-                self._closed()
+                self._close()
 
-    @contained("ending the profile of the capture")
-    def _closed(self) -> None:
+    @contain_errors("ending the profile of the capture")
+    def _close(self) -> None:
         self._worker = None
         self._restore()
 
 
 def _prepare(worker: Any, stacks: bool) -> Callable[[], None]:
-    """Lets the next session of the Worker begin at once and last until it is stopped; what is
-    returned puts things back after it."""
-    made = getattr(worker, "profiler", None)
-    if made is None:  # made at the first start, from the configuration
-        given = getattr(worker, "profiler_config", None)
-        if given is None:
+    """Let the next session of the Worker begin at once and last until it is stopped.
+
+    Return a function that restores the settings after the session.
+    """
+    wrapper = getattr(worker, "profiler", None)
+    if wrapper is None:  # vLLM makes it at the first start, from the configuration
+        config = getattr(worker, "profiler_config", None)
+        if config is None:
             return lambda: None
-        changed = copy.copy(given)
+        unbounded_config = copy.copy(config)
         for name in BOUNDS if stacks else (*BOUNDS, "torch_profiler_with_stack"):
-            if hasattr(changed, name):
-                object.__setattr__(changed, name, type(getattr(changed, name))(0))
-        worker.profiler_config = changed
+            if hasattr(unbounded_config, name):
+                value_type = type(getattr(unbounded_config, name))
+                object.__setattr__(unbounded_config, name, value_type(0))
+        worker.profiler_config = unbounded_config
 
-        def forget() -> None:
-            worker.profiler_config = given
-            worker.profiler = None  # the next one is made anew, with its own name and bounds
+        def restore_config() -> None:
+            worker.profiler_config = config
+            worker.profiler = None  # the next one is made with its own name and bounds
 
-        return forget
-    profiler = getattr(made, "profiler", made)  # torch's, within vLLM's own or (before 0.12) alone
-    before = [(made, name, getattr(made, name)) for name in _BOUNDS_MADE if hasattr(made, name)]
-    for owner, name in () if stacks else _tracers(profiler):
-        before.append((owner, name, getattr(owner, name)))
-    for owner, name, value in before:
+        return restore_config
+    # torch's profiler, inside vLLM's wrapper or (before 0.12) without one.
+    profiler = getattr(wrapper, "profiler", wrapper)
+    saved_values = [
+        (wrapper, name, getattr(wrapper, name))
+        for name in _BOUND_ATTRIBUTES
+        if hasattr(wrapper, name)
+    ]
+    for owner, name in () if stacks else _list_tracer_flags(profiler):
+        saved_values.append((owner, name, getattr(owner, name)))
+    for owner, name, value in saved_values:
         setattr(owner, name, type(value)(0))
 
-    def put_back() -> None:
-        for owner, name, value in before:
+    def restore_values() -> None:
+        for owner, name, value in saved_values:
             setattr(owner, name, value)
 
-    return put_back
+    return restore_values
 
 
-def _tracers(profiler: Any) -> list[tuple[Any, str]]:
-    """What makes it trace Python: torch's by its own attribute; torch_npu's by those of its
-    interface."""
-    asked = [
-        (profiler, "with_stack"),
-        *((getattr(profiler, "prof_if", None), name) for name in ("with_stack", "with_modules")),
-    ]
-    return [(owner, name) for owner, name in asked if hasattr(owner, name)]
+def _list_tracer_flags(profiler: Any) -> list[tuple[Any, str]]:
+    """Return the attributes that make a profiler trace Python calls.
+
+    torch's profiler has its own; torch_npu's are on its interface.
+    """
+    interface = getattr(profiler, "prof_if", None)
+    flags = [(profiler, "with_stack"), (interface, "with_stack"), (interface, "with_modules")]
+    return [(owner, name) for owner, name in flags if hasattr(owner, name)]
 
 
-def _warms_up_here(worker: Any) -> bool:
-    """On the CPU platform, and the size of the KV cache is given, so that memory in use says
-    nothing about it."""
+def _warms_up_during_measurement(worker: Any) -> bool:
+    """Return True on the CPU platform if the size of the KV cache is set.
+
+    Then the memory in use does not change that size.
+    """
     device = getattr(getattr(worker, "device", None), "type", None)
-    given = getattr(getattr(worker, "cache_config", None), "kv_cache_memory_bytes", None)
-    return device == "cpu" and given is not None
+    cache_bytes = getattr(getattr(worker, "cache_config", None), "kv_cache_memory_bytes", None)
+    return device == "cpu" and cache_bytes is not None

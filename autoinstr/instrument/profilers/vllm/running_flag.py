@@ -1,9 +1,10 @@
-"""How the processes of an engine learn when the Worker's profiler really runs: a file in the run
-directory for as long as it does.
+"""Tells the processes of an engine when the Worker's profiler really runs.
 
-Needed where that is not what start_profile and stop_profile say: with a delay, a maximum of
-iterations, a schedule. Nothing else in vLLM tells the EngineCore and the API server; a file is seen
-by all processes of the host, whoever started them."""
+The Worker keeps a file in the run directory while its profiler runs. With a delay, a maximum of
+iterations or a schedule, that is not the time between start_profile and stop_profile. vLLM itself
+does not tell the EngineCore and the API server. All processes of the host can see a file, whoever
+started them.
+"""
 
 from __future__ import annotations
 
@@ -12,71 +13,71 @@ import os
 from typing import Callable
 
 from autoinstr.base import run_directory
-from autoinstr.base.guard import contained
+from autoinstr.base.guard import contain_errors
 
 PREFIX = ".profiling-"
-INTERVAL = 0.01  # seconds between two looks, as long as a profile is announced and has bounds
+INTERVAL = 0.01  # seconds between two reads, while a profile with bounds is announced
 
 
-class Flag:
-    """The Worker's side."""
+class RunningFlag:
+    """The Worker's side: the file."""
 
-    def __init__(self, out: str, is_worker: Callable[[], bool]) -> None:
-        self._out = out
+    def __init__(self, run_folder: str, is_worker: Callable[[], bool]) -> None:
+        self._run_folder = run_folder
         self._is_worker = is_worker
         self._path: str | None = None
 
-    @contained("telling the other processes of a profile")
+    @contain_errors("telling the other processes of a profile")
     def show(self, running: bool) -> None:
-        """The profilers of this process run, or no longer."""
+        """Create the file when a profiler of this process runs, and remove it afterwards."""
         if running and self._path is None and self._is_worker():
-            path = os.path.join(run_directory.make(folder(self._out)), f"{PREFIX}{os.getpid()}")
+            folder = run_directory.create(find_folder(self._run_folder))
+            path = os.path.join(folder, f"{PREFIX}{os.getpid()}")
             if os.path.lexists(path):  # of an earlier process of this number, which was killed
                 os.unlink(path)
-            os.close(
-                os.open(
-                    path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC, 0o600
-                )
-            )
+            flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
+            os.close(os.open(path, flags, 0o600))
             self._path = path
         elif not running and self._path is not None:
             path, self._path = self._path, None
-            if path.endswith(f"{PREFIX}{os.getpid()}"):  # a forked child leaves the parent's alone
+            if path.endswith(f"{PREFIX}{os.getpid()}"):  # a forked child leaves the parent's file
                 os.unlink(path)
 
 
-class Follower:
-    """The side of the others: a thread between start_profile and stop_profile. It is started below
-    `threading`, which counts threads."""
+class FlagFollower:
+    """The side of the other processes: a thread between start_profile and stop_profile.
 
-    def __init__(self, out: str, told: Callable[[bool], None]) -> None:
-        """`told(running)` is called with what it finds first, and at each change."""
-        self._out = out
-        self._told = told
-        self._stop: _thread.LockType | None = None
-        self._telling = _thread.allocate_lock()
+    It is started below `threading`, which counts threads.
+    """
+
+    def __init__(self, run_folder: str, report_state: Callable[[bool], None]) -> None:
+        """`report_state(running)` is called with the first state, and at each change."""
+        self._run_folder = run_folder
+        self._report_state = report_state
+        self._stop_request: _thread.LockType | None = None
+        self._report_lock = _thread.allocate_lock()
 
     def start(self) -> bool:
-        """Follow; False if it does already."""
-        if self._stop is not None:
+        """Start to follow; return False if it follows already."""
+        if self._stop_request is not None:
             return False
-        self._stop = _thread.allocate_lock()
-        self._stop.acquire()
-        self._told(self.look())
-        _thread.start_new_thread(self._run, (self._stop,))
+        self._stop_request = _thread.allocate_lock()
+        self._stop_request.acquire()
+        self._report_state(self.read_state())
+        _thread.start_new_thread(self._run, (self._stop_request,))
         return True
 
     def stop(self) -> None:
-        """No longer; nothing is told after this."""
-        with self._telling:
-            stop, self._stop = self._stop, None
-        if stop is not None:
-            stop.release()
+        """Stop to follow. Nothing is reported after this call."""
+        with self._report_lock:
+            stop_request, self._stop_request = self._stop_request, None
+        if stop_request is not None:
+            stop_request.release()
 
-    def look(self) -> bool:
-        """A Worker that lives shows its flag."""
+    def read_state(self) -> bool:
+        """Return True if a Worker that is alive has a file."""
         try:
-            names = os.listdir(folder(self._out))
+            names = os.listdir(find_folder(self._run_folder))
         except OSError:
             return False
         return any(
@@ -84,17 +85,17 @@ class Follower:
             for name in names
         )
 
-    @contained("following the Worker's profiler")
-    def _run(self, stop: _thread.LockType) -> None:
-        before = None
-        while not stop.acquire(timeout=INTERVAL):
-            now = self.look()
-            with self._telling:
-                if now != before and self._stop is stop:
-                    self._told(now)
-                    before = now
+    @contain_errors("following the Worker's profiler")
+    def _run(self, stop_request: _thread.LockType) -> None:
+        reported_state = None
+        while not stop_request.acquire(timeout=INTERVAL):
+            state = self.read_state()
+            with self._report_lock:
+                if state != reported_state and self._stop_request is stop_request:
+                    self._report_state(state)
+                    reported_state = state
 
 
-def folder(out: str) -> str:
-    """The run directory of this run, which its first process may have had to move."""
-    return os.environ.get("AUTOINSTR_OUT") or out
+def find_folder(run_folder: str) -> str:
+    """Return the run directory of this run, which its first process may have had to move."""
+    return os.environ.get("AUTOINSTR_OUT") or run_folder

@@ -1,16 +1,37 @@
-// Puts the sections of a comparison on the page.
+// Add the sections of a comparison to the page.
 
-let differences = null;
+let diffModulesSection = null;
 drawRuns();
-drawWhole();
-drawEntries((row) => differences?.show(row));
-if (rows.count) differences = new Differences();
-else document.getElementById("main").append(el("p", { class: "empty", text: "No range was recorded in either run. Why, a process at a time: autoinstr doctor -- <your command>" }));
-document.getElementById("main").append(
+drawDiffSteps();
+drawOutliers((row) => diffModulesSection?.showRow(row));
+const mainElement = document.getElementById("main");
+if (data.rows.count) diffModulesSection = new DiffModulesSection();
+else
+  mainElement.append(
+    el("p", {
+      class: "empty",
+      text:
+        "No range was recorded in either run. " +
+        "For the reason run: autoinstr doctor -- <your command>",
+    }),
+  );
+mainElement.append(
   el(
     "footer",
     {},
-    el("p", { text: "Time is the host's: on a GPU or NPU a range ends when the call returns, not when the device has finished. An interval speaks of these two runs: two runs of one program differ for reasons that no single run shows. What is matched, what a step is and how a difference is told from noise: docs/diff.md." }),
-    el("p", {}, "For a program: ", el("code", { text: "autoinstr diff A B --format json" }), `. autoinstr ${data.version}`),
+    el("p", {
+      text:
+        "All times are host times: on a GPU or NPU a range ends when the call returns, not when " +
+        "the device finishes. An interval describes these two runs only: two runs of one " +
+        "program also differ for reasons that no single run shows. docs/reference/diff.md " +
+        "explains how modules are matched, what a step is, and which differences are noise.",
+    }),
+    el(
+      "p",
+      {},
+      "For programs: ",
+      el("code", { text: "autoinstr diff A B --format json" }),
+      `. autoinstr ${data.version}`,
+    ),
   ),
 );

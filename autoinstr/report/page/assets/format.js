@@ -1,58 +1,83 @@
-// Figures in words. Durations are nanoseconds.
+// Numbers as text. Durations are nanoseconds.
 
-const UNITS = [
+const DURATION_UNITS = [
   ["s", 1e9],
   ["ms", 1e6],
   ["µs", 1e3],
 ];
-const NOTHING = "–";
-const whole = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+const NO_VALUE = "–";
+const integerFormat = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
-/** Three significant digits: "1.23 s", "56.7 ms", "890 ns"; from some minutes on "12 min 3 s", "5 h 6 min". */
-function duration(ns) {
-  if (ns === null || ns === undefined) return NOTHING;
+function isMissing(value) {
+  return value === null || value === undefined;
+}
+
+/**
+ * Format a duration with three significant digits: "1.23 s", "56.7 ms", "890 ns". From five minutes
+ * on, the format is "12 min 3 s", then "5 h 6 min".
+ */
+function formatDuration(ns) {
+  if (isMissing(ns)) return NO_VALUE;
   const seconds = Math.round(ns / 1e9);
-  if (seconds >= 7200) return `${whole.format(Math.floor(seconds / 3600))} h ${Math.floor((seconds % 3600) / 60)} min`;
+  if (seconds >= 7200) {
+    const hours = integerFormat.format(Math.floor(seconds / 3600));
+    return `${hours} h ${Math.floor((seconds % 3600) / 60)} min`;
+  }
   if (seconds >= 300) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-  for (const [unit, size] of UNITS) {
+  for (const [unit, size] of DURATION_UNITS) {
     if (ns < size * 0.9995) continue;
-    const figure = ns / size;
-    return `${figure.toFixed(figure < 9.995 ? 2 : figure < 99.95 ? 1 : 0)} ${unit}`;
+    const value = ns / size;
+    const decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+    return `${value.toFixed(decimals)} ${unit}`;
   }
   return `${Math.round(ns)} ns`;
 }
 
-/** A difference, with its sign. */
-function signed(ns) {
-  return ns === null || ns === undefined ? NOTHING : `${ns < 0 ? "−" : "+"}${duration(Math.abs(ns))}`;
+/** Format a difference, with its sign. */
+function formatSigned(ns) {
+  return isMissing(ns) ? NO_VALUE : `${ns < 0 ? "−" : "+"}${formatDuration(Math.abs(ns))}`;
 }
 
-/** To the nanosecond, for a title. */
-function exact(ns) {
-  return ns === null || ns === undefined ? "" : `${whole.format(ns)} ns`;
+/** Format a duration to the nanosecond, for a title. */
+function formatExact(ns) {
+  return isMissing(ns) ? "" : `${integerFormat.format(ns)} ns`;
 }
 
-function count(number) {
-  return number === null || number === undefined ? NOTHING : whole.format(number);
+function formatCount(number) {
+  return isMissing(number) ? NO_VALUE : integerFormat.format(number);
 }
 
-function counted(number, one, many = `${one}s`) {
-  return `${count(number)} ${number === 1 ? one : many}`;
+/** Format a count with its noun: "1 process", "12,345 ranges". */
+function countNoun(number, singular, plural = `${singular}s`) {
+  return `${formatCount(number)} ${number === 1 ? singular : plural}`;
 }
 
-/** "12.3 %"; what is there and rounds to nothing is "<0.1 %". */
-function percent(part) {
-  if (part === null || part === undefined || !Number.isFinite(part)) return NOTHING;
-  return part > 0 && part < 0.0005 ? "<0.1 %" : `${(100 * part).toFixed(1)} %`;
+/** Format a share: "12.3 %". A share that rounds to zero is "<0.1 %". */
+function formatPercent(share) {
+  if (isMissing(share) || !Number.isFinite(share)) return NO_VALUE;
+  return share > 0 && share < 0.0005 ? "<0.1 %" : `${(100 * share).toFixed(1)} %`;
 }
 
-function ratio(value) {
-  return value === null || value === undefined || !Number.isFinite(value) ? NOTHING : `${value.toFixed(2)} ×`;
+function formatRatio(ratio) {
+  return isMissing(ratio) || !Number.isFinite(ratio) ? NO_VALUE : `${ratio.toFixed(2)} ×`;
 }
 
-/** The middle of some numbers, which are not changed. */
-function median(values) {
-  const sorted = Float64Array.from(values).sort();
+/** Return the median of numbers, without changing them. */
+function computeMedian(numbers) {
+  const sorted = Float64Array.from(numbers).sort();
   const middle = sorted.length >> 1;
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+// Math.max takes an array's entries as arguments, and their number is limited.
+function findMaximum(numbers) {
+  let maximum = -Infinity;
+  for (const number of numbers) if (number > maximum) maximum = number;
+  return maximum;
+}
+
+function findMinimum(numbers) {
+  let minimum = Infinity;
+  for (const number of numbers) if (number < minimum) minimum = number;
+  return minimum;
 }

@@ -1,94 +1,117 @@
-// The entries of a folded list, side by side: a narrow strip in a table's cell, a wide one with names where a row is looked at.
+// The entries of a folded list side by side: a small strip in a table cell, a large one in the
+// inspector.
 
-const WARM = 1.15; // times the middle entry: from here on a colour of its own
-const HOT = 1.5;
+const WARM_RATIO = 1.15; // of an entry's time and the median: from here on the color changes
+const HOT_RATIO = 1.5;
+const HEAT_TOKENS = ["heat", "heat-low", "heat-high", "heat-top"];
 
-/** The colour token of an entry that takes so many times what the middle one takes. */
-function heat(times) {
-  if (times >= HOT) return "heat-top";
-  if (times >= WARM) return "heat-high";
-  return times < 1 / WARM ? "heat-low" : "heat";
+/** Return the color token of an entry whose time is `ratio` times the median. */
+function getHeatToken(ratio) {
+  if (ratio >= HOT_RATIO) return "heat-top";
+  if (ratio >= WARM_RATIO) return "heat-high";
+  return ratio < 1 / WARM_RATIO ? "heat-low" : "heat";
 }
 
-/** Bars of all `means` (0: none) in a width and height. */
+/** Draw a bar for each mean (0: not called). With many entries, a bar is the slowest of several. */
 function paintLayers(context, width, height, means) {
-  const known = means.filter(Boolean);
-  if (!known.length) return;
-  const middle = median(known);
-  const most = chunkMaxima(known).reduce((a, b) => Math.max(a, b));
-  const each = Math.max(1, Math.ceil(means.length / Math.max(1, Math.floor(width / 2)))); // of more entries than fit, the slowest of a few
-  const columns = Math.ceil(means.length / each);
-  const step = Math.min(10, width / columns);
-  const colors = Object.fromEntries(["heat", "heat-low", "heat-high", "heat-top"].map((token) => [token, color(token)]));
-  for (let column = 0; column < columns; column++) {
-    const mine = Math.max(...means.slice(column * each, (column + 1) * each));
-    if (!mine) continue;
-    const tall = Math.max(2, (mine / most) * height);
-    context.fillStyle = colors[heat(mine / middle)];
-    context.fillRect(column * step, height - tall, Math.max(1, step - (step > 3 ? 1 : 0)), tall);
+  const calledMeans = means.filter(Boolean);
+  if (!calledMeans.length) return;
+  const median = computeMedian(calledMeans);
+  const slowest = findMaximum(calledMeans);
+  const entriesPerBar = Math.max(1, Math.ceil(means.length / Math.max(1, Math.floor(width / 2))));
+  const barCount = Math.ceil(means.length / entriesPerBar);
+  const barWidth = Math.min(10, width / barCount);
+  const colors = Object.fromEntries(HEAT_TOKENS.map((token) => [token, getColor(token)]));
+  for (let bar = 0; bar < barCount; bar++) {
+    const mean = Math.max(...means.slice(bar * entriesPerBar, (bar + 1) * entriesPerBar));
+    if (!mean) continue;
+    const barHeight = Math.max(2, (mean / slowest) * height);
+    context.fillStyle = colors[getHeatToken(mean / median)];
+    context.fillRect(
+      bar * barWidth,
+      height - barHeight,
+      Math.max(1, barWidth - (barWidth > 3 ? 1 : 0)),
+      barHeight,
+    );
   }
 }
 
-/** In words: how many, the middle one, the slowest. */
-function layerWords(numbers, means) {
-  const known = means.filter(Boolean);
-  if (!known.length) return "";
-  const slowest = means.indexOf(chunkMaxima(means).reduce((a, b) => Math.max(a, b)));
-  const middle = median(known);
-  return `${counted(known.length, "entry", "entries")}: median ${duration(middle)} a call, slowest ${numbers[slowest]} with ${duration(means[slowest])} (${ratio(means[slowest] / middle)})`;
+/** Describe the entries: their number, the median and the slowest. */
+function describeLayers(numbers, means) {
+  const calledMeans = means.filter(Boolean);
+  if (!calledMeans.length) return "";
+  const slowest = means.indexOf(findMaximum(means));
+  const median = computeMedian(calledMeans);
+  const entries = countNoun(calledMeans.length, "entry", "entries");
+  const ratio = formatRatio(means[slowest] / median);
+  const slowestText = `slowest ${numbers[slowest]} with ${formatDuration(means[slowest])}`;
+  return `${entries}: median ${formatDuration(median)} a call, ${slowestText} (${ratio})`;
 }
 
-/** A cell of a table. */
-function layerCell(cell, numbers, means) {
-  const words = layerWords(numbers, means);
-  if (!words) return;
-  const canvas = el("canvas", { role: "img", "aria-label": words });
-  const width = 116;
-  canvas.style.width = `${width}px`;
-  paint(canvas, width, 18, (context, wide, high) => paintLayers(context, wide, high, means));
-  cell.title = words;
-  cell.append(canvas);
-}
-
-/** The wide strip: which entry is under the pointer is said beside it. */
-function layerChart(numbers, means) {
-  const { canvas } = chart(
-    () => 72,
-    (context, width, height) => {
-      const known = means.filter(Boolean);
-      if (!known.length) return;
-      const step = Math.min(28, width / means.length);
-      const most = chunkMaxima(known).reduce((a, b) => Math.max(a, b));
-      const middle = median(known);
-      const room = height - 16;
-      context.font = "10px system-ui, sans-serif";
-      context.textAlign = "center";
-      const every = Math.ceil(26 / step);
-      means.forEach((mean, at) => {
-        const tall = mean ? Math.max(2, (mean / most) * room) : 0;
-        context.fillStyle = color(heat(mean / middle));
-        context.fillRect(at * step, room - tall, Math.max(0.7, step - (step > 3 ? 1 : 0)), tall);
-        if (at % every === 0) {
-          context.fillStyle = color("muted");
-          context.fillText(String(numbers[at]), at * step + step / 2, height - 4);
-        }
-      });
-      context.strokeStyle = color("muted");
-      context.setLineDash([3, 3]);
-      const line = Math.round(room - (middle / most) * room) + 0.5;
-      context.beginPath();
-      context.moveTo(0, line);
-      context.lineTo(step * means.length, line);
-      context.stroke();
-      context.setLineDash([]);
-    },
+/** Fill a table cell. */
+function fillLayerCell(cell, numbers, means) {
+  const description = describeLayers(numbers, means);
+  if (!description) return;
+  cell.title = description;
+  cell.append(
+    makeCellCanvas(description, 116, (context, width, height) =>
+      paintLayers(context, width, height, means),
+    ),
   );
-  const middle = median(means.filter(Boolean));
-  canvas.addEventListener("mousemove", (event) => {
-    const at = Math.floor(event.offsetX / Math.min(28, canvas.clientWidth / means.length));
-    if (at < 0 || at >= means.length) return hideTip();
-    showTip(event, [`entry ${numbers[at]}`, means[at] ? `${duration(means[at])} a call, ${ratio(means[at] / middle)} the median` : "not called"]);
+}
+
+function paintLayerChart(context, width, height, numbers, means) {
+  const calledMeans = means.filter(Boolean);
+  if (!calledMeans.length) return;
+  const barWidth = Math.min(28, width / means.length);
+  const slowest = findMaximum(calledMeans);
+  const median = computeMedian(calledMeans);
+  const maxHeight = height - 16;
+  const labelDistance = Math.ceil(26 / barWidth);
+  context.font = "10px system-ui, sans-serif";
+  context.textAlign = "center";
+  means.forEach((mean, entry) => {
+    const barHeight = mean ? Math.max(2, (mean / slowest) * maxHeight) : 0;
+    context.fillStyle = getColor(getHeatToken(mean / median));
+    context.fillRect(
+      entry * barWidth,
+      maxHeight - barHeight,
+      Math.max(0.7, barWidth - (barWidth > 3 ? 1 : 0)),
+      barHeight,
+    );
+    if (entry % labelDistance) return;
+    context.fillStyle = getColor("muted");
+    context.fillText(String(numbers[entry]), entry * barWidth + barWidth / 2, height - 4);
   });
-  canvas.addEventListener("mouseleave", hideTip);
-  return el("div", { role: "img", "aria-label": layerWords(numbers, means) }, canvas);
+  const medianY = Math.round(maxHeight - (median / slowest) * maxHeight) + 0.5;
+  context.strokeStyle = getColor("muted");
+  context.setLineDash([3, 3]);
+  context.beginPath();
+  context.moveTo(0, medianY);
+  context.lineTo(barWidth * means.length, medianY);
+  context.stroke();
+  context.setLineDash([]);
+}
+
+/** Make the large strip, with a tooltip for each entry and a dashed line at the median. */
+function makeLayerChart(numbers, means) {
+  const { canvas } = makeChart(
+    () => 72,
+    (context, width, height) => paintLayerChart(context, width, height, numbers, means),
+  );
+  const median = computeMedian(means.filter(Boolean));
+  canvas.addEventListener("mousemove", (event) => {
+    const entry = Math.floor(event.offsetX / Math.min(28, canvas.clientWidth / means.length));
+    if (entry < 0 || entry >= means.length) {
+      hideTooltip();
+      return;
+    }
+    const mean = means[entry];
+    const times = mean
+      ? `${formatDuration(mean)} a call, ${formatRatio(mean / median)} the median`
+      : "not called";
+    showTooltip(event, [`entry ${numbers[entry]}`, times]);
+  });
+  canvas.addEventListener("mouseleave", hideTooltip);
+  return el("div", { role: "img", "aria-label": describeLayers(numbers, means) }, canvas);
 }

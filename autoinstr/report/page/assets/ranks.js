@@ -1,203 +1,219 @@
-// Processes that are built alike, side by side: which is slow, and in which module.
+// Processes with the same module tree side by side: which is slow, and in which module.
 
-class Ranks {
+class RanksSection {
+  /** `places` has [group, domain] of each comparison. */
   constructor(places) {
-    this.places = places; // [group, domain] of each comparison
-    this.section = section("ranks", "Ranks");
-    this.note = el("span", { class: "note" });
-    this.section.querySelector(".head").append(this.note);
-    this.bar = el("div", { class: "toolbar" });
-    this.holder = el("div", { id: "ranks-table" });
+    this.places = places;
+    this.section = addSection("ranks", "Ranks");
+    this.note = addNote(this.section, "");
+    this.toolbar = el("div", { class: "toolbar" });
+    this.tableContainer = el("div", { id: "ranks-table" });
     this.strip = el("div", { class: "strip" });
-    this.section.append(this.bar, this.strip, this.holder);
-    this.search = search("Search path or class", (text) => this.table.filter(text));
-    this.compare(0);
+    this.section.append(this.toolbar, this.strip, this.tableContainer);
+    this.search = makeSearch("Search path or class", (text) => this.table.filter(text));
+    this.showComparison(0);
   }
 
   get tree() {
-    const [group, domain] = this.places[this.at];
+    const [group, domain] = this.places[this.placeIndex];
     return data.groups[group].domains[domain];
   }
 
   get figures() {
-    return this.tree.ranks.figures[this.phase];
+    return this.tree.ranks.figures[this.phaseIndex];
   }
 
   get members() {
     return this.tree.ranks.members;
   }
 
-  /** Go to the process and the row of a finding; false where it is not compared here. */
-  show({ place: [group, domain, row], process }) {
-    const name = data.groups[group].domains[domain].domain;
-    const at = this.places.findIndex(([of, its]) => {
-      const tree = data.groups[of].domains[its];
-      return tree.domain === name && tree.ranks.members.includes(process);
+  getProcess(rank) {
+    return data.processes[this.members[rank]];
+  }
+
+  /** Show the process and the row of a finding. Return false if no comparison has them. */
+  showFinding({ place: [group, domain, row], process }) {
+    const domainName = data.groups[group].domains[domain].domain;
+    const index = this.places.findIndex(([placeGroup, placeDomain]) => {
+      const tree = data.groups[placeGroup].domains[placeDomain];
+      return tree.domain === domainName && tree.ranks.members.includes(process);
     });
-    if (at < 0) return false;
-    if (at !== this.at) this.compare(at);
-    this.choose(this.members.indexOf(process));
+    if (index < 0) return false;
+    if (index !== this.placeIndex) this.showComparison(index);
+    this.selectRank(this.members.indexOf(process));
     this.table.select(row);
     this.section.scrollIntoView({ block: "start" });
-    this.table.table.focus({ preventScroll: true });
+    this.table.focus();
     return true;
   }
 
-  /** Show the processes that are alike in one place. */
-  compare(at) {
-    this.at = at;
-    this.phase = 0;
+  /** Show one comparison. */
+  showComparison(index) {
+    this.placeIndex = index;
+    this.phaseIndex = 0;
     this.rank = 0;
-    this._take();
-    const words = this.places.map(([group, domain]) => {
-      const { process, domains } = data.groups[group];
-      const { ranks } = domains[domain];
-      return `${count(ranks.members.length)} like ${data.processes[process].label}: ${domainWord(domains[domain])}`;
-    });
-    const alike = picker("Compare", words, (next) => this.compare(next));
-    alike.select.value = String(at);
-    this.picked = picker("Rank", this.members.map((one) => data.processes[one].label), (next) => this.choose(next));
-    this.bar.replaceChildren(...(words.length > 1 ? [alike.element] : []));
-    const figures = this.tree.ranks.figures;
-    if (figures.length > 1) this.bar.append(tabs("Phase of the comparison", phaseChoices(figures), (next) => this._phase(next), "ranks-table").element);
-    this.bar.append(this.picked.element, this.search);
-    this._bars();
-    this.holder.replaceChildren();
+    this._readFigures();
+    this._fillToolbar();
+    this._makeBars();
+    this.tableContainer.replaceChildren();
     const { parents, labels, paths, classes } = this.tree;
-    this.table = new Table(this.holder, {
+    this.table = new Table(this.tableContainer, {
       label: "Modules over ranks",
       rows: labels.length,
       parent: parents,
-      columns: this._columns(),
+      columns: listRankColumns(this),
       search: (row) => `${paths[row]} ${classes[row]}`,
-      present: (row) => this.rows.places[row] >= 0,
+      present: (row) => this.figuresOfRow.has(row),
       empty: "no module matches",
     });
-    this.choose(this._slowest());
+    this.selectRank(this.figuresOfRow.get("worst", this.topRow));
   }
 
-  /** Put one rank beside the others. */
-  choose(rank) {
+  _fillToolbar() {
+    const labels = this.places.map(([group, domain]) => {
+      const { process, domains } = data.groups[group];
+      const size = formatCount(domains[domain].ranks.members.length);
+      return `${size} like ${data.processes[process].label}: ${formatDomain(domains[domain])}`;
+    });
+    const comparisonPicker = makePicker("Compare", labels, (next) => this.showComparison(next));
+    comparisonPicker.select.value = String(this.placeIndex);
+    const ranks = this.members.map((process) => data.processes[process].label);
+    this.rankPicker = makePicker("Rank", ranks, (rank) => this.selectRank(rank));
+    this.toolbar.replaceChildren();
+    if (labels.length > 1) this.toolbar.append(comparisonPicker.element);
+    const { figures } = this.tree.ranks;
+    if (figures.length > 1) {
+      const tabs = makeTabs(
+        "Phase of the comparison",
+        listPhaseChoices(figures),
+        (next) => this._showPhase(next),
+        "ranks-table",
+      );
+      this.toolbar.append(tabs.element);
+    }
+    this.toolbar.append(this.rankPicker.element, this.search);
+  }
+
+  /** Compare one rank with the others. */
+  selectRank(rank) {
     this.rank = rank;
-    this.picked.select.value = String(rank);
-    const top = this._top();
-    const mean = this._mean(top, rank);
-    const words = `${data.processes[this.members[rank]].label}: ${duration(mean)} a call of ${this.tree.paths[top]}`;
+    this.rankPicker.select.value = String(rank);
+    const mean = formatDuration(this.getMean(this.topRow, rank));
+    const { label } = this.getProcess(rank);
+    const description = `${label}: ${mean} a call of ${this.tree.paths[this.topRow]}`;
     this.slider.setAttribute("aria-valuenow", String(rank + 1));
-    this.slider.setAttribute("aria-valuetext", cut(words, 200));
+    this.slider.setAttribute("aria-valuetext", truncate(description, 200));
     this.chart.redraw();
     this.table.refresh();
   }
 
-  _take() {
-    this.rows = byRow(this.tree, this.figures);
-    const top = this._top();
-    const worst = this.rows.get("worst", top);
-    const times = ratio(this.rows.get("max", top) / this._usual(top));
-    const slow = `slowest in ${cut(this.tree.paths[top], 60)}: ${data.processes[this.members[worst]].label}, ${duration(this.rows.get("max", top))} a call, ${times} the ${this.usual}`;
-    this.note.textContent = `${count(this.members.length)} processes built alike; ${slow}`;
+  _readFigures() {
+    this.figuresOfRow = indexByRow(this.tree, this.figures);
+    this.topRow = this._findTopRow();
+    const get = (key) => this.figuresOfRow.get(key, this.topRow);
+    const path = truncate(this.tree.paths[this.topRow], 60);
+    const ratio = formatRatio(get("max") / this.getUsual(this.topRow));
+    const usual = this.isPair ? "other" : "median";
+    const processes = `${formatCount(this.members.length)} processes with the same module tree`;
+    const slowest = `slowest in ${path}: ${this.getProcess(get("worst")).label}`;
+    const times = `${formatDuration(get("max"))} a call, ${ratio} the ${usual}`;
+    this.note.textContent = `${processes}; ${slowest}, ${times}`;
   }
 
-  _phase(at) {
-    if (at === this.phase) return;
-    this.phase = at;
-    this._take();
+  _showPhase(index) {
+    if (index === this.phaseIndex) return;
+    this.phaseIndex = index;
+    this._readFigures();
     this.table.refresh();
-    this.choose(this.rank);
+    this.selectRank(this.rank);
   }
 
-  /** What the others take: of two the shorter. */
-  get usual() {
-    return this.members.length === 2 ? "other" : "median";
+  get isPair() {
+    return this.members.length === 2;
   }
 
-  _usual(row) {
-    return this.rows.get(this.members.length === 2 ? "min" : "median", row);
+  /** Return the usual mean of a row: the median over ranks; of two ranks, the faster one's. */
+  getUsual(row) {
+    return this.figuresOfRow.get(this.isPair ? "min" : "median", row);
   }
 
-  /** The row that stands for the whole: the outermost with the most time. */
-  _top() {
+  /** Return the outermost row with the most time. */
+  _findTopRow() {
     const { parents } = this.tree;
-    let found = this.figures.rows[0];
-    for (const row of this.figures.rows) if (parents[row] < 0 && this.rows.get("median", row) > this.rows.get("median", found)) found = row;
-    return found;
+    const getMedian = (row) => this.figuresOfRow.get("median", row);
+    let topRow = this.figures.rows[0];
+    for (const row of this.figures.rows) {
+      if (parents[row] < 0 && getMedian(row) > getMedian(topRow)) topRow = row;
+    }
+    return topRow;
   }
 
-  _slowest() {
-    return this.rows.get("worst", this._top());
+  /** Return the mean of one rank, or null where the page does not have it. */
+  getMean(row, rank) {
+    if (!this.figuresOfRow.has(row)) return null;
+    const get = (key) => this.figuresOfRow.get(key, row);
+    if (get("means")) return get("means")[rank];
+    if (get("worst") === rank) return get("max");
+    return get("least") === rank ? get("min") : null;
   }
 
-  /** Mean of one rank; null where the page does not have it. */
-  _mean(row, rank) {
-    if (this.rows.places[row] < 0) return null;
-    const means = this.rows.get("means", row);
-    if (means) return means[rank];
-    if (this.rows.get("worst", row) === rank) return this.rows.get("max", row);
-    return this.rows.get("least", row) === rank ? this.rows.get("min", row) : null;
-  }
-
-  _bars() {
-    this.chart = chart(
-      () => 64,
-      (context, width, height) => {
-        const top = this._top();
-        const means = this.members.map((_, rank) => this._mean(top, rank) ?? 0);
-        const most = chunkMaxima(means).reduce((a, b) => Math.max(a, b));
-        const middle = this._usual(top);
-        const step = Math.min(36, width / means.length);
-        this.step = step;
-        means.forEach((mean, rank) => {
-          const tall = most ? Math.max(1, (mean / most) * (height - 8)) : 0;
-          context.fillStyle = color(heat(mean / middle));
-          context.fillRect(rank * step, height - 5 - tall, Math.max(1, step - (step > 3 ? 1 : 0)), tall);
-          if (rank !== this.rank) return;
-          context.fillStyle = color("ink");
-          context.fillRect(rank * step - 1, height - 3, Math.max(2, step), 3);
-        });
-      },
-    );
-    const { canvas } = this.chart;
-    this.slider = el("div", { tabindex: "0", role: "slider", "aria-label": "Rank", "aria-valuemin": 1, "aria-valuemax": this.members.length }, canvas);
-    this.strip.replaceChildren(this.slider);
-    const under = (event) => Math.min(this.members.length - 1, Math.floor(event.offsetX / this.step));
-    canvas.addEventListener("click", (event) => this.choose(under(event)));
-    canvas.addEventListener("mousemove", (event) => showTip(event, [data.processes[this.members[under(event)]].label, `${duration(this._mean(this._top(), under(event)))} a call`]));
-    canvas.addEventListener("mouseleave", hideTip);
-    this.slider.addEventListener("keydown", (event) => {
-      const steps = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, Home: -Infinity, End: Infinity };
-      if (!(event.key in steps)) return;
-      event.preventDefault();
-      this.choose(Math.max(0, Math.min(this.members.length - 1, this.rank + steps[event.key])));
+  _drawBars(context, width, height) {
+    const means = this.members.map((_, rank) => this.getMean(this.topRow, rank) ?? 0);
+    const slowest = findMaximum(means);
+    const usual = this.getUsual(this.topRow);
+    const barWidth = Math.min(36, width / means.length);
+    this.barWidth = barWidth;
+    means.forEach((mean, rank) => {
+      const barHeight = slowest ? Math.max(1, (mean / slowest) * (height - 8)) : 0;
+      context.fillStyle = getColor(getHeatToken(mean / usual));
+      context.fillRect(
+        rank * barWidth,
+        height - 5 - barHeight,
+        Math.max(1, barWidth - (barWidth > 3 ? 1 : 0)),
+        barHeight,
+      );
+      if (rank !== this.rank) return;
+      context.fillStyle = getColor("ink");
+      context.fillRect(rank * barWidth - 1, height - 3, Math.max(2, barWidth), 3);
     });
   }
 
-  _columns() {
-    const get = (key, row) => this.rows.get(key, row);
-    const mine = (row) => this._mean(row, this.rank);
-    const apart = (row) => (mine(row) === null || !this._usual(row) ? null : mine(row) / this._usual(row));
-    const spread = (row) => (this._usual(row) ? get("max", row) / this._usual(row) : null);
-    const word = this.usual === "other" ? "min" : "median";
-    const time = (key, title, hint, value, drop) => ({ key, title, hint, kind: "number", width: "11ch", drop, value, text: (row) => duration(value(row)), title_of: (row) => exact(value(row)) });
-    const worst = (row) => (get("worst", row) === null ? "" : rankWord(data.processes[this.members[get("worst", row)]]));
-    return [
-      { key: "module", title: "Module", kind: "name", value: (row) => this.tree.paths[row], text: (row) => this.tree.labels[row] },
-      time("min", "Min", "Mean of a call in the fastest rank", (row) => get("min", row), 1),
-      time("median", "Median", "Mean of a call in the middle rank", (row) => get("median", row)),
-      time("max", "Max", "Mean of a call in the slowest rank", (row) => get("max", row)),
-      { key: "spread", title: `Max / ${word}`, hint: "How far the slowest rank stands out", kind: "number", width: "15ch", value: spread, text: (row) => ratio(spread(row)) },
-      { key: "worst", title: "Slowest", kind: "text", width: "16ch", drop: 2, value: (row) => get("worst", row), text: worst, title_of: (row) => (get("worst", row) === null ? "" : data.processes[this.members[get("worst", row)]].label) },
-      { ...time("mine", "Chosen rank", "Mean of a call in the rank that is chosen above", mine), width: "14ch" },
-      { key: "apart", title: `Chosen / ${word}`, hint: "The chosen rank by the others", kind: "number", width: "17ch", value: apart, text: (row) => ratio(apart(row)) },
-    ];
+  _makeBars() {
+    this.chart = makeChart(
+      () => 64,
+      (context, width, height) => this._drawBars(context, width, height),
+    );
+    const { canvas } = this.chart;
+    const attributes = {
+      tabindex: "0",
+      role: "slider",
+      "aria-label": "Rank",
+      "aria-valuemin": 1,
+      "aria-valuemax": this.members.length,
+    };
+    this.slider = el("div", attributes, canvas);
+    this.strip.replaceChildren(this.slider);
+    const lastRank = this.members.length - 1;
+    const findRank = (event) => Math.min(lastRank, Math.floor(event.offsetX / this.barWidth));
+    canvas.addEventListener("click", (event) => this.selectRank(findRank(event)));
+    canvas.addEventListener("mousemove", (event) => {
+      const rank = findRank(event);
+      const mean = formatDuration(this.getMean(this.topRow, rank));
+      showTooltip(event, [this.getProcess(rank).label, `${mean} a call`]);
+    });
+    canvas.addEventListener("mouseleave", hideTooltip);
+    this.slider.addEventListener("keydown", (event) => {
+      const moves = {
+        ArrowRight: 1,
+        ArrowUp: 1,
+        ArrowLeft: -1,
+        ArrowDown: -1,
+        Home: -Infinity,
+        End: Infinity,
+      };
+      if (!(event.key in moves)) return;
+      event.preventDefault();
+      this.selectRank(Math.max(0, Math.min(lastRank, this.rank + moves[event.key])));
+    });
   }
-}
-
-/** "rank 3", where there is one. */
-function rankWord(process) {
-  return process.rank === null ? process.label : `rank ${process.rank}`;
-}
-
-function drawRanks() {
-  const places = data.groups.flatMap((group, at) => group.domains.flatMap((domain, of) => (domain.ranks ? [[at, of]] : [])));
-  return places.length ? new Ranks(places) : null;
 }

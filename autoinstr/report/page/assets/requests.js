@@ -1,41 +1,74 @@
-// A row for each request.
+// The table of requests.
 
-function drawRequests() {
-  const requests = data.requests;
-  if (!requests) return;
-  const { columns: values } = requests;
-  const made = section("requests", "Requests");
-  const rows = values.name.length;
-  const note = requests.of > rows ? `the first ${count(rows)} of ${count(requests.of)}; all: report --table requests --format csv` : counted(rows, "request");
-  made.querySelector(".head").append(el("span", { class: "note", text: note }));
-  const value = (key) => (row) => values[key]?.[row] ?? null;
-  const time = (key, title, hint, drop) => values[key] && { key, title, hint, kind: "number", width: "11ch", drop, value: value(key), text: (row) => duration(value(key)(row)), title_of: (row) => exact(value(key)(row)) };
-  const number = (key, title, hint, drop) => values[key] && { key, title, hint, kind: "number", width: "12ch", drop, value: value(key), text: (row) => count(value(key)(row)) };
-  const front = !requests.engine;
-  const columns = [
-    { key: "name", title: "Request", kind: "name", value: value("name"), text: (row) => values.name[row] },
-    { ...time("arrived", "Arrived", "Since the first range of the run"), text: (row) => signed(values.arrived[row]) },
-    time("queue", "Queue", "From the engine's queue to the first step with a part of it", 1),
-    time("ttft", front ? "TTFT" : "engine TTFT", "Time to first token"),
+function listRequestColumns(requests) {
+  const { columns: values, ends } = requests;
+  const get = (key) => (row) => values[key]?.[row] ?? null;
+  const time = (key, title, hint, drop) =>
+    values[key] && makeDurationColumn(key, title, hint, "11ch", get(key), drop);
+  const number = (key, title, hint, drop) =>
+    values[key] && {
+      key,
+      title,
+      hint,
+      kind: "number",
+      width: "12ch",
+      drop,
+      value: get(key),
+      text: (row) => formatCount(get(key)(row)),
+    };
+  const end = (row) => ends[values.end[row]];
+  return [
+    {
+      key: "name",
+      title: "Request",
+      kind: "name",
+      value: get("name"),
+      text: (row) => values.name[row],
+    },
+    {
+      ...time("arrived", "Arrived", "Time since the first range of the run"),
+      text: (row) => formatSigned(values.arrived[row]),
+    },
+    time(
+      "queue",
+      "Queue",
+      "Time from the engine's queue to the first step with a part of the request",
+      1,
+    ),
+    time("ttft", requests.engine ? "Engine TTFT" : "TTFT", "Time to first token"),
     time("tpot", "TPOT", "Time per output token after the first"),
-    time("e2e", front ? "End to end" : "In engine", "From its arrival to its end"),
+    time("e2e", requests.engine ? "In engine" : "End to end", "Time from arrival to end"),
     number("prompt_tokens", "Prompt", "Tokens of the prompt", 1),
     number("output_tokens", "Output", "Tokens of the output", 1),
-    number("cached_tokens", "Cached", "Tokens of the prompt found in the prefix cache", 3),
-    number("preemptions", "Preempted", "How often its KV blocks were taken away", 3),
-    { key: "end", title: "End", kind: "text", width: "12ch", drop: 2, value: (row) => requests.ends[values.end[row]], text: (row) => requests.ends[values.end[row]] },
+    number("cached_tokens", "Cached", "Tokens of the prompt from the prefix cache", 3),
+    number("preemptions", "Preempted", "How often the request lost its KV cache blocks", 3),
+    { key: "end", title: "End", kind: "text", width: "12ch", drop: 2, value: end, text: end },
   ].filter(Boolean);
-  const shown = el("span", { class: "end", role: "status" });
-  const field = search("Search id or end", (text) => {
+}
+
+function drawRequests() {
+  const { requests } = data;
+  if (!requests) return;
+  const { columns: values, ends } = requests;
+  const rowCount = values.name.length;
+  const section = addSection("requests", "Requests");
+  const isCut = requests.of > rowCount;
+  const shown = `the first ${formatCount(rowCount)} of ${formatCount(requests.of)}`;
+  const cutNote = `${shown}; for all: report --table requests --format csv`;
+  addNote(section, isCut ? cutNote : countNoun(rowCount, "request"));
+  const matches = el("span", { class: "end", role: "status" });
+  const search = makeSearch("Search id or end", (text) => {
     table.filter(text);
-    shown.textContent = text ? `${count(table.matches)} of ${count(rows)} match` : "";
+    matches.textContent = text
+      ? `${formatCount(table.matchCount)} of ${formatCount(rowCount)} match`
+      : "";
   });
-  made.append(el("div", { class: "toolbar" }, field, shown));
-  const table = new Table(made, {
+  section.append(el("div", { class: "toolbar" }, search, matches));
+  const table = new Table(section, {
     label: "Requests",
-    rows,
-    columns,
-    search: (row) => `${values.name[row]} ${values.id?.[row] ?? ""} ${requests.ends[values.end[row]]}`,
+    rows: rowCount,
+    columns: listRequestColumns(requests),
+    search: (row) => `${values.name[row]} ${values.id?.[row] ?? ""} ${ends[values.end[row]]}`,
     empty: "no request matches",
   });
 }

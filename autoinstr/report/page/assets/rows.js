@@ -1,102 +1,135 @@
-// Which rows of a table are shown, and in which order. With parents they are a tree: rows fold, a search keeps what is above a match, and
-// sorting orders the rows below each.
+// The rows of a table: which are shown, and in which order. With parents they are a tree.
 
+const MATCHING = 1; // the row matches the search
+const ANCESTOR = 2; // a row below it matches
+
+/**
+ * Rows that fold, are searched and are sorted. A search keeps the ancestors of a match. Sorting
+ * orders the children of each row.
+ */
 class Rows {
-  /** So many rows; `parent` is an array (-1: none), or null for a list. A tree of more than `foldAt` rows begins folded. */
-  constructor(rows, parent, foldAt) {
-    this.length = rows;
+  /**
+   * `parent` has the parent of each row (-1: none), or is null for a list. A tree with more than
+   * `foldAbove` rows begins folded.
+   */
+  constructor(length, parent, foldAbove) {
+    this.length = length;
     this.parent = parent;
     this.isFlat = false;
-    this.searching = false;
-    this.matches = rows;
+    this.isSearching = false;
+    this.matchCount = length;
     this.order = [];
-    this.closed = new Uint8Array(rows);
-    this.depth = new Uint16Array(rows);
-    this.kept = new Uint8Array(rows); // 1: it matches; 2: something below it does
-    this.kids = null;
-    if (parent) this._grow(foldAt);
+    this.folded = new Uint8Array(length);
+    this.depth = new Uint16Array(length);
+    this.visibility = new Uint8Array(length); // MATCHING, ANCESTOR or 0
+    this.children = null;
+    if (parent) this._buildTree(foldAbove);
   }
 
-  get tree() {
+  get isTree() {
     return Boolean(this.parent) && !this.isFlat;
   }
 
   isOpen(row) {
-    return this.searching || !this.closed[row];
+    return this.isSearching || !this.folded[row];
   }
 
   openAll(open) {
-    for (let row = 0; row < this.length; row++) this.closed[row] = open || !this.kids?.[row] ? 0 : 1;
-  }
-
-  /** Unfold all that is above a row. */
-  uncover(row) {
-    if (this.tree) for (let above = this.parent[row]; above >= 0; above = this.parent[above]) this.closed[above] = 0;
-  }
-
-  /** Find `order` anew: rows that are `present` and, of these, whose `search` text has every word; `compare` is null for their own order. */
-  arrange(words, search, present, compare) {
-    this._keep(words, search, present);
-    this.order = this.tree ? this._walk(compare) : this._list(compare);
-  }
-
-  _grow(foldAt) {
-    this.roots = [];
-    this.kids = Array.from({ length: this.length }, () => null);
     for (let row = 0; row < this.length; row++) {
-      const above = this.parent[row];
-      if (above < 0) this.roots.push(row);
+      this.folded[row] = open || !this.children?.[row] ? 0 : 1;
+    }
+  }
+
+  /** Unfold the ancestors of a row. */
+  openAncestors(row) {
+    if (!this.isTree) return;
+    for (let ancestor = this.parent[row]; ancestor >= 0; ancestor = this.parent[ancestor]) {
+      this.folded[ancestor] = 0;
+    }
+  }
+
+  /**
+   * Compute `order`: the rows that are present and whose search text has every word. `compare` is
+   * null for the original order.
+   */
+  arrange(words, getSearchText, isPresent, compare) {
+    this._findMatches(words, getSearchText, isPresent);
+    this.order = this.isTree ? this._orderTree(compare) : this._orderList(compare);
+  }
+
+  _buildTree(foldAbove) {
+    this.roots = [];
+    this.children = Array.from({ length: this.length }, () => null);
+    for (let row = 0; row < this.length; row++) {
+      const parent = this.parent[row];
+      if (parent < 0) this.roots.push(row);
       else {
-        (this.kids[above] ??= []).push(row);
-        this.depth[row] = this.depth[above] + 1;
+        (this.children[parent] ??= []).push(row);
+        this.depth[row] = this.depth[parent] + 1;
       }
     }
-    if (this.length <= foldAt) return;
-    // It begins folded from the depth at which it would no longer fit a screen.
-    const depths = [];
-    for (const depth of this.depth) depths[depth] = (depths[depth] ?? 0) + 1;
-    let deepest = 0;
-    for (let sum = depths[0] ?? 0; deepest + 1 < depths.length && sum + depths[deepest + 1] <= foldAt; ) sum += depths[++deepest];
-    for (let row = 0; row < this.length; row++) this.closed[row] = this.kids[row] && this.depth[row] >= Math.max(1, deepest) ? 1 : 0;
+    if (this.length <= foldAbove) return;
+    // Fold at the depth from which the rows would not fit on a screen.
+    const rowsOfDepth = [];
+    for (const depth of this.depth) rowsOfDepth[depth] = (rowsOfDepth[depth] ?? 0) + 1;
+    let openDepth = 0;
+    let openRows = rowsOfDepth[0] ?? 0;
+    while (
+      openDepth + 1 < rowsOfDepth.length &&
+      openRows + rowsOfDepth[openDepth + 1] <= foldAbove
+    ) {
+      openRows += rowsOfDepth[++openDepth];
+    }
+    const foldDepth = Math.max(1, openDepth);
+    for (let row = 0; row < this.length; row++) {
+      this.folded[row] = this.children[row] && this.depth[row] >= foldDepth ? 1 : 0;
+    }
   }
 
-  _keep(words, search, present) {
-    this.searching = words.length > 0 && Boolean(search);
-    this.kept.fill(0);
-    this.matches = 0;
+  _findMatches(words, getSearchText, isPresent) {
+    this.isSearching = words.length > 0 && Boolean(getSearchText);
+    this.visibility.fill(0);
+    this.matchCount = 0;
     for (let row = 0; row < this.length; row++) {
-      if (present && !present(row)) continue;
-      if (this.searching) {
-        const text = search(row).toLowerCase();
+      if (isPresent && !isPresent(row)) continue;
+      if (this.isSearching) {
+        const text = getSearchText(row).toLowerCase();
         if (!words.every((word) => text.includes(word))) continue;
       }
-      this.matches++;
-      this.kept[row] = 1;
-      if (this.tree) for (let above = this.parent[row]; above >= 0 && !this.kept[above]; above = this.parent[above]) this.kept[above] = 2;
+      this.matchCount++;
+      this.visibility[row] = MATCHING;
+      if (!this.isTree) continue;
+      let ancestor = this.parent[row];
+      while (ancestor >= 0 && !this.visibility[ancestor]) {
+        this.visibility[ancestor] = ANCESTOR;
+        ancestor = this.parent[ancestor];
+      }
     }
   }
 
-  _list(compare) {
+  _orderList(compare) {
     const order = [];
-    for (let row = 0; row < this.length; row++) if (this.kept[row] === 1) order.push(row);
+    for (let row = 0; row < this.length; row++) {
+      if (this.visibility[row] === MATCHING) order.push(row);
+    }
     return compare ? order.sort(compare) : order;
   }
 
-  _walk(compare) {
-    const sorted = (rows) => (compare ? [...rows].sort(compare) : rows);
+  _orderTree(compare) {
+    const sort = (rows) => (compare ? [...rows].sort(compare) : rows);
     const order = [];
-    const levels = [sorted(this.roots)];
-    const places = [0];
+    const levels = [sort(this.roots)];
+    const positions = [0];
     while (levels.length) {
-      const row = levels[levels.length - 1][places[places.length - 1]++];
+      const row = levels[levels.length - 1][positions[positions.length - 1]++];
       if (row === undefined) {
         levels.pop();
-        places.pop();
-      } else if (this.kept[row]) {
+        positions.pop();
+      } else if (this.visibility[row]) {
         order.push(row);
-        if (this.kids[row] && this.isOpen(row)) {
-          levels.push(sorted(this.kids[row]));
-          places.push(0);
+        if (this.children[row] && this.isOpen(row)) {
+          levels.push(sort(this.children[row]));
+          positions.push(0);
         }
       }
     }
@@ -104,16 +137,16 @@ class Rows {
   }
 }
 
-/** An order by a column's values: what has no figure comes last, either way. Null without a column. */
-function byColumn(column, descending) {
+/** Return a comparison by a column's values. Rows without a value are always last. */
+function compareByColumn(column, descending) {
   if (!column) return null;
   const sign = descending ? -1 : 1;
-  return (a, b) => {
-    const x = column.value(a);
-    const y = column.value(b);
-    if (x === y) return a - b;
-    if (x === null || x === undefined) return 1;
-    if (y === null || y === undefined) return -1;
-    return x < y ? -sign : sign;
+  return (rowA, rowB) => {
+    const a = column.value(rowA);
+    const b = column.value(rowB);
+    if (a === b) return rowA - rowB;
+    if (isMissing(a)) return 1;
+    if (isMissing(b)) return -1;
+    return a < b ? -sign : sign;
   };
 }

@@ -1,136 +1,225 @@
-// The section of the steps: the strip, the step that is chosen, its flame view and, as a table, its ranges by name.
+// The section of steps: the strip, the selected step, its flame view, and its ranges as a table.
 
-/** "step 12", by its number in the run. */
-function stepName(at) {
+/** Return "step 12", the step's number in the run. */
+function formatStepName(step) {
   const { index, sort } = data.steps;
-  return `${sort === "call" ? "call" : "step"} ${count((index ? index[at] : at) + (sort === "optimizer" ? 1 : 0))}`;
+  const number = (index ? index[step] : step) + (sort === "optimizer" ? 1 : 0);
+  return `${sort === "call" ? "call" : "step"} ${formatCount(number)}`;
 }
 
-function drawSteps() {
-  const steps = data.steps;
-  if (!steps.duration.length) return;
-  const title = { engine: "Steps", optimizer: "Optimizer steps", call: "Outermost calls" }[steps.sort];
-  const place = steps.index ? new Map(steps.index.map((step, at) => [step, at])) : null;
-  const here = (step) => (place ? (place.get(step) ?? -1) : step);
-  const held = new Map(data.excerpts.items.map((item) => [here(item.step), item]));
-  const made = section("steps", title);
-  const note = el("span", { class: "note" });
-  made.querySelector(".head").append(note);
-  const legend = el("div", { class: "legend" });
-  for (const kind of steps.kinds) legend.append(el("span", {}, swatch(kind), name(kind, 60)));
-  const chips = el("div", { class: "chips", role: "group", "aria-label": "Steps worth a look" });
-  const strip = new Strip(made, steps, held, (at) => choose(at));
-  made.append(el("div", { class: "toolbar" }, legend, el("span", { class: "end" }, strip.scale)), chips);
-  const about = el("div", { class: "stepline", role: "status" });
-  made.append(about);
-  const flame = new Flame(made);
-  const missing = el("p", { class: "empty", hidden: true });
-  const details = el("details", { class: "asTable" }, el("summary", { text: "The ranges of this step as a table" }));
-  made.append(missing, details);
-  const partly = new Set(steps.partly);
-  let table = null;
-  let rows = [];
-  let shown = null;
-
-  const left = steps.of - steps.duration.length;
-  const saySteps = () => {
-    const words = [counted(steps.of, steps.sort === "call" ? "call" : "step"), strip.said];
-    if (left > 0) words.push(`of each ${count(Math.ceil(steps.of / steps.duration.length))} that follow one another only the slowest is in this page`);
-    if (held.size < steps.duration.length) words.push(`a dot below: its ranges are in this page (${count(held.size)})`);
-    note.textContent = words.join("; ");
-  };
-  saySteps();
-  new ResizeObserver(saySteps).observe(made);
-
-  for (const item of data.excerpts.items.filter((one) => one.reason)) {
-    const at = here(item.step);
-    const button = el("button", { type: "button", "aria-pressed": "false", on: { click: () => choose(at) } }, swatch(steps.kinds[steps.kind[at]]), name(item.reason, 70), ` · ${duration(steps.duration[at])}`);
-    button.dataset.step = at;
-    chips.append(button);
+class StepsSection {
+  constructor() {
+    const { steps, excerpts } = data;
+    const title = { engine: "Steps", optimizer: "Optimizer steps", call: "Outermost calls" }[
+      steps.sort
+    ];
+    // The page may have only some steps: step of the run -> step of the page.
+    const positions = steps.index && new Map(steps.index.map((step, position) => [step, position]));
+    this.toPageStep = (step) => (positions ? (positions.get(step) ?? -1) : step);
+    this.excerpts = new Map(excerpts.items.map((item) => [this.toPageStep(item.step), item]));
+    this.section = addSection("steps", title);
+    this.note = addNote(this.section, "");
+    this.strip = new Strip(this.section, steps, this.excerpts, (step) => this.select(step));
+    this.chips = el("div", { class: "chips", role: "group", "aria-label": "Selected steps" });
+    this.facts = el("div", { class: "stepline", role: "status" });
+    this.section.append(this._buildToolbar(), this.chips, this.facts);
+    this.flame = new FlameView(this.section);
+    this.missing = el("p", { class: "empty", hidden: true });
+    this.tableDetails = el(
+      "details",
+      { class: "as-table" },
+      el("summary", { text: "The ranges of this step as a table" }),
+    );
+    this.section.append(this.missing, this.tableDetails);
+    this.tableDetails.addEventListener("toggle", () => this._fillTable());
+    this._updateNote();
+    new ResizeObserver(() => this._updateNote()).observe(this.section);
+    this._addChips();
+    this.select(this._chooseFirstStep());
   }
 
-  details.addEventListener("toggle", () => details.open && shown && fillTable());
-
-  function fillTable() {
-    rows = byName(shown, data.excerpts.names);
-    if (table) return table.reset(rows.length);
-    const figure = (key, title, text, width) => ({ key, title, kind: "number", width, value: (at) => rows[at][key], text: (at) => text(rows[at][key]) });
-    const words = (key, title, more) => ({ key, title, ...more, value: (at) => rows[at][key], text: (at) => rows[at][key] });
-    table = new Table(details, {
-      label: "Ranges of the step by name",
-      rows: rows.length,
-      sort: { key: "total", descending: true },
-      columns: [
-        words("title", "Range", { kind: "name" }),
-        words("cls", "Class", { kind: "text", width: "22ch", drop: 1 }),
-        words("where", "Where", { kind: "text", width: "30ch", drop: 2 }),
-        figure("calls", "Calls", count, "8ch"),
-        figure("total", "Total", duration, "11ch"),
-        figure("own", "Self", duration, "11ch"),
-      ],
-    });
+  _buildToolbar() {
+    const legend = el("div", { class: "legend" });
+    for (const kind of data.steps.kinds)
+      legend.append(el("span", {}, makeSwatch(kind), makeName(kind, 60)));
+    return el(
+      "div",
+      { class: "toolbar" },
+      legend,
+      el("span", { class: "end" }, this.strip.scaleToggle),
+    );
   }
 
-  function choose(at) {
-    const kind = steps.kinds[steps.kind[at]];
-    const item = held.get(at);
-    const length = steps.duration[at];
-    strip.show(at, `${stepName(at)} of ${count(steps.of)}, ${kind}, ${duration(length)}${item ? "" : ", its ranges are not in this page"}`);
-    for (const button of chips.children) button.setAttribute("aria-pressed", String(Number(button.dataset.step) === at));
-    about.replaceChildren(...stepWords(at));
-    shown = item ?? null;
-    flame.element.hidden = details.hidden = !item;
-    missing.hidden = Boolean(item);
-    if (item) {
-      flame.show(item, length, data.excerpts.names);
-      if (details.open) fillTable();
-    } else {
-      const nearest = [...held.keys()].sort((a, b) => Math.abs(a - at) - Math.abs(b - at))[0];
-      missing.textContent = `The ranges of this step are not in this page, which has those of ${counted(held.size, "step")}; the timeline has all: autoinstr report … --format pftrace. `;
-      if (nearest !== undefined) missing.append(el("button", { type: "button", text: `Nearest that is: ${stepName(nearest)}`, on: { click: () => choose(nearest) } }));
+  /** Describe the strip. The text depends on the width of the page. */
+  _updateNote() {
+    const { steps } = data;
+    const shownCount = steps.duration.length;
+    const words = [
+      countNoun(steps.of, steps.sort === "call" ? "call" : "step"),
+      this.strip.description,
+    ];
+    if (steps.of > shownCount) {
+      const groupSize = formatCount(Math.ceil(steps.of / shownCount));
+      words.push(`the page has only the slowest of every ${groupSize} consecutive steps`);
+    }
+    if (this.excerpts.size < shownCount) {
+      words.push(
+        `a dot marks the ${formatCount(this.excerpts.size)} steps whose ranges are in this page`,
+      );
+    }
+    this.note.textContent = words.join("; ");
+  }
+
+  _addChips() {
+    const { steps, excerpts } = data;
+    for (const item of excerpts.items.filter(({ reason }) => reason)) {
+      const step = this.toPageStep(item.step);
+      const attributes = {
+        type: "button",
+        "aria-pressed": "false",
+        on: { click: () => this.select(step) },
+      };
+      const swatch = makeSwatch(steps.kinds[steps.kind[step]]);
+      const chip = el(
+        "button",
+        attributes,
+        swatch,
+        makeName(item.reason, 70),
+        ` · ${formatDuration(steps.duration[step])}`,
+      );
+      chip.dataset.step = step;
+      this.chips.append(chip);
     }
   }
 
-  /** What is known of a step beside its ranges. */
-  function stepWords(at) {
-    const item = held.get(at);
-    const words = [el("strong", {}, swatch(steps.kinds[steps.kind[at]]), `${stepName(at)} · `, name(steps.kinds[steps.kind[at]], 60), ` · ${duration(steps.duration[at])}`)];
-    const say = (label, value) => words.push(el("span", {}, `${label} `, el("b", { text: value })));
-    say("at", `+${duration(Math.max(0, steps.start[at]))}`);
-    const value = (key) => steps[key]?.[at] ?? null;
-    if (value("tokens") !== null) say("tokens", count(value("tokens")));
-    if (value("requests") !== null) say("batch", `${count(value("requests"))}${value("prefills") ? ` (${count(value("prefills"))} in their prompt)` : ""}`);
-    if (value("running") !== null) say("running · waiting", `${count(value("running"))} · ${count(value("waiting"))}`);
-    if (value("kv_usage") !== null) say("KV cache", percent(value("kv_usage")));
-    for (const part of PARTS) if (value(`${part}_ns`) !== null) say(part, duration(value(`${part}_ns`)));
-    if (value("gap_ns")) say("gap before", duration(value("gap_ns")));
-    if (partly.has(at)) words.push(el("span", { class: "bad", text: "as far as its parts were seen" }));
-    if (steps.never_ended && at === steps.duration.length - 1) words.push(el("span", { class: "bad", text: "it never ended: this is up to the last thing recorded" }));
-    if (item?.left_out) words.push(el("span", { class: "bad", text: `${counted(item.left_out, "short range")} of this step not in this page` }));
-    const others = data.processes.length - data.excerpts.processes.length;
-    if (item && others > 0) words.push(el("span", { class: "muted", text: `ranges of ${count(data.excerpts.processes.length)} of ${count(data.processes.length)} processes` }));
-    return words;
+  /** Without serving, the slowest step is often the warm-up. Then begin with the median step. */
+  _chooseFirstStep() {
+    const { steps, excerpts } = data;
+    const isServing = steps.sort === "engine" || steps.never_ended;
+    const median = isServing
+      ? null
+      : excerpts.items.find(({ reason }) => reason.includes("median"));
+    const item = median ?? excerpts.items[0];
+    return item ? this.toPageStep(item.step) : 0;
   }
 
-  // A program that serves nobody warms up in its slowest step: the middle one says more.
-  const items = data.excerpts.items;
-  const first = items.find((item) => steps.sort !== "engine" && !steps.never_ended && item.reason.includes("median")) ?? items[0];
-  choose(first ? here(first.step) : 0);
+  /** Show a step of the page. */
+  select(step) {
+    const { steps, excerpts } = data;
+    const kind = steps.kinds[steps.kind[step]];
+    const duration = steps.duration[step];
+    const item = this.excerpts.get(step) ?? null;
+    const note = item ? "" : ", its ranges are not in this page";
+    this.strip.show(
+      step,
+      `${formatStepName(step)} of ${formatCount(steps.of)}, ${kind}, ` +
+        `${formatDuration(duration)}${note}`,
+    );
+    for (const chip of this.chips.children) {
+      chip.setAttribute("aria-pressed", String(Number(chip.dataset.step) === step));
+    }
+    this.facts.replaceChildren(...listStepFacts(step, item));
+    this.item = item;
+    this.flame.element.hidden = this.tableDetails.hidden = !item;
+    this.missing.hidden = Boolean(item);
+    if (item) {
+      this.flame.show(item, duration, excerpts.names);
+      this._fillTable();
+    } else this._offerNearest(step);
+  }
+
+  _offerNearest(step) {
+    const stepsWithRanges = [...this.excerpts.keys()];
+    const nearest = stepsWithRanges.sort((a, b) => Math.abs(a - step) - Math.abs(b - step))[0];
+    this.missing.textContent =
+      `This page has the ranges of ${countNoun(stepsWithRanges.length, "step")}, but not of ` +
+      "this one. The timeline has all ranges: autoinstr report … --format pftrace. ";
+    if (nearest === undefined) return;
+    const text = `Show the nearest step with ranges: ${formatStepName(nearest)}`;
+    this.missing.append(
+      el("button", { type: "button", text, on: { click: () => this.select(nearest) } }),
+    );
+  }
+
+  _fillTable() {
+    if (!this.tableDetails.open || !this.item) return;
+    this.rows = summarizeByName(this.item, data.excerpts.names);
+    if (this.table) {
+      this.table.reset(this.rows.length);
+      return;
+    }
+    const get = (key) => (row) => this.rows[row][key];
+    const textColumn = (key, title, options) => ({
+      key,
+      title,
+      ...options,
+      value: get(key),
+      text: get(key),
+    });
+    this.table = new Table(this.tableDetails, {
+      label: "Ranges of the step by name",
+      rows: this.rows.length,
+      sort: { key: "total", descending: true },
+      columns: [
+        textColumn("title", "Range", { kind: "name" }),
+        textColumn("cls", "Class", { kind: "text", width: "22ch", drop: 1 }),
+        textColumn("thread", "Thread", { kind: "text", width: "30ch", drop: 2 }),
+        {
+          key: "calls",
+          title: "Calls",
+          kind: "number",
+          width: "8ch",
+          value: get("calls"),
+          text: (row) => formatCount(this.rows[row].calls),
+        },
+        makeDurationColumn("total", "Total", null, "11ch", get("total")),
+        makeDurationColumn("selfTime", "Self", null, "11ch", get("selfTime")),
+      ],
+    });
+  }
 }
 
-/** The ranges of an excerpt, added up by name and thread. */
-function byName(item, names) {
-  const found = new Map();
-  const { boxes } = layOut(item, 0);
-  for (const box of boxes) {
-    const lane = item.lanes[box.lane];
-    const which = lane.name[box.at];
-    const key = `${which} ${box.lane}`;
-    if (!found.has(key)) found.set(key, { title: names[which][0], cls: names[which][1] || names[which][2], where: `${data.processes[lane.process].label} · ${lane.thread}`, calls: 0, total: 0, own: 0 });
-    const row = found.get(key);
-    row.calls += 1;
-    row.total += box.end - box.start;
-    row.own += box.own;
+function drawSteps() {
+  if (data.steps.duration.length) new StepsSection();
+}
+
+/** List the facts of a step. `item` has its ranges, or is null. */
+function listStepFacts(step, item) {
+  const { steps, excerpts, processes } = data;
+  const kind = steps.kinds[steps.kind[step]];
+  const heading = el(
+    "strong",
+    {},
+    makeSwatch(kind),
+    `${formatStepName(step)} · `,
+    makeName(kind, 60),
+    ` · ${formatDuration(steps.duration[step])}`,
+  );
+  const facts = [heading];
+  const add = (label, text) => facts.push(el("span", {}, `${label} `, el("b", { text })));
+  const warn = (text) => facts.push(el("span", { class: "bad", text }));
+  const get = (key) => steps[key]?.[step] ?? null;
+  add("starts at", `+${formatDuration(Math.max(0, steps.start[step]))}`);
+  if (get("tokens") !== null) add("tokens", formatCount(get("tokens")));
+  if (get("requests") !== null) {
+    const prefills = get("prefills") ? ` (${formatCount(get("prefills"))} in prefill)` : "";
+    add("batch", `${formatCount(get("requests"))}${prefills}`);
   }
-  return [...found.values()];
+  if (get("running") !== null)
+    add("running · waiting", `${formatCount(get("running"))} · ${formatCount(get("waiting"))}`);
+  if (get("kv_usage") !== null) add("KV cache", formatPercent(get("kv_usage")));
+  for (const part of STEP_PARTS)
+    if (get(`${part}_ns`) !== null) add(part, formatDuration(get(`${part}_ns`)));
+  if (get("gap_ns")) add("gap before", formatDuration(get("gap_ns")));
+  if (steps.partly.includes(step)) warn("incomplete: the sum of its recorded parts");
+  if (steps.never_ended && step === steps.duration.length - 1)
+    warn("never ended: shown up to the last recorded time");
+  if (item?.left_out)
+    warn(`${countNoun(item.left_out, "short range")} of this step not in this page`);
+  if (item && processes.length > excerpts.processes.length) {
+    const shownCount = formatCount(excerpts.processes.length);
+    const text = `ranges of ${shownCount} of ${formatCount(processes.length)} processes`;
+    facts.push(el("span", { class: "muted", text }));
+  }
+  return facts;
 }

@@ -1,0 +1,66 @@
+"""Answers what the name cache must know about a module: its callers, its class, the filter's
+decision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable
+
+from autoinstr.instrument.modules import torch_versions
+from autoinstr.instrument.modules.callers import CallerFinder
+from autoinstr.instrument.modules.own_calls import OwnCallWrappers
+from autoinstr.recording import facts
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from autoinstr.base.module_name import ModuleName
+    from autoinstr.config.filters import Decision, Filter
+    from autoinstr.emitters.range_slot import RangeSlot
+    from autoinstr.emitters.recorder import Recorder
+
+
+class ModuleRules:
+    """Decides once for each class and for each module name. Not thread-safe: the name cache holds
+    its lock."""
+
+    def __init__(self, torch_module: ModuleType, recorder: Recorder, module_filter: Filter) -> None:
+        """`torch_module` is torch.nn.modules.module."""
+        self._module_class = torch_module.Module
+        self.is_known_torch = torch_versions.is_known_torch(torch_module)
+        self.callers = CallerFinder(self._module_class)
+        self._own_calls = OwnCallWrappers(self._module_class, recorder.local, self.callers.codes)
+        self._recorder = recorder
+        self._filter = module_filter
+        self._plain_classes: dict[type, bool] = {}
+        self._decisions: dict[tuple[str, str], Decision] = {}  # by path and class
+        self._reported_drops: set[tuple[str, str]] = set()  # class and reason
+
+    def prepare_class(self, cls: type, begin: Callable[[Any], RangeSlot]) -> bool:
+        """Return whether modules of the class may take the short path.
+
+        The first time, wrap the `__call__` that the class defines itself; `begin` begins its
+        ranges."""
+        is_plain = self._plain_classes.get(cls)
+        if is_plain is None:
+            is_plain = self._plain_classes[cls] = (
+                self.is_known_torch and torch_versions.is_plain_class(cls, self._module_class)
+            )
+            self._own_calls.wrap_class(cls, begin)
+        return is_plain
+
+    def keeps_module(self, name: ModuleName) -> bool:
+        """Return whether the filter keeps the module.
+
+        The recording gets the first module of each class that is dropped for each reason."""
+        decision = self._filter.decide(name.path, name.cls, name.depth)
+        self._decisions[name.path, name.cls] = decision
+        if not decision.keep and (name.cls, decision.reason) not in self._reported_drops:
+            self._reported_drops.add((name.cls, decision.reason))
+            self._recorder.add_fact(
+                facts.make_excluded_class(name.cls, name.path, name.root, decision.reason)
+            )
+        return decision.keep
+
+    def copy_decisions(self) -> dict[tuple[str, str], Decision]:
+        """Map path and class of every named module to the filter's decision."""
+        return dict(self._decisions)

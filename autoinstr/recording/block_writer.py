@@ -1,0 +1,190 @@
+"""Give out blocks of a growing recording file, and reuse the oldest ones in a ring.
+
+The file is allocated in pieces and mapped, so a store into it is in the page cache at once and
+survives SIGKILL."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Callable
+
+from autoinstr.recording import format as f
+from autoinstr.recording.mapping import Mapping
+from autoinstr.recording.ownfile import OwnFile
+
+Slot = tuple[int, int, int]
+
+BODY_WORD = f.BLOCK_HEADER_BYTES // 8  # index of the first word after a block's header
+DROPPED_PER_SLOT_LIST = 4096
+_MIN_BYTES = 1 << 20
+_NO_THREAD = (1 << 64) - 1
+_MAX_PAGE_BYTES = 65536  # the largest page size of a supported system
+
+
+class RecordingFull(Exception):
+    """The recording has reached `max_mb` and may not reuse blocks."""
+
+
+class TextPosition:
+    """Where the next entry of one kind of text goes (bytes in the file)."""
+
+    __slots__ = ("block", "end", "kind", "position")
+
+    def __init__(self, kind: int) -> None:
+        self.kind = kind
+        self.block = self.position = self.end = 0
+
+
+class BlockWriter:
+    """One open recording file and its blocks."""
+
+    def __init__(self, path: str, *, max_bytes: int, full: str, mode: int) -> None:
+        """Create `path`, which must not exist, and map its first segment.
+
+        `max_bytes` bounds the file, `full` is "stop" or "ring", `mode` is the file mode. Raises
+        OSError; then the caller removes the file with `remove`."""
+        self.full = full
+        self.on_removed: Callable[[], str] | None = None
+        self._mode = mode
+        self._lock = threading.RLock()
+        self._used_bytes = f.HEADER_BYTES
+        self._sequence = 0
+        self._attributes = TextPosition(f.KIND_ATTRIBUTES)
+        self._dropped_count = 0
+        # slot lists that were given to threads for records without a place; see count_dropped
+        self._drop_lists: list[list[Slot]] = []
+        # (offset, bytes), oldest first: the blocks that a ring reuses
+        self._range_blocks: list[tuple[int, int]] = []
+        self._current: dict[int, int] = {}  # thread index -> offset of the block it writes to
+        self._file = OwnFile(path, mode)
+        try:
+            self._mapping = Mapping(self._file.get_descriptor, max(max_bytes, _MIN_BYTES))
+            self._max = min(max(max_bytes, _MIN_BYTES), self._mapping.size)
+            self._mapping.extend(f.FIRST_SEGMENT_BYTES)
+            self.words = self._mapping.words
+            self._bytes = self.words.cast("B")
+        except BaseException:
+            self._remove()
+            raise
+
+    @property
+    def path(self) -> str:
+        """The file of the recording."""
+        return self._file.path
+
+    def count_dropped(self) -> int:
+        """Return the number of dropped records, and store it in the header."""
+        with self._lock:
+            count = self._dropped_count + sum(
+                DROPPED_PER_SLOT_LIST - len(slots) for slots in self._drop_lists
+            )
+            self.words[f.H_DROPPED] = count
+        return count
+
+    def _remove(self) -> None:
+        self._file.close()
+        os.unlink(self._file.path)
+
+    def _truncate(self) -> None:
+        """Give back the unused end of the file. Raises OSError."""
+        self._look_after_file()
+        length = min(
+            -(-self._used_bytes // _MAX_PAGE_BYTES) * _MAX_PAGE_BYTES, self._mapping.allocated
+        )
+        os.ftruncate(self._file.get_descriptor(), length)
+
+    def _look_after_file(self) -> None:
+        """Write the recording to a new file if somebody has removed the old one. Raises OSError."""
+        if self.on_removed is not None and self._file.is_removed():
+            removed_file, name = self._file, os.path.basename(self.path)
+            file = OwnFile(os.path.join(self.on_removed(), name), self._mode)
+            self._mapping.move(file.get_descriptor)
+            self._file = file
+            removed_file.close()
+
+    def _write_block_header(self, offset: int, size: int, kind: int, thread: int) -> None:
+        word, mark = offset // 8, f.make_block_mark(kind)
+        # Python handles signals at calls. From here on nothing is called.
+        self._sequence += 1
+        self.words[word + f.B_THREAD] = thread
+        self.words[word + f.B_SEQUENCE] = self._sequence
+        self.words[word + f.B_MARK] = mark
+        self.words[word + f.B_BYTES] = size
+        self.words[f.H_USED] = self._used_bytes
+
+    def _allocate(self, size: int) -> int:
+        """Return the offset of `size` fresh bytes, a multiple of 64.
+
+        Raises RecordingFull, or OSError if the disk is full."""
+        while True:
+            # Python handles signals at calls. From here to the return nothing is called.
+            offset = self._used_bytes
+            end = offset + size
+            if end > self._max:
+                raise RecordingFull
+            if end <= self._mapping.allocated:
+                self._used_bytes = end
+                return offset
+            self._mapping.extend(
+                min(
+                    max(self._mapping.allocated, size, f.FIRST_SEGMENT_BYTES),
+                    max(f.SEGMENT_BYTES, size),
+                )
+            )
+
+    def _allocate_range_block(self, size: int) -> tuple[int, int]:
+        """Return offset and size of a block for ranges."""
+        try:
+            return self._allocate(size), size
+        except RecordingFull:
+            if self.full != "ring":
+                raise
+        return self._recycle(0)
+
+    def _allocate_text_block(self, kind: int, size: int) -> tuple[int, int]:
+        """Return offset and size of a block for texts. A ring reuses none for definitions."""
+        try:
+            offset = self._allocate(size)
+        except RecordingFull:
+            if self.full != "ring" or kind != f.KIND_ATTRIBUTES:
+                raise
+            offset, size = self._recycle(size)
+        if kind == f.KIND_ATTRIBUTES:
+            self._range_blocks.append((offset, size))
+        return offset, size
+
+    def _recycle(self, min_size: int) -> tuple[int, int]:
+        """Empty the oldest block of at least `min_size` bytes, and return its offset and size.
+
+        A block in use is skipped: a thread writes to it, or a range in it is open."""
+        for offset, size in self._range_blocks:
+            if size < min_size or self._is_busy(offset):
+                continue
+            start = offset // 8 + BODY_WORD
+            body = self.words[start : (offset + size) // 8]
+            if self.words[offset // 8] == f.make_block_mark(f.KIND_RANGES):
+                records = 3 * f.count_records(size)
+                names, ends = body[0:records:3].tolist(), body[2:records:3].tolist()
+                if 0 in ends and any(name and not end for name, end in zip(names, ends)):
+                    continue
+                record_count = len(names) - names.count(0)
+            else:
+                record_count = 0
+            try:
+                self._range_blocks.remove((offset, size))
+            except ValueError:  # a signal handler has taken it
+                continue
+            if self._is_busy(offset):  # a signal handler has taken it and uses it now
+                self._range_blocks.append((offset, size))
+                continue
+            self._dropped_count += record_count
+            self.count_dropped()
+            self.words[offset // 8 + f.B_THREAD] = _NO_THREAD  # until the block is empty
+            body.cast("B")[:] = bytes(8 * len(body))
+            return offset, size
+        raise RecordingFull
+
+    def _is_busy(self, offset: int) -> bool:
+        """Return whether a thread or the attributes write to the block."""
+        return offset in self._current.values() or offset == self._attributes.block

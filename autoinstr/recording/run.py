@@ -1,0 +1,51 @@
+"""Read the recordings of a run directory."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from autoinstr.base.errors import RecordingError
+from autoinstr.recording import format as f
+from autoinstr.recording.reader import Recording
+
+
+class Run(NamedTuple):
+    """A run directory: its readable recordings, and a line for each one that cannot be read."""
+
+    path: str
+    recordings: list[Recording]
+    problems: list[str]
+
+    @property
+    def capacity(self) -> int:
+        """The number of records that all recordings have room for."""
+        return sum(recording.capacity for recording in self.recordings)
+
+
+def open_run(path: str) -> Run:
+    """Open every recording in a run directory, ordered by start.
+
+    Raises RecordingError if `path` is not a run directory."""
+    if not os.path.exists(path):
+        raise RecordingError(f"{path}: no such run directory")
+    if not os.path.isdir(path):
+        raise RecordingError(
+            f"{path}: not a run directory but a file; give the directory that holds"
+            f" *{f.SUFFIX} files"
+        )
+    try:
+        files = sorted(name for name in os.listdir(path) if name.endswith(f.SUFFIX))
+    except OSError as error:
+        raise RecordingError(f"{path}: {error.strerror}") from error
+    if not files and not os.path.exists(os.path.join(path, f.CONTROL_FILE)):
+        raise RecordingError(f"{path}: not a run directory: it holds no *{f.SUFFIX} file")
+    recordings: list[Recording] = []
+    problems: list[str] = []
+    for name in files:
+        try:
+            recordings.append(Recording(os.path.join(path, name)))
+        except RecordingError as error:
+            problems.append(str(error))
+    recordings.sort(key=lambda recording: (recording.clock_pairs[0][0], recording.file))
+    return Run(path, recordings, problems)

@@ -1,0 +1,175 @@
+// The figures and columns of the table of modules.
+
+const ALL_PHASES = "all phases";
+
+/** Return the figures of one phase by row. `get(key, row)` is null for a row without calls. */
+function indexByRow(tree, figures) {
+  const positions = new Int32Array(tree.labels.length).fill(-1);
+  figures.rows.forEach((row, position) => (positions[row] = position));
+  return {
+    has: (row) => positions[row] >= 0,
+    get: (key, row) => (positions[row] < 0 ? null : figures[key][positions[row]]),
+  };
+}
+
+function formatDomain(tree) {
+  return tree.modules && tree.domain === "Module" ? "modules" : tree.domain;
+}
+
+function formatPhase(figures) {
+  return figures.all ? ALL_PHASES : (figures.phase ?? "no phase");
+}
+
+function listPhaseChoices(allFigures) {
+  return allFigures.map((figures, index) => {
+    const color = figures.all ? null : `var(--${getPhaseToken(figures.phase)})`;
+    return { label: formatPhase(figures), value: index, color };
+  });
+}
+
+/** Return the number of steps in a phase, or null where steps have no phases like these. */
+function getStepCount(figures) {
+  const { sort, of: stepCount } = data.steps;
+  if (sort === "engine" && !figures.all) {
+    return data.cards.find((card) => card.kind === figures.phase)?.steps ?? null;
+  }
+  return sort === "engine" || sort === "optimizer" ? stepCount : null;
+}
+
+/** List the columns of a ModulesSection. Columns that would be empty are omitted. */
+function listModuleColumns(modules) {
+  const { tree } = modules;
+  const get = (key, row) => modules.figuresOfRow.get(key, row);
+  const total = (row) => get("total", row);
+  const divide = (value, divisor) => (value === null || !divisor ? null : value / divisor);
+  const perStep = (key) => (row) => divide(get(key, row), modules.stepDivisor);
+  const share = (row) => divide(total(row), modules.timeInRanges);
+  const formatCalls = (row) => {
+    const calls = perStep("calls")(row);
+    return calls !== null && modules.stepDivisor > 1 ? calls.toFixed(1) : formatCount(calls);
+  };
+  const percentile = (key, title, hint, drop) =>
+    makeDurationColumn(key, title, hint, "9.5ch", (row) => get(key, row), drop);
+  const nameColumn = {
+    key: "module",
+    title: "Module",
+    kind: "name",
+    value: (row) => tree.paths[row],
+    text: (row) => tree.labels[row],
+    fill: (cell, row, isTree) => cell.append(makeName(isTree ? tree.labels[row] : tree.paths[row])),
+  };
+  const classColumn = {
+    key: "class",
+    title: "Class",
+    kind: "text",
+    width: "clamp(12ch, 13vw, 26ch)",
+    drop: 1,
+    value: (row) => tree.classes[row],
+    text: (row) => tree.classes[row],
+  };
+  const shareColumn = {
+    key: "share",
+    title: "Share",
+    hint: "Total divided by the time inside ranges of this process, domain and phase",
+    kind: "number",
+    width: "9ch",
+    value: share,
+    text: (row) => formatPercent(share(row)),
+    fill: (cell, row) => {
+      cell.classList.add("share-bar");
+      cell.style.setProperty("--part", `${Math.min(100, 100 * (share(row) ?? 0))}%`);
+      cell.append(formatPercent(share(row)));
+    },
+  };
+  const callsColumn = {
+    key: "calls",
+    title: "Calls",
+    kind: "number",
+    width: "9ch",
+    drop: 1,
+    value: (row) => get("calls", row),
+    text: formatCalls,
+    title_of: (row) => formatCount(get("calls", row)),
+  };
+  const layersColumn = {
+    key: "layers",
+    title: "By layer",
+    hint: "Mean time of a call in each entry of the folded list; sorted by slowest / median",
+    kind: "custom",
+    width: "132px",
+    drop: 2,
+    value: (row) => getLayerRatio(modules.getLayers(row)),
+    text: () => "",
+    fill: (cell, row) => {
+      const layers = modules.getLayers(row);
+      if (layers) fillLayerCell(cell, ...layers);
+    },
+  };
+  return [
+    nameColumn,
+    ...(tree.modules ? [classColumn] : []),
+    shareColumn,
+    makeDurationColumn("total", "Total", "Time in all calls", "9.5ch", perStep("total")),
+    makeDurationColumn(
+      "self",
+      "Self",
+      "Time in the calls outside the modules that they called",
+      "9.5ch",
+      perStep("self"),
+    ),
+    callsColumn,
+    makeDurationColumn("mean", "Mean", "Mean time of a call", "9.5ch", (row) =>
+      divide(total(row), get("calls", row)),
+    ),
+    percentile("p50", "p50", "50 % of the calls took at most this long", 2),
+    percentile("p99", "p99", "99 % of the calls took at most this long", 2),
+    percentile("max", "Max", "The slowest call", 3),
+    ...(tree.numbers.length ? [layersColumn] : []),
+  ];
+}
+
+/** Return the ratio of the slowest entry and the median, or null. */
+function getLayerRatio(layers) {
+  const means = layers?.[1].filter(Boolean);
+  return means?.length ? findMaximum(means) / computeMedian(means) : null;
+}
+
+/** Show all figures of a row below the table. */
+function inspectModule(modules, row) {
+  const { paths, classes, figures: allFigures } = modules.tree;
+  const head = ["phase", "calls", "total", "self", "mean", "min", "p50", "p99", "max"];
+  const lines = [];
+  for (const figures of allFigures) {
+    const rows = indexByRow(modules.tree, figures);
+    if (!rows.has(row)) continue;
+    const get = (key) => rows.get(key, row);
+    const times = [
+      get("total"),
+      get("self"),
+      get("total") / get("calls"),
+      ...["min", "p50", "p99", "max"].map(get),
+    ];
+    const label = el(
+      "span",
+      {},
+      figures.all ? null : makeSwatch(figures.phase),
+      makeName(formatPhase(figures), 40),
+    );
+    const cells = times.map((ns) =>
+      el("span", { text: formatDuration(ns), title: formatExact(ns) }),
+    );
+    lines.push([label, formatCount(get("calls")), ...cells]);
+  }
+  modules.inspector.replaceChildren(
+    el("div", { class: "path", tabindex: "0" }, el("bdi", { text: paths[row] })),
+    el("div", { class: "class", tabindex: "0" }, makeName(classes[row], 4000)),
+    makePlainTable("Figures by phase", head, lines),
+  );
+  const layers = modules.getLayers(row);
+  if (layers)
+    modules.inspector.append(
+      el("h3", { text: describeLayers(...layers) }),
+      makeLayerChart(...layers),
+    );
+  modules.inspector.hidden = false;
+}
