@@ -1,4 +1,4 @@
-"""Fixtures for all tests: nothing may stay patched, and real interpreters with the gate on
+"""Fixtures for all tests: no patch may stay, and real interpreters run with the gate on
 PYTHONPATH."""
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ SHARING = ("tests/vllm/test_offline.py", "tests/vllm/test_plugin.py", "tests/vll
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of vLLM come first, those on the simulated device next: they take the longest, and `-n`
-    hands files out in this order."""
+    """Run tests of vLLM first and those on the simulated device next.
+
+    They take the longest, and `-n` hands out files in this order."""
     order = {"vllm": 0, "npu": 1}
     items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
 
@@ -62,7 +63,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """A reader of the results must see which of them come from no real device."""
+    """Tell the reader of the results which of them come from a simulated device."""
     reports = [
         report
         for some in terminalreporter.stats.values()
@@ -72,14 +73,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     count = sum(report.nodeid.startswith("tests/npu/") for report in reports)
     if count:
         terminalreporter.write_line(
-            f"simulated CANN: no Ascend device took part in {count} tests of tests/npu. Real: torch_npu, vllm-ascend and msprof-analyze; "
-            "CANN, kernels, their times and HCCL are simulated (tests/npu/README.md says how far)."
+            f"simulated CANN: no Ascend device took part in {count} tests of tests/npu. Real:"
+            " torch_npu, vllm-ascend and msprof-analyze; CANN, kernels, their times and HCCL are"
+            " simulated (tests/npu/README.md says how far)."
         )
 
 
 @pytest.fixture(autouse=True)
 def nothing_stays_patched() -> Iterator[None]:
-    """Fails the test that leaves a finder, a sitecustomize or a patched Module.__call__ behind."""
+    """Fail a test that leaves a finder, a sitecustomize or a patched Module.__call__ behind."""
     before = _state()
     torch_was_there = hasattr(sys.modules.get("torch"), "nn")
     yield
@@ -104,7 +106,7 @@ def nothing_stays_patched() -> Iterator[None]:
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
-    """This process's environment without anything that would switch autoinstr on, or change where
+    """Return this process's environment without variables that turn autoinstr on or change where
     Python looks."""
     environ = {
         name: value
@@ -116,13 +118,12 @@ def clean_environment(**extra: str) -> dict[str, str]:
 
 
 def hears_ctrl_c() -> None:
-    """For `preexec_fn`: a program that the tests send SIGINT must not ignore it, as what runs in a
-    shell's background does."""
+    """Restore SIGINT, for `preexec_fn`. A program in a shell's background ignores it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Python:
-    """Runs one interpreter in subprocesses. `run` gives what subprocess.run gives, as text."""
+    """Run an interpreter in subprocesses. `run` returns what subprocess.run returns, as text."""
 
     def __init__(self, executable: str | os.PathLike[str], cwd: Path) -> None:
         self.executable = str(executable)
@@ -138,8 +139,10 @@ class Python:
         timeout: float = 120,
         **more: Any,
     ) -> subprocess.CompletedProcess[str]:
-        """path: the entries of PYTHONPATH (none: not set). on: the value of AUTOINSTR (None: not
-        set). env: what else."""
+        """Run the interpreter.
+
+        `path` has the entries of PYTHONPATH and `on` the value of AUTOINSTR (None: not set); `env`
+        has further variables."""
         environ = clean_environment(**(env or {}))
         if path:
             environ["PYTHONPATH"] = os.pathsep.join(map(str, path))
@@ -162,7 +165,7 @@ class Python:
 @pytest.fixture
 def python(tmp_path: Path) -> Python:
     """The interpreter that runs the tests, in an empty folder, with the gate on PYTHONPATH and
-    AUTOINSTR=1 unless told otherwise."""
+    AUTOINSTR=1 by default."""
     cwd = tmp_path / "cwd"
     cwd.mkdir()
     return Python(sys.executable, cwd)
@@ -170,8 +173,9 @@ def python(tmp_path: Path) -> Python:
 
 @pytest.fixture
 def bare(tmp_path: Path) -> Python:
-    """As `python`, but the interpreter beneath the virtual environment: no torch, and no
-    autoinstr.pth that would boot before the gate."""
+    """As `python`, but the interpreter beneath the virtual environment.
+
+    It has no torch, and no autoinstr.pth that starts before the gate."""
     cwd = tmp_path / "cwd"
     cwd.mkdir(exist_ok=True)
     return Python(os.path.realpath(getattr(sys, "_base_executable", sys.executable)), cwd)
@@ -179,7 +183,7 @@ def bare(tmp_path: Path) -> Python:
 
 @pytest.fixture
 def write_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Writes modules into a folder on sys.path, and forgets them and the hook afterwards."""
+    """Write modules into a folder on sys.path, and remove them and the hook afterwards."""
     folder = tmp_path / "modules"
     folder.mkdir()
     before = set(sys.modules)

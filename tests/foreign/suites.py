@@ -1,4 +1,4 @@
-"""Gets the test suites of other packages from PyPI, and runs one natively or under the agent."""
+"""Get the test suites of other packages from PyPI, and run one natively or under the agent."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Suite(NamedTuple):
 
 
 def rows() -> list[Suite]:
-    """All of them."""
+    """Return all rows of suites.tsv."""
     with open(Path(__file__).with_name("suites.tsv"), encoding="utf-8", newline="") as stream:
         lines = [line for line in stream if not line.startswith("#")]
     found = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -42,8 +42,10 @@ def rows() -> list[Suite]:
 
 
 def fetch(suite: Suite, folder: Path) -> Path:
-    """Install the package and what its tests need, beside all that .venv has, and unpack its sdist.
-    Skips where PyPI has it not."""
+    """Install the package and what its tests need beside .venv's packages, and unpack its sdist.
+
+    Skip the test if PyPI does not have it.
+    """
     if not PYTHON.exists():
         subprocess.run([sys.executable, "-m", "venv", str(HOME)], check=True)
         own = subprocess.run(
@@ -66,7 +68,8 @@ def fetch(suite: Suite, folder: Path) -> Path:
     archives = list(folder.glob("*.tar.gz"))
     if not archives:
         pytest.skip(
-            f"the sdist of {wanted} cannot be had here: {done.stderr.strip().splitlines()[-1][:200]}"
+            f"the sdist of {wanted} cannot be had here: "
+            f"{done.stderr.strip().splitlines()[-1][:200]}"
         )
     with tarfile.open(archives[0]) as archive:
         archive.extractall(folder, filter="data")
@@ -75,7 +78,7 @@ def fetch(suite: Suite, folder: Path) -> Path:
 
 
 def run(suite: Suite, tests: Path, folder: Path, *, agent: bool) -> dict[str, str]:
-    """The outcome of each test: passed, failed, error or skipped."""
+    """Return the outcome of each test: passed, failed, error or skipped."""
     place = folder / "work"
     shutil.copytree(
         tests, place / "suite"
@@ -106,8 +109,13 @@ def run(suite: Suite, tests: Path, folder: Path, *, agent: bool) -> dict[str, st
     with open(folder / "log", "wb") as log:
         subprocess.run(
             [*command, "--rootdir=.", "-c", os.devnull, *shlex.split(suite.options), "suite"],
-            env=environ, cwd=place, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, timeout=3000,
-        )  # fmt: skip
+            env=environ,
+            cwd=place,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            timeout=3000,
+        )
     assert report.exists(), (folder / "log").read_text(errors="replace")[-3000:]
     found: dict[str, str] = {}
     for case in ElementTree.parse(report).getroot().iter("testcase"):

@@ -1,7 +1,8 @@
-"""CPython's own tests of what we meddle with: start-up, imports, child processes. Same outcome with
-the gate on as without it.
+"""Run CPython's own tests of start-up, imports and child processes with the gate on.
 
-No torch is imported in them, so what is shown is the gate and the finder, not the patches."""
+Each has the same outcome as without it. They do not import torch, so they cover the gate and the
+finder, not the patches.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +22,12 @@ BASE = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 
 
 def python_with(module: str) -> str | None:
-    """The interpreter of these tests, or else another: builds differ in which of CPython's tests
-    they bring."""
+    """Return this interpreter, or another one that has the test: builds differ in their tests."""
     for python in (BASE, *(interpreter(version) for version in SUPPORTED)):
-        program = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('test.{module}') is None)"
+        program = (
+            f"import importlib.util, sys; sys.exit(importlib.util.find_spec('test.{module}') "
+            "is None)"
+        )
         if (
             python is not None
             and subprocess.run(
@@ -66,8 +69,10 @@ def outcomes(python: str, module: str, folder: Path, *, agent: bool) -> dict[str
 
 
 def switched_on(folder: Path, module: str) -> tuple[bool, int]:
-    """By what the gate wrote for `doctor` in each process: whether it was on in the one that ran
-    the tests, and in how many others."""
+    """Return whether the gate was on in the process of the tests, and in how many others.
+
+    The files that the gate writes for `doctor` show it.
+    """
     lines = [
         line.strip().split("\t")
         for line in (folder / "verdicts").read_text(errors="replace").splitlines()
@@ -96,7 +101,8 @@ def test_cpythons_own_tests_end_as_without_the_gate(module: str, tmp_path: Path)
     passed = sum(outcome == "passed" for outcome in agent.values())
     on, children = switched_on(tmp_path / "agent", module)
     print(
-        f"{module} of {python}: {len(agent)} tests, {passed} passed, the agent on in it and in {children} other processes"
+        f"{module} of {python}: {len(agent)} tests, {passed} passed, the agent on in it "
+        f"and in {children} other processes"
     )
     assert passed > 10
     assert on, "the gate was not on where the tests ran, so this shows nothing"

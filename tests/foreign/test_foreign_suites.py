@@ -1,5 +1,4 @@
-"""Test suites that nobody here wrote have the same outcome with the agent as without it, test by
-test."""
+"""Run the test suites of other packages: each test has the same outcome with the agent."""
 
 from __future__ import annotations
 

@@ -12,19 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from autoinstr.analysis.blocks import no_tick
-from autoinstr.analysis.runs import find
+from autoinstr.analysis.blocks import ignore_tick
+from autoinstr.analysis.runs import find_run
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.config import config
 from autoinstr.config.filters import compile_filter
 from autoinstr.config.options import OPTIONS
-from autoinstr.merge.directory import merge
+from autoinstr.merge.directory import merge_runs
 from autoinstr.recording import format as f
-from autoinstr.recording.writer import RecordingFull, RecordingWriter
-from autoinstr.report.ascend_db.export import export
+from autoinstr.recording.block_writer import RecordingFull
+from autoinstr.recording.writer import RecordingWriter
 from autoinstr.report.formats import FORMATS
-from autoinstr.report.terminal.modules_table import Look
-from autoinstr.targets.rows import custom
+from autoinstr.report.terminal.options import TableOptions
+from autoinstr.targets.custom_targets import parse_custom_targets
 from tests.fuzz.seeds import PAIRS, sound, with_clock
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ def environment(data: bytes) -> None:
             if line
         },
     }
-    loaded = config.load(environ)
+    loaded = config.load_config(environ)
     compile_filter(loaded.include, loaded.exclude, loaded.sources)
 
 
@@ -62,8 +62,8 @@ def configuration_file(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "a.toml")
         file.write_bytes(data)
-        loaded = config.load({"AUTOINSTR": "1", "AUTOINSTR_CONFIG": str(file)})
-        custom(loaded.custom_targets, str(file))
+        loaded = config.load_config({"AUTOINSTR": "1", "AUTOINSTR_CONFIG": str(file)})
+        parse_custom_targets(loaded.custom_targets, str(file))
 
 
 def recording(data: bytes) -> int:
@@ -93,7 +93,7 @@ def definitions(data: bytes) -> int:
                 writer._append(
                     writer._attributes if isinstance(entry, list) else writer._definitions, line
                 )
-            take, words = writer.slots(thread, 0)
+            take, words = writer.allocate_slots(thread, 0)
             for name in (1, 2, 3, 1, 2):
                 i, j, k = take()
                 words[i], words[j], words[k] = name, now, now + 50 if name != 3 else 0
@@ -149,7 +149,9 @@ def merge_both(folder: str) -> int:
     sources = [os.path.join(folder, name) for name in ("given", "beside")]
     out = os.path.join(folder, "merged")
     before = set(os.listdir(folder))
-    done = answer(lambda: merge(sources, out, latest=False, skip_unaligned=True, tick=no_tick))
+    done = answer(
+        lambda: merge_runs(sources, out, latest=False, skip_unaligned=True, tick=ignore_tick)
+    )
     assert set(os.listdir(folder)) - before == ({"merged"} if done else set()), os.listdir(folder)
     if done is None:
         return 0
@@ -159,19 +161,19 @@ def merge_both(folder: str) -> int:
     assert len(copies) == len(done.facts) and given.issuperset(copies), (
         "something else than what was given"
     )
-    assert len(find(out).recordings) == len(copies)
+    assert len(find_run(out).recordings) == len(copies)
     report_all(out, os.path.join(folder, "merged databases"))
     return len(copies)
 
 
 def report_all(path: str, databases: str) -> None:
     """Every format of report, also where another one could not be made."""
-    run = answer(lambda: find(path))
+    run = answer(lambda: find_run(path))
     if run is None:
         return
-    for made in FORMATS.values():
-        answer(lambda made=made: made.write(run, io.BytesIO(), Look(), no_tick))  # type: ignore[misc]
-    answer(lambda: export(run, (), databases, "class", no_tick))
+    for row in FORMATS.values():
+        target = databases if row.writes_folder else io.BytesIO()
+        answer(lambda row=row, target=target: row.write(run, target, TableOptions(), ignore_tick))  # type: ignore[misc]
 
 
 ENTRIES: dict[str, Callable[[bytes], int | None]] = {

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.analysis.blocks import no_tick
-from autoinstr.analysis.runs import find
+from autoinstr.analysis.blocks import ignore_tick
+from autoinstr.analysis.runs import find_run
 from autoinstr.base.errors import AutoinstrError, UsageError
 from autoinstr.report.ascend_db.export import export
 from tests.conftest import REPO, clean_environment
@@ -211,7 +211,7 @@ def test_a_merge_that_is_none_is_seen(name: str, monkeypatch: pytest.MonkeyPatch
 def test_ascend_db_of_times_that_cannot_be(wall: int, end: int, tmp_path: Path) -> None:
     set_clock(make_recording(str(tmp_path / "run"), [(0, "", "Net", 100, end)]), wall, PAIRS[1])
     with pytest.raises(AutoinstrError, match="a time in it is beyond what a database holds"):
-        export(find(str(tmp_path / "run")), (), str(tmp_path / "out"), "class", no_tick)
+        export(find_run(str(tmp_path / "run")), (), str(tmp_path / "out"), "class", ignore_tick)
     assert not list((tmp_path / "out").iterdir())
 
 

@@ -1,5 +1,8 @@
-"""Beside the real agents of others, in both orders: ours is on in parent and child wherever theirs
-lets it, and theirs is as without us."""
+"""Test autoinstr together with other real agents, in both orders.
+
+autoinstr is on in parent and child wherever the other agent allows it. The other agent works as it
+does alone.
+"""
 
 from __future__ import annotations
 
@@ -42,12 +45,15 @@ QUIET = {
 PROGRAM = """
 import json, subprocess, sys
 import beside
+otel = "opentelemetry.instrumentation.auto_instrumentation"
 theirs = {
-    "opentelemetry": "opentelemetry.instrumentation.auto_instrumentation.sitecustomize" in sys.modules
-    or "opentelemetry.instrumentation.auto_instrumentation._load" in sys.modules,
+    "opentelemetry": f"{otel}.sitecustomize" in sys.modules or f"{otel}._load" in sys.modules,
     "ddtrace": "ddtrace.bootstrap.preload" in sys.modules,
 }
-user = [getattr(module, "user_value", None) for name, module in sorted(sys.modules.items()) if name == "sitecustomize"]
+user = [
+    getattr(module, "user_value", None)
+    for name, module in sorted(sys.modules.items()) if name == "sitecustomize"
+]
 state = {"ours": "autoinstr.instrument.importhook" in sys.modules, "user": user == [5], **theirs}
 state["called"] = beside.call(2 if sys.argv[1:] else 3)
 if sys.argv[1:]:
@@ -74,8 +80,11 @@ def peer(tmp_path: Path) -> Python:
 
 
 def libraries(place: Path, *, real: bool = False) -> Path:
-    """A folder for the end of PYTHONPATH with what .venv-peers lacks: structlog and torch, the
-    stand-in or the real one with all that is beside it, but for what would hide a peer."""
+    """Return a folder for the end of PYTHONPATH with what .venv-peers lacks.
+
+    That is structlog and torch (the stub or the real one with its dependencies), without packages
+    that would hide a peer.
+    """
     found = place / ("real" if real else "libraries")
     if not found.exists():
         found.mkdir()
@@ -89,9 +98,11 @@ def libraries(place: Path, *, real: bool = False) -> Path:
 
 
 def installed(place: Path, pth: str = "autoinstr.pth", *, user: bool = False) -> Python:
-    """A new virtual environment (or a user's site for the interpreter beneath it, PYTHONUSERBASE
-    being `place`/home) with what .venv-peers has, and with our package and .pth as a wheel brings
-    them."""
+    """Return a new virtual environment with the contents of .venv-peers and an installed autoinstr.
+
+    Package and .pth are installed as a wheel installs them. Alternatively it is a user site for the
+    interpreter, with PYTHONUSERBASE at `place`/home.
+    """
     home = place / "home"
     venv.create(home, symlinks=True)
     (site,) = home.glob("lib/python*/site-packages")
@@ -110,13 +121,15 @@ def installed(place: Path, pth: str = "autoinstr.pth", *, user: bool = False) ->
 
 
 def calls(times: int) -> dict[str, int]:
-    """What is recorded of so many calls of the model of beside.py."""
+    """Count the recorded calls of the model of beside.py."""
     return {"Net||Net": times, "Net|first|Doubles": times, "Net|second|Doubles": times}
 
 
 def assert_recorded(out: Path, pids: Path, on: list[bool]) -> None:
-    """Each process in which we are on has recorded all its calls, and no other has a recording.
-    `on`: of the processes in `pids`."""
+    """Assert that each process with autoinstr on has recorded all its calls, and no other process.
+
+    `on` says which of the processes in `pids` have it on.
+    """
     processes = [tuple(map(int, line.split())) for line in pids.read_text().splitlines()]
     assert len(processes) == len(on)
     found = [(one.pid, counts(ranges(one))) for one in recordings(out)]
@@ -136,8 +149,10 @@ def folder(name: str) -> Path:
 def states(
     peer: Python, names: str, *, real: bool = False, env: dict[str, str] | None = None
 ) -> list[dict[str, bool]]:
-    """The states of parent and child with these folders on PYTHONPATH in this order; what was
-    recorded is compared with them."""
+    """Return the states of parent and child with these folders on PYTHONPATH in this order.
+
+    The recordings are compared with the states.
+    """
     places = {"ours": GATE, "user": peer.cwd / "user"}
     path = (
         *(places.get(name) or folder(name) for name in names.split()),
@@ -186,8 +201,7 @@ def test_ours_is_on_in_parent_and_child(peer: Python, names: str) -> None:
     "names", list(permutations(("ours", "opentelemetry", "ddtrace"))), ids=" ".join
 )
 def test_all_orders_at_once(peer: Python, names: tuple[str, ...]) -> None:
-    """Ours is on unless OpenTelemetry, which runs nobody behind it, comes first; theirs are as
-    without us."""
+    """autoinstr is on unless OpenTelemetry, which loads no further sitecustomize, comes first."""
     on = names.index("ours") < names.index("opentelemetry")
     assert [state["ours"] for state in states(peer, " ".join((*names, "user")))] == [on, on]
 
@@ -201,8 +215,10 @@ def test_with_the_real_torch(peer: Python) -> None:
 
 @pytest.mark.parametrize("user", [False, True], ids=["venv", "user site"])
 def test_behind_opentelemetry_only_the_pth_helps(peer: Python, user: bool) -> None:
-    """It does not run the next sitecustomize, anybody's; the documented way is the .pth of an
-    installed autoinstr."""
+    """OpenTelemetry loads no further sitecustomize.
+
+    The documented solution is the .pth of an installed autoinstr.
+    """
     assert [state["ours"] for state in states(peer, "opentelemetry ours")] == [False, False]
     with_pth = installed(peer.cwd, user=user)
     env = {"PYTHONUSERBASE": str(peer.cwd / "home")} if user else {}
@@ -211,8 +227,10 @@ def test_behind_opentelemetry_only_the_pth_helps(peer: Python, user: bool) -> No
 
 
 def test_opentelemetrys_own_launcher(peer: Python) -> None:
-    """opentelemetry-instrument puts its folder ahead of ours, and so do its children, so ours must
-    already be first to stay."""
+    """opentelemetry-instrument and its children put their folder first on the path.
+
+    The gate of autoinstr must be first already to stay effective.
+    """
     launcher = Python(ENVIRONMENT / "bin" / "opentelemetry-instrument", peer.cwd)
     folder("opentelemetry")
     path, env = (
@@ -222,7 +240,8 @@ def test_opentelemetrys_own_launcher(peer: Python) -> None:
     run = launcher.run(peer.executable, "program.py", path=path, on=None, env=QUIET)
     assert run.returncode == 0 and json.loads(run.stdout)[0]["ours"] is False, run.stderr
     command = (
-        f"import os, sys; os.environ['PYTHONPATH'] = {str(GATE)!r} + os.pathsep + os.environ['PYTHONPATH']; "
+        f"import os, sys; gate = {str(GATE)!r}; "
+        "os.environ['PYTHONPATH'] = gate + os.pathsep + os.environ['PYTHONPATH']; "
         "os.execv(sys.executable, [sys.executable, 'program.py'])"
     )
     run = launcher.run(peer.executable, "-c", command, path=path, on="1", env=env)

@@ -1,5 +1,4 @@
-"""`autoinstr analyse` with the real msprof-analyze, on databases in the real schema: the table,
-what is missing and why, several ranks."""
+"""Test `autoinstr analyse` with the real msprof-analyze, on databases in the real schema."""
 
 from __future__ import annotations
 
@@ -27,8 +26,7 @@ pytestmark = pytest.mark.peers
 
 
 class Analyse(Protocol):
-    """`autoinstr analyse` in a process of its own, beside the real msprof-analyze unless told
-    otherwise."""
+    """Run `autoinstr analyse` in a process of its own, with the real msprof-analyze by default."""
 
     def __call__(
         self, *args: object, tool: object = MSPROF, **more: Any
@@ -84,7 +82,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def cells(stdout: str, module: str, at: int = 0) -> list[str]:
-    """The words of the line of a module after its name."""
+    """Return the cells of a module's line, without its name."""
     return [
         line.strip().split("  ") for line in stdout.splitlines() if line.split()[:1] == [module]
     ][at][1:]
@@ -220,11 +218,11 @@ def test_csv_goes_to_a_file_and_may_be_compressed(analyse: Analyse, tmp_path: Pa
         (["--format", "tabel"], "did you mean 'table'?"),
         (
             ["--format", "csv", "--limit", "3"],
-            "--limit 3: is for the format table; csv is always whole",
+            "--limit 3: is for the format table, not for csv",
         ),
         (
             ["--format", "json", "--sort", "self"],
-            "--sort self: is for the format table; json is always whole",
+            "--sort self: is for the format table, not for json",
         ),
         (["--rank", "one"], "'one' is not a whole number"),
     ],
@@ -246,7 +244,7 @@ def test_wrong_usage(tmp_path: Path, words: list[str], problem: str) -> None:
 def test_what_cannot_work_is_said_before_the_long_part(
     analyse: Analyse, tmp_path: Path, words: list[str], problem: str
 ) -> None:
-    """With a tool that would fail, too, if it came to that."""
+    """The tool would fail too, but it must not run."""
     folder = profile(tmp_path / "in")
     done = analyse(folder, *words, tool="/bin/false")
     assert done.returncode == 1
@@ -328,7 +326,7 @@ def test_of_many_ranks_the_slowest_and_the_quickest(analyse: Analyse, tmp_path: 
 def test_profiles_that_call_themselves_the_same_rank_are_kept_apart(
     analyse: Analyse, tmp_path: Path, later: int, kind: str
 ) -> None:
-    """msprof-analyze, given both, keeps one and drops the other without a word."""
+    """msprof-analyze uses one of two profiles of one rank and drops the other silently."""
     profile(tmp_path / "in", "host_1_20260101_ascend_pt", rank=0, us=10)
     profile(tmp_path / "in", "host_2_20260102_ascend_pt", rank=0, us=20, at_s=later)
     done = analyse(tmp_path / "in")
@@ -337,7 +335,7 @@ def test_profiles_that_call_themselves_the_same_rank_are_kept_apart(
         "rank 0 #1 (host_1_20260101_ascend_pt)" in done.stdout
         and "rank 0 #2 (host_2_20260102_ascend_pt)" in done.stdout
     )
-    assert f"! 2 profiles call themselves rank 0 ({kind}" in done.stdout
+    assert f"! 2 profiles name rank 0 ({kind}" in done.stdout
 
 
 def test_one_rank_without_a_table_does_not_cost_the_others(
@@ -352,9 +350,9 @@ def test_one_rank_without_a_table_does_not_cost_the_others(
     done = analyse(tmp_path / "in")
     assert done.returncode == 0 and figures(cells(done.stdout, "Model"))[0] == "184.0 µs"
     assert (
-        "! rank 1 (host_2_20260101_ascend_pt): no module table: no kernels: the device recorded nothing"
-        in done.stdout
-    )
+        "! rank 1 (host_2_20260101_ascend_pt): no module table: no kernels: the device "
+        "recorded nothing"
+    ) in done.stdout
 
 
 def no_ranges(made: Database) -> None:
@@ -425,15 +423,27 @@ def damaged(made: Database) -> None:
 
 MISSING: dict[Callable[[Database], None], str] = {
     no_ranges: "no mstx ranges: nothing was called while the profiler ran, or it ran without mstx",
-    lower_case: "the only one that msprof-analyze reads; there are: module (1) ('module' is another word: AUTOINSTR_DOMAIN=Module)",
+    lower_case: (
+        "the only one that msprof-analyze reads; there are: module (1) ('module' is spelled "
+        "differently: AUTOINSTR_DOMAIN=Module)"
+    ),
     on_the_device_only: "there are: ModuleDevice (1), vllm (1) (the modules are on the device only",
-    default_domain: "there are: default (1) (were modules in it? A CANN that knows no domains puts all into default)",
+    default_domain: (
+        "there are: default (1) (if modules are in it: a CANN without domains puts all ranges "
+        "into default)"
+    ),
     other_threads: "there are: Module:thread-2 (1) (modules were called by other threads only)",
-    push_pop: "the domain Module has 1 push/pop (eventType 1), and msprof-analyze reads ranges made by start and end",
+    push_pop: (
+        "the domain Module has 1 push/pop (eventType 1), and msprof-analyze reads ranges made "
+        "by start and end"
+    ),
     no_kernels: "no kernels: the device recorded nothing",
     no_cpu_activity: "no operators (PYTORCH_API): it was profiled without CPU activity",
     graph_replay: "no kernel is linked to an operator: graph replay launches without operators",
-    level0: "no kernel is linked to an operator: there is no record of launches (CANN_API; AUTOINSTR_PROFILER=level=Level1)",
+    level0: (
+        "no kernel is linked to an operator: there is no record of launches (CANN_API; "
+        "AUTOINSTR_PROFILER=level=Level1)"
+    ),
     elsewhere: "no operator that launched a kernel lies inside a range of Module",
     damaged: "cannot be read: no such column",
 }
@@ -443,7 +453,7 @@ MISSING: dict[Callable[[Database], None], str] = {
 def without_tables(
     msprof: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> subprocess.CompletedProcess[str]:
-    """One run over all of them; each is a rank."""
+    """Analyse all cases in one run; each is a rank."""
     folder = tmp_path_factory.mktemp("without")
     for rank, make in enumerate(MISSING):
         with database(folder / f"host_{rank}_20260101_ascend_pt", rank) as made:
@@ -504,8 +514,14 @@ def partly_pushed(made: Database) -> None:
 
 
 REMARKS: dict[Callable[[Database], None], str] = {
-    too_deep: "goes down 20 levels of modules, this model 25: the kernels of the 5 ranges below count as outside modules",
-    second_thread: "other threads called modules too, which msprof-analyze does not read: Module:thread-2 (1)",
+    too_deep: (
+        "goes down 20 levels of modules, and this model has 25: the kernels of the 5 ranges "
+        "below count as outside modules"
+    ),
+    second_thread: (
+        "other threads called modules too, and msprof-analyze does not read those: "
+        "Module:thread-2 (1)"
+    ),
     with_a_stream: "1 of 1 range of Module were made with a stream",
     partly_replayed: "59.0% of the kernels' time has no operator: graph replay",
     partly_pushed: "1 range of Module made by push/pop (eventType 1) are left out",
@@ -535,7 +551,7 @@ def test_what_to_know_before_believing_the_table(
 def test_twenty_levels_are_what_msprof_analyze_goes_down(
     with_remarks: subprocess.CompletedProcess[str],
 ) -> None:
-    """The figure in the remark is its own: the 20th level has its kernel, the 21st has not."""
+    """The limit is msprof-analyze's: the 20th level has its kernel, the 21st does not."""
     rows = {
         row["module"]: row["self_ns"] for row in data(with_remarks)["rows"] if row["profile"] == 0
     }
@@ -607,7 +623,7 @@ def test_without_msprof_analyze_one_line_says_what_to_install(
         "autoinstr: error: msprof-analyze is not installed: pip install 'autoinstr[ascend]'"
     )
     wrong = analyse(tmp_path / "in", tool=tmp_path / "nowhere")
-    assert wrong.returncode == 2 and "is no program" in wrong.stderr
+    assert wrong.returncode == 2 and "not an executable program" in wrong.stderr
 
 
 def test_raw_profiles_need_torch_npu(analyse: Analyse, tmp_path: Path) -> None:
@@ -624,10 +640,11 @@ def test_raw_profiles_need_torch_npu(analyse: Analyse, tmp_path: Path) -> None:
 
 
 def test_a_tool_that_fails_is_quoted_without_addresses(analyse: Analyse, tmp_path: Path) -> None:
-    """Its exit status says nothing: what it leaves is looked at."""
+    """The exit status shows nothing, so the result of the tool is checked."""
     tool = tmp_path / "msprof-analyze"
     tool.write_text(
-        "#!/bin/sh\necho 'built from https://name:word@host/x'\necho 'ERROR: it went wrong'\nexit 0\n"
+        "#!/bin/sh\necho 'built from https://name:word@host/x'\necho 'ERROR: it went "
+        "wrong'\nexit 0\n"
     )
     tool.chmod(0o755)
     done = analyse(profile(tmp_path / "in"), tool=tool)
@@ -639,7 +656,8 @@ def test_a_tool_that_fails_is_quoted_without_addresses(analyse: Analyse, tmp_pat
 def test_what_it_started_ends_with_it(tmp_path: Path, number: int, status: int) -> None:
     tool = tmp_path / "msprof-analyze"
     tool.write_text(
-        f"#!/bin/sh\nsleep 600 &\necho $$ $! >{tmp_path}/draft\nmv {tmp_path}/draft {tmp_path}/pids\nwait\n"
+        f"#!/bin/sh\nsleep 600 &\necho $$ $! >{tmp_path}/draft\nmv {tmp_path}/draft "
+        f"{tmp_path}/pids\nwait\n"
     )
     tool.chmod(0o755)
     folder = profile(tmp_path / "in")
@@ -675,7 +693,7 @@ def test_what_it_started_ends_with_it(tmp_path: Path, number: int, status: int) 
 
 
 def alive(pid: int) -> bool:
-    """Whether it runs; one that nobody has waited for yet does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -1,7 +1,7 @@
-"""`--format ascend-db` of a trace with a device, made by hand in the shape of Kineto's CUDA traces,
-read by the real msprof-analyze.
+"""`--format ascend-db` of a trace with a device, read by the real msprof-analyze.
 
-What this leaves unproved: that a trace of a real GPU has this shape. None was available.
+The trace is made by hand in the shape of Kineto's CUDA traces, because no GPU was available. The
+tests do not prove that the trace of a real GPU has this shape.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def record(
     pid: int = 1000,
     header: dict[str, object] | None = None,
 ) -> Path:
-    """A run whose clock is the trace's; times of the calls are microseconds."""
+    """Write a run with the trace's clock; times of the calls are microseconds."""
     moved = [
         (thread, path, cls, CLOCK + start * US, None if end is None else CLOCK + end * US)
         for thread, path, cls, start, end in calls
@@ -52,8 +52,9 @@ def record(
 
 
 def cuda() -> Trace:
-    """One step: copies, kernels of modules, a collective, a graph, and work outside of all modules;
-    kernels run later."""
+    """Return the trace of one step: copies, kernels of modules, a collective, a graph, and work
+    outside all modules. Kernels run later than their launches.
+    """
     trace = Trace(deviceProperties=[{"id": 0, "name": "NVIDIA H100"}])
     trace.operator("aten::to", 20 * US, 80 * US)
     inner = trace.operator("aten::copy_", 25 * US, 75 * US)
@@ -122,7 +123,7 @@ def cuda() -> Trace:
 
 
 class Exported:
-    """What the command made of a run and a trace."""
+    """The output of the command for a run and a trace."""
 
     def __init__(self, folder: Path, calls: list[Call], trace: Trace) -> None:
         run = record(folder / "run", calls, trace)
@@ -143,12 +144,13 @@ class Exported:
         )
 
     def table(self) -> list[tuple[str, str, str, float, int]]:
-        """(module, operator, kernels, device time, times) of module_statistic."""
+        """Return (module, operator, kernels, device time, calls) of module_statistic."""
         try:
             out = exported.module_statistic(self.out, self.out.parent / "statistic")
         except simulated.Unavailable as missing:
             pytest.skip(str(missing))
-        query = "SELECT parentModule, module, opName, kernelList, `totalKernelDuration(ns)`, opCount FROM ModuleStatistic"
+        query = """SELECT parentModule, module, opName, kernelList, `totalKernelDuration(ns)`,
+            opCount FROM ModuleStatistic"""
         found = exported.rows(out / "cluster_analysis.db", query)
         return sorted(("/".join(filter(None, row[:2])), *row[2:]) for row in found)
 
@@ -171,10 +173,12 @@ def test_device_time_of_each_module_is_that_of_the_kernels_that_its_operators_la
 
 
 def test_everything_that_ran_is_there_with_its_kind_device_stream_and_link(gpu: Exported) -> None:
-    query = """SELECT n.value, k.value, t.endNs - t.startNs, t.deviceId, t.streamId, o.value FROM TASK t
-        LEFT JOIN COMPUTE_TASK_INFO i USING (globalTaskId) LEFT JOIN STRING_IDS n ON n.id = i.name JOIN STRING_IDS k ON k.id = t.taskType
-        LEFT JOIN CONNECTION_IDS c ON c.connectionId = t.connectionId LEFT JOIN PYTORCH_API a ON a.connectionId = c.id
-        LEFT JOIN STRING_IDS o ON o.id = a.name ORDER BY t.startNs"""
+    query = """SELECT n.value, k.value, t.endNs - t.startNs, t.deviceId, t.streamId, o.value
+        FROM TASK t LEFT JOIN COMPUTE_TASK_INFO i USING (globalTaskId)
+        LEFT JOIN STRING_IDS n ON n.id = i.name JOIN STRING_IDS k ON k.id = t.taskType
+        LEFT JOIN CONNECTION_IDS c ON c.connectionId = t.connectionId
+        LEFT JOIN PYTORCH_API a ON a.connectionId = c.id LEFT JOIN STRING_IDS o ON o.id = a.name
+        ORDER BY t.startNs"""
     tasks = exported.rows(gpu.database, query)
     assert {(device, stream) for _, _, _, device, stream, _ in tasks} == {(0, 7)}
     assert [(name, kind, ns, operator) for name, kind, ns, _, _, operator in tasks] == [
@@ -192,14 +196,16 @@ def test_everything_that_ran_is_there_with_its_kind_device_stream_and_link(gpu: 
     ]
     assert "13 kernels, 10 linked" in gpu.done.stderr
     assert (
-        "3 kernels without an operator: launched outside of all, or by a graph" in gpu.done.stderr
+        "3 kernels without an operator: launched outside all operators, or by a graph"
+        in gpu.done.stderr
     )
     assert "cpu_op" not in gpu.done.stderr
 
 
 def test_a_collective_is_named_as_the_trace_names_it(gpu: Exported) -> None:
-    query = """SELECT n.value, t.value, g.value, d.value, c.count, c.endNs - c.startNs, c.deviceId FROM COMMUNICATION_OP c
-        JOIN STRING_IDS n ON n.id = c.opName JOIN STRING_IDS t ON t.id = c.opType JOIN STRING_IDS g ON g.id = c.groupName
+    query = """SELECT n.value, t.value, g.value, d.value, c.count, c.endNs - c.startNs, c.deviceId
+        FROM COMMUNICATION_OP c JOIN STRING_IDS n ON n.id = c.opName
+        JOIN STRING_IDS t ON t.id = c.opType JOIN STRING_IDS g ON g.id = c.groupName
         JOIN STRING_IDS d ON d.id = c.dataType"""
     assert exported.rows(gpu.database, query) == [
         ("ncclDevKernel_AllReduce_Sum_f32_RING_LL", "allreduce", "tp", "Float", 4096, 30_000, 0)
@@ -207,7 +213,8 @@ def test_a_collective_is_named_as_the_trace_names_it(gpu: Exported) -> None:
 
 
 def test_launches_steps_and_the_device_of_the_rank_are_told(gpu: Exported) -> None:
-    query = "SELECT n.value, a.type FROM CANN_API a JOIN STRING_IDS n ON n.id = a.name ORDER BY a.startNs"
+    query = """SELECT n.value, a.type FROM CANN_API a JOIN STRING_IDS n ON n.id = a.name
+        ORDER BY a.startNs"""
     calls = exported.rows(gpu.database, query)
     assert len(calls) == 12 and {kind for _, kind in calls} == {5000}
     assert ("cudaGraphLaunch", 5000) in calls and ("cuLaunchKernelEx", 5000) in calls
@@ -221,7 +228,7 @@ def test_launches_steps_and_the_device_of_the_rank_are_told(gpu: Exported) -> No
 
 
 def test_calls_of_runtime_and_driver_with_one_number_are_one_link(tmp_path: Path) -> None:
-    """Two would double the kernel, and look like forward and backward."""
+    """Two links would double the kernel and read as forward and backward."""
     trace = Trace()
     operator = trace.operator("aten::mm", 120 * US, 180 * US)
     correlation = trace.launch(operator, 130 * US)
@@ -235,7 +242,7 @@ def test_calls_of_runtime_and_driver_with_one_number_are_one_link(tmp_path: Path
 def test_without_numbers_of_operators_the_innermost_around_the_launch_is_taken(
     tmp_path: Path,
 ) -> None:
-    """Traces of older torch: no External id at a launch."""
+    """Traces of older torch have no External id at a launch."""
     trace = Trace()
     trace.operator("aten::linear", 110 * US, 180 * US)
     trace.operator("aten::addmm", 115 * US, 175 * US)
@@ -245,8 +252,9 @@ def test_without_numbers_of_operators_the_innermost_around_the_launch_is_taken(
 
 
 def test_a_thread_beside_the_modules_is_not_counted_for_them(tmp_path: Path) -> None:
-    """module_statistic knows no threads: an operator of another one would be taken for the
-    module's, or end it."""
+    """module_statistic ignores threads: another thread's operator would count for the module or end
+    it.
+    """
     trace = Trace()
     for name, start, end, tid in (
         ("aten::mm", 120, 150, 4000),
@@ -268,7 +276,7 @@ def test_a_thread_beside_the_modules_is_not_counted_for_them(tmp_path: Path) -> 
         ("Model/Linear_1", "aten::add", "k_aten::add", 1_000, 1),
     ]
     assert (
-        "1 operator without a link: on other threads than the modules of that moment"
+        "1 operator without a link: running on another thread than the modules of that time"
         in made.done.stderr
     )
 
@@ -289,8 +297,9 @@ def test_threads_that_call_modules_at_once_have_domains_of_their_own(tmp_path: P
     ]
     trace.add("Trace", "PyTorch Profiler (0)", 0, 800 * US, "Spans", "PyTorch Profiler")
     made = Exported(tmp_path, calls, trace)
-    query = """SELECT d.value, (e.globalTid & 4294967295) - 4000, m.value FROM MSTX_EVENTS e JOIN STRING_IDS d ON d.id = e.domainId
-        JOIN STRING_IDS m ON m.id = e.message ORDER BY e.startNs"""
+    query = """SELECT d.value, (e.globalTid & 4294967295) - 4000, m.value FROM MSTX_EVENTS e
+        JOIN STRING_IDS d ON d.id = e.domainId JOIN STRING_IDS m ON m.id = e.message
+        ORDER BY e.startNs"""
     assert exported.rows(made.database, query) == [
         ("Module", 0, "Model"),
         ("Module", 0, "Linear"),
@@ -301,4 +310,4 @@ def test_threads_that_call_modules_at_once_have_domains_of_their_own(tmp_path: P
         ("Module", 0, "Model"),
     ]
     assert made.table() == [("Model/Linear", "aten::mm", "k", 1_000, 1)]
-    assert "1 thread called modules while another did" in made.done.stderr
+    assert "1 more thread called modules at the same time" in made.done.stderr

@@ -1,8 +1,9 @@
-"""A recording and a torch.profiler trace of one run as an Ascend database, read by the real
-msprof-analyze: a tiny Qwen2 of transformers.
+"""A recording and a torch.profiler trace of one run as an Ascend database.
 
-The truth is torch's own: the nn.Module events of its Python tracer and the operators, from the
-trace alone (tests/support/kineto.py)."""
+The real msprof-analyze reads it; the model is a tiny Qwen2 of transformers. The expected values
+come from the trace alone: the nn.Module events of torch's Python tracer and the operators
+(tests/support/kineto.py).
+"""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ import sys, torch
 from torch.profiler import ProfilerActivity, profile
 from transformers import Qwen2Config, Qwen2ForCausalLM
 torch.manual_seed(0)
-sizes = dict(hidden_size=32, intermediate_size=64, num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=64)
+sizes = dict(hidden_size=32, intermediate_size=64, num_attention_heads=2, num_key_value_heads=1)
+sizes["max_position_embeddings"] = 64
 model = Qwen2ForCausalLM(Qwen2Config(vocab_size=64, num_hidden_layers=3, **sizes)).eval()
 tokens = torch.arange(8).reshape(1, 8)
 def infer():
@@ -50,7 +52,7 @@ profiler.export_chrome_trace(sys.argv[1])
 
 
 class Ran(NamedTuple):
-    """A program that was recorded and profiled, and what was made of it."""
+    """A program that was recorded and profiled, and the exported database."""
 
     run: Path
     trace: Path
@@ -101,8 +103,7 @@ def either(request: pytest.FixtureRequest) -> Ran:
 
 
 class Table(NamedTuple):
-    """module_statistic's rows by path of classes: operators with how often they ran, and their time
-    in ns."""
+    """module_statistic's rows by path of classes: operators with their calls and time in ns."""
 
     operators: dict[str, Counter[str]]
     ns: Counter[str]
@@ -111,7 +112,8 @@ class Table(NamedTuple):
 @functools.cache  # msprof-analyze takes seconds
 def statistic(out: Path) -> list[tuple[Any, ...]]:
     made = exported.module_statistic(out, out.parent / "statistic")
-    query = "SELECT parentModule, module, opName, `totalKernelDuration(ns)`, opCount FROM ModuleStatistic"
+    query = """SELECT parentModule, module, opName, `totalKernelDuration(ns)`, opCount
+        FROM ModuleStatistic"""
     return exported.rows(made / "cluster_analysis.db", query)
 
 
@@ -179,8 +181,9 @@ def test_calls_are_those_of_the_profile_not_of_the_whole_recording(either: Ran) 
 
 
 def test_backward_is_linked_to_the_modules_of_its_forward(trained: Ran) -> None:
-    """Nodes of autograd's graph, that is; what the engine does between two nodes of a module,
-    msprof-analyze counts for that module too."""
+    """This holds for the nodes of autograd's graph. msprof-analyze also counts what the engine does
+    between two nodes of a module for that module.
+    """
     found = {
         path.replace("[Backward]", ""): operators
         for path, operators in table(trained, backward=True).operators.items()
@@ -207,17 +210,15 @@ def test_autoinstr_analyse_shows_it_and_says_that_no_device_took_part(inferred: 
     done = analysed(inferred)
     assert done.returncode == 0, done.stderr
     assert "Qwen2DecoderLayer" in done.stdout and "100.0% in modules" in done.stdout
-    assert (
-        "! no device took part: what is called a kernel here is an operator of the CPU"
-        in done.stdout
-    )
+    assert "! no device took part: a kernel here is an operator of the CPU" in done.stdout
 
 
 def test_every_task_is_an_operator_that_was_seen_and_says_that_it_is_none_of_a_device(
     inferred: Ran,
 ) -> None:
-    query = """SELECT n.value, k.value, t.startNs, t.endNs, t.deviceId FROM TASK t JOIN COMPUTE_TASK_INFO i USING (globalTaskId)
-        JOIN STRING_IDS n ON n.id = i.name JOIN STRING_IDS k ON k.id = t.taskType"""
+    query = """SELECT n.value, k.value, t.startNs, t.endNs, t.deviceId FROM TASK t
+        JOIN COMPUTE_TASK_INFO i USING (globalTaskId) JOIN STRING_IDS n ON n.id = i.name
+        JOIN STRING_IDS k ON k.id = t.taskType"""
     tasks = exported.rows(inferred.database, query)
     events = kineto.read(inferred.trace)
     seen = Counter(
@@ -230,8 +231,9 @@ def test_every_task_is_an_operator_that_was_seen_and_says_that_it_is_none_of_a_d
 
 
 def test_all_operators_are_there_in_the_recordings_time(inferred: Ran) -> None:
-    """Shifted as a whole, by what lies between the two clocks."""
-    query = "SELECT CAST(a.startNs AS INTEGER), s.value FROM PYTORCH_API a JOIN STRING_IDS s ON s.id = a.name"
+    """All are shifted by the difference of the two clocks."""
+    query = """SELECT CAST(a.startNs AS INTEGER), s.value FROM PYTORCH_API a
+        JOIN STRING_IDS s ON s.id = a.name"""
     found = exported.rows(inferred.database, query)
     events = kineto.read(inferred.trace)
     base = events["baseTimeNanoseconds"]
@@ -341,7 +343,8 @@ def test_a_trace_of_another_time_is_refused_with_the_distance(
     )
     assert done.returncode == 1
     assert re.search(
-        r"recorded nothing while this trace was made: its last range ended 4\.\d+ s before it",
+        r"recorded nothing while this trace was made: "
+        r"its last range ended 4\.\d+ s before the trace",
         done.stderr,
     ), done.stderr
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
@@ -391,7 +394,7 @@ dist.destroy_process_group()
 
 
 def test_two_ranks_of_torchrun_have_a_database_each(tmp_path: Path) -> None:
-    """One command for both; rank 1 calls a module on its own as well."""
+    """One command writes both; rank 1 also calls a module alone."""
     (tmp_path / "ranks.py").write_text(RANKS)
     words = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "ranks.py", tmp_path]
     program = Python(sys.executable, tmp_path).run(

@@ -1,5 +1,7 @@
-"""A run with the emitters recorder and torch as an Ascend database: the operators are those of the
-program, and none of the emitter's."""
+"""A run with the emitters recorder and torch as an Ascend database.
+
+Its operators are the program's, without the emitter's events.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ def work():
         try: wrong(x)
         except RuntimeError: pass
 net(x)
-with profile(activities=[ProfilerActivity.CPU], experimental_config=Experimental(profile_all_threads=True)) as profiler:
+config = Experimental(profile_all_threads=True)
+with profile(activities=[ProfilerActivity.CPU], experimental_config=config) as profiler:
     work()
     net(x).sum().backward()
     thread = threading.Thread(target=work)
@@ -60,19 +63,21 @@ class Stops(torch.nn.Module):
         x = x + 1
         profiler.stop()
         return x * 2
-net = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Sequential(torch.nn.Linear(4, 4), Stops()))
+inner = torch.nn.Sequential(torch.nn.Linear(4, 4), Stops())
+net = torch.nn.Sequential(torch.nn.Linear(4, 4), inner)
 net[0](torch.ones(2, 4))
 profiler.start()
 net(torch.ones(2, 4))
 profiler.export_chrome_trace(sys.argv[1])
 """
 TASKS = "SELECT n.value FROM COMPUTE_TASK_INFO i JOIN STRING_IDS n ON n.id = i.name"
-LINKED = "SELECT n.value FROM PYTORCH_API a JOIN STRING_IDS n ON n.id = a.name WHERE a.connectionId IS NOT NULL"
+LINKED = """SELECT n.value FROM PYTORCH_API a
+    JOIN STRING_IDS n ON n.id = a.name WHERE a.connectionId IS NOT NULL"""
 ALL = "SELECT n.value FROM PYTORCH_API a JOIN STRING_IDS n ON n.id = a.name"
 
 
 def exported(folder: Path, program: str, emitter: str) -> tuple[Path, Path, str]:
-    """(trace, database, what was said) of a program that was recorded and profiled."""
+    """Return (trace, database, stderr) of a program that was recorded and profiled."""
     folder.mkdir(exist_ok=True)
     env = {"AUTOINSTR_OUT": str(folder / "run"), "AUTOINSTR_EMITTER": emitter}
     done = Python(sys.executable, folder).run(
@@ -123,14 +128,14 @@ def test_operators_and_tasks_are_those_that_there_are_without_the_emitter(tmp_pa
         (name,): number for name, number in own.items()
     }
     assert re.search(
-        rf"{sum(own.values())} events of .*: our own, of the emitter torch, there as annotations",
+        rf"{sum(own.values())} events of .* came from the emitter torch: written as annotations",
         said,
     ), said
     assert "without a link" not in said
 
 
 def test_a_profile_that_ends_in_the_middle_of_modules_is_not_refused(tmp_path: Path) -> None:
-    """What runs then has the profile's end, and overlaps the ranges."""
+    """What runs then gets the profile's end and overlaps the ranges."""
     trace, database, _ = exported(tmp_path, CUT, "recorder,torch")
     cut = [
         event["name"]

@@ -1,5 +1,4 @@
-"""`autoinstr bundle`: what is in the folder, how it comes to be at its place, and what is not
-replaced."""
+"""`autoinstr bundle`: the files of a bundle, how it is replaced, and what is never replaced."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ ON = "import autoinstr, sys; print(autoinstr.__version__, autoinstr.__file__)"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Made under a umask that would leave nothing readable."""
+    """Make a bundle under a umask that would make every file unreadable."""
     folder = tmp_path_factory.mktemp("made") / "autoinstr"
     before = os.umask(0o077)
     try:
@@ -38,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(made: Path, tmp_path: Path) -> Path:
-    """As `cp -r` leaves it: with other times."""
+    """Copy a folder as `cp -r` does, with new file times."""
     folder = tmp_path / "copy"
     shutil.copytree(made, folder, copy_function=shutil.copy)
     return folder
@@ -115,8 +114,9 @@ def test_everybody_can_read_it_and_only_its_owner_write(made: Path) -> None:
 
 
 def test_byte_code_is_never_compared_with_its_source(made: Path, copy: Path, bare: Python) -> None:
-    """A copy has other times, and may not be written to: byte code that had to be compared would be
-    compiled at each start."""
+    """A copy has other file times and may be read-only.
+
+    Byte code that is compared with its source would be compiled at each start."""
     for path in made.rglob("*.pyc"):
         flags = int.from_bytes(path.read_bytes()[4:8], "little")
         assert flags == 0b01, f"{path.name}: not an unchecked hash"
@@ -140,10 +140,10 @@ def test_byte_code_is_never_compared_with_its_source(made: Path, copy: Path, bar
 def test_tracebacks_name_the_place_where_it_is_now(copy: Path, bare: Python) -> None:
     run = bare.run(
         "-c",
-        "import autoinstr.config.config as c; print(c.load.__code__.co_filename)",
+        "import autoinstr.config.config as c; print(c.load_config.__code__.co_filename)",
         path=(copy / "sitecustomize",),
     )
-    assert run.stdout == f"{copy}/autoinstr/config.py\n"
+    assert run.stdout == f"{copy}/autoinstr/config/config.py\n"
 
 
 def test_off_nothing_of_it_is_on_the_path(made: Path, bare: Python) -> None:
@@ -161,7 +161,8 @@ def test_children_have_it_once_and_last(made: Path, bare: Python) -> None:
         "if __name__ == '__main__':\n"
         "    show()\n"
         "    for way in ('spawn', 'fork', 'forkserver'):\n"
-        "        child = multiprocessing.get_context(way).Process(target=show); child.start(); child.join()\n"
+        "        child = multiprocessing.get_context(way).Process(target=show); child.start(); "
+        "child.join()\n"
         "    code = 'import sys; print(sys.path[-1], len(sys.path) - len(set(sys.path)))'\n"
         "    subprocess.run([sys.executable, '-c', code])\n"
     )
@@ -173,7 +174,7 @@ def test_children_have_it_once_and_last(made: Path, bare: Python) -> None:
 
 
 def test_another_one_takes_its_place_in_one_step(copy: Path) -> None:
-    """A reader that looks all the time never finds no bundle, nor half of one."""
+    """A reader that looks all the time finds a complete bundle at every moment."""
     marked = (
         copy / "autoinstr" / "__pycache__" / "__init__.cpython-399.pyc"
     )  # what a Python that was not there may have written
@@ -251,7 +252,7 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None:
-    """A file-size limit, which no privilege lifts: the copy fails in the middle."""
+    """A file-size limit makes the copy fail in the middle. It applies to root too."""
     environ = clean_environment(PYTHONPATH=str(REPO))
     command = (
         f"ulimit -f 8; trap '' XFSZ; exec {sys.executable} -B -m autoinstr bundle {tmp_path}/b"
@@ -262,7 +263,7 @@ def test_a_folder_that_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None
 
 
 def test_out_of_an_installed_wheel(made: Path, tmp_path: Path) -> None:
-    """The wheel has the gate inside the package. Its bundle is the checkout's."""
+    """The wheel has the gate inside the package. Its bundle equals the checkout's."""
     pytest.importorskip(
         "hatchling", reason="hatchling, which builds the wheel, is not installed (make setup)"
     )
@@ -307,5 +308,6 @@ def test_out_of_an_installed_wheel(made: Path, tmp_path: Path) -> None:
     )
     assert lonely.returncode == 1
     assert lonely.stderr.startswith(
-        "autoinstr: error: wrapt is not installed in this environment: python -m pip install 'autoinstr[bundle]'"
+        "autoinstr: error: wrapt is not installed in this environment: python -m pip install "
+        "'autoinstr[bundle]'"
     )

@@ -1,9 +1,7 @@
-"""The bundle as it is shipped: on a read-only mount, as a user without a home, in every CPython
-there is, beside hosts of every kind.
+"""A bundle in use: on a read-only mount, as a user without a home, in every CPython, in many hosts.
 
-torch is a stand-in (tests/stub) but for the last test, which has the real one: in the Pythons that
-have no torch here it is the agent's own start, patching, recording and end that is proved.
-"""
+torch is a stand-in (tests/stub), except in the last test. Not every Python here has torch. The
+tests prove the agent's start, patching, recording and end in each of them."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from autoinstr.recording.reader import open_run
+from autoinstr.recording.run import open_run
 from tests.conftest import REPO
 from tests.support.bundles import bundle, make
 from tests.support.interpreters import MISSING, SUPPORTED, interpreter
@@ -26,7 +24,10 @@ from tests.support.sealed import NOBODY, Sealed, impossible, sealed
 
 pytestmark = pytest.mark.skipif(bool(impossible()), reason=impossible() or "-")
 
-TOML = '[autoinstr]\nlog = "info"\n[[autoinstr.custom_target]]\nname = "fetch"\ntarget = "hostapp:fetch"\nkind = "async"\n'
+TOML = (
+    '[autoinstr]\nlog = "info"\n[[autoinstr.custom_target]]\nname = "fetch"\ntarget = '
+    '"hostapp:fetch"\nkind = "async"\n'
+)
 OLDER = REPO / ".cache" / "older-wrapt" / "wrapt"
 NATIVE = f"3 6 theirs theirs {NOBODY} None\n"
 
@@ -44,7 +45,7 @@ def version(request: pytest.FixtureRequest) -> str:
 
 
 class Host:
-    """A host's folder with its modules, and a sealed place to run it in."""
+    """The folder of a host program with its modules, and a sealed place to run it in."""
 
     def __init__(self, place: Sealed, bundle: Path) -> None:
         self.place = place
@@ -73,11 +74,11 @@ class Host:
         return json.loads((self.place.work / "facts.json").read_text())
 
     def ranges(self) -> list[tuple[str, str]]:
-        """(domain, path or message) of the ranges in the run directory, one of each, sorted."""
+        """Return the distinct (domain, path or message) of the ranges, sorted."""
         run = open_run(str(self.place.work / "run"))
         assert not run.problems and len(run.recordings) == 1
         (recording,) = run.recordings
-        assert recording.complete and not recording.problems
+        assert recording.is_complete and not recording.problems
         return sorted(
             {
                 (name.domain, name.path if name.domain == "Module" else name.message)
@@ -93,7 +94,7 @@ def host(shipped: Path) -> Iterator[Host]:
 
 
 def put_wrapt(host: Host, source: Path, version: str | None = None) -> None:
-    """The host's own wrapt, in pure Python, so that one copy serves every Python."""
+    """Add the host's own wrapt in pure Python; one copy serves every Python."""
     shutil.copytree(
         source, host.modules / "wrapt", ignore=shutil.ignore_patterns("*.so", "*.c", "__pycache__")
     )
@@ -133,7 +134,7 @@ def test_every_python(host: Host, shipped: Path, version: str) -> None:
 
 
 def test_a_host_that_has_our_libraries_keeps_its_own(host: Host, version: str) -> None:
-    """A wrapt newer than ours, as far as its version says, and a structlog that is none."""
+    """The host has a wrapt with a newer version number, and a structlog that is only a stub."""
     put_wrapt(host, Path(sysconfig.get_path("purelib")) / "wrapt", "99.0")
     (host.modules / "structlog.py").write_text("wrap_logger = BoundLogger = None\n")
     run = host.run(version)
@@ -173,7 +174,7 @@ def test_folders_that_the_host_appends_before_torch_go_before_ours(
 
 
 def test_without_byte_code(host: Host, shipped: Path, version: str, tmp_path: Path) -> None:
-    """A Python that was not there when the bundle was made."""
+    """The bundle was made without this Python."""
     plain = tmp_path / "plain"
     shutil.copytree(shipped, plain, ignore=shutil.ignore_patterns("__pycache__"))
     with sealed() as place:
@@ -184,7 +185,7 @@ def test_without_byte_code(host: Host, shipped: Path, version: str, tmp_path: Pa
 
 
 def test_the_command_of_the_bundle(host: Host, version: str) -> None:
-    """`ctl` and `report` where autoinstr is not installed."""
+    """`ctl` and `report` work without an installation of autoinstr."""
     assert host.run(version).returncode == 0
     told = host.place.run(
         version, host.bundle / "bin" / "autoinstr", "ctl", "status", host.place.work / "run", env={}
@@ -204,7 +205,7 @@ def test_the_command_of_the_bundle(host: Host, version: str) -> None:
 
 
 def test_the_real_torch(shipped: Path) -> None:
-    """In the Python that the tests run in, which has it."""
+    """Run in the Python of the tests, which has torch."""
     pytest.importorskip("torch", reason="there is no torch in this environment (make setup)")
     version = ".".join(map(str, sys.version_info[:2]))
     if interpreter(version) is None:
@@ -226,4 +227,6 @@ def test_the_real_torch(shipped: Path) -> None:
             native.stderr,
         )
         (recording,) = open_run(str(place.work / "run")).recordings
-        assert recording.complete and {"Linear"} <= {name.cls for name in recording.names.values()}
+        assert recording.is_complete and {"Linear"} <= {
+            name.cls for name in recording.names.values()
+        }

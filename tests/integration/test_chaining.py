@@ -1,5 +1,5 @@
-"""The next sitecustomize runs as if ours were not there: stdout, stderr and exit status of the same
-program, natively and with the gate."""
+"""Test that the next sitecustomize runs as if ours did not exist. Each program runs natively and
+with the gate, and stdout, stderr and exit status are compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROGRAM = """
 import os, sys
 print("program", sys.argv, "sitecustomize" in sys.modules, [p for p in sys.path if "next" in p])
 module = sys.modules.get("sitecustomize")
-print(getattr(module, "__file__", None), getattr(module, "value", None), getattr(module, "__name__", None))
+print(*(getattr(module, name, None) for name in ("__file__", "value", "__name__")))
 try:
     import sitecustomize
     print("importable", sitecustomize.__file__, sitecustomize is module)
@@ -34,9 +34,14 @@ raise SystemExit(7)
 
 NEXT = {
     "none": None,
-    "normal": "import sys\nvalue = 5\nprint('next runs', __name__, __file__)\nsys.path.insert(0, '/inserted/next')\n",
+    "normal": (
+        "import sys\nvalue = 5\nprint('next runs', __name__, __file__)\n"
+        "sys.path.insert(0, '/inserted/next')\n"
+    ),
     "value-error": "raise ValueError('broken')\n",
-    "nested-value-error": "def deep():\n    raise ValueError('broken')\ndef work():\n    deep()\nwork()\n",
+    "nested-value-error": (
+        "def deep():\n    raise ValueError('broken')\ndef work():\n    deep()\nwork()\n"
+    ),
     "missing-import": "import a_module_that_is_not_there\n",
     "import-error-naming-sitecustomize": "raise ImportError('no', name='sitecustomize')\n",
     "syntax-error": "def (:\n",
@@ -45,9 +50,15 @@ NEXT = {
     "system-exit-in-a-function": "import sys\ndef leave():\n    sys.exit(0)\nleave()\n",
     "keyboard-interrupt": "raise KeyboardInterrupt\n",
     "generator-exit": "raise GeneratorExit\n",
-    "chained-error": "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    raise KeyboardInterrupt('x') from error\n",
+    "chained-error": (
+        "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n"
+        "    raise KeyboardInterrupt('x') from error\n"
+    ),
     "os-exit": "import os\nos._exit(9)\n",
-    "replaces-itself": "import sys, types\nvalue = types.ModuleType('other')\nvalue.value = 6\nsys.modules['sitecustomize'] = value\n",
+    "replaces-itself": (
+        "import sys, types\nvalue = types.ModuleType('other')\nvalue.value = 6\n"
+        "sys.modules['sitecustomize'] = value\n"
+    ),
     "removes-itself": "import sys\ndel sys.modules['sitecustomize']\n",
     "warns": "import warnings\nwarnings.warn('careful')\n",
 }
@@ -155,7 +166,10 @@ def test_the_repository_root_on_the_path_works_as_the_folder_does(
     """Without an __init__.py Python would take the folder for a namespace package, inert, and the
     user's file would never run."""
     folder = write_next(tmp_path / "next", NEXT["normal"])
-    program = "import sys; print('autoinstr.instrument.importhook' in sys.modules, sys.modules['sitecustomize'].__file__, sys.path)"
+    program = (
+        "import sys; print('autoinstr.instrument.importhook' in sys.modules, "
+        "sys.modules['sitecustomize'].__file__, sys.path)"
+    )
     plain = bare.run("-c", program, path=(GATE, folder))
     trap = bare.run("-c", program, path=(REPO, folder))
     assert plain.stdout.startswith("next runs")
@@ -200,8 +214,10 @@ def test_behind_another_sitecustomize_that_imports_the_next(bare: Python, tmp_pa
     must fail."""
     other = write_next(
         tmp_path / "other",
-        "import os, sys\nhere = os.path.dirname(__file__)\nsys.path.remove(here)\nme = sys.modules.pop('sitecustomize')\n"
-        "try:\n    import sitecustomize\nexcept ImportError:\n    sys.modules['sitecustomize'] = me\n    print('nothing behind')\n",
+        "import os, sys\nhere = os.path.dirname(__file__)\nsys.path.remove(here)\n"
+        "me = sys.modules.pop('sitecustomize')\n"
+        "try:\n    import sitecustomize\nexcept ImportError:\n"
+        "    sys.modules['sitecustomize'] = me\n    print('nothing behind')\n",
     )
     program = "import sys; print('autoinstr' in sys.modules, sys.modules['sitecustomize'].__file__)"
     ours = bare.run("-c", program, path=(other, GATE))
@@ -213,9 +229,11 @@ def test_behind_another_that_loads_the_next_in_its_own_name(bare: Python, tmp_pa
     """New Relic's way, which an exception of ours would stop."""
     other = write_next(
         tmp_path / "other",
-        "import os, sys\nfrom importlib.machinery import PathFinder\nsys.path.remove(os.path.dirname(__file__))\n"
+        "import os, sys\nfrom importlib.machinery import PathFinder\n"
+        "sys.path.remove(os.path.dirname(__file__))\n"
         "spec = PathFinder.find_spec('sitecustomize', sys.path)\n"
-        "if spec is not None:\n    spec.loader.exec_module(sys.modules['sitecustomize'])\nprint('started')\n",
+        "if spec is not None:\n    spec.loader.exec_module(sys.modules['sitecustomize'])\n"
+        "print('started')\n",
     )
     ours = bare.run("-c", "import sys; print('autoinstr' in sys.modules)", path=(other, GATE))
     assert (ours.returncode, ours.stdout, ours.stderr) == (0, "started\nTrue\n", "")
@@ -226,7 +244,10 @@ def test_stderr_closed_and_stdout_closed(bare: Python, tmp_path: Path) -> None:
     for redirect in ("2>&-", ">&-", "<&- >&- 2>&-"):
         (bare.cwd / "ran").unlink(missing_ok=True)
         shell = Python("/bin/sh", bare.cwd)
-        script = f'"{bare.executable}" -c "import sys; sys.exit(\'autoinstr\' in sys.modules and 5)" {redirect}'
+        script = (
+            f'"{bare.executable}" -c "import sys; '
+            f"sys.exit('autoinstr' in sys.modules and 5)\" {redirect}"
+        )
         assert shell.run("-c", script, path=(GATE, folder)).returncode == 5
         assert (bare.cwd / "ran").exists()
 

@@ -1,5 +1,5 @@
-"""Every way to make a child: the agent is on in it, and it writes to the run directory of its first
-ancestor."""
+"""Test every way to start a child process: the agent is on in it, and it writes to the run
+directory of its first ancestor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from concurrent.futures import ProcessPoolExecutor
 def state(_=None):
     import sys, os
     hook = sys.modules.get("autoinstr.instrument.importhook")
-    on = hook is not None and any(type(finder).__module__ == hook.__name__ for finder in sys.meta_path)
+    on = hook is not None and any(
+        type(finder).__module__ == hook.__name__ for finder in sys.meta_path
+    )
     return [on, os.environ.get("AUTOINSTR"), os.environ.get("_AUTOINSTR_DEFAULT_OUT"), os.getpid()]
 
 def in_process(how):
@@ -43,18 +45,23 @@ def in_process(how):
         return json.loads(os.read(read, 4096))
     program = f"import json, runpy; print(json.dumps(runpy.run_path({__file__!r})['state']()))"
     if how == "subprocess":
-        return json.loads(subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True).stdout)
+        command = [sys.executable, "-c", program]
+        return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     if how == "shell":
         command = f'cd / && "{sys.executable}" -'
-        return json.loads(subprocess.run(command, shell=True, input=program.encode(), stdout=subprocess.PIPE).stdout)
+        run = subprocess.run(command, shell=True, input=program.encode(), stdout=subprocess.PIPE)
+        return json.loads(run.stdout)
     if how == "posix_spawn":
         read, write = os.pipe()
-        pid = os.posix_spawn(sys.executable, [sys.executable, "-c", program], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, write, 1)])
+        command = [sys.executable, "-c", program]
+        actions = [(os.POSIX_SPAWN_DUP2, write, 1)]
+        pid = os.posix_spawn(sys.executable, command, os.environ, file_actions=actions)
         os.waitpid(pid, 0)
         return json.loads(os.read(read, 4096))
     if how == "exec":
         sys.stdout.flush()
-        program = f"import json, runpy; print(json.dumps([{state()!r}, runpy.run_path({__file__!r})['state']()]))"
+        child = f"runpy.run_path({__file__!r})['state']()"
+        program = f"import json, runpy; print(json.dumps([{state()!r}, {child}]))"
         os.execv(sys.executable, [sys.executable, "-c", program])
 
 def send(queue):
@@ -98,7 +105,8 @@ def test_a_child_is_on_and_agrees(bare: Python, job: Path, way: tuple[str, ...],
     if way != ("fork",) and sys.version_info < (3, 12):
         assert (
             run.stderr == ""
-            # 3.12 warns of a fork in a process with threads, as ProcessPoolExecutor's, without us too
+            # Python 3.12 warns of a fork in a process with threads (ProcessPoolExecutor has some),
+            # with or without the agent.
         )
 
 
@@ -149,7 +157,10 @@ def fake_torch(folder: Path, source: str = "finished = True\n") -> None:
 def test_activation_is_called_once_with_torch_complete(bare: Python) -> None:
     fake_torch(bare.cwd)
     (bare.cwd / "sitecustomize.py").write_text(STAND_IN)
-    program = "import importlib.util\nassert importlib.util.find_spec('torch')\nimport torch; print(torch.activated)"
+    program = (
+        "import importlib.util\nassert importlib.util.find_spec('torch')\n"
+        "import torch; print(torch.activated)"
+    )
     run = bare.run("-c", program, path=(GATE, bare.cwd))
     assert (run.stdout, run.stderr) == ("1\n", "")
 
@@ -178,15 +189,17 @@ def test_an_activation_that_fails_costs_one_line(bare: Python) -> None:
 def test_real_torch_is_patched_only_once_it_is_imported(python: Python) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
     program = (
-        "import sys\nbefore = [m for m in sys.modules if m.startswith('autoinstr') and m != 'autoinstr._pth']\nimport torch\n"
-        "own = torch.nn.Module.__dict__['__call__'] is torch.nn.Module.__dict__['_wrapped_call_impl']\n"
+        "import sys\nbefore = [m for m in sys.modules if m.startswith('autoinstr') and m != "
+        "'autoinstr._pth']\nimport torch\n"
+        "own = torch.nn.Module.__dict__['__call__'] is "
+        "torch.nn.Module.__dict__['_wrapped_call_impl']\n"
         "print(before, own, torch.nn.Linear(2, 2)(torch.ones(2)).shape)"
     )
     run = python.run("-c", program, on="emitter=recorder,when=always", timeout=300)
     assert run.returncode == 0 and run.stderr == "", run.stderr
-    assert (
-        run.stdout
-        == "['autoinstr', 'autoinstr.instrument', 'autoinstr.instrument.importhook'] False torch.Size([2])\n"
+    assert run.stdout == (
+        "['autoinstr', 'autoinstr.instrument', "
+        "'autoinstr.instrument.importhook'] False torch.Size([2])\n"
     )
     assert [file.suffix for file in python.cwd.glob("autoinstr-runs/*/*")].count(".airec") == 1
     native = python.run("-c", program, on=None, timeout=300)

@@ -1,5 +1,6 @@
-"""`autoinstr` in real processes: `python -m autoinstr` and the installed command, run, path, and
-how it ends."""
+"""`autoinstr` in real processes: `python -m autoinstr`, the installed command, `run`, `path`.
+
+The tests also check exit statuses, signals and closed streams."""
 
 from __future__ import annotations
 
@@ -20,7 +21,10 @@ ENTRY = [
     "-c",
     "import sys; from autoinstr.cli import main; sys.argv[0] = 'autoinstr'; sys.exit(main())",
 ]
-SHOW = "import json, os, sys; print(json.dumps([sys.argv, dict(os.environ), 'autoinstr' in sys.modules]))"
+SHOW = (
+    "import json, os, sys; print(json.dumps([sys.argv, dict(os.environ), 'autoinstr' in "
+    "sys.modules]))"
+)
 
 
 def environ(**more: str) -> dict[str, str]:
@@ -103,8 +107,9 @@ def test_arguments_and_environment_arrive_untouched() -> None:
 
 
 def test_the_locale_is_the_users() -> None:
-    """In the C locale Python sets LC_CTYPE for its children; a shell script under `run` must not
-    see that."""
+    """In the C locale Python sets LC_CTYPE for its children.
+
+    A shell script under `run` must not get it."""
     plain = {
         name: value for name, value in environ().items() if not name.startswith(("LC_", "LANG"))
     }
@@ -157,12 +162,12 @@ def test_all_processes_of_a_shell_share_one_run_directory() -> None:
     ],
 )
 def test_the_commands_end_is_its_own(code: str, status: int) -> None:
-    """run becomes the command: a signal that kills it is seen as one, not as a number."""
+    """`run` becomes the command, so a signal that kills it is visible as a signal."""
     assert autoinstr("run", "--", "bash", "-c", code).returncode == status
 
 
 def test_the_process_is_the_command() -> None:
-    """The same process id: a supervisor that signals it reaches the command."""
+    """The process id stays the same, so a signal from a supervisor reaches the command."""
     child = subprocess.Popen([*MODULE, "run", "--", "sleep", "60"], env=environ(), cwd="/")
     try:
         while not Path(f"/proc/{child.pid}/cmdline").read_bytes().startswith(b"sleep"):
@@ -176,8 +181,7 @@ def test_the_process_is_the_command() -> None:
 
 
 def test_signals_have_their_natural_disposition() -> None:
-    """Python ignores SIGPIPE and SIGXFSZ; a command that inherited that would behave differently
-    under run."""
+    """Python ignores SIGPIPE and SIGXFSZ. A command under `run` must not inherit that."""
     code = ["grep", "SigIgn", "/proc/self/status"]
     native = subprocess.run(code, capture_output=True, text=True, check=True).stdout
     assert autoinstr("run", "--", *code).stdout == native
@@ -245,7 +249,8 @@ def test_a_broken_row_stops_before_the_command(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "") and not (tmp_path / "ran").exists()
     assert (
         done.stderr
-        == f"autoinstr: error: {file}: custom_target 'mine': kind has 'asynch'; did you mean 'async'?\n"
+        == f"autoinstr: error: {file}: custom_target 'mine': kind has 'asynch'; did you mean "
+        f"'async'?\n"
     )
     file.write_text(file.read_text().replace("asynch", "async"))
     assert (
@@ -285,8 +290,7 @@ def test_a_config_file_reaches_the_command(tmp_path: Path) -> None:
 
 
 def test_a_closed_stdout_and_stderr() -> None:
-    """`autoinstr … | head` and a service without a stderr end with a status, not with a
-    traceback."""
+    """`autoinstr … | head` and a service without stderr end with a status, not with a traceback."""
     read, write = os.pipe()
     os.close(read)
     try:

@@ -1,4 +1,4 @@
-"""Code that torch.compile traces has the original in it, not the closure that took its place."""
+"""Test that torch.compile traces the original function, not the closure that replaced it."""
 
 from __future__ import annotations
 

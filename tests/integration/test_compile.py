@@ -1,5 +1,5 @@
-"""torch.compile: the same graphs, breaks, recompiles and traced code with the agent on, off,
-switched in between, and attached late."""
+"""Test torch.compile with the agent on, off, switched during the run and attached late: graphs,
+breaks, recompiles and traced code are the same."""
 
 from __future__ import annotations
 

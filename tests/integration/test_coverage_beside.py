@@ -1,6 +1,8 @@
-"""Beside coverage.py, which starts from a .pth as we may: in parent and children it measures the
-same lines as without us, whichever of the two comes first, and we record what we record without
-it."""
+"""Test autoinstr together with coverage.py, which can start from a .pth too.
+
+In parent and children, coverage measures the same lines as alone, whichever starts first. The
+recording is the same as without coverage.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ pytestmark = pytest.mark.peers
 __all__ = ["peer"]  # a fixture
 
 WAYS = ("script", "code", "spawn", "fork")
-SETTINGS = "[run]\nparallel = true\npatch = subprocess, fork, execv\nconcurrency = thread, multiprocessing\nsource = .\n"
+SETTINGS = (
+    "[run]\nparallel = true\npatch = subprocess, fork, execv\nconcurrency = thread, "
+    "multiprocessing\nsource = .\n"
+)
 # A program that does natively what `autoinstr run` does: it becomes another.
 BECOMES = "import os, sys\nos.execv(sys.executable, [sys.executable, *sys.argv[1:]])\n"
 COVERAGE, RUN = ("-m", "coverage", "run"), ("-m", "autoinstr", "run", "--")
@@ -25,8 +30,7 @@ COVERAGE, RUN = ("-m", "coverage", "run"), ("-m", "autoinstr", "run", "--")
 def measured(
     python: Python, *command: str, path: tuple[Path, ...], on: str | None, env: dict[str, str]
 ) -> tuple[object, ...]:
-    """Output, exit status, how many processes were measured, and the lines that ran of the
-    program."""
+    """Return output, exit status, number of measured processes and executed lines."""
     run = python.run(*command, *WAYS, path=path, on=on, env=env)
     files = len(list(python.cwd.glob(".coverage.*")))
     for tail in (("combine", "-q"), ("json", "-q", "-o", "measured.json")):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from autoinstr.recording.reader import open_run
+from autoinstr.recording.run import open_run
 from autoinstr.recording.writer import RecordingWriter
 from tests.support.recordings import make_recording
 
@@ -24,7 +24,8 @@ model = torch.nn.Linear(2, 2)
 for word in sys.stdin:
     for _ in range(int(word)):
         model(torch.zeros(1, 2))
-    print("torch" if torch.nn.Module.__call__ is torch.nn.Module._wrapped_call_impl else "autoinstr", flush=True)
+    native = torch.nn.Module.__call__ is torch.nn.Module._wrapped_call_impl
+    print("torch" if native else "autoinstr", flush=True)
 """
 
 
@@ -116,7 +117,7 @@ def test_on_off_and_status_of_a_running_program(tmp_path: Path) -> None:
         sum(
             len(words) // 3
             for recording in open_run(str(run)).recordings
-            for _, words in recording.blocks()
+            for _, words in recording.read_blocks()
         )
         == 5
     )
@@ -217,11 +218,14 @@ def test_a_run_whose_processes_have_all_ended(tmp_path: Path) -> None:
     done = ctl("on", str(run))
     assert done.returncode == 1
     assert (
-        f"{run}: no process of it is alive (1 killed, or not to be seen from this container)"
+        f"{run}: none of its processes is alive (1 killed, or not visible from this container)"
         in done.stderr
     )
     make_recording(str(run), [], pid=os.getpid(), header={"options": {"when": "manual"}})
-    assert "no process of it is alive (1 process ended; 1 killed, or" in ctl("off", str(run)).stderr
+    assert (
+        "none of its processes is alive (1 process ended; 1 killed, or"
+        in ctl("off", str(run)).stderr
+    )
     assert not (run / "control").exists()
     started(run, 7, "manual", host="elsewhere")
     assert ctl("on", str(run)).returncode == 0, "what runs elsewhere may be alive"
@@ -234,7 +238,8 @@ def test_a_run_in_which_nothing_has_been_recorded_yet(tmp_path: Path) -> None:
         done = ctl(verb, str(tmp_path))
         assert (done.returncode, done.stdout) == (0, "")
         assert done.stderr == (
-            f"autoinstr: no process has started to record in {tmp_path}: one that begins there with when=manual begins {verb}\n"
+            f"autoinstr: no process has started to record in {tmp_path}: "
+            f"one that starts there with when=manual will start {verb}\n"
         )
         assert (tmp_path / "control").read_text() == f"{verb}\n"
     assert ctl("status", str(tmp_path)).stdout == "no process has started to record\n"
@@ -273,7 +278,7 @@ def test_marks_are_no_ranges(tmp_path: Path) -> None:
         writer.define(
             {"t": "name", "id": number, "kind": kind, "domain": "Module", "message": kind}
         )
-    take, words = writer.slots(writer.new_thread(1, "thread"), 0)
+    take, words = writer.allocate_slots(writer.new_thread(1, "thread"), 0)
     for name, start, end in ((1, 10, 20), (2, 15, 15), (2, 16, 16)):
         for at, value in zip(take(), (name, start, end)):
             words[at] = value

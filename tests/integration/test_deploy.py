@@ -1,8 +1,6 @@
-"""deploy/: every file is read as its own tool reads it, and what it says is done here, as far as it
-can be without Docker and Kubernetes.
+"""The files in deploy/: parsed by their own tools, and executed without Docker and Kubernetes.
 
-(tests/integration/test_deploy_podman.py has images and pods in a real container engine.)
-"""
+tests/integration/test_deploy_podman.py uses images and pods in a real container engine."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from autoinstr.recording.reader import open_run
+from autoinstr.recording.run import open_run
 from tests.conftest import REPO, clean_environment
 from tests.support.bundles import make
 from tests.support.pods import NAME, Pod, environment
@@ -87,7 +85,7 @@ def test_yaml(file: Path) -> None:
 
 
 def test_hadolint() -> None:
-    """A real parser of Dockerfiles, and its advice."""
+    """Parse the Dockerfiles with a real parser, and check its advice."""
     said = subprocess.run(
         [tool("bin/hadolint"), str(DEPLOY / "docker" / "Dockerfile")],
         capture_output=True,
@@ -97,7 +95,7 @@ def test_hadolint() -> None:
 
 
 def test_docker_compose() -> None:
-    """Docker Compose itself reads the file; no engine is asked."""
+    """Docker Compose itself reads the file, without an engine."""
     command = [
         tool("compose/docker-compose"),
         "-f",
@@ -150,8 +148,9 @@ def test_what_the_patch_leaves_as_it_was() -> None:
 
 
 def test_what_is_patched(tmp_path: Path) -> None:
-    """Workloads that have the label; nothing else that has it (a CronJob has its template
-    elsewhere), and no workload without."""
+    """The patch applies to workloads with the label, and to nothing else.
+
+    A CronJob with the label is not patched, because its template is at another path."""
     shutil.copytree(DEPLOY / "kubernetes" / "inject", tmp_path / "inject")
     label = {"autoinstr": "inject"}
     container = {"name": "vllm", "image": "x"}
@@ -218,8 +217,7 @@ CONTAINERS: dict[str, list[dict[str, Any]]] = {
 def injected(
     tmp_path: Path, containers: list[dict[str, Any]], out: str
 ) -> subprocess.CompletedProcess[str]:
-    """What kustomize makes of a workload with these containers, where the patch says this of
-    `out`."""
+    """Return what kustomize makes of a workload, with this `out` in the patch."""
     shutil.copytree(DEPLOY / "kubernetes" / "inject", tmp_path / "inject")
     patch = tmp_path / "inject" / "patch.yaml"
     assert "out=/recordings/run," in patch.read_text()
@@ -238,8 +236,9 @@ def injected(
 @needs_kubectl
 @pytest.mark.parametrize("workload", CONTAINERS)
 def test_each_pod_has_a_run_directory_of_its_own(workload: str, tmp_path: Path) -> None:
-    """docs/deploy.md: out=/recordings/$(POD_NAME). Kubernetes replaces it only where POD_NAME
-    stands before AUTOINSTR."""
+    """docs/deploy.md says out=/recordings/$(POD_NAME).
+
+    Kubernetes replaces it only if POD_NAME is listed before AUTOINSTR."""
     made = injected(tmp_path, CONTAINERS[workload], "/recordings/$(POD_NAME)")
     assert made.returncode == 0, made.stderr
     spec = yaml.safe_load(made.stdout)["spec"]["template"]["spec"]
@@ -251,8 +250,7 @@ def test_each_pod_has_a_run_directory_of_its_own(workload: str, tmp_path: Path) 
 @needs_kubectl
 @pytest.mark.parametrize("names", [["server"], ["side", "server"]])
 def test_a_container_of_another_name_is_an_error(names: list[str], tmp_path: Path) -> None:
-    """A strategic merge patch would add a container without an image, and leave the server as it
-    is."""
+    """A strategic merge patch would add a container without an image, and not patch the server."""
     made = injected(tmp_path, [{"name": name, "image": "x"} for name in names], "/recordings/run")
     assert made.returncode != 0 and made.stdout == ""
     assert "error in move for path: 'image'" in made.stderr, "what docs/deploy.md says"
@@ -264,7 +262,8 @@ def test_systemd(tmp_path: Path) -> None:
     folder = tmp_path / "vllm.service.d"
     folder.mkdir()
     (tmp_path / "vllm.service").write_text(
-        "[Unit]\nDescription=vLLM\n[Service]\nExecStart=/usr/bin/env true\nProtectSystem=strict\nDynamicUser=yes\n"
+        "[Unit]\nDescription=vLLM\n[Service]\nExecStart=/usr/bin/env "
+        "true\nProtectSystem=strict\nDynamicUser=yes\n"
     )
     drop_in = folder / "autoinstr.conf"
     command = ["systemd-analyze", "verify", str(tmp_path / "vllm.service")]
@@ -293,7 +292,7 @@ def test_systemd(tmp_path: Path) -> None:
 
 
 def test_the_places_in_the_files_are_those_of_a_bundle(shipped: Path) -> None:
-    """Whatever is put on a PYTHONPATH ends in a folder that a bundle has."""
+    """Every entry of a PYTHONPATH ends in a folder that a bundle has."""
     for file in FILES:
         for word in (
             file.read_text()
@@ -314,7 +313,7 @@ def test_the_places_in_the_files_are_those_of_a_bundle(shipped: Path) -> None:
 
 @pytest.fixture
 def pod(shipped: Path) -> Iterator[Pod]:
-    """The example's pod, its image a Python of this machine with a stand-in for torch."""
+    """Make the example's pod. Its image is a Python of this machine with a stand-in for torch."""
     if impossible():
         pytest.skip(impossible())
     if not Path("/usr/bin/python3").exists():
@@ -350,7 +349,9 @@ def pod(shipped: Path) -> Iterator[Pod]:
 def ranges(pod: Pod) -> int:
     run = open_run(str(pod.volumes["recordings"] / "run"))
     assert not run.problems
-    return sum(len(words) // 3 for recording in run.recordings for _, words in recording.blocks())
+    return sum(
+        len(words) // 3 for recording in run.recordings for _, words in recording.read_blocks()
+    )
 
 
 def until(reached: Any) -> None:
@@ -361,8 +362,9 @@ def until(reached: Any) -> None:
 
 
 def test_a_pod(pod: Pod) -> None:
-    """The init container copies the bundle, the server runs as nobody in particular on a read-only
-    root, and `ctl`, out of the same volume, switches recording on and off in it."""
+    """The init container copies the bundle. The server runs as nobody on a read-only root.
+
+    `ctl` from the same volume switches recording on and off."""
     (init,), (server,) = pod.spec["initContainers"], pod.spec["containers"]
     for _ in range(2):  # a pod whose sandbox is made anew runs it again
         copied = pod.run(init)
@@ -396,7 +398,7 @@ def test_a_pod(pod: Pod) -> None:
 
 
 def test_a_pod_that_is_switched_off(pod: Pod) -> None:
-    """By one variable, everything else in place."""
+    """One variable switches the agent off."""
     (init,), (server,) = pod.spec["initContainers"], pod.spec["containers"]
     assert pod.run(init).returncode == 0
     (pod.volumes["tmp"] / "stop").touch()
@@ -411,7 +413,7 @@ def test_a_pod_that_is_switched_off(pod: Pod) -> None:
 
 
 def test_a_pod_without_its_bundle_serves_all_the_same(pod: Pod) -> None:
-    """The init container copied nothing: PYTHONPATH names a folder that is not there."""
+    """The init container copied nothing, so PYTHONPATH names a missing folder."""
     (server,) = pod.spec["containers"]
     (pod.volumes["tmp"] / "stop").touch()
     ended = pod.run(server)
@@ -432,8 +434,7 @@ dist.destroy_process_group()
 
 
 def test_torchrun_on_two_nodes(shipped: Path, tmp_path: Path) -> None:
-    """Both on this machine, over its loopback, with the real torch: one run directory, a recording
-    for each rank."""
+    """Run two nodes over loopback: one run directory, one recording per rank."""
     pytest.importorskip("torch", reason="there is no torch in this environment (make setup)")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -489,4 +490,4 @@ def test_torchrun_on_two_nodes(shipped: Path, tmp_path: Path) -> None:
     ]
     assert sorted((one.rank, one.world_size) for one in workers) == [(0, 2), (1, 2)]
     for one in workers:
-        assert one.complete and {"Linear"} <= {name.cls for name in one.names.values()}
+        assert one.is_complete and {"Linear"} <= {name.cls for name in one.names.values()}

@@ -1,9 +1,7 @@
-"""The images of deploy/docker and the pod of deploy/kubernetes in a real container engine: podman,
-which plays pods of Kubernetes.
+"""The images of deploy/docker and the pod of deploy/kubernetes, in podman.
 
-What stands in: Debian's Python for the images of vLLM, python and busybox, with a stand-in for
-torch and a program that serves nothing. What is not shown: Docker itself, a kubelet, fsGroup, the
-real images."""
+Stand-ins: Debian's Python for the images of vLLM, python and busybox; a stub of torch; a program
+that serves nothing. Not tested: Docker, a kubelet, fsGroup, the real images."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from autoinstr.recording.reader import open_run
+from autoinstr.recording.run import open_run
 from tests.conftest import REPO, clean_environment
 from tests.integration.test_deploy import kustomized
 
@@ -30,7 +28,7 @@ yaml = pytest.importorskip(
 
 
 class Engine:
-    """podman with a store of its own; no network."""
+    """podman with its own store and without a network."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,7 +45,7 @@ class Engine:
         self.prefix += ["--cgroup-manager", "cgroupfs", "--runtime", str(runtime)]
 
     def __call__(self, *words: str | Path, good: bool = True, timeout: float = 300) -> str:
-        """What it printed. AssertionError where it fails, unless not `good`."""
+        """Run a command and return its output. AssertionError if it fails and `good` is set."""
         command = [*self.prefix, *map(str, words)]
         ended = subprocess.run(
             command,
@@ -68,12 +66,14 @@ class Engine:
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    """With the images python-base and serving in it, and what the Dockerfile copies in the folder
-    `context`."""
+    """Return an engine with the images python-base and serving.
+
+    The folder `context` has the files that the Dockerfile copies."""
     missing = [name for name in NEEDED if shutil.which(name) is None]
     if missing or not (Path("/usr/libexec/podman/catatonit").exists() or shutil.which("catatonit")):
         pytest.skip(
-            f"not installed: {', '.join(missing) or 'catatonit'} (apt-get install podman runc catatonit mmdebstrap)"
+            f"not installed: {', '.join(missing) or 'catatonit'} (apt-get install podman runc "
+            f"catatonit mmdebstrap)"
         )
     folder = Path(tempfile.mkdtemp(prefix="autoinstr-podman-"))
     podman = Engine(folder)
@@ -107,7 +107,8 @@ def engine() -> Iterator[Engine]:
         )
         shutil.copyfile(REPO / "tests" / "programs" / "serving.py", app / "serving.py")
         (folder / "serving" / "Dockerfile").write_text(
-            'FROM localhost/python-base:1\nCOPY app /app\nENV PYTHONPATH=/app/more\nENTRYPOINT ["python3", "/app/serving.py"]\n'
+            "FROM localhost/python-base:1\nCOPY app /app\nENV PYTHONPATH=/app/more\nENTRYPOINT "
+            '["python3", "/app/serving.py"]\n'
         )
         podman("build", "--isolation", "chroot", "-t", "localhost/serving:1", folder / "serving")
         context = folder / "context"
@@ -149,8 +150,7 @@ def engine() -> Iterator[Engine]:
 
 
 def build(engine: Engine, target: str) -> str:
-    """An image of deploy/docker/Dockerfile; pip finds its packages in a folder instead of on
-    PyPI."""
+    """Build an image of deploy/docker/Dockerfile; pip installs from a folder, not from PyPI."""
     arguments = [
         "BASE=localhost/serving:1",
         "MAKER=localhost/python-base:1",
@@ -218,7 +218,9 @@ def test_the_layer(engine: Engine) -> None:
     engine("wait", name)
     assert engine("logs", name) == "serving 10001 True False\n"
     (recording,) = open_run(str(recordings / "run")).recordings
-    assert recording.complete and sum(len(words) // 3 for _, words in recording.blocks()) > 1
+    assert (
+        recording.is_complete and sum(len(words) // 3 for _, words in recording.read_blocks()) > 1
+    )
     checked = engine(
         "run",
         "--rm",
@@ -235,8 +237,9 @@ def test_the_layer(engine: Engine) -> None:
 
 
 def test_the_pod(engine: Engine) -> None:
-    """Out of the kustomization, with other images; as a Pod, because podman 4.3 restarts the init
-    containers of a Deployment."""
+    """Take the pod from the kustomization, with other images.
+
+    It runs as a Pod, because podman 4.3 restarts the init containers of a Deployment."""
     build(engine, "init")
     (deployment,) = kustomized(REPO / "deploy" / "kubernetes" / "example")
     template: dict[str, Any] = deployment["spec"]["template"]
@@ -279,6 +282,9 @@ def test_the_pod(engine: Engine) -> None:
             engine("volume", "inspect", "recordings", "--format", "{{.Mountpoint}}").strip()
         )
         (recording,) = open_run(str(recordings / "run")).recordings
-        assert recording.complete and sum(len(words) // 3 for _, words in recording.blocks()) > 100
+        assert (
+            recording.is_complete
+            and sum(len(words) // 3 for _, words in recording.read_blocks()) > 100
+        )
     finally:
         engine("kube", "down", manifest, good=False)

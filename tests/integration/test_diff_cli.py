@@ -1,5 +1,7 @@
-"""`autoinstr diff` in real processes, on recordings of real programs and on ones that the real
-writer made."""
+"""Test `autoinstr diff` in real processes.
+
+The recordings come from real programs, or from the real writer.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,7 @@ def diff(*args: object, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def calls(steps: int, ns: int = 1_000, path: str = "layers.0") -> list[Any]:
-    """A model that calls one layer, so many times; the layer takes `ns`, now and then a little
-    more."""
+    """Return a model that calls one layer `steps` times; a call takes about `ns`."""
     found = []
     for step in range(1, steps + 1):
         at = step * 100_000
@@ -47,7 +48,7 @@ def calls(steps: int, ns: int = 1_000, path: str = "layers.0") -> list[Any]:
 
 @pytest.fixture
 def two_runs(tmp_path: Path) -> tuple[Path, Path]:
-    """The layer of the second takes 10 % longer."""
+    """Record two runs; the layer of the second takes 10 % longer."""
     make_recording(str(tmp_path / "a"), calls(40), pid=1)
     make_recording(str(tmp_path / "b"), calls(60, 1_100), pid=2)
     return tmp_path / "a", tmp_path / "b"
@@ -58,7 +59,7 @@ def two_runs(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same model twice, once with a layer that spins, once with more layers: each 240 calls."""
+    """Record the model twice, with a layer that spins, and with more layers: 240 calls each."""
     folder = tmp_path_factory.mktemp("recorded")
     runs = {
         "one": ("4", "240"),
@@ -77,8 +78,14 @@ def test_the_same_program_twice_is_compared_module_by_module(recorded: dict[str,
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [row["path"] for row in found["rows"]] == [
-        "Net", "layers.[0-3]", "layers.[0-3].attn", "layers.[0-3].mlp", "layers.[0-3].mlp.[0,2]", "layers.[0-3].mlp.1", "head",
-    ]  # fmt: skip
+        "Net",
+        "layers.[0-3]",
+        "layers.[0-3].attn",
+        "layers.[0-3].mlp",
+        "layers.[0-3].mlp.[0,2]",
+        "layers.[0-3].mlp.1",
+        "head",
+    ]
     assert all(
         row["a"]["calls"] == row["b"]["calls"] and row["only_in"] is None for row in found["rows"]
     )
@@ -89,13 +96,13 @@ def test_the_same_program_twice_is_compared_module_by_module(recorded: dict[str,
 
 
 def test_a_slower_layer_is_found_and_named_and_fails(recorded: dict[str, Path]) -> None:
-    """It spins for many times what the model takes: also where the machine is busy."""
+    """The layer spins far longer than the model, so that a busy machine does not matter."""
     done = diff(recorded["one"], recorded["slow"], "--fail-above", "5%")
     assert done.returncode == 1
     assert "autoinstr: error: slower by more than 5 %: MainProcess, Net: " in done.stderr
     lines = done.stdout.splitlines()
     assert any(
-        line.startswith("* layers.2: ") and line.endswith("otherwise than the rest of layers.[0-3]")
+        line.startswith("* layers.2: ") and line.endswith("unlike the rest of layers.[0-3]")
         for line in lines
     )
     assert (
@@ -135,9 +142,16 @@ def test_a_slower_run_fails_above_the_bound(
 
 
 @pytest.mark.parametrize(
-    ("bound", "answer"), [("0.05", "is it 5% or 0.05%?"), ("five", "is not a percentage"), ("-3%", "is not a percentage"),
-                          ("nan", "is not a percentage"), ("inf", "is not a percentage"), ("5%%", "is not a percentage")]
-)  # fmt: skip
+    ("bound", "answer"),
+    [
+        ("0.05", "is it 5% or 0.05%?"),
+        ("five", "is not a percentage"),
+        ("-3%", "is not a percentage"),
+        ("nan", "is not a percentage"),
+        ("inf", "is not a percentage"),
+        ("5%%", "is not a percentage"),
+    ],
+)
 def test_a_bound_that_cannot_be_meant_is_wrong_usage(
     two_runs: tuple[Path, Path], bound: str, answer: str
 ) -> None:
@@ -200,9 +214,8 @@ def test_processes_and_phases_are_chosen(two_runs: tuple[Path, Path]) -> None:
     assert "no such process" in diff(*two_runs, "--process", "Worker").stderr
     done = diff(*two_runs, "--phase", "decode")
     assert done.returncode == 1
-    assert (
-        done.stderr
-        == "autoinstr: error: nothing to compare: in A no range has the phase 'decode'; it has: none\n"
+    assert done.stderr == (
+        "autoinstr: error: nothing to compare: in A no range has the phase 'decode'; it has: none\n"
     )
     assert done.stdout == "", "the error says it all"
     wrong = diff(*two_runs, "--phase", "decoed")
@@ -217,13 +230,13 @@ def test_orders_and_lengths_are_of_the_table(
     for kind in ("json", "html"):
         done = diff(*two_runs, option, value, "--format", kind)
         assert (done.returncode, done.stdout) == (2, "")
-        assert f"{option} {value}: is for the format table; {kind} is always whole" in done.stderr
+        assert f"{option} {value}: is for the format table, not for {kind}" in done.stderr
 
 
 def test_where_it_cannot_be_written_is_said_first(
     two_runs: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    """Before the runs are read."""
+    """The error comes before the runs are read."""
     for run in two_runs:
         next(run.iterdir()).write_bytes(b"torn")
     done = diff(*two_runs, "-o", tmp_path / "nodir" / "d.txt")
@@ -331,7 +344,7 @@ def test_a_page_does_not_go_to_a_terminal(two_runs: tuple[Path, Path]) -> None:
     [
         (["one"], "required: B"),
         (["nowhere", "nowhere"], "no such run directory"),
-        (["a", "b", "--format", "xml"], "none of table"),
+        (["a", "b", "--format", "xml"], "is not one of table"),
     ],
 )
 def test_wrong_usage_is_one_line(words: list[str], answer: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The page of `autoinstr diff` in real headless Chromium."""
+"""Test the page of `autoinstr diff` in a real headless Chromium."""
 
 from __future__ import annotations
 
@@ -33,13 +33,18 @@ HOSTILE = (
 def write(file: Path, a: Any, b: Any, above: float | None = None) -> None:
     found = compare_runs(run_of(*a), run_of(*b))
     with open(file, "w", encoding="utf-8") as stream:
-        diff_page.write(found, stream, above, judge(found, above) if above is not None else None)
+        diff_page.write_page(
+            found, stream, above, judge(found, above) if above is not None else None
+        )
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two phases; in decode layer 5 of B takes three times as long, B has more layers, and A a
-    module that B has not."""
+    """Write the page of two runs with two phases.
+
+    In decode, layer 5 of B takes three times as long. B has more layers, and A has a module that B
+    lacks.
+    """
     a, b = (
         model(40, layers=8, phase="decode"),
         model(40, layers=10, slow={5: 3.0}, phase="decode", seed=2),
@@ -75,9 +80,9 @@ def table_of(page: Page) -> Locator:
 
 def test_the_head_says_what_failed_what_differs_and_what_stands_out(page: Page) -> None:
     assert page.locator("header.top nav a").all_inner_texts() == [
-        "What differs",
-        "Whole steps",
-        "What stands out",
+        "Different settings",
+        "Steps",
+        "Outlier layers",
         "Modules",
     ]
     notices = page.locator(".notice").all_inner_texts()
@@ -122,7 +127,7 @@ def test_search_and_what_changed_narrow_the_table(page: Page) -> None:
     search.fill("")
     page.locator("#modules select").select_option("1")  # prefill: nothing changed
     assert len(pages.names(table_of(page))) == 3
-    page.get_by_role("button", name="only what changed").click()
+    page.get_by_role("button", name="changes only").click()
     assert pages.names(table_of(page)) == []
     assert page.get_by_text("no module matches").is_visible()
 
@@ -186,7 +191,7 @@ def test_a_hundred_thousand_modules_stay_usable(browser: Browser, tmp_path: Path
         for at in range(1, 100_001)
     ]
     with open(tmp_path / "large.html", "w", encoding="utf-8") as stream:
-        diff_page.write(found, stream)
+        diff_page.write_page(found, stream)
     watched = pages.opened(browser, tmp_path / "large.html")
     table = table_of(watched.page)
     assert table.get_attribute("aria-rowcount") == "100001"

@@ -1,4 +1,4 @@
-"""`autoinstr doctor` in real processes: it must say what is so, not what ought to be so."""
+"""`autoinstr doctor` in real processes: its answers are compared with the real state."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def facts(*words: str, flags: tuple[str, ...] = (), **variables: str) -> dict[st
 
 
 def is_on(reached: bool, **variables: str) -> bool:
-    """The truth, from an interpreter of its own: has the gate put the finder in place?"""
+    """Return whether a new interpreter gets the import hook: the real state."""
     environ = {
         name: value
         for name, value in os.environ.items()
@@ -81,7 +81,10 @@ def test_here_it_is_on_or_off_for_this_reason(
     if reached:
         told = facts(PYTHONPATH=f"{GATE}{os.pathsep}{REPO}", **variables)
     else:  # the repository root on PYTHONPATH reaches the gate too, as a package: go without either
-        code = f"import sys; sys.path.insert(0, {str(REPO)!r}); from autoinstr.cli import main; sys.exit(main(['doctor', '--json']))"
+        code = (
+            f"import sys; sys.path.insert(0, {str(REPO)!r}); from autoinstr.cli import main; "
+            f"sys.exit(main(['doctor', '--json']))"
+        )
         environ = {
             name: value
             for name, value in os.environ.items()
@@ -140,15 +143,17 @@ def test_another_agent_ahead_is_a_problem(tmp_path: Path) -> None:
     done = doctor(PYTHONPATH=os.pathsep.join([str(tmp_path), GATE, str(REPO)]), AUTOINSTR="1")
     assert "active     no: the gate is not reached" in done.stdout
     assert (
-        f"problem: another sitecustomize stands before ours on PYTHONPATH and may not run it: {tmp_path}"
-        in done.stdout
+        f"problem: another sitecustomize is before autoinstr's on PYTHONPATH and may not run it: "
+        f"{tmp_path}" in done.stdout
     )
 
 
 def test_each_process_of_a_command_says_why() -> None:
-    """One that never imports torch, one that is left alone, one that the gate cannot reach, one
-    that is not Python."""
-    script = '"$0" -c "print(1)"; "$0" -m compileall -q /nonexistent; "$0" -I -c "print(2)"; echo 3; exit 9'
+    """One never imports torch, one is left alone, one is out of reach, one is not Python."""
+    script = (
+        '"$0" -c "print(1)"; "$0" -m compileall -q /nonexistent; "$0" -I -c "print(2)"; '
+        "echo 3; exit 9"
+    )
     done = doctor("--json", "--", "bash", "-c", script, BARE)
     told = json.loads(done.stdout)
     assert (done.returncode, told["exit_status"]) == (9, 9)
@@ -209,13 +214,13 @@ def test_filter_decisions_with_their_reasons(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_is_named_beside_a_bad_value() -> None:
-    """It may be the same mistake: a name that was meant for the value."""
+    """Both may be one mistake: the user meant the unknown name."""
     done = doctor(AUTOINSTR_WEN="x", AUTOINSTR_WHEN="manul")
     assert done.returncode == 1
     assert "error: when='manul' (environment AUTOINSTR_WHEN)" in done.stdout
     assert (
-        "warning: ignored, because there is no such option: AUTOINSTR_WEN (did you mean AUTOINSTR_WHEN?)"
-        in done.stdout
+        "warning: ignored, because there is no such option: AUTOINSTR_WEN (did you mean "
+        "AUTOINSTR_WHEN?)" in done.stdout
     )
 
 

@@ -1,5 +1,4 @@
-"""`autoinstr doctor` on targets: what is missing here, and what of the user's own cannot be
-used."""
+"""`autoinstr doctor` on targets: missing ones, and rows of the user that cannot be used."""
 
 from __future__ import annotations
 
@@ -59,7 +58,7 @@ target = "trainer.loop:Trainer.step"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with a configuration, and a package that tells when it is imported."""
+    """Make a folder with a configuration file, and a package that records its import."""
     (tmp_path / "mine.toml").write_text(OWN)
     (tmp_path / "trainer").mkdir()
     (tmp_path / "trainer" / "__init__.py").write_text("open(__file__ + '.imported', 'w').close()\n")
@@ -121,12 +120,12 @@ def test_the_text_has_the_same_in_a_few_lines(project: Path, command: list[str])
     done = doctor(project, *command, AUTOINSTR_CONFIG="mine.toml")
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done.stderr
-    assert "targets    1 of 4 chosen rows are there, 3 missing" in lines
-    at = lines.index("targets    1 of 4 chosen rows are there, 3 missing")
+    assert "targets    1 of 4 selected targets exist here, 3 missing" in lines
+    at = lines.index("targets    1 of 4 selected targets exist here, 3 missing")
     setp = "Trainer.setp is not in the source files of trainer"
     assert (
-        lines[at + 1]
-        == f"  mine.attribute  trainer.loop:Trainer.setp  missing: {setp}; nearest: trainer.loop:Trainer.step"
+        lines[at + 1] == f"  mine.attribute  trainer.loop:Trainer.setp  missing: {setp}; nearest: "
+        f"trainer.loop:Trainer.step"
     )
     assert sum(line.startswith("problem: ") and "mine.toml" in line for line in lines) == 6
 
@@ -162,7 +161,8 @@ def test_a_version_that_lacks_many_does_not_flood_the_screen(project: Path, tmp_
     count = len(found["missing"])
     assert (
         lines[first]
-        == f"targets    {found['chosen'] - count} of {found['chosen']} chosen rows are there, {count} missing"
+        == f"targets    {found['chosen'] - count} of {found['chosen']} selected targets exist "
+        f"here, {count} missing"
     )
     assert lines[first + 11] == f"  … and {count - 10} more (autoinstr targets lists all)"
     assert lines[first + 12] == ""

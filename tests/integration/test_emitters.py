@@ -1,8 +1,7 @@
-"""The nvtx and torch emitters: NVTX's own library with a tool of ours loaded into it, torch's own
-profiler.
+"""The nvtx and torch emitters: NVTX's own library with a test tool in it, and torch's own profiler.
 
-What this leaves unproved: Nsight Systems itself. torch's own NVTX is in CUDA builds only; elsewhere
-tests/unit/test_nvtx.py has a stub."""
+It does not test Nsight Systems. Only CUDA builds of torch have NVTX; tests/unit/test_nvtx.py has a
+stub of it."""
 
 from __future__ import annotations
 

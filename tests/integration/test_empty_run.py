@@ -1,5 +1,4 @@
-"""Who has no range in the end is told so, once for a run; who has some, or never loads torch, is
-told nothing."""
+"""A run without a range logs one line that says why; a run with ranges, or without torch, none."""
 
 from __future__ import annotations
 
@@ -234,7 +233,8 @@ def test_where_a_child_may_have_written_to_a_tool_it_is_not_known_here(tmp_path:
     """The profiler may have run there."""
     source = """
 import subprocess, sys, torch
-subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 1.2: pass"], check=True)
+subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 1.2: pass"],
+    check=True)
 """
     assert said(tmp_path, source=source, emitter="torch") == []
     assert (

@@ -1,5 +1,5 @@
-"""Bad things happen to a program: its result is what it is without the agent, and its recording can
-be read."""
+"""Test programs that fail in many ways: the result is the same as without the agent, and the
+recording can be read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.recording.reader import Recording, open_run
+from autoinstr.recording.reader import Recording
+from autoinstr.recording.run import open_run
 from tests.conftest import Python
 from tests.programs import PROGRAMS
 from tests.support.disks import mounted
@@ -73,7 +74,7 @@ def test_the_wall_clock_is_set_back(python: Python, tmp_path: Path, jumping: Pat
     outcome = Outcome(python, "clock_set_back", tmp_path / "out", LD_PRELOAD=str(jumping))
     assert '"jumped": true' in outcome.printed
     assert outcome.log == []
-    assert outcome.recording.complete
+    assert outcome.recording.is_complete
     assert calls(outcome.recording)["Net"] == 200
     assert all(one.end - one.start < 10**11 for one in ranges(outcome.recording)), (
         "a range took a year"
@@ -94,7 +95,7 @@ def test_all_descriptors_are_closed(python: Python, tmp_path: Path) -> None:
     outcome = Outcome(python, "descriptors_closed", tmp_path / "out")
     assert outcome.printed == "[[true, true, true, true, true, true, true, true], true]\n"
     assert outcome.log == []
-    assert outcome.recording.complete
+    assert outcome.recording.is_complete
     assert calls(outcome.recording)["Net"] == 10_001
 
 
@@ -143,8 +144,8 @@ def test_signals_at_every_moment(python: Python, tmp_path: Path) -> None:
     outcome = Outcome(python, "signals", tmp_path / "out")
     assert outcome.printed == '{"wrong": 0, "lost": 0, "busy": true}\n'
     assert outcome.log == []
-    assert outcome.recording.complete
-    assert not outcome.recording.dropped
+    assert outcome.recording.is_complete
+    assert not outcome.recording.dropped_count
     assert calls(outcome.recording)["Net"] > 100
 
 
@@ -171,7 +172,7 @@ def test_a_storm_of_threads(python: Python, tmp_path: Path) -> None:
 def test_a_hundred_thousand_modules(python: Python, tmp_path: Path) -> None:
     outcome = Outcome(python, "many_modules", tmp_path / "out")
     assert outcome.log == []
-    assert outcome.recording.complete
+    assert outcome.recording.is_complete
     found = calls(outcome.recording)
     assert (found["Leaf"], found["Sequential"]) == (2 * 99_000, 2 * 1_001)
     assert len(outcome.recording.names) == 100_001

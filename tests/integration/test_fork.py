@@ -1,5 +1,5 @@
-"""A forked child writes nothing of its parent's recording and has its own, also when the fork falls
-into a module call."""
+"""Test that a forked child has its own recording and writes nothing into its parent's, even if the
+fork happens during a module call."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def test_each_process_writes_its_own(python: Python, busy: tuple[str, ...], when
     )
     found = {one.pid: one for one in recordings(out)}
     parent = found.pop(said["pid"])
-    assert parent.complete
-    assert not parent.open_ranges()
+    assert parent.is_complete
+    assert not parent.find_open_ranges()
     its = [one for one in ranges(parent) if one.cls != "Busy"]
     assert_nested(its)
     assert counts(its) == PARENT
@@ -53,7 +53,7 @@ def test_each_process_writes_its_own(python: Python, busy: tuple[str, ...], when
         assert all(one.start >= found[pid].clock_pairs[0][1] for one in mine), (
             "a range older than the process's recording"
         )
-        assert not found[pid].open_ranges()
+        assert not found[pid].find_open_ranges()
     grandchildren = [one for pid, one in found.items() if pid not in said["children"]]
     assert len(grandchildren) == 3
     for one in grandchildren:

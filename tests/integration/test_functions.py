@@ -1,4 +1,5 @@
-"""Function targets in a real process: a user's own rows, torch's rows, and rows that are wrong."""
+"""Test function targets in a real process: a user's own rows, torch's rows, and rows with
+mistakes."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.recording.reader import Recording, open_run
+from autoinstr.recording.reader import Recording
+from autoinstr.recording.run import open_run
 from tests.conftest import GATE, Python, clean_environment
 
 WORK = """
@@ -108,7 +110,7 @@ def test_every_call_has_one_range_in_its_domain(run: tuple[list[object], str, Re
     names = run[2].names
     found = Counter(
         (names[words[at]].domain, names[words[at]].message)
-        for _, words in run[2].blocks()
+        for _, words in run[2].read_blocks()
         for at in range(0, len(words), 3)
     )
     assert found == {
@@ -118,14 +120,14 @@ def test_every_call_has_one_range_in_its_domain(run: tuple[list[object], str, Re
         ("torch", "save"): 1,
         ("torch", "load"): 1,
     }
-    assert not run[2].open_ranges()
+    assert not run[2].find_open_ranges()
 
 
 def test_getters_read_each_call(run: tuple[list[object], str, Recording]) -> None:
     names = run[2].names
     counts = [
         fields["count"]
-        for _, name, _, fields in run[2].attributes()
+        for _, name, _, fields in run[2].read_attributes()
         if names[name].message == "service.handle"
     ]
     assert counts == [3, 1, 0]

@@ -1,5 +1,5 @@
-"""The gate on every Python there is: active on CPython 3.9 to 3.14, inert elsewhere, and chaining
-everywhere."""
+"""Test the gate on every installed Python: active on CPython 3.9 to 3.14, inactive on others, and
+chaining on all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ VERSIONS = ("2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "
 PROGRAM = """
 import sys
 m = sys.modules.get("sitecustomize")
-sys.stdout.write("%s %s %s\\n" % (sys.argv, getattr(m, "value", None), [p for p in sys.path if p.endswith("next")]))
+folders = [p for p in sys.path if p.endswith("next")]
+sys.stdout.write("%s %s %s\\n" % (sys.argv, getattr(m, "value", None), folders))
 raise SystemExit(7)
 """
 
@@ -119,8 +120,10 @@ def test_the_import_hook(versioned: tuple[str, Python]) -> None:
     (python.cwd / "torch.py").write_text("import sys\nlast = 1\n")
     (python.cwd / "sitecustomize.py").write_text(
         "import sys, types\nstand_in = types.ModuleType('autoinstr.agent.bootstrap')\n"
-        "stand_in.activate = lambda: sys.stdout.write('activated %s\\n' % sys.modules['torch'].last)\n"
-        "import autoinstr.agent\nsys.modules['autoinstr.agent.bootstrap'] = autoinstr.agent.bootstrap = stand_in\n"
+        "stand_in.activate = lambda: sys.stdout.write('activated %s\\n' % "
+        "sys.modules['torch'].last)\n"
+        "import autoinstr.agent\nsys.modules['autoinstr.agent.bootstrap'] = "
+        "autoinstr.agent.bootstrap = stand_in\n"
     )
     run = python.run(
         "-B", "-c", "import torch, importlib; importlib.reload(torch)", path=(GATE, python.cwd)

@@ -1,5 +1,5 @@
-"""The wheel as it is shipped: built, installed by pip into a real virtual environment, switched on
-by autoinstr.pth alone."""
+"""Test the built wheel, installed by pip into a real virtual environment and switched on by
+autoinstr.pth alone."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ import pytest
 
 from tests.conftest import REPO, Python, clean_environment
 
-SHOW = "import sys; print('autoinstr.instrument.importhook' in sys.modules, sorted(m for m in sys.modules if 'autoinstr' in m))"
-OURS = "['_autoinstr_gate', 'autoinstr', 'autoinstr._pth', 'autoinstr.instrument', 'autoinstr.instrument.importhook']"
+SHOW = (
+    "import sys; print('autoinstr.instrument.importhook' in sys.modules, "
+    "sorted(m for m in sys.modules if 'autoinstr' in m))"
+)
+OURS = (
+    "['_autoinstr_gate', 'autoinstr', 'autoinstr._pth', 'autoinstr.instrument', "
+    "'autoinstr.instrument.importhook']"
+)
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +130,8 @@ def test_both_ways_at_once_are_one(venv_python: Python, installed: Path) -> None
     nxt.mkdir()
     (nxt / "sitecustomize.py").write_text("value = 5\n")
     program = (
-        "import sys, autoinstr; finders = [f for f in sys.meta_path if type(f).__module__.startswith('autoinstr')]; "
+        "import sys, autoinstr; finders = [f for f in sys.meta_path if "
+        "type(f).__module__.startswith('autoinstr')]; "
         "print(len(finders), sys.modules['sitecustomize'].value, autoinstr.__file__)"
     )
     folder = installed / "autoinstr" / "sitecustomize"
@@ -138,7 +145,10 @@ def test_both_ways_at_once_are_one(venv_python: Python, installed: Path) -> None
     run = venv_python.run(
         "-I",
         "-c",
-        "import sys; print(len([f for f in sys.meta_path if type(f).__module__.startswith('autoinstr')]))",
+        (
+            "import sys; print(len([f for f in sys.meta_path if "
+            "type(f).__module__.startswith('autoinstr')]))"
+        ),
         path=(),
     )
     assert run.stdout == "1\n"
@@ -155,7 +165,10 @@ def test_the_folder_of_the_wheel_on_the_path_without_the_pth(bare: Python, insta
 
 
 def test_children_under_isolated_mode(venv_python: Python) -> None:
-    child = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-I', '-c', {SHOW!r}]).returncode)"
+    child = (
+        f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-I', '-c', "
+        f"{SHOW!r}]).returncode)"
+    )
     run = venv_python.run("-I", "-X", "autoinstr", "-c", child, path=(), on=None)
     assert run.stdout.startswith("True"), run.stderr
 

@@ -1,5 +1,5 @@
-"""The import hook: what wrapt's gets wrong (callbacks that break imports, half-imported modules, a
-deadlock), and everyday imports."""
+"""Test the import hook in normal imports, and where wrapt's fails: callbacks that break imports,
+half-imported modules, a deadlock."""
 
 from __future__ import annotations
 
@@ -69,8 +69,10 @@ def test_already_imported_fires_at_once(write_modules: Write) -> None:
 
 def test_half_imported_is_deferred_until_finished(write_modules: Write) -> None:
     write_modules(
-        hooked="from autoinstr.instrument import importhook\nimport hooked_seen\nimporthook.register('hooked', hooked_seen.seen)\n"
-        "early = list(hooked_seen.seen)\nimport hooked_other\nalso_early = list(hooked_seen.seen)\nlast = 1\n",
+        hooked="from autoinstr.instrument import importhook\nimport hooked_seen\n"
+        "importhook.register('hooked', hooked_seen.seen)\n"
+        "early = list(hooked_seen.seen)\nimport hooked_other\n"
+        "also_early = list(hooked_seen.seen)\nlast = 1\n",
         hooked_seen="from tests.integration.test_importhook import Seen\nseen = Seen()\n",
         hooked_other="",
         hooked_later="",
@@ -87,7 +89,10 @@ def test_half_imported_is_deferred_until_finished(write_modules: Write) -> None:
 
 def test_raising_midway_then_retried(write_modules: Write) -> None:
     write_modules(
-        hooked="import hooked_switch\nif hooked_switch.broken:\n    raise RuntimeError('half way')\nlast = 1\n",
+        hooked=(
+            "import hooked_switch\nif hooked_switch.broken:\n    raise RuntimeError('half way')\n"
+            "last = 1\n"
+        ),
         hooked_switch="broken = True\n",
     )
     seen = Seen()

@@ -1,4 +1,4 @@
-"""The import hook beside other finders and loaders, in threads, and where an import fails."""
+"""Test the import hook with other finders and loaders, in threads, and where an import fails."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ def test_a_callback_that_raises_leaves_the_import_alone(
 
 def test_a_module_that_puts_another_in_its_place(write_modules: Write) -> None:
     write_modules(
-        hooked="import sys, types\nother = types.ModuleType('other')\nother.last = 1\nsys.modules['hooked'] = other\n"
+        hooked=(
+            "import sys, types\nother = types.ModuleType('other')\nother.last = 1\n"
+            "sys.modules['hooked'] = other\n"
+        )
     )
     seen = Seen()
     importhook.register("hooked", seen)
@@ -161,7 +164,9 @@ def test_a_package_that_joins_a_thread_importing_its_submodule_does_not_hang(bar
     package.mkdir()
     (package / "__init__.py").write_text(
         "import importlib, threading\nfound = []\n"
-        "thread = threading.Thread(target=lambda: found.append(importlib.import_module('pkg.sub').value))\nthread.start()\nthread.join()\n"
+        "thread = threading.Thread(target=lambda: "
+        "found.append(importlib.import_module('pkg.sub').value))\nthread.start()\n"
+        "thread.join()\n"
     )
     (package / "sub.py").write_text("value = 3\n")
     run = bare.run("-c", DEADLOCK, path=(REPO,), on=None, timeout=60)

@@ -1,5 +1,5 @@
-"""What a recording says of how its process was instrumented: options, targets, and classes that
-filters left out; also when the process was killed, and in a forked child."""
+"""What a recording says about the instrumentation of its process: options, targets, and classes
+that filters left out; also if the process was killed, and in a forked child."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(python: Python, **settings: str) -> list[Recording]:
     done = python.run("program.py", env=environ)
     assert done.returncode == 0, done.stderr
     found = recordings(python.cwd / "out")
-    assert sorted(one.complete for one in found) == [False, True]
+    assert sorted(one.is_complete for one in found) == [False, True]
     return found
 
 
@@ -81,7 +81,7 @@ def test_a_parent_and_its_killed_child_both_say_it(python: Python) -> None:
         assert {"backward", "optim.step"} <= {
             row["name"] for row in one.targets if row["status"] == "wrapped"
         }
-        assert [(row["cls"], row["path"], row["reason"]) for row in one.left_out] == [
+        assert [(row["cls"], row["path"], row["reason"]) for row in one.excluded_classes] == [
             ("Dropout", "1", "excluded by 'class:Dropout'"),
             ("ReLU", "3", "excluded by 'path:3'"),
         ]
@@ -89,4 +89,4 @@ def test_a_parent_and_its_killed_child_both_say_it(python: Python) -> None:
 
 def test_without_filters_nothing_was_left_out(python: Python) -> None:
     for one in run(python, AUTOINSTR_TARGETS="none"):
-        assert one.left_out == one.targets == []
+        assert one.excluded_classes == one.targets == []

@@ -1,5 +1,5 @@
-"""SIGKILL at any moment: what the threads had done is read back, nothing is invented, and the
-ranges that were open are named."""
+"""Test SIGKILL at any moment: the recording has what the threads had done, nothing else, and names
+the open ranges."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ class Victims:
 
 
 def check(recording: Recording, ended: Counter[int]) -> None:
-    assert not recording.complete
+    assert not recording.is_complete
     found = ranges(recording)
     assert_nested(found)
     by_thread: dict[int, list[Range]] = {}
     for one in found:
         by_thread.setdefault(int(recording.threads[one.thread].name[-1]), []).append(one)
-    still_open = recording.open_ranges()
+    still_open = recording.find_open_ranges()
     for thread, count in ended.items():
         its = by_thread[thread]
         roots = sum(one.path == "" for one in its)
@@ -117,7 +117,7 @@ def kill_at_random_moments(out: Path, moments: int, durability: str, seed: int) 
     were_open = 0
     for recording in recordings(out):
         check(recording, ended.pop(recording.pid))
-        were_open += len(recording.open_ranges())
+        were_open += len(recording.find_open_ranges())
     assert not ended, "children without a recording"
     assert were_open, "no range was open at any kill"
 

@@ -1,6 +1,6 @@
-"""`autoinstr merge`: recordings that the real writer made, with the words of their clocks changed
-as a test needs; and two machines that really have two monotonic clocks
-(tests/support/machines.py)."""
+"""`autoinstr merge` on recordings of the real writer, with changed clock pairs.
+
+One test uses two machines with different monotonic clocks (tests/support/machines.py)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.base.text import duration
-from autoinstr.merge.directory import merge as merged_by
+from autoinstr.base.text import format_duration
+from autoinstr.merge.directory import merge_runs
 from autoinstr.recording import format as f
 from autoinstr.recording.reader import Recording
 from tests.conftest import REPO, clean_environment
@@ -41,7 +41,7 @@ BOTH_PAIRS = (f.H_START_WALL, f.H_START_CLOCK, f.H_END_WALL, f.H_END_CLOCK)
 
 
 def stamp(file: str | Path, *pairs: tuple[int, int]) -> None:
-    """Put pairs of wall clock and perf_counter into a recording: at its opening, and at its end."""
+    """Write pairs of wall clock and perf_counter into a recording, for its opening and its end."""
     with open(file, "r+b") as stream:
         for word, value in zip(BOTH_PAIRS, (value for pair in pairs for value in pair)):
             stream.seek(8 * word)
@@ -58,8 +58,10 @@ def recording(
     step: int = 0,
     **more: Any,
 ) -> Path:
-    """One of a process that ran for ten seconds, on a machine that was started a second before; at
-    its end the wall clock was stepped."""
+    """Make the recording of a process that ran for ten seconds.
+
+    The machine had booted one second before. The wall clock is stepped at the end of the process.
+    """
     header = {
         "host": host,
         "boot": f"boot of {host}" if boot is None else boot,
@@ -139,8 +141,8 @@ def test_two_hosts_become_one_private_run_byte_for_byte(tmp_path: Path) -> None:
         f"merged 2 recordings of 2 run directories into {tmp_path}/all",
         "  a: 1 recording on one clock; clock pairs agree within 0 ns",
         "  b: 1 recording on one clock; clock pairs agree within 40.00 µs",
-        "2 machines (a, b) on one axis by their wall clocks: their times compare as well as NTP had set these; "
-        "the clock pairs leave 40.00 µs open besides",
+        "2 machines (a, b) on one axis by their wall clocks: across machines, times are as "
+        "accurate as NTP had set the clocks, and the clock pairs leave 40.00 µs of error",
         f"next: autoinstr report {tmp_path}/all",
     ]
     assert done.stderr == ""
@@ -170,7 +172,7 @@ def test_a_merged_run_can_be_merged_and_what_is_in_two_inputs_is_taken_once(tmp_
     )
     assert len(listed(tmp_path / "abc")) == 3
     assert "merged 3 recordings of 3 run directories" in done.stdout  # ab was named twice
-    assert f"taken once: {tmp_path}/a/" in done.stderr
+    assert f"merged once: {tmp_path}/a/" in done.stderr
     assert {one["host"] for one in report(tmp_path / "abc", "--format", "json")["processes"]} == {
         "a",
         "b",
@@ -193,10 +195,7 @@ def test_of_two_states_of_one_process_the_later_is_taken_whatever_the_order(tmp_
         done = merge(*(tmp_path / one for one in order), "-o", out)
         assert (out / whole.name).read_bytes() == whole.read_bytes()
         assert len(listed(out)) == 2
-        assert (
-            f"left out: {early}: another state of the process that {whole} has more of"
-            in done.stderr
-        )
+        assert f"left out: {early}: {whole} is a later state of it" in done.stderr
 
 
 def test_two_processes_with_one_file_name_both_stay(tmp_path: Path) -> None:
@@ -206,7 +205,7 @@ def test_two_processes_with_one_file_name_both_stay(tmp_path: Path) -> None:
     done = merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "all")
     renamed = first.stem + "-2.airec"
     assert listed(tmp_path / "all") == sorted([first.name, renamed])
-    assert f"{second}: another recording has its name; it is {renamed}" in done.stderr
+    assert f"{second}: another recording has this name; it is {renamed}" in done.stderr
     assert (tmp_path / "all" / renamed).read_bytes() == second.read_bytes()
 
 
@@ -216,14 +215,14 @@ def test_two_processes_with_one_file_name_both_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pairs", "reason"),
     [
-        (((0, 0), (0, 0)), "it holds no pair of wall clock and perf_counter"),
+        (((0, 0), (0, 0)), "it contains no pair of wall clock and perf_counter"),
         (
             ((NOW, 5 * SECOND), (NOW + SECOND, 2 * SECOND)),
-            "by the second, perf_counter went back by 3.000 s",
+            "perf_counter of the second is earlier by 3.000 s",
         ),
         (
             ((NOW, SECOND), (NOW + 3_600 * SECOND, 11 * SECOND)),
-            "its wall clock, all that links it to the others, was stepped by 3590.0 s",
+            "its wall clock, the only link to the other machines, was stepped by 3590.0 s",
         ),
         (
             ((NOW, SECOND), (NOW + 10 * SECOND - 129_000_000, 11 * SECOND)),
@@ -282,7 +281,7 @@ def test_a_host_that_comes_a_little_late_or_was_killed_long_after_its_last_switc
 
 
 def test_processes_of_one_boot_are_aligned_whatever_their_wall_clock_did(tmp_path: Path) -> None:
-    """They share the monotonic clock: a step (or a suspend) in between takes nothing from that."""
+    """They share the monotonic clock, so a step of the wall clock or a suspend does no harm."""
     recording(tmp_path / "a", "pod-a", boot="one")
     recording(tmp_path / "b", "pod-b", boot="one", rank=1, wall=NOW + 3_600 * SECOND)
     done = merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "all")
@@ -317,21 +316,24 @@ def test_nothing_is_made_of_recordings_none_of_which_can_be_aligned(tmp_path: Pa
         (-19, None),
         (
             -30,
-            "Worker rank 0 of 1 on b begins to execute it 10.00 ms before EngineCore on a schedules it",
+            "Worker rank 0 of 1 on b begins to execute it 10.00 ms before EngineCore on a "
+            "schedules it",
         ),
         (69, None),
         (
             100,
-            "Worker rank 0 of 1 on b begins to execute it 30.00 ms after EngineCore on a has its output",
+            "Worker rank 0 of 1 on b begins to execute it 30.00 ms after EngineCore on a has its "
+            "output",
         ),
     ],
 )
 def test_engine_steps_that_contradict_the_axis_are_said(
     tmp_path: Path, shift_ms: int, said: str | None
 ) -> None:
-    """A step is scheduled at 0, begun by the Worker after 20 and taken back by the scheduler after
-    90 ms; the Worker's wall clock is off by less or more than that leaves room for. The step that
-    comes twice (its request was preempted) tells nothing."""
+    """A wrong wall clock of the Worker is found only if it contradicts the order of a step.
+
+    A step is scheduled at 0 ms, begun by the Worker at 20 ms, and completed at 90 ms.
+    A step name that occurs twice, because its request was preempted, is not used."""
     ms = 1_000_000
     starts = {f"request@{number}": SECOND + 200 * number * ms for number in range(5)}
     engine = [
@@ -366,7 +368,8 @@ def test_engine_steps_that_contradict_the_axis_are_said(
     else:
         by = said.split(" execute it ")[1][:8]
         assert re.fullmatch(
-            rf"autoinstr: step request@[0-3]: {said}: the wall clocks of a and b differ by at least {by}\n",
+            rf"autoinstr: step request@[0-3]: {said}: the wall clocks of a and b differ by at "
+            rf"least {by}\n",
             done.stderr,
         )
 
@@ -425,7 +428,7 @@ def test_an_empty_run_is_said_and_a_folder_that_is_no_run_is_an_error(tmp_path: 
     recording(tmp_path / "a", "a")
     (tmp_path / "b").mkdir()
     assert (
-        "not a run directory: it holds no *.airec file"
+        "not a run directory: it contains no *.airec file"
         in merge(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "x", status=1).stderr
     )
     (tmp_path / "b" / "control").write_text("off\n")
@@ -438,7 +441,7 @@ def test_an_empty_run_is_said_and_a_folder_that_is_no_run_is_an_error(tmp_path: 
         in merge(tmp_path / "a", tmp_path / "nowhere", "-o", tmp_path / "y", status=1).stderr
     )
     file = next((tmp_path / "a").iterdir())
-    assert "not a run directory but a file" in merge(file, "-o", tmp_path / "y", status=1).stderr
+    assert "is a file; give the run directory" in merge(file, "-o", tmp_path / "y", status=1).stderr
 
 
 def test_a_folder_of_several_runs_needs_a_choice(tmp_path: Path) -> None:
@@ -447,8 +450,8 @@ def test_a_folder_of_several_runs_needs_a_choice(tmp_path: Path) -> None:
     os.symlink(tmp_path / "runs" / "two", tmp_path / "runs" / "link")
     done = merge(tmp_path / "runs", "-o", tmp_path / "all", status=2)
     assert (
-        f"holds 2 runs; name those to merge: autoinstr merge {tmp_path}/runs/two {tmp_path}/runs/one"
-        in done.stderr
+        f"contains 2 runs; name those to merge: autoinstr merge {tmp_path}/runs/two "
+        f"{tmp_path}/runs/one" in done.stderr
     )
     merge(tmp_path / "runs", "-o", tmp_path / "all", "--latest")
     assert report(tmp_path / "all", "--format", "json")["processes"][0]["host"] == "two"
@@ -458,8 +461,8 @@ def test_a_folder_of_several_runs_needs_a_choice(tmp_path: Path) -> None:
     ("out", "status", "reason"),
     [
         ("full", 2, "is not empty"),
-        ("file", 2, "is there and is not a directory"),
-        ("link", 2, "is there and is not a directory"),
+        ("file", 2, "exists and is not a directory"),
+        ("link", 2, "exists and is not a directory"),
         ("a/inside", 2, "lies inside"),
         ("a", 2, "is not empty"),
         ("runs/inside", 2, "lies inside"),
@@ -520,8 +523,9 @@ HOSTS = st.lists(
 def test_durations_and_nesting_stay_exact_and_the_order_is_right_within_what_is_said(
     hosts: list[Any],
 ) -> None:
-    """Each wall clock is right at one of its pairs and off by its drift at the other. Times in
-    microseconds; the true time is the wall clock's that is right."""
+    """Each wall clock is right at one of its pairs, and wrong by its drift at the other.
+
+    Times are in microseconds. The true time is that of a right wall clock."""
     folder = Path(tempfile.mkdtemp())
     try:
         truth: dict[str, list[tuple[int, int]]] = {}
@@ -545,7 +549,7 @@ def test_durations_and_nesting_stay_exact_and_the_order_is_right_within_what_is_
                 )
                 truth[f"h{number} {rank}"] = [(start, length) for start, length in ordered]
         sources = [str(folder / f"h{number}") for number in range(len(hosts))]
-        merged_by(
+        merge_runs(
             sources,
             str(folder / "all"),
             latest=False,
@@ -554,7 +558,7 @@ def test_durations_and_nesting_stay_exact_and_the_order_is_right_within_what_is_
         )
         spread_us = sum(sorted(abs(drift) for _, drift, _, _ in hosts)[-2:])
         assert (
-            f"leave {duration(1000 * spread_us)} open"
+            f"leave {format_duration(1000 * spread_us)} of error"
             in written(str(folder / "all"), "table").decode()
         )
         found = []
@@ -585,9 +589,10 @@ def test_durations_and_nesting_stay_exact_and_the_order_is_right_within_what_is_
 
 
 def test_two_ranks_on_two_machines_meet_in_their_collectives(tmp_path: Path) -> None:
-    """torchrun over gloo, each node with a monotonic clock of its own, 5,000 seconds apart: no rank
-    leaves an all_reduce before the other has entered it, and only on a right axis does it look
-    so."""
+    """Run torchrun over gloo on two nodes whose monotonic clocks are 5,000 seconds apart.
+
+    No rank leaves an all_reduce before the other has entered it. Only a correct axis shows that.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -1,5 +1,5 @@
-"""What programs do with modules: the same results, exceptions and stderr with the agent, and the
-right ranges."""
+"""Test what programs do with modules: results, exceptions and stderr are the same with the agent,
+and the ranges are right."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Every module of torch's own test table: the same bits with the agent, gradients too, and every
-call counted under its name."""
+"""Test every module of torch's own test table: outputs and gradients are bit-identical with the
+agent, and every call is counted under its name."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Processes that torch starts itself, and how a process ends: as natively, with a recording of
-each."""
+"""Test processes that torch starts itself, and how a process ends: the same as natively, with a
+recording for each."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_ddp_on_gloo(python: Python) -> None:
     found = recordings(python.cwd / "out")
     assert sorted((one.rank, one.world_size) for one in found) == [(0, 2), (1, 2)]
     for one in found:
-        assert one.complete
+        assert one.is_complete
         its = ranges(one)
         assert_nested(its)
         calls = counts(its)
@@ -73,8 +73,8 @@ def test_an_exception_that_nobody_catches(python: Python, error: str) -> None:
     assert (agent.returncode, agent.stdout) == (native.returncode, native.stdout)
     assert without_torchs_frames(agent.stderr) == without_torchs_frames(native.stderr)
     recording = the_recording(python.cwd / "out")
-    assert recording.complete
-    assert not recording.open_ranges()
+    assert recording.is_complete
+    assert not recording.find_open_ranges()
     assert sum(counts(ranges(recording)).values()) == 5
 
 

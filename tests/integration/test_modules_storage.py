@@ -1,5 +1,5 @@
-"""Where the recording cannot be written the program goes on as without us, with one log line; what
-was written before is read."""
+"""Test a recording that cannot be written: the program goes on as without the agent, with one log
+line, and the part already written can be read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.recording.reader import open_run
+from autoinstr.recording.run import open_run
 from tests.conftest import Python
 from tests.programs import PROGRAMS
 from tests.support.disks import mounted
@@ -99,11 +99,11 @@ def test_max_mb_is_never_passed(python: Python, result: str, full: str) -> None:
     assert [line for line in said if "full" in line] == said
     assert len(said) == (1 if full == "stop" else 0), said
     (recording,) = open_run(str(out)).recordings
-    assert recording.complete
+    assert recording.is_complete
     assert os.path.getsize(recording.file) <= 1 << 20
     found = ranges(recording)
     assert len(found) > 20_000
-    assert len(found) + recording.dropped == 12 * CALLS
+    assert len(found) + recording.dropped_count == 12 * CALLS
     starts = [one.start for one in found]
     if full == "ring":
         assert max(starts) > recording.clock_pairs[1][1] - 10**9, "the last second is kept"

@@ -1,4 +1,5 @@
-"""Off means off, and `autoinstr ctl` reaches a running process within a second."""
+"""Test that nothing stays patched while the agent is off, and that `autoinstr ctl` reaches a
+running process within a second."""
 
 from __future__ import annotations
 

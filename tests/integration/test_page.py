@@ -1,5 +1,4 @@
-"""The page in real headless Chromium: what a reader does with it, by hand, by keyboard and by a
-reader of the screen."""
+"""The page in real headless Chromium, used by mouse, by keyboard and by a screen reader."""
 
 from __future__ import annotations
 
@@ -50,13 +49,13 @@ def test_every_section_is_there_and_reached_from_the_top(page: Page) -> None:
     links = page.locator("header.top nav a").all_inner_texts()
     assert links == [
         "Phases",
-        "What stands out",
+        "Findings",
         "Steps",
         "Modules",
         "Ranks",
         "Requests",
         "Processes",
-        "What was instrumented",
+        "Instrumentation",
     ]
     for link in page.locator("header.top nav a").all():
         target = link.get_attribute("href")
@@ -186,7 +185,7 @@ def test_a_step_is_chosen_by_a_click_by_keys_and_by_name(page: Page) -> None:
 
 def test_the_flame_view_says_what_it_draws_and_zooms(page: Page) -> None:
     view = page.get_by_role("application", name="Ranges of the step")
-    said = page.locator("#steps .said [role=status]")
+    said = page.locator("#steps .description [role=status]")
     assert re.match(r"\d+ ranges in 3 threads", said.inner_text())
     view.focus()
     view.press("ArrowDown")
@@ -251,7 +250,7 @@ def test_the_flame_view_is_zoomed_and_panned_by_hand(page: Page) -> None:
 def test_ranks_are_compared_and_switched(page: Page) -> None:
     ranks = page.locator("#ranks")
     assert (
-        "2 processes built alike; slowest in Model: Worker rank "
+        "2 processes with the same module tree; slowest in Model: Worker rank "
         in ranks.locator(".note").inner_text()
     )
     cells = ranks.locator("tbody tr[data-row]").filter(has_text="layers").locator("td")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,7 +127,7 @@ def test_a_hundred_thousand_steps_and_requests_stay_usable(
     assert (slider.get_attribute("aria-valuetext") or "").startswith(
         "step 89,999 of 100,000, decode"
     )
-    page.get_by_role("button", name="Nearest that is").click()
+    page.get_by_role("button", name="Show the nearest step with ranges").click()
     assert page.get_by_role("application").is_visible()
     table = page.get_by_role("grid", name="Requests")
     table.locator("th", has_text="End to end").get_by_role("button").click()
@@ -171,8 +172,8 @@ def test_a_missing_rank_a_killed_process_and_a_damaged_file_are_said(
     assert "ranks 2-3 of 4 are missing" in said
     assert "the process was killed or still runs" in said and "still inside Model" in said
     assert file.name in said
-    assert "1 of 2 processes not" in page.locator(".facts").inner_text()
-    flame = page.locator("#steps .said [role=status]")
+    assert re.search(r"Complete\s+1 of 2 processes", page.locator(".facts").inner_text())
+    flame = page.locator("#steps .description [role=status]")
     page.get_by_role("slider", name="Calls").or_(page.get_by_role("slider", name="Steps")).press(
         "End"
     )
@@ -200,7 +201,8 @@ def test_a_thousand_ranks_are_compared(browser: Browser, tmp_path: Path) -> None
     watched = pages.opened(browser, file)
     page = watched.page
     assert (
-        "1,000 processes built alike; slowest in Model: Worker rank 617 of 1000, pid 717"
+        "1,000 processes with the same module tree; "
+        "slowest in Model: Worker rank 617 of 1000, pid 717"
         in page.locator("#ranks .note").inner_text()
     )
     slider = page.get_by_role("slider", name="Rank")

@@ -1,5 +1,6 @@
-"""AUTOINSTR_PROFILER over what programs give to torch.profiler.profile: what is named changes, all
-else stays."""
+"""AUTOINSTR_PROFILER over the arguments that programs give to torch.profiler.profile.
+
+The named parameters change; all others stay."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""A program that exports its trace itself does so with `on_trace_ready` from outside as well, which
-has saved it before: Kineto saves each profile once."""
+"""A program exports its own trace although `on_trace_ready` of the options has saved it before.
+
+Kineto saves each profile once."""
 
 from __future__ import annotations
 
@@ -51,7 +52,10 @@ EXPORTS = {
     "plain.json": 'profiled().export_chrome_trace("plain.json")',
     "packed.json.gz": 'profiled().export_chrome_trace("packed.json.gz")',
     "inner.json": 'profiled().profiler.export_chrome_trace("inner.json")',
-    "later.json": 'p = profiled(with_stack=True); p.export_stacks("stacks"); p.key_averages(); p.export_chrome_trace("later.json")',
+    "later.json": (
+        'p = profiled(with_stack=True); p.export_stacks("stacks"); p.key_averages(); '
+        'p.export_chrome_trace("later.json")'
+    ),
 }
 
 
@@ -68,7 +72,8 @@ def test_both_files_are_whole_and_hold_the_same_events(
 CYCLES = """
 for acc_events in (False, True):
     steps = schedule(wait=1, warmup=1, active=1, repeat=2)
-    with profile(activities=[ProfilerActivity.CPU], schedule=steps, acc_events=acc_events) as profiler:
+    with profile(activities=[ProfilerActivity.CPU], schedule=steps,
+        acc_events=acc_events) as profiler:
         for number in range(6):
             for _ in range(number):
                 torch.ones(2).sin()
@@ -98,7 +103,8 @@ def count(path: Path) -> int:
 
 
 STOPPED = """
-with profile(activities=[ProfilerActivity.CPU], schedule=schedule(wait=0, warmup=1, active=1), acc_events=True) as profiler:
+with profile(activities=[ProfilerActivity.CPU], schedule=schedule(wait=0, warmup=1, active=1),
+    acc_events=True) as profiler:
     for _ in range(2):
         torch.ones(2).sin()
         profiler.step()
@@ -120,9 +126,11 @@ def test_results_that_our_handler_was_not_called_for_are_no_earlier_cycles(
 
 SAME = """
 p = profiled()
-print(said(lambda: p.export_chrome_trace("first.json")), said(lambda: p.export_chrome_trace("second.json")))
+print(said(lambda: p.export_chrome_trace("first.json")),
+    said(lambda: p.export_chrome_trace("second.json")))
 p = profiled()
-print(said(lambda: p.export_chrome_trace("/nonexistent/folder/trace.json")), said(lambda: p.export_chrome_trace("second.json")))
+print(said(lambda: p.export_chrome_trace("/nonexistent/folder/trace.json")),
+    said(lambda: p.export_chrome_trace("second.json")))
 os.symlink("led/to", "link.json")
 print(said(lambda: profiled().export_chrome_trace("link.json")), os.path.islink("link.json"))
 print(said(lambda: profiled().profiler.export_chrome_trace(3)).partition("Invoked")[0])

@@ -1,8 +1,8 @@
-"""Ray's own workers: they inherit the environment of the node that starts them, or get a
-runtime_env, and are recorded like any process.
+"""Test Ray's own workers: they are recorded like any process.
 
-vLLM's Ray executor cannot be run here: vLLM 0.32 refuses it on a CPU ("current platform cpu does
-not support ray")."""
+They inherit the environment of the node that starts them, or get a runtime_env. vLLM's Ray executor
+cannot run here: vLLM 0.32 refuses it on a CPU ("current platform cpu does not support ray").
+"""
 
 from __future__ import annotations
 
@@ -81,8 +81,10 @@ def test_tasks_and_actors_on_two_nodes(
 def test_workers_of_the_runtime_env_in_deploy(
     python: Python, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    """deploy/ray/runtime_env.yaml, with a bundle and a folder of this test: the nodes and the
-    driver know nothing of the agent, the workers record."""
+    """deploy/ray/runtime_env.yaml enables the agent in the workers.
+
+    It is used with a bundle and a folder of this test. The nodes and the driver have no agent.
+    """
     yaml = pytest.importorskip(
         "yaml", reason="PyYAML, which reads the file, is not installed (make setup)"
     )

@@ -1,4 +1,4 @@
-"""`autoinstr report` in real processes, on recordings that the real writer made."""
+"""`autoinstr report` in real processes, on recordings of the real writer."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def report(*args: object, **more: Any) -> subprocess.CompletedProcess[bytes]:
 
 
 def errors(done: subprocess.CompletedProcess[bytes]) -> str:
-    """The one line on stderr of a command that failed."""
+    """Return the only line on stderr of a command that failed."""
     text = done.stderr.decode()
     assert text.count("\n") == 1, text
     assert text.startswith("autoinstr: error: ")
@@ -74,7 +74,8 @@ def test_the_table_is_the_default_and_fits_80_columns(run_directory: Path) -> No
     assert "recorded nothing: MainProcess, pid 10" in lines
     assert (
         lines[-1]
-        == f"next: autoinstr report {run_directory} --format html   # all on one page: flame views, steps, requests, ranks"
+        == f"next: autoinstr report {run_directory} --format html   # all on one page: flame "
+        f"views, steps, requests, ranks"
     )
     assert done.stderr == b""
 
@@ -130,7 +131,7 @@ def test_the_same_report_is_the_same_file(run_directory: Path, tmp_path: Path) -
 
 
 def test_what_to_do_with_a_compressed_file(run_directory: Path, tmp_path: Path) -> None:
-    """A browser shows a compressed page as rubbish; Perfetto takes a compressed trace."""
+    """A browser cannot open a compressed page. Perfetto opens a compressed trace."""
     said = {
         name: report(run_directory, "--format", name, "-o", tmp_path / f"{name}.gz").stderr.decode()
         for name in ("html", "pftrace")
@@ -140,7 +141,7 @@ def test_what_to_do_with_a_compressed_file(run_directory: Path, tmp_path: Path) 
 
 
 def test_order_and_length_of_csv(run_directory: Path) -> None:
-    """As the table's: the largest first, no more than asked for."""
+    """The order is the table's, the largest first, and --limit is respected."""
 
     def rows(*args: str) -> list[dict[str, str]]:
         done = report(run_directory, "--format", "csv", *args)
@@ -234,7 +235,10 @@ def test_a_missing_rank_and_a_newer_file_are_named_in_every_format_and_the_rest_
         "rank 2 of 4 is missing: this run has no recording of it",
         "there is no EngineCore beside Worker: what scheduled its steps is missing",
     ]
-    unread = f"format version {f.VERSION + 1} is newer than this autoinstr reads ({f.VERSION}); use a newer one"
+    unread = (
+        f"format version {f.VERSION + 1} is newer than this autoinstr reads ({f.VERSION}); "
+        f"use a newer one"
+    )
     table = report(tmp_path)
     assert table.returncode == 0
     lines = table.stdout.decode().splitlines()
@@ -300,13 +304,14 @@ def test_bad_input_is_one_clear_line(run_directory: Path, tmp_path: Path) -> Non
         (["-o", ""], "argument -o/--output: is empty"),
         (
             ["--phase", "prefil"],
-            "--phase 'prefil': neither vLLM nor this recording has such a phase; did you mean 'prefill'?",
+            "--phase 'prefil': neither vLLM nor this recording has such a phase; did you mean "
+            "'prefill'?",
         ),
         (["--phase", "xyz"], "has such a phase; there are: prefill, decode, mixed, idle, none"),
         *(
             (
                 [option, value, "--format", kind],
-                f"{option} {value}: is for the formats table and csv; {kind} is always whole",
+                f"{option} {value}: is for the formats table and csv, not for {kind}",
             )
             for option, value in (("--sort", "self"), ("--limit", "3"))
             for kind in ("json", "html", "pftrace", "ascend-db")
@@ -344,7 +349,10 @@ def test_a_reader_that_goes_away_gets_no_traceback(run_directory: Path) -> None:
 
 
 def test_without_stderr_nothing_of_it_lands_on_stdout(run_directory: Path, tmp_path: Path) -> None:
-    command = f'exec "{sys.executable}" -m autoinstr report "{run_directory}" --format csv -o "{tmp_path}/t.csv" 2>&-'
+    command = (
+        f'exec "{sys.executable}" -m autoinstr report "{run_directory}" --format csv -o '
+        f'"{tmp_path}/t.csv" 2>&-'
+    )
     done = subprocess.run(
         ["sh", "-c", command],
         env=clean_environment(PYTHONPATH=str(REPO)),
@@ -358,7 +366,8 @@ def test_without_stderr_nothing_of_it_lands_on_stdout(run_directory: Path, tmp_p
 def test_nothing_heavy_is_imported(run_directory: Path) -> None:
     code = (
         "import sys, autoinstr.cli; autoinstr.cli.main(['report', sys.argv[1]]); "
-        "print([m for m in ('numpy', 'torch', 'pandas', 'google.protobuf', 'wrapt') if m in sys.modules])"
+        "print([m for m in ('numpy', 'torch', 'pandas', 'google.protobuf', 'wrapt') if m in "
+        "sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(run_directory)],

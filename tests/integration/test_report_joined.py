@@ -1,5 +1,5 @@
-"""Flows, counters and requests of a served run, as Perfetto's real trace processor finds them in
-our timelines."""
+"""Flows, counters and requests of a served run, as Perfetto's trace processor finds them in our
+timelines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from autoinstr.analysis.runs import find
+from autoinstr.analysis.runs import find_run
 from tests.integration.test_report_recordings import written
 from tests.support.annotated import Entry, mark, step_of, work_of, write
 from tests.support.trace_processor import Trace, loaded
@@ -102,18 +102,19 @@ def trace(run: Path, request: pytest.FixtureRequest) -> Iterator[Trace]:
 
 
 def zero(run: Path) -> int:
-    """The perf_counter time at which the trace has its zero."""
+    """Return the perf_counter time of the zero of the trace."""
     return int(json.loads(written(str(run), "chrome"))["baseTimeNanoseconds"]) - BASE
 
 
 def places(trace: Trace, run: Path) -> dict[int, tuple[int, str, int]]:
-    """Slice -> (pid, name, perf_counter time); a slice on a track of its own below a thread has the
-    thread's pid."""
+    """Map each slice to (pid, name, perf_counter time). A slice on its own track below a thread has
+    the thread's pid."""
     tracks = {row[0]: row[1:] for row in trace.query("select id, parent_id, name from track")}
     pids = dict(trace.query("select t.id, p.pid from process_track t join process p using (upid)"))
     pids.update(
         trace.query(
-            "select t.id, p.pid from thread_track t join thread using (utid) join process p using (upid)"
+            "select t.id, p.pid from thread_track t join thread using (utid) join process p using "
+            "(upid)"
         )
     )
 
@@ -196,7 +197,8 @@ def test_every_request_has_its_phases_within_it(trace: Trace, run: Path) -> None
 def test_counters_have_what_schedules_said(trace: Trace, run: Path) -> None:
     base = zero(run)
     rows = trace.query(
-        "select p.pid, t.name, c.ts, c.value from counter c join process_counter_track t on t.id = c.track_id join process p using (upid)"
+        "select p.pid, t.name, c.ts, c.value from counter c join process_counter_track t on t.id "
+        "= c.track_id join process p using (upid)"
     )
     found = {(pid, name.removesuffix(" value"), ts + base): value for pid, name, ts, value in rows}
     first = {
@@ -252,7 +254,7 @@ def test_the_perfetto_trace_says_in_which_order_tracks_are_shown(run: Path) -> N
         return found
 
     top = children(0)
-    recordings = find(str(run)).recordings
+    recordings = find_run(str(run)).recordings
     engines = [
         f"requests of EngineCore, pid {recording.pid}"
         for recording in recordings
@@ -276,11 +278,11 @@ def test_the_perfetto_trace_says_in_which_order_tracks_are_shown(run: Path) -> N
 
 
 def test_a_flow_whose_other_end_is_not_in_the_run_harms_nothing(run: Path) -> None:
-    from autoinstr.analysis.runs import only
+    from autoinstr.analysis.runs import select_processes
     from tests.integration.test_report_recordings import written_run
 
     for which in ("Worker", "EngineCore"):
         for kind in ("pftrace", "chrome"):
-            with loaded(written_run(only(find(str(run)), which), kind)) as trace:
+            with loaded(written_run(select_processes(find_run(str(run)), which), kind)) as trace:
                 assert trace.complaints() == []
                 assert trace.query("select count(*) as found from slice")[0][0] > 4

@@ -1,4 +1,4 @@
-"""A Chrome trace of ours and one of torch.profiler's stand on one axis."""
+"""A Chrome trace of ours and a trace of torch.profiler have one time axis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs of very many processes: file handles, memory."""
+"""Runs of many processes: open files and memory."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from autoinstr.cli.commands.report import FORMATS
-from autoinstr.recording.reader import MOST_NAMED, open_run
-from benchmarks.report import LAYER, LAYERS, steps_of
+from autoinstr.recording.reader import MAX_NAMED_RECORDINGS
+from autoinstr.recording.run import open_run
+from benchmarks.report_data import LAYER, LAYERS, generate_steps
 from tests.conftest import REPO, clean_environment
 from tests.support.recordings import make_recording
 
@@ -27,13 +28,14 @@ resource.setrlimit(resource.RLIMIT_NOFILE, ({LIMIT}, {LIMIT}))
 from autoinstr.cli import main
 status = main(["report", *sys.argv[1:]])
 with open("/proc/self/status") as stream:
-    print(next(int(line.split()[1]) // 1024 for line in stream if line.startswith("VmHWM:")), file=sys.stderr)
+    memory = next(int(line.split()[1]) for line in stream if line.startswith("VmHWM:"))
+print(memory // 1024, file=sys.stderr)
 sys.exit(status)
 """
 
 
 def report(*args: object) -> tuple[bytes, int]:
-    """Standard output, and the peak of resident memory in MiB."""
+    """Return standard output, and the peak of resident memory in MiB."""
     done = subprocess.run(
         [sys.executable, "-c", REPORT, *map(str, args)],
         env=clean_environment(PYTHONPATH=str(REPO)),
@@ -45,7 +47,7 @@ def report(*args: object) -> tuple[bytes, int]:
 
 
 def linked(directory: Path, count: int) -> None:
-    """So many recordings, which are one file."""
+    """Make this many recordings as links to one file."""
     calls = [
         (0, "", "Net", 100, 9_000),
         *((0, f"layers.{n}", "Layer", 1_000 * n + 200, 1_000 * n + 900) for n in range(8)),
@@ -72,20 +74,21 @@ def test_a_run_of_more_recordings_than_a_process_may_open_files(tmp_path: Path, 
 
 
 def test_no_file_stays_open_and_the_names_of_few_recordings_stay_in_memory(tmp_path: Path) -> None:
-    linked(tmp_path, 3 * MOST_NAMED)
+    linked(tmp_path, 3 * MAX_NAMED_RECORDINGS)
     before = set(os.listdir("/proc/self/fd"))
     run = open_run(str(tmp_path))
     first = next(iter([recording.names for recording in run.recordings]))
     assert set(os.listdir("/proc/self/fd")) == before
-    assert sum(recording._names is not None for recording in run.recordings) == MOST_NAMED
+    assert sum(recording._names is not None for recording in run.recordings) == MAX_NAMED_RECORDINGS
     assert run.recordings[0].names == first
-    assert all(len(list(recording.blocks())) == 1 for recording in run.recordings)
+    assert all(len(list(recording.read_blocks())) == 1 for recording in run.recordings)
 
 
 def ranks(directory: Path, count: int, each: int, slow: int) -> int:
-    """Ranks of a model of 24 layers with so many ranges each, of which one takes half as long
-    again; returns the ranges of one."""
-    calls = list(steps_of(each // RANGES_OF_A_STEP))
+    """Make the ranks of a model with 24 layers, and return the ranges of one.
+
+    Each rank has this many ranges. One rank takes 50 % longer."""
+    calls = list(generate_steps(each // RANGES_OF_A_STEP))
     for rank in range(count):
         mine = (
             [(*call[:3], *(time * 3 // 2 for time in call[3:])) for call in calls]
@@ -125,7 +128,10 @@ def test_a_thousand_ranks_are_compared_in_bounded_memory(
         )
         for line in lines
     )
-    said = f"* Worker rank {slow} of {count}, pid {1000 + slow} takes 1.50 × the median of {count:,} alike in Model ("
+    said = (
+        f"* Worker rank {slow} of {count}, pid {1000 + slow} takes 1.50 × the median of "
+        f"{count:,} similar processes in Model ("
+    )
     assert any(line.startswith(said) for line in lines)
     peaks = {"table": peak}
     for kind in ("json", "csv", "html", "pftrace", "speedscope"):

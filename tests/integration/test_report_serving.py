@@ -1,4 +1,4 @@
-"""Phases, requests and steps through the command line, on recordings that the real writer made."""
+"""Phases, requests and steps on the command line, on recordings of the real writer."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ MS = 1_000_000
 
 @pytest.fixture
 def served(tmp_path: Path) -> Path:
-    """Four requests in six steps: one aborted, one still running; APIServer, EngineCore and a
-    Worker."""
+    """Write the recordings of an APIServer, an EngineCore and a Worker: four requests in six steps,
+    one of them aborted, one still running."""
     steps = [
         ("a@0", "prefill", 1, 0),
         ("a@7", "mixed", 2, 1),
@@ -111,11 +111,13 @@ def test_the_default_table_sums_up_requests_and_steps_and_says_the_phases_of_eac
 ) -> None:
     lines = text(served)
     assert lines[1] == (
-        "requests: 1 finished, 1 aborted, 2 unfinished; TTFT p50 18.00 ms, p99 18.00 ms; TPOT p50 10.50 ms, p99 11.00 ms; "
+        "requests: 1 finished, 1 aborted, 2 unfinished; TTFT p50 18.00 ms, p99 18.00 ms; TPOT p50 "
+        "10.50 ms, p99 11.00 ms; "
         "10 output tokens, 161.3/s"
     )
     assert lines[2] == (
-        "steps: prefill 1, mean 10.00 ms, batch 1.0; mixed 1, mean 10.00 ms, batch 3.0; decode 3, mean 10.00 ms, batch 3.0; "
+        "steps: prefill 1, mean 10.00 ms, batch 1.0; mixed 1, mean 10.00 ms, batch 3.0; decode 3, "
+        "mean 10.00 ms, batch 3.0; "
         "idle 1, mean 10.00 ms"
     )
     head = next(at for at, line in enumerate(lines) if line.startswith("Worker"))
@@ -211,9 +213,9 @@ def test_the_request_table_of_the_engine_alone_says_so(served: Path) -> None:
 
 def test_the_steps_of_a_worker_alone_have_its_times(served: Path) -> None:
     lines = text(served, "--process", "Worker")
-    assert (
-        lines[1]
-        == "steps: prefill 1, mean execute 4.000 ms; mixed 1, mean execute 4.000 ms; decode 3, mean execute 4.000 ms"
+    assert lines[1] == (
+        "steps: prefill 1, mean execute 4.000 ms; mixed 1, mean execute 4.000 ms; decode 3, "
+        "mean execute 4.000 ms"
     )
 
 
@@ -259,8 +261,8 @@ def test_a_phase_of_ones_own_is_one_and_a_misspelt_one_is_not(served: Path) -> N
         done = report(served, "--phase", "warmup", *kind)
         assert done.returncode == 2
         assert (
-            "--phase 'warmup': neither vLLM nor this recording has such a phase; did you mean 'warm up'?"
-            in errors(done)
+            "--phase 'warmup': neither vLLM nor this recording has such a phase; did you mean "
+            "'warm up'?" in errors(done)
         )
 
 
@@ -321,10 +323,10 @@ def test_damage_is_said_beside_the_rows(served: Path) -> None:
     ("args", "said"),
     [
         (["--table", "request"], "did you mean 'requests'?"),
-        (["--table", "requests", "--format", "json"], "json has requests and steps anyway"),
+        (["--table", "requests", "--format", "json"], "json has every module, request and step"),
         (["--table", "steps", "--format", "pftrace"], "is for the formats table and csv"),
-        (["--table", "requests", "--phase", "decode"], "requests go through all phases"),
-        (["--phase", "decode", "--format", "chrome"], "is always whole"),
+        (["--table", "requests", "--phase", "decode"], "a request runs through several phases"),
+        (["--phase", "decode", "--format", "chrome"], "a timeline has every range"),
         (["--sort", "ttft"], "is no order of modules; there are: tree, total, self, calls, mean"),
         (["--table", "requests", "--sort", "self"], "there are: arrival, queue, ttft, tpot, e2e"),
     ],

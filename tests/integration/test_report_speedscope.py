@@ -1,5 +1,4 @@
-"""The speedscope report of a run, opened in speedscope's own page, from file:// and without a
-network."""
+"""The speedscope report of a run in speedscope's own page, from file:// and without a network."""
 
 from __future__ import annotations
 
@@ -45,13 +44,13 @@ def test_the_page_opens_on_the_busiest_profile_and_exports_the_same_calls(tmp_pa
     said = done.stderr.decode()
     assert f"wrote {run / 'report.speedscope.json'} (11 records, " in said
     assert (
-        "autoinstr: 1 range has no end: shown up to the last thing that the process recorded"
-        in said
+        "autoinstr: 1 range has no end: shown up to the last time that the process recorded" in said
     )
     payload = (run / "report.speedscope.json").read_bytes()
     script = tmp_path / "load.js"  # what the command `speedscope FILE` writes for its page
     script.write_text(
-        f"speedscope.loadFileFromBase64('report.speedscope.json', '{base64.b64encode(payload).decode()}')"
+        "speedscope.loadFileFromBase64("
+        f"'report.speedscope.json', '{base64.b64encode(payload).decode()}')"
     )
     page_file = release() / "index.html"
     with chromium() as browser:

@@ -1,5 +1,5 @@
-"""What a real program is started with and has in its environment is stored nowhere: recordings,
-doctor and its files, the log."""
+"""Test that secrets of a real program's command line and environment are stored nowhere: in
+recordings, doctor's output and files, or the log."""
 
 from __future__ import annotations
 
@@ -41,12 +41,14 @@ if "torch" in sys.argv:
     import torch
     torch.nn.Linear(2, 2)(torch.ones(2))
 folder = os.environ["LOOKED_AT"]
-found = [f"{name}: {secret}" for parent, _, names in os.walk(folder) for name in names for secret in os.environ["LOOKED_FOR"].split(",")
+found = [f"{name}: {secret}" for parent, _,
+    names in os.walk(folder) for name in names for secret in os.environ["LOOKED_FOR"].split(",")
          if secret.encode() in open(os.path.join(parent, name), "rb").read()]
 print("on disk:", found)
 if "torch" in sys.argv:
     subprocess.run([sys.executable, "-c", "token = 'code-s3cr3t'"])
-    subprocess.run([sys.executable, "-m", "pip", "--version", "--password", "argv-s3cr3t"], stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-m", "pip", "--version", "--password", "argv-s3cr3t"],
+        stdout=subprocess.DEVNULL)
 """
 ARGV = [
     "--api-key",
@@ -97,8 +99,8 @@ def test_secrets_stay_where_they_are(way: str, python: Python, tmp_path: Path) -
 
 
 def test_secrets_of_every_form_stay_out_of_a_recording(python: Python, tmp_path: Path) -> None:
-    """What a reviewer found in one: a program that sets a token, options of other names and with
-    more than one value, headers, users."""
+    """A reviewer found these: a program that sets a token, options of other names and with several
+    values, headers, users."""
     pytest.importorskip("torch", reason="there is no torch in this environment (make setup)")
     options = [
         "--api-key=",

@@ -1,4 +1,5 @@
-"""What a process that never imports torch pays: four modules of ours, and nothing else."""
+"""Test the cost for a process that never imports torch: it loads four modules of this package and
+nothing else."""
 
 from __future__ import annotations
 
@@ -89,9 +90,11 @@ def test_nothing_is_opened_for_writing(bare: Python) -> None:
     watch.mkdir()
     (watch / "sitecustomize.py").write_text(
         "import sys\nopened = []\ndef hook(event, args):\n"
-        "    if event in ('open', 'socket.__new__', '_thread.start_new_thread', 'subprocess.Popen', 'os.fork'):\n"
+        "    if event in ('open', 'socket.__new__', '_thread.start_new_thread', "
+        "'subprocess.Popen', 'os.fork'):\n"
         "        opened.append([event, str(args[0]), args[1:] and str(args[1])])\n"
-        "sys.addaudithook(hook)\nsys.opened = opened\nsys.path.remove(__import__('os').path.dirname(__file__))\n"
+        "sys.addaudithook(hook)\nsys.opened = opened\n"
+        "sys.path.remove(__import__('os').path.dirname(__file__))\n"
         "del sys.modules['sitecustomize']\nimport sitecustomize\n"
     )
     program = "import sys; seen = list(sys.opened); import json; print(json.dumps(seen))"

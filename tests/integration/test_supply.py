@@ -1,5 +1,7 @@
-"""A wheel and an sdist are the same to the byte whoever builds them, wherever and whenever:
-hatchling, of the version that is installed."""
+"""Test that a wheel and an sdist are the same bytes wherever and whenever they are built.
+
+They are built with the installed version of hatchling.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ SOURCES = (
 
 
 def build(source: Path, out: Path, umask: int, **env: str) -> dict[str, str]:
-    """name -> sha256 of what hatchling makes of these sources."""
+    """Build the sources with hatchling; return the sha256 of each file by name."""
     before = os.umask(umask)
     try:
         command = [sys.executable, "-m", "hatchling", "build", "-d", str(out)]
@@ -42,8 +44,7 @@ def build(source: Path, out: Path, umask: int, **env: str) -> dict[str, str]:
 
 
 def copy(to: Path, umask: int) -> Path:
-    """The sources at another place, with other times, modes as another umask makes them, and
-    litter."""
+    """Copy the sources with other times, the modes of another umask, and stray files."""
     before = os.umask(umask)
     try:
         to.mkdir(parents=True)
@@ -87,7 +88,7 @@ def test_two_builds_are_one(tmp_path: Path) -> None:
 
 
 def test_the_checkout_makes_the_same_wheel(tmp_path: Path) -> None:
-    """What lies about in a work tree is no part of it."""
+    """Stray files of a work tree are not part of the wheel."""
     pytest.importorskip(
         "hatchling", reason="hatchling, which builds the wheel, is not installed (make setup)"
     )

@@ -1,5 +1,5 @@
-"""Other people's patches of Module.__call__ are never overwritten, and the agent switched in the
-middle of them loses no end."""
+"""Test that the agent never overwrites another program's patch of Module.__call__, and loses no end
+when it is switched during one."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_swapped_beside_other_patches_and_under_four_threads(
     assert done.returncode == 0, done.stderr[-3000:]
     assert json.loads(done.stdout)["problems"] == []
     recording = the_recording(out)
-    assert recording.complete
+    assert recording.is_complete
     assert_nested(ranges(recording))
     said = [line for line in done.stderr.splitlines() if line.startswith("autoinstr")]
     assert len(said) == 1, said
-    assert "is patched" in said[0]
+    assert "another program patched" in said[0]

@@ -1,5 +1,4 @@
-"""`autoinstr targets` in real processes, and its words against what importing the packages
-gives."""
+"""Test `autoinstr targets` in real processes, and compare it with the imported packages."""
 
 from __future__ import annotations
 
@@ -42,7 +41,7 @@ kind = "asynch"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with a configuration and a package that tells when it is imported."""
+    """A folder with a configuration and a package that prints a line when it is imported."""
     (tmp_path / "mine.toml").write_text(OWN)
     (tmp_path / "trainer").mkdir()
     (tmp_path / "trainer" / "__init__.py").write_text("open(__file__ + '.imported', 'w').close()\n")
@@ -99,9 +98,9 @@ def test_text_names_what_is_missing_and_what_is_wrong(project: Path) -> None:
     assert done.returncode == 0, done.stderr
     line = next(line for line in done.stdout.splitlines() if "mine.moved" in line)
     assert (
-        "missing: Trainer.setp is not in the source files of trainer; nearest: trainer.loop:Trainer.step"
-        in line
-    )
+        "missing: Trainer.setp is not in the source files of trainer; nearest: "
+        "trainer.loop:Trainer.step"
+    ) in line
     assert next(line for line in done.stdout.splitlines() if "mine.step" in line).startswith(" * ")
     assert [
         line
@@ -126,14 +125,14 @@ def test_wrong_usage(project: Path, words: tuple[str, ...], said: str) -> None:
 
 TRUTH = """
 import importlib, inspect, json, os, sys
-from autoinstr.targets.resolve import resolve
-from autoinstr.targets.source_tree import Tree
-from autoinstr.targets.installed import OK, _root, survey
+from autoinstr.targets.resolve import resolve_target
+from autoinstr.targets.source_tree import SourceTree
+from autoinstr.targets.installed import OK, _find_package_folder, check_targets
 
 package = sys.argv[1]
-tree = Tree([_root(package)])
+tree = SourceTree([_find_package_folder(package)])
 wrong, absent, agreed = [], [], []
-for one in survey()[0]:
+for one in check_targets()[0]:
     row = one.target
     if one.status != OK or row.package != package:
         continue
@@ -142,13 +141,17 @@ for one in survey()[0]:
     except ImportError as error:
         absent.append(row.module)
         continue
-    found, read = resolve(row, module), tree.find(row.module, row.qualname)
+    found, read = resolve_target(row, module), tree.find(row.module, row.qualname)
     if found is None:
         wrong.append([row.name, row.qualname, "is not there when the module is imported"])
         continue
-    owner = found[0].__name__ if inspect.ismodule(found[0]) else f"{found[0].__module__}:{found[0].__qualname__}"
-    function = getattr(found[2], "__func__", found[2])
-    kind = "async" if inspect.iscoroutinefunction(function) else "async_generator" if inspect.isasyncgenfunction(function) else "sync"
+    owner, _, function = found
+    is_module = inspect.ismodule(owner)
+    owner = owner.__name__ if is_module else f"{owner.__module__}:{owner.__qualname__}"
+    function = getattr(function, "__func__", function)
+    kind = "async_generator" if inspect.isasyncgenfunction(function) else "sync"
+    if inspect.iscoroutinefunction(function):
+        kind = "async"
     if owner != read.owner or kind != (row.kind if row.kind != "future" else "sync"):
         wrong.append([row.name, owner, read.owner, kind, row.kind])
     agreed.append(row.name)

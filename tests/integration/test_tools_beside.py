@@ -1,5 +1,8 @@
-"""Beside a debugger and a tracer, in the program and in its children, whichever of us starts the
-other: they see what they see without us, and we record what we record without them."""
+"""Test autoinstr together with a debugger and a tracer, in the program and its children.
+
+The tools see the same as without autoinstr, and the recording is the same as without the tools,
+whichever starts the other.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ PROGRAM = PROGRAMS / "debugged.py"
 TORCH = sysconfig.get_path("purelib")
 WITH_CHILDREN, WAYS = PROGRAMS / "beside.py", ("script", "code", "spawn", "fork")
 # Does natively what `autoinstr run` does: becomes another program.
-BECOMES = "import os, sys\nos.execvpe(sys.executable, [sys.executable, *sys.argv[1:]], dict(os.environ))\n"
+BECOMES = (
+    "import os, sys\nos.execvpe(sys.executable, [sys.executable, *sys.argv[1:]], "
+    "dict(os.environ))\n"
+)
 CALLS = {"Net||Net": 4, "Net|first|Doubles": 4, "Net|second|Doubles": 4}
 
 
@@ -52,8 +58,10 @@ def environment(on: bool, out: Path) -> dict[str, str]:
 def stops(
     python: str, cwd: Path, environ: dict[str, str]
 ) -> tuple[list[tuple[str, list[str]]], str, str]:
-    """At each stop the value of `result` and the functions of the program on the stack; then what
-    the program printed."""
+    """Return the value of `result` and the program's functions on the stack at each stop.
+
+    The output of the program follows.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -128,7 +136,7 @@ def test_debugpy_stops_where_it_stops_without_us(peer: Python, tmp_path: Path) -
 
 
 def traced(peer: Python, out: Path, on: bool) -> tuple[Counter[str], str]:
-    """Calls of each function of the program in viztracer's trace, and what the program printed."""
+    """Return the calls of each function in viztracer's trace, and the output of the program."""
     trace = peer.cwd / f"trace-{on}.json"
     command = [
         peer.executable,
@@ -166,8 +174,10 @@ def test_viztracer_sees_the_same_calls(peer: Python, tmp_path: Path) -> None:
 
 
 class Outcome(NamedTuple):
-    """What a program that ran under a tool came to, and for each of its processes what the tool
-    saw, sorted."""
+    """The outcome of a program under a tool.
+
+    For each of its processes it has what the tool saw, sorted.
+    """
 
     stdout: str
     stderr: str
@@ -179,8 +189,10 @@ ORDERS = ("PYTHONPATH", "autoinstr run, tool", "tool, autoinstr run")
 
 
 def command(peer: Python, order: str, tool: list[str], on: bool) -> list[str]:
-    """The tool and the program with children; `tool` ends where the program's name goes. With `on`
-    we are there, in this order."""
+    """Return the command of the tool and the program with children.
+
+    `tool` ends where the program's name goes. With `on`, autoinstr runs too, in this order.
+    """
     program, run = [str(WITH_CHILDREN), *WAYS], ["-m", "autoinstr", "run", "--"]
     if order == "tool, autoinstr run":
         (peer.cwd / "becomes.py").write_text(BECOMES)
@@ -193,7 +205,7 @@ def command(peer: Python, order: str, tool: list[str], on: bool) -> list[str]:
 
 
 def places(peer: Python, order: str, on: bool) -> dict[str, str]:
-    """The environment, with us in it or without."""
+    """Return the environment, with autoinstr or without it."""
     path = [*([GATE] if on and order == "PYTHONPATH" else []), libraries(peer.cwd), REPO]
     more = {"AUTOINSTR_OUT": str(peer.cwd / "out"), "PIDS": str(peer.cwd / "pids")} if on else {}
     if on and order == "PYTHONPATH":
@@ -204,9 +216,11 @@ def places(peer: Python, order: str, on: bool) -> dict[str, str]:
 
 
 def debugged(peer: Python, order: str, on: bool) -> Outcome:
-    """What `result` was at each stop and how much of the program was on the stack, in each process;
-    children come to the same port. (Not for a program that becomes another: whether debugpy follows
-    it or loses it hangs on the moment, also without us.)"""
+    """Return the value of `result` and the depth of the stack at each stop, in each process.
+
+    Children connect to the same port. A program that replaces itself is not tested: whether debugpy
+    follows it depends on timing, also without autoinstr.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -280,8 +294,10 @@ def debugged(peer: Python, order: str, on: bool) -> Outcome:
 
 
 def viztraced(peer: Python, order: str, on: bool) -> Outcome:
-    """How often each function of the program ran in each process. (Of one that becomes another
-    viztracer keeps nothing.)"""
+    """Return the number of calls of each function in each process.
+
+    viztracer keeps nothing of a program that replaces itself.
+    """
     trace = peer.cwd / "trace.json"
     tool = [peer.executable, "-m", "viztracer", "--quiet", "-o", str(trace)]
     done = subprocess.run(

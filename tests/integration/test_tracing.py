@@ -1,4 +1,5 @@
-"""jit, fx, export and quantization: the same graphs with the agent, nothing of ours in them."""
+"""Test jit, fx, export and quantization: the graphs are the same with the agent, and contain
+nothing of it."""
 
 from __future__ import annotations
 

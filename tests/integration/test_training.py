@@ -1,5 +1,5 @@
-"""Unedited training scripts: the same numbers, bit for bit, and every part of a step in the
-recording of each rank."""
+"""Test unedited training scripts: the numbers are bit-identical, and each rank's recording has
+every part of a step."""
 
 from __future__ import annotations
 
@@ -78,7 +78,11 @@ def test_every_part_is_there_on_each_rank(
     runs: tuple[list[str], list[str], list[Recording]], rank: int
 ) -> None:
     (recording,) = [one for one in runs[2] if one.rank == rank]
-    assert (recording.complete, recording.world_size, recording.open_ranges()) == (True, 2, [])
+    assert (recording.is_complete, recording.world_size, recording.find_open_ranges()) == (
+        True,
+        2,
+        [],
+    )
     events = timeline(recording)
     found = counts(events, "torch")
     assert found == {
@@ -256,7 +260,7 @@ def test_a_step_that_ends_the_program_leaves_no_range_open(python: Python) -> No
         and "autoinstr" not in done.stderr
     )
     recording = the_recording(python.cwd / "out")
-    assert recording.complete and not recording.open_ranges()
+    assert recording.is_complete and not recording.find_open_ranges()
     assert counts(timeline(recording), "torch") == {"backward": 1}
 
 

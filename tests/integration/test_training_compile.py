@@ -1,5 +1,5 @@
-"""torch.compile around whole training steps, collectives and DDP: the same graphs, frames, breaks
-and results with the agent as without."""
+"""Test torch.compile around whole training steps, collectives and DDP: graphs, frames, breaks and
+results are the same with the agent as without."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def test_same_graphs_frames_and_results(tmp_path: Path, backend: str) -> None:
     names = recording.names
     found = Counter(
         names[words[at]].message
-        for _, words in recording.blocks()
+        for _, words in recording.read_blocks()
         for at in range(0, len(words), 3)
     )
     # Two programs step their optimizer outside of compiled code; a step inside it is code of the
     # graph's, and has no range.
     assert found["backward"] > 10 and found["dist.barrier"] == found["save"] == found["load"] == 1
     assert found["optim.step"] == 6 and found["step"] >= 6
-    assert not recording.open_ranges()
+    assert not recording.find_open_ranges()

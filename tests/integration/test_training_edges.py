@@ -1,5 +1,5 @@
-"""torch's own functions, loaders and optimizers under the agent: what a program can see of them is
-what it sees natively."""
+"""Test torch's own functions, loaders and optimizers under the agent: a program sees the same as
+natively."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ import torch, torch.distributed.checkpoint
 from autoinstr.instrument.functions import code_swap
 from autoinstr.targets import resolve, rows
 found = {}
-for row in rows.builtin():
-    if row.package == "torch" and row.default and row.name != "optim.step" and rows.applies(row, torch.__version__):
-        owner, attribute, function = resolve.resolve(row, importlib.import_module(row.module))
-        found[row.name] = inplace.is_ours(inplace.innermost(function))
+for row in rows.load_builtin_targets():
+    is_function = row.package == "torch" and row.default and row.name != "optim.step"
+    if is_function and rows.is_in_version(row, torch.__version__):
+        module = importlib.import_module(row.module)
+        owner, attribute, function = resolve.resolve_target(row, module)
+        found[row.name] = code_swap.has_swapped_code(code_swap.find_innermost(function))
 print(json.dumps([found, "wrapt" in sys.modules]))
 """
 
@@ -45,7 +47,7 @@ class Outcome:
         self.events: list[Event] = []
         self.children: list[Event] = []
         for one in recordings(folder / "run"):
-            assert not one.open_ranges() and one.complete
+            assert not one.find_open_ranges() and one.is_complete
             (self.events if "MainProcess" in one.roles else self.children).extend(timeline(one))
 
     def _run(self, python: Python, out: Path | None) -> tuple[dict[str, Any], str]:

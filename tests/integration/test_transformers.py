@@ -1,5 +1,5 @@
-"""Tiny models of more than 50 transformers architectures: the same bits with the agent, every call
-counted under its name."""
+"""Test tiny models of more than 50 transformers architectures: outputs are bit-identical with the
+agent, and every call is counted under its name."""
 
 from __future__ import annotations
 

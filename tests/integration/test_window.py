@@ -1,5 +1,5 @@
-"""`window`: which steps are recorded: optimizer steps where there is an optimizer, else outermost
-calls, anew at each activation."""
+"""Test which steps `window` records: optimizer steps if there is an optimizer, else outermost
+calls, counted from zero at each activation."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ print(torch.nn.Module.__call__ is torch.nn.Module._wrapped_call_impl)
 
 COMPILED = """
 import torch
-net = torch.compile(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()), backend="aot_eager", fullgraph=True)
+net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+net = torch.compile(net, backend="aot_eager", fullgraph=True)
 head = torch.nn.Linear(2, 1)
 for _ in range(6):
     head(net(torch.zeros(1, 2)))

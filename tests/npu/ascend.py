@@ -1,5 +1,7 @@
-"""Starts unedited vLLM programs on the real vllm-ascend over the simulated CANN, with the agent or
-without; every wait is bounded."""
+"""Start unedited vLLM programs on the real vllm-ascend over the simulated CANN.
+
+They run with the agent or without it. Every wait has a limit.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ prompts = [
 # Create a sampling params object.
 sampling_params = SamplingParams(temperature=0, max_tokens=6, ignore_eos=True)
 # Create an LLM.
-llm = LLM(model=sys.argv[1], dtype="float32", max_model_len=256, max_num_seqs=8, **json.loads(sys.argv[2]))
+settings = json.loads(sys.argv[2])
+llm = LLM(model=sys.argv[1], dtype="float32", max_model_len=256, max_num_seqs=8, **settings)
 profile = "profile" in sys.argv
 if profile:
     llm.start_profile()
@@ -66,7 +69,8 @@ tiny_model.make(sys.argv[3])
 REFERENCE = """
 import json, sys, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-tokenizer, model = AutoTokenizer.from_pretrained(sys.argv[1]), AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
 answers = []
 for prompt in json.loads(sys.argv[2]):
     given = tokenizer(prompt, return_tensors="pt")
@@ -83,8 +87,10 @@ PROMPTS = [
 
 
 class Program:
-    """One program that runs, or has ended, in a folder of its own: `log.jsonl` are its mstx calls,
-    `out` and `err` what it printed."""
+    """A program that runs, or has ended, in a folder of its own.
+
+    `log.jsonl` has its mstx calls, `out` and `err` its output.
+    """
 
     def __init__(
         self,
@@ -138,21 +144,23 @@ class Program:
         return (self.folder / "err").read_text(encoding="utf-8", errors="replace")
 
     def said(self) -> list[str]:
-        """The agent's log lines."""
+        """Return the agent's log lines."""
         return [
             line for line in self.err.splitlines() if "autoinstr" in line and ".venv" not in line
         ]
 
     def end_of_log(self) -> str:
-        """For a message."""
+        """Return the end of the log, for a message."""
         return "\n".join([*self.out.splitlines()[-40:], *self.err.splitlines()[-40:]])
 
     def calls(self) -> list[Call]:
         return read_log(self.folder / "log.jsonl")
 
     def wait(self, until: float) -> Ran:
-        """What became of it; `given` is the JSON that it printed. AssertionError if it fails or
-        comes to what is not simulated."""
+        """Wait for the program and return its outcome; `given` is the JSON that it printed.
+
+        Raise AssertionError if it fails or uses something that is not simulated.
+        """
         status = self.process.wait(timeout=max(1.0, until - time.monotonic()))
         assert status == 0, self.end_of_log()
         assert "not simulated" not in self.err + self.out, self.end_of_log()
@@ -163,8 +171,10 @@ class Program:
 
 
 def make_model(folder: Path) -> Path:
-    """A tiny random Qwen2, whose answers depend on all of their prompt: with the usual small
-    weights they hardly do."""
+    """Create a tiny random Qwen2 whose answers depend on the full prompt.
+
+    With the usual small weights they hardly do.
+    """
     command = [
         str(REPO / ".venv/bin/python"),
         "-c",
@@ -179,7 +189,7 @@ def make_model(folder: Path) -> Path:
 
 
 def reference(model: Path) -> list[list[int]]:
-    """What transformers answers to PROMPTS."""
+    """Return the answers of transformers to PROMPTS."""
     command = [str(REPO / ".venv/bin/python"), "-c", REFERENCE, str(model), json.dumps(PROMPTS)]
     done = subprocess.run(
         command,
@@ -194,12 +204,12 @@ def reference(model: Path) -> list[list[int]]:
 
 
 def run_all(programs: Sequence[Program]) -> list[Ran]:
-    """Waits for programs that run at the same time; whatever happens, no process is left."""
+    """Wait for programs that run at the same time; end all processes in any case."""
     with ending_all([program.process for program in programs]):
         until = time.monotonic() + LIMIT_S
         return [program.wait(until) for program in programs]
 
 
 def require_ascend(venv: Path = VENV) -> None:
-    """Unavailable where vllm-ascend could not be installed."""
+    """Raise Unavailable if vllm-ascend is not installed."""
     require(venv / "bin" / "python")

@@ -1,4 +1,4 @@
-"""Reads what torch_npu exports from a session, and runs the real msprof-analyze on it."""
+"""Read what torch_npu exports from a session, and run the real msprof-analyze on it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MSPROF_ANALYZE = REPO / ".venv-msprof" / "bin" / "msprof-analyze"
 
 
 def session(ran: Ran, name: str) -> Path:
-    """The folder that a session of the program has left in `name`."""
+    """Return the folder of the session that the program left in `name`."""
     [folder] = (ran.folder / name).glob("*_ascend_pt")
     return folder
 
 
 def outputs(ran: Ran, name: str) -> Path:
-    """The folder that a session has exported into."""
+    """Return the folder that a session was exported to."""
     return session(ran, name) / "ASCEND_PROFILER_OUTPUT"
 
 
@@ -40,8 +40,10 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
 
 
 class Task(NamedTuple):
-    """One kernel and the operator that torch_npu's parser has linked it to (None: to none). Times
-    are ns, of the host and of the device."""
+    """One kernel, and the operator that torch_npu's parser linked to it (None if none).
+
+    Times are nanoseconds, of the host and of the device.
+    """
 
     operator: str | None
     op_start: int
@@ -59,27 +61,34 @@ class Task(NamedTuple):
 
 
 def tasks(path: Path) -> list[Task]:
-    """Every kernel of a database, in the order of their launches; one more for each link too
-    many."""
+    """List the kernels of a database in the order of their launches.
+
+    A kernel with several links is listed once for each link.
+    """
     found = rows(
         path,
-        """SELECT op.value, CAST(api.startNs AS INTEGER), CAST(api.endNs AS INTEGER), api.globalTid & 4294967295,
-                  kernel.value, type.value, kind.value, launch.startNs, launch.globalTid & 4294967295,
+        """SELECT op.value, CAST(api.startNs AS INTEGER), CAST(api.endNs AS INTEGER),
+                  api.globalTid & 4294967295, kernel.value, type.value, kind.value,
+                  launch.startNs, launch.globalTid & 4294967295,
                   task.deviceId, task.streamId, task.startNs, task.endNs
            FROM TASK task JOIN COMPUTE_TASK_INFO info USING (globalTaskId)
-           JOIN STRING_IDS kernel ON kernel.id = info.name JOIN STRING_IDS type ON type.id = info.opType
+           JOIN STRING_IDS kernel ON kernel.id = info.name
+           JOIN STRING_IDS type ON type.id = info.opType
            JOIN STRING_IDS kind ON kind.id = task.taskType
            JOIN CANN_API launch ON launch.connectionId = task.connectionId AND launch.type = 10000
            LEFT JOIN CONNECTION_IDS link ON link.connectionId = task.connectionId
-           LEFT JOIN PYTORCH_API api ON api.connectionId = link.id LEFT JOIN STRING_IDS op ON op.id = api.name
+           LEFT JOIN PYTORCH_API api ON api.connectionId = link.id
+           LEFT JOIN STRING_IDS op ON op.id = api.name
            ORDER BY launch.startNs""",
     )
     return [Task(*row) for row in found]
 
 
 def module_statistic(folder: Path, out: Path, export: str = "db") -> Path:
-    """The folder that `msprof-analyze -m module_statistic` wrote. Unavailable where it is not
-    installed; its exit status says nothing."""
+    """Return the folder that `msprof-analyze -m module_statistic` wrote.
+
+    Raise Unavailable if it is not installed. Its exit status shows nothing.
+    """
     require(MSPROF_ANALYZE)
     command = [
         str(MSPROF_ANALYZE),

@@ -1,5 +1,4 @@
-"""Runs programs on the real torch_npu over the simulated CANN, and reads what the simulated
-libraries logged."""
+"""Run programs on the real torch_npu over the simulated CANN, and read the simulation's log."""
 
 from __future__ import annotations
 
@@ -27,9 +26,13 @@ def give(**values):
 def acl_id(stream):  # the id that the log has: a simulated stream is the address of it
     return ctypes.c_int32.from_address(stream.npu_stream).value
 def profile(folder=None, export=("db",), level="Level_none", schedule=None, analyse=True, **config):
-    experimental = P._ExperimentalConfig(mstx=True, export_type=list(export), profiler_level=getattr(P.ProfilerLevel, level), **config)
-    return P.profile(activities=[P.ProfilerActivity.CPU, P.ProfilerActivity.NPU], experimental_config=experimental, schedule=schedule,
-                     on_trace_ready=P.tensorboard_trace_handler(folder, analyse_flag=analyse) if folder else None)
+    experimental = P._ExperimentalConfig(
+        mstx=True, export_type=list(export), profiler_level=getattr(P.ProfilerLevel, level),
+        **config)
+    activities = [P.ProfilerActivity.CPU, P.ProfilerActivity.NPU]
+    handler = P.tensorboard_trace_handler(folder, analyse_flag=analyse) if folder else None
+    return P.profile(activities=activities, experimental_config=experimental, schedule=schedule,
+                     on_trace_ready=handler)
 """
 POSTLUDE = """
 with open("given.json", "w") as file:
@@ -56,7 +59,7 @@ class Call(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """What became of a program."""
+    """The outcome of a program."""
 
     folder: Path
     given: dict[str, Any]
@@ -65,12 +68,11 @@ class Ran(NamedTuple):
     stderr: str
 
     def of(self, *kinds: str, domain: str | None = None) -> list[Call]:
-        """The calls of these kinds (start, end, mark, domain, acl), in the order in which they were
-        made."""
+        """Return the calls of these kinds (start, end, mark, domain, acl), in order."""
         return [call for call in self.calls if call.call in kinds and domain in (None, call.domain)]
 
     def pairs(self, domain: str) -> list[tuple[Call, Call]]:
-        """(start, end) of each range of a domain that has both, in order of start."""
+        """Return (start, end) of each complete range of a domain, in order of start."""
         ends = {(call.pid, call.id): call for call in self.of("end")}
         return [
             (call, ends[call.pid, call.id])
@@ -80,13 +82,13 @@ class Ran(NamedTuple):
 
 
 class RunNpu(Protocol):
-    """`run` in a folder of its own: the fixture `npu`."""
+    """Call `run` in a folder of its own: the fixture `npu`."""
 
     def __call__(self, source: str, devices: int = 1, **more: Any) -> Ran: ...
 
 
 def read_log(path: Path) -> list[Call]:
-    """The calls of one log, in the order of the file. A line that is not one is an error."""
+    """Return the calls of one log, in the order of the file; a malformed line is an error."""
     return (
         [Call(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
         if path.exists()
@@ -95,7 +97,7 @@ def read_log(path: Path) -> list[Call]:
 
 
 def require(program: Path) -> None:
-    """Unavailable if a program of an environment that `make setup-npu` makes is not there."""
+    """Raise Unavailable if a program is missing that `make setup-npu` installs."""
     if not program.exists():
         why = program.parents[1] / "unavailable"
         raise Unavailable(
@@ -106,8 +108,10 @@ def require(program: Path) -> None:
 
 
 def built() -> Path:
-    """The folder of the simulated CANN, built if it is not there. Unavailable where torch_npu or a
-    compiler is missing."""
+    """Return the folder of the simulated CANN; build it if it does not exist.
+
+    Raise Unavailable if torch_npu or a compiler is missing.
+    """
     require(PYTHON)
     done = subprocess.run(
         [str(PYTHON), str(BUILD)], capture_output=True, text=True, timeout=LIMIT_S
@@ -120,7 +124,10 @@ def built() -> Path:
 
 
 def environment(home: Path, log: Path | str, devices: int = 1) -> dict[str, str]:
-    """What a process needs to find the simulated CANN. log: where mstx calls go, or "off"."""
+    """Return the environment that makes a process use the simulated CANN.
+
+    `log` is the file for mstx calls, or "off".
+    """
     return {
         "ASCEND_HOME_PATH": str(home),
         "ASCEND_OPP_PATH": str(home / "opp"),
@@ -134,8 +141,10 @@ def environment(home: Path, log: Path | str, devices: int = 1) -> dict[str, str]
 def run(
     home: Path, folder: Path, source: str, devices: int = 1, agent: bool = False, **more: Any
 ) -> Ran:
-    """Runs a program (after PRELUDE) in a new folder. AssertionError if it fails or comes to what
-    is not simulated."""
+    """Run a program (after PRELUDE) in a new folder.
+
+    Raise AssertionError if it fails or uses something that is not simulated.
+    """
     folder.mkdir(parents=True)
     program = folder / "program.py"
     program.write_text(PRELUDE + source + POSTLUDE)

@@ -84,7 +84,10 @@ def test_every_operator_launched_its_kernels_inside_a_module(both: Analysed) -> 
 
 def test_sessions_of_one_process_are_kept_apart(both: Analysed) -> None:
     [remark] = both.told["remarks"]
-    assert remark == "2 profiles have no rank (one after the other: sessions); they are kept apart"
+    assert (
+        remark
+        == "2 profiles have no rank (one after the other: sessions); each has its own figures"
+    )
 
 
 def test_the_words_of_torch_npu_stay_out_of_the_report(both: Analysed) -> None:
@@ -126,7 +129,7 @@ def test_an_analysis_that_fails_is_quoted_and_costs_nothing(
     assert (
         "no module table: torch_npu's offline analysis failed (it made no database)" in done.stdout
     )
-    assert "its last words:" in done.stderr and "  | " in done.stderr
+    assert "its last output:" in done.stderr and "  | " in done.stderr
     [error] = [line for line in done.stderr.splitlines() if line.startswith("autoinstr: error: ")]
     assert "torch_npu's offline analysis failed" in error
     assert {path.name: path.read_bytes() for path in output.iterdir()} == before

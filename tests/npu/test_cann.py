@@ -19,8 +19,10 @@ names = set(globals())
 cpu = torch.arange(24.0).reshape(4, 6)
 there = cpu.to("npu:1")
 give(
-    version=torch_npu.__version__, torch=torch.__file__, available=torch.npu.is_available(), count=torch.npu.device_count(),
-    name=torch.npu.get_device_name(0), device=str(there.device), back=torch.equal(there.cpu(), cpu), between=there.to("npu:0").sum().item(),
+    version=torch_npu.__version__, torch=torch.__file__, available=torch.npu.is_available(),
+    count=torch.npu.device_count(),
+    name=torch.npu.get_device_name(0), device=str(there.device), back=torch.equal(there.cpu(),
+        cpu), between=there.to("npu:0").sum().item(),
     left_in_main=sorted(set(globals()) - names - {"names", "cpu", "there", "__warningregistry__"}),
     modules=[name for name in sys.modules if "cannsim" in name],
 )
@@ -29,10 +31,12 @@ base[1:3, ::2].add_(1)  # a view writes into its base
 base.t()[0] += 5
 pieces = torch.empty(0, device="npu")
 torch.add(base, 1, out=pieces)
-give(views=base.cpu().tolist(), out=pieces.cpu().tolist(), mask=base[base > 4].cpu().tolist(), half=base.half().sum().item())
+give(views=base.cpu().tolist(), out=pieces.cpu().tolist(), mask=base[base > 4].cpu().tolist(),
+    half=base.half().sum().item())
 before = torch.npu.memory_allocated()
 block = torch.empty(1 << 20, dtype=torch.uint8, device="npu")
-give(allocated=torch.npu.memory_allocated() - before, free=torch.npu.mem_get_info()[0], total=torch.npu.mem_get_info()[1])
+give(allocated=torch.npu.memory_allocated() - before, free=torch.npu.mem_get_info()[0],
+    total=torch.npu.mem_get_info()[1])
 try:
     torch.empty(1 << 33, dtype=torch.uint8, device="npu")
 except RuntimeError as error:
@@ -51,29 +55,35 @@ def train(device, make, dropout=0.0):
     random, losses, gradients = torch.Generator().manual_seed(1), [], []
     for _ in range(3):
         inputs = torch.randn(4, 5, 8, generator=random).to(device)
-        loss = torch.nn.functional.cross_entropy(net(inputs).flatten(0, 1), torch.arange(20, device=device) % 4)
+        loss = torch.nn.functional.cross_entropy(net(inputs).flatten(0, 1),
+            torch.arange(20, device=device) % 4)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         gradients = [p.grad.cpu() for p in net.parameters()]
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.item())
-    return losses, gradients, [p.detach().cpu() for p in net.parameters()], str(next(net.parameters()).device)
+    device = str(next(net.parameters()).device)
+    return losses, gradients, [p.detach().cpu() for p in net.parameters()], device
 nn = torch.nn
 def mlp(dropout):
-    return nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.LayerNorm(16), nn.Dropout(dropout), nn.Linear(16, 4))
+    return nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.LayerNorm(16), nn.Dropout(dropout),
+        nn.Linear(16, 4))
 def transformer(dropout):
-    return nn.Sequential(nn.Linear(8, 16), nn.TransformerEncoderLayer(16, 4, 32, dropout=dropout, batch_first=True), nn.Linear(16, 4))
+    return nn.Sequential(nn.Linear(8, 16), nn.TransformerEncoderLayer(16, 4, 32, dropout=dropout,
+        batch_first=True), nn.Linear(16, 4))
 def differ(ours, theirs):
     return max((one - other).abs().max().item() for one, other in zip(ours, theirs))
 for make in (mlp, transformer):
     cpu, npu = train("cpu", make), train("npu", make)
-    give(**{make.__name__: {"losses": [cpu[0], npu[0]], "gradients": differ(cpu[1], npu[1]), "device": npu[3]}})
+    give(**{make.__name__: {"losses": [cpu[0], npu[0]], "gradients": differ(cpu[1], npu[1]),
+        "device": npu[3]}})
 give(dropout=[train("npu", transformer, 0.5)[0] for _ in range(2)])
 with torch.autocast("npu", dtype=torch.bfloat16):
     give(autocast=str(nn.Linear(8, 4).npu()(torch.ones(2, 8, device="npu")).dtype))
 with torch.inference_mode():
-    give(inference=transformer(0.0).npu().eval()(torch.ones(1, 5, 8, device="npu")).cpu().isfinite().all().item())
+    give(inference=transformer(0.0).npu().eval()(torch.ones(1, 5, 8,
+        device="npu")).cpu().isfinite().all().item())
 """
 
 STREAMS = """
@@ -94,7 +104,8 @@ thread = threading.Thread(target=lambda: seen.update(thread=current()))
 with torch_npu.npu.stream(third):
     thread.start(); thread.join()
 seen["after"] = current()
-give(current=seen, of_streams=[default.stream_id, second.stream_id, third.stream_id], kind=default.device_type,
+give(current=seen, of_streams=[default.stream_id, second.stream_id, third.stream_id],
+    kind=default.device_type,
      acl=[acl_id(default), acl_id(second), acl_id(third)])
 first, last = torch_npu.npu.Event(enable_timing=True), torch_npu.npu.Event(enable_timing=True)
 first.record(); last.record(second); torch.npu.synchronize()
@@ -190,7 +201,8 @@ def test_streams_have_ids_of_their_own(ran: Ran) -> None:
     default, second, third = given["of_streams"]
     assert len({default, second, third}) == 3 and len(set(given["acl"])) == 3
     assert given["current"] == {
-        "default": default, "second": second, "third": third, "second again": second, "thread": default, "after": default,
+        "default": default, "second": second, "third": third, "second again": second,
+        "thread": default, "after": default,
     }  # fmt: skip
     assert given["kind"] == 20  # c10::DeviceType::PrivateUse1
 

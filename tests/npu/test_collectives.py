@@ -27,11 +27,13 @@ class Parallel(nn.Module):
 def work(rank, give=None):
     os.environ.update(RANK=str(rank))
     torch.npu.set_device(rank)
-    dist.init_process_group("hccl", init_method="file://" + os.path.abspath("meeting"), rank=rank, world_size=2)
+    dist.init_process_group("hccl", init_method="file://" + os.path.abspath("meeting"), rank=rank,
+        world_size=2)
     net, x = Parallel().npu(), torch.ones(16384, 64, device="npu")
     with torch.no_grad():
         net.linear.weight.fill_(rank + 1)
-    results = [net(x).unique().tolist() for _ in range(3)]  # large enough that who does not wait reads too early
+    # large enough that who does not wait reads too early
+    results = [net(x).unique().tolist() for _ in range(3)]
     gathered = torch.empty(4, device="npu")
     dist.all_gather_into_tensor(gathered, torch.full((2,), float(rank), device="npu"))
     sent = torch.full((2,), float(rank), device="npu")
@@ -74,9 +76,11 @@ def test_each_rank_has_a_database_with_its_collective_linked_to_its_operator(ran
     for rank, path in enumerate(databases):
         [(kind, device, count, op)] = rows(
             path,
-            """SELECT kind.value, c.deviceId, c.count, op.value FROM COMMUNICATION_OP c JOIN STRING_IDS kind ON kind.id = c.opType
+            """SELECT kind.value, c.deviceId, c.count, op.value FROM COMMUNICATION_OP c
+               JOIN STRING_IDS kind ON kind.id = c.opType
                JOIN CONNECTION_IDS link ON link.connectionId = c.connectionId
-               JOIN PYTORCH_API api ON api.connectionId = link.id JOIN STRING_IDS op ON op.id = api.name""",
+               JOIN PYTORCH_API api ON api.connectionId = link.id JOIN STRING_IDS op ON op.id =
+                   api.name""",
         )
         assert (kind, device, count, op) == ("hcom_allReduce_", rank, 16384 * 64, "HcclAllreduce")
         assert [task.operator for task in tasks(path)] == ["cannsim_matmul", "cannsim_mul"]

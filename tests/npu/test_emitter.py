@@ -1,8 +1,6 @@
-"""The mstx emitter on the real torch_npu 2.13.0: what reaches the (simulated) libms_tools_ext, call
-by call.
+"""The mstx emitter on the real torch_npu 2.13.0: each call that reaches the simulated CANN.
 
-What this leaves unproved: what a real CANN makes of the calls, and whether a real device's stream
-reaches them when it should."""
+It does not test what a real CANN makes of the calls, nor when a real device stream reaches them."""
 
 from __future__ import annotations
 
@@ -32,7 +30,8 @@ with profile():
     inside = net(x)
 between = nn.Module.__call__ is nn.Module._wrapped_call_impl
 after = net(x)
-give(native=native, between=between, same=bool((before == inside).all() and (before == after).all()))
+give(native=native, between=between,
+    same=bool((before == inside).all() and (before == after).all()))
 
 with profile(mstx_domain_include=["vllm"]):
     net(x)
@@ -253,7 +252,10 @@ def test_the_guides_function_put_in_while_ranges_are_on_is_left_alone_too(
 
 
 def test_a_list_of_emitters_leaves_torch_npus_own_marks_to_it(cann: Path, folder: Path) -> None:
-    source = "loader = torch.utils.data.DataLoader(torch.ones(4, 8), batch_size=2)\nwith profile():\n    [net.head(x) for _ in loader]\n"
+    source = (
+        "loader = torch.utils.data.DataLoader(torch.ones(4, 8), batch_size=2)\n"
+        "with profile():\n    [net.head(x) for _ in loader]\n"
+    )
     ran = under_agent.run(cann, folder / "loader", source, emitter="recorder,mstx")
     assert [call.message for call in ran.of("start", domain="default")] == ["dataloader"] * 3
     assert not [call for call in ran.of("start", domain="torch") if call.message == "data.fetch"]

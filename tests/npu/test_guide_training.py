@@ -58,7 +58,9 @@ give(losses=losses)
 """
 PLAIN = SAMPLE.format(forward="input_1 = self.conv2(self.relu1(self.conv1(input_1)))", begin="pass")
 BY_HAND = SAMPLE.format(
-    begin='torch_npu.npu.mstx.mark("mark for train_one_step begin", torch_npu.npu.current_stream())',
+    begin=(
+        'torch_npu.npu.mstx.mark("mark for train_one_step begin", torch_npu.npu.current_stream())'
+    ),
     forward="""stream = torch_npu.npu.current_stream()
         mstx_conv1 = torch_npu.npu.mstx.range_start("start/end range for conv1", stream)
         input_1 = self.conv1(input_1)

@@ -30,7 +30,8 @@ class Attention(nn.Module):
 class Mlp(nn.Module):
     def __init__(self, width):
         super().__init__()
-        self.up, self.act, self.down = nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        self.up, self.act, self.down = nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width,
+            width)
     def forward(self, x):
         return self.down(self.act(self.up(x)))
 class Block(nn.Module):
@@ -43,7 +44,8 @@ class Block(nn.Module):
 class Model(nn.Module):
     def __init__(self, layers=3, width=16):
         super().__init__()
-        self.embed, self.layers = nn.Embedding(32, width), nn.ModuleList(Block(width) for _ in range(layers))
+        self.embed, self.layers = nn.Embedding(32,
+            width), nn.ModuleList(Block(width) for _ in range(layers))
         self.head = nn.Linear(width, 32)
     def forward(self, tokens):
         x = self.embed(tokens)
@@ -74,22 +76,27 @@ TRUTH = """
 hooks, stack, calls, trained = nn.modules.module, [], [], []
 def enter(module, arguments):
     stack.append(module)
-    (trained if torch.is_grad_enabled() else calls).append("/".join(type(one).__name__ for one in stack))
-counting = [hooks.register_module_forward_pre_hook(enter), hooks.register_module_forward_hook(lambda *_: stack.__delitem__(-1))]
+    path = "/".join(type(module).__name__ for module in stack)
+    (trained if torch.is_grad_enabled() else calls).append(path)
+counting = [hooks.register_module_forward_pre_hook(enter),
+    hooks.register_module_forward_hook(lambda *_: stack.__delitem__(-1))]
 program()
 [handle.remove() for handle in counting]
 names = {"": "Model"}
 for name, module in model.named_modules():
     if name:
         parent = name.rpartition(".")[0]
-        while isinstance(model.get_submodule(parent), nn.ModuleList):  # has no forward, and is not called
+        # has no forward, and is not called
+        while isinstance(model.get_submodule(parent), nn.ModuleList):
             parent = parent.rpartition(".")[0]
         names[name] = names[parent] + "/" + type(module).__name__
-give(calls=calls + trained, trained=trained, names=[path for path in names.values() if not path.endswith("ModuleList")])
+give(calls=calls + trained, trained=trained,
+    names=[path for path in names.values() if not path.endswith("ModuleList")])
 """
 RANGES = """
 opened = []
-hooks.register_module_forward_pre_hook(lambda module, _: opened.append(bound._range_start_on_host(type(module).__name__, "Module")))
+hooks.register_module_forward_pre_hook(lambda module,
+    _: opened.append(bound._range_start_on_host(type(module).__name__, "Module")))
 hooks.register_module_forward_hook(lambda *_: bound._range_end(opened.pop(), "Module"))
 """
 
@@ -124,7 +131,10 @@ def profiled(ran: Ran) -> Profiled:
         out = module_statistic(ran.folder / "prof", ran.folder / "statistic")
     except simulated.Unavailable as missing:
         pytest.skip(str(missing))
-    query = "SELECT parentModule, module, opName, kernelList, `totalKernelDuration(ns)`, opCount FROM ModuleStatistic"
+    query = (
+        "SELECT parentModule, module, opName, kernelList, `totalKernelDuration(ns)`, opCount "
+        "FROM ModuleStatistic"
+    )
     found = rows(out / "cluster_analysis.db", query)
     return Profiled(ran, [Row("/".join(filter(None, row[:2])), *row[2:]) for row in found])
 
@@ -207,7 +217,10 @@ def test_self_consistency_not_proof_the_kernel_times_of_a_module_are_those_of_it
     """By what was in a range of Module on the host, added up here from the database that the table
     was made from."""
     path = database(either.ran, "prof")
-    query = "SELECT startNs, endNs FROM MSTX_EVENTS e JOIN STRING_IDS m ON m.id = e.message WHERE m.value = 'Model'"
+    query = (
+        "SELECT startNs, endNs FROM MSTX_EVENTS e JOIN STRING_IDS m ON m.id = e.message WHERE "
+        "m.value = 'Model'"
+    )
     calls = rows(path, query)
     inside = [
         task

@@ -1,8 +1,7 @@
-"""torch_npu's mstx over the simulated libraries: what is called, with what, in which thread.
+"""torch_npu's mstx over the simulated libraries: each call, its arguments and its thread.
 
-These are facts about torch_npu 2.13.0 that an emitter may rely on (README.md lists them); the C++
-that decides is the real wheel's. What this leaves unproved: what CANN makes of the calls, and
-whether other versions of torch_npu do the same."""
+An emitter may rely on these facts about torch_npu 2.13.0 (README.md lists them). The C++ code is
+the real wheel's. It does not test what CANN makes of the calls, nor other versions of torch_npu."""
 
 from __future__ import annotations
 
@@ -14,9 +13,11 @@ IDLE = """
 torch.ones(3, device="npu")
 now = torch_npu._C._npu_getCurrentStream(0)
 give(
-    start=bound._range_start_on_host("a", "Module"), end=bound._range_end(0, "Module"), unknown=bound._range_end(7, "nowhere"),
-    mark=bound._mark_on_host("m", "Module"), push=bound._range_push_on_host("p", "Module"), pop=bound._range_pop("Module"),
-    on_stream=bound._range_start("a", *now, "ModuleDevice"), mark_on_stream=bound._mark("m", *now, "ModuleDevice"),
+    start=bound._range_start_on_host("a", "Module"), end=bound._range_end(0, "Module"),
+    unknown=bound._range_end(7, "nowhere"), mark=bound._mark_on_host("m", "Module"),
+    push=bound._range_push_on_host("p", "Module"), pop=bound._range_pop("Module"),
+    on_stream=bound._range_start("a", *now, "ModuleDevice"),
+    mark_on_stream=bound._mark("m", *now, "ModuleDevice"),
     public=public.range_start("a", domain="Module"), idle_until=time.monotonic_ns(),
     names=sorted(name for name in dir(bound) if not name.startswith("__")),
 )
@@ -35,21 +36,28 @@ with profile():
     give(number=number, kind=type(number).__name__, ended=bound._range_end(number, "Module"))
     bound._range_end(bound._range_start_on_host('é "quoted"\\n\\\\', "odd"), "odd")
     bound._mark_on_host("instant", "marks"); bound._mark_on_host("plain", "default")
-    give(pushed=[bound._range_push_on_host("outer", "stack"), bound._range_push_on_host("inner", "stack")])
+    give(pushed=[bound._range_push_on_host("outer", "stack"),
+        bound._range_push_on_host("inner", "stack")])
     give(popped=[bound._range_pop("stack") for _ in range(3)])
     number = bound._range_start_on_host("wrong", "one domain")
-    bound._range_end(number, "another"); bound._range_end(number, "one domain"); bound._range_end(999999, "one domain")
+    bound._range_end(number, "another"); bound._range_end(number, "one domain")
+    bound._range_end(999999, "one domain")
     empty = bound._range_start_on_host("", "empty"); bound._range_end(empty, "empty")
     start, end = bound._range_start_on_host, bound._range_end
-    give(refused=[refused(start, 1, "a"), refused(start, "a"), refused(start, message="a", domain="b"), refused(start, "a\\0b", "c"),
-                  refused(start, "\\udc80", "a"), refused(end, None, "a"), refused(end, 2**31, "a"), refused(start, None, "a")])
+    give(refused=[
+        refused(start, 1, "a"), refused(start, "a"), refused(start, message="a", domain="b"),
+        refused(start, "a\\0b", "c"), refused(start, "\\udc80", "a"), refused(end, None, "a"),
+        refused(end, 2**31, "a"), refused(start, None, "a")])
     with public.mstx_range.__globals__["annotate"]("annotated", domain="public"):
         pass
-    give(public=[public.range_start("", domain="public"), public.range_end(public.range_start("kept", domain="public"), domain="public")])
+    give(public=[public.range_start("", domain="public"),
+        public.range_end(public.range_start("kept", domain="public"), domain="public")])
 
-    on_default = bound._range_start("on default", *torch_npu._C._npu_getCurrentStream(0), "ModuleDevice")
+    on_default = bound._range_start("on default", *torch_npu._C._npu_getCurrentStream(0),
+        "ModuleDevice")
     with torch_npu.npu.stream(second):
-        on_second = bound._range_start("on second", *torch_npu._C._npu_getCurrentStream(0), "ModuleDevice")
+        on_second = bound._range_start("on second", *torch_npu._C._npu_getCurrentStream(0),
+            "ModuleDevice")
     bound._range_end(on_second, "ModuleDevice"); bound._range_end(on_default, "ModuleDevice")
     public.mark("public on second", second, "ModuleDevice")
     torch.npu.synchronize()
@@ -59,7 +67,8 @@ with profile():
     def work(name):
         for i in range(50):
             barrier.wait()
-            number = bound._range_start_on_host(name, "threads"); bound._range_end(number, "threads")
+            number = bound._range_start_on_host(name, "threads")
+            bound._range_end(number, "threads")
         tids.append(threading.get_native_id())
     tids = []
     threads = [threading.Thread(target=work, args=(name,)) for name in ("first", "second")]
@@ -75,7 +84,8 @@ with profile():
 give(between=bound._range_end(across, "Module"))
 with profile():
     bound._range_end(across, "Module"); bound._mark_on_host("second session", "Module")
-with profile(mstx_domain_include=["Module"]):  # no call has seen the profiler off: the filter of the session before, which had none
+# no call has seen the profiler off: the filter of the session before, which had none
+with profile(mstx_domain_include=["Module"]):
     give(stale=bool(start("stale", "Other")))
 bound._mark_on_host("seen off", "Module")
 with profile(mstx_domain_include=["Module"]):
@@ -84,9 +94,11 @@ bound._range_end(0, "default")  # sees it as well
 with profile(mstx_domain_exclude=["Module"]):
     give(exclude=[bool(start("f", domain)) for domain in ("Module", "Other", "default", "module")])
 bound._mark_on_host("seen off", "Module")
-with P.profile(activities=[P.ProfilerActivity.CPU], experimental_config=P._ExperimentalConfig(mstx=True)):
+with P.profile(activities=[P.ProfilerActivity.CPU],
+    experimental_config=P._ExperimentalConfig(mstx=True)):
     give(cpu_only=start("cpu only"))
-with P.profile(activities=[P.ProfilerActivity.NPU], experimental_config=P._ExperimentalConfig(mstx=False)):
+with P.profile(activities=[P.ProfilerActivity.NPU],
+    experimental_config=P._ExperimentalConfig(mstx=False)):
     give(not_asked=start("not asked"))
 """
 
@@ -100,7 +112,9 @@ if __name__ == "__main__":
         across = bound._range_start_on_host("parent", "Module")
         pid = os.fork()
         if not pid:
-            bound._range_end(across, "Module"); number = bound._range_start_on_host("child", "Module"); bound._range_end(number, "Module")
+            bound._range_end(across, "Module")
+            number = bound._range_start_on_host("child", "Module")
+            bound._range_end(number, "Module")
             os._exit(0)
         give(status=os.waitpid(pid, 0)[1], child=pid, parent=os.getpid())
         bound._range_end(across, "Module")
@@ -136,7 +150,8 @@ def test_nothing_is_called_while_no_profiler_runs(sessions: Ran) -> None:
     assert given["push"] == given["pop"] == -1
     assert given["end"] is given["unknown"] is given["mark"] is given["mark_on_stream"] is None
     assert given["names"] == [
-        "_mark", "_mark_on_host", "_range_end", "_range_pop", "_range_push", "_range_push_on_host", "_range_start", "_range_start_on_host",
+        "_mark", "_mark_on_host", "_range_end", "_range_pop", "_range_push", "_range_push_on_host",
+        "_range_start", "_range_start_on_host",
     ]  # fmt: skip
 
 
@@ -247,7 +262,9 @@ def test_a_forked_child_makes_its_own_calls(children: Ran) -> None:
     assert given["status"] == 0 and given["child"] != given["parent"]
     calls = [call for call in children.of("start", "end") if call.pid == given["child"]]
     assert [(call.call, call.message, call.tid) for call in calls] == [
-        ("end", "", given["child"]), ("start", "child", given["child"]), ("end", "", given["child"]),
+        ("end", "", given["child"]),
+        ("start", "child", given["child"]),
+        ("end", "", given["child"]),
     ]  # fmt: skip
     assert [
         start.message

@@ -1,8 +1,7 @@
-"""When the agent takes a profiler of the real torch_npu for running, and that its Python tracer
-sees modules as without the agent.
+"""When the agent counts a profiler of the real torch_npu as running.
 
-Shown by what the session says is running, and by the ranges that reach the simulated CANN.
-"""
+The session's state and the ranges that reach the simulated CANN show it. torch_npu's Python tracer
+must see modules as without the agent."""
 
 from __future__ import annotations
 
@@ -24,12 +23,15 @@ WATCH = (
     NET
     + """
 from autoinstr.agent import bootstrap
-session = bootstrap.session()
+session = bootstrap.get_session()
 def running():
-    return sorted(key[0] for key in session.profilers._running)
-def taken():  # how many ranges of ours CANN has got: torch_npu's own ProfilerStep#N comes from its task thread, whenever that is
+    return sorted(key.kind for key in session.profilers._running)
+# how many ranges of ours CANN has got: torch_npu's own ProfilerStep#N comes from its task thread,
+# whenever that is
+def taken():
     path = os.environ["CANNSIM_LOG"]
-    calls = [json.loads(line) for line in open(path) if line.endswith("\\n")] if os.path.exists(path) else []
+    lines = list(open(path)) if os.path.exists(path) else []
+    calls = [json.loads(line) for line in lines if line.endswith("\\n")]
     return sum(call["call"] == "start" and call["domain"] != "default" for call in calls)
 """
 )
@@ -42,7 +44,8 @@ def look(name, *what):
     net(x)
     found.setdefault(name, []).append([running(), taken() - before, *what])
 def mstx(**more):
-    return P.profile(experimental_config=P._ExperimentalConfig(profiler_level=P.ProfilerLevel.Level_none), **more)
+    config = P._ExperimentalConfig(profiler_level=P.ProfilerLevel.Level_none)
+    return P.profile(experimental_config=config, **more)
 
 look("before")
 with mstx(): look("with")
@@ -76,7 +79,8 @@ failing.stop(); look("failing")
 with mstx(): look("failing")
 
 I._stop_profiler = refuse
-unstopped = mstx()  # kept: torch_npu stops again what is collected as garbage, and with it whatever runs at that moment
+# kept: torch_npu stops again what is collected as garbage, and with it whatever runs at that moment
+unstopped = mstx()
 with unstopped: pass
 I._stop_profiler = stop
 look("failing stop")
@@ -196,11 +200,14 @@ DYNAMIC = (
     WATCH
     + """
 from torch_npu.profiler import dynamic_profile as dp
-from torch_npu.profiler._dynamic_profiler._dynamic_profiler_monitor_shm import DynamicProfilerShareMemory
+from torch_npu.profiler._dynamic_profiler._dynamic_profiler_monitor_shm import (
+    DynamicProfilerShareMemory)
 os.mkdir("dynamic")
 dp.init("dynamic")
-config = {"activities": ["CPU", "NPU"], "prof_dir": os.path.abspath("out"), "analyse": False, "active": 2, "warmup": 1, "start_step": 0,
-          "is_rank": False, "rank_list": [], "experimental_config": {"profiler_level": "Level0", "mstx": False, "export_type": ["text"]}}
+config = {"activities": ["CPU", "NPU"], "prof_dir": os.path.abspath("out"), "analyse": False,
+    "active": 2, "warmup": 1, "start_step": 0,
+          "is_rank": False, "rank_list": [], "experimental_config": {"profiler_level": "Level0",
+              "mstx": False, "export_type": ["text"]}}
 with open("dynamic/config.json", "w") as file:
     json.dump(config, file)
 os.chmod("dynamic/config.json", 0o600)
@@ -286,15 +293,19 @@ TRACED = (
     NET
     + """
 def modules(name, **tracer):
-    config = P._ExperimentalConfig(mstx=True, export_type=["text"], profiler_level=P.ProfilerLevel.Level1)
-    with P.profile(experimental_config=config, on_trace_ready=P.tensorboard_trace_handler(name), **tracer):
+    config = P._ExperimentalConfig(mstx=True, export_type=["text"],
+        profiler_level=P.ProfilerLevel.Level1)
+    with P.profile(experimental_config=config, on_trace_ready=P.tensorboard_trace_handler(name),
+        **tracer):
         net(x)
     [trace] = glob.glob(name + "/*_ascend_pt/ASCEND_PROFILER_OUTPUT/trace_view.json")
-    return sorted(event["name"] for event in json.load(open(trace)) if event["name"].startswith("nn.Module"))
+    names = [event["name"] for event in json.load(open(trace))]
+    return sorted(name for name in names if name.startswith("nn.Module"))
 if os.environ.get("TORCHS_FIRST"):
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], with_stack=True):
         net(x)
-give(with_modules=modules("one", with_modules=True), none=modules("two"), with_stack=modules("three", with_stack=True))
+give(with_modules=modules("one", with_modules=True), none=modules("two"),
+    with_stack=modules("three", with_stack=True))
 """
 )
 MODULES = ["nn.Module: GELU_0", "nn.Module: Linear_0", "nn.Module: Sequential_0"]

@@ -1,6 +1,7 @@
-"""AUTOINSTR_PROFILER over what a program gives to the real torch_npu's profiler: its own effective
-objects, and what reaches the simulated CANN. What a real CANN makes of it is not shown here.
-"""
+"""AUTOINSTR_PROFILER over the arguments that a program gives to the real torch_npu's profiler.
+
+The tests read torch_npu's own objects and what reaches the simulated CANN. They do not test a real
+CANN."""
 
 from __future__ import annotations
 
@@ -39,11 +40,14 @@ def profile_of(profile):
 VLLM_ASCEND = """
 def vllm_ascend(folder=None):
     experimental = P._ExperimentalConfig(
-        export_type=P.ExportType.Text, profiler_level=P.ProfilerLevel.Level1, msprof_tx=False, aic_metrics=P.AiCMetrics.PipeUtilization,
-        l2_cache=False, op_attr=False, data_simplification=True, record_op_args=False, gc_detect_threshold=None)
+        export_type=P.ExportType.Text, profiler_level=P.ProfilerLevel.Level1, msprof_tx=False,
+        aic_metrics=P.AiCMetrics.PipeUtilization, l2_cache=False, op_attr=False,
+        data_simplification=True, record_op_args=False, gc_detect_threshold=None)
     return P.profile(
-        activities=[P.ProfilerActivity.CPU, P.ProfilerActivity.NPU], with_stack=False, profile_memory=False, with_modules=False,
-        experimental_config=experimental, on_trace_ready=P.tensorboard_trace_handler(folder or "vllm", analyse_flag=False))
+        activities=[P.ProfilerActivity.CPU,
+            P.ProfilerActivity.NPU], with_stack=False, profile_memory=False, with_modules=False,
+        experimental_config=experimental,
+        on_trace_ready=P.tensorboard_trace_handler(folder or "vllm", analyse_flag=False))
 """
 MAKE = (
     EFFECTIVE
@@ -56,8 +60,10 @@ class Mine(P.profile):
     def __init__(self, **more):
         super().__init__(activities=[P.ProfilerActivity.NPU], **more)
 mine = Mine(experimental_config=config)
-give(plain={**profile_of(plain), **config_of(plain.prof_if.experimental_config)}, theirs={**profile_of(theirs), **config_of(config)},
-     mine=profile_of(mine), same=isinstance(config, P._ExperimentalConfig) and type(plain) is P.profile and isinstance(mine, Mine),
+give(plain={**profile_of(plain), **config_of(plain.prof_if.experimental_config)},
+    theirs={**profile_of(theirs), **config_of(config)},
+     mine=profile_of(mine), same=isinstance(config,
+         P._ExperimentalConfig) and type(plain) is P.profile and isinstance(mine, Mine),
      copied=config_of(pickle.loads(pickle.dumps(config))) == config_of(config),
      signatures=[str(CONFIG), str(PROFILE)],
      kineto=config_of(P._KinetoProfile().prof_if.experimental_config))
@@ -292,7 +298,7 @@ def test_every_parameter_of_torch_npus_is_in_the_table() -> None:
         "on_trace_ready",
     }  # the last: below
     assert {
-        one.name for one in PARAMETERS if one.belongs in ("torch", "torch_npu")
+        one.name for one in PARAMETERS if one.owner in ("torch", "torch_npu")
     } - not_of_torch_npu == tested
 
 
@@ -490,9 +496,11 @@ def rows(found: list[dict[str, str]]) -> dict[str, tuple[str, str]]:
 def test_the_doctor_says_what_set_each_value_in_a_process(cann: Path, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(
         "import torch_npu.profiler as P\n"
-        "config = P._ExperimentalConfig(export_type='text', msprof_tx=False, aic_metrics=P.AiCMetrics.Memory, l2_cache=True)\n"
+        "config = P._ExperimentalConfig(export_type='text', msprof_tx=False,\n"
+        "    aic_metrics=P.AiCMetrics.Memory, l2_cache=True)\n"
         "for _ in range(3):\n"
-        "    P.profile(activities=[P.ProfilerActivity.NPU], experimental_config=config, with_stack=True)\n"
+        "    P.profile(activities=[P.ProfilerActivity.NPU], experimental_config=config,\n"
+        "        with_stack=True)\n"
     )
     env = {"AUTOINSTR_PROFILER": "record_shapes=on;with_stack=off"}
     told = doctor(cann, tmp_path, "--", str(PYTHON), "program.py", **env)

@@ -20,7 +20,8 @@ net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.GELU(), torch.nn.Line
 optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
 opened = []
 for module in net.modules():
-    module.register_forward_pre_hook(lambda m, _: opened.append(bound._range_start_on_host(type(m).__name__, "Module")))
+    module.register_forward_pre_hook(lambda m,
+        _: opened.append(bound._range_start_on_host(type(m).__name__, "Module")))
     module.register_forward_hook(lambda *_: bound._range_end(opened.pop(), "Module"))
 def step():
     net(torch.ones(4, 8, device="npu")).pow(2).mean().backward()
@@ -41,9 +42,11 @@ def effective(**asked):
     config = P._ExperimentalConfig(**asked)
     found = {name.lstrip("_"): str(value) for name, value in vars(config).items()}
     return {**found, "tx": str(config._msprof_tx or config._mstx)}  # as torch_npu hands it on
-give(default=effective(), tx=effective(msprof_tx=True), none=effective(profiler_level=P.ProfilerLevel.Level_none),
+give(default=effective(), tx=effective(msprof_tx=True),
+    none=effective(profiler_level=P.ProfilerLevel.Level_none),
      bad=effective(export_type="nonsense", mstx_domain_include=["a"], mstx_domain_exclude=["b"]),
-     both=effective(mstx=True, mstx_domain_include=["a"], mstx_domain_exclude=["b"], export_type=["db", "text"]))
+     both=effective(mstx=True, mstx_domain_include=["a"], mstx_domain_exclude=["b"],
+         export_type=["db", "text"]))
 """
 MODULES = ["Sequential", "Linear", "GELU", "Linear"]
 
@@ -79,7 +82,8 @@ def test_the_database_has_the_ranges_of_the_session(training: Ran) -> None:
     """Self-consistency: the rows are ours; that torch_npu takes them over into its own database is
     real."""
     query = """SELECT m.value, d.value, e.eventType, e.startNs, e.endNs FROM MSTX_EVENTS e
-               JOIN STRING_IDS m ON m.id = e.message JOIN STRING_IDS d ON d.id = e.domainId ORDER BY e.startNs"""
+               JOIN STRING_IDS m ON m.id = e.message JOIN STRING_IDS d ON d.id = e.domainId ORDER
+                   BY e.startNs"""
     found = rows(database(training, "both"), query)
     modules = [row for row in found if row[1] == "Module"]
     assert [row[0] for row in modules] == MODULES and {row[2] for row in modules} == {2}

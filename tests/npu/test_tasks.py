@@ -60,7 +60,8 @@ def test_operators_lie_in_torchs_own_and_in_the_ranges(ran: Ran) -> None:
     matmul, relu, add = tasks(path)
     [(start, end)] = rows(
         path,
-        "SELECT startNs, endNs FROM MSTX_EVENTS e JOIN STRING_IDS m ON m.id = e.message WHERE m.value = 'Net'",
+        "SELECT startNs, endNs FROM MSTX_EVENTS e "
+        "JOIN STRING_IDS m ON m.id = e.message WHERE m.value = 'Net'",
     )
     assert (
         start < matmul.op_start < matmul.op_end < relu.op_start < relu.op_end < end < add.op_start
@@ -68,7 +69,8 @@ def test_operators_lie_in_torchs_own_and_in_the_ranges(ran: Ran) -> None:
     outer = dict(
         rows(
             path,
-            "SELECT s.value, startNs || ' ' || endNs FROM PYTORCH_API p JOIN STRING_IDS s ON s.id = p.name",
+            "SELECT s.value, startNs || ' ' || endNs FROM PYTORCH_API p "
+            "JOIN STRING_IDS s ON s.id = p.name",
         )
     )
     for task, name in ((matmul, "aten::matmul"), (relu, "aten::relu"), (add, "aten::add_")):

@@ -77,11 +77,11 @@ def test_defaults_and_start_and_stop(release: str, tmp_path: Path) -> None:
         "PipeUtilization",
         "program",
     ]
-    begin, end = ["profiler_starts", False], ["profiler_stopped", "torch_npu"]
+    begin, end = ["prepare_start", False], ["report_stopped", "torch_npu"]
     assert found["told"] == [
         begin,
-        ["profiler_started", "torch_npu", False],
-        ["profiler_stops", "torch_npu"],
+        ["report_started", "torch_npu", False],
+        ["prepare_stop", "torch_npu"],
         end,
     ]
     assert found["steps"] == [0, 0, 2, 4]  # nothing in wait and warm-up

@@ -253,7 +253,8 @@ def test_the_hard_coded_profiler_collects_mstx_and_writes_a_database(
 
 def test_the_database_has_every_range(session: Path, runs: Runs) -> None:
     [database] = (session / "ASCEND_PROFILER_OUTPUT").glob("ascend_pytorch_profiler*.db")
-    query = """SELECT d.value, m.value, count(*) FROM MSTX_EVENTS e JOIN STRING_IDS m ON m.id = e.message
+    query = """SELECT d.value, m.value, count(*) FROM MSTX_EVENTS e
+               JOIN STRING_IDS m ON m.id = e.message
                JOIN STRING_IDS d ON d.id = e.domainId GROUP BY 1, 2"""
     found = {(domain, message): count for domain, message, count in rows(database, query)}
     assert found == Counter((call.domain, call.message) for call in runs.agent.of("start", "mark"))

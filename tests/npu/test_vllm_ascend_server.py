@@ -224,9 +224,7 @@ def test_one_report_has_all_ranks_and_sessions(served: Served, cann: Path) -> No
     assert [(one["label"], one["problem"]) for one in told["profiles"]] == [
         (label, None) for label in labels
     ], done.done.stderr
-    kept_apart = (
-        "2 profiles call themselves rank {} (one after the other: sessions); they are kept apart"
-    )
+    kept_apart = "2 profiles name rank {} (one after the other: sessions); each has its own figures"
     assert told["remarks"] == [kept_apart.format(rank) for rank in range(RANKS)]
     for at, (profile, log) in enumerate(zip(told["profiles"], logs(served))):
         assert profile["folder"] == str(served.sessions[at])

@@ -1,4 +1,4 @@
-"""Runs programs on the simulated CANN under the agent."""
+"""Run programs on the simulated CANN under the agent."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ net, x = Net().npu(), torch.ones(2, 8).npu()
 
 
 def run(home: Path, folder: Path, source: str, devices: int = 1, **options: str) -> Ran:
-    """Runs a program (after PRELUDE and MODEL) with the options of the agent. AssertionError if it
-    fails, or the agent says anything."""
+    """Run a program (after PRELUDE and MODEL) with options of the agent.
+
+    Raise AssertionError if it fails, or if the agent logs anything.
+    """
     folder.mkdir(parents=True)
     program = folder / "program.py"
     program.write_text(PRELUDE + MODEL + source + POSTLUDE)
@@ -54,13 +56,15 @@ def run(home: Path, folder: Path, source: str, devices: int = 1, **options: str)
 
 
 def said(ran: Ran) -> list[str]:
-    """The agent's log lines."""
+    """Return the agent's log lines."""
     return [line for line in ran.stderr.splitlines() if line.startswith("autoinstr: ")]
 
 
 def tree(ran: Ran, domain: str) -> list[str]:
-    """Messages of a domain in the order of their starts, indented by what was open; AssertionError
-    where a range does not end, ends elsewhere, or out of order."""
+    """Return the messages of a domain in order of start, indented by depth.
+
+    Raise AssertionError if a range has no end, an end in another thread, or the wrong order.
+    """
     lines: list[str] = []
     stack: list[tuple[int, int, str]] = []
     for call in ran.of("start", "end"):

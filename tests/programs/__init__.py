@@ -1,5 +1,5 @@
-"""Programs that the tests run in interpreters of their own, as a user would; none of them knows of
-autoinstr unless it says so."""
+"""Programs that the tests run in their own interpreters, as a user would. A program knows nothing
+of autoinstr unless it says so."""
 
 from __future__ import annotations
 

@@ -20,18 +20,19 @@ transformers.logging.set_verbosity_error()
 torch.set_num_threads(1)
 
 TYPES = """
-    bert gpt2 llama qwen2 qwen3 mistral gemma gemma2 phi phi3 opt bloom gpt_neox t5 bart mbart pegasus roberta albert electra distilbert
-    deberta deberta-v2 mpnet convbert roformer mpt stablelm starcoder2 cohere olmo olmo2
-    granite mixtral vit deit beit dinov2 clip_vision_model
-    siglip_vision_model whisper mamba fnet nystromformer rembert mobilebert layoutlm persimmon glm exaone4 rwkv olmoe gpt_bigcode biogpt
-    umt5
+    bert gpt2 llama qwen2 qwen3 mistral gemma gemma2 phi phi3 opt bloom gpt_neox t5 bart mbart
+    pegasus roberta albert electra distilbert deberta deberta-v2 mpnet convbert roformer mpt
+    stablelm starcoder2 cohere olmo olmo2 granite mixtral vit deit beit dinov2 clip_vision_model
+    siglip_vision_model whisper mamba fnet nystromformer rembert mobilebert layoutlm persimmon
+    glm exaone4 rwkv olmoe gpt_bigcode biogpt umt5
 """
 # Sizes by the names that the configurations give them.
 SIZES = {
     0: "pad_token_id",
     1: "bos_token_id decoder_start_token_id",
-    2: """eos_token_id num_hidden_layers num_attention_heads num_key_value_heads encoder_layers decoder_layers encoder_attention_heads
-          decoder_attention_heads n_layer n_head num_layers num_heads n_layers n_heads""",
+    2: """eos_token_id num_hidden_layers num_attention_heads num_key_value_heads
+          encoder_layers decoder_layers encoder_attention_heads decoder_attention_heads
+          n_layer n_head num_layers num_heads n_layers n_heads""",
     8: "d_kv head_dim patch_size",
     16: "hidden_size d_model n_embd embedding_size dim",
     32: "intermediate_size encoder_ffn_dim decoder_ffn_dim d_ff hidden_dim image_size",

@@ -1,4 +1,4 @@
-"""Calls, trees of modules and threads: each scenario must give the same with the agent, and the
+"""Calls, module trees and threads. Each scenario must give the same result with the agent, and the
 right ranges."""
 
 from __future__ import annotations

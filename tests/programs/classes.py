@@ -1,5 +1,5 @@
-"""Hooks, and classes that do it their own way: each scenario must give the same with the agent, and
-the right ranges."""
+"""Hooks, and classes that change how a module is called. Each scenario must give the same result
+with the agent, and the right ranges."""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ import sys
 
 import torch
 
-from autoinstr.emitters.recorder import Recorder, open_in
+from autoinstr.agent.recording_file import create_recording
+from autoinstr.emitters.recorder import Recorder
 from autoinstr.instrument.functions import closure
 from autoinstr.instrument.functions.ranges import FunctionRanges
 from autoinstr.recording.reader import Recording
@@ -47,17 +48,19 @@ def seen(backend):
 
 def main():
     failures = []
-    recorder = Recorder(lambda: open_in(sys.argv[1], {}, max_bytes=1 << 20), failures.append)
+    recorder = Recorder(
+        lambda: create_recording(sys.argv[1], {}, max_bytes=1 << 20), failures.append
+    )
     ranges = FunctionRanges(recorder, failures.append)
     native = {backend: seen(backend) for backend in ("eager", "aot_eager", "inductor")}
     row = Target("work", "m", "Body.work", "sync", (), "", "", ("bytes",), True, "vllm", "vllm", "")
-    Body.work = closure.direct_call(ranges, ranges.add(row), Body.work, True)
+    Body.work = closure.make_call_closure(ranges, ranges.add_target(row), Body.work, True)
     ours = {}
     for active in (False, True):
         ranges.active = active
         ours[str(active)] = {backend: seen(backend) for backend in native}
     outer(torch.ones(3))
-    calls = sum(len(words) // 3 for _, words in Recording(recorder.writer.path).blocks())
+    calls = sum(len(words) // 3 for _, words in Recording(recorder.writer.path).read_blocks())
     print(
         json.dumps(
             {"native": native, "ours": ours, "calls": calls, "failures": list(map(repr, failures))}

@@ -337,8 +337,9 @@ def data_parallel():
 
 
 CASES = [
-    model_compiled, whole_adamw, whole_sgd, whole_users_own, whole_derived, whole_fullgraph, step_adamw, step_fullgraph,
-    step_users_own, step_users_own_fullgraph, backward_inside, backward_function_inside, grad_inside, grad_inside_fullgraph,
+    model_compiled, whole_adamw, whole_sgd, whole_users_own, whole_derived, whole_fullgraph,
+    step_adamw, step_fullgraph, step_users_own, step_users_own_fullgraph, backward_inside,
+    backward_function_inside, grad_inside, grad_inside_fullgraph,
     autograd_traced, clip_fullgraph, clip_itself, scaler_inside, files_inside, loader_inside,
 ]  # fmt: skip
 DISTRIBUTED = [collectives_fullgraph, collectives_that_break, other_collectives, data_parallel]

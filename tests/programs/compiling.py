@@ -31,7 +31,7 @@ import torch._dynamo.symbolic_convert as symbolic_convert  # noqa: E402
 from torch._dynamo.utils import counters  # noqa: E402
 
 SESSION = (
-    sys.modules["autoinstr.agent.bootstrap"].session()
+    sys.modules["autoinstr.agent.bootstrap"].get_session()
     if "autoinstr.agent.bootstrap" in sys.modules
     else None
 )
@@ -55,7 +55,7 @@ def note_traced_code() -> None:
 
 def switch(on: bool) -> None:
     if SESSION is not None:
-        (SESSION.on if on else SESSION.off)("test")
+        (SESSION.switch_on if on else SESSION.switch_off)("test")
 
 
 def facts() -> dict:

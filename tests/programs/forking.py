@@ -12,7 +12,7 @@ import warnings
 import torch
 from torch import nn
 
-from autoinstr.recording.reader import open_run
+from autoinstr.recording.run import open_run
 
 STILL_OPEN = []
 torch.set_num_threads(1)
@@ -34,7 +34,7 @@ class Forks(nn.Module):
             STILL_OPEN.append(
                 [
                     mine.names[one.name].cls
-                    for one in mine.open_ranges()
+                    for one in mine.find_open_ranges()
                     if mine.names[one.name].cls != "Busy"
                 ]
             )

@@ -19,7 +19,7 @@ import torch
 
 from autoinstr.instrument import importhook
 from autoinstr.instrument.profilers import parameters
-from autoinstr.instrument.profilers.effective import Effective
+from autoinstr.instrument.profilers.effective import EffectiveParameters
 from autoinstr.instrument.profilers.npu import config_settings, profile_settings, watch
 
 ROOT = os.path.join(sys.argv[1], "torch_npu")
@@ -69,7 +69,7 @@ class Watcher:
         )
 
 
-def load(pairs: dict[str, str]) -> tuple[Any, Effective]:
+def load(pairs: dict[str, str]) -> tuple[Any, EffectiveParameters]:
     """torch_npu.profiler with our wraps."""
     stub("torch_npu", "", __version__="0")
     stub("torch_npu._C")
@@ -98,9 +98,9 @@ def load(pairs: dict[str, str]) -> tuple[Any, Effective]:
         get_torch_npu_version=lambda: "0",
     )
     torch.npu = sys.modules["torch_npu.npu"]
-    values, problems = parameters.read(pairs)
+    values, problems = parameters.read_parameters(pairs)
     assert not problems, problems
-    effective, watcher = Effective(), Watcher()
+    effective, watcher = EffectiveParameters(), Watcher()
     importhook.install()
     for module, patch in (
         (
@@ -157,7 +157,8 @@ def main() -> None:
         made.step()
     made.stop()
     rows = {
-        row["name"]: [row["value"], row["source"]] for row in effective.facts()[0]["parameters"]
+        row["name"]: [row["value"], row["source"]]
+        for row in effective.list_profilers()[0]["parameters"]
     }
     os.write(
         out,

@@ -29,7 +29,10 @@ SHAPES = ("bare", "eager", "lazy")
 
 ENVS = """
 import os
-environment_variables = {"VLLM_TORCH_PROFILER_DIR": lambda: os.getenv("VLLM_TORCH_PROFILER_DIR"), "OTHER": lambda: "1"}
+environment_variables = {
+    "VLLM_TORCH_PROFILER_DIR": lambda: os.getenv("VLLM_TORCH_PROFILER_DIR"),
+    "OTHER": lambda: "1",
+}
 def compile_factors():
     return {name: read() for name, read in environment_variables.items()}
 """
@@ -109,13 +112,15 @@ class Lazy(Base):  # 0.17 and later
         if not is_start:
             return self.profiler.stop()
         if self.profiler is None:
-            self.profiler = WorkerProfiler(self.folder, self.profiler_config, f"{profile_prefix}_rank0" if profile_prefix else "rank0")
+            name = f"{profile_prefix}_rank0" if profile_prefix else "rank0"
+            self.profiler = WorkerProfiler(self.folder, self.profiler_config, name)
         self.profiler.start()
 
 class WorkerWrapperBase:
     def init_worker(self, all_kwargs):
         (arguments,) = all_kwargs
-        self.worker = {"bare": Bare, "eager": Eager, "lazy": Lazy}[arguments["shape"]](arguments["folder"])
+        worker_class = {"bare": Bare, "eager": Eager, "lazy": Lazy}[arguments["shape"]]
+        self.worker = worker_class(arguments["folder"])
 """
 
 

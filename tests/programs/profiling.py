@@ -56,8 +56,8 @@ def main() -> None:
     if sys.argv[1] == "agent":
         from autoinstr.agent import bootstrap
 
-        session = bootstrap.session()
-        switch = lambda on: (session.on if on else session.off)("test")  # noqa: E731
+        session = bootstrap.get_session()
+        switch = lambda on: (session.switch_on if on else session.switch_off)("test")  # noqa: E731
     torch.manual_seed(0)
     model = Net()
     model(X)

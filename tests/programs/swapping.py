@@ -17,7 +17,7 @@ from autoinstr.agent import bootstrap
 from autoinstr.recording.reader import Recording
 
 torch.set_num_threads(1)
-SESSION = bootstrap.session()
+SESSION = bootstrap.get_session()
 TORCHS = nn.Module._wrapped_call_impl
 net = Net()
 EXPECTED = digest(net(X))
@@ -35,13 +35,15 @@ def current():
 
 
 def toggle() -> None:
-    SESSION.off("test")
-    SESSION.on("test")
+    SESSION.switch_off("test")
+    SESSION.switch_on("test")
 
 
 def recorded() -> int:
     """Closed ranges so far."""
-    return sum(len(words) // 3 for _, words in Recording(SESSION.recorder.writer.path).blocks())
+    return sum(
+        len(words) // 3 for _, words in Recording(SESSION.recorder.writer.path).read_blocks()
+    )
 
 
 def the_guides_script() -> None:
@@ -64,13 +66,13 @@ def the_guides_script() -> None:
             recorded() - before == (12 if step % 2 == 0 else 0),
             f"{recorded() - before} ranges at step {step}",
         )
-        (SESSION.off if step % 2 == 0 else SESSION.on)("test")
+        (SESSION.switch_off if step % 2 == 0 else SESSION.switch_on)("test")
         check(current() is custom_call, "custom_call was overwritten")
     nn.Module.__call__ = original_call
 
 
 def patched_while_off() -> None:
-    SESSION.off("test")
+    SESSION.switch_off("test")
     check(current() is TORCHS, "off is not torch's own")
     original = nn.Module.__call__
 
@@ -78,7 +80,7 @@ def patched_while_off() -> None:
         return original(self, *args, **kwargs)
 
     nn.Module.__call__ = custom_call
-    SESSION.on("test")
+    SESSION.switch_on("test")
     check(current() is custom_call, "overwritten")
     check(digest(net(X)) == EXPECTED, "the result differs")
     nn.Module.__call__ = original
@@ -95,12 +97,12 @@ def patched_while_off() -> None:
 def saved_and_restored() -> None:
     """As torch_npu/_step.py, torch.ao.quantization.utils and torch.fx do: save, patch, restore what
     was saved."""
-    for start in (SESSION.on, SESSION.off):
+    for start in (SESSION.switch_on, SESSION.switch_off):
         for middle in (
-            (SESSION.off,),
-            (SESSION.on,),
-            (SESSION.off, SESSION.on),
-            (SESSION.on, SESSION.off),
+            (SESSION.switch_off,),
+            (SESSION.switch_on,),
+            (SESSION.switch_off, SESSION.switch_on),
+            (SESSION.switch_on, SESSION.switch_off),
         ):
             start("test")
             saved = nn.Module.__call__
@@ -116,16 +118,16 @@ def saved_and_restored() -> None:
             nn.Module.__call__ = saved
             check(digest(net(X)) == EXPECTED, "the result differs after the restore")
             before = recorded()
-            SESSION.off("test")
+            SESSION.switch_off("test")
             net(X)
             check(recorded() == before, "a range while off")
             toggle()
             before = recorded()
             net(X)
             check(recorded() - before == 12, "not 12 ranges while on")
-            SESSION.off("test")
+            SESSION.switch_off("test")
             check(current() is TORCHS, "off, and nobody patches: not torch's own")
-            SESSION.on("test")
+            SESSION.switch_on("test")
 
 
 def symbolic_trace_toggled() -> None:
@@ -144,9 +146,9 @@ def symbolic_trace_toggled() -> None:
     graph = torch.fx.symbolic_trace(model)
     check("relu" in graph.code, "the graph is not whole")
     check(digest(graph(X)) == digest(model(X)), "the graph gives another result")
-    SESSION.off("test")
+    SESSION.switch_off("test")
     check(current() is TORCHS, "not torch's own after tracing")
-    SESSION.on("test")
+    SESSION.switch_on("test")
 
 
 def quantization_toggled() -> None:
@@ -159,9 +161,9 @@ def quantization_toggled() -> None:
 
     inputs = get_fqn_to_example_inputs(nn.Sequential(Toggles(), nn.Linear(4, 4)), (X,))
     check(sorted(inputs) == ["", "0", "1"], f"inputs {sorted(inputs)}")
-    SESSION.off("test")
+    SESSION.switch_off("test")
     check(current() is TORCHS, "not torch's own after the patch is gone")
-    SESSION.on("test")
+    SESSION.switch_on("test")
 
 
 def toggled_by_another_thread(seconds: float) -> None:
@@ -191,12 +193,15 @@ def toggled_by_another_thread(seconds: float) -> None:
     for thread in threads:
         thread.join()
     recording = Recording(SESSION.recorder.writer.path)
-    check(not recording.open_ranges(), f"ranges without an end: {recording.open_ranges()[:3]}")
+    check(
+        not recording.find_open_ranges(),
+        f"ranges without an end: {recording.find_open_ranges()[:3]}",
+    )
     check(not recording.problems, str(recording.problems))
     check(switches >= 4000 and min(calls) > 10, f"{switches} switches, {calls} calls")
-    SESSION.off("test")
+    SESSION.switch_off("test")
     check(current() is TORCHS, "not torch's own")
-    SESSION.on("test")
+    SESSION.switch_on("test")
 
 
 for function in (
@@ -207,7 +212,7 @@ for function in (
     quantization_toggled,
 ):
     case = function.__name__
-    SESSION.on("test")
+    SESSION.switch_on("test")
     function()
 case = toggled_by_another_thread.__name__
 toggled_by_another_thread(float(sys.argv[1]))

@@ -37,9 +37,10 @@ torch.set_num_threads(1)
 CASES = []
 BUFFER = io.BytesIO
 FUNCTIONS = [
-    torch.save, torch.load, torch.autograd.backward, torch.autograd.grad, torch.Tensor.backward, nn.utils.clip_grad_norm_, dist.all_reduce,
-    dist.barrier, dist.init_process_group, dist.isend, checkpoint.save, checkpoint.load, torch.optim.Optimizer.zero_grad,
-    torch.amp.GradScaler.step, DataLoader.__iter__, torch.utils.data.dataloader._BaseDataLoaderIter.__next__,
+    torch.save, torch.load, torch.autograd.backward, torch.autograd.grad, torch.Tensor.backward,
+    nn.utils.clip_grad_norm_, dist.all_reduce, dist.barrier, dist.init_process_group, dist.isend,
+    checkpoint.save, checkpoint.load, torch.optim.Optimizer.zero_grad, torch.amp.GradScaler.step,
+    DataLoader.__iter__, torch.utils.data.dataloader._BaseDataLoaderIter.__next__,
 ]  # fmt: skip
 
 

@@ -1,5 +1,5 @@
-"""Recordings with attributes and marks, made by the real writer: what an engine and the process in
-front of it leave behind."""
+"""Recordings with attributes and marks, written by the real writer: those of an engine and of its
+front end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
 
 
 def mark(time: int, message: str, **fields: Any) -> Entry:
-    """A mark as the runtime writes it."""
+    """Return a mark as the runtime writes it."""
     return Entry(time, time, message, fields, kind="mark")
 
 
@@ -108,7 +108,7 @@ def write(
         try:
             i, j, k = state[2]()
         except (TypeError, IndexError):
-            state[2], state[3] = writer.slots(state[0], state[1])
+            state[2], state[3] = writer.allocate_slots(state[0], state[1])
             state[1] += 1
             i, j, k = state[2]()
         words = state[3]
@@ -132,8 +132,8 @@ def step_of(
     slow: int = 1,
     **more: Any,
 ) -> list[Entry]:
-    """What an EngineCore leaves of one step of 100 (times `slow`) ns that is scheduled at
-    `start`."""
+    """Return the entries of an EngineCore for one step of 100 ns, times `slow`, that is scheduled
+    at `start`."""
     facts: dict[str, Any] = {
         "phase": phase,
         "tokens": 3 * prefills + decodes,
@@ -155,7 +155,7 @@ def step_of(
 
 
 def work_of(start: int, step: str, phase: str, *, slow: int = 1) -> list[Entry]:
-    """What a Worker leaves of one step."""
+    """Return the entries of a Worker for one step."""
     facts = {"phase": phase, "step": step}
     return [
         Entry(start, start + 40 * slow, "worker.execute_model", facts),

@@ -1,9 +1,10 @@
-"""Makes databases as torch_npu's analysis leaves them, in the schema of torch_npu 2.13 and CANN:
-what msprof-analyze reads, and no more.
+"""Make databases as torch_npu's analysis leaves them, with the tables that msprof-analyze reads.
 
-with database(folder, rank=0) as made:
-    with made.range("Qwen2Model"):
-        made.operator("aten::linear", "MatMulV2", us=10)
+The schema is that of torch_npu 2.13 and CANN. Example:
+
+    with database(folder, rank=0) as made:
+        with made.range("Qwen2Model"):
+            made.operator("aten::linear", "MatMulV2", us=10)
 """
 
 from __future__ import annotations
@@ -16,17 +17,22 @@ from pathlib import Path
 
 SCHEMA = """
 CREATE TABLE STRING_IDS (id INTEGER PRIMARY KEY, value TEXT);
-CREATE TABLE MSTX_EVENTS (startNs INTEGER, endNs INTEGER, eventType INTEGER, rangeId INTEGER, category INTEGER, message INTEGER,
-    globalTid INTEGER, endGlobalTid INTEGER, domainId INTEGER, connectionId INTEGER);
-CREATE TABLE PYTORCH_API (startNs TEXT, endNs TEXT, globalTid INTEGER, connectionId INTEGER, name INTEGER, sequenceNumber INTEGER,
-    fwdThreadId INTEGER, inputDtypes INTEGER, inputShapes INTEGER, callchainId INTEGER, type INTEGER);
+CREATE TABLE MSTX_EVENTS (startNs INTEGER, endNs INTEGER, eventType INTEGER, rangeId INTEGER,
+    category INTEGER, message INTEGER, globalTid INTEGER, endGlobalTid INTEGER, domainId INTEGER,
+    connectionId INTEGER);
+CREATE TABLE PYTORCH_API (startNs TEXT, endNs TEXT, globalTid INTEGER, connectionId INTEGER,
+    name INTEGER, sequenceNumber INTEGER, fwdThreadId INTEGER, inputDtypes INTEGER,
+    inputShapes INTEGER, callchainId INTEGER, type INTEGER);
 CREATE TABLE CONNECTION_IDS (id INTEGER, connectionId INTEGER);
-CREATE TABLE TASK (startNs INTEGER, endNs INTEGER, deviceId INTEGER, connectionId INTEGER, globalTaskId INTEGER, globalPid INTEGER,
-    taskType INTEGER, contextId INTEGER, streamId INTEGER, taskId INTEGER, modelId INTEGER);
-CREATE TABLE COMPUTE_TASK_INFO (name INTEGER, globalTaskId INTEGER PRIMARY KEY, taskType INTEGER, opType INTEGER);
-CREATE TABLE COMMUNICATION_OP (opName INTEGER, startNs INTEGER, endNs INTEGER, connectionId INTEGER, groupName INTEGER,
-    opId INTEGER PRIMARY KEY, opType INTEGER);
-CREATE TABLE CANN_API (startNs INTEGER, endNs INTEGER, type INTEGER, globalTid INTEGER, connectionId INTEGER, name INTEGER);
+CREATE TABLE TASK (startNs INTEGER, endNs INTEGER, deviceId INTEGER, connectionId INTEGER,
+    globalTaskId INTEGER, globalPid INTEGER, taskType INTEGER, contextId INTEGER, streamId INTEGER,
+    taskId INTEGER, modelId INTEGER);
+CREATE TABLE COMPUTE_TASK_INFO (name INTEGER, globalTaskId INTEGER PRIMARY KEY, taskType INTEGER,
+    opType INTEGER);
+CREATE TABLE COMMUNICATION_OP (opName INTEGER, startNs INTEGER, endNs INTEGER,
+    connectionId INTEGER, groupName INTEGER, opId INTEGER PRIMARY KEY, opType INTEGER);
+CREATE TABLE CANN_API (startNs INTEGER, endNs INTEGER, type INTEGER, globalTid INTEGER,
+    connectionId INTEGER, name INTEGER);
 """
 US = 1_000
 BEGIN = 1_753_431_284_000_000_000
@@ -35,8 +41,11 @@ TID = (4242 << 32) | 4242
 
 
 class Database:
-    """Time passes by a microsecond at each event on the host; kernels follow one another on the
-    device."""
+    """A database that is being filled.
+
+    The host's clock advances by a microsecond at each event. Kernels follow one another on the
+    device.
+    """
 
     def __init__(self, connection: sqlite3.Connection, begin: int) -> None:
         self.connection = connection
@@ -69,7 +78,9 @@ class Database:
         tid: int = TID,
         stream: bool = False,
     ) -> Iterator[None]:
-        """kind: its eventType, 2 for start/end. stream: it has a task of its own on the device."""
+        """Add a range. `kind` is its eventType (2: start/end). With `stream` it has a task on the
+        device.
+        """
         start = self.tick()
         yield
         connection = HOST_ONLY
@@ -112,8 +123,10 @@ class Database:
         linked: bool = True,
         communication: bool = False,
     ) -> None:
-        """An operator of torch that launches kernels of `us` each. Not linked: launched by a graph,
-        without the operator."""
+        """Add a torch operator that launches kernels of `us` each.
+
+        An operator that is not linked stands for kernels that a graph launched without it.
+        """
         start = self.tick()
         link = 10_000 + self.tasks if linked and kernels else None
         for kernel in kernels:
@@ -161,8 +174,7 @@ class Database:
 def database(
     folder: Path, rank: int | None = 0, at_s: float = 0, raw: bool = False, **settings: object
 ) -> Iterator[Database]:
-    """A *_ascend_pt folder with a database. settings: what the profiler is said to have been set
-    to."""
+    """Yield the database of a new *_ascend_pt folder. `settings` are those of its profiler."""
     output = folder / "ASCEND_PROFILER_OUTPUT"
     output.mkdir(parents=True)
     if raw:
@@ -178,8 +190,9 @@ def database(
 
 
 def model(made: Database, layers: int = 2, us: float = 10) -> None:
-    """One call of a small model: embedding, `layers` of attention and mlp, and a sample outside of
-    it."""
+    """Add one call of a small model: embedding, `layers` of attention and mlp, then a sample
+    outside it.
+    """
     with made.range("Model"):
         with made.range("Embedding"):
             made.operator("aten::embedding", "GatherV2", us=2)

@@ -1,4 +1,4 @@
-"""Real headless Chromium (requirements/chromium.sh), and what a page did in it."""
+"""Real headless Chromium (requirements/chromium.sh), with a log of what a page did in it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ QUIET = (
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser; skips the test, with the reason, where there is none."""
+    """Yield a browser. Skip the test, with the reason, where there is none."""
     sync_api = pytest.importorskip(
         "playwright.sync_api", reason="playwright is not installed (make setup says why)"
     )
@@ -48,9 +48,11 @@ def chromium() -> Iterator[Browser]:
 
 
 class Watched:
-    """A page of its own context, and what it did: `console` has its errors and warnings and
-    uncaught exceptions, `requests` every address it asked for (data: and blob: addresses, which ask
-    nobody, left out)."""
+    """A page in a context of its own, with a log.
+
+    `console` has its errors, warnings and uncaught exceptions. `requests` has every address that it
+    requested, except data: and blob: addresses, which stay in the browser.
+    """
 
     def __init__(self, browser: Browser, **context: Any) -> None:
         self.context = browser.new_context(**context)
@@ -68,7 +70,7 @@ class Watched:
         self.page: Page = self.context.new_page()
 
     def watch(self, page: Page) -> None:
-        """Follow a page that this one opened, too."""
+        """Log another page, which this one opened."""
         page.on(
             "console",
             lambda said: (
@@ -78,7 +80,7 @@ class Watched:
         page.on("pageerror", lambda error: self.console.append(str(error)))
 
     def sent(self) -> list[str]:
-        """The requests that left the page."""
+        """Return the requests that left the page."""
         return [url for url in self.requests if url not in self.refused]
 
     def _asked(self, url: str) -> None:

@@ -1,4 +1,4 @@
-"""Bundles for tests, made by the command itself."""
+"""Make bundles for tests with the command itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def bundle(*args: str | Path, **more: Any) -> subprocess.CompletedProcess[str]:
 
 
 def make(folder: Path) -> Path:
-    """A bundle there."""
+    """Make a bundle in the folder and return it."""
     made = bundle(folder)
     assert (made.returncode, made.stderr) == (0, "")
     return folder

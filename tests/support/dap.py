@@ -1,5 +1,7 @@
-"""A debugger's client: the few requests of the Debug Adapter Protocol that it takes to stop at a
-line, look at variables and go on."""
+"""A small debugger client for the Debug Adapter Protocol.
+
+It can stop at a line, read variables and continue.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,10 @@ from typing import Any
 
 
 class Client:
-    """Connected to `python -m debugpy --listen 127.0.0.1:PORT --wait-for-client …`. AssertionError
-    where a request fails."""
+    """A client of `python -m debugpy --listen 127.0.0.1:PORT --wait-for-client …`.
+
+    A request that fails raises AssertionError.
+    """
 
     def __init__(self, port: int, timeout: float = 60) -> None:
         deadline = time.monotonic() + timeout
@@ -33,7 +37,7 @@ class Client:
         self._socket.close()
 
     def send(self, command: str, **arguments: Any) -> int:
-        """Send a request; its number."""
+        """Send a request; return its number."""
         number = next(self._numbers)
         body = json.dumps(
             {"seq": number, "type": "request", "command": command, "arguments": arguments}
@@ -42,11 +46,11 @@ class Client:
         return number
 
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """Send a request and wait for its response; events that come meanwhile are kept."""
+        """Send a request and wait for its response; keep the events that arrive meanwhile."""
         return self.response(self.send(command, **arguments))
 
     def response(self, number: int) -> dict[str, Any]:
-        """The body of the response to a request."""
+        """Return the body of the response to a request."""
         found = self._next(
             lambda message: message["type"] == "response" and message["request_seq"] == number
         )
@@ -54,7 +58,7 @@ class Client:
         return found.get("body") or {}
 
     def event(self, *names: str) -> dict[str, Any]:
-        """The next event of one of these names."""
+        """Return the next event with one of these names."""
         return self._next(lambda message: message["type"] == "event" and message["event"] in names)
 
     def _next(self, wanted: Any) -> dict[str, Any]:

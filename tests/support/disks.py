@@ -1,4 +1,4 @@
-"""Small file systems of their own, to be filled."""
+"""Mount small file systems that tests can fill."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import pytest
 
 @contextmanager
 def mounted(folder: Path, options: str) -> Iterator[Path]:
-    """A tmpfs with these options of mount at `folder`, which is made. Skips the test where it
-    cannot be had."""
+    """Mount a tmpfs with these options at `folder`, which is created.
+
+    Skip the test if that is not allowed.
+    """
     folder.mkdir()
     if os.geteuid() != 0:
         pytest.skip("mounting a tmpfs needs root")

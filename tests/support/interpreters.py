@@ -1,4 +1,4 @@
-"""The CPythons that tests can run on this machine, besides the one that runs the tests."""
+"""Find the CPython interpreters of this machine that tests can run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ MADE = (
 
 @cache
 def interpreter(version: str) -> str | None:
-    """The path of a CPython of that version: from pyenv, from PATH, or made for the tests."""
+    """Return the path of a CPython of this version.
+
+    It is from pyenv, from PATH, or made for the tests."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for candidate in (
         *sorted(pyenv.glob(f"{version}.*/bin/python")),

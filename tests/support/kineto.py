@@ -1,8 +1,9 @@
-"""Traces of torch.profiler: what one says by itself of modules and operators, the truth for tests
-of what is made of it; and traces made by hand, in the shape of Kineto's.
+"""Traces of torch.profiler, read and made.
 
-Modules are torch's own `nn.Module: X_0` events of its Python tracer (with_stack); no range of ours
-takes part."""
+A real trace shows which operators belong to which module by torch's own `nn.Module: X_0` events
+(with_stack), without our ranges. That is the expected result for tests of the export. A trace made
+by hand has the shape of Kineto's.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ ENGINE = "autograd::engine::evaluate_function: "
 
 class Truth(NamedTuple):
     """By path of classes (Model/Layer/Linear): calls of the module, its operators that no other
-    operator called, and their time in ns."""
+    operator called, and their time in ns.
+    """
 
     calls: Counter[str]
     operators: dict[str, Counter[str]]
@@ -52,8 +54,10 @@ def truth(trace: Path) -> Truth:
 
 
 def backward(trace: Path) -> dict[str, Counter[str]]:
-    """Nodes of the backward pass by the path of the module whose operator they belong to: what
-    torch's own arrows from forward to backward (`fwdbwd`) say."""
+    """Return the backward nodes by the path of the module whose forward operator they belong to.
+
+    torch's own arrows from forward to backward (`fwdbwd`) connect the two.
+    """
     events = read(trace)["traceEvents"]
     ends: dict[tuple[str, int], tuple[int, int]] = {}
     for event in events:
@@ -134,7 +138,7 @@ class Trace:
         return event
 
     def operator(self, name: str, start: int, end: int, tid: int = 4000, **args: Any) -> int:
-        """Returns its External id."""
+        """Add an operator. Return its External id."""
         self._ids += 1
         self.add("cpu_op", name, start, end, self.pid, tid, External_id=self._ids, **args)
         return self._ids
@@ -147,7 +151,7 @@ class Trace:
         name: str = "cudaLaunchKernel",
         cat: str = "cuda_runtime",
     ) -> int:
-        """Returns its correlation."""
+        """Add a launch. Return its correlation."""
         self._correlations += 1
         external = {} if operator is None else {"External_id": operator}
         self.add(

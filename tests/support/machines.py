@@ -1,8 +1,7 @@
-"""Two machines on one: processes in a UTS, a time and a mount namespace of their own have their own
-host name, monotonic clock and boot id.
+"""Simulate a second machine: processes with their own host name, monotonic clock and boot id.
 
-What it leaves unproved: their wall clock is ours, so that nothing of what NTP leaves wrong is in
-it."""
+They run in UTS, time and mount namespaces. The wall clock is shared, so errors of NTP are not
+simulated."""
 
 from __future__ import annotations
 
@@ -16,9 +15,10 @@ BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 def elsewhere(folder: Path, host: str, boot: str, ahead_s: int) -> list[str]:
-    """What to put in front of a command, so that it runs on a machine of that name and boot, whose
-    monotonic clock is ahead of ours. Skips the test, with the reason, where the kernel does not let
-    us."""
+    """Return the words that run a command on a machine with this name and boot id.
+
+    Its monotonic clock is ahead of this machine's. Skip the test, with the reason, if the kernel
+    forbids it."""
     reason = _refused()
     if reason:
         pytest.skip(f"no namespaces for a second machine: {reason}")

@@ -1,5 +1,4 @@
-"""Runs for the page: an engine with workers, written by the real writer, and the page of a run in a
-browser."""
+"""Runs for page tests, written by the real writer, and the page of a run in a browser."""
 
 from __future__ import annotations
 
@@ -23,8 +22,10 @@ SLOW_LAYER = 4
 
 
 def layers_of(start: int, lasted: int, layers: int = LAYERS) -> list[Entry]:
-    """The calls below a model that starts at `start` and takes `lasted` ns: layers of an attention
-    and an mlp, one of them slower."""
+    """Return the calls below a model that starts at `start` and takes `lasted` ns.
+
+    They are layers of an attention and an mlp; the layer SLOW_LAYER is slower.
+    """
     each = lasted // (layers + 1)
     begun = start + layers * each
     entries = [
@@ -62,8 +63,11 @@ def layers_of(start: int, lasted: int, layers: int = LAYERS) -> list[Entry]:
 def served(
     directory: Path, *, steps: int = 40, ranks: int = 2, requests: int = 8, layers: int = LAYERS
 ) -> None:
-    """A front end, an engine and workers; every tenth step is a prefill, three times as long; each
-    rank is slower than the one before."""
+    """Write a run of a front end, an engine and workers.
+
+    Every tenth step is a prefill and takes three times as long. Each rank is slower than the rank
+    before it.
+    """
     front: list[Entry] = []
     engine: list[Entry] = []
     works: list[list[Entry]] = [[] for _ in range(ranks)]
@@ -117,7 +121,7 @@ def served(
 
 
 def page_of(directory: Path, file: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """The page that the command writes."""
+    """Write the page of a run with the command."""
     command = [
         sys.executable,
         "-m",
@@ -136,7 +140,7 @@ def page_of(directory: Path, file: Path, *options: str) -> subprocess.CompletedP
 
 
 def data_of(file: Path) -> dict[str, Any]:
-    """The data in a page."""
+    """Return the data in a page."""
     found = re.search(
         r'<script type="application/json" id="data">(.*?)</script>', file.read_text(), re.S
     )
@@ -146,7 +150,7 @@ def data_of(file: Path) -> dict[str, Any]:
 
 
 def opened(browser: Browser, file: Path, **context: Any) -> Watched:
-    """The page from its file; the browser is offline."""
+    """Open a page from its file. The browser is offline."""
     watched = Watched(
         browser, offline=True, **{"viewport": {"width": 1400, "height": 900}, **context}
     )
@@ -155,7 +159,7 @@ def opened(browser: Browser, file: Path, **context: Any) -> Watched:
 
 
 def quiet(watched: Watched) -> None:
-    """Nothing but the file itself was asked for, and nothing was complained of."""
+    """Assert that the page requested only its own file and logged no error or warning."""
     assert watched.console == []
     assert (
         all(url.startswith("file://") for url in watched.requests) and len(watched.requests) == 1
@@ -163,13 +167,13 @@ def quiet(watched: Watched) -> None:
 
 
 def names(table: Locator) -> list[str]:
-    """The first cell of every row in sight."""
+    """Return the first cell of each visible row."""
     found: list[str] = table.locator("tbody tr[data-row] td:first-child").all_inner_texts()
     return found
 
 
 def axe(page: Page) -> list[str]:
-    """What axe-core holds against the page: rule and element."""
+    """Return the violations that axe-core finds in the page: rule and element."""
     script = REPO / ".venv-node" / "node_modules" / "axe-core" / "axe.min.js"
     page.evaluate(script.read_text() + "; undefined")
     found = page.evaluate(

@@ -1,9 +1,8 @@
-"""A pod without a cluster: runs the containers of a Kubernetes pod template as its YAML says, each
-in a root folder of its own.
+"""Run the containers of a Kubernetes pod template without a cluster, each in its own root folder.
 
-The roots are made in mount namespaces. What is real: commands, environment, users, volumes,
-read-only roots and mounts. What is not: images (folders of this machine stand in for them), the
-kubelet, capabilities, seccomp, fsGroup."""
+The roots are made in mount namespaces. Real: commands, environment, users, volumes, read-only
+roots and mounts. Not real: images (folders of this machine replace them), the kubelet,
+capabilities, seccomp, fsGroup."""
 
 from __future__ import annotations
 
@@ -36,8 +35,9 @@ NAME = "serve-5d9c7b6f4-x2x7p"
 
 
 def environment(container: dict[str, Any]) -> dict[str, str]:
-    """What a container's `env` comes to in a pod of this NAME: as Kubernetes does, $(X) is what X
-    is further up in the list, or stays."""
+    """Return the environment of a container in a pod with this NAME.
+
+    As in Kubernetes, $(X) is replaced only if X is earlier in the list."""
     made: dict[str, str] = {}
     for each in container.get("env", []):
         assert ("value" in each) != ("valueFrom" in each), each  # Kubernetes refuses both
@@ -51,8 +51,10 @@ def environment(container: dict[str, Any]) -> dict[str, str]:
 
 
 class Pod:
-    """The containers of `template` (spec.template of a workload). `images` maps an image to (its
-    command, its environment, its folders as place -> folder of this machine)."""
+    """The containers of `template` (spec.template of a workload).
+
+    `images` maps an image to (its command, its environment, its folders: target -> folder of this
+    machine)."""
 
     def __init__(
         self,
@@ -75,16 +77,17 @@ class Pod:
     def start(
         self, container: dict[str, Any], command: list[str] | None = None, **env: str
     ) -> subprocess.Popen[str]:
-        """One container; `command` is what `kubectl exec` would run in it, `env` what a changed
-        manifest would say."""
+        """Start one container.
+
+        `command` replaces its command, as `kubectl exec` does. `env` adds variables, as a change
+        of the manifest would."""
         entrypoint, own, folders = self.images[container["image"]]
         words = command or [*container.get("command", entrypoint), *container.get("args", [])]
         environ = {"PATH": "/usr/bin:/bin", **own, **environment(container), **env}
         binds = [f"{source}:{place}:ro" for place, source in folders.items()]
         for mount in container["volumeMounts"]:
-            binds.append(
-                f"{self.volumes[mount['name']]}:{mount['mountPath']}:{'ro' if mount.get('readOnly') else 'rw'}"
-            )
+            mode = "ro" if mount.get("readOnly") else "rw"
+            binds.append(f"{self.volumes[mount['name']]}:{mount['mountPath']}:{mode}")
         user = self.spec["securityContext"]
         root = self.folder / f"root-{container['name']}"
         root.mkdir(exist_ok=True)

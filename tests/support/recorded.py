@@ -1,4 +1,4 @@
-"""What a run directory holds, in the words of the tests' programs (tests/programs/truth.py)."""
+"""Read a run directory in the terms of the tests' programs (tests/programs/truth.py)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from autoinstr.recording.reader import Recording, open_run
+from autoinstr.recording.reader import Recording
+from autoinstr.recording.run import open_run
 
 
 class Range(NamedTuple):
@@ -19,7 +20,7 @@ class Range(NamedTuple):
 
 
 def recordings(out: Path) -> list[Recording]:
-    """All recordings of a run directory, none of them damaged; none where there is no such
+    """Return all recordings of a run directory, none of them damaged; none if there is no such
     directory."""
     if not out.exists():
         return []
@@ -27,21 +28,21 @@ def recordings(out: Path) -> list[Recording]:
     assert not run.problems, run.problems
     for one in run.recordings:
         assert not one.problems, one.problems
-        assert not one.dropped, f"{one.dropped} dropped"
+        assert not one.dropped_count, f"{one.dropped_count} dropped"
     return run.recordings
 
 
 def the_recording(out: Path) -> Recording:
-    """The only recording of a run directory."""
+    """Return the only recording of a run directory."""
     found = recordings(out)
     assert len(found) == 1, [one.file for one in found]
     return found[0]
 
 
 def ranges(recording: Recording) -> list[Range]:
-    """All closed ranges of modules, in order of start within a thread."""
+    """Return all closed ranges of modules, in order of start within a thread."""
     found = []
-    for thread, words in recording.blocks():
+    for thread, words in recording.read_blocks():
         for at in range(0, len(words), 3):
             name = recording.names[words[at]]
             if name.domain != "Module":
@@ -53,7 +54,7 @@ def ranges(recording: Recording) -> list[Range]:
 
 
 class Named(NamedTuple):
-    """A closed range or a mark that is no module's, with its attributes."""
+    """A closed range or a mark that does not belong to a module, with its attributes."""
 
     thread: int
     message: str
@@ -63,10 +64,12 @@ class Named(NamedTuple):
 
 
 def named(recording: Recording, kind: str = "range") -> list[Named]:
-    """All of them, in order of start."""
-    fields = {(thread, name, start): its for thread, name, start, its in recording.attributes()}
+    """Return all such ranges and marks, in order of start."""
+    fields = {
+        (thread, name, start): its for thread, name, start, its in recording.read_attributes()
+    }
     found = []
-    for thread, words in recording.blocks():
+    for thread, words in recording.read_blocks():
         for at in range(0, len(words), 3):
             name = recording.names[words[at]]
             if name.domain != "Module" and name.kind == kind:
@@ -83,7 +86,8 @@ def named(recording: Recording, kind: str = "range") -> list[Named]:
 
 
 def counts(found: list[Range], window: tuple[int, int] | None = None) -> dict[str, int]:
-    """ "root class|path|class" -> calls that started in the window (perf_counter nanoseconds)."""
+    """Map "root class|path|class" to the number of calls that started in the window (perf_counter
+    nanoseconds)."""
     first, last = window or (0, 1 << 64)
     return dict(
         Counter(
@@ -95,7 +99,7 @@ def counts(found: list[Range], window: tuple[int, int] | None = None) -> dict[st
 
 
 def assert_nested(found: list[Range]) -> None:
-    """Within a thread two ranges lie one inside the other or one after the other."""
+    """Assert that two ranges of a thread are nested or do not overlap."""
     threads: dict[int, list[Range]] = {}
     for one in found:
         threads.setdefault(one.thread, []).append(one)

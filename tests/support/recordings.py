@@ -1,4 +1,4 @@
-"""Recordings made without torch, for tests of the reader and the reports."""
+"""Make recordings without torch, for tests of the reader and the reports."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def make_recording(
         except IndexError:
             i = None
         if i is None:
-            state[2], state[3] = writer.slots(state[0], state[1])
+            state[2], state[3] = writer.allocate_slots(state[0], state[1])
             state[1] += 1
             i, j, k = state[2]()
         words = state[3]
@@ -81,7 +81,7 @@ def make_recording(
 
 
 def set_clock(file: str, wall_ns: int, clock_ns: int) -> None:
-    """Let a recording say that its clock showed `clock_ns` when the wall clock showed `wall_ns`."""
+    """Make a recording's clock show `clock_ns` when the wall clock showed `wall_ns`."""
     with open(file, "r+b") as stream:
         for at, value in ((f.H_START_WALL, wall_ns), (f.H_START_CLOCK, clock_ns)):
             stream.seek(8 * at)

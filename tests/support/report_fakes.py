@@ -1,5 +1,5 @@
-"""Recordings in memory, for tests of the reports: any interleaving of ranges, and more damage than
-the writer could be made to write."""
+"""Recordings in memory for tests of the reports: any interleaving of ranges, and damage that the
+writer cannot be made to write."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from autoinstr.recording.format import STATE_ON
-from autoinstr.recording.reader import OpenRange, RangeName, Run, ThreadInfo
+from autoinstr.recording.reader import OpenRange, RangeName, ThreadInfo
+from autoinstr.recording.run import Run
 
 
 class Event(NamedTuple):
@@ -27,8 +28,10 @@ class Event(NamedTuple):
 
 
 class FakeRecording:
-    """Has what the reports use of recording.reader.Recording. `break_after`: an error to raise
-    after so many blocks."""
+    """A stand-in for recording.reader.Recording, with all that reports use of it.
+
+    `break_after` is a number of blocks and the error that is raised after them. Other keyword
+    arguments replace attributes."""
 
     def __init__(
         self,
@@ -48,9 +51,9 @@ class FakeRecording:
         self.host = "host"
         self.header: dict[str, Any] = {}
         self.emitter = "recorder"
-        self.complete = True
+        self.is_complete = True
         self.state = STATE_ON  # only asked of one that is not complete
-        self.dropped = 0
+        self.dropped_count = 0
         self.versions: dict[str, str] = {}
         self.argv: list[str] = []
         self.clock_pairs = [(1_795_389_621_000_000_123, 1_000), (0, 0)]
@@ -58,7 +61,7 @@ class FakeRecording:
         self.versions: dict[str, str] = {}
         self.argv = ["program"]
         self.targets: list[dict[str, Any]] = []
-        self.left_out: list[dict[str, Any]] = []
+        self.excluded_classes: list[dict[str, Any]] = []
         self.__dict__.update(fields)
         self._block = block
         self._break_after = break_after
@@ -83,12 +86,12 @@ class FakeRecording:
             self.names[number] = RangeName(number, *key)
         return self._numbers[key]
 
-    def blocks(self) -> Iterator[tuple[int, list[int]]]:
-        for thread, words, _ in self.blocks_with_open():
+    def read_blocks(self) -> Iterator[tuple[int, list[int]]]:
+        for thread, words, _ in self.read_blocks_with_open_ranges():
             if words:
                 yield thread, words
 
-    def blocks_with_open(self) -> Iterator[tuple[int, list[int], list[OpenRange]]]:
+    def read_blocks_with_open_ranges(self) -> Iterator[tuple[int, list[int], list[OpenRange]]]:
         count = 0
         for thread in sorted(self.threads):
             mine = [event for event in self.events if event.thread == thread]
@@ -113,14 +116,14 @@ class FakeRecording:
                     ],
                 )
 
-    def attributes(self) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
+    def read_attributes(self) -> Iterator[tuple[int, int, int, dict[str, Any]]]:
         for event in sorted(
             self.events, key=lambda event: event.end if event.end is not None else event.start
         ):
             if event.fields is not None:
                 yield event.thread, self.number(event), event.start, dict(event.fields)
 
-    def open_ranges(self) -> list[OpenRange]:
+    def find_open_ranges(self) -> list[OpenRange]:
         return [
             OpenRange(event.thread, self.number(event), event.start)
             for event in self.events
@@ -129,12 +132,12 @@ class FakeRecording:
 
 
 def run_of(*recordings: FakeRecording, problems: tuple[str, ...] = ()) -> Any:
-    """A run that holds these (typed loosely, because they are fakes)."""
+    """Return a run of these fakes; its type is only loosely right."""
     return Run("/runs/one", list(recordings), list(problems))  # type: ignore[arg-type]
 
 
 def slow(events: list[Event]) -> dict[tuple[Any, ...], dict[str, int]]:
-    """The definitions of stats.py, one by one and in quadratic time."""
+    """Apply the definitions of stats.py one by one, in quadratic time."""
     threads = defaultdict(list)
     for event in events:
         threads[event.thread, event.domain].append(event)

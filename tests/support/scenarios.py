@@ -1,5 +1,7 @@
-"""Runs a program of scenarios (tests/programs/scenarios.py) natively, under counting hooks and
-under the agent, and compares."""
+"""Run a program of scenarios natively, under counting hooks and under the agent, and compare.
+
+The programs are like tests/programs/scenarios.py.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ ANY_CALLS = {"any": -1}
 
 
 def names(*programs: str) -> list[str]:
-    """The scenarios of a program, read from its text: no torch is imported to collect tests."""
+    """Return the scenarios of a program from its text, so that collection imports no torch."""
     nodes = [
         node
         for program in programs
@@ -33,7 +35,7 @@ def names(*programs: str) -> list[str]:
 
 
 class Outcome:
-    """What a program's three runs gave."""
+    """The results of a program's three runs."""
 
     def __init__(self, python: Python, program: str, out: Path, **env: str) -> None:
         self.stderr: dict[str, str] = {}
@@ -63,14 +65,15 @@ class Outcome:
         return json.loads(done.stdout.splitlines()[-1])
 
     def said(self, how: str, name: str) -> str:
-        """What a scenario wrote to stderr; process numbers and addresses are the same in every
-        run."""
+        """Return a scenario's stderr, with process numbers and addresses made equal."""
         text = self.stderr[how].split(f"-- {name}\n", 1)[1].split("\n-- ", 1)[0]
         return re.sub(r"0x[0-9a-f]+|\[rank\d\]:.*|\b\d{4,7}\b", "…", text)
 
     def check(self, name: str) -> None:
-        """The scenario gave natively what it gave under the agent, and each of its calls is a
-        range."""
+        """Assert that the scenario gave the same natively and under the agent.
+
+        Each of its calls must be a range.
+        """
         ours, native = self.agent["results"][name], self.native["results"][name]
         assert ours == native, f"agent: {ours}\nnative: {native}"
         window = self.agent["windows"][name]

@@ -1,5 +1,6 @@
-"""Programs as in a container: everything read-only but one folder, no home, a user who owns
-nothing. Needs root and mount namespaces."""
+"""Run programs as in a container: read-only except for one folder, without a home, as nobody.
+
+This needs root and mount namespaces."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ exec unshare --root="$root" --wd="$sealed/work" --setgid 65534 --setuid 65534 --
 
 
 def impossible() -> str:
-    """Why there can be no sealed run on this machine, or ""."""
+    """Return why this machine cannot run sealed programs, or ""."""
     if os.getuid() != 0:
         return "needs root, to mount read-only and to become nobody"
     tried = subprocess.run(
@@ -49,8 +50,9 @@ def impossible() -> str:
 
 
 class Sealed:
-    """`bind` shows a folder read-only at a place of its own; `run` runs Python there, in the folder
-    `work`, all that can be written."""
+    """A sealed place: `bind` adds a read-only folder, and `run` runs Python in it.
+
+    The folder `work` is the working directory, and the only one that can be written."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -64,13 +66,13 @@ class Sealed:
         return folder
 
     def bind(self, source: Path, name: str) -> Path:
-        """Where `source` will be seen, read-only."""
+        """Add `source` read-only; return the path at which programs see it."""
         place = self.bare_folder(name)
         self._binds[place] = source
         return place
 
     def program(self, name: str, text: str) -> Path:
-        """A file that everybody can read."""
+        """Write a file that everybody can read; return its path."""
         path = self.folder / name
         path.write_text(text)
         path.chmod(0o644)
@@ -79,8 +81,9 @@ class Sealed:
     def run(
         self, version: str, *args: str | Path, env: dict[str, str], command: tuple[str, ...] = ()
     ) -> subprocess.CompletedProcess[str]:
-        """Run that Python (or `command`, with the Python's root) and return what subprocess.run
-        does. Only `env` is in the environment."""
+        """Run this Python, or `command` with the Python's root.
+
+        Return the result of subprocess.run. The environment has only `env`."""
         found = interpreter(version)
         assert found is not None
         made = Path(found).is_relative_to(MADE)

@@ -1,8 +1,8 @@
-"""A second reader of recordings for tests: docs/internals/recording-format.md word for word, a
-record at a time, sharing nothing with the real.
+"""A second reader of recordings for tests. It follows docs/internals/recording-format.md literally,
+one record at a time, and shares no code with the real reader.
 
-A block that is cut off counts as far as whole lines of 64 bytes are there, since a block's length
-is a multiple of 64."""
+A block that is cut off counts up to its last complete line of 64 bytes, because the length of a
+block is a multiple of 64."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 
 class Name(NamedTuple):
-    """What a number stands for; `path` is that of the module's last definition."""
+    """The meaning of a number; `path` is that of the module's last definition."""
 
     kind: str
     domain: str
@@ -24,7 +24,7 @@ class Name(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A range or mark; end 0: it had not ended."""
+    """A range or mark; end 0 means that it had not ended."""
 
     thread: int
     number: int
@@ -33,7 +33,7 @@ class Record(NamedTuple):
 
 
 class Read(NamedTuple):
-    """A file. `records` are a thread's together, in the order in which they began."""
+    """A file. `records` are grouped by thread, in the order in which they began."""
 
     names: dict[int, Name]
     threads: dict[int, int]  # index -> number of the operating system

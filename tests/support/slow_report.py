@@ -1,5 +1,5 @@
-"""What docs/reports.md says, computed slowly from what tests/support/slow_recording.py reads: one
-range after the other, nothing incremental."""
+"""What docs/reference/json.md says, computed slowly from what tests/support/slow_recording.py
+reads: one range after the other, nothing incremental."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Sums = tuple[int, int, int]  # calls, total, self
 
 
 class Call(NamedTuple):
-    """A closed range with what the definitions make of it."""
+    """A range that ended, with the results of the definitions."""
 
     thread: int
     name: Name
@@ -24,7 +24,7 @@ class Call(NamedTuple):
 
 
 def calls_of(file: Read) -> list[Call]:
-    """All closed ranges."""
+    """Return all ranges that ended."""
     found: list[Call] = []
     for thread in file.threads:
         mine = [
@@ -52,8 +52,8 @@ def calls_of(file: Read) -> list[Call]:
 
 
 def _nested(ranges: list[tuple[int, int]]) -> dict[int, list[tuple[int, int]]]:
-    """Place of each range -> the ranges nested directly in it: in the latest started earlier one
-    that contains it and has not ended."""
+    """Map the index of each range to those of the ranges nested directly in it. A range is nested
+    in the latest started earlier one that contains it and had not ended."""
     inside: dict[int, list[tuple[int, int]]] = {at: [] for at in range(len(ranges))}
     running: list[int] = []
     for at, (start, end) in enumerate(ranges):
@@ -74,8 +74,8 @@ def _union(ranges: list[tuple[int, int]]) -> int:
 
 
 def _phases(file: Read, mine: list[Record]) -> list[str | None]:
-    """Of the records of one thread, in order: their own, or that of the latest begun one around
-    them that has one."""
+    """Return the phases of one thread's records in order: their own, or that of the latest started
+    enclosing range with a phase."""
     said = {
         (thread, name, start): fields["phase"]
         for thread, name, start, fields in file.attributes
@@ -97,8 +97,8 @@ def _phases(file: Read, mine: list[Record]) -> list[str | None]:
 
 
 def rows_of(calls: list[Call]) -> dict[tuple[Any, ...], dict[str, int]]:
-    """(thread, domain, root, path, class, message, phase) -> figures; percentiles are values that
-    so many per cent do not exceed."""
+    """Map (thread, domain, root, path, class, message, phase) to figures. A percentile is the value
+    that so many per cent do not exceed."""
     groups: dict[tuple[Any, ...], list[Call]] = defaultdict(list)
     for one in calls:
         groups[
@@ -132,8 +132,8 @@ Parts = tuple[
 
 
 class FoldedLine(NamedTuple):
-    """Figures of one line by phase; `members` by the number of the nearest folded list's entry,
-    then by phase."""
+    """The figures of one line by phase. `members` has them by the entry of the nearest folded list
+    (its number), then by phase."""
 
     classes: frozenset[str]
     phases: dict[str | None, Sums]
@@ -141,7 +141,7 @@ class FoldedLine(NamedTuple):
 
 
 def parts_of(name: Name) -> Parts:
-    """("Model", 1), "layers", 3, "mlp"."""
+    """Return the parts of a path, such as ("Model", 1), "layers", 3, "mlp"."""
     head, _, number = name.root.rpartition("#")
     root = (
         (head, int(number))
@@ -159,8 +159,8 @@ def _number(part: Any) -> int | None:
 
 
 def folded(calls: list[Call]) -> list[tuple[tuple[str, ...], FoldedLine]]:
-    """The lines for the calls of one domain, each with its path: its parts as the table has them,
-    the root first."""
+    """Return the lines for the calls of one domain by path: its parts as the table shows them, the
+    root first."""
     places = [parts_of(one.name) for one in calls]
     everything = {place[:depth] for place in places for depth in range(1, len(place) + 1)}
     classes: dict[Parts, set[str]] = defaultdict(set)
@@ -168,8 +168,8 @@ def folded(calls: list[Call]) -> list[tuple[tuple[str, ...], FoldedLine]]:
         classes[place] |= {one.name.cls} - {""}
 
     def built(place: Parts) -> Any:
-        """Two entries are built alike where this is equal: class, and what is below, lists as the
-        set of what is in them."""
+        """Return the structure of an entry: its class and all below it. A list counts as the set of
+        its entries' structures."""
         below = [other for other in everything if other[:-1] == place]
         return frozenset(classes[place]), frozenset(
             (part if _number(part := other[-1]) is None else "[]", built(other)) for other in below
@@ -225,4 +225,5 @@ def _runs(numbers: list[int]) -> str:
         return str(numbers[0])
     firsts = [number for number in numbers if number - 1 not in numbers]
     lasts = [number for number in numbers if number + 1 not in numbers]
-    return f"[{','.join(str(low) if low == high else f'{low}-{high}' for low, high in zip(firsts, lasts))}]"
+    runs = [str(low) if low == high else f"{low}-{high}" for low, high in zip(firsts, lasts)]
+    return f"[{','.join(runs)}]"

@@ -19,8 +19,7 @@ Read = Callable[[bytes], "dict[str, Any]"]
 
 
 def node() -> str:
-    """The program, the machine's own or the one in playwright's wheel; skips the test where there
-    is none."""
+    """Return Node's program: the machine's, or the one in playwright's wheel. Skip without one."""
     found = shutil.which("node")
     if found is None:
         playwright = pytest.importorskip(
@@ -31,8 +30,9 @@ def node() -> str:
 
 
 def release() -> Path:
-    """The folder with speedscope's page, script and schema; skips the test where npm could not
-    install it."""
+    """Return the folder with speedscope's page, script and schema. Skip where npm cannot install
+    it.
+    """
     if not PACKAGE.is_dir():
         said = REPO / ".venv-node" / "unavailable"
         pytest.skip(

@@ -1,5 +1,4 @@
-"""What one process did, as its recording tells it: ranges and marks of every domain, and how they
-lie within one another."""
+"""What one process did, from its recording: ranges and marks of every domain, and how they nest."""
 
 from __future__ import annotations
 
@@ -24,10 +23,12 @@ class Event(NamedTuple):
 
 
 def timeline(recording: Recording) -> list[Event]:
-    """All that has ended, thread by thread in order of start."""
-    fields = {(thread, name, start): found for thread, name, start, found in recording.attributes()}
+    """Return all closed ranges and marks, thread by thread in order of start."""
+    fields = {
+        (thread, name, start): found for thread, name, start, found in recording.read_attributes()
+    }
     found = []
-    for thread, words in recording.blocks():
+    for thread, words in recording.read_blocks():
         for at in range(0, len(words), 3):
             name, (start, end) = recording.names[words[at]], words[at + 1 : at + 3]
             its = fields.get((thread, words[at], start), {})
@@ -48,17 +49,17 @@ def timeline(recording: Recording) -> list[Event]:
 
 
 def counts(events: list[Event], domain: str) -> Counter[str]:
-    """How often each message of a domain is there."""
+    """Return how often each message of a domain occurs."""
     return Counter(one.message for one in events if one.domain == domain)
 
 
 def called(events: list[Event], message: str, domain: str = "torch") -> list[Event]:
-    """The events of one name."""
+    """Return the events of one name."""
     return [one for one in events if one.message == message and one.domain == domain]
 
 
 def inside(events: list[Event], outer: Event) -> list[Event]:
-    """What began in the thread of `outer` while it ran."""
+    """Return what began in the thread of `outer` while it ran."""
     return [
         one
         for one in events
@@ -69,8 +70,9 @@ def inside(events: list[Event], outer: Event) -> list[Event]:
 
 
 def assert_nested(events: list[Event]) -> None:
-    """Within a thread two ranges, whatever their domains, lie one inside the other or one after the
-    other."""
+    """Assert that two ranges of one thread nest or follow one another, in whatever domains they
+    are.
+    """
     running: dict[int, list[Event]] = {}
     for one in events:
         if one.kind != "range":

@@ -1,5 +1,4 @@
-"""Recordings to draw as timelines: what hypothesis makes of them, and what a timeline must then
-show."""
+"""Recordings for timeline tests, made by hypothesis, and what a timeline must show of them."""
 
 from __future__ import annotations
 
@@ -10,18 +9,34 @@ from tests.support.report_fakes import Event
 # What has broken a viewer or a parser before.
 NAMES = st.one_of(
     st.sampled_from(
-        ["", "a", "a.b", "layers.0", 'say "hi"', "</script><b>", "two\nlines\r\t", "\u202eright\u2066 to left", "é漢字🧠", "nul\0",
-         "\ud800 half", "x" * 4096, "'`${7}", "back\\slash\\n"]
+        [
+            "",
+            "a",
+            "a.b",
+            "layers.0",
+            'say "hi"',
+            "</script><b>",
+            "two\nlines\r\t",
+            "\u202eright\u2066 to left",
+            "é漢字🧠",
+            "nul\0",
+            "\ud800 half",
+            "x" * 4096,
+            "'`${7}",
+            "back\\slash\\n",
+        ]
     ),
     st.text(max_size=8),
-)  # fmt: skip
+)
 THREADS, DOMAINS = st.sampled_from([1, 2, 3]), st.sampled_from(["Module", "vllm", "user"])
 
 
 @st.composite
 def called(draw: st.DrawFn) -> list[Event]:
-    """Calls of several threads that nest, recursion included; each may have begun just where the
-    one before it ended."""
+    """Draw nested calls of several threads, with recursion.
+
+    A call may begin exactly where the call before it ended.
+    """
     events: list[Event] = []
     for thread in draw(st.sets(THREADS, min_size=1)):
         now = draw(st.integers(1, 50))
@@ -43,7 +58,7 @@ def called(draw: st.DrawFn) -> list[Event]:
 
 @st.composite
 def anyhow(draw: st.DrawFn) -> list[Event]:
-    """Ranges that overlap as they like, some without a length, some without an end."""
+    """Draw ranges that overlap in any way, some without a length, some without an end."""
     one = st.builds(
         lambda start, length, path, thread, domain: Event(
             start, None if length is None else start + length, path, thread=thread, domain=domain
@@ -59,7 +74,7 @@ def anyhow(draw: st.DrawFn) -> list[Event]:
 
 @st.composite
 def killed(draw: st.DrawFn) -> list[Event]:
-    """Calls of a process that was killed: what had begun and not ended by then has no end."""
+    """Draw the calls of a process that was killed: the calls that were running have no end."""
     events = draw(called())
     moment = draw(st.sampled_from([event.start for event in events]))
     return [

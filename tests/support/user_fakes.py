@@ -1,5 +1,6 @@
-"""A session for tests of autoinstr.range and autoinstr.mark: what has begun, ended and been marked,
-in lists."""
+"""A session for tests of autoinstr.range and autoinstr.mark.
+
+It keeps begun, ended and marked ranges in lists."""
 
 from __future__ import annotations
 
@@ -7,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from autoinstr.api import ranges
+from autoinstr.api import state
 
 
 class Ranges:
-    """What a session gives, kept in a list."""
+    """The sink of a session, which stores ranges in lists."""
 
     def __init__(self) -> None:
         self.open: list[list[Any]] = []
@@ -36,11 +37,11 @@ class Ranges:
 
 @contextmanager
 def session() -> Iterator[Ranges]:
-    """A session that is not recording yet; afterwards there is none."""
+    """Provide a session that does not record yet, and remove it afterwards."""
     found = Ranges()
-    ranges.connect(found)
+    state.connect(found)
     try:
         yield found
     finally:
-        ranges.switch(False)
-        ranges.state.ranges = None
+        state.switch(False)
+        state.state.ranges = None

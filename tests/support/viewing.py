@@ -1,4 +1,4 @@
-"""A real `autoinstr view`, and requests to it as a browser or an attacker would send them."""
+"""A real `autoinstr view`, and requests to it like those of a browser or an attacker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Answer(NamedTuple):
 
 
 class View:
-    """One server that runs. `url` is its first line of output."""
+    """A running server. `url` is its first line of output."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
@@ -38,14 +38,14 @@ class View:
     def ask(
         self, path: str = "", *, method: str = "GET", root: str | None = None, **headers: str
     ) -> Answer:
-        """What is answered to a request for a path below the secret address, or below `root`."""
+        """Return the answer to a request for a path below the secret address, or below `root`."""
         lines = [f"{method} {self.root if root is None else root}{path} HTTP/1.1"]
         headers = {"Host": f"127.0.0.1:{self.port}", "Connection": "close", **headers}
         lines += [f"{name}: {value}" for name, value in headers.items()]
         return self.say("\r\n".join([*lines, "", ""]).encode())
 
     def say(self, request: bytes) -> Answer:
-        """What is answered to these bytes."""
+        """Return the answer to these bytes."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             connection.sendall(request)
             connection.shutdown(socket.SHUT_WR)
@@ -55,7 +55,7 @@ class View:
         return Answer(int(first.split()[1]), dict(line.split(": ", 1) for line in lines), body)
 
     def end(self, number: int) -> tuple[int, str]:
-        """Send a signal; the exit status and what was said on standard error."""
+        """Send a signal. Return the exit status and the text on standard error."""
         self.process.send_signal(number)
         _, said = self.process.communicate(timeout=60)
         return self.process.returncode, said
@@ -63,7 +63,7 @@ class View:
 
 @contextmanager
 def viewing(run: Path, *options: str, **env: str) -> Iterator[View]:
-    """`autoinstr view` of a run, without a browser unless it gets BROWSER."""
+    """Start `autoinstr view` of a run, without a browser unless BROWSER is set."""
     command = [
         sys.executable,
         "-m",

@@ -1,15 +1,25 @@
-"""The module tree of `autoinstr analyse`: ranges nested as msprof-analyze nests them, and its rows
-put in their places."""
+"""Test the module tree of `autoinstr analyse`: the nesting of ranges, and the place of each row."""
 
 from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
 
-from autoinstr.device.ascend.database import Facts, Ranges, connect, read_facts, read_ranges
-from autoinstr.device.ascend.missing_reasons import missing, remarks
-from autoinstr.device.ascend.modules import chosen, lines_of, module_tree, walk
-from autoinstr.device.ascend.msprof_analyze import Operator
+from autoinstr.device.ascend.database import (
+    DatabaseFacts,
+    ModuleRanges,
+    connect,
+    read_facts,
+    read_ranges,
+)
+from autoinstr.device.ascend.missing_reasons import explain_missing_table, list_remarks
+from autoinstr.device.ascend.module_statistic import Operator
+from autoinstr.device.ascend.modules import (
+    build_module_tree,
+    list_lines,
+    select_lines,
+    walk_modules,
+)
 from tests.support.ascend_db import TID, Database, database, model
 
 
@@ -17,7 +27,7 @@ def no_tick(count: int) -> None:
     pass
 
 
-def read(folder: Path) -> tuple[Facts, Ranges]:
+def read(folder: Path) -> tuple[DatabaseFacts, ModuleRanges]:
     connection = connect(str(next(folder.rglob("*.db"))))
     try:
         return read_facts(connection), read_ranges(connection, no_tick)
@@ -44,7 +54,7 @@ def test_calls_and_nesting_are_those_of_the_ranges(tmp_path: Path) -> None:
         "Model/Layer/MLP": 6,
         "Model/Layer/MLP/Linear": 6,
     }
-    assert (ranges.deepest, ranges.deep, ranges.crossing) == (4, 0, 0)
+    assert (ranges.max_depth, ranges.too_deep, ranges.overlapping) == (4, 0, 0)
     assert facts.kernels == facts.linked and facts.kernels.number == 2 * (1 + 3 * 4 + 1)
 
 
@@ -52,8 +62,8 @@ def test_figures_of_a_module_include_what_is_below(tmp_path: Path) -> None:
     with database(tmp_path / "p") as made, made.range("A"), made.range("B"):
         pass
     _, ranges = read(tmp_path)
-    tree = module_tree(ranges, [row("", "A", 5), row("A", "B", 7, times=2, kernels="K, L")])
-    a, b = walk(tree)
+    tree = build_module_tree(ranges, [row("", "A", 5), row("A", "B", 7, times=2, kernels="K, L")])
+    a, b = walk_modules(tree)
     assert (a.total_ns, a.self_ns, a.kernels, a.self_kernels, a.calls, a.mean_ns) == (
         12,
         5,
@@ -71,9 +81,10 @@ def test_variants_count_for_their_module_and_are_lines_below_it(tmp_path: Path) 
             with made.range("B"):
                 pass
     _, ranges = read(tmp_path)
-    tree = module_tree(ranges, [row("A", "B", 5), row("A", "B_0", 7), row("A", "B_1", 9)])
+    tree = build_module_tree(ranges, [row("A", "B", 5), row("A", "B_0", 7), row("A", "B_1", 9)])
     assert [
-        (line.depth, line.label, line.module.total_ns, line.module.calls) for line in lines_of(tree)
+        (line.depth, line.label, line.module.total_ns, line.module.calls)
+        for line in list_lines(tree)
     ] == [
         (0, "A", 21, 1),
         (1, "B", 21, 4),
@@ -86,8 +97,8 @@ def test_a_class_whose_name_ends_in_a_number_is_no_variant(tmp_path: Path) -> No
     with database(tmp_path / "p") as made, made.range("Stage"), made.range("Stage_1"):
         pass
     _, ranges = read(tmp_path)
-    tree = module_tree(ranges, [row("Stage", "Stage_1", 5)])
-    assert [line.label for line in lines_of(tree)] == ["Stage", "Stage_1"] and not tree.children[
+    tree = build_module_tree(ranges, [row("Stage", "Stage_1", 5)])
+    assert [line.label for line in list_lines(tree)] == ["Stage", "Stage_1"] and not tree.children[
         "Stage"
     ].variants
 
@@ -98,10 +109,10 @@ def test_nor_is_one_beside_a_class_of_the_same_name_without_it(tmp_path: Path) -
             with made.range(name):
                 pass
     _, ranges = read(tmp_path)
-    tree = module_tree(
+    tree = build_module_tree(
         ranges, [row("Net", "Stage", 5), row("Net", "Stage_1", 7), row("Net", "Stage_2", 9)]
     )
-    assert [(line.label, line.module.total_ns) for line in lines_of(tree)] == [
+    assert [(line.label, line.module.total_ns) for line in list_lines(tree)] == [
         ("Net", 21),
         ("Stage", 14),
         ("Stage_2", 9),
@@ -113,7 +124,7 @@ def test_backward_modules_stand_beside_the_forward_ones(tmp_path: Path) -> None:
     with database(tmp_path / "p") as made, made.range("Net"), made.range("Linear"):
         pass
     _, ranges = read(tmp_path)
-    tree = module_tree(
+    tree = build_module_tree(
         ranges,
         [
             row("Net", "Linear", 5),
@@ -121,7 +132,7 @@ def test_backward_modules_stand_beside_the_forward_ones(tmp_path: Path) -> None:
             row("Net", "[Backward]Linear_1", 9),
         ],
     )
-    assert [(line.depth, line.label, line.module.total_ns) for line in lines_of(tree)] == [
+    assert [(line.depth, line.label, line.module.total_ns) for line in list_lines(tree)] == [
         (0, "Net", 21),
         (1, "Linear", 5),
         (1, "[Backward]Linear", 16),
@@ -134,8 +145,11 @@ def test_messages_with_slashes_stay_whole(tmp_path: Path) -> None:
     with database(tmp_path / "p") as made, made.range("a/b"), made.range("c"):
         pass
     _, ranges = read(tmp_path)
-    tree = module_tree(ranges, [row("a/b", "c", 5), row("", "a/b", 3)])
-    assert [(line.label, line.module.total_ns) for line in lines_of(tree)] == [("a/b", 8), ("c", 5)]
+    tree = build_module_tree(ranges, [row("a/b", "c", 5), row("", "a/b", 3)])
+    assert [(line.label, line.module.total_ns) for line in list_lines(tree)] == [
+        ("a/b", 8),
+        ("c", 5),
+    ]
 
 
 def test_the_heaviest_lines_are_chosen_with_those_above(tmp_path: Path) -> None:
@@ -144,14 +158,17 @@ def test_the_heaviest_lines_are_chosen_with_those_above(tmp_path: Path) -> None:
             with made.range(name), made.range("D"):
                 pass
     _, ranges = read(tmp_path)
-    tree = module_tree(ranges, [row("A/B", "D", 5), row("A/C", "D", 7)])
-    shown, hidden = chosen(lines_of(tree), 3, "tree")
+    tree = build_module_tree(ranges, [row("A/B", "D", 5), row("A/C", "D", 7)])
+    shown, hidden = select_lines(list_lines(tree), 3, "tree")
     assert [line.module.path for line in shown] == ["A", "A/C", "A/C/D"] and len(hidden) == 2
-    assert [line.label for line in chosen(lines_of(tree), 2, "self")[0]] == ["A/C/D", "A/B/D"]
+    assert [line.label for line in select_lines(list_lines(tree), 2, "self")[0]] == [
+        "A/C/D",
+        "A/B/D",
+    ]
 
 
 def overlapping(made: Database) -> None:
-    """A range of a second thread that begins in Model and ends after it."""
+    """Add a range of a second thread that begins inside Model and ends after it."""
     with made.range("Model"):
         with made.range("Layer"):
             made.operator("aten::linear", "MatMulV2")
@@ -176,8 +193,8 @@ def test_overlapping_ranges_are_seen(tmp_path: Path) -> None:
     with database(tmp_path / "p") as made:
         overlapping(made)
     facts, ranges = read(tmp_path)
-    assert ranges.crossing == 1 and facts.threads == 2
-    [said] = remarks(facts, ranges)
+    assert ranges.overlapping == 1 and facts.thread_count == 2
+    [said] = list_remarks(facts, ranges)
     assert "1 range of Module overlap without nesting (made by 2 threads)" in said
 
 
@@ -198,7 +215,7 @@ def test_siblings_that_touch_do_not_overlap(tmp_path: Path) -> None:
                 0,
             )
     _, ranges = read(tmp_path)
-    assert ranges.crossing == 0 and list(ranges.paths) == [
+    assert ranges.overlapping == 0 and list(ranges.paths) == [
         ("A",),
         ("A", "B"),
         ("A", "C"),
@@ -221,14 +238,14 @@ def test_what_the_profiler_was_set_to_explains_what_is_missing(tmp_path: Path) -
     with database(tmp_path / "p"):
         pass
     facts, _ = read(tmp_path)
-    assert "without mstx (AUTOINSTR_PROFILER=mstx=on)" in missing(
+    assert "without mstx (AUTOINSTR_PROFILER=mstx=on)" in explain_missing_table(
         facts, {"mstx": False, "msprof_tx": False}
     )
-    assert "nothing was called" in missing(facts, {"mstx": True})
+    assert "nothing was called" in explain_missing_table(facts, {"mstx": True})
     with database(tmp_path / "q") as made, made.range("A"):
         made.operator("aten::linear")
     facts, _ = read(tmp_path / "q")
-    assert "NPU was not among its activities" in missing(
+    assert "NPU was not among its activities" in explain_missing_table(
         facts, {"activities": ["ProfilerActivity.CPU"]}
     )
-    assert "the device recorded nothing" in missing(facts, {})
+    assert "the device recorded nothing" in explain_missing_table(facts, {})

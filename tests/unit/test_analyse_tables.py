@@ -1,5 +1,4 @@
-"""What `autoinstr analyse` prints: tables, CSV and comparisons, from rows as msprof-analyze gives
-them."""
+"""Test the tables, CSV and comparisons of `autoinstr analyse`, on rows like msprof-analyze's."""
 
 from __future__ import annotations
 
@@ -9,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.device.ascend.analysis import Analysis, Result
-from autoinstr.device.ascend.database import Called, Facts, Kernels, Ranges
-from autoinstr.device.ascend.modules import module_tree
-from autoinstr.device.ascend.msprof_analyze import Operator
+from autoinstr.device.ascend.analysis import FolderAnalysis, ProfileResult
+from autoinstr.device.ascend.database import DatabaseFacts, KernelTotals, ModuleRanges, PathCalls
+from autoinstr.device.ascend.module_statistic import Operator
+from autoinstr.device.ascend.modules import build_module_tree
 from autoinstr.device.ascend.profiles import Profile
-from autoinstr.report.ascend_modules import compare, data, tables
+from autoinstr.report.ascend_modules import compare_data, compare_table, data, module_pairs, tables
+from autoinstr.report.terminal.options import TableOptions
 
 PATHS = (("Net", 2), ("Net/Block", 4), ("Net/Block/Linear", 8), ("Net/Head", 2))
 ROWS = (
@@ -30,32 +30,33 @@ def result(
     scale: int = 1,
     rows: tuple[Operator, ...] = ROWS,
     paths: object = PATHS,
-) -> Result:
-    ranges = Ranges(
-        {tuple(path.split("/")): Called(calls, calls * 1000) for path, calls in paths}, 3, 0, 0
+) -> ProfileResult:
+    ranges = ModuleRanges(
+        {tuple(path.split("/")): PathCalls(calls, calls * 1000) for path, calls in paths}, 3, 0, 0
     )  # type: ignore[attr-defined]
-    tree = module_tree(ranges, [row._replace(total_ns=row.total_ns * scale) for row in rows])
-    facts = Facts(
+    tree = build_module_tree(ranges, [row._replace(total_ns=row.total_ns * scale) for row in rows])
+    facts = DatabaseFacts(
         frozenset(),
         {"Module": {2: 16}},
         1,
         0,
         14,
-        Kernels(24, 16_000 * scale),
-        Kernels(23, 15_000 * scale),
+        KernelTotals(24, 16_000 * scale),
+        KernelTotals(23, 15_000 * scale),
         0,
         1,
     )
     profile = Profile(f"/data/{label}", f"/data/{label}/x.db", rank, False, True)
-    return Result(profile, label, f"host_{rank}_ascend_pt", facts, tree)
+    return ProfileResult(profile, label, f"host_{rank}_ascend_pt", facts, tree)
 
 
-def analysis(*results: Result) -> Analysis:
-    return Analysis("/data", list(results or [result()]), [], [])
+def analysis(*results: ProfileResult) -> FolderAnalysis:
+    return FolderAnalysis("/data", list(results or [result()]), [], [])
 
 
-def lines(one: Analysis, **look: object) -> list[str]:
-    return list(tables.report(one, tables.Look(**{"width": 200, **look})))  # type: ignore[arg-type]
+def lines(one: FolderAnalysis, **look: object) -> list[str]:
+    options = TableOptions(**{"width": 200, **look})  # type: ignore[arg-type]
+    return list(tables.format_analysis(one, options))
 
 
 def test_what_is_in_no_module_stands_below() -> None:
@@ -139,9 +140,8 @@ def test_csv_has_a_line_for_each_module_or_operator() -> None:
     out = io.StringIO()
     data.write_csv(analysis(), out, "operators")
     operators = list(csv.DictReader(io.StringIO(out.getvalue())))
-    assert [(row["path"], row["kernels"], row["count"], row["mean_ns"]) for row in operators][1] == (
-        "Net/Block/Linear", "MatMul, Add", "8", "1000.0",
-    )  # fmt: skip
+    second = [operators[1][column] for column in ("path", "kernels", "count", "mean_ns")]
+    assert second == ["Net/Block/Linear", "MatMul, Add", "8", "1000.0"]
 
 
 def test_operators_of_variants_are_told_once() -> None:
@@ -158,18 +158,18 @@ def test_operators_of_variants_are_told_once() -> None:
 
 
 def test_a_comparison_as_csv_and_by_difference() -> None:
-    a = compare.side(analysis())
-    b = compare.side(
+    a = module_pairs.build_side(analysis())
+    b = module_pairs.build_side(
         analysis(
             result(scale=2, rows=(*ROWS[:2], Operator("Net", "Tail", "aten::mul", "Mul", 1_000, 1)))
         )
     )
     out = io.StringIO()
-    compare.write_csv(a, b, out)
+    compare_data.write_csv(a, b, out)
     rows = {row["path"]: row for row in csv.DictReader(io.StringIO(out.getvalue()))}
     assert rows["Net/Block"]["difference_ns"] == "12000" and rows["Net/Block"]["ratio"] == "2.0"
     assert rows["Net/Tail"]["only_in"] == "b" and rows["Net/Tail"]["device_ns_a"] == ""
-    shown = list(compare.report(a, b, tables.Look(200, 2, "difference")))
+    shown = list(compare_table.format_comparison(a, b, TableOptions(200, 2, "difference")))
     assert [line.split()[0] for line in shown[4:6]] == ["Net", "Net/Block"]
     assert (
         any(line.startswith("… 3 more lines") for line in shown)
@@ -178,8 +178,8 @@ def test_a_comparison_as_csv_and_by_difference() -> None:
 
 
 def test_columns_of_the_two_sides_go_together() -> None:
-    a, b = compare.side(analysis()), compare.side(analysis(result(scale=2)))
-    shown = list(compare.report(a, b, tables.Look(88, 0, "tree")))
+    a, b = module_pairs.build_side(analysis()), module_pairs.build_side(analysis(result(scale=2)))
+    shown = list(compare_table.format_comparison(a, b, TableOptions(88, 0, "tree")))
     assert shown[3].split() == [
         "module",
         "device",
@@ -198,8 +198,8 @@ def test_columns_of_the_two_sides_go_together() -> None:
 
 
 def test_a_comparison_keeps_the_heaviest_with_the_lines_above() -> None:
-    a, b = compare.side(analysis()), compare.side(analysis(result(scale=2)))
-    shown = list(compare.report(a, b, tables.Look(200, 3, "tree")))
+    a, b = module_pairs.build_side(analysis()), module_pairs.build_side(analysis(result(scale=2)))
+    shown = list(compare_table.format_comparison(a, b, TableOptions(200, 3, "tree")))
     assert [line.split()[0] for line in shown[4:8]] == ["Net", "Block", "Linear", "(all"]
 
 

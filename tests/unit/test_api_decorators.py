@@ -1,4 +1,4 @@
-"""autoinstr.range as a decorator, what the module imports, and its types."""
+"""Test autoinstr.range as a decorator, the imports of the module, and its types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import autoinstr
-from autoinstr.api import ranges as api
+from autoinstr.api.state import switch
 from tests.support.user_fakes import Ranges, session
 
 REPO = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ class Service:
 
 
 def test_decorated_functions_stay_what_they_are(ranges: Ranges) -> None:
-    api.switch(True)
+    switch(True)
     assert str(inspect.signature(early)) == "(x: 'int', *, y: 'int' = 2) -> 'int'"
     assert (early.__name__, early.__doc__, early.__module__) == ("early", "Adds.", __name__)
     assert pickle.loads(pickle.dumps(early)) is early

@@ -1,5 +1,5 @@
-"""autoinstr.range and autoinstr.mark: whose range ends when, what a decorated function still is,
-and what both do while off."""
+"""Test autoinstr.range and autoinstr.mark: when a range ends, what a decorated function keeps, and
+what both do without a session."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 import autoinstr
 from autoinstr.api import ranges as api
+from autoinstr.api.state import switch
 from tests.support.user_fakes import Ranges, session
 
 
@@ -57,7 +58,7 @@ def test_what_was_made_while_off_becomes_live(ranges: Ranges) -> None:
     kept = autoinstr.range("kept", domain="mine")
     with kept:
         pass
-    api.switch(True)
+    switch(True)
     with kept:
         assert ranges.open == [["mine", "kept"]]
     assert (
@@ -75,14 +76,14 @@ def test_what_was_made_while_off_becomes_live(ranges: Ranges) -> None:
         "class",
     ]
     assert ranges.marks == [("user", "m", {"files": 3})]
-    api.switch(False)
+    switch(False)
     with kept:
         autoinstr.mark("m")
     assert len(ranges.ended) == 5 and len(ranges.marks) == 1
 
 
 def test_attributes_and_exceptions(ranges: Ranges) -> None:
-    api.switch(True)
+    switch(True)
     error = KeyError("x")
     with pytest.raises(KeyError) as caught, autoinstr.range("a") as running:
         running.note(files=3)
@@ -99,7 +100,7 @@ def test_attributes_that_cannot_be_stored_cost_themselves(
         def __repr__(self) -> str:
             raise ValueError("no text")
 
-    api.switch(True)
+    switch(True)
     with autoinstr.range("a") as running:
         running.note(bad=Bad())
     autoinstr.mark("m", bad=Bad())
@@ -107,7 +108,7 @@ def test_attributes_that_cannot_be_stored_cost_themselves(
 
 
 def test_it_may_be_entered_within_itself_and_again(ranges: Ranges) -> None:
-    api.switch(True)
+    switch(True)
     one = autoinstr.range("a")
     with one as outer:
         outer.note(depth=0)
@@ -120,7 +121,7 @@ def test_it_may_be_entered_within_itself_and_again(ranges: Ranges) -> None:
 
 
 def test_ranges_that_cross_end_each_its_own(ranges: Ranges) -> None:
-    api.switch(True)
+    switch(True)
     with contextlib.ExitStack() as first, contextlib.ExitStack() as second:
         first.enter_context(autoinstr.range("a")).note(first=True)
         second.enter_context(autoinstr.range("b"))
@@ -132,11 +133,11 @@ def test_ranges_that_cross_end_each_its_own(ranges: Ranges) -> None:
         "a",
         "b",
         "c",
-    ] and api._running.get() is None
+    ] and api._innermost.get() is None
 
 
 def test_tasks_do_not_end_one_anothers(ranges: Ranges) -> None:
-    api.switch(True)
+    switch(True)
     one = autoinstr.range("shared")
 
     async def task(number: int, gates: list[asyncio.Event]) -> None:
@@ -166,7 +167,7 @@ def test_tasks_do_not_end_one_anothers(ranges: Ranges) -> None:
 
 
 def test_threads_do_not_end_one_anothers(ranges: Ranges) -> None:
-    api.switch(True)
+    switch(True)
     one, barrier = autoinstr.range("shared"), threading.Barrier(3)
 
     def work(number: int) -> None:
@@ -192,15 +193,15 @@ def test_threads_do_not_end_one_anothers(ranges: Ranges) -> None:
 
 
 def test_what_has_begun_ends_although_the_session_was_switched_off(ranges: Ranges) -> None:
-    api.switch(True)
+    switch(True)
     with autoinstr.range("a"):
-        api.switch(False)
+        switch(False)
         with autoinstr.range("a"):
             pass
         assert ranges.open == [["user", "a"]], "the inner one, while off, ends nothing"
     assert [message for _, message, _ in ranges.ended] == ["a"]
     with autoinstr.range("b"):
-        api.switch(True)
+        switch(True)
         with autoinstr.range("b"):
             pass
     assert [message for _, message, _ in ranges.ended] == ["a", "b"]
@@ -210,4 +211,4 @@ def test_ranges_made_up_for_each_step_are_not_kept_for_ever() -> None:
     for number in range(5000):
         assert autoinstr.range(f"step {number}").message == f"step {number}"
         autoinstr.range("x", f"domain {number}")
-    assert len(api._made) + sum(map(len, api._made_elsewhere.values())) < 3000
+    assert len(api._user_ranges) + sum(map(len, api._ranges_by_domain.values())) < 3000

@@ -1,5 +1,7 @@
-"""From recordings and traces made by hand to databases: what is linked, what is a task, whose trace
-it is, what is refused; without msprof-analyze."""
+"""Databases from recordings and traces made by hand, without msprof-analyze.
+
+The tests cover links, tasks, the matching of traces and processes, and refusals.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +19,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from autoinstr.analysis.blocks import no_tick
+from autoinstr.analysis.blocks import ignore_tick
 from autoinstr.cli import main
 from autoinstr.device.ascend import missing_reasons, profiles
 from autoinstr.device.ascend.database import connect, read_facts
-from autoinstr.recording.reader import open_run
+from autoinstr.recording.run import open_run
 from autoinstr.report.ascend_db import alignment
 from autoinstr.report.ascend_db.alignment import Alignment
-from autoinstr.report.ascend_db.export import Exported, export
-from autoinstr.report.ascend_db.writer import Database
+from autoinstr.report.ascend_db.export import ExportedProcess, export
+from autoinstr.report.ascend_db.writer import DatabaseWriter
 from tests.npu.exported import rows
 from tests.support.kineto import Trace
 from tests.support.recordings import Call, make_recording, set_clock
@@ -45,7 +47,7 @@ MODEL: list[Call] = [
 def record(
     run: Path, calls: list[Call], pid: int = 1000, base: int = Trace().base, **header: Any
 ) -> Path:
-    """A recording of calls in microseconds, whose clock is that of a trace made by hand."""
+    """Write a recording of calls in microseconds. Its clock is that of a trace made by hand."""
     moved = [
         (thread, path, cls, CLOCK + start * US, None if end is None else CLOCK + end * US)
         for thread, path, cls, start, end in calls
@@ -54,20 +56,22 @@ def record(
     return run
 
 
-def made(tmp_path: Path, calls: list[Call], trace: Trace | None, naming: str = "class") -> Exported:
+def made(
+    tmp_path: Path, calls: list[Call], trace: Trace | None, naming: str = "class"
+) -> ExportedProcess:
     run = record(tmp_path / "run", calls)
     traces = [str(trace.write(tmp_path / "trace.json"))] if trace else []
-    [one] = export(open_run(str(run)), traces, str(tmp_path / "out"), naming, no_tick)
+    [one] = export(open_run(str(run)), traces, str(tmp_path / "out"), naming, ignore_tick)
     return one
 
 
-def database(one: Exported) -> Path:
+def database(one: ExportedProcess) -> Path:
     [found] = Path(one.folder.path).rglob("*.db")
     return found
 
 
-def texts(one: Exported, query: str) -> list[tuple[Any, ...]]:
-    """Rows, the columns that end in _ as the texts that they stand for."""
+def texts(one: ExportedProcess, query: str) -> list[tuple[Any, ...]]:
+    """Return rows; columns whose name ends in _ are replaced by the texts of their ids."""
     names = dict(rows(database(one), "SELECT id, value FROM STRING_IDS"))
     with sqlite3.connect(database(one)) as connection:
         cursor = connection.execute(query)
@@ -92,8 +96,8 @@ def failing(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, st
 
 def test_a_recording_alone_gives_host_ranges_in_the_form_of_mstx(tmp_path: Path) -> None:
     one = made(tmp_path, MODEL, None)
-    query = """SELECT startNs, endNs, eventType, rangeId, category, message AS m_, globalTid, endGlobalTid, domainId AS d_, connectionId
-        FROM MSTX_EVENTS"""
+    query = """SELECT startNs, endNs, eventType, rangeId, category, message AS m_, globalTid,
+        endGlobalTid, domainId AS d_, connectionId FROM MSTX_EVENTS"""
     base, thread, none = Trace().base, 1000 << 32 | 4000, 4294967295
     assert texts(one, query) == [
         (base + start * US, base + end * US, 2, number, none, cls, thread, thread, "Module", none)
@@ -120,10 +124,13 @@ def test_the_folder_is_the_one_that_torch_npu_would_make(tmp_path: Path) -> None
     one = made(tmp_path, MODEL, None)
     folder = Path(one.folder.path)
     assert re.fullmatch(r"host_1000_\d{17}_ascend_pt", folder.name)
-    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == [
-        "ASCEND_PROFILER_OUTPUT/ascend_pytorch_profiler_0.db", "profiler_info_0.json", "profiler_metadata.json",
-    ]  # fmt: skip
-    [found] = profiles.find(str(tmp_path / "out")).profiles
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert sorted(str(path.relative_to(folder)) for path in files) == [
+        "ASCEND_PROFILER_OUTPUT/ascend_pytorch_profiler_0.db",
+        "profiler_info_0.json",
+        "profiler_metadata.json",
+    ]
+    [found] = profiles.find_profiles(str(tmp_path / "out")).profiles
     assert (found.rank, found.raw, found.database) == (0, False, str(database(one)))
     assert json.loads((folder / "profiler_metadata.json").read_text())["autoinstr"]["run"] == str(
         tmp_path / "run"
@@ -153,7 +160,7 @@ def test_what_never_ended_is_left_out_and_said(
 ) -> None:
     run = record(tmp_path / "run", [(0, "", "Model", 100, None), (0, "a", "Linear", 110, 155)])
     assert main(["report", str(run), "--format", "ascend-db"]) == 0
-    assert "1 range that never ended left out" in capsys.readouterr().err
+    assert "left out 1 range that never ended" in capsys.readouterr().err
     [found] = run.rglob("*.db")
     assert rows(found, "SELECT COUNT(*) FROM MSTX_EVENTS") == [(1,)]
 
@@ -165,16 +172,18 @@ def test_names_that_no_database_takes_are_written_all_the_same(tmp_path: Path) -
 
 # -- operators and tasks ---------------------------------------------------------------------------
 
-TASKS = """SELECT i.name AS n_, t.taskType AS k_, t.startNs - {base}, t.endNs - {base}, a.name AS o_, t.deviceId, t.streamId FROM TASK t
-    JOIN COMPUTE_TASK_INFO i USING (globalTaskId) JOIN CONNECTION_IDS c ON c.connectionId = t.connectionId
+TASKS = """SELECT i.name AS n_, t.taskType AS k_, t.startNs - {base}, t.endNs - {base},
+    a.name AS o_, t.deviceId, t.streamId FROM TASK t JOIN COMPUTE_TASK_INFO i USING (globalTaskId)
+    JOIN CONNECTION_IDS c ON c.connectionId = t.connectionId
     JOIN PYTORCH_API a ON a.connectionId = c.id ORDER BY t.startNs"""
 
 
-def tasks(one: Exported) -> list[tuple[Any, ...]]:
-    """(name, kind, start, end, operator, device, stream), times as in the trace, in
-    microseconds."""
+def tasks(one: ExportedProcess) -> list[tuple[Any, ...]]:
+    """Return (name, kind, start, end, operator, device, stream); times in microseconds of the
+    trace.
+    """
     assert one.traced is not None
-    found = texts(one, TASKS.format(base=Trace().base + one.traced.fit.offset_ns))
+    found = texts(one, TASKS.format(base=Trace().base + one.traced.alignment.offset_ns))
     return [(name, kind, start / US, end / US, *rest) for name, kind, start, end, *rest in found]
 
 
@@ -193,14 +202,14 @@ def test_on_a_cpu_the_operators_that_no_other_called_are_the_tasks(tmp_path: Pat
 
 
 def test_an_operator_that_calls_modules_is_a_task_of_its_own_time(tmp_path: Path) -> None:
-    """As torch.utils.checkpoint does: an autograd Function whose forward calls the modules."""
+    """torch.utils.checkpoint does this: the forward of an autograd Function calls the modules."""
     trace = Trace()
     trace.operator("CheckpointFunction", 105 * US, 290 * US)
     trace.operator("aten::inner", 107 * US, 109 * US)
     trace.operator("aten::linear", 120 * US, 150 * US)
     trace.operator("aten::linear", 160 * US, 190 * US)
     one = made(tmp_path, MODEL, trace)
-    offset = one.traced.fit.offset_ns / US if one.traced else 0
+    offset = one.traced.alignment.offset_ns / US if one.traced else 0
     own = [(105, 110 - offset), (155 - offset, 158 - offset), (200 - offset, 290)]
     assert [(task[2], task[3]) for task in tasks(one) if task[0] == "CheckpointFunction"] == own
     assert [task[2:4] for task in tasks(one) if task[0] == "aten::linear"] == [
@@ -232,15 +241,16 @@ def test_a_node_of_the_backward_pass_is_the_task_and_not_the_engine_around_it(
         )
     one = made(tmp_path, MODEL, trace)
     assert [task[0] for task in tasks(one)] == ["aten::mm", "MmBackward0", "aten::sum"]
-    query = """SELECT f.name AS f_, b.name AS b_ FROM (SELECT MIN(id) AS low, MAX(id) AS high FROM CONNECTION_IDS
-        GROUP BY connectionId HAVING COUNT(*) > 1) JOIN PYTORCH_API f ON f.connectionId = low JOIN PYTORCH_API b ON b.connectionId = high"""
+    query = """SELECT f.name AS f_, b.name AS b_ FROM (SELECT MIN(id) AS low, MAX(id) AS high
+        FROM CONNECTION_IDS GROUP BY connectionId HAVING COUNT(*) > 1)
+        JOIN PYTORCH_API f ON f.connectionId = low JOIN PYTORCH_API b ON b.connectionId = high"""
     assert texts(one, query) == [("aten::mm", "MmBackward0")]
 
 
 def test_an_operator_that_pokes_out_of_its_module_keeps_no_link(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """msprof-analyze would end the module there, and count what follows for its parent."""
+    """With a link, msprof-analyze would end the module there and count the rest for its parent."""
     monkeypatch.setattr(
         alignment, "measure", lambda *_: Alignment(0, 3, 100, 1, 1)
     )  # one of many: the trace is not refused
@@ -265,15 +275,18 @@ def test_shapes_types_and_numbers_of_operators_are_as_torch_npu_writes_them(tmp_
     trace.operator("aten::mm", 120 * US, 150 * US, **more)
     trace.add("user_annotation", "mine", 115 * US, 152 * US, 1000, 4000)
     one = made(tmp_path, MODEL, trace)
-    query = "SELECT name AS n_, sequenceNumber, fwdThreadId, inputDtypes AS t_, inputShapes AS s_, type, typeof(startNs) FROM PYTORCH_API"
+    query = """SELECT name AS n_, sequenceNumber, fwdThreadId, inputDtypes AS t_, inputShapes AS s_,
+        type, typeof(startNs) FROM PYTORCH_API"""
     assert sorted(texts(one, query)) == [
-        ("aten::mm", 12, 1, "float;Scalar", "4,8;", 50001, "text"), ("mine", -1, None, None, None, 50001, "text"),
-    ]  # fmt: skip
+        ("aten::mm", 12, 1, "float;Scalar", "4,8;", 50001, "text"),
+        ("mine", -1, None, None, None, 50001, "text"),
+    ]
 
 
 def test_a_kernel_of_which_no_launch_is_told_is_there_without_a_link(tmp_path: Path) -> None:
-    """And it does not make a module's range look as if it had a stream: those have a connection of
-    their own."""
+    """Ranges on a stream have a connection; the kernel must not make a module's range look like
+    one.
+    """
     trace = traced(1000)
     trace.add("kernel", "lonely", 500 * US, 600 * US, 2, 7, device=2, stream=7)
     one = made(tmp_path, MODEL, trace)
@@ -284,7 +297,7 @@ def test_a_kernel_of_which_no_launch_is_told_is_there_without_a_link(tmp_path: P
     connection = connect(str(database(one)))
     facts = read_facts(connection)
     connection.close()
-    assert (facts.streamed, facts.kernels.number, facts.linked.number, facts.on_cpu) == (
+    assert (facts.with_stream, facts.kernels.number, facts.linked.number, facts.on_cpu) == (
         0,
         1,
         0,
@@ -321,7 +334,7 @@ def test_events_that_are_not_understood_are_counted_and_left_out(tmp_path: Path)
     ]
     trace.events += ["text", None, 4]
     one = made(tmp_path, MODEL, trace)
-    assert one.traced is not None and one.traced.trace.odd == len(wrong) + 4 + 3
+    assert one.traced is not None and one.traced.trace.unreadable_events == len(wrong) + 4 + 3
     assert texts(one, "SELECT name AS n_ FROM PYTORCH_API") == [("aten::mm",)]
 
 
@@ -331,8 +344,10 @@ def test_events_that_are_not_understood_are_counted_and_left_out(tmp_path: Path)
 def test_the_database_covers_the_profile(
     tmp_path: Path, bounds: tuple[int, int] | None, kept: list[str]
 ) -> None:
-    """What the trace's own bounds cut is left out, as CANN does it; a trace without any has what
-    its operators overlap."""
+    """Ranges that the trace's own bounds cut are left out, as CANN does.
+
+    A trace without bounds keeps the ranges that its operators overlap.
+    """
     trace = Trace()
     trace.operator("aten::mm", 120 * US, 150 * US)
     trace.operator("aten::add", 162 * US, 195 * US)
@@ -356,7 +371,7 @@ def test_the_database_covers_the_profile(
 
 
 def overlaps(operators: list[tuple[int, int]], ranges: list[tuple[int, int]]) -> int:
-    """The definition, pair by pair."""
+    """Count overlaps by the definition, pair by pair."""
     return sum(
         start < begin < end < stop or begin < start < stop < end
         for start, end in operators
@@ -368,7 +383,7 @@ def overlaps(operators: list[tuple[int, int]], ranges: list[tuple[int, int]]) ->
 @given(st.integers(0, 1 << 30), st.integers(-150_000, 150_000))
 @example(3692, -4161)  # an operator at the end of a range that began long before
 def test_the_offset_that_is_found_leaves_no_overlap(seed: int, shift: int) -> None:
-    """Random modules with random operators in them, and a trace whose clock is `shift` off."""
+    """Random modules with random operators, and a trace whose clock is `shift` off."""
     chance = random.Random(seed)
     ranges: list[tuple[int, int]] = []
     operators: list[tuple[int, int]] = []
@@ -397,7 +412,7 @@ def test_the_offset_that_is_found_leaves_no_overlap(seed: int, shift: int) -> No
     moved = [(start - shift, end - shift) for start, end in operators]
     connection.executemany("INSERT INTO temp.OPERATORS VALUES (?,?,9,1,0)", moved)
     fit = alignment.measure(connection, 0, 1)
-    assert (fit.ranges, fit.overlaps, fit.left) == (len(ranges), overlaps(moved, ranges), 0)
+    assert (fit.ranges, fit.overlaps, fit.remaining) == (len(ranges), overlaps(moved, ranges), 0)
     assert (
         overlaps([(start + fit.offset_ns, end + fit.offset_ns) for start, end in moved], ranges)
         == 0
@@ -427,9 +442,11 @@ def traced(pid: int, rank: int | None = None) -> Trace:
     return trace
 
 
-def exported(tmp_path: Path, *traces: Trace) -> list[Exported]:
+def exported(tmp_path: Path, *traces: Trace) -> list[ExportedProcess]:
     files = [str(trace.write(tmp_path / f"{at}.json")) for at, trace in enumerate(traces)]
-    return export(open_run(str(tmp_path / "run")), files, str(tmp_path / "out"), "class", no_tick)
+    return export(
+        open_run(str(tmp_path / "run")), files, str(tmp_path / "out"), "class", ignore_tick
+    )
 
 
 def test_ranks_give_the_databases_their_names_and_those_without_get_the_next(
@@ -462,7 +479,7 @@ def test_a_rank_that_only_the_trace_knows_is_taken(tmp_path: Path) -> None:
 
 @pytest.fixture
 def bad(tmp_path: Path) -> Iterator[Path]:
-    """A run and traces that do not go together; after each refusal there is no output."""
+    """Make a run and traces that do not match. After each refusal there is no output."""
     record(tmp_path / "run", MODEL, 10, rank=0)
     record(tmp_path / "run", MODEL, 11)
     yield tmp_path
@@ -478,7 +495,8 @@ def test_a_trace_of_another_process_is_refused_with_those_that_there_are(
     )
     assert status == 1
     assert error == (
-        f"{trace}: is of process 99, rank 5, which is not in this run (there are: 11 (MainProcess), 10 (MainProcess, rank 0)): a trace of "
+        f"{trace}: is of process 99, rank 5, which is not in this run "
+        "(its processes: 11 (MainProcess), 10 (MainProcess, rank 0)): is the trace of "
         "another run?"
     )
 
@@ -531,7 +549,9 @@ def test_a_trace_of_several_processes_is_refused(
         capsys, "report", bad / "run", "--format", "ascend-db", "--kineto", file, "-o", bad / "out"
     )
     assert (
-        status == 1 and "has operators of several processes (10 and 11): give one for each" in error
+        status == 1
+        and "has operators of several processes (10 and 11): give one trace for each process"
+        in error
     )
 
 
@@ -558,8 +578,8 @@ def test_a_trace_that_is_cut_off_leaves_nothing(
 @pytest.mark.parametrize(
     ("shift_us", "words"),
     [
-        (10_000, "its last range ended 9.700 ms before it"),
-        (-10_000, "its first range began 10.05 ms after it"),
+        (10_000, "its last range ended 9.700 ms before the trace"),
+        (-10_000, "its first range began 10.05 ms after the trace"),
     ],
 )
 def test_a_trace_of_another_time_is_refused(
@@ -585,7 +605,7 @@ def test_a_trace_of_another_time_is_refused(
         (["--kineto", "x.json"], "--kineto: is for the format ascend-db, not for table"),
         (
             ["--format", "json", "--name", "path"],
-            "--name: is for the format ascend-db, not for json",
+            "--name path: is for the format ascend-db, not for json",
         ),
         (
             ["--format", "ascend-db", "--kineto", "none.json"],
@@ -593,11 +613,11 @@ def test_a_trace_of_another_time_is_refused(
         ),
         (
             ["--format", "ascend-db", "-o", "-"],
-            "-o -: ascend-db is made of folders; give a directory",
+            "-o -: ascend-db writes folders; give a directory",
         ),
         (
             ["--format", "ascend-db", "-o", __file__],
-            "ascend-db is made of folders; give a directory",
+            "ascend-db writes folders; give a directory",
         ),
         (["--format", "ascend-db", "--name", "clas"], "did you mean 'class'?"),
     ],
@@ -623,22 +643,25 @@ def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["report", str(tmp_path / "run"), "--format", "ascend-db", *words]) == 0
     told = capsys.readouterr().err
     assert (
-        "autoinstr: no trace for pid 10 (EngineCore): host ranges only; module_statistic needs operators: profile with torch.profiler and "
+        "autoinstr: no trace for pid 10 (EngineCore): host ranges only; "
+        "module_statistic needs operators: profile with torch.profiler and "
         "give --kineto TRACE\n"
     ) in told
     assert (
         "has no device: operators that no other operator called are the tasks (kind cpu_op)" in told
     )
     assert told.endswith(f"for the module table: autoinstr analyse {tmp_path / 'run'}\n")
-    reasons = [_reason(one) for one in profiles.find(str(tmp_path / "run")).profiles]
+    reasons = [_reason(one) for one in profiles.find_profiles(str(tmp_path / "run")).profiles]
     assert "it was made from a recording alone" in reasons[0] and reasons[1] == ""
 
 
 def _reason(profile: profiles.Profile) -> str:
-    """What `autoinstr analyse` says of a profile without a table."""
+    """Return the reason that `autoinstr analyse` gives for a profile without a table."""
     connection = connect(profile.database)
     try:
-        return missing_reasons.missing(read_facts(connection), profiles.settings(profile.folder))
+        return missing_reasons.explain_missing_table(
+            read_facts(connection), profiles.read_settings(profile.folder)
+        )
     finally:
         connection.close()
 
@@ -665,10 +688,10 @@ def test_without_modules_it_says_that_there_is_nothing_for_the_table(
         == 0
     )
     assert (
-        "no ranges of modules in the time of the trace: there is nothing for module_statistic"
+        "no module ranges during the trace: module_statistic has nothing to show"
         in capsys.readouterr().err
     )
-    assert _reason(profiles.find(str(run)).profiles[0]).startswith(
+    assert _reason(profiles.find_profiles(str(run)).profiles[0]).startswith(
         "no ranges of modules: this process called none"
     )
 
@@ -684,9 +707,12 @@ def test_it_replaces_what_it_made_before_and_nothing_else(
     assert main([*words, "--kineto", str(traced(10, 4).write(tmp_path / "t.json"))]) == 0
     names = sorted(path.name for path in folder.rglob("*"))
     assert names == [
-        "ASCEND_PROFILER_OUTPUT", "ascend_pytorch_profiler_4.db", "cluster_analysis_output", "profiler_info_4.json",
+        "ASCEND_PROFILER_OUTPUT",
+        "ascend_pytorch_profiler_4.db",
+        "cluster_analysis_output",
+        "profiler_info_4.json",
         "profiler_metadata.json",
-    ]  # fmt: skip
+    ]
     capsys.readouterr()
     (folder / "profiler_metadata.json").write_text("{}")  # as torch_npu's own
     before = (folder / "ASCEND_PROFILER_OUTPUT" / "ascend_pytorch_profiler_4.db").read_bytes()
@@ -694,7 +720,8 @@ def test_it_replaces_what_it_made_before_and_nothing_else(
     assert (
         status == 2
         and error
-        == f"{folder}: is there and was not made by this command; remove it, or name another folder with -o"
+        == f"{folder}: exists and was not made by this command; "
+        "remove it, or name another folder with -o"
     )
     assert (
         folder / "ASCEND_PROFILER_OUTPUT" / "ascend_pytorch_profiler_4.db"
@@ -724,19 +751,20 @@ def test_a_folder_that_cannot_be_written_is_one_line(
 def test_who_may_enter_its_folders(
     umask: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody while they are made, under whatever name somebody may have foretold; then whom the
-    umask lets."""
+    """Nobody while they are made, even if somebody guessed the name; then those whom the umask
+    allows.
+    """
     run, out, seen = record(tmp_path / "run", MODEL), tmp_path / "out", []
-    close = Database.close
+    close = DatabaseWriter.close
 
-    def watched(database: Database, whole: bool) -> None:
+    def watched(database: DatabaseWriter, commit: bool) -> None:
         [draft] = [path for path in out.iterdir() if path.name.startswith(".")]
         seen.append(
             (stat.S_IMODE(draft.stat().st_mode), sorted(path.name for path in draft.rglob("*")))
         )
-        close(database, whole)
+        close(database, commit)
 
-    monkeypatch.setattr(Database, "close", watched)
+    monkeypatch.setattr(DatabaseWriter, "close", watched)
     before = os.umask(umask)
     try:
         assert main(["report", str(run), "--format", "ascend-db", "-o", str(out)]) == 0
@@ -773,8 +801,7 @@ def test_who_may_enter_its_folders(
 def test_a_folder_that_leads_elsewhere_is_not_ours(
     planted: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In a folder that others can write to: what they have put in the place of an earlier export is
-    not filled."""
+    """Other users may write to the output folder: what replaced an earlier export is not filled."""
     run, out = record(tmp_path / "run", MODEL), tmp_path / "out"
     words = ["report", str(run), "--format", "ascend-db", "-o", str(out)]
     assert main(words) == 0
@@ -789,5 +816,5 @@ def test_a_folder_that_leads_elsewhere_is_not_ours(
         moved.symlink_to(elsewhere)
     before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*") if path != out}
     status, error = failing(capsys, *words)
-    assert status == 2 and error.startswith(f"{folder}: is there and was not made by this command")
+    assert status == 2 and error.startswith(f"{folder}: exists and was not made by this command")
     assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*") if path != out} == before

@@ -1,5 +1,7 @@
-"""Ranges of the emitter torch in a trace, which Kineto has among the operators: annotations,
-whatever the clocks, and no operator of the program's is taken for one of them."""
+"""Events of the emitter torch in a trace, which Kineto lists among the operators.
+
+They count as annotations, whatever the clocks. No operator of the program is mistaken for one.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from autoinstr.analysis.blocks import no_tick
-from autoinstr.recording.reader import open_run
+from autoinstr.analysis.blocks import ignore_tick
+from autoinstr.recording.run import open_run
 from autoinstr.report.ascend_db import alignment
 from autoinstr.report.ascend_db.alignment import Alignment
-from autoinstr.report.ascend_db.export import Exported, export
-from autoinstr.report.ascend_db.own_ranges import emitters_of
+from autoinstr.report.ascend_db.export import ExportedProcess, export
+from autoinstr.report.ascend_db.own_ranges import list_emitters
 from tests.support.kineto import Trace
 from tests.support.recordings import Call
 from tests.unit.test_ascend_db import MODEL, US, record, tasks, texts
@@ -24,8 +26,11 @@ BOTH = {"emitter": "recorder,torch"}
 def ours(
     trace: Trace, calls: list[Call], shift: int = 0, name: Any = lambda path, cls: cls
 ) -> Trace:
-    """The trace with the emitter's events: each begins 2 µs before the range and ends 1 µs after.
-    `shift` microseconds lie between the clocks."""
+    """Return the trace with the emitter's events.
+
+    Each begins 2 µs before its range and ends 1 µs after it. `shift` is the microseconds between
+    the clocks.
+    """
     for _, path, cls, start, end in calls:
         assert end is not None
         trace.operator(name(path, cls), (start - 2 + shift) * US, (end + 1 + shift) * US)
@@ -34,14 +39,14 @@ def ours(
 
 def made(
     tmp_path: Path, calls: list[Call], trace: Trace, naming: str = "class", **header: Any
-) -> Exported:
+) -> ExportedProcess:
     run = record(tmp_path / "run", calls, **(header or BOTH))
     [one] = export(
         open_run(str(run)),
         [str(trace.write(tmp_path / "trace.json"))],
         str(tmp_path / "out"),
         naming,
-        no_tick,
+        ignore_tick,
     )
     return one
 
@@ -54,9 +59,9 @@ def of_program(shift: int = 0) -> Trace:
     return trace
 
 
-def own(one: Exported) -> int:
+def own(one: ExportedProcess) -> int:
     assert one.traced is not None
-    return one.traced.own
+    return one.traced.own_events
 
 
 @pytest.mark.parametrize("shift", [0, -7, 7])
@@ -77,7 +82,8 @@ def test_they_are_annotations_and_neither_operators_nor_tasks(
     assert [task[0] for task in tasks(one)] == ["aten::linear", "aten::linear"]
     rows = texts(
         one,
-        "SELECT name AS n_, connectionId IS NULL FROM PYTORCH_API ORDER BY CAST(startNs AS INTEGER)",
+        "SELECT name AS n_, connectionId IS NULL FROM PYTORCH_API "
+        "ORDER BY CAST(startNs AS INTEGER)",
     )
     said = [name(path, cls) for _, path, cls, _, _ in MODEL]
     assert rows == [
@@ -94,7 +100,7 @@ def test_they_are_annotations_and_neither_operators_nor_tasks(
 def test_an_alignment_that_is_not_exact_is_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift: int
 ) -> None:
-    """They may begin after their ranges then, or end before them."""
+    """Events may then begin after their ranges, or end before them."""
     monkeypatch.setattr(alignment, "measure", lambda *_: Alignment(0, 3, 100, 0, 0))
     calls: list[Call] = [
         (0, "", "Model", 100, 300),
@@ -106,8 +112,9 @@ def test_an_alignment_that_is_not_exact_is_enough(
 
 
 def test_an_operator_of_the_program_that_has_a_modules_name_stays_one(tmp_path: Path) -> None:
-    """One in the module, as a custom autograd Function and a class that wraps it; and one around
-    it."""
+    """One is inside the module: a custom autograd Function and a class that wraps it. One is around
+    it.
+    """
     calls: list[Call] = [
         (0, "", "Model", 100, 300),
         (0, "a", "Linear", 110, 155),
@@ -152,13 +159,13 @@ def test_which_emitters_a_recording_names(
     tmp_path: Path, header: dict[str, Any], emitters: set[str]
 ) -> None:
     [recording] = open_run(str(record(tmp_path / "run", MODEL, **header))).recordings
-    assert emitters_of(recording) == emitters
+    assert list_emitters(recording) == emitters
 
 
 def test_what_runs_when_the_profile_ends_is_cut_there_and_spoils_no_alignment(
     tmp_path: Path,
 ) -> None:
-    """Kineto gives it the profile's end: it pokes out of nothing."""
+    """Kineto gives such an event the profile's end. It must not count as an overlap."""
     calls: list[Call] = [
         (0, "", "Model", 100, 900),
         (0, "a", "Layer", 110, 800),
@@ -175,8 +182,7 @@ def test_what_runs_when_the_profile_ends_is_cut_there_and_spoils_no_alignment(
 
 
 def test_what_our_range_is_said_to_have_launched_the_operator_around_it_did(tmp_path: Path) -> None:
-    """torch.utils.checkpoint calls modules; one of them launches a kernel with no operator of its
-    own."""
+    """torch.utils.checkpoint calls modules; one launches a kernel without its own operator."""
     trace = Trace()
     outer = trace.operator("CheckpointFunction", 102 * US, 298 * US)
     ours(trace, MODEL)
@@ -185,8 +191,10 @@ def test_what_our_range_is_said_to_have_launched_the_operator_around_it_did(tmp_
     trace.kernel("later", trace.launch(outer, 250 * US), 600 * US, 4_000)
     trace.kernel("lonely", trace.launch(outer + 1, 299 * US), 700 * US, 4_000)
     one = made(tmp_path, MODEL, trace)
-    query = """SELECT i.name AS k_, a.name AS o_ FROM TASK t JOIN COMPUTE_TASK_INFO i USING (globalTaskId)
-        LEFT JOIN CONNECTION_IDS c ON c.connectionId = t.connectionId LEFT JOIN PYTORCH_API a ON a.connectionId = c.id ORDER BY t.startNs"""
+    query = """SELECT i.name AS k_, a.name AS o_ FROM TASK t
+        JOIN COMPUTE_TASK_INFO i USING (globalTaskId)
+        LEFT JOIN CONNECTION_IDS c ON c.connectionId = t.connectionId
+        LEFT JOIN PYTORCH_API a ON a.connectionId = c.id ORDER BY t.startNs"""
     assert own(one) == 3
     assert texts(one, query) == [
         ("mine", "CheckpointFunction"),

@@ -1,5 +1,4 @@
-"""The piecewise reader of traces gives what json gives, and says what is wrong with a file that is
-no whole trace."""
+"""The chunked reader of traces returns what json returns, and names the problem of a bad file."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoinstr.report.ascend_db import trace_file
-from autoinstr.report.ascend_db.trace_file import EVENTS, BadTrace, members
+from autoinstr.report.ascend_db.trace_file import EVENTS, BadTrace, read_members
 from tests.support.kineto import Trace
 
 VALUES = st.recursive(
@@ -38,7 +37,7 @@ def small() -> Trace:
 
 def as_read(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {EVENTS: []}
-    for key, value in members(str(path)):
+    for key, value in read_members(str(path)):
         if key == EVENTS:
             found[EVENTS].append(value)
         else:
@@ -83,7 +82,8 @@ def test_a_file_that_is_cut_off_anywhere_is_called_that(tmp_path: Path) -> None:
         path.write_text(text[:length])
         with pytest.raises(
             BadTrace,
-            match=r"trace\.json: is cut off after \d events: it was not written to its end; export it again",
+            match=r"trace\.json: is cut off after \d events: "
+            r"it was not written to its end; export it again",
         ):
             as_read(path)
 
@@ -112,12 +112,12 @@ def test_a_compressed_file_with_a_wrong_byte_is_refused(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("", "is cut off after 0 events"),
-        ("hello", "does not begin with an object of JSON"),
-        ("[1, 2]", "does not begin with an object of JSON"),
-        ("\x00\x01\x02", "does not begin with an object of JSON"),
+        ("hello", "does not begin with a JSON object"),
+        ("[1, 2]", "does not begin with a JSON object"),
+        ("\x00\x01\x02", "does not begin with a JSON object"),
         ("{}", "has no traceEvents"),
         ('{"traceEvents": null}', "has no traceEvents"),
-        ('{"a" 1' + " " * 99 + "}", "is damaged after 0 events: a key and a colon were expected"),
+        ('{"a" 1' + " " * 99 + "}", "is damaged after 0 events: expected a key and a colon"),
         (
             '{"traceEvents": [{"a": 1}, {b: 2}' + " " * 99 + "]}",
             "is damaged after 1 events: Expecting property name",
@@ -156,8 +156,10 @@ def test_damage_is_found_without_reading_the_rest_of_a_long_file(
     path = tmp_path / "trace.json"
     path.write_text('{"traceEvents": [{oops' + "x" * 100_000)
     reads: list[int] = []
-    more = trace_file._Text._more
-    monkeypatch.setattr(trace_file._Text, "_more", lambda self: (reads.append(1), more(self))[1])
+    more = trace_file._TraceText._read_chunk
+    monkeypatch.setattr(
+        trace_file._TraceText, "_read_chunk", lambda self: (reads.append(1), more(self))[1]
+    )
     with pytest.raises(BadTrace, match="is damaged after 0 events"):
         as_read(path)
     assert len(reads) < 20

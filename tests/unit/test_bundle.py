@@ -1,4 +1,4 @@
-"""The parts of a bundle: Requires-Python, where sources come from, the manifest, the check."""
+"""The parts of a bundle: Requires-Python, the sources of its files, the manifest, the check."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.bundle import build, check, manifest, sources
 from autoinstr.bundle.layout import LIBRARIES, PYTHONS
-from autoinstr.bundle.requires import allows
+from autoinstr.bundle.requires import is_allowed
 from autoinstr.cli import main
 
 
@@ -44,7 +44,7 @@ from autoinstr.cli import main
 )
 def test_requires_python(requires: str, allowed: str) -> None:
     assert (
-        " ".join(".".join(map(str, minor)) for minor in PYTHONS if allows(requires, minor))
+        " ".join(".".join(map(str, minor)) for minor in PYTHONS if is_allowed(requires, minor))
         == allowed
     )
 
@@ -53,7 +53,7 @@ def test_requires_python(requires: str, allowed: str) -> None:
 
 
 def install(folder: Path, name: str, version: str, requires: str, files: tuple[str, ...]) -> None:
-    """A distribution as pip leaves one."""
+    """Write a distribution as pip installs one."""
     info = folder / f"{name}-{version}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(
@@ -73,7 +73,8 @@ def test_a_library_too_new_for_the_oldest_python_is_named(
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(
         AutoinstrError,
-        match=r"structlog 26.1.0 needs Python >=3.10, and a bundle is for Python 3.9 too: .*\[bundle\]",
+        match=r"structlog 26.1.0 needs Python >=3.10, but a bundle is also for Python 3.9: "
+        r".*\[bundle\]",
     ):
         sources.find_libraries()
 
@@ -85,7 +86,7 @@ def test_a_library_too_old_for_the_newest_is_too(
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(
         AutoinstrError,
-        match=r"wrapt 1.0 needs Python >=3.6,<3.13, and a bundle is for Python 3.13 too",
+        match=r"wrapt 1.0 needs Python >=3.6,<3.13, but a bundle is also for Python 3.13",
     ):
         sources.find_libraries()
 
@@ -102,7 +103,7 @@ def test_a_library_for_old_pythons_only_need_not_know_the_new_ones(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     library = next(each for each in LIBRARIES if each.name == "tomli")
-    assert sources._find(library).version == "1.9"
+    assert sources._find_library(library).version == "1.9"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,8 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "distribution", absent)
     with pytest.raises(
         AutoinstrError,
-        match=r"wrapt is not installed in this environment: python -m pip install 'autoinstr\[bundle\]'",
+        match=r"wrapt is not installed in this environment: python -m pip install "
+        r"'autoinstr\[bundle\]'",
     ):
         sources.find_libraries()
 
@@ -135,13 +137,13 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """A bundle of two files."""
+    """Make a bundle of two files."""
     folder = tmp_path / "bundle"
     (folder / "autoinstr").mkdir(parents=True)
     for path in ("autoinstr/__init__.py", "autoinstr/b.py"):
         (folder / path).write_text(path)
         (folder / path).chmod(0o644)
-    manifest.write(
+    manifest.write_manifest(
         str(folder), {"autoinstr": "1", "python": ["3.9"], "libraries": [], "bytecode": []}
     )
     for path in (folder, folder / "autoinstr"):
@@ -151,7 +153,7 @@ def small(tmp_path: Path) -> Path:
 
 
 def found(folder: Path) -> list[str]:
-    return check.problems(str(folder))[1]
+    return check.check_bundle(str(folder))[1]
 
 
 def test_a_bundle_as_it_was_made_has_no_problems(small: Path) -> None:
@@ -221,7 +223,7 @@ def test_every_damage_is_named(kind: str, small: Path, capsys: pytest.CaptureFix
     ]
     assert (
         told.err
-        == f"autoinstr: error: {small}: the bundle has 1 problem; make it anew, or copy it again\n"
+        == f"autoinstr: error: {small}: the bundle has 1 problem; make it again, or copy it again\n"
     )
 
 
@@ -238,7 +240,7 @@ def test_every_damage_is_named(kind: str, small: Path, capsys: pytest.CaptureFix
         '{"schema": "autoinstr.bundle/1", "files": {}, "libraries": [{"name": 1}], "bytecode": []}',
         '{"schema": "autoinstr.bundle/1", "files": {}, "libraries": [], "bytecode": [3]}',
         '{"schema": "autoinstr.bundle/1", "files": {}, "libraries": [], "bytecode": []}'
-        + " " * manifest.LARGEST,
+        + " " * manifest.MAX_BYTES,
     ],
 )
 def test_a_manifest_that_is_none(
@@ -262,13 +264,13 @@ def test_a_manifest_without_the_fields_that_are_shown(
 def test_what_is_no_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for folder in (tmp_path, tmp_path / "none"):
         assert main(["bundle", "--check", str(folder)]) == 1
-        assert "is no bundle: it has no manifest.json" in capsys.readouterr().err
+        assert "is not a bundle: it has no manifest.json" in capsys.readouterr().err
 
 
 def test_without_an_exchange_two_renames_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A C library, kernel or file system that has none."""
+    """Some C libraries, kernels and file systems have no atomic exchange."""
     for name in ("new", "old"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).touch()

@@ -1,5 +1,6 @@
-"""What a profiler that a Worker has made is told before capture, and gets back (a real engine:
-tests/vllm/test_profiler_capture.py)."""
+"""The settings of a Worker's profiler before the capture, and after it.
+
+tests/vllm/test_profiler_capture.py has a real engine."""
 
 from __future__ import annotations
 

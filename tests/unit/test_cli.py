@@ -13,16 +13,17 @@ import pytest
 from autoinstr.base import doctor_channel
 from autoinstr.base.errors import AutoinstrError, ConfigError, RecordingError
 from autoinstr.cli.commands import ctl
-from autoinstr.cli.commands.run import environment
-from autoinstr.cli.doctor.processes import process_lines, read_processes
-from autoinstr.cli.doctor.python_path import path_problems
-from autoinstr.cli.entry import SUBCOMMANDS, build_parser, main
+from autoinstr.cli.doctor.processes import format_processes, read_processes
+from autoinstr.cli.doctor.python_path import find_path_problems
+from autoinstr.cli.entry import main
+from autoinstr.cli.launch import build_environment
+from autoinstr.cli.subcommands import SUBCOMMANDS, build_parser
 from autoinstr.config.options import OPTIONS
 
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """No variable of ours in the environment."""
+    """Remove the variables of autoinstr from the environment."""
     for name in list(os.environ):
         if name.startswith(("AUTOINSTR", "_AUTOINSTR")) or name == "PYTHONPATH":
             monkeypatch.delenv(name)
@@ -37,6 +38,16 @@ def test_help_of_every_subcommand_has_examples(
     shown = capsys.readouterr().out
     assert "\nexamples:\n" in shown
     assert f"autoinstr {name}" in shown
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in SUBCOMMANDS)])
+def test_help_prints_what_the_option_help_prints(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["help", *words]) == 0
+    text = capsys.readouterr().out
+    assert main([*words, "--help"]) == 0
+    assert capsys.readouterr().out == text != ""
 
 
 def test_run_has_a_flag_for_every_option(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,6 +104,13 @@ def test_a_value_is_not_taken_for_the_command() -> None:
     [
         (["rn"], "'rn' is not a subcommand; did you mean 'run'?"),
         (["zzz"], f"'zzz' is not a subcommand (there are: {', '.join(SUBCOMMANDS)})"),
+        (["help", "reprt"], "'reprt' is not a subcommand; did you mean 'report'?"),
+        (["help", "zzz"], f"'zzz' is not a subcommand (there are: {', '.join(SUBCOMMANDS)})"),
+        (
+            ["help", "run", "x"],
+            "'x' is one argument too many for autoinstr help (see autoinstr help --help)",
+        ),
+        (["completion", "fish"], "argument bash|zsh: 'fish' is not one of bash, zsh"),
         (["--wersion"], "'--wersion' is not an option of autoinstr; did you mean '--version'?"),
         (["run"], "no command is given; for example: autoinstr run -- python train.py"),
         (
@@ -105,16 +123,19 @@ def test_a_value_is_not_taken_for_the_command() -> None:
         ),
         (
             ["run", "--when", "manul", "true"],
-            "when='manul' (--when): must be one of always, profiling, manual; did you mean 'manual'?",
+            "when='manul' (--when): must be one of always, profiling, manual; did you mean "
+            "'manual'?",
         ),
         (["run", "--when"], "argument --when: expected one argument (see autoinstr run --help)"),
         (
             ["run", "--include", "[a", "true"],
-            "include='[a' (--include): the bracket at character 1 is never closed; did you mean '[[]a'?",
+            "include='[a' (--include): the bracket at character 1 is never closed; did you mean "
+            "'[[]a'?",
         ),
         (
             ["run", "--exclude", "re:*", "true"],
-            "exclude='re:*' (--exclude): is not a regular expression: nothing to repeat at position 0",
+            "exclude='re:*' (--exclude): is not a regular expression: nothing to repeat at "
+            "position 0",
         ),
         (
             ["doctor", "--jsn", "true"],
@@ -131,7 +152,8 @@ def test_a_value_is_not_taken_for_the_command() -> None:
         ),
         (
             ["diff", "a", "b", "--fail-above", "-5%"],
-            "argument --fail-above: '-5%' is not a percentage such as 5% (see autoinstr diff --help)",
+            "argument --fail-above: '-5%' is not a percentage such as 5% (see autoinstr diff "
+            "--help)",
         ),
         (
             ["report", "a", "--limit", "-1"],
@@ -139,7 +161,7 @@ def test_a_value_is_not_taken_for_the_command() -> None:
         ),
         (
             ["report", ""],
-            "argument DIR: is empty; is a variable of the shell not set? (see autoinstr report --help)",
+            "argument DIR: is empty; is a shell variable unset? (see autoinstr report --help)",
         ),
         (["merge", "a", "", "-o", "b"], "argument DIR: is empty"),
         (["merge", "a", "-o", ""], "argument -o/--output: is empty"),
@@ -208,14 +230,13 @@ def test_every_way_to_end(
 
 
 def test_environment_of_a_run(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Flags win over the environment's own value, everything is absolute, and nothing that is not
-    ours changes."""
+    """Flags win over the environment, paths are absolute, and other variables stay unchanged."""
     bare.chdir(tmp_path)
     bare.setenv("AUTOINSTR", "when=manual,domain=old")
     bare.setenv("AUTOINSTR_MAX_MB", "7")
     bare.setenv("AUTOINSTR_PORT", "tcp://1")
     before = dict(os.environ)
-    environ = environment({"domain": "new", "out": "runs"})
+    environ = build_environment({"domain": "new", "out": "runs"})
     ours = {name: value for name, value in environ.items() if before.get(name) != value}
     assert ours.pop("PYTHONPATH").endswith("/sitecustomize")
     assert os.path.dirname(ours.pop("_AUTOINSTR_DEFAULT_OUT")) == str(
@@ -236,10 +257,10 @@ def test_without_out_all_processes_share_one_default(
     bare: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bare.chdir(tmp_path)
-    chosen = environment({})["_AUTOINSTR_DEFAULT_OUT"]
+    chosen = build_environment({})["_AUTOINSTR_DEFAULT_OUT"]
     assert os.path.dirname(chosen) == str(tmp_path / "autoinstr-runs")
     bare.setenv("_AUTOINSTR_DEFAULT_OUT", "/outer/run")
-    assert environment({})["_AUTOINSTR_DEFAULT_OUT"] == "/outer/run"
+    assert build_environment({})["_AUTOINSTR_DEFAULT_OUT"] == "/outer/run"
 
 
 @pytest.mark.parametrize(
@@ -256,11 +277,11 @@ def test_without_out_all_processes_share_one_default(
 def test_the_gate_stands_first_on_pythonpath(
     bare: pytest.MonkeyPatch, before: str | None, after: str
 ) -> None:
-    """Once, and without an empty entry that was not there: that would be the working directory."""
-    gate = environment({})["PYTHONPATH"]
+    """It is there once. No empty entry is added, because that means the working directory."""
+    gate = build_environment({})["PYTHONPATH"]
     if before is not None:
         bare.setenv("PYTHONPATH", before.replace("GATE", gate))
-    assert environment({})["PYTHONPATH"] == gate + after
+    assert build_environment({})["PYTHONPATH"] == gate + after
 
 
 def test_a_mistake_in_the_environment_is_found_before_the_command_starts(
@@ -268,7 +289,7 @@ def test_a_mistake_in_the_environment_is_found_before_the_command_starts(
 ) -> None:
     bare.setenv("AUTOINSTR_MODE", "0999")
     with pytest.raises(ConfigError, match=r"environment AUTOINSTR_MODE"):
-        environment({})
+        build_environment({})
 
 
 def test_control_is_written_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,8 +310,7 @@ def test_control_is_written_in_one_step(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_prepared_draft_of_the_control_file_is_not_written_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody who may write to the run directory must not be able to aim our write at another
-    file."""
+    """A user who can write to the run directory cannot redirect the write to another file."""
     victim = tmp_path / "victim"
     victim.write_text("untouched")
     monkeypatch.setattr(os, "urandom", lambda count: b"\0" * count)
@@ -304,12 +324,12 @@ def test_a_prepared_draft_of_the_control_file_is_not_written_to(
 
 
 def test_reports_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The session's report replaces the gate's verdict, and secrets are out of both."""
+    """The session's report replaces the gate's verdict. Both are without secrets."""
     wanted = ["10\t1\ton\t\tpython\x1ftrain.py\x1f--api-key=abc", f"{os.getpid()}\t1\ton\t\tpython"]
     verdicts = [*wanted, "12\t10\toff\tpip is left alone\tpip", "torn"]
     (tmp_path / "verdicts").write_text("\n".join(verdicts))
     (tmp_path / "13.json").write_text("{torn")
-    monkeypatch.setenv(doctor_channel.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(doctor_channel.DOCTOR_VARIABLE, str(tmp_path))
     monkeypatch.setattr(sys, "orig_argv", ["python", "--token", "abc"], raising=False)
     doctor_channel.report(False, "early")
     doctor_channel.report(
@@ -323,7 +343,7 @@ def test_reports_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert found[0]["reason"] == "wanted, but torch has not been imported"
     assert found[2]["reason"] == "pip is left alone"
     assert "abc" not in json.dumps(found)
-    text = "\n".join(process_lines({"command": ["x"], "exit_status": 3, "processes": found}))
+    text = "\n".join(format_processes({"command": ["x"], "exit_status": 3, "processes": found}))
     for piece in (
         "ended with status 3",
         "on: recording",
@@ -338,11 +358,11 @@ def test_reports_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_report_costs_nothing_and_cannot_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(doctor_channel.VARIABLE, raising=False)
+    monkeypatch.delenv(doctor_channel.DOCTOR_VARIABLE, raising=False)
     doctor_channel.report(True, "x")
     for folder in (tmp_path / "gone", tmp_path / "file"):
         (tmp_path / "file").write_text("")
-        monkeypatch.setenv(doctor_channel.VARIABLE, str(folder))
+        monkeypatch.setenv(doctor_channel.DOCTOR_VARIABLE, str(folder))
         doctor_channel.report(True, "x", {"odd": object()})
     assert os.listdir(tmp_path) == ["file"]
 
@@ -354,7 +374,7 @@ def test_many_modules_are_summed_up() -> None:
     ]
     said = {"pid": 1, "argv": ["x"], "active": True, "reason": "", "details": {"modules": modules}}
     told = {"command": ["x"], "exit_status": 0, "processes": [said]}
-    text = "\n".join(process_lines(told))
+    text = "\n".join(format_processes(told))
     assert "29 modules kept: r" in text
     assert "… and 19 more (--json lists all)" in text
     assert "1 module dropped: excluded by 'm.0'\n    m.0 A" in text
@@ -370,19 +390,19 @@ def test_problems_of_pythonpath(tmp_path: Path) -> None:
         (folder / "sitecustomize.py").write_text("")
 
     def problems(*entries: Path) -> list[str]:
-        return path_problems(os.pathsep.join(map(str, entries)), str(gate))
+        return find_path_problems(os.pathsep.join(map(str, entries)), str(gate))
 
     assert problems(gate) == problems(gate, plain, otel, root) == problems() == []
-    assert "another sitecustomize stands before ours" in problems(plain, gate)[0]
+    assert "another sitecustomize is before autoinstr's" in problems(plain, gate)[0]
     assert problems(plain) == []
-    assert "OpenTelemetry's folder stands before ours" in problems(otel, gate)[0]
-    assert (
-        "OpenTelemetry's folder stands on PYTHONPATH and runs no other agent" in problems(otel)[0]
-    )
+    assert "OpenTelemetry's folder is before autoinstr's" in problems(otel, gate)[0]
+    assert "OpenTelemetry's folder is on PYTHONPATH and runs no other agent" in problems(otel)[0]
     assert "has no __init__.py" in problems(root, gate)[0]
     (root / "sitecustomize" / "__init__.py").write_text("")
-    assert "another sitecustomize stands before ours" in problems(root, gate)[0]
+    assert "another sitecustomize is before autoinstr's" in problems(root, gate)[0]
     assert (
-        path_problems(f"{root}{os.pathsep}{root / 'sitecustomize'}", str(root / "sitecustomize"))
+        find_path_problems(
+            f"{root}{os.pathsep}{root / 'sitecustomize'}", str(root / "sitecustomize")
+        )
         == []
     )

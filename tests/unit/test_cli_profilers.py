@@ -1,5 +1,6 @@
-"""`autoinstr doctor` on profiler parameters: torch_npu's files are read, never imported (the real
-one: tests/npu/test_parameters.py)."""
+"""`autoinstr doctor` on profiler parameters: it reads torch_npu's files and never imports them.
+
+tests/npu/test_parameters.py has the real torch_npu."""
 
 from __future__ import annotations
 
@@ -7,18 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.cli.doctor.profiler_lines import profiler_facts, profiler_lines
-from autoinstr.config.config import load
+from autoinstr.cli.doctor.profiler_lines import collect_profiler_facts, format_profiler
+from autoinstr.config.config import load_config
 
 PROFILER = """
 class profile(_KinetoProfile):
-    def __init__(self, *, activities: Optional[Iterable] = None, with_stack: bool = False, experimental_config=None, use_cuda=None): ...
+    def __init__(self, *, activities: Optional[Iterable] = None, with_stack: bool = False,
+        experimental_config=None, use_cuda=None): ...
 """
 CONFIG = """
 raise RuntimeError("imported")
 class _ExperimentalConfig:
-    def __init__(self, profiler_level: int = Constant.LEVEL0, aic_metrics: int = Constant.AicMetricsNone, l2_cache: bool = False,
-                 msprof_tx: bool = False, data_simplification: bool = True, export_type: Union[str, list] = ExportType.Text): ...
+    def __init__(self, profiler_level: int = Constant.LEVEL0,
+        aic_metrics: int = Constant.AicMetricsNone, l2_cache: bool = False,
+                 msprof_tx: bool = False, data_simplification: bool = True, export_type: Union[str,
+                     list] = ExportType.Text): ...
 """
 
 
@@ -35,7 +39,7 @@ def torch_npu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def rows(**env: str) -> dict[str, tuple[str, str]]:
-    told = profiler_facts(load(env))
+    told = collect_profiler_facts(load_config(env))
     assert told is not None
     return {
         row["name"]: (row["value"], row["source"].partition(",")[0]) for row in told["parameters"]
@@ -66,16 +70,16 @@ def test_what_would_be_set(torch_npu: Path) -> None:
 def test_files_that_cannot_be_read(torch_npu: Path) -> None:
     (torch_npu / "experimental_config.py").write_text("class (:")
     (torch_npu / "profiler.py").unlink()
-    assert profiler_facts(load({})) is None
+    assert collect_profiler_facts(load_config({})) is None
 
 
 def test_without_torch_npu_there_are_the_pairs_alone() -> None:
-    assert profiler_facts(load({})) is None
-    told = profiler_facts(
-        load({"AUTOINSTR_PROFILER": "record_shapes=on;schedule=active:2;nonsense=1"})
+    assert collect_profiler_facts(load_config({})) is None
+    told = collect_profiler_facts(
+        load_config({"AUTOINSTR_PROFILER": "record_shapes=on;schedule=active:2;nonsense=1"})
     )
     assert told is not None and told["torch_npu"] is False and "nonsense" in told["problems"][0]
-    assert profiler_lines(told)[1:] == [
+    assert format_profiler(told)[1:] == [
         "profiler",
         "  schedule       wait:0,warmup:0,active:2  (environment AUTOINSTR_PROFILER)",
         "  record_shapes  on                        (environment AUTOINSTR_PROFILER)",

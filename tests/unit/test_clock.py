@@ -1,10 +1,10 @@
-"""One axis for all processes."""
+"""One time axis for all processes of a run."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from autoinstr.analysis.clock import Axis, base_ns
+from autoinstr.analysis.clock import Axis, compute_base_ns
 from tests.support.report_fakes import FakeRecording
 
 SECOND = 10**9
@@ -21,7 +21,7 @@ def axis(*pairs: tuple[str, int, int]) -> Axis:
 
 def test_the_base_is_what_kineto_printed() -> None:
     # torch 2.13.0 wrote baseTimeNanoseconds 1790857026000000000 at 1795389621.10 s since 1970.
-    assert base_ns(WALL + 100_000_000) == 1_790_857_026 * SECOND
+    assert compute_base_ns(WALL + 100_000_000) == 1_790_857_026 * SECOND
 
 
 def test_processes_of_one_machine_share_the_monotonic_clock() -> None:

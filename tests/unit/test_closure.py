@@ -1,5 +1,5 @@
-"""The closure that takes the place of a built-in target: one call, the same result, a range in
-every case, told afterwards."""
+"""Test the closure that replaces a built-in target: one call of the original, the same result, a
+range in every case, and attributes after the call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from autoinstr.emitters.recorder import Recorder, open_in
+from autoinstr.agent.recording_file import create_recording
+from autoinstr.emitters.recorder import Recorder
 from autoinstr.instrument.functions import closure
 from autoinstr.instrument.functions.ranges import FunctionRanges
 from autoinstr.recording.reader import Recording
@@ -41,7 +42,7 @@ class Recorded:
     def __init__(self, folder: Path) -> None:
         self.failures: list[BaseException] = []
         self.recorder = Recorder(
-            lambda: open_in(str(folder), {}, max_bytes=1 << 20), self.failures.append
+            lambda: create_recording(str(folder), {}, max_bytes=1 << 20), self.failures.append
         )
         self.ranges = FunctionRanges(self.recorder, self.failures.append)
         self.ranges.active = True
@@ -50,20 +51,22 @@ class Recorded:
         target = Target(
             qualname, __name__, qualname, "sync", (), "", "", attributes, True, "vllm", "vllm", ""
         )
-        return closure.direct_call(self.ranges, self.ranges.add(target), function, bool(attributes))
+        return closure.make_call_closure(
+            self.ranges, self.ranges.add_target(target), function, bool(attributes)
+        )
 
     def read(self) -> tuple[list[tuple[str, bool]], list[dict[str, Any]]]:
         """(message, it has lasted) of each range in order, and all attributes."""
         assert self.recorder.writer is not None
         recording = Recording(self.recorder.writer.path)
-        assert not recording.open_ranges() and not recording.problems and not self.failures
+        assert not recording.find_open_ranges() and not recording.problems and not self.failures
         names = recording.names
         found = [
             (names[w[at]].message, w[at + 2] >= w[at + 1])
-            for _, w in recording.blocks()
+            for _, w in recording.read_blocks()
             for at in range(0, len(w), 3)
         ]
-        return found, [fields for *_, fields in recording.attributes()]
+        return found, [fields for *_, fields in recording.read_attributes()]
 
 
 @pytest.fixture
@@ -104,14 +107,14 @@ def test_a_range_around_a_future_ends_when_that_is_done(recorded: Recorded, late
         "vllm",
         "",
     )
-    ours: Any = closure.direct_future(
-        recorded.ranges, recorded.ranges.add(target), lambda self, items: future
+    ours: Any = closure.make_future_closure(
+        recorded.ranges, recorded.ranges.add_target(target), lambda self, items: future
     )  # type: ignore[arg-type]
     if not late:
         future.set_result(1)
     assert ours(Service(), [1, 2]) is future
     assert recorded.recorder.writer is not None
-    still_open = Recording(recorded.recorder.writer.path).open_ranges()
+    still_open = Recording(recorded.recorder.writer.path).find_open_ranges()
     assert len(still_open) == late
     if late:
         other = Thread(target=future.set_result, args=(1,))
@@ -124,7 +127,9 @@ def test_what_is_no_future_ends_with_the_call(recorded: Recorded) -> None:
     target = Target(
         "submit", __name__, "Service.submit", "future", (), "", "", (), True, "vllm", "vllm", ""
     )
-    ours: Any = closure.direct_future(recorded.ranges, recorded.ranges.add(target), work)  # type: ignore[arg-type]
+    ours: Any = closure.make_future_closure(
+        recorded.ranges, recorded.ranges.add_target(target), work
+    )  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="negative"):
         ours(-1)
     assert recorded.read() == ([("submit", True)], [])
@@ -173,7 +178,7 @@ def test_it_looks_like_the_original() -> None:
         names: dict[int, int] = {}  # noqa: RUF012
         local = begin_record = finish = recorder = None
 
-    ours: Any = closure.direct_call(Off(), 0, work, False)  # type: ignore[arg-type]
+    ours: Any = closure.make_call_closure(Off(), 0, work, False)  # type: ignore[arg-type]
     assert type(ours) is FunctionType and inspect.signature(ours) == inspect.signature(work)
     assert (ours.__name__, ours.__qualname__, ours.__module__, ours.__doc__) == (
         "work",
@@ -182,12 +187,12 @@ def test_it_looks_like_the_original() -> None:
         "What it does.",
     )
     assert inspect.getsource(ours) == inspect.getsource(work)
-    assert closure.is_ours(ours) and not closure.is_ours(work)
+    assert closure.is_target_closure(ours) and not closure.is_target_closure(work)
     assert (
-        closure.takes(work)
-        and not closure.takes(len)
-        and not closure.takes(staticmethod(work))
-        and not closure.takes(Service)
+        closure.can_replace(work)
+        and not closure.can_replace(len)
+        and not closure.can_replace(staticmethod(work))
+        and not closure.can_replace(Service)
     )
 
 

@@ -1,5 +1,5 @@
-"""Functions that are given other code: what they are and do stays, and each call is begun and ended
-once."""
+"""Test functions with swapped code: identity, signature and results stay the same, and each call
+has one begin and one end."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from typing import Any
 import pytest
 
 from autoinstr.instrument.functions import code_swap
-from autoinstr.targets.getters import NOTHING
+from autoinstr.targets.getters import NO_RESULT
 
 
 class Ranges:
-    """Has what FunctionRanges has for direct calls, and notes begins and ends. With `slots` a
-    thread has records at hand."""
+    """Has the attributes of FunctionRanges that swapped code uses, and records begins and ends.
+
+    With `slots`, the thread has free records."""
 
     def __init__(self, slots: bool = False) -> None:
         self.active = True
@@ -58,9 +59,9 @@ class Ranges:
 
 
 def put(function: Any, ranges: Ranges, told: bool = True) -> None:
-    found = code_swap.innermost(function)
+    found = code_swap.find_innermost(function)
     assert found is not None
-    code_swap.put(found, ranges, 7, told=told, traced=found is not function)  # type: ignore[arg-type]
+    code_swap.swap_code(found, ranges, 7, has_attributes=told, traces_twin=found is not function)  # type: ignore[arg-type]
 
 
 def every_shape(
@@ -161,7 +162,7 @@ def test_a_method_has_its_instance_and_a_stop_stays_a_stop() -> None:
     )
     with pytest.raises(StopIteration):
         next(loader)  # type: ignore[call-overload]
-    assert [(args, result is NOTHING) for args, _, result in ranges.told] == [
+    assert [(args, result is NO_RESULT) for args, _, result in ranges.told] == [
         ((loader, 3), False),
         ((other, 1), False),
         ((loader,), True),
@@ -175,9 +176,13 @@ def test_decorators_stay_in_force_around_it() -> None:
     assert (
         collective is outer and collective("t") == ["t"] and ranges.told == [(("t", None), {}, "t")]
     )
-    assert code_swap.is_ours(collective.__wrapped__) and not code_swap.is_ours(collective)
-    found = code_swap.innermost(collective)
-    assert found is not None and code_swap.is_ours(found), "a second look finds what has been done"
+    assert code_swap.has_swapped_code(collective.__wrapped__) and not code_swap.has_swapped_code(
+        collective
+    )
+    found = code_swap.find_innermost(collective)
+    assert found is not None and code_swap.has_swapped_code(found), (
+        "a second look finds what has been done"
+    )
     # Beneath a decorator torch.compile is shown the code that the function had.
     assert found.__dict__["_torchdynamo_inline"].__code__.co_filename == __file__
     assert inspect.unwrap(collective).__code__.co_name == "collective"
@@ -206,7 +211,7 @@ def test_an_exception_passes_and_ends_the_range() -> None:
     put(fails, ranges)
     with pytest.raises(KeyError) as caught:
         fails(error)
-    assert caught.value is error and ranges.ended == 1 and ranges.told[0][2] is NOTHING
+    assert caught.value is error and ranges.ended == 1 and ranges.told[0][2] is NO_RESULT
     names = [one.name for one in traceback.extract_tb(error.__traceback__)]
     assert names[-2:] == ["fails", "fails"], "one frame more"
 
@@ -237,7 +242,7 @@ def test_what_cannot_be_given_other_code_is_left_alone() -> None:
         Loader,
         loop,
     ):
-        assert code_swap.innermost(one) is None or one is loop
+        assert code_swap.find_innermost(one) is None or one is loop
 
 
 def at_hand(x: int) -> int:

@@ -1,4 +1,4 @@
-"""Processes that a run should have and has not."""
+"""Processes that a run should have but lacks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from autoinstr.analysis.completeness import missing
+from autoinstr.analysis.completeness import describe_missing_processes
 from tests.support.report_fakes import FakeRecording
 
 
@@ -42,11 +42,11 @@ def workers(ranks: list[int], world_size: int, **more: Any) -> list[FakeRecordin
     ],
 )
 def test_a_line_for_each_gap(recordings: list[FakeRecording], lines: list[str]) -> None:
-    assert missing(recordings) == lines  # type: ignore[arg-type]
+    assert describe_missing_processes(recordings) == lines  # type: ignore[arg-type]
 
 
 def test_a_world_of_a_billion_is_no_list() -> None:
-    assert missing(workers([0], 10**9)) == [  # type: ignore[arg-type]
+    assert describe_missing_processes(workers([0], 10**9)) == [  # type: ignore[arg-type]
         "ranks 1-999999999 of 1000000000 are missing: this run has no recording of them"
     ]
-    assert len(missing(workers(list(range(0, 1000, 2)), 1000))[0]) < 100  # type: ignore[arg-type]
+    assert len(describe_missing_processes(workers(list(range(0, 1000, 2)), 1000))[0]) < 100  # type: ignore[arg-type]

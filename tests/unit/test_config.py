@@ -1,4 +1,4 @@
-"""Where each option's value comes from, and what is said of the ones that cannot be used."""
+"""Test the source of each option's value, and the errors for invalid values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoinstr.base.errors import ConfigError
-from autoinstr.config.config import Config, activation, default_out, load, log_settings
+from autoinstr.config.config import Config, load_config, read_log_settings
+from autoinstr.config.environment import choose_default_out, find_activation
 from autoinstr.config.options import BY_NAME, OPTIONS
 
 ON = {"AUTOINSTR": "1"}
@@ -25,12 +26,12 @@ def toml(folder: Path, text: str, mode: int = 0o644) -> str:
 
 
 def test_every_option_has_an_annotated_attribute() -> None:
-    """mypy sees the annotations, users the table: they must be the same names."""
+    """mypy reads the annotations and users the table. Both must have the same names."""
     assert {*BY_NAME, "sources", "warnings", "custom_targets"} == set(Config.__annotations__)
 
 
 def test_defaults() -> None:
-    config = load(ON)
+    config = load_config(ON)
     for option in OPTIONS:
         if option.name != "out":
             assert getattr(config, option.name) == option.default, option.name
@@ -41,7 +42,7 @@ def test_defaults() -> None:
 
 def test_a_config_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
-        load(ON).when = "manual"
+        load_config(ON).when = "manual"
 
 
 @pytest.mark.parametrize(
@@ -56,16 +57,16 @@ def test_a_config_cannot_be_changed() -> None:
 def test_what_is_not_set_follows_the_emitter(
     emitter: str, when: str, name: str, streams: str
 ) -> None:
-    config = load(ON)
-    assert (config.when_for(emitter), config.name_for(emitter), config.streams_for(emitter)) == (
+    config = load_config(ON)
+    assert (config.get_when(emitter), config.get_name(emitter), config.get_streams(emitter)) == (
         when,
         name,
         streams,
     )
-    chosen = load(
+    chosen = load_config(
         {**ON, "AUTOINSTR_WHEN": "manual", "AUTOINSTR_NAME": "path", "AUTOINSTR_STREAMS": "on"}
     )
-    assert (chosen.when_for(emitter), chosen.name_for(emitter), chosen.streams_for(emitter)) == (
+    assert (chosen.get_when(emitter), chosen.get_name(emitter), chosen.get_streams(emitter)) == (
         "manual",
         "path",
         "on",
@@ -73,8 +74,7 @@ def test_what_is_not_set_follows_the_emitter(
 
 
 def test_precedence_and_sources(tmp_path: Path) -> None:
-    """Flag, then -X or AUTOINSTR, then the variable, then the file, then the default; each with its
-    source."""
+    """The order is: flag, -X or AUTOINSTR, variable, file, default. Each value has its source."""
     file = toml(
         tmp_path, '[autoinstr]\nwhen = "always"\ndomain = "file"\nmax_mb = 7\nfull = "ring"\n'
     )
@@ -84,7 +84,7 @@ def test_precedence_and_sources(tmp_path: Path) -> None:
         "AUTOINSTR_MAX_MB": "8",
         "AUTOINSTR_CONFIG": file,
     }
-    config = load(environ, flags={"when": "profiling"})
+    config = load_config(environ, flags={"when": "profiling"})
     assert (config.when, config.domain, config.max_mb, config.full, config.mspti) == (
         "profiling",
         "piece",
@@ -105,9 +105,9 @@ def test_precedence_and_sources(tmp_path: Path) -> None:
 
 
 def test_an_x_value_replaces_the_environment_and_a_bare_one_does_not() -> None:
-    assert load({"AUTOINSTR": "when=manual"}, "domain=a").when is None
-    assert load({"AUTOINSTR": "when=manual"}, "domain=a").sources["domain"] == "-X autoinstr"
-    assert load({"AUTOINSTR": "when=manual"}, True).when == "manual"
+    assert load_config({"AUTOINSTR": "when=manual"}, "domain=a").when is None
+    assert load_config({"AUTOINSTR": "when=manual"}, "domain=a").sources["domain"] == "-X autoinstr"
+    assert load_config({"AUTOINSTR": "when=manual"}, True).when == "manual"
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,12 @@ def test_an_x_value_replaces_the_environment_and_a_bare_one_does_not() -> None:
 )
 def test_activation(value: str | None, xvalue: str | bool | None, on: bool) -> None:
     environ = {} if value is None else {"AUTOINSTR": value}
-    assert (activation(environ, xvalue)[0] is not None) is on
+    assert (find_activation(environ, xvalue)[0] is not None) is on
 
 
 @pytest.mark.parametrize("value", ["1", "on", "yes", "true", "True", " 1 ", ""])
 def test_plain_on_sets_nothing(value: str) -> None:
-    assert set(load({"AUTOINSTR": value}).sources.values()) == {"default"}
+    assert set(load_config({"AUTOINSTR": value}).sources.values()) == {"default"}
 
 
 @pytest.mark.parametrize(
@@ -152,18 +152,18 @@ def test_plain_on_sets_nothing(value: str) -> None:
     ],
 )
 def test_the_grammar_of_the_value(value: str, include: tuple[str, ...], when: str | None) -> None:
-    config = load({"AUTOINSTR": value})
+    config = load_config({"AUTOINSTR": value})
     assert (config.include, config.when) == (include, when)
     assert config.warnings == []
 
 
 def test_a_literal_comma_in_a_path() -> None:
-    assert load({"AUTOINSTR": r"out=/a\,b,c,when=manual"}).out == "/a,b,c"
+    assert load_config({"AUTOINSTR": r"out=/a\,b,c,when=manual"}).out == "/a,b,c"
 
 
 def test_an_option_mistyped_inside_a_list_is_warned_of() -> None:
-    """The grammar takes it for part of the list; that is hardly ever meant."""
-    config = load({"AUTOINSTR": "include=a,emiter=recorder"})
+    """The syntax makes it an item of the list, which is rarely intended."""
+    config = load_config({"AUTOINSTR": "include=a,emiter=recorder"})
     assert config.include == ("a", "emiter=recorder")
     assert len(config.warnings) == 1
     assert "emitter=" in config.warnings[0]
@@ -203,28 +203,28 @@ SETTINGS = st.fixed_dictionaries({}, optional=VALUES)
 
 @given(SETTINGS)
 def test_any_settings_survive_the_value_grammar(settings: dict[str, object]) -> None:
-    """What can be set can be written into one value of AUTOINSTR."""
+    """Every setting can be written into one value of AUTOINSTR."""
     pieces = []
     for name, value in settings.items():
-        kind = BY_NAME[name].kind
+        kind = BY_NAME[name].value_type
         text = kind.dump(value)
         pieces.append(f"{name}={text if kind.is_list else text.replace(',', chr(92) + ',')}")
-    config = load({"AUTOINSTR": ",".join(pieces) or "1"})
+    config = load_config({"AUTOINSTR": ",".join(pieces) or "1"})
     assert {name: getattr(config, name) for name in settings} == settings
 
 
 @given(SETTINGS)
 def test_children_get_the_same_configuration(settings: dict[str, object]) -> None:
-    """to_environ says everything: a child that loads it has the same values, out included."""
+    """A child that loads the result of to_environ has the same values, including out."""
     environ = {
         "AUTOINSTR": "1",
         **{
-            BY_NAME[name].environment: BY_NAME[name].kind.dump(value)
+            BY_NAME[name].environment: BY_NAME[name].value_type.dump(value)
             for name, value in settings.items()
         },
     }
-    parent = load(environ)
-    child = load(parent.to_environ())
+    parent = load_config(environ)
+    child = load_config(parent.to_environ())
     for option in OPTIONS:
         assert getattr(child, option.name) == getattr(parent, option.name), option.name
 
@@ -233,18 +233,18 @@ def test_children_elsewhere_get_absolute_paths(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    environ = load({"AUTOINSTR": "out=runs,log_file=a.log"}).to_environ()
+    environ = load_config({"AUTOINSTR": "out=runs,log_file=a.log"}).to_environ()
     monkeypatch.chdir("/")
-    child = load(environ)
+    child = load_config(environ)
     assert (child.out, child.log_file) == (str(tmp_path / "runs"), str(tmp_path / "a.log"))
 
 
 def test_the_default_run_directory_is_the_first_processs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert load({**ON, "_AUTOINSTR_DEFAULT_OUT": "/x/y"}).out == "/x/y"
+    assert load_config({**ON, "_AUTOINSTR_DEFAULT_OUT": "/x/y"}).out == "/x/y"
     monkeypatch.chdir(tmp_path)
-    out = default_out({"_AUTOINSTR_DEFAULT_OUT": "relative"})
+    out = choose_default_out({"_AUTOINSTR_DEFAULT_OUT": "relative"})
     assert re.fullmatch(rf"{tmp_path}/autoinstr-runs/\d+-[\w.-]+-{os.getpid()}-[0-9a-f]{{8}}", out)
 
 
@@ -253,60 +253,82 @@ def test_the_default_run_directory_is_the_first_processs(
     [
         (
             {"AUTOINSTR_WHEN": "profilling"},
-            "when='profilling' (environment AUTOINSTR_WHEN): must be one of always, profiling, manual; did you mean 'profiling'?",
+            (
+                "when='profilling' (environment AUTOINSTR_WHEN): must be one of always, "
+                "profiling, manual; did you mean 'profiling'?"
+            ),
         ),
         (
             {"AUTOINSTR": "wehn=manual"},
-            "wehn='manual' (environment AUTOINSTR): there is no such option; did you mean 'when=manual'?",
+            (
+                "wehn='manual' (environment AUTOINSTR): there is no such option; did you mean "
+                "'when=manual'?"
+            ),
         ),
         (
             {"AUTOINSTR": "when=manual,ful=ring"},
-            "ful='ring' (environment AUTOINSTR): there is no such option; did you mean 'full=ring'?",
+            (
+                "ful='ring' (environment AUTOINSTR): there is no such option; did you mean "
+                "'full=ring'?"
+            ),
         ),
         (
             {"AUTOINSTR": "manual"},
-            "autoinstr='manual' (environment AUTOINSTR): is not on, off, a .toml file or option=value; did you mean 'when=manual'?",
+            (
+                "autoinstr='manual' (environment AUTOINSTR): is not on, off, a .toml file or "
+                "option=value; did you mean 'when=manual'?"
+            ),
         ),
         (
             {"AUTOINSTR": "include"},
-            "autoinstr='include' (environment AUTOINSTR): is not on, off, a .toml file or option=value; did you mean 'include='?",
+            (
+                "autoinstr='include' (environment AUTOINSTR): is not on, off, a .toml file or "
+                "option=value; did you mean 'include='?"
+            ),
         ),
     ],
 )
 def test_errors_name_value_source_and_nearest(environ: dict[str, str], line: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load({**ON, **environ})
+        load_config({**ON, **environ})
     assert str(caught.value) == line
     assert caught.value.exit_status == 2
 
 
 def test_a_run_directory_that_is_a_file(tmp_path: Path) -> None:
-    """It is found before anything starts, below a file as well; a directory, or nothing yet, is
-    fine."""
+    """The error comes before the program starts, also for a file further up.
+
+    An existing or missing directory is valid."""
     file = tmp_path / "file"
     file.write_text("")
     for out, said in ((file, "is a file"), (file / "a" / "b", f"{str(file)!r} is a file")):
         with pytest.raises(ConfigError) as caught:
-            load({**ON, "AUTOINSTR_OUT": str(out)})
-        line = f"out={str(out)!r} (environment AUTOINSTR_OUT): {said}, and must be a directory; did you mean '{file}-runs'?"
+            load_config({**ON, "AUTOINSTR_OUT": str(out)})
+        line = (
+            f"out={str(out)!r} (environment AUTOINSTR_OUT): {said}, and must be a directory; did "
+            f"you mean '{file}-runs'?"
+        )
         assert str(caught.value) == line
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     with pytest.raises(ConfigError):
-        load({**ON, "AUTOINSTR_OUT": str(tmp_path / "dangling")})
+        load_config({**ON, "AUTOINSTR_OUT": str(tmp_path / "dangling")})
     for fine in (tmp_path, tmp_path / "new" / "er"):
-        assert load({**ON, "AUTOINSTR_OUT": str(fine)}).out == str(fine)
+        assert load_config({**ON, "AUTOINSTR_OUT": str(fine)}).out == str(fine)
 
 
 def test_unknown_variables_are_one_warning() -> None:
-    config = load({**ON, "AUTOINSTR_WEHN": "x", "AUTOINSTR_ZZZZZ": "y"})
+    config = load_config({**ON, "AUTOINSTR_WEHN": "x", "AUTOINSTR_ZZZZZ": "y"})
     assert config.warnings == [
-        "ignored, because there is no such option: AUTOINSTR_WEHN (did you mean AUTOINSTR_WHEN?), AUTOINSTR_ZZZZZ"
+        (
+            "ignored, because there is no such option: AUTOINSTR_WEHN (did you mean "
+            "AUTOINSTR_WHEN?), AUTOINSTR_ZZZZZ"
+        )
     ]
 
 
 def test_children_do_not_repeat_a_warning() -> None:
-    """vLLM starts three processes and more: the one that starts them has said it."""
-    assert load({**ON, "AUTOINSTR_WEHN": "x", "_AUTOINSTR_WARNED": "1"}).warnings == []
+    """vLLM starts three processes and more. Only the one that starts them logs the warning."""
+    assert load_config({**ON, "AUTOINSTR_WEHN": "x", "_AUTOINSTR_WARNED": "1"}).warnings == []
 
 
 @pytest.mark.parametrize(
@@ -325,20 +347,20 @@ def test_children_do_not_repeat_a_warning() -> None:
     ],
 )
 def test_variables_of_kubernetes_services_are_silent(variable: str) -> None:
-    assert load({**ON, variable: "tcp://10.0.0.1:80"}).warnings == []
+    assert load_config({**ON, variable: "tcp://10.0.0.1:80"}).warnings == []
 
 
 def test_an_empty_variable_is_not_set() -> None:
-    assert load({**ON, "AUTOINSTR_WHEN": ""}).sources["when"] == "default"
+    assert load_config({**ON, "AUTOINSTR_WHEN": ""}).sources["when"] == "default"
 
 
 def test_log_settings_survive_a_broken_configuration() -> None:
-    """They say where the error goes, so an error must not take them away."""
+    """They determine where the error is logged, so an error must not change them."""
     broken = {
         "AUTOINSTR": "wehn=x",
         "AUTOINSTR_LOG": "debug",
         "AUTOINSTR_LOG_FORMAT": "yaml",
         "AUTOINSTR_LOG_FILE": "/x",
     }
-    assert log_settings(broken) == ("debug", "console", "/x")
-    assert log_settings({"AUTOINSTR": "log=info"}) == ("info", "console", None)
+    assert read_log_settings(broken) == ("debug", "console", "/x")
+    assert read_log_settings({"AUTOINSTR": "log=info"}) == ("info", "console", None)

@@ -1,4 +1,4 @@
-"""Configuration files: what they may hold and which files are trusted."""
+"""Test configuration files: what they may contain, and which files are trusted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from autoinstr.base.errors import ConfigError
-from autoinstr.config.config import load
+from autoinstr.config.config import load_config
 
 
 def written(folder: Path, text: str, mode: int = 0o644) -> str:
@@ -21,7 +21,7 @@ def written(folder: Path, text: str, mode: int = 0o644) -> str:
 
 def refusal(path: str) -> str:
     with pytest.raises(ConfigError) as caught:
-        load({"AUTOINSTR": "1", "AUTOINSTR_CONFIG": path})
+        load_config({"AUTOINSTR": "1", "AUTOINSTR_CONFIG": path})
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -45,7 +45,7 @@ def test_every_type_of_toml_value(tmp_path: Path) -> None:
         x = 1
         """,
     )
-    config = load({"AUTOINSTR": file})
+    config = load_config({"AUTOINSTR": file})
     assert config.include == ("*.mlp", "re:x{1,2}")
     assert config.exclude == ("class:Dropout", "depth:4-")
     assert (config.attributes, config.max_mb, config.mode, config.window) == (
@@ -62,13 +62,13 @@ def test_every_type_of_toml_value(tmp_path: Path) -> None:
 
 
 def test_children_find_the_file_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A relative name is made absolute, and the rows of the file arrive in a child in another
-    directory."""
+    """A relative name is made absolute, and a child in another directory gets the rows of the
+    file."""
     written(tmp_path, '[autoinstr]\nout = "runs"\n[[autoinstr.custom_target]]\ntarget = "a:b"\n')
     monkeypatch.chdir(tmp_path)
-    environ = load({"AUTOINSTR": "a.toml"}).to_environ()
+    environ = load_config({"AUTOINSTR": "a.toml"}).to_environ()
     monkeypatch.chdir("/")
-    child = load(environ)
+    child = load_config(environ)
     assert child.custom_targets == [{"target": "a:b"}]
     assert child.out == str(tmp_path / "runs")
 
@@ -82,7 +82,10 @@ def test_children_find_the_file_again(tmp_path: Path, monkeypatch: pytest.Monkey
         ),
         (
             "[autoinstr]\nwhen = 'manul'\n",
-            "when='manul' (file {path}): must be one of always, profiling, manual; did you mean 'manual'?",
+            (
+                "when='manul' (file {path}): must be one of always, profiling, manual; did you "
+                "mean 'manual'?"
+            ),
         ),
         (
             "[autoinstr]\nmode = 600\n",
@@ -107,11 +110,17 @@ def test_children_find_the_file_again(tmp_path: Path, monkeypatch: pytest.Monkey
         ),
         (
             "[autoinstr]\nmax_mb = 1.5\n",
-            "max_mb='1.5' (file {path}): a TOML float cannot be whole number of MB (2^20 bytes), at least 1",
+            (
+                "max_mb='1.5' (file {path}): a TOML float cannot be whole number of MB (2^20 "
+                "bytes), at least 1"
+            ),
         ),
         (
             "[autoinst]\nwhen = 'manual'\n",
-            "config='{path}' (environment AUTOINSTR_CONFIG): has no table [autoinstr], only [autoinst]",
+            (
+                "config='{path}' (environment AUTOINSTR_CONFIG): has no table [autoinstr], only "
+                "[autoinst]"
+            ),
         ),
         ("when = 'manual'\n", "when (file {path}): stands outside the table [autoinstr]"),
         ("", "config='{path}' (environment AUTOINSTR_CONFIG): has no table [autoinstr]"),
@@ -140,7 +149,7 @@ def test_a_group_is_others_unless_it_is_the_owners_alone(tmp_path: Path) -> None
     path = written(tmp_path, "[autoinstr]\nwhen = 'manual'\n", 0o664)
     status = os.stat(path)
     if status.st_gid == status.st_uid:
-        assert load({"AUTOINSTR": path}).when == "manual"
+        assert load_config({"AUTOINSTR": path}).when == "manual"
         if os.geteuid() != 0:
             pytest.skip("only root can give the file to another group")
         os.chown(path, status.st_uid, status.st_uid + 1)
@@ -148,17 +157,17 @@ def test_a_group_is_others_unless_it_is_the_owners_alone(tmp_path: Path) -> None
 
 
 def test_links_are_followed_and_judged_by_what_they_point_to(tmp_path: Path) -> None:
-    """Kubernetes mounts a ConfigMap as links: the link's own mode (0777) says nothing."""
+    """Kubernetes mounts a ConfigMap as links. The mode of the link itself (0777) has no meaning."""
     target = written(tmp_path, "[autoinstr]\nwhen = 'manual'\n")
     link = tmp_path / "link.toml"
     link.symlink_to(target)
-    assert load({"AUTOINSTR": str(link)}).when == "manual"
+    assert load_config({"AUTOINSTR": str(link)}).when == "manual"
     os.chmod(target, 0o666)
     assert "others can write to it" in refusal(str(link))
 
 
 def test_a_fifo_a_folder_and_a_device_are_refused_at_once(tmp_path: Path) -> None:
-    """Opening a FIFO without a writer would hang the user's program for ever."""
+    """To open a FIFO without a writer would hang the user's program."""
     fifo = tmp_path / "fifo.toml"
     os.mkfifo(fifo, 0o600)
     folder = tmp_path / "folder.toml"

@@ -1,5 +1,7 @@
-"""Two runs compared: what is matched, what the figures add up to, and what is said of it.
-Recordings in memory."""
+"""Test the comparison of two runs: the matching, the figures and the remarks.
+
+The recordings are in memory.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.analysis.attributes import read
-from autoinstr.analysis.figures import nearest_rank
-from autoinstr.analysis.stats import collect
+from autoinstr.analysis.attributes import collect_attributes
+from autoinstr.analysis.percentiles import find_nearest_rank
+from autoinstr.analysis.stats import collect_stats
 from autoinstr.diff import table
-from autoinstr.diff.bins import bins_of, percentile, together
-from autoinstr.diff.comparison import Comparison, Line, compare_runs
-from autoinstr.diff.data import contents
+from autoinstr.diff.bins import count_bins, estimate_percentile, merge_bins
+from autoinstr.diff.comparison import Comparison, compare_runs
+from autoinstr.diff.data import build_contents
+from autoinstr.diff.diff_line import DiffLine
 from autoinstr.diff.gate import judge
-from autoinstr.diff.tally import tally
+from autoinstr.diff.tally import tally_steps
+from autoinstr.report.terminal.options import TableOptions
 from tests.support.report_fakes import Event, FakeRecording, run_of
 from tests.unit.test_stats import EVENTS
 
@@ -37,8 +41,10 @@ def model(
     phase: str | None = None,
     **fields: Any,
 ) -> FakeRecording:
-    """A model of some layers, called so many times; `slow` layers take so many times longer,
-    classes begin with `prefix`."""
+    """Return a model with some layers that is called in each of `steps` steps.
+
+    `slow` maps layers to the factor of their time. Class names begin with `prefix`.
+    """
     rng = random.Random(seed)
     events: list[Event] = []
     root = f"{prefix}Model#1"
@@ -71,7 +77,7 @@ def model(
 
 
 def optimizer_mark(at: int, step: int) -> Event:
-    """As the agent sets one after each step of an optimizer."""
+    """Return the mark that the agent sets after each step of an optimizer."""
     return Event(
         at,
         at,
@@ -89,7 +95,7 @@ def compared(a: Sequence[FakeRecording], b: Sequence[FakeRecording], **how: Any)
     return compare_runs(run_of(*a), run_of(*b), **how)
 
 
-def line(found: Comparison, path: str, **fields: Any) -> Line:
+def line(found: Comparison, path: str, **fields: Any) -> DiffLine:
     mine = [
         one
         for one in found.lines
@@ -111,13 +117,13 @@ def test_layers_stand_against_each_other_though_one_model_has_more() -> None:
     ]
     layers = line(found, "model.layers.[0-3|0-5]")
     assert layers.paths == ("model.layers.[0-3]", "model.layers.[0-5]")
-    assert layers.a and layers.b and layers.shift
+    assert layers.a and layers.b and layers.estimate
     assert (layers.a.calls, layers.b.calls) == (160, 240)
     assert layers.change == "slower"
-    assert layers.shift.ratio == pytest.approx(
+    assert layers.estimate.ratio == pytest.approx(
         1.5, rel=0.03
     )  # of a step; a call takes what it took
-    assert layers.per_call == pytest.approx(1.0, rel=0.02)
+    assert layers.call_ratio == pytest.approx(1.0, rel=0.02)
 
 
 def test_classes_of_another_platform_are_the_same_modules_and_both_are_said() -> None:
@@ -125,7 +131,7 @@ def test_classes_of_another_platform_are_the_same_modules_and_both_are_said() ->
     assert not [one for one in found.lines if one.only_in]
     assert line(found, "Model | AscendModel").classes == ("Model", "AscendModel")
     assert line(found, "model.layers.[0-3]").classes == ("Layer", "AscendLayer")
-    assert any("Layer → AscendLayer" in remark for remark in table.remarks(found))
+    assert any("Layer → AscendLayer" in remark for remark in table.list_remarks(found))
 
 
 def test_roots_of_one_class_are_matched_whatever_their_number() -> None:
@@ -159,7 +165,7 @@ def test_a_renamed_module_stands_alone_on_both_sides_and_the_other_is_offered() 
         "norm": "",
         "self_attn": "b",
     }
-    remarks = list(table.remarks(found))
+    remarks = list(table.list_remarks(found))
     assert "only in A: 1 module: attn" in remarks
     assert "only in B: 1 module: self_attn" in remarks
     assert "attn of A may be self_attn of B: not compared" in remarks
@@ -208,12 +214,12 @@ def test_ranks_of_a_role_are_taken_together_and_a_step_is_that_of_one_process() 
     one = model(40, seed=9, roles=["Worker"], rank=0, world_size=1)
     found = compared(ranks, [one])
     root = line(found, "Model")
-    assert root.a and root.b and root.shift
+    assert root.a and root.b and root.estimate
     assert (root.a.calls, root.b.calls) == (160, 40)
     assert root.a.steps == root.b.steps == 40
     assert root.change == "alike"
-    assert root.shift.ratio == pytest.approx(1, rel=0.02)
-    assert any("4 processes in A, 1 in B" in remark for remark in table.remarks(found))
+    assert root.estimate.ratio == pytest.approx(1, rel=0.02)
+    assert any("4 processes in A, 1 in B" in remark for remark in table.list_remarks(found))
 
 
 def test_stages_of_a_pipeline_add_up_to_the_model_that_one_process_has() -> None:
@@ -231,7 +237,7 @@ def test_stages_of_a_pipeline_add_up_to_the_model_that_one_process_has() -> None
     ]
     found = compared([whole], stages)
     layers = line(found, "model.layers.[0-3]")
-    assert layers.shift is not None and layers.shift.ratio == pytest.approx(1)
+    assert layers.estimate is not None and layers.estimate.ratio == pytest.approx(1)
 
 
 def test_an_engine_with_its_worker_stands_against_both_in_processes_of_their_own() -> None:
@@ -254,7 +260,7 @@ def test_workers_of_a_pool_are_one_role_however_they_are_numbered() -> None:
         [model(20, roles=["ForkPoolWorker-1"])], [model(20, roles=["ForkPoolWorker-17"])]
     )
     assert [one.role for one in found.lines][:1] == ["ForkPoolWorker"]
-    assert found.in_common
+    assert found.has_common_modules
 
 
 def test_by_class_two_layouts_meet() -> None:
@@ -264,7 +270,7 @@ def test_by_class_two_layouts_meet() -> None:
     b = FakeRecording(
         [Event(at * 100, at * 100 + 50, f"blocks.{at % 4}.fc", "Linear") for at in range(1, 40)]
     )
-    assert not compared([a], [b]).in_common
+    assert not compared([a], [b]).has_common_modules
     found = compared([a], [b], by_class=True)
     assert [(one.path, one.only_in) for one in found.lines] == [("Linear", "")]
 
@@ -301,7 +307,7 @@ def test_calls_and_times_are_those_of_the_report(a: Any, b: Any) -> None:
     sides = FakeRecording(a), FakeRecording(b)
     found = compared([sides[0]], [sides[1]])
     for at, recording in enumerate(sides):
-        rows = collect(recording).rows  # type: ignore[arg-type]
+        rows = collect_stats(recording).rows  # type: ignore[arg-type]
         mine = [one for one in ((line.a, line.b)[at] for line in found.lines) if one]
         for name in ("calls", "total_ns", "self_ns"):
             assert sum(getattr(one, name) for one in mine) == sum(
@@ -323,9 +329,9 @@ def test_turned_round_it_says_the_inverse(a: Any, b: Any) -> None:
         other = key[one.role, one.domain, one.phase, one.paths]
         assert one.change == inverse.get(other.change, other.change)
         assert one.impact_ns == pytest.approx(-other.impact_ns)
-        assert (one.shift is None) == (other.shift is None)
-        if one.shift and other.shift:
-            assert one.shift.ratio * other.shift.ratio == pytest.approx(1)
+        assert (one.estimate is None) == (other.estimate is None)
+        if one.estimate and other.estimate:
+            assert one.estimate.ratio * other.estimate.ratio == pytest.approx(1)
 
 
 @settings(max_examples=100)
@@ -333,12 +339,12 @@ def test_turned_round_it_says_the_inverse(a: Any, b: Any) -> None:
 def test_a_run_does_not_differ_from_itself(events: Any, processes: int) -> None:
     recordings = [FakeRecording(events, pid=pid) for pid in range(1, processes + 1)]
     found = compared(recordings, recordings)
-    for one in [*found.lines, *found.whole]:
+    for one in [*found.lines, *found.step_lines]:
         assert not one.only_in
         assert one.impact_ns == 0
         assert one.change in ("alike", "untold")
-        assert one.shift is None or one.shift.ratio == 1
-        assert one.per_call in (None, 1)
+        assert one.estimate is None or one.estimate.ratio == 1
+        assert one.call_ratio in (None, 1)
     assert found.entries == []
     assert judge(found, 0.0, modules=True).failed == []
 
@@ -397,14 +403,14 @@ def test_an_engines_steps_are_its_workers_and_all_of_a_step_is_judged() -> None:
         return FakeRecording(events, roles=["Worker"])
 
     found = compared([worker(100_000)], [worker(300_000)])
-    assert {one.a.kind for one in found.lines if one.a} == {"engine step"}
-    whole = {one.domain: one for one in found.whole}
+    assert {one.a.step_kind for one in found.lines if one.a} == {"engine step"}
+    whole = {one.domain: one for one in found.step_lines}
     modules = whole["Module"]
     assert modules.path == ""
     assert (
         modules.a and modules.a.step_ns == 399_990 + 99_990
     )  # the sampler's call is outside the model's and in the same step
-    assert modules.shift and modules.shift.ratio == pytest.approx(
+    assert modules.estimate and modules.estimate.ratio == pytest.approx(
         (399_990 + 299_990) / (399_990 + 99_990)
     )
     assert {one.domain for one in judge(found, 0.05).failed} == {"Module", "vllm"}
@@ -421,7 +427,7 @@ def test_a_training_step_ends_with_the_optimizers() -> None:
         events.append(optimizer_mark(at + 400, step))
     found = compared([FakeRecording(events)], [FakeRecording(events)])
     model_line = line(found, "Model")
-    assert model_line.a and (model_line.a.kind, model_line.a.steps, model_line.a.step_ns) == (
+    assert model_line.a and (model_line.a.step_kind, model_line.a.steps, model_line.a.step_ns) == (
         "training step",
         8,
         200,
@@ -471,7 +477,7 @@ def test_calls_of_several_threads_are_steps_in_the_order_of_their_start() -> Non
         Event(1000 * at, 1000 * at + at, "", "Model", thread=1 + at % 2) for at in range(1, 21)
     ]
     recording = FakeRecording(events)
-    found = tally(recording, read(recording), [])  # type: ignore[arg-type]
+    found = tally_steps(recording, collect_attributes(recording), [])  # type: ignore[arg-type]
     (series,) = found.names.values()
     assert list(series.steps) == list(range(20))
     assert list(series.times) == list(range(1, 21))
@@ -482,9 +488,9 @@ def test_percentiles_of_bins_are_right_to_half_of_their_width(
     durations: list[int], percent: int
 ) -> None:
     split = len(durations) // 2
-    bins = together([bins_of(durations[:split]), bins_of(durations[split:])])
-    assert percentile(bins, percent) == pytest.approx(
-        nearest_rank(sorted(durations), percent), rel=1 / 512
+    bins = merge_bins([count_bins(durations[:split]), count_bins(durations[split:])])
+    assert estimate_percentile(bins, percent) == pytest.approx(
+        find_nearest_rank(sorted(durations), percent), rel=1 / 512
     )
 
 
@@ -509,7 +515,7 @@ def test_where_calls_are_steps_the_outermost_are_judged_and_what_they_call_is_no
         return FakeRecording(events)
 
     found = compared([served(100)], [served(200)])
-    assert [one.path for one in found.whole] == ["serve"]
+    assert [one.path for one in found.step_lines] == ["serve"]
     assert line(found, "parse").change == "slower"
     assert judge(found, 0.05).failed == []
     assert [one.path for one in judge(found, 0.05, modules=True).failed] == ["parse"]
@@ -531,15 +537,15 @@ def test_what_ran_outside_all_steps_is_counted_and_not_compared() -> None:
     found = compared([recording], [recording])
     outside = line(found, "warm")
     assert outside.a and (outside.a.calls, outside.a.steps, outside.a.step_ns) == (10, 0, None)
-    assert (outside.change, outside.why, outside.per_call) == ("untold", "in no step", 1)
+    assert (outside.change, outside.reason, outside.call_ratio) == ("untold", "in no step", 1)
     assert outside.impact_ns == 0
 
 
 def test_steps_of_two_kinds_are_not_compared_and_it_is_said() -> None:
     found = compared([model(20)], [FakeRecording([*model(20).events, optimizer_mark(10**12, 1)])])
     root = line(found, "Model")
-    assert (root.change, root.why) == ("untold", "steps differ")
-    assert not judge(found, 0.05).enough
+    assert (root.change, root.reason) == ("untold", "steps differ")
+    assert not judge(found, 0.05).is_conclusive
 
 
 # -- what is said ----------------------------------------------------------------------------------
@@ -548,9 +554,9 @@ def test_steps_of_two_kinds_are_not_compared_and_it_is_said() -> None:
 def test_the_one_slow_layer_is_named() -> None:
     found = compared([model(60, layers=12)], [model(60, layers=12, slow={7: 1.5}, seed=2)])
     assert [one.path for one in found.entries] == ["model.layers.7"]
-    text = "\n".join(table.report(found, table.Look(100)))
+    text = "\n".join(table.format_diff(found, TableOptions(100, sort="difference")))
     assert "* model.layers.7: +" in text
-    assert "otherwise than the rest of model.layers.[0-11]" in text
+    assert "unlike the rest of model.layers.[0-11]" in text
     assert [one.path for one in judge(found, 0.05, modules=True).failed] == [
         "model.layers.7"
     ]  # as a whole it is 4 % slower
@@ -579,14 +585,14 @@ def test_an_improvement_never_fails() -> None:
     found = compared([model(60, slow=dict.fromkeys(range(4), 3.0))], [model(60, seed=2)])
     assert line(found, "Model").change == "faster"
     assert judge(found, 0.0, modules=True).failed == []
-    assert judge(found, 0.0).enough
+    assert judge(found, 0.0).is_conclusive
 
 
 def test_too_few_steps_are_not_enough_to_pass() -> None:
     found = compared([model(3)], [model(3, seed=2)])
     verdict = judge(found, 0.05)
-    assert (verdict.failed, verdict.enough) == ([], False)
-    assert {one.why for one in verdict.unjudged} == {"too few steps"}
+    assert (verdict.failed, verdict.is_conclusive) == ([], False)
+    assert {one.reason for one in verdict.unjudged} == {"too few steps"}
 
 
 def test_what_seems_slower_in_noise_is_not_passed_either() -> None:
@@ -602,9 +608,9 @@ def test_what_seems_slower_in_noise_is_not_passed_either() -> None:
 
     found = compared([noisy(1.0)], [noisy(1.6)])
     root = line(found, "Model")
-    assert root.shift and root.shift.ratio > 1.05
+    assert root.estimate and root.estimate.ratio > 1.05
     assert root.change in ("alike", "untold")
-    assert not judge(found, 0.05).enough
+    assert not judge(found, 0.05).is_conclusive
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
@@ -616,7 +622,13 @@ def test_the_table_fits_and_ends_with_the_next_command(width: int) -> None:
     b.__dict__.update(
         versions={"python": "3.11.7", "torch": "2.14.0"}, argv=["python", "train.py", "--fast"]
     )
-    lines = list(table.report(compared([a], [b]), table.Look(width, limit=2), "autoinstr diff a b"))
+    lines = list(
+        table.format_diff(
+            compared([a], [b]),
+            TableOptions(width, limit=2, sort="difference"),
+            "autoinstr diff a b",
+        )
+    )
     assert lines[-1].startswith("next: autoinstr diff a b --format html")
     assert any(line.startswith("differs: ") and "torch 2.13.0 → 2.14.0" in line for line in lines)
     assert any("--fast" in line for line in lines)
@@ -634,7 +646,11 @@ def test_many_hosts_are_not_all_named() -> None:
         model(6, pid=at, host=f"node{at}", roles=["Worker"], rank=at, world_size=40)
         for at in range(40)
     ]
-    lines = list(table.report(compared(ranks, [model(6, roles=["Worker"])]), table.Look(100)))
+    lines = list(
+        table.format_diff(
+            compared(ranks, [model(6, roles=["Worker"])]), TableOptions(100, sort="difference")
+        )
+    )
     named = [one for one in lines if "node0" in one]
     assert named and all("node39" not in one for one in lines)
     assert "…" in "".join(named)
@@ -642,28 +658,40 @@ def test_many_hosts_are_not_all_named() -> None:
 
 def test_orders() -> None:
     found = compared([model(40)], [model(40, layers=6, seed=2)])
-    assert [one.path for one in table.ordered(found.lines, "tree")] == [
+    assert [one.path for one in table.sort_lines(found.lines, "tree")] == [
         one.path for one in found.lines
     ]
-    difference = table.ordered(found.lines, "difference")
+    difference = table.sort_lines(found.lines, "difference")
     assert [abs(one.impact_ns) for one in difference] == sorted(
         (abs(one.impact_ns) for one in found.lines), reverse=True
     )
     totals = [
         max(one.a.total_ns if one.a else 0, one.b.total_ns if one.b else 0)
-        for one in table.ordered(found.lines, "total")
+        for one in table.sort_lines(found.lines, "total")
     ]
     assert totals == sorted(totals, reverse=True)
 
 
 def test_the_object_has_what_the_document_says() -> None:
     found = compared([model(40)], [model(40, layers=6, seed=2)])
-    entry = contents(found, 0.05, judge(found, 0.05))
+    entry = build_contents(found, 0.05, judge(found, 0.05))
     assert entry["schema"] == "autoinstr.diff/1"
     assert list(entry) == [
-        "schema", "a", "b", "differences", "in_common", "whole", "rows", "entries", "findings", "remarks", "fail_above", "failed",
-        "unjudged", "judged",
-    ]  # fmt: skip
+        "schema",
+        "a",
+        "b",
+        "differences",
+        "in_common",
+        "whole",
+        "rows",
+        "entries",
+        "findings",
+        "remarks",
+        "fail_above",
+        "failed",
+        "unjudged",
+        "judged",
+    ]
     assert entry["in_common"] is True
     assert [row["parent"] for row in entry["rows"]] == [-1, 0, 1]
     layers = entry["rows"][1]

@@ -1,5 +1,4 @@
-"""How often the comparison of two series errs, counted on series that are drawn with fixed
-seeds."""
+"""Measure how often the comparison of two series is wrong, on series with fixed random seeds."""
 
 from __future__ import annotations
 
@@ -10,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.diff.statistic import LEAST, MOST, Shift, compare, differs, stretches
+from autoinstr.diff.statistic import (
+    MAX_BATCHES,
+    MIN_BATCHES,
+    RatioEstimate,
+    compare_batches,
+    compute_batch_medians,
+    select_differences,
+)
 
 REPEATS = 400
 NOISE = 0.1  # standard deviation of a step's time, as a part of it
@@ -19,7 +25,7 @@ NOISE = 0.1  # standard deviation of a step's time, as a part of it
 def series(
     length: int, alike: float, rng: random.Random, times: float = 1.0, noise: float = NOISE
 ) -> list[float]:
-    """Times of steps; `alike` is the correlation of each with the next."""
+    """Return step times; `alike` is the correlation of each with the next."""
     now = rng.gauss(0, 1)
     found = []
     for _ in range(length):
@@ -28,16 +34,16 @@ def series(
     return found
 
 
-def shift(a: list[float], b: list[float]) -> Shift:
-    found = compare(stretches(a), stretches(b))
+def shift(a: list[float], b: list[float]) -> RatioEstimate:
+    found = compare_batches(compute_batch_medians(a), compute_batch_medians(b))
     assert found is not None
     return found
 
 
-def called(one: Shift) -> bool:
-    """The interval of one comparison does not hold 1, which is the same as p < 0.05."""
+def called(one: RatioEstimate) -> bool:
+    """Return whether the interval excludes 1, which is equivalent to p < 0.05."""
     outside = one.low is not None and one.high is not None and not one.low <= 1 <= one.high
-    assert outside == (one.p < 0.05), one
+    assert outside == (one.p_value < 0.05), one
     return outside
 
 
@@ -57,8 +63,8 @@ def rate(
     return sum(called(shift(a, b)) for a, b in pairs) / REPEATS
 
 
-# docs/diff.md states what these are with 1,000 repeats; here one standard deviation of a rate of
-# 0.05 is 0.011.
+# docs/reference/diff.md states what these are with 1,000 repeats; here one standard deviation of a
+# rate of 0.05 is 0.011.
 @pytest.mark.parametrize(
     ("length", "alike", "most"),
     [
@@ -120,16 +126,16 @@ def test_the_interval_holds_the_true_ratio_as_often_as_it_says() -> None:
 
 def test_too_few_steps_tell_nothing() -> None:
     rng = random.Random(6)
-    for length in range(1, LEAST):
+    for length in range(1, MIN_BATCHES):
         found = shift(series(length, 0.0, rng), series(400, 0.0, rng, 3.0))
-        assert not found.told
-        assert found.p == 1
+        assert not found.has_interval
+        assert found.p_value == 1
         assert found.ratio > 2
-    assert compare([], [1.0]) is None
+    assert compare_batches([], [1.0]) is None
 
 
 def test_times_that_never_vary_differ_or_do_not() -> None:
-    assert shift([100.0] * 9, [100.0] * 9) == Shift(1.0, 1.0, 1.0, 1.0)
+    assert shift([100.0] * 9, [100.0] * 9) == RatioEstimate(1.0, 1.0, 1.0, 1.0)
     found = shift([100.0] * 9, [110.0] * 9)
     assert called(found)
     assert found.ratio == pytest.approx(1.1)
@@ -137,12 +143,12 @@ def test_times_that_never_vary_differ_or_do_not() -> None:
 
 @given(st.lists(st.floats(0, 1e12), min_size=1, max_size=400))
 def test_stretches_are_medians_of_parts_in_order(values: list[float]) -> None:
-    found = stretches(values)
-    assert 1 <= len(found) <= MOST
+    found = compute_batch_medians(values)
+    assert 1 <= len(found) <= MAX_BATCHES
     assert min(values) <= min(found)
     assert max(found) <= max(values)
     if len(values) < 27:
-        assert found == values[:MOST] or len(values) > MOST
+        assert found == values[:MAX_BATCHES] or len(values) > MAX_BATCHES
 
 
 @settings(max_examples=300)
@@ -152,9 +158,9 @@ def test_stretches_are_medians_of_parts_in_order(values: list[float]) -> None:
 )
 def test_turned_round_it_says_the_inverse(a: list[float], b: list[float]) -> None:
     there, back = shift(a, b), shift(b, a)
-    assert there.p == pytest.approx(back.p)
+    assert there.p_value == pytest.approx(back.p_value)
     assert there.ratio * back.ratio == pytest.approx(1)
-    assert there.told == back.told
+    assert there.has_interval == back.has_interval
     if there.low is not None and back.high is not None:
         assert math.log(there.low) == pytest.approx(-math.log(back.high))
         assert there.low <= there.ratio * (1 + 1e-9)
@@ -164,7 +170,7 @@ def test_turned_round_it_says_the_inverse(a: list[float], b: list[float]) -> Non
 def test_a_series_does_not_differ_from_itself(values: list[float]) -> None:
     found = shift(values, values)
     assert found.ratio == 1
-    assert found.p == 1 or not found.told
+    assert found.p_value == 1 or not found.has_interval
     assert not called(found)
 
 
@@ -172,14 +178,14 @@ def test_of_many_comparisons_few_false_ones_are_called() -> None:
     rng = random.Random(7)
     false = 0
     for _ in range(20):
-        same = [shift(series(60, 0.0, rng), series(60, 0.0, rng)).p for _ in range(100)]
-        real = [shift(series(60, 0.0, rng), series(60, 0.0, rng, 2.0)).p for _ in range(5)]
-        found = differs([*real, *same])
+        same = [shift(series(60, 0.0, rng), series(60, 0.0, rng)).p_value for _ in range(100)]
+        real = [shift(series(60, 0.0, rng), series(60, 0.0, rng, 2.0)).p_value for _ in range(5)]
+        found = select_differences([*real, *same])
         assert all(found[:5])
         false += sum(found[5:])
     assert false <= 15  # of 100 true ones and 2,000 that are none; without the rule about 50
 
 
 def test_no_comparisons_call_nothing() -> None:
-    assert differs([]) == []
-    assert differs([0.2, 0.01, 0.04]) == [False, True, False]
+    assert select_differences([]) == []
+    assert select_differences([0.2, 0.01, 0.04]) == [False, True, False]

@@ -1,4 +1,4 @@
-"""Which calls of vLLM count as steps. Real vLLM under `window` is in tests/vllm."""
+"""Test which calls of vLLM count as steps. tests/vllm tests `window` on real vLLM."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from autoinstr.instrument.steps.engine import DUMMY, STEPS, EngineSteps
-from autoinstr.targets.rows import builtin
+from autoinstr.instrument.steps.engine import EngineSteps
+from autoinstr.targets.rows import load_builtin_targets
+from autoinstr.targets.step_parts import DUMMY_RUN_TARGETS, STEP_TARGETS
 
 RUNNER, EXECUTOR, FRONT, MADE_UP = 0, 1, 2, -1
 WORK, IDLE = Made(total_num_scheduled_tokens=3), Made(total_num_scheduled_tokens=0)
@@ -28,12 +29,12 @@ class Process:
         def function(self: Any, *args: Any, **kwargs: Any) -> Any:
             return inner(self, *args, **kwargs) if inner else args
 
-        return self.counter._around(function, rank)
+        return self.counter._make_wrapper(function, rank)
 
 
 def test_every_name_is_a_rows() -> None:
-    names = {row.name for row in builtin()}
-    assert {*DUMMY, *(name for some in STEPS for name in some)} <= names
+    names = {row.name for row in load_builtin_targets()}
+    assert {*DUMMY_RUN_TARGETS, *(name for some in STEP_TARGETS for name in some)} <= names
 
 
 def test_steps_with_tokens_count_and_idle_ones_do_not() -> None:

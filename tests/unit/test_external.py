@@ -1,4 +1,4 @@
-"""Profilers that were started before the program, by its environment."""
+"""Profilers that run before the program starts, as its environment shows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from autoinstr.instrument import importhook
 from autoinstr.instrument.profilers import external
+from autoinstr.instrument.profilers.key import ProfilerKey
 
 
 @pytest.mark.parametrize(
@@ -16,17 +17,17 @@ from autoinstr.instrument.profilers import external
     [
         ({}, []),
         ({"PROFILER_SAMPLECONFIG": ""}, []),
-        ({"PROFILER_SAMPLECONFIG": '{"msproftx": "on"}'}, [("msprof",)]),
-        ({"PROFILER_SAMPLECONFIG": '{"msproftx": "off"}'}, [("msprof_without_mstx",)]),
-        ({"PROFILER_SAMPLECONFIG": "not json"}, [("msprof_without_mstx",)]),
-        ({"PROFILER_SAMPLECONFIG": "[1]"}, [("msprof_without_mstx",)]),
-        ({"LD_PRELOAD": "/a/libmspti.so:/b/c.so"}, [("mspti",)]),
+        ({"PROFILER_SAMPLECONFIG": '{"msproftx": "on"}'}, [ProfilerKey("msprof")]),
+        ({"PROFILER_SAMPLECONFIG": '{"msproftx": "off"}'}, [ProfilerKey("msprof_without_mstx")]),
+        ({"PROFILER_SAMPLECONFIG": "not json"}, [ProfilerKey("msprof_without_mstx")]),
+        ({"PROFILER_SAMPLECONFIG": "[1]"}, [ProfilerKey("msprof_without_mstx")]),
+        ({"LD_PRELOAD": "/a/libmspti.so:/b/c.so"}, [ProfilerKey("mspti")]),
         ({"LD_PRELOAD": "/a/libmspti.so:/b/libascend_kernel_hook.so"}, []),
         ({"LD_PRELOAD": "/a/other.so"}, []),
     ],
 )
 def test_what_the_environment_says(environ: dict[str, str], keys: list[Any]) -> None:
-    assert external.running(environ) == keys
+    assert external.find_external_profilers(environ) == keys
 
 
 class Watcher:
@@ -54,7 +55,7 @@ def test_the_python_monitor_of_mspti(monkeypatch: pytest.MonkeyPatch) -> None:
     callbacks: dict[str, Any] = {}
     monkeypatch.setattr(importhook, "register", callbacks.__setitem__)
     watcher: Any = Watcher()
-    external.tell(watcher)
+    external.watch_external_profilers(watcher)
     [(name, callback)] = callbacks.items()
     assert name == "mspti.monitor.mstx_monitor"
     cls = type("MstxMonitor", (Monitor,), {})
@@ -62,9 +63,9 @@ def test_the_python_monitor_of_mspti(monkeypatch: pytest.MonkeyPatch) -> None:
     refused, good = cls(5), cls(0)
     assert refused.start().value == 5 and watcher.told == []
     assert good.start(mark=print).value == 0 and good.stop().value == 0
-    key = ("mspti", id(good))
+    key = ProfilerKey("mspti", id(good))
     assert watcher.told == [
-        ("profiler_started", key),
-        ("profiler_stops", key),
-        ("profiler_stopped", key),
+        ("report_started", key),
+        ("prepare_stop", key),
+        ("report_stopped", key),
     ]

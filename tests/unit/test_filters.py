@@ -1,4 +1,4 @@
-"""Which modules the filters keep, and the reason they give."""
+"""Test which modules the filters keep, and the reasons that they give."""
 
 from __future__ import annotations
 
@@ -74,21 +74,21 @@ def test_reasons_are_for_people() -> None:
     chosen = compile_filter(["*.mlp", "Linear"], ["class:Dropout"])
     assert chosen.decide("a.mlp", "MLP", 2) == (True, "included by '*.mlp'")
     assert chosen.decide("a.drop", "Dropout", 2) == (False, "excluded by 'class:Dropout'")
-    assert chosen.decide("a.b", "Conv2d", 2) == (False, "no piece of include matches it")
+    assert chosen.decide("a.b", "Conv2d", 2) == (False, "no pattern of include matches it")
     assert compile_filter([], ["x"]).decide("a", "A", 1) == (True, "nothing excludes it")
     assert compile_filter([], []).decide("a", "A", 1) == (True, "no filter is set")
 
 
 def test_the_commonest_slip_is_named() -> None:
     decision = compile_filter(["layers.*.mlp"], []).decide("model.layers.0.mlp", "Qwen2MLP", 4)
-    assert decision == (False, "no piece of include matches it; '*.layers.*.mlp' would")
+    assert decision == (False, "no pattern of include matches it; '*.layers.*.mlp' would")
 
 
 def test_pieces_that_matched_nothing_are_known() -> None:
     chosen = compile_filter(["mlp", "Linear"], ["class:Dropuot"])
     for path, cls, depth in TREE:
         chosen.decide(path, cls, depth)
-    assert chosen.unmatched() == ["include 'mlp'", "exclude 'class:Dropuot'"]
+    assert chosen.find_unmatched() == ["include 'mlp'", "exclude 'class:Dropuot'"]
 
 
 def test_keeps_all() -> None:
@@ -102,7 +102,10 @@ def test_keeps_all() -> None:
     [
         (
             "re:(a",
-            "is not a regular expression: missing ), unterminated subpattern at position 0; did you mean 're:\\\\(a'?",
+            (
+                "is not a regular expression: missing ), unterminated subpattern at position 0; "
+                "did you mean 're:\\\\(a'?"
+            ),
         ),
         ("[ab", "the bracket at character 1 is never closed; did you mean '[[]ab'?"),
         ("a.[!]", "the bracket at character 3 is never closed; did you mean 'a.[[]!]'?"),
@@ -113,7 +116,7 @@ def test_keeps_all() -> None:
         ),
         ("zzz:Linear", "'zzz:' is none of class:, path:, re:, depth:"),
         ("class:", "nothing follows the colon"),
-        ("", "an empty piece matches nothing"),
+        ("", "an empty pattern matches nothing"),
         ("depth:two", "a depth is a whole number N, or A-B, or A-"),
         ("depth:<3", "a depth is a whole number N, or A-B, or A-; did you mean 'depth:3'?"),
         ("depth:-3", "a depth is a whole number N, or A-B, or A-; did you mean 'depth:3'?"),
@@ -155,8 +158,9 @@ PIECES = st.one_of(
 
 @given(GLOBS, PATHS, NAMES)
 def test_globs_agree_with_fnmatch(glob: str, path: str, cls: str) -> None:
-    """The semantics are those of Python's own globs over the whole dotted path; a dot in the glob
-    leaves the class out."""
+    """Globs match as Python's own do, over the whole dotted path.
+
+    A glob with a dot does not match classes."""
     expected = fnmatch.fnmatchcase(path, glob) or (
         "." not in glob and fnmatch.fnmatchcase(cls, glob)
     )
@@ -167,8 +171,8 @@ def test_globs_agree_with_fnmatch(glob: str, path: str, cls: str) -> None:
 def test_filters_compose(
     include: list[str], exclude: list[str], path: str, cls: str, depth: int
 ) -> None:
-    """Kept = (no include, or any piece of it) and no piece of exclude; the reason names a piece
-    that does it alone."""
+    """A module is kept if include is empty or a pattern of it matches, and no pattern of exclude
+    does. The reason names a pattern that decides alone."""
 
     def alone(piece: str) -> bool:
         return compile_filter([piece], []).decide(path, cls, depth).keep

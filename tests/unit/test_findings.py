@@ -1,5 +1,5 @@
-"""What stands out: layers, ranks, the cost of recording; and the figures of folded layers that it
-is found in."""
+"""Findings: outlier layers, slow ranks and the cost of recording; and the figures of folded layers
+that they are based on."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from autoinstr.analysis.alike import Group, groups_of
-from autoinstr.analysis.findings import Finding, findings_of
-from autoinstr.analysis.processes import Process, kept, overhead, processes_of
-from autoinstr.analysis.serving import Serving
+from autoinstr.analysis.alike import ProcessGroup, group_processes
+from autoinstr.analysis.findings import Finding, collect_findings
+from autoinstr.analysis.processes import Process, collect_into, estimate_overhead, read_processes
+from autoinstr.analysis.serving import ServingCollector
 from tests.support.report_fakes import Event, FakeRecording, run_of
 
 MS = 1_000_000
 
 
 def forward(start: int, slow: dict[int, int], layers: int = 8, scale: float = 1.0) -> list[Event]:
-    """One pass of a model whose layers take a millisecond, half of it in `mlp`; `slow` has what an
-    mlp takes more."""
+    """Return one pass of a model. A layer takes a millisecond, half of it in `mlp`; `slow` maps
+    layers to the additional time of their `mlp`."""
     events, now = [], start + 10
     for layer in range(layers):
         mlp = int(scale * MS / 2) + slow.get(layer, 0)
@@ -33,17 +33,19 @@ def forward(start: int, slow: dict[int, int], layers: int = 8, scale: float = 1.
 
 def analysed(
     *recordings: FakeRecording, **more: Any
-) -> tuple[list[Group], list[Process], list[Finding]]:
+) -> tuple[list[ProcessGroup], list[Process], list[Finding]]:
     run = run_of(*recordings)
     processes: list[Process] = []
-    groups = groups_of(kept(processes_of(run, Serving(run), **more), processes))
-    return groups, processes, findings_of(groups, processes)
+    groups = group_processes(
+        collect_into(read_processes(run, ServingCollector(run), **more), processes)
+    )
+    return groups, processes, collect_findings(groups, processes)
 
 
 def test_a_layer_unlike_the_others_is_named_with_what_takes_the_time() -> None:
     events = [*forward(0, {5: 2 * MS}), *forward(100 * MS, {5: 2 * MS})]
     groups, _, found = analysed(FakeRecording(events))
-    assert [one.words for one in found] == [
+    assert [one.summary for one in found] == [
         "layers.5 takes 3.0 × the median of layers.[0-7] (+2.000 ms a call, 2 calls); mostly in mlp"
     ]
     assert (found[0].kind, found[0].process, found[0].domain, found[0].path) == (
@@ -84,7 +86,7 @@ def test_an_entry_of_a_list_in_a_layer_is_found_under_its_own_number() -> None:
         events += [Event(begun, now + 1, f"layers.{layer}", "Layer"), *inner]
         now += MS
     _, _, found = analysed(FakeRecording(events))
-    assert [one.words.partition(" takes")[0] for one in found] == ["layers.[0-1].experts.4"]
+    assert [one.summary.partition(" takes")[0] for one in found] == ["layers.[0-1].experts.4"]
 
 
 def test_a_slow_rank_is_named_against_the_median_of_the_others() -> None:
@@ -102,8 +104,9 @@ def test_a_slow_rank_is_named_against_the_median_of_the_others() -> None:
     assert len(groups) == 1
     assert groups[0].busiest.recording.rank == 2
     assert [one.recording.rank for one in groups[0].processes] == [0, 1, 2, 3]
-    assert [one.words for one in found] == [
-        "Worker rank 2 of 4, pid 12 takes 1.50 × the median of 4 alike in Model (12.00 ms a call against 8.000 ms)"
+    assert [one.summary for one in found] == [
+        "Worker rank 2 of 4, pid 12 takes 1.50 × the median of 4 similar processes in Model "
+        "(12.00 ms a call against 8.000 ms)"
     ]
     assert [bool(one.domains) for one in groups[0].processes] == [False, False, True, False]
 
@@ -134,10 +137,10 @@ def test_figures_are_apart_by_phase_and_percentiles_are_of_all_layers_of_a_line(
         "prefill": 8,
         "decode": 16,
     }
-    layers.settle()
-    assert layers.phases["prefill"].spread == (10 * MS,) * 4
-    assert layers.phases["decode"].spread == (MS,) * 4
-    assert layers.spread == (MS, MS, 10 * MS, 10 * MS)
+    layers.summarize_durations()
+    assert layers.phases["prefill"].percentiles == (10 * MS,) * 4
+    assert layers.phases["decode"].percentiles == (MS,) * 4
+    assert layers.percentiles == (MS, MS, 10 * MS, 10 * MS)
     assert (layers.calls, layers.total_ns) == (24, 96 * MS)
 
 
@@ -147,17 +150,18 @@ def test_many_short_ranges_are_said_to_cost() -> None:
             [Event(0, 10_000), *(Event(100 * n, 100 * n + 50, "a", "A") for n in range(1, 21))]
         )
     )
-    assert overhead(processes) == pytest.approx(21 * 230 / 10_000)
+    assert estimate_overhead(processes) == pytest.approx(21 * 230 / 10_000)
     assert [one.kind for one in found] == ["overhead"]
-    assert "48 %" in found[0].words
+    assert "48 %" in found[0].summary
 
 
 def test_many_layers_that_stand_out_are_one_finding_that_names_the_first_few() -> None:
     slow = {3: 6 * MS, 7: 5 * MS, 11: 4 * MS, 15: 3 * MS, 19: 2 * MS}
     _, _, found = analysed(FakeRecording(forward(0, slow, 24)))
-    assert [one.words for one in found] == [
-        "layers.3 takes 7.0 × the median of layers.[0-23] (+6.000 ms a call, 1 call); mostly in mlp; "
-        "too long as well: layers.7, layers.11 and 2 more"
+    assert [one.summary for one in found] == [
+        "layers.3 takes 7.0 × the median of layers.[0-23] (+6.000 ms a call, 1 call); mostly in "
+        "mlp; "
+        "also slow: layers.7, layers.11 and 2 more"
     ]
     assert found[0].excess_ns == 20 * MS
 
@@ -173,13 +177,17 @@ def test_a_layer_that_stands_out_in_several_phases_is_one_finding() -> None:
             *passed,
         ]  # type: ignore[operator]
     _, _, found = analysed(FakeRecording(events))
-    assert [one.words for one in found if one.domain == "Module"] == [
-        "layers.5 takes 3.0 × the median of layers.[0-7] in decode (+2.000 ms a call, 2 calls); mostly in mlp; also in prefill (4.0 ×)"
+    assert [one.summary for one in found if one.domain == "Module"] == [
+        "layers.5 takes 3.0 × the median of layers.[0-7] in decode (+2.000 ms a call, 2 calls); "
+        "mostly in mlp; also in prefill (4.0 ×)"
     ]
 
 
 def test_a_layer_beside_the_list_that_is_built_otherwise_is_compared_with_it() -> None:
-    said = "layers.0 (built otherwise) takes 5.0 × the median of layers.[1-7] (+4.000 ms a call, 1 call)"
+    said = (
+        "layers.0 (other structure) takes 5.0 × the median of layers.[1-7] (+4.000 ms a call, "
+        "1 call)"
+    )
     for extra, expected in ((4 * MS, [said]), (0, [])):
         events = forward(0, {0: extra})
         first = next(event for event in events if event.path == "layers.0.mlp")
@@ -188,11 +196,11 @@ def test_a_layer_beside_the_list_that_is_built_otherwise_is_compared_with_it() -
                 [*events, Event(first.start + 1, first.start + 2, "layers.0.mlp.rotary", "Rotary")]
             )
         )
-        assert [one.words for one in found] == expected
+        assert [one.summary for one in found] == expected
 
 
 def test_lists_in_layers_of_as_many_entries_are_not_taken_for_the_layers() -> None:
-    """Four layers of four experts: numbers alone do not tell whose figures these are."""
+    """Four layers of four experts: the number alone does not say which list an entry is in."""
     events = [Event(0, 1000 * MS, "", "Net")]
     now = MS
     for layer in range(4):
@@ -205,12 +213,12 @@ def test_lists_in_layers_of_as_many_entries_are_not_taken_for_the_layers() -> No
         events += [Event(begun, now + 1 + own, f"layers.{layer}", "Layer"), *inner]
         now += MS + own
     _, _, found = analysed(FakeRecording(events))
-    assert [one.words.partition(" (+")[0] for one in found] == [
+    assert [one.summary.partition(" (+")[0] for one in found] == [
         "layers.1 takes 6.0 × the median of layers.[0-3]",
         "layers.[0-3].experts.2 takes 5.0 × the median of layers.[0-3].experts.[0-3]",
     ]
     assert (
-        "mostly in" not in found[0].words
+        "mostly in" not in found[0].summary
     )  # it is in the layer itself, whatever its second expert took
 
 
@@ -222,12 +230,13 @@ def test_more_slow_ranks_are_counted_and_what_is_usual_between_ranks_is_none() -
         ]
 
     _, _, found = analysed(*ranks([1.0, 1.0, 2.0, 1.0, 1.5, 1.0, 1.0]))
-    assert [one.words for one in found] == [
-        "Worker rank 2, pid 12 takes 2.00 × the median of 7 alike in Model (16.00 ms a call against 8.000 ms); "
-        "too long as well: Worker rank 4, pid 14"
+    assert [one.summary for one in found] == [
+        "Worker rank 2, pid 12 takes 2.00 × the median of 7 similar processes in Model (16.00 ms "
+        "a call against 8.000 ms); "
+        "also slow: Worker rank 4, pid 14"
     ]
     assert analysed(*ranks([1.0, 1.2, 0.8, 1.1, 0.9, 1.25, 0.75]))[2] == []
     two = analysed(*ranks([1.0, 1.5]))[2]
-    assert [one.words for one in two] == [
+    assert [one.summary for one in two] == [
         "Worker rank 1, pid 11 takes 1.50 × the other in Model (12.00 ms a call against 8.000 ms)"
     ]

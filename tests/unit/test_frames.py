@@ -1,5 +1,5 @@
-"""A function under another module's file and line: same results, and frames that show that
-place."""
+"""Test functions under another module's file and line: results are the same, and frames show that
+line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import warnings
 
 import pytest
 
-from autoinstr.instrument.frames import as_frame_of
+from autoinstr.instrument.frames import copy_with_line_of
 
 HOST = types.ModuleType("host")
 HOST.__file__ = "/somewhere/host.py"
@@ -31,7 +31,7 @@ def scaled(first: int, second: int = 2, /, *more: int, third: int = 0) -> int:
 
 
 def test_it_computes_the_same_with_the_other_modules_globals() -> None:
-    function = as_frame_of(scaled, HOST, "_call_impl", 77)
+    function = copy_with_line_of(scaled, HOST, "_call_impl", 77)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert (function(1), function(1, 5, 6, third=7)) == (9, 57)
@@ -39,7 +39,7 @@ def test_it_computes_the_same_with_the_other_modules_globals() -> None:
 
 
 def test_every_instruction_lies_on_the_line() -> None:
-    function = as_frame_of(scaled, HOST, "_call_impl", 77)
+    function = copy_with_line_of(scaled, HOST, "_call_impl", 77)
     with pytest.raises(ValueError, match="ninety-nine") as caught:
         function(1, third=99)
     last = traceback.extract_tb(caught.value.__traceback__)[-1]

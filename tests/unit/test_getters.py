@@ -1,5 +1,6 @@
-"""Getters: phases and counts from what a scheduler puts out (stand-ins with vLLM's field names; the
-real ones are in tests/vllm)."""
+"""Test getters with objects that have the fields of vLLM's scheduler outputs.
+
+tests/vllm tests the real ones."""
 
 from __future__ import annotations
 

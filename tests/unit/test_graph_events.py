@@ -1,5 +1,6 @@
-"""Which graph a step ran, read from stand-ins shaped as vLLM's forward context. It leaves unproved
-what a device does."""
+"""Test the marks of graphs with objects shaped like vLLM's forward context.
+
+This does not test a device."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ FULL, PIECES, NONE = (SimpleNamespace(name=name) for name in ("FULL", "PIECEWISE
 
 
 class Context:
-    """As vLLM's, an object that can be referred to weakly."""
+    """An object with weak references, like vLLM's."""
 
     def __init__(self, **fields: Any) -> None:
         self.__dict__.update(fields)
@@ -30,10 +31,10 @@ class World:
         )
         monkeypatch.setitem(sys.modules, "vllm.forward_context", self.forward)  # type: ignore[arg-type]
         monkeypatch.setitem(sys.modules, "vllm.compilation.monitor", self.monitor)  # type: ignore[arg-type]
-        monkeypatch.setattr(graph_events, "_last", [lambda: None])
+        monkeypatch.setattr(graph_events, "_last_context", [lambda: None])
         self.said: list[str] = []
         monkeypatch.setattr(
-            log, "once", lambda key, level, event, **fields: self.said.append(event)
+            log, "write_once", lambda key, level, event, **fields: self.said.append(event)
         )
 
     def step(self, mode: Any, tokens: int = 4) -> None:
@@ -42,7 +43,7 @@ class World:
         )
 
     def told(self, wrapper: Any) -> list[tuple[str, dict[str, Any]]]:
-        return list(graph_events.used(wrapper, (), {}, None))
+        return list(graph_events.mark_graph(wrapper, (), {}, None))
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_a_replay_is_marked_once_a_step_and_said(world: World) -> None:
         assert world.told(piece) == []  # the next piece of the same step
     assert (
         len(world.said) == 2 and "have no ranges" in world.said[0]
-    )  # log.once itself says it once
+    )  # write_once itself logs it once
 
 
 def test_a_wrapper_of_another_mode_and_a_step_without_graphs_say_nothing(world: World) -> None:

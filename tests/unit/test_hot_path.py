@@ -1,5 +1,5 @@
-"""The wrappers of module calls, on a Module that is torch's as far as they look. On torch's own:
-integration/test_modules_behaviour.py."""
+"""Test the wrappers of module calls on a stand-in for torch's Module.
+integration/test_modules_behaviour.py tests them on torch's own."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from autoinstr.emitters.emitter import Emitter
-from autoinstr.emitters.tool_output import Live
-from autoinstr.instrument.modules.hot_call import emitting_call, short_call
-from autoinstr.instrument.modules.module_refs import MessageTie, NumberTie, Tie, tie
+from autoinstr.emitters.tool_output import ToolOutput
+from autoinstr.instrument.modules.hot_call import make_emitting_call, make_recording_call
+from autoinstr.instrument.modules.module_refs import MessageRef, ModuleRef, NumberRef, add_ref
 
 TABLES = ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
 ARGUMENTS = [
@@ -29,7 +29,7 @@ ARGUMENTS = [
 
 
 class Module:
-    """Tells which way its forward was reached."""
+    """A stand-in whose calls report the path by which `forward` was reached."""
 
     _compiled_call_impl: Any = None
 
@@ -51,9 +51,9 @@ class Other(Module):
 
 
 class Calls:
-    """A wrapper, and what it did."""
+    """A wrapper and a record of its calls."""
 
-    kind: type[Tie]
+    ref_class: type[ModuleRef]
 
     def __init__(self) -> None:
         self.torch = ModuleType("torch.nn.modules.module")
@@ -62,7 +62,7 @@ class Calls:
         )
         self.tracing: Any = ModuleType("torch.jit._trace")
         self.tracing._trace_module_map = None
-        self.ties: dict[int, Any] = {}
+        self.refs: dict[int, Any] = {}
         self.begun: list[Any] = []
         self.ranges: list[Any] = []  # [name, ended], as they began
         self.call: Callable[..., Any]
@@ -71,8 +71,8 @@ class Calls:
         self.begun.append(module)
         return 0, [0, 0, 0], 0, 1, 2
 
-    def tie(self, module: Any, name: Any, plain: bool = True) -> None:
-        tie(self.kind, self.ties, module, name, plain)
+    def add_ref(self, module: Any, name: Any, plain: bool = True) -> None:
+        add_ref(self.ref_class, self.refs, module, name, plain)
 
     def takes_the_short_path(self, module: Any) -> bool:
         self.begun.clear()
@@ -84,7 +84,7 @@ class Calls:
 
 
 class Recording(Calls):
-    kind = NumberTie
+    ref_class = NumberRef
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +92,9 @@ class Recording(Calls):
         self.local = SimpleNamespace(
             slots=([(i, i + 1, i + 2) for i in reversed(range(0, 3000, 3))].pop, self.words)
         )
-        self.call = short_call(self.torch, self.tracing, 1, self.ties, self.local, self.begin)
+        self.call = make_recording_call(
+            self.torch, self.tracing, 1, self.refs, self.local, self.begin
+        )
 
     def written(self) -> list[Any]:
         return [
@@ -101,7 +103,7 @@ class Recording(Calls):
 
 
 class Emitting(Calls):
-    kind = MessageTie
+    ref_class = MessageRef
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,11 +120,11 @@ class Emitting(Calls):
             False,
             lambda: None,
         )
-        live = Live(emitter, lambda name: name.cls, "Module", "off", False, self._failed)
-        self.call = emitting_call(
-            self.torch, self.tracing, 1, self.ties, self.begin, live, self._failed
+        live = ToolOutput(emitter, lambda name: name.cls, "Module", "off", False, self._failed)
+        self.call = make_emitting_call(
+            self.torch, self.tracing, 1, self.refs, self.begin, live, self._failed
         )
-        live.own(_thread.get_ident())
+        live.set_owner(_thread.get_ident())
 
     def _start(self, message: str, domain: str) -> list[Any]:
         self.ranges.append([message, False])
@@ -149,10 +151,10 @@ def test_arguments_arrive_as_they_were_given(calls: Any, args: Any, kwargs: Any)
     module = Module()
     assert calls.call(module, *args, **kwargs) == ("torch's way", (args, kwargs))
     assert calls.written() == []
-    calls.tie(module, 0)
+    calls.add_ref(module, 0)
     assert calls.call(module, *args, **kwargs) == (args, kwargs)
     assert calls.written() == [], "the filter has dropped it"
-    calls.tie(module, 7)
+    calls.add_ref(module, 7)
     assert calls.call(module, *args, **kwargs) == (args, kwargs)
     assert calls.written() == [(7, True)]
     assert calls.begun == [module]
@@ -168,7 +170,7 @@ def test_an_exception_ends_the_range_and_is_passed_on(calls: Any, kept: bool) ->
         Raises(),
         IndexError("theirs"),
     )  # of a kind that the wrapper catches when it is its own
-    calls.tie(module, 7 if kept else 0)
+    calls.add_ref(module, 7 if kept else 0)
     with pytest.raises(IndexError) as caught:
         calls.call(module, error)
     assert caught.value is error and error.__context__ is None
@@ -197,8 +199,8 @@ GUARDED: dict[str, Callable[[Any, Module], object]] = {
     "_call_impl of its own": _set("_call_impl", _reached),
     "traced by torch.jit": lambda calls, module: setattr(calls.tracing, "_trace_module_map", {}),
     "another class": lambda calls, module: setattr(module, "__class__", Other),
-    "not a plain class": lambda calls, module: calls.tie(module, 7, plain=False),
-    "no tie": lambda calls, module: calls.ties.clear(),
+    "not a plain class": lambda calls, module: calls.add_ref(module, 7, plain=False),
+    "no tie": lambda calls, module: calls.refs.clear(),
 }
 
 
@@ -206,7 +208,7 @@ GUARDED: dict[str, Callable[[Any, Module], object]] = {
 @pytest.mark.parametrize("kept", [True, False])
 def test_all_else_goes_torchs_way(calls: Any, what: str, kept: bool) -> None:
     module = Module()
-    calls.tie(module, 7 if kept else 0)
+    calls.add_ref(module, 7 if kept else 0)
     assert calls.takes_the_short_path(module)
     GUARDED[what](calls, module)
     assert not calls.takes_the_short_path(module)
@@ -214,7 +216,7 @@ def test_all_else_goes_torchs_way(calls: Any, what: str, kept: bool) -> None:
 
 def test_a_forward_of_the_instance_is_called(calls: Any) -> None:
     module = Module()
-    calls.tie(module, 7)
+    calls.add_ref(module, 7)
     module.__dict__["forward"] = lambda *args, **kwargs: ("mine", args)
     assert calls.call(module, 1) == ("mine", (1,))
     assert calls.written() == [(7, True)]
@@ -222,7 +224,7 @@ def test_a_forward_of_the_instance_is_called(calls: Any) -> None:
 
 def test_a_thread_without_records_and_a_full_block_ask_for_more() -> None:
     calls, module = Recording(), Module()
-    calls.tie(module, 7)
+    calls.add_ref(module, 7)
     for _ in range(1000):
         assert calls.takes_the_short_path(module)
     assert not calls.takes_the_short_path(module)
@@ -233,7 +235,7 @@ def test_a_thread_without_records_and_a_full_block_ask_for_more() -> None:
 
 def test_a_thread_that_does_not_have_the_domain_asks_for_one() -> None:
     calls, module, found = Emitting(), Module(), []
-    calls.tie(module, "message")
+    calls.add_ref(module, "message")
     thread = threading.Thread(target=lambda: found.append(calls.takes_the_short_path(module)))
     thread.start()
     thread.join()
@@ -245,7 +247,7 @@ class Named(Module):
     name, cls = 9, Module  # what a proxy would answer for it
 
 
-class OtherTie(Tie):
+class OtherRef(ModuleRef):
     __slots__ = ()
 
 
@@ -255,7 +257,7 @@ BEFORE: dict[str, Callable[[Module], Any]] = {
     "a reference and a proxy": lambda module: (weakref.ref(module), weakref.proxy(module)),
     "a later one with a callback": lambda module: weakref.ref(module, print),
     "a key of a dictionary": lambda module: weakref.WeakKeyDictionary({module: 1}),
-    "a tie of another kind": lambda module: tie(OtherTie, {}, module, "other", True),
+    "a tie of another kind": lambda module: add_ref(OtherRef, {}, module, "other", True),
 }
 
 
@@ -264,7 +266,7 @@ BEFORE: dict[str, Callable[[Module], Any]] = {
 def test_weak_references_of_others(calls: Any, what: str, first: bool) -> None:
     module = Named()
     theirs = BEFORE[what](module) if first else None
-    calls.tie(module, 7)
+    calls.add_ref(module, 7)
     theirs = theirs or BEFORE[what](module)
     assert calls.takes_the_short_path(module)
     assert calls.written() == [(7, True)]
@@ -273,20 +275,20 @@ def test_weak_references_of_others(calls: Any, what: str, first: bool) -> None:
 
 def test_a_tie_goes_with_its_module_or_for_a_later_one(calls: Any) -> None:
     module = Module()
-    calls.tie(module, 7)
-    calls.tie(module, 8)
-    assert weakref.getweakrefs(module) == [calls.ties[id(module)]]
+    calls.add_ref(module, 7)
+    calls.add_ref(module, 8)
+    assert weakref.getweakrefs(module) == [calls.refs[id(module)]]
     assert calls.takes_the_short_path(module)
     assert calls.written() == [(8, True)]
     del module
     calls.begun.clear()
     gc.collect()
-    assert calls.ties == {}
+    assert calls.refs == {}
 
 
 def test_nothing_of_ours_is_on_a_module(calls: Any) -> None:
     module, bare = Module(), Module()
-    calls.tie(module, 7)
+    calls.add_ref(module, 7)
     assert vars(module) == vars(bare)
     assert vars(copy.copy(module)) == vars(bare)
     assert copy.copy(module).__weakref__ is None

@@ -1,4 +1,4 @@
-"""Roles of a process, whenever they become known."""
+"""The roles of a process, which become known before or after its recording is opened."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Header:
 
 def test_a_role_takes_the_place_of_main_process_also_in_a_recording_that_is_open() -> None:
     early, late = Identity(Header()), Identity(Header())  # type: ignore[arg-type]
-    assert early.header()["roles"] == ["MainProcess"]
+    assert early.build_header()["roles"] == ["MainProcess"]
     for one in (early, late):
-        one.take_role("EngineCore", None, None)
-        one.take_role("Worker", 0, 2)
-        one.take_role("EngineCore", None, None)
+        one.add_role("EngineCore", None, None)
+        one.add_role("Worker", 0, 2)
+        one.add_role("EngineCore", None, None)
         assert one.roles == ["EngineCore", "Worker"]
-    assert late.header()["roles"] == ["EngineCore", "Worker"]
+    assert late.build_header()["roles"] == ["EngineCore", "Worker"]
     assert (late.rank, late.world_size) == (0, 2)

@@ -24,9 +24,9 @@ LAYERS = (
     ("agent", ("autoinstr.agent",)),
     ("instrument", ("autoinstr.instrument",)),
     ("targets", ("autoinstr.targets",)),
+    ("config", ("autoinstr.config",)),
     ("emitters", ("autoinstr.emitters",)),
     ("recording", ("autoinstr.recording",)),
-    ("config", ("autoinstr.config",)),
     ("api", ("autoinstr.api",)),
     ("base", ("autoinstr.base",)),
     ("package", ("autoinstr",)),
@@ -198,7 +198,8 @@ def test_the_scanner_sees_every_way_to_import(
     (tmp_path / "autoinstr" / "session.py").write_text("")
     file = package / "bad.py"
     file.write_text(
-        "import autoinstr.report.table\nfrom autoinstr import session\nif TYPE_CHECKING:\n    from ..cli import main\n"
+        "import autoinstr.report.table\nfrom autoinstr import session\n"
+        "if TYPE_CHECKING:\n    from ..cli import main\n"
         "from . import other\nimport os\n"
     )
     assert [name for _, name in imports_of(file)] == [

@@ -1,4 +1,4 @@
-"""Whether a recording's process runs: its number alone is no proof."""
+"""Whether a recording's process still runs. Its number alone proves nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from autoinstr.analysis import liveness
-from autoinstr.base.process_facts import describe
+from autoinstr.base.process_facts import describe_process
 from autoinstr.recording.reader import Recording
 from tests.support.recordings import make_recording
 
@@ -49,39 +49,44 @@ def test_a_process_that_nobody_has_waited_for_does_not_run() -> None:
 
 
 def test_a_number_that_was_given_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that began after the recording is not the one that wrote it."""
+    """A process that started after the recording did not write it."""
     assert liveness.is_running(os.getpid(), time.perf_counter_ns())
     monkeypatch.setattr(liveness, "SLACK_NS", 0)
     assert not liveness.is_running(os.getpid(), 1), "this process began after the machine did"
 
 
 def test_states(tmp_path: Path) -> None:
-    here, gone = describe(), ended_child()
+    here, gone = describe_process(), ended_child()
     ours = {"host": here["host"], "boot": here["boot"]}
-    assert liveness.state_of(recorded(tmp_path, os.getpid(), **ours)) == liveness.ALIVE
-    assert liveness.state_of(recorded(tmp_path, os.getpid(), close=True, **ours)) == liveness.ENDED
-    assert liveness.state_of(recorded(tmp_path, gone, **ours)) == liveness.KILLED
+    assert liveness.read_process_state(recorded(tmp_path, os.getpid(), **ours)) == liveness.ALIVE
     assert (
-        liveness.state_of(recorded(tmp_path, os.getpid(), host=here["host"])) == liveness.ALIVE
+        liveness.read_process_state(recorded(tmp_path, os.getpid(), close=True, **ours))
+        == liveness.ENDED
+    )
+    assert liveness.read_process_state(recorded(tmp_path, gone, **ours)) == liveness.KILLED
+    assert (
+        liveness.read_process_state(recorded(tmp_path, os.getpid(), host=here["host"]))
+        == liveness.ALIVE
     ), "an older recording names no boot"
     assert (
-        liveness.state_of(recorded(tmp_path, os.getpid(), host="elsewhere")) == liveness.ELSEWHERE
+        liveness.read_process_state(recorded(tmp_path, os.getpid(), host="elsewhere"))
+        == liveness.ON_OTHER_HOST
     )
     assert (
-        liveness.state_of(
+        liveness.read_process_state(
             recorded(tmp_path, gone, host="a container of this machine", boot=here["boot"])
         )
-        == liveness.ELSEWHERE
+        == liveness.ON_OTHER_HOST
     )
     if here["boot"]:
         assert (
-            liveness.state_of(
+            liveness.read_process_state(
                 recorded(tmp_path, os.getpid(), host=here["host"], boot="an earlier one")
             )
             == liveness.KILLED
         )
         assert (
-            liveness.state_of(
+            liveness.read_process_state(
                 recorded(
                     tmp_path, os.getpid(), host="a container of this machine", boot=here["boot"]
                 )
@@ -91,7 +96,7 @@ def test_states(tmp_path: Path) -> None:
 
 
 def test_a_process_in_a_container_is_known_by_its_own_number(tmp_path: Path) -> None:
-    """It has the host's name there with `docker run --net=host`."""
+    """A container has the host's name with `docker run --net=host`."""
     namespaces = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
     if subprocess.run([*namespaces, "true"], capture_output=True).returncode:
         pytest.skip("no namespaces can be made here")
@@ -103,7 +108,9 @@ def test_a_process_in_a_container_is_known_by_its_own_number(tmp_path: Path) -> 
         assert container.stdin is not None and container.stdout is not None
         pid = int(container.stdout.readline())
         assert not os.path.exists(f"/proc/{pid}")
-        one = recorded(tmp_path, pid, host=describe()["host"], boot=describe()["boot"])
-        assert liveness.state_of(one) == liveness.ALIVE
+        one = recorded(
+            tmp_path, pid, host=describe_process()["host"], boot=describe_process()["boot"]
+        )
+        assert liveness.read_process_state(one) == liveness.ALIVE
         container.stdin.close()
-    assert liveness.state_of(one) == liveness.KILLED
+    assert liveness.read_process_state(one) == liveness.KILLED

@@ -1,5 +1,4 @@
-"""Log lines in somebody else's process: where they go, what they look like, and that they can do no
-harm."""
+"""Test log lines in a user's process: their place, their form, and that they cannot do harm."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ def fresh() -> object:
 
 
 def run(code: str, mode: str = "structlog", **settings: object) -> subprocess.CompletedProcess[str]:
-    """A real interpreter; in mode plain, structlog cannot be imported there."""
+    """Run a real interpreter. In mode plain, structlog cannot be imported there."""
     block = "import sys; sys.modules['structlog'] = None\n" if mode == "plain" else ""
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
@@ -45,13 +44,16 @@ def run(code: str, mode: str = "structlog", **settings: object) -> subprocess.Co
 @pytest.mark.parametrize("mode", MODES)
 def test_the_line_is_the_same_with_and_without_structlog(mode: str) -> None:
     done = run(
-        "logger.warning('cannot write it', path='/a b', count=3, error=ValueError('x\\ny')); print(os.getpid())",
+        (
+            "logger.warning('cannot write it', path='/a b', count=3, error=ValueError('x\\ny')); "
+            "print(os.getpid())"
+        ),
         mode,
     )
     pid = done.stdout.strip()
-    assert (
-        done.stderr
-        == f"autoinstr: cannot write it path='/a b' count=3 error='ValueError: x\\ny' level=warning pid={pid}\n"
+    assert done.stderr == (
+        f"autoinstr: cannot write it path='/a b' count=3 error='ValueError: x\\ny' "
+        f"level=warning pid={pid}\n"
     )
 
 
@@ -77,8 +79,11 @@ def test_json_lines(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_levels_and_lazy_import(mode: str) -> None:
-    """Importing structlog costs 60 to 240 ms: a process with nothing to say must not pay it."""
-    code = "logger.info('a'); logger.debug('b'); log.once('k', 'info', 'c'); print('structlog._config' in sys.modules); logger.error('d')"
+    """An import of structlog takes 60 to 240 ms. A process without log lines must not import it."""
+    code = (
+        "logger.info('a'); logger.debug('b'); log.write_once('k', 'info', 'c'); "
+        "print('structlog._config' in sys.modules); logger.error('d')"
+    )
     done = run(code, mode)
     assert done.stdout == "False\n"
     assert done.stderr.startswith("autoinstr: d level=error ")
@@ -106,7 +111,7 @@ def test_the_hosts_structlog_is_neither_read_nor_changed() -> None:
     "stand_in", ["class structlog: pass", "import types; structlog = types.ModuleType('structlog')"]
 )
 def test_a_structlog_that_is_not_structlog(stand_in: str) -> None:
-    """A script of the user's may be called structlog.py."""
+    """A user's script may be called structlog.py."""
     done = run(f"{stand_in}\nsys.modules['structlog'] = structlog\nlogger.warning('hello')")
     assert done.stderr.startswith("autoinstr: hello level=warning ")
 
@@ -144,7 +149,10 @@ def test_a_child_does_not_wait_for_an_import_that_only_its_parent_can_finish(
 )
 def test_a_broken_stderr_harms_nobody(break_stderr: str, mode: str) -> None:
     done = run(
-        f"{break_stderr}\nlogger.error('x'); log.once('k', 'error', 'y'); print('alive'); sys.stderr = None",
+        (
+            f"{break_stderr}\nlogger.error('x'); log.write_once('k', 'error', 'y'); "
+            f"print('alive'); sys.stderr = None"
+        ),
         mode,
     )
     assert done.stdout == "alive\n"
@@ -183,7 +191,8 @@ def test_values_that_cannot_be_shown(mode: str) -> None:
 @pytest.mark.parametrize("fmt", ["console", "json"])
 def test_a_line_is_never_longer_than_what_a_pipe_writes_at_once(fmt: str) -> None:
     done = run(
-        f"log.configure('warning', '{fmt}'); logger.warning('long', **{{f'k{{i}}': 'é' * 900 for i in range(9)}})"
+        f"log.configure('warning', '{fmt}'); logger.warning('long', **{{f'k{{i}}': 'é' * 900 "
+        f"for i in range(9)}})"
     )
     assert len(done.stderr.encode()) <= 4096
     assert "truncated" in done.stderr
@@ -196,7 +205,8 @@ def test_lines_of_several_processes_and_threads_do_not_mix(tmp_path: Path) -> No
         f"import threading; log.configure('warning', 'console', {str(target)!r})\n"
         "work = lambda: [logger.warning('e', v='x' * 900) for _ in range(40)]\n"
         "for _ in range(3): os.fork()\n"
-        "threads = [threading.Thread(target=work) for _ in range(4)]; [t.start() for t in threads]; [t.join() for t in threads]\n"
+        "threads = [threading.Thread(target=work) for _ in range(4)]\n"
+        "[t.start() for t in threads]; [t.join() for t in threads]\n"
         "try:\n    while True: os.wait()\nexcept ChildProcessError: pass\n"
     )
     done = run(code)
@@ -222,7 +232,8 @@ def test_the_file_is_private_and_no_link_is_followed(tmp_path: Path) -> None:
     link = tmp_path / "link.log"
     link.symlink_to(victim)
     done = run(
-        f"log.configure('warning', 'console', {str(link)!r}); logger.warning('one'); logger.warning('two')"
+        f"log.configure('warning', 'console', {str(link)!r}); logger.warning('one'); "
+        f"logger.warning('two')"
     )
     assert victim.read_text() == "untouched"
     lines = done.stderr.splitlines()
@@ -231,7 +242,7 @@ def test_the_file_is_private_and_no_link_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_line_goes_to_the_stderr_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A notebook or a test puts its own object there after we were imported."""
+    """A notebook or a test replaces sys.stderr after the import of autoinstr."""
     seen = io.StringIO()
     monkeypatch.setattr(sys, "stderr", seen)
     log.get_logger().warning("hello")
@@ -242,30 +253,18 @@ def test_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = io.StringIO()
     monkeypatch.setattr(sys, "stderr", seen)
     for _ in range(3):
-        log.once("a", "warning", "first")
-        log.once("b", "error", "second")
-        log.once("c", "debug", "never")
+        log.write_once("a", "warning", "first")
+        log.write_once("b", "error", "second")
+        log.write_once("c", "debug", "never")
     assert [line.split()[1] for line in seen.getvalue().splitlines()] == ["first", "second"]
 
 
 def test_nothing_is_printed_on_stdout() -> None:
-    """print without a file, or sys.stdout, must not stand in what runs in the user's process."""
-    names = [
-        *(f"base/{name}" for name in ("log", "doctor_channel", "redaction", "errors")),
-        *(
-            f"config/{name}"
-            for name in (
-                "config",
-                "file",
-                "inline_syntax",
-                "filters",
-                "options",
-                "value_types",
-                "suggestions",
-            )
-        ),
-    ]
-    for name in names:
-        for node in ast.walk(ast.parse((ROOT / "autoinstr" / f"{name}.py").read_text())):
-            assert not (isinstance(node, ast.Name) and node.id == "print"), name
-            assert not (isinstance(node, ast.Attribute) and node.attr == "stdout"), name
+    """Code that runs in the user's process must not use print, or sys.stdout."""
+    package = ROOT / "autoinstr"
+    files = [*package.glob("base/**/*.py"), *package.glob("config/**/*.py")]
+    assert len(files) > 20
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            assert not (isinstance(node, ast.Name) and node.id == "print"), file
+            assert not (isinstance(node, ast.Attribute) and node.attr == "stdout"), file

@@ -1,4 +1,4 @@
-"""What modules are called. Knows of no torch: a module is anything with named_modules()."""
+"""Test names of modules, without torch: a module is any object with named_modules()."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoinstr.base.module_name import ModuleName, Namer, wording
+from autoinstr.base.module_name import ModuleName, ModuleNamer, make_message_format
 
 
 class Module:
-    """As much of torch's Module as names are made of."""
+    """The part of torch's Module that names depend on."""
 
     def __init__(self, **children: Module) -> None:
         self._modules = dict(children)
@@ -36,32 +36,34 @@ class Net(Module):
 
 
 @pytest.fixture
-def namer() -> Namer:
-    return Namer()
+def namer() -> ModuleNamer:
+    return ModuleNamer()
 
 
-def path_of(namer: Namer, module: Module, *callers: Module) -> str:
-    return namer.name(module, list(callers))[0].path
+def path_of(namer: ModuleNamer, module: Module, *callers: Module) -> str:
+    return namer.name_module(module, list(callers))[0].path
 
 
-def test_the_outermost_call_names_the_whole_tree(namer: Namer) -> None:
+def test_the_outermost_call_names_the_whole_tree(namer: ModuleNamer) -> None:
     net = Net(a=Net(b=Linear()), c=Linear())
-    name, others = namer.name(net, [])
+    name, others = namer.name_module(net, [])
     assert name == ModuleName(1, "Net#1", "", "Net", 0)
     assert [(one.path, one.cls, one.depth, one.root) for _, one in others] == [
         ("a", "Net", 1, "Net#1"),
         ("a.b", "Linear", 2, "Net#1"),
         ("c", "Linear", 1, "Net#1"),
     ]
-    assert namer.name(net._modules["c"], [net])[1] == []
+    assert namer.name_module(net._modules["c"], [net])[1] == []
 
 
-def test_a_submodule_called_alone_first_is_renamed_when_its_tree_is_seen(namer: Namer) -> None:
+def test_a_submodule_called_alone_first_is_renamed_when_its_tree_is_seen(
+    namer: ModuleNamer,
+) -> None:
     net = Net(a=Net(b=Linear()))
     inner = net._modules["a"]
-    alone = namer.name(inner, [])[0]
+    alone = namer.name_module(inner, [])[0]
     assert (alone.path, alone.root) == ("", "Net#1")
-    changed = {id(module): name for module, name in namer.name(net, [])[1]}
+    changed = {id(module): name for module, name in namer.name_module(net, [])[1]}
     assert changed[id(inner)].path == "a"
     assert changed[id(inner)].module == alone.module, (
         "a module keeps its number, so that a report can use its final name"
@@ -69,71 +71,71 @@ def test_a_submodule_called_alone_first_is_renamed_when_its_tree_is_seen(namer: 
     assert path_of(namer, inner) == "a"
 
 
-def test_a_smaller_tree_never_takes_a_name_away(namer: Namer) -> None:
+def test_a_smaller_tree_never_takes_a_name_away(namer: ModuleNamer) -> None:
     shared = Linear()
     large, small = Net(x=shared, y=Linear(), z=Linear()), Net(mine=shared)
     assert path_of(namer, large) == path_of(namer, small) == ""
     assert path_of(namer, shared, small) == "x"
 
 
-def test_trees_of_one_class_are_told_apart(namer: Namer) -> None:
+def test_trees_of_one_class_are_told_apart(namer: ModuleNamer) -> None:
     first, second = Net(a=Linear()), Net(a=Linear())
-    assert [namer.name(one, [])[0].root for one in (first, second)] == ["Net#1", "Net#2"]
-    assert namer.name(second._modules["a"], [second])[0].root == "Net#2"
+    assert [namer.name_module(one, [])[0].root for one in (first, second)] == ["Net#1", "Net#2"]
+    assert namer.name_module(second._modules["a"], [second])[0].root == "Net#2"
 
 
-def test_a_module_outside_the_tree_is_named_after_its_caller(namer: Namer) -> None:
+def test_a_module_outside_the_tree_is_named_after_its_caller(namer: ModuleNamer) -> None:
     net, hidden = Net(a=Net()), Linear()
-    namer.name(net, [])
+    namer.name_module(net, [])
     assert path_of(namer, hidden, net._modules["a"], net) == "a.Linear?"
     assert path_of(namer, Linear(), net) == "Linear?"
 
 
-def test_modules_made_anew_share_one_number(namer: Namer) -> None:
+def test_modules_made_anew_share_one_number(namer: ModuleNamer) -> None:
     net = Net()
-    namer.name(net, [])
+    namer.name_module(net, [])
     numbers = set()
     for _ in range(100):
-        numbers.add(namer.name(Linear(), [net])[0].module)
+        numbers.add(namer.name_module(Linear(), [net])[0].module)
     assert len(numbers) == 1
     roots = set()
     for _ in range(100):
-        roots.add(namer.name(Linear(), [])[0])
+        roots.add(namer.name_module(Linear(), [])[0])
         gc.collect(0)
     assert len(roots) <= 2
 
 
-def test_a_child_added_later_is_found_in_the_tree(namer: Namer) -> None:
+def test_a_child_added_later_is_found_in_the_tree(namer: ModuleNamer) -> None:
     net = Net()
-    namer.name(net, [])
-    namer.name(Linear(), [net])  # one that named_modules() does not reach
+    namer.name_module(net, [])
+    namer.name_module(Linear(), [net])  # one that named_modules() does not reach
     net._modules["late"] = late = Linear()
     assert path_of(namer, late, net) == "late"
 
 
-def test_the_class_may_change(namer: Namer) -> None:
+def test_the_class_may_change(namer: ModuleNamer) -> None:
     module = Linear()
-    before = namer.name(module, [])[0]
+    before = namer.name_module(module, [])[0]
     module.__class__ = Net
-    after = namer.name(module, [])[0]
+    after = namer.name_module(module, [])[0]
     assert (before.cls, after.cls, before.module) == ("Linear", "Net", after.module)
 
 
-def test_a_lazy_module_is_called_by_what_it_becomes(namer: Namer) -> None:
+def test_a_lazy_module_is_called_by_what_it_becomes(namer: ModuleNamer) -> None:
     class LazyLinear(Module):
         cls_to_become = Linear
 
-    assert namer.name(LazyLinear(), [])[0].cls == "Linear"
+    assert namer.name_module(LazyLinear(), [])[0].cls == "Linear"
 
 
-def test_a_dead_module_is_forgotten(namer: Namer) -> None:
+def test_a_dead_module_is_forgotten(namer: ModuleNamer) -> None:
     net = Net(a=Linear())
-    namer.name(net, [])
-    assert len(namer._known) == 2
+    namer.name_module(net, [])
+    assert len(namer._known_modules) == 2
     del net
     gc.collect()
-    namer.name(Linear(), [])  # the next that is named
-    assert len(namer._known) == 1
+    namer.name_module(Linear(), [])  # the next that is named
+    assert len(namer._known_modules) == 1
 
 
 class Raises(Module):
@@ -152,13 +154,13 @@ class Repeats(Module):
 
 
 @pytest.mark.parametrize("cls", [Raises, LeavesItselfOut, Repeats])
-def test_a_strange_named_modules_makes_a_tree_of_one(namer: Namer, cls: type[Module]) -> None:
+def test_a_strange_named_modules_makes_a_tree_of_one(namer: ModuleNamer, cls: type[Module]) -> None:
     module = cls()
     assert path_of(namer, module) == path_of(namer, module) == ""
     assert path_of(namer, cls(), module) == f"{cls.__name__}?"
 
 
-def test_what_cannot_be_referred_to_weakly_is_a_type_error(namer: Namer) -> None:
+def test_what_cannot_be_referred_to_weakly_is_a_type_error(namer: ModuleNamer) -> None:
     class Slotted:
         __slots__ = ()
 
@@ -166,7 +168,7 @@ def test_what_cannot_be_referred_to_weakly_is_a_type_error(namer: Namer) -> None
             return iter([("", self)])
 
     with pytest.raises(TypeError):
-        namer.name(Slotted(), [])
+        namer.name_module(Slotted(), [])
 
 
 @pytest.mark.parametrize(
@@ -174,15 +176,15 @@ def test_what_cannot_be_referred_to_weakly_is_a_type_error(namer: Namer) -> None
     [("class", "Net", "Linear"), ("path", "Net", "a.b"), ("path:class", "Net", "a.b:Linear")],
 )
 def test_wording(how: str, root: str, child: str) -> None:
-    word = wording(how)
+    word = make_message_format(how)
     assert word(ModuleName(1, "Net#1", "", "Net", 0)) == root
     assert word(ModuleName(2, "Net#1", "a.b", "Linear", 2)) == child
 
 
 @st.composite
 def forests(draw: st.DrawFn) -> tuple[list[Module], list[int]]:
-    """Modules, each with some of the earlier ones as children (shared ones too), and the order of
-    outermost calls."""
+    """Draw modules, each with some of the earlier ones as children (some of them shared), and the
+    order of outermost calls."""
     modules: list[Module] = []
     for number in range(draw(st.integers(1, 12))):
         children = draw(st.lists(st.integers(0, number - 1), max_size=3)) if number else []
@@ -195,10 +197,10 @@ def test_a_path_leads_to_its_module_from_a_root_that_was_called(
     forest: tuple[list[Module], list[int]],
 ) -> None:
     modules, calls = forest
-    namer = Namer()
+    namer = ModuleNamer()
     sizes: dict[int, int] = {}
     for call in calls:
-        namer.name(modules[call], [])
+        namer.name_module(modules[call], [])
         size = len(list(modules[call].named_modules()))
         for _, one in modules[call].named_modules():
             sizes[id(one)] = max(sizes.get(id(one), 0), size)
@@ -206,7 +208,7 @@ def test_a_path_leads_to_its_module_from_a_root_that_was_called(
     for module in modules:
         if id(module) not in sizes:
             continue
-        path = namer.name(module, [])[0].path
+        path = namer.name_module(module, [])[0].path
         roots = [
             root
             for root in modules

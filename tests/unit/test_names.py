@@ -72,7 +72,9 @@ def test_module_names_of_the_package_are_no_vague_words() -> None:
 
 
 def test_the_scan_sees_variables_parameters_and_attributes() -> None:
-    source = "def f(one, *, told=1):\n    self.found = [at for at in one]\n    (here, count) = 1, 2\n"
+    source = (
+        "def f(one, *, told=1):\n    self.found = [at for at in one]\n    (here, count) = 1, 2\n"
+    )
     assert sorted(filter(is_vague, names_in(source))) == ["at", "found", "here", "one", "told"]
     assert not is_vague("line_number") and is_vague("_mine")
 
@@ -81,6 +83,8 @@ def test_no_two_public_classes_have_one_name() -> None:
     """A class has one meaning in the whole package; a private class of one file may repeat."""
     owners: dict[str, list[str]] = {}
     for file in sorted((REPO / "autoinstr").glob("**/*.py")):
-        for name in re.findall(r"^class ([A-Z]\w*)", file.read_text(encoding="utf-8"), re.MULTILINE):
+        for name in re.findall(
+            r"^class ([A-Z]\w*)", file.read_text(encoding="utf-8"), re.MULTILINE
+        ):
             owners.setdefault(name, []).append(str(file.relative_to(REPO)))
     assert {name: files for name, files in owners.items() if len(files) > 1} == {}

@@ -1,5 +1,6 @@
-"""What torch_npu will not take, by the rules alone; tests/npu/test_parameters.py has the real
-torch_npu's word for them."""
+"""The arguments that torch_npu will replace, by the rules alone.
+
+tests/npu/test_parameters.py compares the rules with the real torch_npu."""
 
 from __future__ import annotations
 
@@ -8,7 +9,11 @@ from typing import Any
 
 import pytest
 
-from autoinstr.instrument.profilers.npu.rules import Known, of_config, of_profile
+from autoinstr.instrument.profilers.npu.rules import (
+    TorchNpuConstants,
+    predict_config_resets,
+    predict_profile_resets,
+)
 
 METRICS = {"AiCoreNone": "none", "Memory": "memory"}
 LEVELS = {"Level0": 0, "Level1": 1, "Level_none": -1}
@@ -20,15 +25,18 @@ class Activity(Enum):
 
 
 def config(db_anyway: bool = False, **given: Any) -> dict[str, Any]:
-    known = Known(LEVELS, METRICS, ("text", "db"), ("cpu", "mem"), lambda: db_anyway)
-    return {reset.name: reset.to for reset in of_config(given, known)}
+    constants = TorchNpuConstants(
+        LEVELS, METRICS, ("text", "db"), ("cpu", "mem"), lambda: db_anyway
+    )
+    return {reset.name: reset.replacement for reset in predict_config_resets(given, constants)}
 
 
 def profile(
     configured: bool = True, threshold: float | None = None, **given: Any
 ) -> dict[str, Any]:
     return {
-        reset.name: reset.to for reset in of_profile(given, set(Activity), configured, threshold)
+        reset.name: reset.replacement
+        for reset in predict_profile_resets(given, set(Activity), configured, threshold)
     }
 
 

@@ -1,5 +1,6 @@
-"""NVTX through torch's C functions, without the nvtx package: against a stub that counts. It leaves
-unproved what a CUDA build does."""
+"""NVTX through torch's C functions, without the nvtx package, with a stub that lists the calls.
+
+It does not test a CUDA build of torch."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ import pytest
 
 from autoinstr.base import process_facts
 from autoinstr.emitters import nvtx
-from autoinstr.emitters.emitter import Unusable
-from autoinstr.emitters.tool_output import Live
+from autoinstr.emitters.emitter import EmitterUnavailable
+from autoinstr.emitters.tool_output import ToolOutput
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 def test_what_nests_is_pushed_and_popped_and_what_crosses_is_not(
     calls: list[tuple[Any, ...]],
 ) -> None:
-    live = Live(
+    live = ToolOutput(
         nvtx.make(),
         lambda name: name.cls,
         "Module",
@@ -59,7 +60,7 @@ def test_what_nests_is_pushed_and_popped_and_what_crosses_is_not(
 
 
 def test_a_stop_of_a_profiler_pops_nothing(calls: list[tuple[Any, ...]]) -> None:
-    live = Live(
+    live = ToolOutput(
         nvtx.make(),
         lambda name: name.cls,
         "Module",
@@ -68,7 +69,7 @@ def test_a_stop_of_a_profiler_pops_nothing(calls: list[tuple[Any, ...]]) -> None
         lambda error: pytest.fail(str(error)),
     )
     begun = live.begin_module("Linear")
-    live.cut()
+    live.end_open_ranges()
     assert calls == [("push", "Linear")]
     begun[1][begun[4]] = 1
     assert calls == [("push", "Linear"), ("pop",)]
@@ -77,7 +78,7 @@ def test_a_stop_of_a_profiler_pops_nothing(calls: list[tuple[Any, ...]]) -> None
 def test_a_torch_without_nvtx_is_unusable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch._C", SimpleNamespace())  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "nvtx", None)  # type: ignore[arg-type]
-    with pytest.raises(Unusable, match="no NVTX"):
+    with pytest.raises(EmitterUnavailable, match="no NVTX"):
         nvtx.make()
 
 
@@ -85,6 +86,6 @@ def test_a_torch_without_nvtx_is_unusable(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_tool_is_known_by_its_variables(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     for name in process_facts.NVTX_TOOLS:
         monkeypatch.delenv(name, raising=False)
-    assert not process_facts.nvtx_injected()
+    assert not process_facts.has_nvtx_tool()
     monkeypatch.setenv(variable, "x")
-    assert process_facts.nvtx_injected()
+    assert process_facts.has_nvtx_tool()

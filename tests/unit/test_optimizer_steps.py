@@ -1,5 +1,5 @@
-"""Which steps of optimizers are steps of the program, and what becomes of one that raises. Hooks
-are called as torch calls them."""
+"""Test which optimizer steps count as steps of the program, and what happens to the range of a step
+that raises. The hooks are called as torch calls them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Ranges:
         self.marks: list[int] = []
         self.targets: list[tuple[str, str]] = []
 
-    def met(self, target: str, status: str) -> None:
+    def record_target_status(self, target: str, status: str) -> None:
         self.targets.append((target, status))
 
     def begin_named(

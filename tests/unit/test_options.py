@@ -1,4 +1,4 @@
-"""The table of options and the kinds of values in it."""
+"""Test the table of options and the types of their values."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoinstr.config.options import BY_NAME, EMITTERS, GROUPS, OPTIONS, PER_EMITTER
-from autoinstr.config.suggestions import BadValue, join_list, nearest, split_list
-from autoinstr.config.value_types import Mode, Pairs, Window
+from autoinstr.config.list_types import PairsType
+from autoinstr.config.option import GROUPS
+from autoinstr.config.options import BY_NAME, OPTIONS
+from autoinstr.config.suggestions import BadValue, find_nearest, join_list, split_list
+from autoinstr.config.value_types import ModeType, WindowType
+from autoinstr.emitters.registry import find_defaults, list_emitters
 
 # The contract of design section 9: a name that goes, or a new default, breaks users.
 CONTRACT = {
@@ -49,11 +52,12 @@ def test_every_option_belongs_to_a_group_that_help_and_docs_show() -> None:
     assert {option.group for option in OPTIONS} == set(GROUPS)
 
 
-@pytest.mark.parametrize("emitter", [name for name in EMITTERS if name not in ("auto", "none")])
+@pytest.mark.parametrize("emitter", [row.name for row in list_emitters()])
 def test_every_emitter_has_defaults_of_its_own(emitter: str) -> None:
-    assert set(PER_EMITTER[emitter]) == {"when", "name", "streams"}
-    for option, value in PER_EMITTER[emitter].items():
-        assert BY_NAME[option].kind.parse(value) == value
+    defaults = find_defaults(emitter)._asdict()
+    assert set(defaults) == {"when", "name", "streams"}
+    for option, value in defaults.items():
+        assert BY_NAME[option].value_type.parse(value) == value
 
 
 @pytest.mark.parametrize(
@@ -79,7 +83,7 @@ def test_every_emitter_has_defaults_of_its_own(emitter: str) -> None:
     ],
 )
 def test_good_values(option: str, text: str, value: object) -> None:
-    assert BY_NAME[option].kind.parse(text) == value
+    assert BY_NAME[option].value_type.parse(text) == value
 
 
 @pytest.mark.parametrize(
@@ -116,10 +120,10 @@ def test_good_values(option: str, text: str, value: object) -> None:
 )
 def test_bad_values_name_the_nearest(option: str, text: str, near: str | None) -> None:
     with pytest.raises(BadValue) as caught:
-        BY_NAME[option].kind.parse(text)
-    assert caught.value.near == near
+        BY_NAME[option].value_type.parse(text)
+    assert caught.value.suggestion == near
     if near is not None:
-        assert BY_NAME[option].kind.parse(near) is not None  # the advice itself must be taken
+        assert BY_NAME[option].value_type.parse(near) is not None  # the advice itself must be taken
 
 
 @given(
@@ -143,13 +147,13 @@ def test_split_list_never_fails_and_leaves_no_blank_piece(text: str) -> None:
 
 @given(st.integers(0, 10**15 - 1), st.none() | st.integers(1, 10**15 - 1))
 def test_windows_survive_a_round_trip(skip: int, count: int | None) -> None:
-    kind = Window()
+    kind = WindowType()
     assert kind.parse(kind.dump((skip, count))) == (skip, count)
 
 
 @given(st.integers(0, 0o777))
 def test_modes_survive_a_round_trip(bits: int) -> None:
-    kind = Mode()
+    kind = ModeType()
     assert kind.parse(kind.dump(bits | 0o600)) == bits | 0o600
 
 
@@ -161,7 +165,7 @@ def test_modes_survive_a_round_trip(bits: int) -> None:
     )
 )
 def test_pairs_survive_a_round_trip(pairs: dict[str, str]) -> None:
-    kind = Pairs()
+    kind = PairsType()
     assert kind.parse(kind.dump(pairs)) == pairs
 
 
@@ -174,24 +178,26 @@ def test_a_relative_path_without_a_working_directory_is_a_clear_error(tmp_path: 
     os.rmdir(gone)
     try:
         with pytest.raises(BadValue, match="absolute"):
-            BY_NAME["out"].kind.parse("runs")
+            BY_NAME["out"].value_type.parse("runs")
     finally:
         os.chdir(before)
 
 
 def test_nearest_ignores_case_and_gives_up_on_the_unlike() -> None:
-    assert nearest("WEHN", BY_NAME) == "when"
-    assert nearest("zzzzzz", BY_NAME) is None
+    assert find_nearest("WEHN", BY_NAME) == "when"
+    assert find_nearest("zzzzzz", BY_NAME) is None
 
 
 def test_the_runtime_imports_nothing_slow() -> None:
-    """options, config, log and filters are imported in the user's process: what they pull in there
-    is paid by every run."""
+    """options, config, log and filters are imported in the user's process, so every run pays for
+    their imports."""
     code = (
         "import sys; before = set(sys.modules)\n"
-        "import autoinstr.config.config, autoinstr.base.log, autoinstr.config.filters, autoinstr.base.doctor_channel\n"
-        "slow = {'argparse', 'difflib', 'json', 'importlib.metadata', 'tomllib', 'tomli', 'structlog', 'logging', 'dataclasses',\n"
-        "        'pathlib', 'subprocess', 'inspect', 'tempfile', 'socket', 'threading'}\n"
+        "import autoinstr.config.config, autoinstr.base.log\n"
+        "import autoinstr.config.filters, autoinstr.base.doctor_channel\n"
+        "slow = {'argparse', 'difflib', 'json', 'importlib.metadata', 'tomllib', 'tomli',\n"
+        "        'structlog', 'logging', 'dataclasses', 'pathlib', 'subprocess', 'inspect',\n"
+        "        'tempfile', 'socket', 'threading'}\n"
         "print(sorted(slow & (set(sys.modules) - before)))\n"
     )
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))

@@ -1,5 +1,7 @@
-"""The data of a page: its trees, comparisons, steps and excerpts equal slow computations; and no
-text can leave its element."""
+"""The data of a page: trees, comparisons, steps and excerpts equal slow computations.
+
+No text can end its HTML element.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +19,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from autoinstr.analysis import figures
-from autoinstr.recording.reader import open_run
-from autoinstr.report.page import assemble, page_steps, step_excerpts
-from autoinstr.report.page.page_steps import Units, process_units, shown
-from autoinstr.report.page.report import SCRIPTS, payload_of
+from autoinstr.analysis import percentiles
+from autoinstr.recording.run import open_run
+from autoinstr.report.page import assemble, page_steps, step_excerpts, step_selection
+from autoinstr.report.page.page_steps import PageSteps, choose_shown_steps, read_process_steps
+from autoinstr.report.page.report import SCRIPTS, build_payload
 from tests.support.annotated import work_of, write
 from tests.support.report_fakes import Event, FakeRecording, run_of
 
 
 @st.composite
 def nested(draw: st.DrawFn, thread: int = 1) -> list[Event]:
-    """Ranges that nest, of a few modules, in order of start; some in a phase."""
+    """Draw nested ranges of a few modules, in order of start; some have a phase."""
     times = sorted(draw(st.sets(st.integers(1, 400), min_size=2, max_size=24)))
     events: list[Event] = []
     open_until = [10_000]
@@ -64,7 +66,7 @@ class TestAssembling:
         )
     )
     def test_what_is_embedded_is_the_same_value_and_no_markup(self, value: Any) -> None:
-        text = assemble.embedded(value)
+        text = assemble.encode_json(value)
         assert json.loads(text) == value
         assert text.isascii() and not set("<>&") & set(text)
 
@@ -96,21 +98,22 @@ class TestAssembling:
 
     def test_the_scripts_never_parse_text_as_markup_and_set_no_style_attribute(self) -> None:
         for name in SCRIPTS:
-            source = assemble.asset(name)
+            source = assemble.read_asset(name)
             assert not re.search(
-                r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|style: *[\"'`]",
+                r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|"
+                r"style: *[\"'`]",
                 source,
             ), name
 
     def test_numbers_that_json_lacks_are_refused(self) -> None:
         with pytest.raises(ValueError):
-            assemble.embedded([float("inf")])
+            assemble.encode_json([float("inf")])
 
 
 class TestTrees:
     @given(nested())
     def test_figures_of_every_row_and_phase(self, events: list[Event]) -> None:
-        data = payload_of(run_of(FakeRecording(events)))
+        data = build_payload(run_of(FakeRecording(events)))
         (group,) = data["groups"]
         (tree,) = group["domains"]
         durations: dict[str, list[int]] = {}
@@ -129,8 +132,8 @@ class TestTrees:
             assert (together["calls"][at], together["total"][at]) == (len(mine), sum(mine))
             expected = (
                 mine[0],
-                figures.nearest_rank(mine, 50),
-                figures.nearest_rank(mine, 99),
+                percentiles.find_nearest_rank(mine, 50),
+                percentiles.find_nearest_rank(mine, 99),
                 mine[-1],
             )
             assert tuple(together[key][at] for key in ("min", "p50", "p99", "max")) == expected
@@ -144,7 +147,7 @@ class TestTrees:
         for layer, lasted in enumerate((10, 20, 40)):
             events += [Event(100 * layer + 1, 100 * layer + 1 + lasted, f"layers.{layer}", "Layer")]
         events += [Event(501, 531, "layers.0", "Layer")]
-        (tree,) = payload_of(run_of(FakeRecording(events)))["groups"][0]["domains"]
+        (tree,) = build_payload(run_of(FakeRecording(events)))["groups"][0]["domains"]
         ((row, which),) = tree["numbers"]
         assert tree["paths"][row] == "layers.[0-2]" and tree["lists"][which] == [0, 1, 2]
         assert tree["figures"][0]["layers"] == [[20, 20, 40]]
@@ -152,12 +155,12 @@ class TestTrees:
     def test_a_tree_that_is_too_large_keeps_its_heaviest_rows(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("autoinstr.report.page.trees.MOST_ROWS", 4)
+        monkeypatch.setattr("autoinstr.report.page.trees.MAX_ROWS", 4)
         events = [Event(0, 10_000)]
         events += [
             Event(100 * at + 1, 100 * at + 2 + at, f"part{at}", f"P{at}") for at in range(20)
         ]
-        (tree,) = payload_of(run_of(FakeRecording(events)))["groups"][0]["domains"]
+        (tree,) = build_payload(run_of(FakeRecording(events)))["groups"][0]["domains"]
         assert tree["left_out"] == 17
         assert tree["paths"] == ["Model", "part17", "part18", "part19"] and tree["parents"] == [
             -1,
@@ -176,10 +179,10 @@ class TestPercentiles:
         self, values: list[int], part: int
     ) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(figures, "PART", part)
-            found = figures.percentiles(array("Q", values))
+            patch.setattr(percentiles, "SORTED_LENGTH", part)
+            found = percentiles.compute_percentiles(array("Q", values))
         ordered = sorted(values)
-        ranks = [figures.nearest_rank(ordered, percent) for percent in (50, 99)]
+        ranks = [percentiles.find_nearest_rank(ordered, percent) for percent in (50, 99)]
         assert found == (ordered[0], *ranks, ordered[-1])
 
 
@@ -190,7 +193,7 @@ class TestComparison:
         for rank, lasted in enumerate(ranks):
             events = [Event(100 * at, 100 * at + one) for at, one in enumerate(lasted)]
             recordings.append(FakeRecording(events, pid=10 + rank, rank=rank))
-        data = payload_of(run_of(*recordings))
+        data = build_payload(run_of(*recordings))
         tree = next(
             tree for group in data["groups"] for tree in group["domains"] if "ranks" in tree
         )
@@ -206,7 +209,7 @@ class TestComparison:
 
     def test_a_rank_that_does_more_than_the_others_is_still_compared(self) -> None:
         first = [Event(0, 100), Event(200, 300, domain="torch", cls="", message="save")]
-        data = payload_of(
+        data = build_payload(
             run_of(
                 FakeRecording(first, pid=1, rank=0), FakeRecording([Event(0, 50)], pid=2, rank=1)
             )
@@ -225,12 +228,12 @@ class TestComparison:
     def test_single_means_are_left_out_where_there_are_too_many(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("autoinstr.report.page.report.MOST_FIGURES", 7)
+        monkeypatch.setattr("autoinstr.report.page.tree_groups.MAX_MEANS", 7)
         ranks = [
             FakeRecording([Event(0, 100 + rank), Event(1, 9, "a")], pid=10 + rank, rank=rank)
             for rank in range(5)
         ]
-        (found,) = payload_of(run_of(*ranks))["groups"][0]["domains"][0]["ranks"]["figures"]
+        (found,) = build_payload(run_of(*ranks))["groups"][0]["domains"][0]["ranks"]["figures"]
         assert found["means"] == [[100, 101, 102, 103, 104], None] and found["max"] == [104, 8]
 
 
@@ -239,7 +242,7 @@ class TestSteps:
     def test_outermost_calls_are_those_that_lie_in_no_other(
         self, first: list[Event], second: list[Event]
     ) -> None:
-        found = process_units(FakeRecording([*first, *second]))  # type: ignore[arg-type]
+        found = read_process_steps(FakeRecording([*first, *second]))  # type: ignore[arg-type]
         outermost = []
         for mine in (first, second):
             outermost.append(
@@ -248,7 +251,7 @@ class TestSteps:
         times = [sum((one.end or 0) - one.start for one in mine) for mine in outermost]
         expected = outermost[times.index(max(times))]
         assert [*found.starts] == [one.start for one in expected]
-        assert [*found.lengths] == [(one.end or 0) - one.start for one in expected]
+        assert [*found.durations] == [(one.end or 0) - one.start for one in expected]
 
     def test_steps_of_an_optimizer_go_from_mark_to_mark(self) -> None:
         events = [Event(10, 50), Event(60, 90), Event(100, 140)]
@@ -256,8 +259,8 @@ class TestSteps:
             Event(at, at, domain="torch", cls="", kind="mark", message="step")
             for at in (55, 95, 150)
         ]
-        found = process_units(FakeRecording(events))  # type: ignore[arg-type]
-        assert (found.sort, [*found.starts], [*found.lengths]) == (
+        found = read_process_steps(FakeRecording(events))  # type: ignore[arg-type]
+        assert (found.source, [*found.starts], [*found.durations]) == (
             "optimizer",
             [10, 55, 95],
             [45, 40, 55],
@@ -265,7 +268,7 @@ class TestSteps:
 
     def test_a_step_whose_end_was_not_seen_lasts_as_long_as_its_parts(self, tmp_path: Path) -> None:
         write(str(tmp_path), work_of(100, "r@0", "prefill"), header={"roles": ["Worker"]})
-        data = payload_of(open_run(str(tmp_path)))
+        data = build_payload(open_run(str(tmp_path)))
         assert (data["steps"]["kinds"], data["steps"]["duration"], data["steps"]["partly"]) == (
             ["prefill"],
             [45],
@@ -284,32 +287,40 @@ class TestSteps:
             Event(92, None, "b.c"),
         ]
         events += [Event(1, 7, "x", thread=2)]
-        found = process_units(FakeRecording(events))  # type: ignore[arg-type]
-        assert ([*found.starts], [*found.lengths], found.never_ended) == ([10, 60], [40, 35], True)
-        assert step_excerpts.choose(found, range(2), 10)[0] == step_excerpts.Choice(
+        found = read_process_steps(FakeRecording(events))  # type: ignore[arg-type]
+        assert ([*found.starts], [*found.durations], found.never_ended) == (
+            [10, 60],
+            [40, 35],
+            True,
+        )
+        assert step_selection.select_steps(found, range(2), 10)[0] == step_selection.SelectedStep(
             1, "never ended"
         )
 
     def test_of_very_many_steps_the_slowest_of_each_few_are_shown(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(page_steps, "MOST_STEPS", 3)
+        monkeypatch.setattr(page_steps, "MAX_STEPS", 3)
         lengths = [5, 9, 1, 4, 4, 8, 2]
-        assert shown(Units("call", ["M"], [0] * 7, range(7), lengths)) == [1, 5, 6]
+        assert choose_shown_steps(PageSteps("call", ["M"], [0] * 7, range(7), lengths)) == [1, 5, 6]
 
     def test_the_steps_worth_a_look_come_first(self) -> None:
-        several = Units(
+        several = PageSteps(
             "engine", ["prefill", "decode", "idle"], [0, 1, 1, 1, 2], range(5), [90, 20, 60, 30, 99]
         )
-        found = step_excerpts.choose(several, range(5), 10)
-        assert [(one.step, one.reason) for one in found] == [
-            (0, "the only prefill"), (2, "slowest decode"), (3, "median decode"), (1, "first decode"), (4, ""),
-        ]  # fmt: skip
+        found = step_selection.select_steps(several, range(5), 10)
+        assert [(one.number, one.reason) for one in found] == [
+            (0, "the only prefill"),
+            (2, "slowest decode"),
+            (3, "median decode"),
+            (1, "first decode"),
+            (4, ""),
+        ]
 
     def test_a_step_of_unknown_length_is_not_cut_out(self) -> None:
-        unknown = Units("engine", ["decode"], [0, 0], range(2), [-1, 5])
-        assert step_excerpts.choose(unknown, range(2), 10) == [
-            step_excerpts.Choice(1, "the only decode")
+        unknown = PageSteps("engine", ["decode"], [0, 0], range(2), [-1, 5])
+        assert step_selection.select_steps(unknown, range(2), 10) == [
+            step_selection.SelectedStep(1, "the only decode")
         ]
 
 
@@ -325,15 +336,15 @@ class TestExcerpts:
     ) -> None:
         events = [*events, Event(150, None, "b", "M", 2)]
         recording = FakeRecording(events, block=block)
-        several = Units(
+        several = PageSteps(
             "call",
             ["M"],
             [0] * len(steps),
             [start for start, _ in steps],
             [length for _, length in steps],
         )
-        choices = [step_excerpts.Choice(at, "") for at in range(len(steps))]
-        found = step_excerpts.cut_out(run_of(recording), [0], [0], choices, several)
+        choices = [step_selection.SelectedStep(at, "") for at in range(len(steps))]
+        found = step_excerpts.read_excerpts(run_of(recording), [0], [0], choices, several)
         for (start, length), item in zip(steps, found["items"]):
             expected = []
             for event in events:
@@ -360,14 +371,14 @@ class TestExcerpts:
     def test_of_a_step_with_too_many_ranges_the_longest_are_kept(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(step_excerpts, "MOST_RANGES", 5)
+        monkeypatch.setattr(step_excerpts, "MAX_RANGES", 5)
         events = [
             Event(0, 10_000),
             *(Event(100 * at + 1, 100 * at + 2 + at % 7, "a") for at in range(60)),
         ]
-        several = Units("call", ["M"], [0], [0], [10_000])
-        found = step_excerpts.cut_out(
-            run_of(FakeRecording(events)), [0], [0], [step_excerpts.Choice(0, "")], several
+        several = PageSteps("call", ["M"], [0], [0], [10_000])
+        found = step_excerpts.read_excerpts(
+            run_of(FakeRecording(events)), [0], [0], [step_selection.SelectedStep(0, "")], several
         )
         (item,) = found["items"]
         assert item["left_out"] == 56

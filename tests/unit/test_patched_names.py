@@ -1,5 +1,4 @@
-"""The tables of profiler control: texts and their values, the page that documents them, and the
-look-up in releases."""
+"""The tables of profiler control: values of parameters, their documentation, names in releases."""
 
 from __future__ import annotations
 
@@ -9,10 +8,11 @@ from types import ModuleType
 import pytest
 
 from autoinstr.config.options import BY_NAME as OPTIONS
-from autoinstr.instrument.profilers.parameters import BY_NAME, KINDS, TABLE, read
-from autoinstr.instrument.profilers.patched_names import ROWS, Row
-from autoinstr.instrument.profilers.running import Profilers
-from autoinstr.targets.source_tree import Tree
+from autoinstr.instrument.profilers.key import ProfilerKey
+from autoinstr.instrument.profilers.parameters import BY_NAME, TABLE, VALUE_READERS, read_parameters
+from autoinstr.instrument.profilers.patched_names import ROWS, PatchedName
+from autoinstr.instrument.profilers.running import RunningProfilers
+from autoinstr.targets.source_tree import SourceTree
 from tests.unit.test_targets_compat import REPO, SOURCE, compat
 
 __all__ = ["compat"]  # a fixture
@@ -45,22 +45,22 @@ __all__ = ["compat"]  # a fixture
 )
 def test_values(name: str, text: str, belongs: str, value: object) -> None:
     # through the option's own grammar, and back, as a child gets it
-    pairs = OPTIONS["profiler"].kind.parse(
-        OPTIONS["profiler"].kind.dump(OPTIONS["profiler"].kind.parse(f"{name}={text}"))
+    pairs = OPTIONS["profiler"].value_type.parse(
+        OPTIONS["profiler"].value_type.dump(OPTIONS["profiler"].value_type.parse(f"{name}={text}"))
     )
-    assert read(pairs) == ({belongs: {name: value}}, [])
+    assert read_parameters(pairs) == ({belongs: {name: value}}, [])
 
 
 @pytest.mark.parametrize("text", ["level1", "Level1", "1"])
 @pytest.mark.parametrize("name", ["level", "profiler_level"])
 def test_a_level_by_either_name(name: str, text: str) -> None:
-    assert read({name: text}) == ({"torch_npu": {"profiler_level": "Level1"}}, [])
+    assert read_parameters({name: text}) == ({"torch_npu": {"profiler_level": "Level1"}}, [])
 
 
 def test_two_names_that_contradict_each_other() -> None:
-    values, [problem] = read({"mstx": "off", "msprof_tx": "on"})
+    values, [problem] = read_parameters({"mstx": "off", "msprof_tx": "on"})
     assert values == {"torch_npu": {"mstx": False}} and "contradicts mstx=off" in str(problem)
-    assert read({"mstx": "on", "msprof_tx": "on"}) == ({"torch_npu": {"mstx": True}}, [])
+    assert read_parameters({"mstx": "on", "msprof_tx": "on"}) == ({"torch_npu": {"mstx": True}}, [])
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_two_names_that_contradict_each_other() -> None:
 )
 def test_what_cannot_be_and_the_nearest(pair: str, near: str | None) -> None:
     name, _, text = pair.partition("=")
-    values, [problem] = read({name: text})
+    values, [problem] = read_parameters({name: text})
     assert not any(values.values())
     assert near is None or (problem.suggestion or "").lower() == near.lower()
 
@@ -88,48 +88,49 @@ def test_what_cannot_be_and_the_nearest(pair: str, near: str | None) -> None:
     "text", ["", "wait:1", "wait:-1,active:1", "active:0", "active:x", "active"]
 )
 def test_a_schedule_that_cannot_be(text: str) -> None:
-    values, problems = read({"schedule": text})
+    values, problems = read_parameters({"schedule": text})
     assert (values, len(problems)) == ({}, 1)
 
 
 def test_the_page_has_every_parameter() -> None:
-    lines = (REPO / "docs" / "profiler.md").read_text().splitlines()
+    lines = (REPO / "docs" / "reference" / "emitters-and-profilers.md").read_text().splitlines()
     assert [line for line in lines if line.startswith("| `") and line.split("`")[1] in BY_NAME] == [
         f"| `{parameter.name}` | {parameter.kind} | {parameter.text} |"
-        for belongs in ("torch", "experimental", "vllm", "agent", "torch_npu", "")
+        for owner in ("torch", "experimental", "vllm", "agent", "torch_npu", "")
         for parameter in TABLE
-        if parameter.belongs == belongs
+        if parameter.owner == owner
     ]
-    assert {parameter.kind for parameter in TABLE} <= set(KINDS)
+    assert {parameter.kind for parameter in TABLE} <= set(VALUE_READERS)
 
 
 def test_counting_profilers() -> None:
-    profilers = Profilers()
-    profilers.stopped("never started")
-    assert not profilers.running
-    profilers.started("a", python_tracer=True)
-    profilers.started("a", python_tracer=True)
-    profilers.started("b")
-    profilers.stopped("a")
-    assert (profilers.running, profilers.tracing) == (True, False)
+    profilers = RunningProfilers()
+    first, second = ProfilerKey("torch", 1), ProfilerKey("torch", 2)
+    profilers.remove(ProfilerKey("never started"))
+    assert not profilers.is_active
+    profilers.add(first, python_tracer=True)
+    profilers.add(first, python_tracer=True)
+    profilers.add(second)
+    profilers.remove(first)
+    assert (profilers.is_active, profilers.has_python_tracer) == (True, False)
     profilers.follow(False)
-    assert (profilers.running, profilers.own) == (False, True)
+    assert (profilers.is_active, profilers.has_own) == (False, True)
     profilers.follow(None)
-    profilers.stopped("b")
-    assert not profilers.running
+    profilers.remove(second)
+    assert not profilers.is_active
 
 
 def test_rows_are_looked_up_and_can_fail(compat: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text(SOURCE)
-    tree = Tree([str(tmp_path)])
+    tree = SourceTree([str(tmp_path)])
     good = [
-        Row("m", "m", "Child.step", "sync", "", "", "a"),
-        Row("m", "m", "Base.wait", "async", "", "", "b"),
+        PatchedName("m", "m", "Child.step", "a", "sync", "", ""),
+        PatchedName("m", "m", "Base.wait", "b", "async", "", ""),
     ]
     assert compat.check_patches(good, "1.0", tree) == (2, [])
     bad = [
-        Row("m", "m", "Child.stop", "sync", "1.0", "", "a"),
-        Row("m", "m", "Base.wait", "sync", "", "", "b"),
+        PatchedName("m", "m", "Child.stop", "a", "sync", "1.0", ""),
+        PatchedName("m", "m", "Base.wait", "b", "sync", "", ""),
     ]
     applying, errors = compat.check_patches(bad, "1.0", tree)
     assert applying == 2

@@ -1,4 +1,4 @@
-"""Phases: which range is in which, and that splitting by them changes no sum."""
+"""Phases: which range is in which phase, and that splitting by phase changes no sum."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.analysis.attributes import Notes, read
-from autoinstr.analysis.blocks import FOREVER, pieces
+from autoinstr.analysis.attributes import RecordingAttributes, collect_attributes
+from autoinstr.analysis.blocks import NO_END_NS, read_batches
 from autoinstr.analysis.phases import Phases
-from autoinstr.analysis.stats import collect
+from autoinstr.analysis.stats import collect_stats
 from autoinstr.recording.reader import OpenRange
 from tests.support.report_fakes import Event, FakeRecording
 
@@ -48,8 +48,7 @@ EVENTS = st.lists(
 
 
 def one_each(events: list[Event]) -> list[Event]:
-    """Of events that a recording could not tell apart, the first: attributes name thread, name and
-    start."""
+    """Keep the first of the events with equal thread, name and start, which attributes refer to."""
     seen: set[Any] = set()
     return [
         e
@@ -59,14 +58,14 @@ def one_each(events: list[Event]) -> list[Event]:
 
 
 def slow_phases(recording: FakeRecording) -> dict[Any, str | None]:
-    """The definition of docs/reports.md, one range at a time."""
+    """Apply the definition of docs/reference/json.md, one range at a time."""
     # A range that never ended begins before what is recorded as starting with it.
     ordered = sorted(recording.events, key=lambda e: (e.thread, e.start, e.end is not None))
     found: dict[Any, str | None] = {}
     for at, mine in enumerate(ordered):
         phase = (mine.fields or {}).get("phase")
         for other in ordered[:at]:
-            end = FOREVER if other.end is None else other.end
+            end = NO_END_NS if other.end is None else other.end
             around = (
                 other.thread == mine.thread
                 and mine.end is not None
@@ -80,10 +79,10 @@ def slow_phases(recording: FakeRecording) -> dict[Any, str | None]:
 
 
 def fast_phases(recording: FakeRecording) -> dict[Any, str | None]:
-    phases = Phases(recording, read(recording), recording.open_ranges())  # type: ignore[arg-type]
+    phases = Phases(recording, collect_attributes(recording), recording.find_open_ranges())  # type: ignore[arg-type]
     found: dict[Any, str | None] = {}
-    for piece in pieces(recording, phases=phases):  # type: ignore[arg-type]
-        for code, start in zip(piece.names, piece.starts):
+    for piece in read_batches(recording, codes=phases):  # type: ignore[arg-type]
+        for code, start in zip(piece.name_numbers, piece.starts):
             number, phase = phases.origin.get(code, (code, None))
             assert recording.names[number].domain == piece.domain
             found[piece.thread, number, start] = phase
@@ -105,7 +104,7 @@ def test_each_range_has_the_phase_of_the_innermost_one_that_says_it(
 
 def sums(recording: FakeRecording, split: bool) -> dict[Any, tuple[int, int, int, Counter[int]]]:
     added: dict[Any, Any] = defaultdict(lambda: [0, 0, 0, Counter()])
-    for row in collect(recording, read(recording) if split else None).rows:  # type: ignore[arg-type]
+    for row in collect_stats(recording, collect_attributes(recording) if split else None).rows:  # type: ignore[arg-type]
         mine = added[row.thread, row.name[1:]]
         mine[0] += row.calls
         mine[1] += row.total_ns
@@ -125,20 +124,20 @@ def test_sums_over_phases_are_the_figures_without_phases(events: list[Event], bl
 @given(EVENTS)
 def test_durations_need_not_be_kept_for_phases(events: list[Event]) -> None:
     recording = FakeRecording(one_each(events))
-    notes = read(recording)  # type: ignore[arg-type]
+    notes = collect_attributes(recording)  # type: ignore[arg-type]
     lean = {
         (r.thread, r.name, r.phase): (r.calls, r.total_ns, r.self_ns)
-        for r in collect(recording, notes, durations=False).rows
+        for r in collect_stats(recording, notes, durations=False).rows
     }  # type: ignore[arg-type]
     full = {
         (r.thread, r.name, r.phase): (r.calls, r.total_ns, r.self_ns)
-        for r in collect(recording, notes).rows
+        for r in collect_stats(recording, notes).rows
     }  # type: ignore[arg-type]
     assert lean == full
 
 
 def rows(recording: FakeRecording) -> dict[tuple[int, str, str | None], tuple[int, int, int]]:
-    found = collect(recording, read(recording)).rows  # type: ignore[arg-type]
+    found = collect_stats(recording, collect_attributes(recording)).rows  # type: ignore[arg-type]
     return {
         (row.thread, row.name.path, row.phase): (row.calls, row.total_ns, row.self_ns)
         for row in found
@@ -194,15 +193,15 @@ def test_an_open_range_lends_its_phase_to_all_that_follows() -> None:
         ]
     )
     assert {key[1]: key[2] for key in rows(recording)} == {"before": None, "after": "decode"}
-    assert recording.open_ranges() == [OpenRange(1, recording.number(recording.events[1]), 5)]
+    assert recording.find_open_ranges() == [OpenRange(1, recording.number(recording.events[1]), 5)]
 
 
 def test_a_long_chain_of_overlapping_phases_keeps_only_the_living_ones() -> None:
     chain = [Event(9 * at, 9 * at + 10, "a", fields={"phase": PHASES[at % 3]}) for at in range(900)]
     recording = FakeRecording(chain)
-    phases = Phases(recording, read(recording))  # type: ignore[arg-type]
-    for _ in pieces(recording, phases=phases):  # type: ignore[arg-type]
-        assert len(phases._around[1]) < 5
+    phases = Phases(recording, collect_attributes(recording))  # type: ignore[arg-type]
+    for _ in read_batches(recording, codes=phases):  # type: ignore[arg-type]
+        assert len(phases._enclosing[1]) < 5
 
 
 def test_attributes_without_their_range_and_damaged_ones_change_nothing() -> None:
@@ -213,7 +212,7 @@ def test_attributes_without_their_range_and_damaged_ones_change_nothing() -> Non
         (1, 10**6, 10, {"phase": "decode"}),
         (9, number, 10, {"phase": "decode"}),
     ]
-    recording.attributes = lambda: iter(
+    recording.read_attributes = lambda: iter(
         [
             *more,
             ("x", number, 10, {"phase": "decode"}),
@@ -227,7 +226,7 @@ def test_attributes_without_their_range_and_damaged_ones_change_nothing() -> Non
 def test_what_is_said_later_of_a_range_counts() -> None:
     recording = FakeRecording([Event(10, 20, "a")])
     number = recording.number(recording.events[0])
-    recording.attributes = lambda: iter(
+    recording.read_attributes = lambda: iter(
         [(1, number, 10, {"phase": "decode"}), (1, number, 10, {"phase": "mixed"})]
     )  # type: ignore[method-assign]
     assert [key[2] for key in rows(recording)] == ["mixed"]
@@ -235,6 +234,6 @@ def test_what_is_said_later_of_a_range_counts() -> None:
 
 def test_a_recording_without_attributes_is_not_looked_at_twice() -> None:
     recording = FakeRecording([Event(0, 10), Event(2, 3, "a")])
-    assert read(recording).ranges == Notes().ranges == {}  # type: ignore[arg-type]
-    recording.open_ranges = lambda: 1 / 0  # type: ignore[method-assign, assignment, return-value]
-    assert len(collect(recording, read(recording)).rows) == 2  # type: ignore[arg-type]
+    assert collect_attributes(recording).ranges == RecordingAttributes().ranges == {}  # type: ignore[arg-type]
+    recording.find_open_ranges = lambda: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    assert len(collect_stats(recording, collect_attributes(recording)).rows) == 2  # type: ignore[arg-type]

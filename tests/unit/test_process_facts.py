@@ -1,4 +1,4 @@
-"""What a process says of itself."""
+"""Test the facts that a process reads about itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autoinstr.base import process_facts
 def test_a_package_without_a_version_of_its_own_has_that_of_its_distribution(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(process_facts, "_of_distributions", {})
+    monkeypatch.setattr(process_facts, "_distribution_versions", {})
     asked: list[str] = []
 
     def version(name: str) -> str:
@@ -28,10 +28,10 @@ def test_a_package_without_a_version_of_its_own_has_that_of_its_distribution(
     monkeypatch.setitem(sys.modules, "some_checkout", SimpleNamespace(__version__=None))  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "said", SimpleNamespace(__version__="1.2"))  # type: ignore[arg-type]
     for _ in range(2):
-        assert process_facts.version_of("some_backend") == "0.23.0.post1"
+        assert process_facts.get_loaded_version("some_backend") == "0.23.0.post1"
         assert (
-            process_facts.version_of("some_checkout") is None
-            and process_facts.version_of("not_loaded") is None
+            process_facts.get_loaded_version("some_checkout") is None
+            and process_facts.get_loaded_version("not_loaded") is None
         )
-        assert process_facts.version_of("said") == "1.2"
+        assert process_facts.get_loaded_version("said") == "1.2"
     assert asked == ["some-backend", "some-checkout"]

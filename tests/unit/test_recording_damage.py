@@ -1,5 +1,5 @@
-"""A recording cut off or damaged at any byte: what is whole is read, what is damaged is said,
-nothing is invented and nothing crashes."""
+"""Test recordings cut off or damaged at any byte: intact parts are read, damage is reported,
+nothing is invented, nothing crashes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from autoinstr.base.errors import RecordingError
 from autoinstr.recording import format as f
-from autoinstr.recording.reader import Recording, open_run
+from autoinstr.recording.reader import Recording
+from autoinstr.recording.run import open_run
 from tests.support.recordings import Call, make_recording
 from tests.unit.test_recording_roundtrip import read_calls
 
@@ -42,8 +43,8 @@ _LAST: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def read(data: bytes) -> Recording | None:
-    """None where the file is refused, with a RecordingError of one line that names it. A recording
-    can be read until the next one is."""
+    """Read a recording, or return None if it is refused with a RecordingError of one line that
+    names it. A recording can be read until the next call."""
     if _LAST:
         _LAST.pop().cleanup()
     _LAST.append(tempfile.TemporaryDirectory())
@@ -57,9 +58,9 @@ def read(data: bytes) -> Recording | None:
         assert "\n" not in run.problems[0]
         return None
     recording = run.recordings[0]
-    list(recording.blocks())
-    list(recording.attributes())
-    recording.open_ranges()
+    list(recording.read_blocks())
+    list(recording.read_attributes())
+    recording.find_open_ranges()
     for told in (
         recording.roles,
         recording.rank,
@@ -67,7 +68,7 @@ def read(data: bytes) -> Recording | None:
         recording.versions,
         recording.argv,
         recording.emitter,
-        recording.complete,
+        recording.is_complete,
     ):
         str(told)
     return recording
@@ -82,7 +83,7 @@ def check_cut(data: bytes) -> None:
     assert found <= set(CALLS), "invented"
     used = len(whole()) if len(data) >= len(whole()) else len(data)
     assert bool(recording.problems) == (used < _used())
-    assert not recording.complete or not recording.problems
+    assert not recording.is_complete or not recording.problems
 
 
 def _used() -> int:
@@ -112,7 +113,7 @@ def test_the_longer_the_file_the_more_is_read() -> None:
 
 @given(st.integers(0, 1 << 30), st.integers(1, 255))
 def test_one_byte_damaged_anywhere(position: int, change: int) -> None:
-    """Nothing crashes; what comes from the undamaged blocks is right; ranges keep their order."""
+    """Nothing crashes, undamaged blocks are read correctly, and ranges keep their order."""
     data = bytearray(whole())
     at = position % _used()
     data[at] ^= change
@@ -122,7 +123,7 @@ def test_one_byte_damaged_anywhere(position: int, change: int) -> None:
         return
     known = {call[1:3] for call in CALLS}
     last: dict[int, int] = {}
-    for thread, words in recording.blocks():
+    for thread, words in recording.read_blocks():
         for start in range(0, len(words), 3):
             name = recording.names[words[start]]
             assert words[start + 1] <= words[start + 2]

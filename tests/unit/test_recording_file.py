@@ -1,5 +1,6 @@
-"""The program closes our descriptor, takes its number, or removes the file: its files are not
-touched, and the recording is whole."""
+"""Test a program that closes the writer's descriptor, reuses its number, or removes the file.
+
+The program's files stay untouched, and the recording is complete."""
 
 from __future__ import annotations
 
@@ -23,10 +24,10 @@ def made(tmp_path: Path) -> RecordingWriter:
 
 
 def fill(made: RecordingWriter, blocks: int, now: int = 10) -> int:
-    """Use up so many blocks of the one thread; returns how many records that were."""
+    """Use up a number of blocks of the thread, and return the number of records."""
     count = 0
     for generation in range(blocks):
-        take, words = made.slots(0, generation)
+        take, words = made.allocate_slots(0, generation)
         while True:
             try:
                 i, j, k = take()
@@ -44,12 +45,12 @@ def start(made: RecordingWriter) -> None:
 
 def records(path: str) -> int:
     found = Recording(path)
-    assert found.complete
-    return sum(len(words) // 3 for _, words in found.blocks())
+    assert found.is_complete
+    return sum(len(words) // 3 for _, words in found.read_blocks())
 
 
 def take_number(made: RecordingWriter, file: Path) -> int:
-    """A file of the program's gets the number that our descriptor had; returns it."""
+    """Open a file of the program with the number of the writer's descriptor, and return it."""
     number = made._file._fd
     other = os.open(file, os.O_RDWR | os.O_CREAT)
     os.dup2(other, number)

@@ -1,5 +1,6 @@
-"""A signal handler runs in the middle of the writer: it calls modules itself, or raises. Nothing of
-what others write is lost."""
+"""Test signal handlers that run in the middle of the writer, and call modules or raise.
+
+No record of others is lost."""
 
 from __future__ import annotations
 
@@ -8,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from autoinstr.base.guard import contained, raised_by_a_signal_handler
+from autoinstr.base.guard import contain_errors, is_from_signal_handler
 from autoinstr.emitters.recorder import Recorder
 from autoinstr.recording import format as f
 from autoinstr.recording import mapping
-from autoinstr.recording.blocks import Block
+from autoinstr.recording.block_reader import Block
 from autoinstr.recording.reader import Recording
-from autoinstr.recording.records import records_of
+from autoinstr.recording.records import read_records
 from autoinstr.recording.writer import RecordingWriter
 
 
@@ -32,7 +33,7 @@ def name(number: int, message: str = "m") -> dict[str, Any]:
 
 
 def fill(slots: Any, number: int, now: int) -> int:
-    """Use a block up; returns the time after its last record."""
+    """Use up a block, and return the time after its last record."""
     take, words = slots
     while True:
         try:
@@ -44,7 +45,7 @@ def fill(slots: Any, number: int, now: int) -> int:
 
 
 def once(monkeypatch: pytest.MonkeyPatch, where: Any, what: str, act: Any) -> None:
-    """`act` is called in the middle of the next call of a function, after what that does."""
+    """Call `act` within the next call of a function, after the function's own work."""
     original = getattr(where, what)
     done: list[int] = []
 
@@ -65,30 +66,30 @@ def test_a_handler_that_records_while_the_file_grows_gets_other_bytes(
     main, handler = made.new_thread(1, "main"), made.new_thread(2, "handler")
     now = 10
     generation = 0
-    while made._used + (1 << 17) < made._mapping.allocated:  # up to the next growth
-        now = fill(made.slots(main, generation), 1, now)
+    while made._used_bytes + (1 << 17) < made._mapping.allocated:  # up to the next growth
+        now = fill(made.allocate_slots(main, generation), 1, now)
         generation += 1
 
     def handle() -> None:
         nonlocal now
         for generation in range(40):  # more than the growth that it interrupts
-            now = fill(made.slots(handler, generation), 1, now)
+            now = fill(made.allocate_slots(handler, generation), 1, now)
 
     once(monkeypatch, mapping, "_allocate", handle)
     for more in range(8):
-        now = fill(made.slots(main, generation + more), 1, now)
+        now = fill(made.allocate_slots(main, generation + more), 1, now)
     made.close()
     found = Recording(made.path)
     blocks = sorted(
         (block.offset, block.size)
         for kind in (f.KIND_RANGES, f.KIND_DEFINITIONS)
-        for block in found._file.of_kind(kind)
+        for block in found._file.list_blocks(kind)
     )
     assert all(
         offset + size <= following for (offset, size), (following, _) in zip(blocks, blocks[1:])
     ), "blocks overlap"
-    assert sum(len(words) // 3 for _, words in found.blocks()) == (now - 10) // 2
-    assert found.complete
+    assert sum(len(words) // 3 for _, words in found.read_blocks()) == (now - 10) // 2
+    assert found.is_complete
 
 
 def test_a_handler_that_takes_a_block_while_its_thread_takes_one(
@@ -103,22 +104,24 @@ def test_a_handler_that_takes_a_block_while_its_thread_takes_one(
         words[i], words[j], words[k] = number, next(times), next(times)
 
     recorder.open()
-    once(monkeypatch, made, "slots", lambda: [call() for _ in range(3)])
+    once(monkeypatch, made, "allocate_slots", lambda: [call() for _ in range(3)])
     for _ in range(100):
         call()
     recorder.close()
     found = Recording(made.path)
-    assert [len(words) // 3 for _, words in found.blocks()] != []
-    assert sum(len(words) // 3 for _, words in found.blocks()) == 103
-    assert found.complete
+    assert [len(words) // 3 for _, words in found.read_blocks()] != []
+    assert sum(len(words) // 3 for _, words in found.read_blocks()) == 103
+    assert found.is_complete
 
 
-@pytest.mark.parametrize("where", ["_write_text", "_text_block", "_write_block_header"])
+@pytest.mark.parametrize("where", ["_write_text", "_allocate_text_block", "_write_block_header"])
 def test_what_an_exception_keeps_from_being_written_hides_nothing_behind_it(
     made: RecordingWriter, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     made.define(name(1, "first"))
-    made._definitions.at = made._definitions.end if where != "_write_text" else made._definitions.at
+    made._definitions.position = (
+        made._definitions.end if where != "_write_text" else made._definitions.position
+    )
 
     def handle() -> None:
         raise Interrupted
@@ -139,17 +142,17 @@ def test_what_an_exception_keeps_from_being_written_hides_nothing_behind_it(
         made.define(name(2, "second"))
     made.define(name(3, "third"))
     thread = made.new_thread(1, "main")
-    assert fill(made.slots(thread, 0), 3, 10) > 10
+    assert fill(made.allocate_slots(thread, 0), 3, 10) > 10
     made.close()
     found = Recording(made.path)
     assert {one.message for one in found.names.values()} == {"first", "third"}
-    assert [set(words[::3]) for _, words in found.blocks()] == [{3}]
-    assert found.complete
+    assert [set(words[::3]) for _, words in found.read_blocks()] == [{3}]
+    assert found.is_complete
 
 
 def test_definitions_behind_one_that_a_kill_cut_off_are_read(made: RecordingWriter) -> None:
     made.define(name(1, "first"))
-    at = made._definitions.at
+    at = made._definitions.position
     made.define(name(2, "cut off"))
     made.define(name(3, "third"))
     made.words[at // 8] = 0  # its first word is stored last
@@ -171,7 +174,7 @@ def sifted(
         for at, records in enumerate(blocks)
     ]
     closed, still_open, problems = [], [], ""
-    for records in records_of(given, {1: None, 2: None}):
+    for records in read_records(given, {1: None, 2: None}):
         closed += list(zip(records.closed[::3], records.closed[1::3], records.closed[2::3]))
         still_open += records.still_open
         problems += records.problem
@@ -235,21 +238,24 @@ def test_only_what_a_signal_handler_raised_is_the_programs() -> None:
             signal.signal(signal.SIGUSR1, one)
             with pytest.raises(Interrupted) as caught:
                 ours()
-            assert raised_by_a_signal_handler(caught.value)
+            assert is_from_signal_handler(caught.value)
             with pytest.raises(Interrupted):
-                contained("here")(ours)()
+                contain_errors("here")(ours)()
     finally:
         signal.signal(signal.SIGUSR1, before)
     with pytest.raises(ValueError) as raised:
         fails()
-    assert not raised_by_a_signal_handler(raised.value)
+    assert not is_from_signal_handler(raised.value)
     own: dict[str, Any] = {"__name__": "autoinstr.instrument.modules.callers"}
     exec(
-        "import sys\ndef looks_at_frames():\n    frame = sys._getframe(1)\n    raise ValueError(frame)",
+        (
+            "import sys\ndef looks_at_frames():\n    frame = sys._getframe(1)\n    raise "
+            "ValueError(frame)"
+        ),
         own,
     )
-    assert contained("here")(own["looks_at_frames"])() is None, (
+    assert contain_errors("here")(own["looks_at_frames"])() is None, (
         "code of ours that has its caller's frame is no handler"
     )
-    assert contained("here")(fails)() is None
-    assert not raised_by_a_signal_handler(ValueError())
+    assert contain_errors("here")(fails)() is None
+    assert not is_from_signal_handler(ValueError())

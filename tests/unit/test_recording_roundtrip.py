@@ -1,5 +1,5 @@
-"""What is written is read back: ranges, names, threads, open ranges, in both byte orders, under
-`stop` and `ring`."""
+"""Test that what is written is read back: ranges, names, threads and open ranges, in both byte
+orders, with `stop` and `ring`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from autoinstr.base.errors import RecordingError
 from autoinstr.recording import format as f
-from autoinstr.recording.reader import OpenRange, Recording, open_run
+from autoinstr.recording.reader import OpenRange, Recording
+from autoinstr.recording.run import open_run
 from autoinstr.recording.writer import RecordingWriter
 from tests.support.recordings import Call, make_recording
 
@@ -24,10 +25,10 @@ Flat = tuple[int, str, str, int, Optional[int]]
 
 
 def read_calls(recording: Recording) -> list[Flat]:
-    """Every call, closed and open, as it was given to make_recording, in order of start within a
+    """Return every call, closed and open, as make_recording got it, in order of start within a
     thread."""
     found: list[Flat] = []
-    for thread, words in recording.blocks():
+    for thread, words in recording.read_blocks():
         for at in range(0, len(words), 3):
             name = recording.names[words[at]]
             found.append(
@@ -39,7 +40,7 @@ def read_calls(recording: Recording) -> list[Flat]:
                     words[at + 2],
                 )
             )
-    for one in recording.open_ranges():
+    for one in recording.find_open_ranges():
         name = recording.names[one.name]
         found.append(
             (recording.threads[one.thread].tid - 4000, name.path, name.cls, one.start_ns, None)
@@ -49,8 +50,9 @@ def read_calls(recording: Recording) -> list[Flat]:
 
 @st.composite
 def threads_of_calls(draw: st.DrawFn) -> list[Call]:
-    """Calls of up to 4 threads, mixed as the threads ran; starts of a thread are distinct and
-    rise."""
+    """Draw calls of up to 4 threads, interleaved.
+
+    The starts of a thread are distinct and increase."""
     names = draw(
         st.lists(
             st.tuples(st.text(max_size=12), st.text(min_size=1, max_size=8)),
@@ -88,9 +90,9 @@ def test_what_is_written_is_read(calls: list[Call]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         recording = Recording(make_recording(folder, calls))
         assert read_calls(recording) == ordered(calls)
-        assert recording.complete
+        assert recording.is_complete
         assert not recording.problems
-        assert recording.dropped == 0
+        assert recording.dropped_count == 0
 
 
 @given(threads_of_calls())
@@ -106,15 +108,14 @@ def test_the_other_byte_order(calls: list[Call]) -> None:
 
 
 def _in_the_other_byte_order(file: Path) -> Path:
-    """The file as a machine of the other byte order would have written it: words are swapped, text
-    is not."""
+    """Write the file as a machine of the other byte order would: words are swapped, text is not."""
     words = array("Q", file.read_bytes()[: file.stat().st_size // 8 * 8])
     swapped = array("Q", words)
     swapped.byteswap()
     at, used = f.HEADER_BYTES // 8, words[f.H_USED] // 8
     while at < used:
         end = at + words[at + f.B_BYTES] // 8
-        if words[at + f.B_MARK] == f.block_mark(f.KIND_DEFINITIONS):
+        if words[at + f.B_MARK] == f.make_block_mark(f.KIND_DEFINITIONS):
             position = at + f.BLOCK_HEADER_BYTES // 8
             while position < end and words[position]:
                 count = -(-(words[position] & 0xFFFFFFFF) // 8)
@@ -140,7 +141,7 @@ def test_stop_keeps_the_first_and_counts_the_rest(tmp_path: Path) -> None:
     file = make_recording(str(tmp_path), calls, max_bytes=1 << 20)
     recording = Recording(file)
     found = read_calls(recording)
-    assert len(found) + recording.dropped == 100_000
+    assert len(found) + recording.dropped_count == 100_000
     assert found == calls[: len(found)]
     assert len(found) > 30_000
     assert os.path.getsize(file) <= 1 << 20
@@ -152,13 +153,13 @@ def test_ring_keeps_the_last_and_every_open_range(tmp_path: Path, close: bool) -
     file = make_recording(str(tmp_path), calls, max_bytes=1 << 20, full="ring", close=close)
     recording = Recording(file)
     found = [call for call in read_calls(recording) if call[0] == 0 and call[4] is not None]
-    assert recording.dropped > 0
+    assert recording.dropped_count > 0
     # Complete segments go, so that what is left is the last part, without a hole, but for the block
     # in which a range is open.
     last = [call for call in found if call[3] > found[-1][3] - 5 * 20_000]
     assert last == calls[100_001 - len(last) : 100_001]
-    assert [recording.names[one.name].path for one in recording.open_ranges()] == [""]
-    assert len(found) + 2 + recording.dropped == len(calls)
+    assert [recording.names[one.name].path for one in recording.find_open_ranges()] == [""]
+    assert len(found) + 2 + recording.dropped_count == len(calls)
     assert os.path.getsize(file) <= 1 << 20
 
 
@@ -168,7 +169,7 @@ def test_on_full_is_called_once(tmp_path: Path) -> None:
     writer.on_full = lambda: said.append(1)
     thread = writer.new_thread(1, "one")
     for generation in range(200):
-        next_record, words = writer.slots(thread, generation)
+        next_record, words = writer.allocate_slots(thread, generation)
         try:
             while True:
                 i, j, k = next_record()
@@ -186,10 +187,10 @@ def test_a_recording_of_a_killed_process_is_not_complete(tmp_path: Path) -> None
             str(tmp_path), [(0, "", "Model", 5, None), (0, "a", "Leaf", 6, 7)], close=False
         )
     )
-    assert not recording.complete
-    assert recording.active
-    assert recording.open_ranges() == [OpenRange(0, 1, 5)]
-    assert [tuple(words) for _, words in recording.blocks()] == [(2, 6, 7)]
+    assert not recording.is_complete
+    assert recording.is_active
+    assert recording.find_open_ranges() == [OpenRange(0, 1, 5)]
+    assert [tuple(words) for _, words in recording.read_blocks()] == [(2, 6, 7)]
 
 
 def test_open_ranges_are_outermost_first(tmp_path: Path) -> None:
@@ -200,7 +201,11 @@ def test_open_ranges_are_outermost_first(tmp_path: Path) -> None:
         (0, "a.b", "Leaf", 12, None),
     ]
     recording = Recording(make_recording(str(tmp_path), calls, close=False))
-    assert [recording.names[one.name].path for one in recording.open_ranges()] == ["", "a", "a.b"]
+    assert [recording.names[one.name].path for one in recording.find_open_ranges()] == [
+        "",
+        "a",
+        "a.b",
+    ]
 
 
 def test_the_last_definition_of_a_module_names_all_its_ranges(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""No secret of a command line may reach a recording."""
+"""Test that no secret of a command line reaches a recording."""
 
 from __future__ import annotations
 
@@ -118,7 +118,10 @@ def test_secrets_are_taken_out(argv: list[str]) -> None:
         [
             "bash",
             "-c",
-            "vllm serve /models/Q --max-model-len 512 --max-tokens 16 --tokenizer NAME --token-limit 5 --seed 1 --port 80",
+            (
+                "vllm serve /models/Q --max-model-len 512 --max-tokens 16 --tokenizer NAME "
+                "--token-limit 5 --seed 1 --port 80"
+            ),
         ],
         [
             "--stop-token-ids",
@@ -129,7 +132,10 @@ def test_secrets_are_taken_out(argv: list[str]) -> None:
         ],
         [
             "-c",
-            "SamplingParams(max_tokens=16,temperature=0.5, stop_token_ids=[1, 2]); LLM('Qwen/Q', max_num_batched_tokens=None)",
+            (
+                "SamplingParams(max_tokens=16,temperature=0.5, stop_token_ids=[1, 2]); "
+                "LLM('Qwen/Q', max_num_batched_tokens=None)"
+            ),
         ],
         ["-c", "print('x', d.keys(), 'y'); pass"],
         [
@@ -238,7 +244,7 @@ def test_harmless_names(name: str) -> None:
 
 @pytest.mark.parametrize("piece", ["a", "a-", "a ", "eyJ-", "://", "--a ", "'", "x="])
 def test_the_time_is_linear_in_the_text(piece: str) -> None:
-    """A quadratic pattern would take hours for this, in the user's process."""
+    """A quadratic pattern would take hours for this text, in the user's process."""
     text = piece * (200_000 // len(piece))
     assert redact_text(text) == text
 
@@ -254,7 +260,7 @@ def test_any_command_line_keeps_its_length(argv: list[str]) -> None:
     st.booleans(),
 )
 def test_no_value_of_a_secret_option_survives(option: str, value: str, joined: bool) -> None:
-    """Whatever the value is made of, unless it reads as the next option itself."""
+    """Any value is removed, except one that looks like the next option."""
     if not joined and value.startswith("--"):
         return
     clean = redact_argv([f"{option}={value}"] if joined else [option, value])

@@ -1,5 +1,5 @@
-"""Forms of a secret that a review found in recordings, each by itself; strings of programs; the
-time that texts full of them take."""
+"""Test forms of secrets that a review found in recordings, strings of programs, and the time that
+texts full of them take."""
 
 from __future__ import annotations
 
@@ -205,8 +205,7 @@ def test_the_time_is_linear_in_what_looks_like_a_secret(piece: str, start: str) 
     st.sampled_from(["", "'", '"', '\\"', '"""', "f'"]),
 )
 def test_no_string_behind_a_secret_name_survives(around: str, quote: str) -> None:
-    """Whatever stands before it, and whatever quotes it has: `around` may only make more
-    disappear."""
+    """Text before the name and quotes around it may only remove more."""
     closing = quote.lstrip("f")
     for name, link in (("token", "="), ("HF_TOKEN", ": "), ('"api_key"', ": "), ("--db-pass", " ")):
         assert SECRET not in redact_text(f"{around} {name}{link}{quote}{SECRET}{closing} {around}")

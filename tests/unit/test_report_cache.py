@@ -1,5 +1,7 @@
-"""Reports of a run that is viewed: made once, one at a time, given up when the server ends. The
-writers are stand-ins that can be held."""
+"""Reports of a viewed run: made once, one at a time, cancelled when the server ends.
+
+Fake writers can be paused.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ import pytest
 
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.report.formats import FORMATS, Format
-from autoinstr.report.view.report_cache import Made
+from autoinstr.report.view.report_cache import ReportCache
 from tests.support.report_fakes import run_of
 
 
@@ -35,11 +37,11 @@ def test_one_report_is_made_once_and_two_are_not_made_together(
         return write
 
     for name in ("json", "csv"):
-        monkeypatch.setitem(FORMATS, name, Format(writer(name)))
-    one = Made(run_of(), None)
+        monkeypatch.setitem(FORMATS, name, Format(name, writer(name)))
+    one = ReportCache(run_of(), None)
     files: list[str] = []
     threads = [
-        threading.Thread(target=lambda name=name: files.append(one.file(name)))
+        threading.Thread(target=lambda name=name: files.append(one.get_file(name)))
         for name in ("json", "csv") * 3
     ]
     for thread in threads:
@@ -67,12 +69,12 @@ def test_what_is_being_made_when_the_server_ends_is_given_up(
         for _ in range(1 << 40):
             tick(1)
 
-    monkeypatch.setitem(FORMATS, "json", Format(write))
-    one = Made(run_of(), None)
+    monkeypatch.setitem(FORMATS, "json", Format("json", write))
+    one = ReportCache(run_of(), None)
 
     def ask() -> None:
         try:
-            one.file("json")
+            one.get_file("json")
         except AutoinstrError as error:
             how.append(error)
 
@@ -84,4 +86,4 @@ def test_what_is_being_made_when_the_server_ends_is_given_up(
     assert [str(error) for error in how] == ["the server is ending"]
     assert os.listdir(tmp_path) == []
     with pytest.raises(AutoinstrError):
-        one.file("csv")
+        one.get_file("csv")

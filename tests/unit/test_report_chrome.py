@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.analysis.blocks import title
+from autoinstr.analysis.blocks import format_title
 from autoinstr.report.timeline import chrome
 from tests.support.report_fakes import Event, FakeRecording, run_of
 from tests.support.timelines import RECORDINGS
@@ -72,7 +72,7 @@ def test_every_range_is_exact_to_the_nanosecond_and_none_pokes_out_of_its_parent
             4000 + e.thread,
             e.start + offset,
             None if e.end is None else e.end - e.start,
-            title(recording.names[recording.number(e)]),
+            format_title(recording.names[recording.number(e)]),
             e.domain,
         )
         for e in events
@@ -172,7 +172,9 @@ def test_an_attribute_that_json_cannot_hold_does_not_spoil_the_file() -> None:
 def test_what_is_said_of_a_range_at_two_times_is_all_shown() -> None:
     recording = FakeRecording([Event(10, 20, "a")])
     number = recording.number(recording.events[0])
-    recording.attributes = lambda: iter([(1, number, 10, {"a": 1}), (1, number, 10, {"b": "}"})])  # type: ignore[method-assign]
+    recording.read_attributes = lambda: iter(
+        [(1, number, 10, {"a": 1}), (1, number, 10, {"b": "}"})]
+    )  # type: ignore[method-assign]
     assert [event["args"] for event in load(recording)["traceEvents"] if event["ph"] == "X"] == [
         {"a": 1, "b": "}"}
     ]

@@ -1,5 +1,5 @@
-"""Groups of processes that are built alike and what stands out in them, against a slow computation
-over files of the real writer."""
+"""Groups of processes with the same module tree and their findings, compared with a slow
+computation, on files of the real writer."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.analysis.alike import all_alike, groups_of
-from autoinstr.analysis.findings import findings_of
-from autoinstr.analysis.processes import Process, kept, processes_of
-from autoinstr.analysis.runs import find
-from autoinstr.analysis.serving import Serving
+from autoinstr.analysis.alike import group_processes, list_domain_groups
+from autoinstr.analysis.findings import collect_findings
+from autoinstr.analysis.processes import Process, collect_into, read_processes
+from autoinstr.analysis.runs import find_run
+from autoinstr.analysis.serving import ServingCollector
 from tests.support.annotated import Entry, write
 from tests.support.slow_recording import read
 from tests.support.slow_report import Call, FoldedLine, calls_of, folded
 
 
 def model(choose: random.Random, layers: int, dense: int) -> list[Entry]:
-    """Some passes of a model in phases; calls take about 1,000, 500 of it in a part below, some
-    layers and passes much longer."""
+    """Return some passes of a model in phases. A call takes about 1,000 ns, 500 ns of it in a part
+    below it; some layers and passes take much longer."""
     usual = choose.choice([0, 0, 100, 900])
     slow = {layer: choose.randrange(5_000) for layer in range(layers) if choose.random() < 0.2}
     scale = choose.choice([1, 1, 1, 1, 2])
@@ -64,7 +64,7 @@ def model(choose: random.Random, layers: int, dense: int) -> list[Entry]:
 
 
 def path_of(labels: tuple[str, ...]) -> str:
-    """As the table has it: with one root, that is "Model" alone."""
+    """Return the path as the table shows it: "Model" for the only root."""
     return ".".join(labels[1:]) or labels[0].partition("#")[0]
 
 
@@ -82,8 +82,8 @@ def folded_by_domain(calls: list[Call]) -> dict[str, dict[str, FoldedLine]]:
 def unlike(
     means: dict[Any, float], others: dict[Any, float], times: float, spread: float
 ) -> dict[Any, float]:
-    """What each takes more than the median of `means`, of those (and of the others) that stand
-    out."""
+    """Return the time beyond the median of `means`, of the entries (and of the others) that are
+    outliers."""
     usual = min(means.values()) if len(means) == 2 else median(means.values())
     distance = 0 if len(means) == 2 else median(abs(mean - usual) for mean in means.values())
     both = {**means, **others}
@@ -95,7 +95,7 @@ def unlike(
 
 
 def slow_outliers(lines: dict[str, FoldedLine], inside: int) -> dict[str, float]:
-    """Path of each list with outliers -> the time beyond what is usual."""
+    """Map the path of each list with outliers to the time beyond the usual."""
     found: dict[str, float] = defaultdict(float)
     for path, line in lines.items():
         if not path.endswith("]"):
@@ -146,9 +146,11 @@ def test_groups_and_findings(seed: int, ranks: int, layers: int, dense: int) -> 
                 pid=rank + 1,
                 header={"rank": rank, "world_size": ranks},
             )
-        run = find(directory)
+        run = find_run(directory)
         processes: list[Process] = []
-        groups = groups_of(kept(processes_of(run, Serving(run)), processes))
+        groups = group_processes(
+            collect_into(read_processes(run, ServingCollector(run)), processes)
+        )
         truth = {
             one.index: calls_of(read(Path(one.recording.file).read_bytes())) for one in processes
         }
@@ -190,9 +192,10 @@ def test_groups_and_findings(seed: int, ranks: int, layers: int, dense: int) -> 
                     index
                 )
         assert sorted(
-            (one.domain, [process.index for process in one.processes]) for one in all_alike(groups)
+            (one.domain, [process.index for process in one.processes])
+            for one in list_domain_groups(groups)
         ) == sorted((domain, indices) for (domain, _), indices in built.items())
-        for alike in all_alike(groups):
+        for alike in list_domain_groups(groups):
             for at, line in enumerate(alike.lines):
                 of_each = [
                     trees[one.index][alike.domain][line.path].phases for one in alike.processes
@@ -218,7 +221,7 @@ def test_groups_and_findings(seed: int, ranks: int, layers: int, dense: int) -> 
                         )
                         if more >= 0.005 * inside:
                             expected["rank", -1, alike.domain, line.path] += more
-        found = findings_of(groups, processes)
+        found = collect_findings(groups, processes)
         assert [one.excess_ns for one in found] == sorted(
             (one.excess_ns for one in found), reverse=True
         )

@@ -1,5 +1,5 @@
-"""Timelines of files of the real writer that were cut off or damaged: they show exactly what the
-reader finds in them."""
+"""Timelines of files of the real writer that were cut off or damaged. They show exactly what the
+reader finds in the files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.analysis.blocks import title
-from autoinstr.analysis.runs import find
+from autoinstr.analysis.blocks import format_title
+from autoinstr.analysis.runs import find_run
 from autoinstr.recording.reader import Recording
 from autoinstr.report.timeline import chrome, perfetto, speedscope
 from tests.support.annotated import Entry, write
@@ -31,9 +31,9 @@ Range = tuple[int, str, str, int, Any]
 
 
 def in_file(recording: Recording) -> list[Range]:
-    """What the reader finds."""
+    """Return the records that the reader finds."""
     found: list[Range] = []
-    for thread, words, still_open in recording.blocks_with_open():
+    for thread, words, still_open in recording.read_blocks_with_open_ranges():
         records = [
             (name, start, end) for name, start, end in zip(words[0::3], words[1::3], words[2::3])
         ]
@@ -42,7 +42,7 @@ def in_file(recording: Recording) -> list[Range]:
                 (
                     recording.threads[thread].tid,
                     recording.names[name].domain,
-                    title(recording.names[name]),
+                    format_title(recording.names[name]),
                     start,
                     end,
                 )
@@ -91,7 +91,7 @@ def in_speedscope(payload: bytes) -> Counter[Range]:
 
 def written(writer: Any, folder: str) -> bytes:
     out = io.BytesIO()
-    writer.write(find(folder), out)
+    writer.write(find_run(folder), out)
     return out.getvalue()
 
 
@@ -119,7 +119,7 @@ def test_timelines_show_what_is_left(events: list[Event], data: st.DataObject) -
             )
         )
         whole = file.read_bytes()
-        assert len(in_file(find(folder).recordings[0])) == len(events)
+        assert len(in_file(find_run(folder).recordings[0])) == len(events)
         cut = data.draw(st.integers(4096, len(whole)), label="cut at")
         broken = bytearray(whole[:cut])
         for at in data.draw(
@@ -128,7 +128,7 @@ def test_timelines_show_what_is_left(events: list[Event], data: st.DataObject) -
             if at < cut:
                 broken[at] ^= data.draw(st.integers(1, 255))
         file.write_bytes(broken)
-        recording = find(folder).recordings[0]
+        recording = find_run(folder).recordings[0]
         left = in_file(recording)
         last = max((start if end is None else end for *_, start, end in left), default=0)
         assert in_chrome(written(chrome, folder)) == Counter(left)

@@ -1,4 +1,4 @@
-"""JSON and CSV."""
+"""The JSON and CSV reports."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_contract() -> None:
         roles=["EngineCore", "Worker"],
         rank=0,
         world_size=1,
-        dropped=3,
+        dropped_count=3,
     )
     report = as_json(FakeRecording([], pid=1), worker)
     assert report["schema"] == "autoinstr.stats/1"
@@ -61,7 +61,8 @@ def test_the_contract() -> None:
     assert report["rows"][0] == {
         "process": 1, "thread": {"tid": 4001, "name": "T1"},
         "domain": "Module", "root": "Model#1", "path": "", "class": "M", "message": ":M",
-        "calls": 1, "total_ns": 10, "self_ns": 6, "min_ns": 10, "p50_ns": 10, "p99_ns": 10, "max_ns": 10, "phase": None,
+        "calls": 1, "total_ns": 10, "self_ns": 6, "min_ns": 10, "p50_ns": 10, "p99_ns": 10,
+        "max_ns": 10, "phase": None,
     }  # fmt: skip
     assert report["open"] == report["problems"] == report["marks"] == []
 

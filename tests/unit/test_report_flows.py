@@ -1,4 +1,4 @@
-"""Which ranges and marks are on which flow, where the layout of processes is not the usual one."""
+"""Flows of ranges and marks, where the processes have an unusual layout."""
 
 from __future__ import annotations
 
@@ -29,16 +29,15 @@ def of_request(time: int, message: str, request: str) -> Event:
 
 
 def joined(*recordings: FakeRecording) -> list[list[tuple[int, str, str]]]:
-    """The flows with more than one end: (recording, message, place) of what is on them, in order of
-    recording and time."""
+    """Return the flows with several points: (recording, message, position), in order."""
     flows = Flows(recordings)  # type: ignore[arg-type]
     found: dict[tuple[int, int], list[tuple[int, str, str]]] = defaultdict(list)
     for at, recording in enumerate(recordings):
-        served = Annotations(recording, lambda fields: b"").served  # type: ignore[arg-type]
-        for mention, its in flows.of(at, served):
+        served = Annotations(recording, lambda fields: b"").serving  # type: ignore[arg-type]
+        for mention, its in flows.list_flows(at, served):
             for flow in its:
                 assert 1 << 52 <= flow.id < 1 << 53
-                found[flow.id, flow.nth].append((at, mention.message, flow.place))
+                found[flow.id, flow.occurrence].append((at, mention.message, flow.position))
     return sorted(on for on in found.values() if len(on) > 1)
 
 
@@ -126,8 +125,8 @@ def test_levels_are_written_where_they_change() -> None:
         scheduled(30, prefills=0, decodes=4, tokens="many", kv_usage=0.25),
         scheduled(40, decodes=4, tokens=9),
     ]
-    served = Annotations(FakeRecording(events), lambda fields: b"").served  # type: ignore[arg-type]
-    assert served.changes() == {
+    served = Annotations(FakeRecording(events), lambda fields: b"").serving  # type: ignore[arg-type]
+    assert served.list_counter_changes() == {
         "batch size": [(10, 3), (30, 4)],
         "tokens in step": [(10, 9)],
         "KV cache usage (%)": [(10, 50.0), (30, 25.0)],

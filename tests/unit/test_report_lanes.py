@@ -1,4 +1,4 @@
-"""Lanes: in which order they are made, and that nothing of a recording is kept once it was laid."""
+"""Lanes: the order in which they are made, and that nothing keeps the recording alive."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import gc
 import weakref
 from collections.abc import Sequence
 
-from autoinstr.report.timeline.lanes import MARKS, lay
+from autoinstr.report.timeline.lanes import MARKS, write_lanes
 from tests.support.report_fakes import Event, FakeRecording
 
 
 class Noted:
-    """A lane that notes what happens to it, and takes what does not begin before the last one
-    ended."""
+    """A lane that logs its calls. It takes ranges that begin after the previous one ended."""
 
     def __init__(self, noted: list[str], name: str) -> None:
         self.noted, self.name, self.until = noted, name, 0
         noted.append(f"make {name}")
 
-    def feed(
+    def add_ranges(
         self, names: Sequence[int], starts: Sequence[int], ends: Sequence[int]
     ) -> list[tuple[int, int, int]]:
         rest = []
@@ -29,10 +28,10 @@ class Noted:
                 self.until = end
         return rest
 
-    def mark(self, names: Sequence[int], times: Sequence[int]) -> None:
+    def add_marks(self, names: Sequence[int], times: Sequence[int]) -> None:
         self.noted.append(f"mark {self.name}")
 
-    def finish(self) -> None:
+    def close(self) -> None:
         self.noted.append(f"finish {self.name}")
 
 
@@ -46,7 +45,7 @@ def test_a_thread_is_over_before_the_next_one_begins_and_lane_0_is_made_first() 
         Event(1, 2, thread=2),
     ]
     noted: list[str] = []
-    lay(
+    write_lanes(
         FakeRecording(events, block=9),
         lambda thread, domain, number: Noted(noted, f"{thread} {domain} {number}"),
     )  # type: ignore[arg-type]
@@ -73,7 +72,7 @@ def test_what_made_the_lanes_is_let_go_without_a_collection() -> None:
         def make(thread: int, domain: str, number: int) -> Noted:
             return Noted([], domain)
 
-        lay(FakeRecording([Event(1, 20), Event(2, 30)]), make)  # type: ignore[arg-type]
+        write_lanes(FakeRecording([Event(1, 20), Event(2, 30)]), make)  # type: ignore[arg-type]
         return weakref.ref(make)
 
     gc.disable()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.analysis.blocks import title
+from autoinstr.analysis.blocks import format_title
 from autoinstr.report.timeline import perfetto
 from tests.support.report_fakes import Event, FakeRecording, run_of
 from tests.support.timelines import RECORDINGS
@@ -21,8 +21,7 @@ WALL, PERF = 1_795_389_621_000_000_123, 1_000
 
 
 class Decoded:
-    """Slices and instants as Perfetto would lay them: every end ends the latest begun on its
-    track."""
+    """Slices and instants as Perfetto draws them: an end ends the latest slice of its track."""
 
     def __init__(self, payload: bytes) -> None:
         trace = perfetto_trace_pb2.Trace()
@@ -82,7 +81,7 @@ class Decoded:
             ]
 
     def where(self, track: int) -> tuple[int, int, str]:
-        """(pid, tid, domain) of a track, by its parents."""
+        """Return (pid, tid, domain) of a track, from its parents."""
         lane = self.tracks[track]
         thread = self.tracks[lane.parent_uuid].thread
         process = self.tracks[self.tracks[lane.parent_uuid].parent_uuid].process
@@ -91,7 +90,7 @@ class Decoded:
 
 
 def value_of(annotation: Any) -> Any:
-    """The value of a DebugAnnotation, with its type."""
+    """Return the value of a DebugAnnotation, with its type."""
     if annotation.dict_entries:
         return {one.name: value_of(one) for one in annotation.dict_entries}
     if annotation.array_values:
@@ -112,7 +111,7 @@ def expected(
     return Counter(
         (
             (pid, 4000 + event.thread, event.domain),
-            title(recording.names[recording.number(event)])
+            format_title(recording.names[recording.number(event)])
             .encode("utf-8", "backslashreplace")
             .decode(),
             event.start + offset - decoded.wall_at_zero,
@@ -141,7 +140,7 @@ def test_every_range_is_there_with_its_exact_begin_and_end(
 
 @st.composite
 def nested(draw: st.DrawFn) -> list[Event]:
-    """Properly nested calls of one thread, with ties only where one range follows another."""
+    """Draw properly nested calls of one thread. Times are equal only where ranges are adjacent."""
     events: list[Event] = []
     now = 0
 

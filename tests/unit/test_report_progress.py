@@ -1,4 +1,4 @@
-"""Progress is for who waits, and only then."""
+"""Progress on stderr: only for reports that take long."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_terminal_gets_one_line_that_is_taken_away_again(clock: type[Clock]) -
     shown.tick(500)
     shown.tick(500)
     assert terminal.getvalue() == "\rautoinstr: table of run: 1,500 ranges, 1 s\x1b[K"
-    shown.done()
+    shown.finish()
     assert terminal.getvalue().endswith("\r\x1b[K")
 
 
@@ -47,7 +47,7 @@ def test_a_log_gets_a_line_after_two_seconds_and_then_seldom(clock: type[Clock])
     for _ in range(5):
         clock.now += 2.5
         shown.tick(1)
-    shown.done()
+    shown.finish()
     assert (
         log.getvalue()
         == "autoinstr: table of run: 2 ranges, 4 s\nautoinstr: table of run: 6 ranges, 14 s\n"
@@ -78,7 +78,7 @@ def test_a_stderr_that_breaks_does_not_stop_the_report(clock: type[Clock]) -> No
     for _ in range(3):
         clock.now += 60
         shown.tick(3)
-    shown.done()
+    shown.finish()
     assert shown.count == 9
 
 
@@ -86,5 +86,5 @@ def test_without_stderr_nothing_happens(clock: type[Clock]) -> None:
     shown = progress.Progress(None, "x")
     clock.now += 60
     shown.tick(3)
-    shown.done()
+    shown.finish()
     assert shown.count == 3

@@ -1,5 +1,5 @@
-"""Every figure of the reports against a slow computation of what docs/reports.md says, over files
-that the real writer wrote.
+"""Every figure of the reports against a slow computation of what docs/reference/json.md says,
+over files that the real writer wrote.
 
 The other side shares no code with reports or reader: tests/support/slow_recording.py reads the
 bytes, tests/support/slow_report.py adds up."""
@@ -25,13 +25,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoinstr.analysis.figures import Figures
-from autoinstr.analysis.processes import processes_of
-from autoinstr.analysis.runs import find
-from autoinstr.analysis.serving import Serving
+from autoinstr.analysis.processes import read_processes
+from autoinstr.analysis.runs import find_run
+from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.tree import Node
 from autoinstr.recording import format as f
 from autoinstr.report.formats import FORMATS
-from autoinstr.report.terminal.modules_table import Look
+from autoinstr.report.terminal.options import TableOptions
 from tests.conftest import REPO, clean_environment
 from tests.support.annotated import Entry, write
 from tests.support.slow_recording import Read, read
@@ -45,8 +45,8 @@ PATHS = ("", "norm", "layers.0", "layers.1", "layers.2", "layers.1.mlp", "layers
 
 
 class Choice:
-    """Where the entries of an example come from: hypothesis, which shrinks what fails, or a seed,
-    which makes examples of any size."""
+    """The source of random numbers for an example: hypothesis, which shrinks failing examples, or
+    a seed, which makes examples of any size."""
 
     def __init__(self, integer: Callable[[int, int], int]) -> None:
         self.integer = integer
@@ -87,7 +87,7 @@ def seeded(seed: int, size: int) -> list[Entry]:
 def told_apart(entries: list[Entry]) -> list[Entry]:
     """Attributes name a range by thread, name and start: such a range begins alone on its thread.
     So does one that never ended: which of two begins first is a matter of the record's place, and
-    only for closed ranges does docs/reports.md say nothing else."""
+    only for closed ranges does docs/reference/json.md say nothing else."""
     crowds = Counter((one.thread, one.start) for one in entries)
     alone = [one for one in entries if crowds[one.thread, one.start] == 1]
     return [
@@ -113,13 +113,13 @@ def truth(file: str) -> tuple[Read, list[Call]]:
 
 def reported(directory: str) -> dict[str, Any]:
     out = BytesIO()
-    FORMATS["json"].write(find(directory), out, Look(), lambda count: None)
+    FORMATS["json"].write(find_run(directory), out, TableOptions(), lambda count: None)
     loaded: dict[str, Any] = json.loads(out.getvalue())
     return loaded
 
 
 def check_json(directory: str) -> int:
-    """Rows, marks and open ranges of every recording; returns how many rows there were."""
+    """Check rows, marks and open ranges of every recording; return the number of rows."""
     report = reported(directory)
     expected: dict[Any, Any] = {}
     marks: Counter[Any] = Counter()
@@ -178,7 +178,7 @@ def lines_below(node: Node, above: tuple[str, ...] = ()) -> Iterator[tuple[Any, 
 
 
 def in_order(lines: Any) -> list[str]:
-    """Comparable, whatever order lines, classes, phases and members have."""
+    """Return a value to compare, independent of the order of lines, classes, phases and members."""
 
     def sorted_dict(value: Any) -> Any:
         if isinstance(value, dict):
@@ -189,10 +189,10 @@ def in_order(lines: Any) -> list[str]:
 
 
 def check_processes(directory: str, durations: bool) -> None:
-    """What the table and the page are made from: sums, the time inside, phases, folded lines and
-    their members."""
-    run = find(directory)
-    for process in processes_of(run, Serving(run), durations=durations):
+    """Check the input of the table and the page: sums, the time inside ranges, phases, folded
+    lines and their members."""
+    run = find_run(directory)
+    for process in read_processes(run, ServingCollector(run), durations=durations):
         _, calls = truth(process.recording.file)
         assert (process.ranges, process.threads) == (len(calls), len({one.thread for one in calls}))
         assert process.busy_ns == sum(one.own for one in calls)
@@ -260,8 +260,7 @@ def test_recordings_cut_off_at_any_byte(entries: list[Entry], keep: int) -> None
 
 
 def long_run(seed: int, count: int) -> list[Entry]:
-    """Nested calls of three threads, with an overlapping one and a step with a phase now and
-    then."""
+    """Return nested calls of three threads, with some overlapping calls and steps with phases."""
     choose = random.Random(seed)
     entries: list[Entry] = []
     for thread in range(3):
@@ -323,7 +322,8 @@ from autoinstr.recording.writer import RecordingWriter
 writer = RecordingWriter(sys.argv[1], {"host": "host"}, max_bytes=64 << 20)
 writer.set_state(f.STATE_ON)
 for number, path in enumerate(("", "layers.0", "layers.1", "layers.1.mlp"), 1):
-    writer.define({"t": "name", "id": number, "domain": "Module", "message": path or "Net", "root": "Net#1", "path": path, "cls": "Net"})
+    texts = {"message": path or "Net", "root": "Net#1", "path": path, "cls": "Net"}
+    writer.define({"t": "name", "id": number, "domain": "Module", **texts})
 clock = time.perf_counter_ns
 
 def record(tid):
@@ -332,7 +332,7 @@ def record(tid):
     def slots():
         nonlocal generation
         while True:
-            take, words = writer.slots(thread, generation)
+            take, words = writer.allocate_slots(thread, generation)
             generation += 1
             while True:
                 try:
@@ -349,7 +349,8 @@ def record(tid):
                 call(4)
         words[k] = clock()
     words, (i, _, _) = next(free)
-    words[i], words[i + 1] = 1, clock()  # never ends: a kill between two calls would leave nothing open
+    # This range never ends. Without it, a kill between two calls would leave no open range.
+    words[i], words[i + 1] = 1, clock()
     while True:
         call(2)
 

@@ -1,4 +1,4 @@
-"""speedscope files: what is in them, and what speedscope's own importer reads from them."""
+"""speedscope files: their content, and what speedscope's own importer reads from them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.analysis.blocks import title
-from autoinstr.analysis.labels import thread_label
+from autoinstr.analysis.blocks import format_title
+from autoinstr.analysis.labels import format_thread_label
 from autoinstr.base.errors import RecordingError
 from autoinstr.report.timeline import speedscope, spool
 from tests.support.report_fakes import Event, FakeRecording, run_of
@@ -35,15 +35,18 @@ def load(*recordings: FakeRecording) -> dict[str, Any]:
 
 
 def expected(recording: FakeRecording) -> Counter[Any]:
-    """Every range: (process, thread, domain), name, start and end since the run began; one without
-    an end ends with the recording."""
+    """Return every range: (process, thread, domain), name, start and end since the run began.
+
+    A range without an end ends with the recording.
+    """
     last = max(
         (event.start if event.end is None else event.end for event in recording.events), default=0
     )
     return Counter(
         (
-            f"MainProcess, pid {recording.pid}, {thread_label(recording, event.thread)}, {event.domain}",  # type: ignore[arg-type]
-            title(recording.names[recording.number(event)]),
+            f"MainProcess, pid {recording.pid}, "
+            f"{format_thread_label(recording, event.thread)}, {event.domain}",  # type: ignore[arg-type]
+            format_title(recording.names[recording.number(event)]),
             event.start - PERF,
             (last if event.end is None else event.end) - PERF,
         )
@@ -53,8 +56,10 @@ def expected(recording: FakeRecording) -> Counter[Any]:
 
 
 def found(loaded: dict[str, Any]) -> Counter[Any]:
-    """The same from a file, by its format's own rules: events in order of time, each close ends the
-    latest open."""
+    """Return the same from a file, by the rules of the format.
+
+    Events are in order of time, and a close ends the latest open range.
+    """
     frames = [frame["name"] for frame in loaded["shared"]["frames"]]
     assert len(set(frames)) == len(frames)
     calls: Counter[Any] = Counter()
@@ -204,7 +209,7 @@ def test_ranges_without_an_end_are_counted() -> None:
     _, remarks = written(
         FakeRecording([Event(1, None, "a"), Event(2, 8, "b"), Event(3, None, "c")])
     )
-    assert remarks == ["2 ranges have no end: shown up to the last thing that the process recorded"]
+    assert remarks == ["2 ranges have no end: shown up to the last time that the process recorded"]
 
 
 def test_what_breaks_off_is_whole_up_to_there() -> None:
@@ -219,9 +224,11 @@ def test_long_profiles_that_come_mixed_are_kept_apart_on_disk(
 ) -> None:
     monkeypatch.setattr(spool, "BUFFER_BYTES", 200)
     stored: list[int] = []
-    append = spool.Spool.append
+    append = spool.SpoolFile.append
     monkeypatch.setattr(
-        spool.Spool, "append", lambda self, chunk: stored.append(len(chunk)) or append(self, chunk)
+        spool.SpoolFile,
+        "append",
+        lambda self, chunk: stored.append(len(chunk)) or append(self, chunk),
     )
     events = [
         Event(10 * at + lane, 10 * at + lane + 35, f"n{at % 7}", domain=domain)

@@ -1,4 +1,4 @@
-"""The table: folding, what is chosen, what a terminal gets."""
+"""The module table: folding, the choice of lines and columns, and what a terminal gets."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoinstr.analysis.tree import ranges_of
+from autoinstr.analysis.tree import format_number_ranges
 from autoinstr.base import text
 from autoinstr.report.terminal import modules_table
+from autoinstr.report.terminal.options import TableOptions
 from tests.support.report_fakes import Event, FakeRecording, run_of
 
 
-def render(*recordings: FakeRecording, problems: tuple[str, ...] = (), **look: object) -> list[str]:
+def render(
+    *recordings: FakeRecording, problems: tuple[str, ...] = (), **options: object
+) -> list[str]:
     out = io.StringIO()
-    modules_table.write(run_of(*recordings, problems=problems), out, modules_table.Look(**look))  # type: ignore[arg-type]
+    modules_table.write_tables(run_of(*recordings, problems=problems), out, TableOptions(**options))  # type: ignore[arg-type]
     return out.getvalue().splitlines()
 
 
@@ -26,14 +29,14 @@ def words(line: str) -> str:
 
 
 def modules(lines: list[str]) -> list[str]:
-    """First two columns of the first table."""
+    """Return the first two columns of the first table."""
     start = next(at for at, line in enumerate(lines) if line.startswith("module "))
     end = next(at for at, line in enumerate(lines) if at > start and (not line or line[0] in "…~"))
     return [re.split(r"  +\d", line.rstrip())[0].rstrip() for line in lines[start + 1 : end]]
 
 
 def calls(spec: list[tuple[str, str]]) -> list[Event]:
-    """The named modules, each called once, all inside one call of the root."""
+    """Return one call of each named module, all inside one call of the root."""
     return [
         Event(0, 1000 * len(spec) + 1000, "", "Root"),
         *(Event(1000 * at, 1000 * at + 500, path, cls) for at, (path, cls) in enumerate(spec, 1)),
@@ -124,28 +127,27 @@ def test_other_orders_are_flat_lists(sort: str, first: str) -> None:
 def test_trouble_is_stated_and_the_last_line_is_the_next_command() -> None:
     killed = FakeRecording(
         [Event(1000, None, "a", "A"), Event(2000, 5000, "b", "B"), Event(6000, None, "a.c", "C")],
-        complete=False,
+        is_complete=False,
         roles=["Worker"],
         rank=1,
     )
-    full = FakeRecording([Event(0, 10)], pid=5, dropped=1234)
+    full = FakeRecording([Event(0, 10)], pid=5, dropped_count=1234)
     lines = render(FakeRecording([], pid=3), killed, full, problems=("x.airec: torn",))
     # 230 ns for each of the two, of 3,010 inside ranges
     assert lines[0] == "/runs/one: 3 processes, 2 ranges, 1,234 dropped, estimated overhead 15.3%"
     assert "recorded nothing: MainProcess, pid 3" in lines
     assert "! Worker rank 1, pid 77: the process was killed or still runs" in lines
     assert (
-        "! Worker rank 1, pid 77, T1: still inside a.c:C (2 open ranges, the outermost for at least 5.000 µs)"
-        in lines
+        "! Worker rank 1, pid 77, T1: still inside a.c:C (2 open ranges, the outermost for at "
+        "least 5.000 µs)" in lines
     )
     assert (
-        "! MainProcess, pid 5: 1,234 ranges dropped, the recording was full (option max_mb)"
+        "! MainProcess, pid 5: 1,234 ranges dropped, because the recording was full (option max_mb)"
         in lines
     )
     assert "! x.airec: torn" in lines
-    assert (
-        lines[-1]
-        == "next: autoinstr report /runs/one --format pftrace   # a timeline: what ran when it ended"
+    assert lines[-1] == (
+        "next: autoinstr report /runs/one --format pftrace   # a timeline: what ran when it ended"
     )
     assert render(full)[-1].startswith("next: autoinstr report /runs/one --format html ")
     assert render(FakeRecording([]))[-1].startswith("next: autoinstr doctor")
@@ -179,7 +181,7 @@ def test_function_ranges_are_listed_by_message_under_their_domain() -> None:
 
 
 def phased(*phases: str | None) -> list[Event]:
-    """A pass of a model in each of these phases, of which the n-th takes n times as long."""
+    """Return a pass of a model in each of these phases. The n-th takes n times as long."""
     events: list[Event] = []
     for at, phase in enumerate(phases, 1):
         start = 100_000 * at
@@ -228,8 +230,10 @@ def test_there_are_no_columns_of_phases_where_one_phase_is_all_there_is_or_was_a
 
 
 def test_a_phase_with_next_to_no_time_has_no_column_and_many_phases_have_four() -> None:
-    rare = [*phased("decode", "mixed"), *(event._replace(start=event.start + 10**7, end=event.start + 10**7 + 50 * (event.cls == "Net"))
-            for event in phased("idle"))]  # fmt: skip
+    rare = phased("decode", "mixed")
+    for event in phased("idle"):
+        start = event.start + 10**7
+        rare.append(event._replace(start=start, end=start + 50 * (event.cls == "Net")))
     heading = next(
         line for line in render(FakeRecording(rare), width=160) if line.startswith("module ")
     )
@@ -274,7 +278,7 @@ def test_functions_have_no_column_of_classes() -> None:
 
 
 def served(functions: int, layers: int) -> list[FakeRecording]:
-    """Three processes like a vLLM run's; the heaviest function of each is named last."""
+    """Return three processes like those of a vLLM run. The heaviest function of each comes last."""
     rest = [
         FakeRecording(
             [
@@ -308,7 +312,7 @@ def served(functions: int, layers: int) -> list[FakeRecording]:
 
 @pytest.mark.parametrize(("functions", "layers"), [(30, 100), (30, 8), (2, 200), (200, 3)])
 def test_a_whole_run_fits_the_screen_modules_first(functions: int, layers: int) -> None:
-    lines = render(*served(functions, layers), screen=46)
+    lines = render(*served(functions, layers), screen_lines=46)
     shown = sum(bool(re.search(r"\b(Part|Net)  +\d", line)) for line in lines)
     assert shown == layers + 1 or len(lines) == 46  # no room is left over while modules want it
     assert len(lines) <= 46
@@ -357,7 +361,7 @@ def test_the_table_fits_the_terminal(width: int) -> None:
     )
     lines = render(FakeRecording(events), width=width)
     start = next(at for at, line in enumerate(lines) if line.startswith("module "))
-    assert all(text.width(line) <= width for line in lines[start : start + 3])
+    assert all(text.measure_width(line) <= width for line in lines[start : start + 3])
 
 
 @pytest.mark.parametrize(
@@ -378,21 +382,21 @@ def test_the_table_fits_the_terminal(width: int) -> None:
     ],
 )
 def test_durations(ns: float, shown: str) -> None:
-    assert text.duration(ns) == shown
+    assert text.format_duration(ns) == shown
 
 
 @given(
     st.lists(st.text("ab", min_size=1, max_size=30), min_size=1, max_size=8), st.integers(40, 120)
 )
 def test_pieces_are_packed_into_lines_that_fit(pieces: list[str], columns: int) -> None:
-    lines = text.packed("label", pieces, columns)
+    lines = text.wrap_items("label", pieces, columns)
     assert all(len(line) <= columns for line in lines)
     assert [piece.strip() for piece in " ".join(lines).removeprefix("label:").split(";")] == pieces
     assert all(line.startswith("  ") for line in lines[1:])
 
 
 def test_numbers_fold_into_runs() -> None:
-    assert [ranges_of(n) for n in ([3], [0, 1, 2], [7, 0, 1, 9, 8], [4, 6])] == [
+    assert [format_number_ranges(n) for n in ([3], [0, 1, 2], [7, 0, 1, 9, 8], [4, 6])] == [
         "3",
         "[0-2]",
         "[0-1,7-9]",

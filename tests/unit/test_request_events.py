@@ -1,5 +1,4 @@
-"""Marks of requests, from objects shaped as vLLM's are. What is real vLLM's own doing is tested in
-tests/vllm."""
+"""Test marks of requests with objects shaped like vLLM's. tests/vllm tests real vLLM."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from autoinstr.targets import request_events
-from autoinstr.targets.request_events import EVENTS
+from autoinstr.targets.events import EVENTS
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +129,7 @@ def test_a_stop_string_found_by_the_front_end_completes_the_request() -> None:
 
 
 def test_requests_whose_end_is_never_seen_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_events, "MOST_LIVE", 3)
+    monkeypatch.setattr(request_events, "MAX_LIVE_REQUESTS", 3)
     for name in "abcd":
         queue(name)
-    assert list(request_events._queued) == ["b", "c", "d"]
+    assert list(request_events._queued_requests) == ["b", "c", "d"]

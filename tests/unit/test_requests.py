@@ -1,4 +1,4 @@
-"""The request table: one row for each, whatever the processes, hosts and order of marks."""
+"""The request table: one row for each request, for any processes, hosts and order of marks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.analysis.attributes import Notes
-from autoinstr.analysis.requests import Request, Requests
-from autoinstr.analysis.runs import find
-from autoinstr.analysis.serving import REQUEST_COLUMNS, request_entry, requests_of
+from autoinstr.analysis.attributes import RecordingAttributes
+from autoinstr.analysis.requests import Request, RequestCollector
+from autoinstr.analysis.runs import find_run
+from autoinstr.analysis.serving import REQUEST_COLUMNS, build_request_entry, read_requests
 from tests.support.annotated import Entry, mark, write
 
 ENGINE = {"roles": ["EngineCore"]}
@@ -21,11 +21,11 @@ WALL = 1_795_389_621_000_000_000
 
 
 def rows(directory: Path) -> list[dict[str, Any]]:
-    return [request_entry(row) for row in requests_of(find(str(directory)))]
+    return [build_request_entry(row) for row in read_requests(find_run(str(directory)))]
 
 
 def front(request: str, at: int, **fields: Any) -> list[Entry]:
-    """A request that takes 100 ns, its first output after 30."""
+    """Return the marks of a request that takes 100 ns, with its first output after 30 ns."""
     return [
         mark(at, "request.arrived", request=request, prompt_tokens=7, **fields),
         mark(at + 30, "request.first_output", request=request),
@@ -271,7 +271,7 @@ LIVES = st.lists(
 def test_any_order_of_marks_gives_the_same_rows(
     lives: list[tuple[str, int, int, int]], shuffled: random.Random
 ) -> None:
-    fronts, engines = Notes(), Notes()
+    fronts, engines = RecordingAttributes(), RecordingAttributes()
     truth = []
     at = 1_000
     for request, seen, outside, preempted in lives:
@@ -288,17 +288,17 @@ def test_any_order_of_marks_gives_the_same_rows(
                 fields = {
                     key: value for key, value in (one.fields or {}).items() if key != "request"
                 }
-                expected.take(one.message.partition(".")[2], one.start, fields)
+                expected.add_mark(one.message.partition(".")[2], one.start, fields)
                 notes.requests.setdefault(request, []).append(
                     (one.start, one.message.partition(".")[2], fields)
                 )
         if seen and expected.preemptions is None:
             expected.preemptions = 0
-        truth.append({**request_entry(expected), "process": 1 if seen else 0})
+        truth.append({**build_request_entry(expected), "process": 1 if seen else 0})
     for notes in (fronts, engines):
         for events in notes.requests.values():
             shuffled.shuffle(events)
-    found = Requests()
+    found = RequestCollector()
     for process, notes in shuffled.sample([(0, fronts), (1, engines)], 2):
         found.add(process, notes, 0)
-    assert [request_entry(row) for row in found.rows()] == truth
+    assert [build_request_entry(row) for row in found.build_requests()] == truth

@@ -1,5 +1,5 @@
-"""Attacks by another user of the machine, one test each: what he plants is not followed, not waited
-for, not believed. docs/security.md."""
+"""Test attacks by another user of the machine, one in each test: planted files are not followed,
+waited for or trusted (docs/reference/security.md)."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from pathlib import Path
 import pytest
 
 from autoinstr.agent.control_file import ControlWatcher
-from autoinstr.analysis.runs import find
+from autoinstr.agent.recording_file import create_recording
+from autoinstr.analysis.runs import find_run
 from autoinstr.base import log, run_directory
 from autoinstr.base.errors import AutoinstrError, RecordingError, UsageError
 from autoinstr.cli.commands.ctl import write_control
-from autoinstr.config.config import load
-from autoinstr.emitters.recorder import open_in
-from autoinstr.instrument.profilers.vllm.running_flag import Flag
-from autoinstr.recording.reader import Recording, open_run
-from autoinstr.report.output import opened
+from autoinstr.config.config import load_config
+from autoinstr.instrument.profilers.vllm.running_flag import RunningFlag
+from autoinstr.recording.reader import Recording
+from autoinstr.recording.run import open_run
+from autoinstr.report.output import open_output
 from tests.conftest import REPO
 from tests.support.recordings import make_recording
 
@@ -42,7 +43,7 @@ def plain_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def victim(tmp_path: Path) -> Path:
-    """A file that an attacker would have us write to."""
+    """A file that an attacker wants autoinstr to write to."""
     path = tmp_path / "victim"
     path.write_text("precious")
     return path
@@ -66,7 +67,7 @@ def test_a_link_of_another_user_where_the_run_directory_goes(
     link.symlink_to(theirs)
     os.chown(link, OTHER, OTHER, follow_symlinks=False)
     out = str(link if place == "out" else link / "run")
-    folder = run_directory.make(out)
+    folder = run_directory.create(out)
     assert not os.path.realpath(folder).startswith(str(tmp_path)) and mode(Path(folder)) == 0o700
     assert os.environ["AUTOINSTR_OUT"] == folder
     assert f"{link} is a symbolic link of user {OTHER}" in capfd.readouterr().err
@@ -84,8 +85,9 @@ def test_a_link_of_another_user_further_up(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """Refused where anybody could have put it there, before anything is made behind it; elsewhere
-    it is how a machine was set up."""
+    """It is refused if anybody could have created it, before a folder is created behind it.
+
+    In other places an administrator created it."""
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(of_folder)
     (tmp_path / "theirs").mkdir()
@@ -94,7 +96,7 @@ def test_a_link_of_another_user_further_up(
     link = tmp_path / "shared" / "link"
     link.symlink_to(tmp_path / "theirs")
     os.chown(link, OTHER, OTHER, follow_symlinks=False)
-    folder = run_directory.make(str(link / "a" / "b" / "run"))
+    folder = run_directory.create(str(link / "a" / "b" / "run"))
     if refused:
         assert (
             os.path.dirname(folder) == str(tmp_path / "private")
@@ -111,13 +113,13 @@ def test_a_link_of_another_user_further_up(
 def test_a_link_of_ones_own_is_followed(tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()
     (tmp_path / "out").symlink_to(tmp_path / "scratch")
-    assert run_directory.make(str(tmp_path / "out")) == str(tmp_path / "out")
+    assert run_directory.create(str(tmp_path / "out")) == str(tmp_path / "out")
 
 
 def test_a_link_to_nowhere(tmp_path: Path) -> None:
     (tmp_path / "out").symlink_to(tmp_path / "none")
     with pytest.raises(AutoinstrError, match="is not a directory"):
-        run_directory.make(str(tmp_path / "out"))
+        run_directory.create(str(tmp_path / "out"))
     assert not (tmp_path / "none").exists()
 
 
@@ -127,14 +129,14 @@ def test_a_link_to_nowhere(tmp_path: Path) -> None:
     [(0o600, 0o700), (0o640, 0o750), (0o644, 0o755), (0o604, 0o705), (0o660, 0o750)],
 )
 def test_who_may_enter(umask: int, of_files: int, expected: int, tmp_path: Path) -> None:
-    """Whatever the umask: the folder is for those who may read what is in it, and nobody else may
-    write where it lies."""
+    """Whatever the umask is, only users who may read the recordings may enter the folder, and
+    nobody else may write to its parent."""
     (tmp_path / "there").mkdir(mode=0o755)
     before = os.umask(umask)
     try:
-        run_directory.make(str(tmp_path / "there" / "run"), of_files)
+        run_directory.create(str(tmp_path / "there" / "run"), of_files)
         if umask != 0o777:
-            run_directory.make(str(tmp_path / "a" / "b" / "run"), of_files)
+            run_directory.create(str(tmp_path / "a" / "b" / "run"), of_files)
     finally:
         os.umask(before)
     assert mode(tmp_path / "there" / "run") == expected
@@ -146,7 +148,7 @@ def test_who_may_enter(umask: int, of_files: int, expected: int, tmp_path: Path)
 def test_a_file_planted_at_the_path_of_a_recording(
     tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The name cannot be foretold; if it could, a link there would still not be followed."""
+    """The name cannot be guessed. If it were, a link there would still not be followed."""
     monkeypatch.setattr(os, "urandom", lambda size: bytes(size))
     name = f"{os.uname().nodename.split('.')[0]}-{os.getpid()}-00000000.airec"
     for plant in (
@@ -157,7 +159,7 @@ def test_a_file_planted_at_the_path_of_a_recording(
     ):
         plant(tmp_path / name)
         with pytest.raises(FileExistsError):
-            open_in(str(tmp_path), {}, max_bytes=1 << 20)
+            create_recording(str(tmp_path), {}, max_bytes=1 << 20)
         assert victim.read_text() == "precious" and not (tmp_path / "none").exists()
         (tmp_path / name).unlink()
 
@@ -165,7 +167,7 @@ def test_a_file_planted_at_the_path_of_a_recording(
 def test_a_file_planted_where_a_profile_is_announced(tmp_path: Path, victim: Path) -> None:
     planted = tmp_path / f".profiling-{os.getpid()}"
     planted.symlink_to(victim)
-    flag = Flag(str(tmp_path), lambda: True)
+    flag = RunningFlag(str(tmp_path), lambda: True)
     flag.show(True)
     assert not planted.is_symlink() and mode(planted) == 0o600 and victim.read_text() == "precious"
     flag.show(False)
@@ -177,12 +179,12 @@ def test_a_file_planted_where_a_profile_is_announced(tmp_path: Path, victim: Pat
 
 def switched(folder: Path) -> list[bool]:
     told: list[bool] = []
-    ControlWatcher(str(folder), told.append).look()
+    ControlWatcher(str(folder), told.append).read_once()
     return told
 
 
 def test_a_control_file_that_is_no_file(tmp_path: Path) -> None:
-    """A pipe would hang the program that looks at it."""
+    """A pipe would hang the program that reads it."""
     control = tmp_path / "control"
     os.mkfifo(control)
     assert switched(tmp_path) == []
@@ -281,8 +283,8 @@ def test_a_pipe_called_as_a_recording(tmp_path: Path) -> None:
 
 
 def test_a_link_called_as_a_recording(tmp_path: Path) -> None:
-    """It may lead to somebody else's recording, and what is served or passed on as this run would
-    have it in it. The run itself may be reached through a link."""
+    """It may lead to someone else's recording, which would be shown and passed on as part of this
+    run. The run directory itself may be reached through a link."""
     (tmp_path / "run").mkdir()
     secret = make_recording(str(tmp_path / "elsewhere"), [(0, "secret", "Layer", 1_000, 2_000)])
     make_recording(str(tmp_path / "run"), [(0, "mine", "Layer", 1_000, 2_000)])
@@ -290,12 +292,12 @@ def test_a_link_called_as_a_recording(tmp_path: Path) -> None:
     link.symlink_to(secret)
     (tmp_path / "name").symlink_to(tmp_path / "run")
     for named in (tmp_path / "run", tmp_path / "name"):
-        run = find(str(named))
+        run = find_run(str(named))
         assert [name.path for one in run.recordings for name in one.names.values()] == ["mine"]
         assert run.problems == [f"{named / link.name}: is a symbolic link, which is not followed"]
     link.unlink()
     link.symlink_to(tmp_path / "none")
-    assert find(str(tmp_path / "run")).problems == [
+    assert find_run(str(tmp_path / "run")).problems == [
         f"{link}: is a symbolic link, which is not followed"
     ]
 
@@ -304,7 +306,7 @@ def test_a_recording_that_becomes_a_link_once_it_is_known(tmp_path: Path) -> Non
     """`view` reads its run again for each format."""
     secret = make_recording(str(tmp_path / "elsewhere"), [(0, "secret", "Layer", 1_000, 2_000)])
     file = Path(make_recording(str(tmp_path / "run"), [(0, "mine", "Layer", 1_000, 2_000)]))
-    [recording] = find(str(tmp_path / "run")).recordings
+    [recording] = find_run(str(tmp_path / "run")).recordings
     file.unlink()
     file.symlink_to(secret)
     with pytest.raises(RecordingError, match="is a symbolic link, which is not followed"):
@@ -318,14 +320,17 @@ def test_a_link_in_a_folder_of_runs(tmp_path: Path) -> None:
     (runs / "linked").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(
         RecordingError,
-        match=f"{runs}/linked: is a symbolic link to a run directory, .*: autoinstr report {runs}/linked",
+        match=(
+            f"{runs}/linked: is a symbolic link to a run directory, .*: autoinstr report "
+            f"{runs}/linked"
+        ),
     ):
-        find(str(runs), latest=True)
-    assert len(find(str(runs / "linked")).recordings) == 1, "he names it himself"
+        find_run(str(runs), latest=True)
+    assert len(find_run(str(runs / "linked")).recordings) == 1, "he names it himself"
     make_recording(str(runs / "one"), [(0, "mine", "Layer", 1_000, 2_000)])
     (runs / "latest").symlink_to("one")
     (runs / "nothing").symlink_to(tmp_path / "none")
-    run = find(str(runs))
+    run = find_run(str(runs))
     assert run.path == str(runs / "one")
     assert [problem.partition(", ")[0] for problem in run.problems] == [
         f"{runs / 'linked'}: is a symbolic link to a run directory"
@@ -340,7 +345,7 @@ def test_a_link_planted_at_the_draft_of_a_report(
     draft.symlink_to(victim)
     with (
         pytest.raises(AutoinstrError, match="cannot be written: File exists"),
-        opened(str(tmp_path / "report.json"), binary=False) as stream,
+        open_output(str(tmp_path / "report.json"), binary=False) as stream,
     ):
         stream.write(b"mine")
     assert victim.read_text() == "precious"
@@ -348,7 +353,7 @@ def test_a_link_planted_at_the_draft_of_a_report(
 
 def test_a_link_at_the_place_of_a_report_is_replaced(tmp_path: Path, victim: Path) -> None:
     (tmp_path / "report.json").symlink_to(victim)
-    with opened(str(tmp_path / "report.json"), binary=False) as stream:
+    with open_output(str(tmp_path / "report.json"), binary=False) as stream:
         stream.write(b"mine")
     assert victim.read_text() == "precious" and (tmp_path / "report.json").read_bytes() == b"mine"
 
@@ -408,7 +413,7 @@ def test_nothing_evaluates_what_comes_from_outside() -> None:
 
 def test_errors_and_log_lines_hold_no_secret(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError) as raised:
-        load({"AUTOINSTR": "1", "AUTOINSTR_WHEN": "hf_abcDEF123456789"})
+        load_config({"AUTOINSTR": "1", "AUTOINSTR_WHEN": "hf_abcDEF123456789"})
     assert "hf_abc" not in str(raised.value) and "[redacted]" in str(raised.value)
     log.get_logger().warning(
         "a line",

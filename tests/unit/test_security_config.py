@@ -1,4 +1,4 @@
-"""What is asked of a configuration file: whose it is, who can write to it, what it is behind its
+"""Test the checks of a configuration file: its owner, who can write to it, and the target of its
 links."""
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from autoinstr.base.errors import ConfigError
-from autoinstr.config.config import load
+from autoinstr.config.config import load_config
 from tests.conftest import REPO, clean_environment
 
 OTHER = 54321
@@ -24,8 +24,8 @@ needs_root = pytest.mark.skipif(
 
 
 def config_map(folder: Path, text: str, file_mode: int = 0o644) -> Path:
-    """As the kubelet mounts one: name -> ..data/name, ..data -> a folder with a time in its
-    name."""
+    """Mount a ConfigMap as the kubelet does: name -> ..data/name, ..data -> a folder with a time in
+    its name."""
     real = folder / "..2026_01_01_00_00_00.123456789"
     real.mkdir(parents=True)
     (real / "a.toml").write_text(text)
@@ -41,18 +41,18 @@ TOML = '[autoinstr]\nwhen = "manual"\n'
 @needs_root
 def test_a_configuration_of_another_user(tmp_path: Path) -> None:
     path = config_map(tmp_path / "map", TOML)
-    assert load({"AUTOINSTR": str(path)}).when == "manual"
+    assert load_config({"AUTOINSTR": str(path)}).when == "manual"
     os.chown(path, OTHER, OTHER)  # follows the links
     with pytest.raises(
         ConfigError, match=rf"belongs to user {OTHER}, and must belong to this user \(0\) or root"
     ):
-        load({"AUTOINSTR": str(path)})
+        load_config({"AUTOINSTR": str(path)})
 
 
 @pytest.mark.parametrize("file_mode", [0o646, 0o666, 0o777])
 def test_a_config_map_that_others_can_write_to(file_mode: int, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="others can write to it"):
-        load({"AUTOINSTR": str(config_map(tmp_path, TOML, file_mode))})
+        load_config({"AUTOINSTR": str(config_map(tmp_path, TOML, file_mode))})
 
 
 @pytest.fixture
@@ -80,11 +80,15 @@ def open_python() -> str:
 @needs_root
 @pytest.mark.parametrize(("group", "file_mode"), [(0, 0o644), (0, 0o664), (4711, 0o440)])
 def test_a_random_user_in_group_0(group: int, file_mode: int, bare_place: Path) -> None:
-    """OpenShift: the process has a number that nobody knows, group 0, and perhaps an fsGroup; the
-    file is root's."""
+    """OpenShift: the process has an arbitrary user id, group 0, and perhaps an fsGroup.
+
+    The file belongs to root."""
     path = config_map(bare_place / "map", TOML, file_mode)
     os.chown(path, 0, group)
-    program = f"from autoinstr.config.config import load; print(load({{'AUTOINSTR': {str(path)!r}}}).when)"
+    program = (
+        f"from autoinstr.config.config import load_config; print(load_config({{'AUTOINSTR': "
+        f"{str(path)!r}}}).when)"
+    )
     ended = subprocess.run(
         [open_python(), "-B", "-c", program],
         env=clean_environment(PYTHONPATH=str(REPO)),
@@ -102,7 +106,7 @@ def test_a_configuration_that_is_a_pipe_behind_links(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo", 0o600)
     (tmp_path / "a.toml").symlink_to("fifo")
     with pytest.raises(ConfigError, match="is not a regular file"):
-        load({"AUTOINSTR": str(tmp_path / "a.toml")})
+        load_config({"AUTOINSTR": str(tmp_path / "a.toml")})
     (tmp_path / "b.toml").symlink_to("nowhere")
     with pytest.raises(ConfigError, match="there is no such file"):
-        load({"AUTOINSTR": str(tmp_path / "b.toml")})
+        load_config({"AUTOINSTR": str(tmp_path / "b.toml")})

@@ -1,5 +1,4 @@
-"""Runs that one directory was given to, one after another, told from ranks that run side by
-side."""
+"""Several runs in one directory, one after another, and ranks that run side by side."""
 
 from __future__ import annotations
 
@@ -7,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from autoinstr.analysis.several_runs import runs_in_turn
+from autoinstr.analysis.several_runs import count_successive_runs
 from tests.support.report_fakes import Event, FakeRecording
 from tests.unit.test_findings import analysed
 
 
 def recording(run: str | None, begin: int, end: int | None, **fields: Any) -> FakeRecording:
-    """`end` None: killed."""
+    """Return the recording of a run; without `end` its process was killed."""
     pairs = [(begin, begin), (end or begin, end or begin)]
     header = {} if run is None else {"run": run}
     return FakeRecording(
-        [Event(10, 20)], header=header, clock_pairs=pairs, complete=end is not None, **fields
+        [Event(10, 20)], header=header, clock_pairs=pairs, is_complete=end is not None, **fields
     )
 
 
@@ -32,7 +31,7 @@ ONE = {
 
 @pytest.mark.parametrize("which", ONE)
 def test_one_run_is_one(which: str) -> None:
-    assert runs_in_turn([recording(*one) for one in ONE[which]]) == 1
+    assert count_successive_runs([recording(*one) for one in ONE[which]]) == 1
 
 
 SEVERAL = {
@@ -46,17 +45,20 @@ SEVERAL = {
 @pytest.mark.parametrize("which", SEVERAL)
 def test_several_are_counted(which: str) -> None:
     recordings, count = SEVERAL[which]
-    assert runs_in_turn([recording(*one) for one in recordings]) == count
+    assert count_successive_runs([recording(*one) for one in recordings]) == count
 
 
 def test_clocks_of_two_hosts_are_not_compared() -> None:
-    assert runs_in_turn([recording("a", 1, 2, host="one"), recording("b", 3, 4, host="two")]) == 1
+    assert (
+        count_successive_runs([recording("a", 1, 2, host="one"), recording("b", 3, 4, host="two")])
+        == 1
+    )
 
 
 def test_what_a_damaged_header_holds_does_not_matter() -> None:
-    assert runs_in_turn([FakeRecording([Event(1, 2)], header={"run": ["a"]})]) == 1
+    assert count_successive_runs([FakeRecording([Event(1, 2)], header={"run": ["a"]})]) == 1
 
 
 def test_it_is_the_first_finding() -> None:
     found = analysed(recording("a", 1, 2, pid=1), recording("b", 3, 4, pid=2))[2]
-    assert found[0].kind == "runs" and "recordings of 2 runs, one after another" in found[0].words
+    assert found[0].kind == "runs" and "recordings of 2 runs, one after another" in found[0].summary

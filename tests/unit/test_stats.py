@@ -1,4 +1,4 @@
-"""Figures of the reports against an independent, slow computation."""
+"""The figures of the reports, compared with an independent, slow computation."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.analysis.figures import nearest_rank
-from autoinstr.analysis.stats import collect
+from autoinstr.analysis.nesting import OpenRangeStack
+from autoinstr.analysis.percentiles import find_nearest_rank
+from autoinstr.analysis.stats import collect_stats
 from autoinstr.base.errors import RecordingError
 from tests.support.report_fakes import Event, FakeRecording, slow
 
@@ -30,8 +31,8 @@ EVENTS = st.lists(
 
 def fast(recording: FakeRecording) -> dict[tuple[Any, ...], dict[str, int]]:
     figures = {}
-    for row in collect(recording).rows:  # type: ignore[arg-type]
-        low, p50, p99, high = row.percentiles()
+    for row in collect_stats(recording).rows:  # type: ignore[arg-type]
+        low, p50, p99, high = row.compute_percentiles()
         key = (row.thread, row.name.domain, row.name.path, row.name.cls)
         assert key not in figures
         figures[key] = {
@@ -61,10 +62,11 @@ def test_totals_are_the_same_when_durations_are_not_kept(events: list[Event]) ->
     recording = FakeRecording(events)
     lean = {
         (r.thread, r.name): (r.calls, r.total_ns, r.self_ns, len(r.durations))
-        for r in collect(recording, durations=False).rows
+        for r in collect_stats(recording, durations=False).rows
     }  # type: ignore[arg-type]
     full = {
-        (r.thread, r.name): (r.calls, r.total_ns, r.self_ns, 0) for r in collect(recording).rows
+        (r.thread, r.name): (r.calls, r.total_ns, r.self_ns, 0)
+        for r in collect_stats(recording).rows
     }  # type: ignore[arg-type]
     assert lean == full
 
@@ -107,25 +109,23 @@ def test_overlapping_siblings_take_their_parents_time_once() -> None:
 
 
 def test_a_long_chain_of_overlapping_ranges_keeps_only_the_living_ones() -> None:
-    from autoinstr.analysis.stats import _Open
-
-    state = _Open()
+    stack = OpenRangeStack()
     for start in range(0, 9000, 9):
-        while state.ends[-1] <= start:
-            state.ends.pop()
-            state.owners.pop()
-        if start + 10 > state.ends[-1]:
-            state.overlap(start, start + 10)
-        state.ends.append(start + 10)
-        state.owners.append(0)
-    assert len(state.ends) < 5
+        while stack.ends[-1] <= start:
+            stack.ends.pop()
+            stack.numbers.pop()
+        if start + 10 > stack.ends[-1]:
+            stack.find_parent(start, start + 10)
+        stack.ends.append(start + 10)
+        stack.numbers.append(0)
+    assert len(stack.ends) < 5
 
 
 def test_alike_names_of_one_thread_are_one_row_and_marks_are_none() -> None:
     recording = FakeRecording([Event(0, 5, "a"), Event(6, 7, "b"), Event(8, 8, "a", kind="mark")])
     for number, name in list(recording.names.items()):
         recording.names[number] = name._replace(path="same", message="same")
-    stats = collect(recording)  # type: ignore[arg-type]
+    stats = collect_stats(recording)  # type: ignore[arg-type]
     assert [(row.calls, row.total_ns) for row in stats.rows] == [(2, 6)]
     assert [row.calls for row in stats.marks] == [1]
 
@@ -134,7 +134,7 @@ def test_what_was_read_before_an_error_is_kept_and_the_error_is_named() -> None:
     recording = FakeRecording(
         [Event(t, t + 1, "a") for t in range(10)], block=5, break_after=(1, RecordingError("torn"))
     )
-    assert [row.calls for row in collect(recording).rows] == [5]  # type: ignore[arg-type]
+    assert [row.calls for row in collect_stats(recording).rows] == [5]  # type: ignore[arg-type]
     assert recording.problems == ["torn"]
 
 
@@ -144,6 +144,6 @@ def test_nearest_rank_is_the_smallest_value_that_covers_the_percentage(
 ) -> None:
     ordered = sorted(values)
     assert (
-        nearest_rank(ordered, percent)
+        find_nearest_rank(ordered, percent)
         == ordered[math.ceil(len(ordered) * percent / 100 - 1e-9) - 1]
     )

@@ -1,4 +1,4 @@
-"""The step table: one row for each engine step, joined by its name over processes."""
+"""The step table: one row for each engine step, joined by its name across processes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoinstr.analysis.attributes import PARTS
-from autoinstr.analysis.runs import find
-from autoinstr.analysis.serving import STEP_COLUMNS, step_entry, steps_of
-from autoinstr.targets.rows import builtin
+from autoinstr.analysis.runs import find_run
+from autoinstr.analysis.serving import STEP_COLUMNS, build_step_entry, read_steps
+from autoinstr.targets.rows import load_builtin_targets
+from autoinstr.targets.step_parts import PART_KINDS
 from tests.support.annotated import Entry, step_of, work_of, write
 
 ENGINE = {"roles": ["EngineCore"]}
@@ -27,7 +27,7 @@ def worker(rank: int) -> dict[str, Any]:
 
 
 def rows(directory: Path) -> list[dict[str, Any]]:
-    return [step_entry(row) for row in steps_of(find(str(directory)))]
+    return [build_step_entry(row) for row in read_steps(find_run(str(directory)))]
 
 
 def test_scheduler_and_ranks_give_one_row_with_every_column(tmp_path: Path) -> None:
@@ -185,9 +185,9 @@ def test_a_ring_that_lost_the_ranges_keeps_what_the_attributes_say(tmp_path: Pat
         annotate_first=True,
     )
     assert Path(file).stat().st_size <= 1 << 20
-    (recording,) = find(str(tmp_path)).recordings
+    (recording,) = find_run(str(tmp_path)).recordings
     first, second = rows(tmp_path)
-    assert recording.dropped
+    assert recording.dropped_count
     assert (first["phase"], first["start_ns"], first["schedule_ns"], first["duration_ns"]) == (
         "prefill",
         WALL,
@@ -221,10 +221,11 @@ def test_a_part_waits_for_its_scheduler_whichever_recording_is_read_first(tmp_pa
     write(
         str(tmp_path), work_of(far + 20, "r@0", "mixed"), pid=2, header=worker(0)
     )  # the first was not recorded there
-    run = find(str(tmp_path))
+    run = find_run(str(tmp_path))
     for recordings in (run.recordings, run.recordings[::-1]):
         assert [
-            step_entry(row)["execute_ns"] for row in steps_of(run._replace(recordings=recordings))
+            build_step_entry(row)["execute_ns"]
+            for row in read_steps(run._replace(recordings=recordings))
         ] == [None, 40]
 
 
@@ -265,11 +266,13 @@ def test_any_order_of_recordings_gives_the_same_rows(tmp_path: Path) -> None:
         ]
         shuffled.shuffle(work)
         write(str(tmp_path / "a"), work, pid=2 + rank, header=worker(rank))
-    run = find(str(tmp_path / "a"))
-    expected = [step_entry(row) for row in steps_of(run)]
+    run = find_run(str(tmp_path / "a"))
+    expected = [build_step_entry(row) for row in read_steps(run)]
     assert [row["step"] for row in expected] == names
     assert [row["execute_ns"] for row in expected] == [40 * (1 + at % 2) for at in range(60)]
-    backwards = [step_entry(row) for row in steps_of(run._replace(recordings=run.recordings[::-1]))]
+    backwards = [
+        build_step_entry(row) for row in read_steps(run._replace(recordings=run.recordings[::-1]))
+    ]
     assert [{**row, "process": 0} for row in backwards] == expected
 
 
@@ -282,16 +285,17 @@ def test_every_target_that_schedules_or_executes_is_a_part() -> None:
     }
     rows = {
         row.name: kinds[row.qualname.rpartition(".")[2]]
-        for row in builtin()
+        for row in load_builtin_targets()
         if row.qualname.rpartition(".")[2] in kinds
         and row.name.removeprefix("npu.").partition(".")[0] not in ("exec", "engine")
     }
     assert len(rows) > 15
-    assert {name: PARTS.get(name) for name in rows} == rows
+    assert {name: PART_KINDS.get(name) for name in rows} == rows
 
 
 def slow_rows(engine: list[Entry], workers: list[list[Entry]]) -> list[dict[str, Any]]:
-    """The columns of docs/reports.md, step by step: every part is looked for among all entries."""
+    """Compute the columns of docs/reference/json.md step by step, and search all entries for each
+    part."""
     scheduled = [one for one in engine if one.message == "sched.schedule"]
     found = []
     for at, mine in enumerate(scheduled):

@@ -1,5 +1,4 @@
-"""What the package brings along: no dependency that nobody has decided on, in the metadata or in an
-import."""
+"""Test that the package has no dependency without a decision, in its metadata or in an import."""
 
 from __future__ import annotations
 

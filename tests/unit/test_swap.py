@@ -1,4 +1,4 @@
-"""The state machine of the one attribute that the agent swaps."""
+"""Test the four states of `Module.__call__`, the attribute that the agent swaps."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ def test_in_and_out() -> None:
     cls = make_class()
     original, ours, other = cls.__dict__["__call__"], wrapper("ours"), wrapper("ours too")
     swap = Swap(cls)
-    assert swap.state() == "out"
-    assert swap.put(ours) == "in"
+    assert swap.read_state() == "out"
+    assert swap.install(ours) == "in"
     assert cls.__dict__["__call__"] is ours
-    assert swap.put(other) == "in"
+    assert swap.install(other) == "in"
     assert cls.__dict__["__call__"] is other
-    assert swap.take_out() == "out"
+    assert swap.restore_original() == "out"
     assert cls.__dict__["__call__"] is original
 
 
 def test_somebody_over_ours() -> None:
     cls = make_class()
     swap, ours, theirs = Swap(cls), wrapper("ours"), wrapper("theirs")
-    swap.put(ours)
+    swap.install(ours)
     cls.__call__ = theirs
-    assert swap.take_out() == swap.put(ours) == "beneath"
+    assert swap.restore_original() == swap.install(ours) == "beneath"
     assert cls.__dict__["__call__"] is theirs
-    assert swap.foreign() == f"{__name__}.wrapper.<locals>.call"
+    assert swap.describe_foreign_function() == f"{__name__}.wrapper.<locals>.call"
 
 
 def test_somebody_over_torchs() -> None:
     cls = make_class()
     swap, theirs = Swap(cls), wrapper("theirs")
     cls.__call__ = theirs
-    assert swap.put(wrapper("ours")) == swap.take_out() == "blocked"
+    assert swap.install(wrapper("ours")) == swap.restore_original() == "blocked"
     assert cls.__dict__["__call__"] is theirs
 
 
@@ -71,23 +71,22 @@ def test_dynamos_copies_go_with_it(copies: list[types.ModuleType]) -> None:
     cls = make_class()
     original, ours = cls.__dict__["__call__"], wrapper("ours")
     swap = Swap(cls)
-    swap.put(ours)
+    swap.install(ours)
     for module in copies:  # taken when torch._dynamo was imported, before ours was in
         module.unpatched_nn_module_call = original  # type: ignore[attr-defined]
     swap.synchronise_copies()
     assert [module.unpatched_nn_module_call for module in copies] == [ours, ours]
-    swap.take_out()
+    swap.restore_original()
     assert [module.unpatched_nn_module_call for module in copies] == [original, original]
     copies[0].unpatched_nn_module_call = foreign = object()  # type: ignore[attr-defined]
-    swap.put(ours)
+    swap.install(ours)
     assert [module.unpatched_nn_module_call for module in copies] == [foreign, ours]
 
 
 def test_no_order_of_stores_shows_a_wrapper_that_dynamo_does_not_know(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """fullgraph compilation fails at the instant where Module.__call__ is ours and a copy is
-    not."""
+    """A fullgraph compilation fails while Module.__call__ is a wrapper and a copy is not."""
     seen: list[bool] = []
 
     class Watching(types.ModuleType):
@@ -116,24 +115,25 @@ def test_no_order_of_stores_shows_a_wrapper_that_dynamo_does_not_know(
         modules.append(module)
         monkeypatch.setitem(sys.modules, name, module)
     swap = Swap(cls)
-    swap.put(ours)
-    swap.take_out()
+    swap.install(ours)
+    swap.restore_original()
     assert seen == [True] * 6
 
 
 @given(st.lists(st.sampled_from(["put", "take out", "patch", "restore"]), max_size=20))
 def test_never_over_somebody_elses(steps: list[str]) -> None:
-    """Whatever the order, what others put there stays until they take it away, and torch's own
-    function is back once all are gone."""
+    """In every order, another program's patch stays until that program removes it.
+
+    After the last removal, torch's own function is in place."""
     cls = make_class()
     original, ours = cls.__dict__["__call__"], wrapper("ours")
     swap = Swap(cls)
     theirs: list[tuple[Any, Any]] = []  # their function, what they saved
     for step in steps:
         if step == "put":
-            swap.put(ours)
+            swap.install(ours)
         elif step == "take out":
-            swap.take_out()
+            swap.restore_original()
         elif step == "patch":
             function = wrapper("theirs")
             theirs.append((function, cls.__dict__["__call__"]))
@@ -142,10 +142,10 @@ def test_never_over_somebody_elses(steps: list[str]) -> None:
             cls.__call__ = theirs.pop()[1]
         if theirs:
             assert cls.__dict__["__call__"] is theirs[-1][0]
-            assert swap.state() in ("beneath", "blocked")
+            assert swap.read_state() in ("beneath", "blocked")
         else:
             assert cls.__dict__["__call__"] in (original, ours)
     while theirs:
         cls.__call__ = theirs.pop()[1]
-    swap.take_out()
+    swap.restore_original()
     assert cls.__dict__["__call__"] is original

@@ -1,4 +1,4 @@
-"""Rows, versions, selection and look-up, without torch."""
+"""Test rows, versions, selection and look-up, without torch."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from autoinstr.targets.resolve import nearest_attribute, resolve
-from autoinstr.targets.rows import Target, applies, builtin, custom
-from autoinstr.targets.selection import select
-from autoinstr.targets.versions import is_known, within
+from autoinstr.targets.custom_targets import parse_custom_targets
+from autoinstr.targets.resolve import find_nearest_attribute, resolve_target
+from autoinstr.targets.rows import Target, is_in_version, load_builtin_targets
+from autoinstr.targets.selection import select_targets
+from autoinstr.targets.versions import is_known, is_within
 
 
 def target(qualname: str, **fields: Any) -> Target:
@@ -46,8 +47,8 @@ def target(qualname: str, **fields: Any) -> Target:
     ],
 )
 def test_bounds(version: str | None, since: str, before: str, expected: bool) -> None:
-    assert within(version, since, before) is expected
-    assert applies(target("f", since=since, before=before), version) is expected
+    assert is_within(version, since, before) is expected
+    assert is_in_version(target("f", since=since, before=before), version) is expected
 
 
 def test_unknown_versions_are_known_as_such() -> None:
@@ -63,7 +64,7 @@ def test_a_row_of_a_user() -> None:
         "since": "1.0",
         "attributes": "request,count",
     }
-    rows, problems = custom([table], "file x.toml")
+    rows, problems = parse_custom_targets([table], "file x.toml")
     assert problems == []
     assert rows == [
         Target(
@@ -122,7 +123,7 @@ def test_a_bad_row_is_named_and_costs_itself_only(table: dict[str, Any], said: s
         {"name": "good", "target": "m:f"},
         {"name": "last", "target": "m:g", "kind": "future"},
     )
-    rows, problems = custom([good, table, last], "file x.toml")
+    rows, problems = parse_custom_targets([good, table, last], "file x.toml")
     assert [row.name for row in rows] == ["good", "last"]
     assert (
         len(problems) == 1
@@ -139,7 +140,7 @@ def test_selection() -> None:
     ]
 
     def names(*patterns: str) -> list[str]:
-        return [row.name for row in select(rows, patterns)[0]]
+        return [row.name for row in select_targets(rows, patterns)[0]]
 
     assert names("default") == ["a.one"]
     assert names("all") == ["a.one", "a.two", "b.one"]
@@ -150,7 +151,9 @@ def test_selection() -> None:
 
 
 def test_a_pattern_without_a_target_is_told_with_the_nearest() -> None:
-    chosen, unmatched = select(builtin(), ("sched.shedule", "xyz*", "kv.free", "none", "defualt"))
+    chosen, unmatched = select_targets(
+        load_builtin_targets(), ("sched.shedule", "xyz*", "kv.free", "none", "defualt")
+    )
     assert {row.name for row in chosen} == {"kv.free"}
     assert unmatched == [
         "'sched.shedule' is no target; did you mean 'sched.schedule'?",
@@ -161,13 +164,15 @@ def test_a_pattern_without_a_target_is_told_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("pattern", ["nope.*", "non*", "al?", "al*e", "defaul[a-s]", "xyz*"])
 def test_a_glob_is_never_taken_for_all_or_none(pattern: str) -> None:
-    """`none` in the place of a glob would switch every target off."""
-    (said,) = select(builtin(), (pattern,))[1]
+    """The suggestion `none` for a glob would turn every target off."""
+    (said,) = select_targets(load_builtin_targets(), (pattern,))[1]
     assert not [word for word in ("default", "all", "none") if f"did you mean '{word}'" in said]
 
 
 def test_a_glob_is_answered_with_a_glob() -> None:
-    assert select(builtin(), ("shced.*",))[1] == ["'shced.*' is no target; did you mean 'sched.*'?"]
+    assert select_targets(load_builtin_targets(), ("shced.*",))[1] == [
+        "'shced.*' is no target; did you mean 'sched.*'?"
+    ]
 
 
 class Base:
@@ -231,15 +236,19 @@ def module() -> ModuleType:
 def test_a_method_is_found_where_it_is_defined(
     module: ModuleType, qualname: str, owner: type, attribute: str
 ) -> None:
-    assert resolve(target(qualname), module) == (owner, attribute, vars(owner)[attribute])
+    assert resolve_target(target(qualname), module) == (owner, attribute, vars(owner)[attribute])
 
 
 def test_a_function_belongs_to_its_module(module: ModuleType) -> None:
-    assert resolve(target("function"), module) == (module, "function", textwrap.dedent)
+    assert resolve_target(target("function"), module) == (module, "function", textwrap.dedent)
 
 
 def test_nothing_of_the_program_runs(module: ModuleType) -> None:
-    assert resolve(target("Noisy.method"), module) == (Noisy, "method", vars(Noisy)["method"])
+    assert resolve_target(target("Noisy.method"), module) == (
+        Noisy,
+        "method",
+        vars(Noisy)["method"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -256,7 +265,7 @@ def test_nothing_of_the_program_runs(module: ModuleType) -> None:
     ],
 )
 def test_what_is_no_function_is_not_found(module: ModuleType, qualname: str) -> None:
-    assert resolve(target(qualname), module) is None
+    assert resolve_target(target(qualname), module) is None
 
 
 @pytest.mark.parametrize(
@@ -270,4 +279,4 @@ def test_what_is_no_function_is_not_found(module: ModuleType, qualname: str) -> 
     ],
 )
 def test_the_nearest_attribute(module: ModuleType, qualname: str, near: str | None) -> None:
-    assert nearest_attribute(target(qualname), module) == near
+    assert find_nearest_attribute(target(qualname), module) == near

@@ -1,4 +1,4 @@
-"""Look-up in source files, and the survey of what is installed, without torch."""
+"""Test the look-up in source files and the check of installed packages, without torch."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from autoinstr.targets.installed import MISSING, NOT_APPLICABLE, OK, survey
-from autoinstr.targets.source_tree import Tree
+from autoinstr.targets.installed import MISSING, NOT_APPLICABLE, OK, check_targets
+from autoinstr.targets.source_tree import SourceTree
 
 SOURCES = {
     "pkg/__init__.py": "from .core import run as start\nfrom .star import *\nfrom . import core\n",
@@ -85,7 +85,7 @@ def package(tmp_path: Path) -> Path:
     ],
 )
 def test_sources(package: Path, name: str, where: str, kind: str) -> None:
-    found = Tree([str(package)]).find(*name.split(":"))
+    found = SourceTree([str(package)]).find(*name.split(":"))
     assert found is not None
     assert (f"{found.module}:{found.qualname}", found.kind) == (where, kind)
 
@@ -102,7 +102,7 @@ def test_sources(package: Path, name: str, where: str, kind: str) -> None:
     ],
 )
 def test_what_is_not_in_the_sources(package: Path, name: str) -> None:
-    assert Tree([str(package)]).find(*name.split(":")) is None
+    assert SourceTree([str(package)]).find(*name.split(":")) is None
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_what_is_not_in_the_sources(package: Path, name: str) -> None:
     ],
 )
 def test_the_nearest_in_the_sources(package: Path, name: str, near: str | None) -> None:
-    assert Tree([str(package)]).nearest(*name.split(":")) == near
+    assert SourceTree([str(package)]).find_nearest_name(*name.split(":")) == near
 
 
 def test_survey_of_own_rows(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_survey_of_own_rows(package: Path, monkeypatch: pytest.MonkeyPatch) -> N
         {"name": "absent", "target": "no_such_package:f"},
         {"name": "bad", "target": "pkg.core"},
     ]
-    found, problems = survey(tables, "file x.toml")
+    found, problems = check_targets(tables, "file x.toml")
     by_name = {one.target.name: one for one in found if not one.target.package}
     assert {name: one.status for name, one in by_name.items()} == {
         "there": OK,
@@ -136,13 +136,13 @@ def test_survey_of_own_rows(package: Path, monkeypatch: pytest.MonkeyPatch) -> N
         "absent": MISSING,
     }
     assert by_name["gone"].nearest == "pkg.core:Engine.step"
-    assert "no_such_package is not installed" in by_name["absent"].why
+    assert "no_such_package is not installed" in by_name["absent"].reason
     assert len(problems) == 1 and "'bad'" in problems[0]
 
 
 def test_survey_of_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autoinstr.targets.installed._root", lambda package: None)
-    found, _ = survey()
+    monkeypatch.setattr("autoinstr.targets.installed._find_package_folder", lambda package: None)
+    found, _ = check_targets()
     assert {(one.status, one.version) for one in found} == {(NOT_APPLICABLE, None)}
 
 
@@ -151,15 +151,18 @@ def test_survey_of_an_older_and_an_unknown_version(
 ) -> None:
     (tmp_path / "vllm").mkdir()
     monkeypatch.setattr(
-        "autoinstr.targets.installed._root",
+        "autoinstr.targets.installed._find_package_folder",
         lambda package: str(tmp_path) if package == "vllm" else None,
     )
     for version, expected in (("0.9.2", MISSING), ("0.1.dev7+gabc", NOT_APPLICABLE)):
         monkeypatch.setattr(
-            "autoinstr.targets.installed.version_of", lambda package, version=version: version
+            "autoinstr.targets.installed.find_distribution_version",
+            lambda package, version=version: version,
         )
         by_target = {
-            one.target.module: one for one in survey()[0] if one.target.name == "input.process"
+            one.target.module: one
+            for one in check_targets()[0]
+            if one.target.name == "input.process"
         }
         assert by_target["vllm.v1.engine.processor"].status == expected
         assert by_target["vllm.v1.engine.input_processor"].status == NOT_APPLICABLE

@@ -1,17 +1,18 @@
-"""Live output with an emitter that notes its calls: pairing, domains of threads, what fails, what a
-stop of the tool leaves."""
+"""ToolOutput with an emitter that lists its calls.
+
+Pairs of start and end, domains of threads, errors of the tool, and ranges open at its stop."""
 
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
 from autoinstr.base.module_name import ModuleName
-from autoinstr.emitters.combined_output import Several
+from autoinstr.emitters.combined_output import CombinedOutput
 from autoinstr.emitters.emitter import Emitter
-from autoinstr.emitters.tool_output import Live
+from autoinstr.emitters.tool_output import ToolOutput
 
 
 class Tool:
@@ -40,10 +41,10 @@ class Tool:
 
     def live(
         self, streams: str = "off", attributes: bool = False, has_domains: bool = True
-    ) -> Live:
-        mark: Callable[[str, str], object] = lambda message, domain: self.calls.append(
-            ("mark", domain, message)
-        )
+    ) -> ToolOutput:
+        def mark(message: str, domain: str) -> None:
+            self.calls.append(("mark", domain, message))
+
         emitter = Emitter(
             "tool",
             self.start,
@@ -57,7 +58,7 @@ class Tool:
             True,
             lambda: None,
         )
-        return Live(
+        return ToolOutput(
             emitter, lambda name: name.cls, "Module", streams, attributes, self.failures.append
         )
 
@@ -97,7 +98,7 @@ def test_one_thread_at_a_time_has_the_domain() -> None:
         domains[2:6] == [("Module:thread-1", "Other"), ("Module:thread-1", "Nested")] * 2
     )  # a number is used again
     assert domains[6:] == [("Module", "Other"), ("Module", "Nested")]
-    assert live.owner == 0 and not tool.failures
+    assert live.owner_thread == 0 and not tool.failures
 
 
 def test_a_range_ends_once_and_in_its_domain() -> None:
@@ -124,12 +125,12 @@ def test_a_cut_ends_what_is_open_innermost_first_and_nothing_ends_it_again() -> 
         live.begin("vllm", "work", None, False, False),
         live.begin_module("Inner"),
     ]
-    live.cut()
+    live.end_open_ranges()
     assert [call[2] for call in tool.calls if call[0] == "end"] == [3, 2, 1]
     for begun in reversed(ranges):
         end(begun)
     assert sum(call[0] == "end" for call in tool.calls) == 3
-    assert live.owner == 0  # the outermost call has ended: the domain is free
+    assert live.owner_thread == 0  # the outermost call has ended: the domain is free
     end(live.begin_module("Next"))
     assert tool.calls[-2:] == [("start", "Module", "Next", 4), ("end", "Module", 4)]
 
@@ -141,9 +142,9 @@ def test_a_start_that_fails_leaves_the_domain_free() -> None:
     with pytest.raises(RuntimeError):
         live.begin_module("Outer")  # contained by Plans
     tool.broken = False
-    assert live.owner == 0
+    assert live.owner_thread == 0
     end(live.begin_module("Outer"))
-    assert tool.calls[0][1] == "Module" and live.owner == 0
+    assert tool.calls[0][1] == "Module" and live.owner_thread == 0
 
 
 def test_an_end_that_fails_is_told_and_raises_nothing() -> None:
@@ -152,7 +153,7 @@ def test_an_end_that_fails_is_told_and_raises_nothing() -> None:
     begun = live.begin_module("Outer")
     tool.broken = True
     end(begun)
-    assert [str(error) for error in tool.failures] == ["the tool fails"] and live.owner == 0
+    assert [str(error) for error in tool.failures] == ["the tool fails"] and live.owner_thread == 0
 
 
 def test_streams_give_modules_a_second_range_in_a_domain_of_its_own() -> None:
@@ -173,7 +174,7 @@ def test_a_fork_in_a_call_leaves_the_parents_ranges_to_it() -> None:
     begun = live.begin_module("Outer")
     live.reset_in_child()
     end(begun)  # the child comes to the end of the call as well
-    assert [call[0] for call in tool.calls] == ["start"] and live.owner == 0
+    assert [call[0] for call in tool.calls] == ["start"] and live.owner_thread == 0
     end(live.begin_module("Child"))
     assert tool.calls[-1] == ("end", "Module", 2)
 
@@ -200,9 +201,9 @@ def test_a_tool_without_domains_gets_the_users_in_the_message() -> None:
 
 def test_what_is_known_late_is_a_mark_where_attributes_are_wanted() -> None:
     tool = Tool()
-    tool.live().add("vllm", "sched.schedule", {"tokens": 2})
+    tool.live().write_late_fields("vllm", "sched.schedule", {"tokens": 2})
     assert not tool.calls
-    tool.live(attributes=True).add("vllm", "sched.schedule", {"tokens": 2})
+    tool.live(attributes=True).write_late_fields("vllm", "sched.schedule", {"tokens": 2})
     assert tool.calls == [("mark", "vllm", "sched.schedule tokens=2")]
 
 
@@ -210,17 +211,17 @@ def test_what_an_interrupt_leaves_behind_ends_with_its_last_reference() -> None:
     tool = Tool()
     live = tool.live()
     begun = live.begin_module("Outer")
-    assert live.owner
+    assert live.owner_thread
     del begun  # a KeyboardInterrupt between a begin and the wrapper's own `try`
-    assert tool.calls[-1] == ("end", "Module", 1) and live.owner == 0
+    assert tool.calls[-1] == ("end", "Module", 1) and live.owner_thread == 0
 
 
 def test_a_second_cut_leaves_what_the_first_has_ended() -> None:
     tool = Tool()
     live = tool.live()
     begun = live.begin_module("Outer")
-    live.cut()
-    live.cut()
+    live.end_open_ranges()
+    live.end_open_ranges()
     end(begun)
     assert [call[0] for call in tool.calls] == ["start", "end"]
 
@@ -238,7 +239,7 @@ def test_cuts_beside_threads_that_begin_and_end() -> None:
     for thread in threads:
         thread.start()
     for _ in range(300):
-        live.cut()
+        live.end_open_ranges()
     done.set()
     for thread in threads:
         thread.join()
@@ -257,9 +258,9 @@ def test_what_is_marked_elsewhere_is_left_to_it() -> None:
 def test_modules_that_the_program_writes_itself_have_no_name_here() -> None:
     tool = Tool()
     live = tool.live()
-    live.leaves_modules = True
+    live.skips_modules = True
     assert live.name_module(name("Linear")) == 0
-    several = Several([live, Tool().live()], tool.failures.append)
+    several = CombinedOutput([live, Tool().live()], tool.failures.append)
     assert several.name_module(name("Linear")) == (0, "Linear")
     begun = several.begin_module((0, "Linear"))
     assert begun is not None and not tool.calls
@@ -268,7 +269,7 @@ def test_modules_that_the_program_writes_itself_have_no_name_here() -> None:
 
 def test_several_outputs_have_the_same_range() -> None:
     one, two = Tool(), Tool()
-    several = Several([one.live(), two.live()], one.failures.append)
+    several = CombinedOutput([one.live(), two.live()], one.failures.append)
     begun = several.begin_module(several.name_module(name("Linear")))
     assert begun is not None
     begun[1][begun[2]] = begun[0]
@@ -284,7 +285,7 @@ def test_several_outputs_have_the_same_range() -> None:
 
 def test_one_of_several_that_fails_costs_itself_only() -> None:
     one, two = Tool(), Tool()
-    several = Several([one.live(), two.live()], one.failures.append)
+    several = CombinedOutput([one.live(), two.live()], one.failures.append)
     two.broken = True
     end(several.begin("vllm", "work", None, False, False))
     assert (

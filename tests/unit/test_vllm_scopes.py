@@ -1,5 +1,5 @@
-"""vLLM's own scopes, on a module written as vllm.v1.utils is. Real vLLM's scopes are looked for in
-tests/vllm."""
+"""Test ranges of vLLM's own scopes on a copy of the code in vllm.v1.utils. tests/vllm tests them on
+real vLLM."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Wrapper kinds: one call of the wrapped, its result and exceptions, its signature and pickle; a
-range in every case."""
+"""Test each kind of wrapper: one call of the original, its result, exceptions, signature and
+pickle, and a range in every case."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from typing import Any
 
 import pytest
 
-from autoinstr.instrument.functions.wrappers import KINDS, NOTHING, TargetWrapper, kind_of
+from autoinstr.instrument.functions.wrappers import (
+    NO_RESULT,
+    WRAPPER_MAKERS,
+    TargetWrapper,
+    detect_kind,
+)
 
 
 class Ranges:
-    """Notes begins and ends."""
+    """Records begins and ends."""
 
     def __init__(self, active: bool = True) -> None:
         self.active = active
@@ -36,11 +41,11 @@ class Ranges:
 
 def wrapped(function: Any, kind: str, active: bool = True) -> tuple[Any, Ranges]:
     ranges = Ranges(active)
-    return TargetWrapper(function, KINDS[kind](ranges, 7)), ranges
+    return TargetWrapper(function, WRAPPER_MAKERS[kind](ranges, 7)), ranges
 
 
 class Worker:
-    """Methods of every kind, wrapped below as targets are: on the class."""
+    """Methods of every kind. The code below wraps them on the class, as targets are."""
 
     def add(self, x: int, *, y: int = 2) -> int:
         return x + y
@@ -56,7 +61,7 @@ class Worker:
 
 RANGES = Ranges()
 for name in ("add", "twice", "named"):
-    setattr(Worker, name, TargetWrapper(Worker.__dict__[name], KINDS["sync"](RANGES, 1)))
+    setattr(Worker, name, TargetWrapper(Worker.__dict__[name], WRAPPER_MAKERS["sync"](RANGES, 1)))
 
 
 def test_methods_keep_result_signature_and_pickle() -> None:
@@ -85,10 +90,10 @@ def test_a_call_that_raises_ends_its_range_and_raises_the_same_object() -> None:
     function, ranges = wrapped(fails, "sync")
     with pytest.raises(KeyError) as caught:
         function()
-    assert caught.value is error and not ranges.open and ranges.results == [NOTHING]
+    assert caught.value is error and not ranges.open and ranges.results == [NO_RESULT]
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(WRAPPER_MAKERS))
 def test_while_off_the_wrapped_is_called_once_and_nothing_else(kind: str) -> None:
     calls = []
     function, ranges = wrapped(
@@ -120,7 +125,7 @@ def test_a_coroutine_gives_its_result_its_exception_and_its_cancellation() -> No
             await task
 
     asyncio.run(main())
-    assert not ranges.open and ranges.results == [1, 2, NOTHING, NOTHING]
+    assert not ranges.open and ranges.results == [1, 2, NO_RESULT, NO_RESULT]
 
 
 def test_a_generator_gets_what_is_sent_and_thrown_and_returns_its_value() -> None:
@@ -196,7 +201,7 @@ def test_the_kind_shows_by_itself() -> None:
     def gen() -> Any:
         yield 1
 
-    shown = [kind_of(one) for one in (coroutine, agen, gen, len, staticmethod(gen))]
+    shown = [detect_kind(one) for one in (coroutine, agen, gen, len, staticmethod(gen))]
     assert shown == ["async", "async_generator", "generator", "sync", "generator"]
 
 

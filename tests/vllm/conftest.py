@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -78,19 +77,7 @@ def compiled(mode: str, model: Path, tmp_path_factory: pytest.TempPathFactory) -
     places = [
         Place(base / name, agent=name == "agent", plugins=[mode]) for name in ("native", "agent")
     ]
-    try:
-        return Pair(*run_offline(model, places, "--compile"))
-    except AssertionError:
-        # On processors with AMX vLLM 0.32 loads another library, whose operators its own passes
-        # then miss.
-        missing = re.search(
-            r"AttributeError: '_OpNamespace' '_C' object has no attribute '\w+'", places[0].log()
-        )
-        if missing is None:
-            raise
-        pytest.skip(
-            f"vLLM cannot compile in this mode on this processor, without the agent either: {missing[0]}"
-        )
+    return Pair(*run_offline(model, places, "--compile"))
 
 
 @pytest.fixture(scope="session")

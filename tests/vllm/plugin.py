@@ -45,6 +45,7 @@ def piecewise():
     from vllm.config import CompilationMode
     from vllm.platforms.cpu import CpuPlatform
 
+    define_missing_operators()
     original = CpuPlatform.check_and_update_config.__func__
 
     def check_and_update_config(cls, vllm_config):
@@ -56,3 +57,29 @@ def piecewise():
             vllm_config.compilation_config.compile_sizes = []
 
     CpuPlatform.check_and_update_config = classmethod(check_and_update_config)
+
+
+# Named by vLLM 0.32's compilation passes, absent from the library that it loads on processors with
+# AVX512-BF16 (those with AMX among them).
+OPERATORS = (
+    "fused_add_rms_norm_static_fp8_quant",
+    "fused_qk_norm_rope",
+    "rms_norm_dynamic_per_token_quant",
+    "rms_norm_static_fp8_quant",
+    "silu_and_mul_quant",
+)
+definitions = []  # keeps the library fragment alive, and with it the operators
+
+
+def define_missing_operators():
+    """Define the operators that vLLM's passes name and this processor's kernel library lacks.
+
+    A definition without an implementation is enough: no graph of a CPU model calls them."""
+    import torch
+    import vllm._custom_ops  # noqa: F401  loads the kernels of this processor
+
+    fragment = torch.library.Library("_C", "FRAGMENT")
+    for name in OPERATORS:
+        if not hasattr(torch.ops._C, name):
+            fragment.define(f"{name}() -> ()")
+    definitions.append(fragment)

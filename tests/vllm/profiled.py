@@ -112,7 +112,7 @@ def starts(
     """When the ranges and marks of a recording began, in nanoseconds; of one domain and message if
     given."""
     found = []
-    for _, words in recording.blocks():
+    for _, words in recording.read_blocks():
         for at in range(0, len(words), 3):
             name = recording.names[words[at]]
             if domain in (None, name.domain) and message in (None, name.message):

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from autoinstr.recording.reader import Recording
-from autoinstr.targets.installed import OK, survey
+from autoinstr.targets.installed import OK, check_targets
 from examples.tiny_model import LAYERS
 from tests.support import recorded
 from tests.vllm.engines import LIMIT_S, Place, ending_all
@@ -414,7 +414,7 @@ def test_the_default_set_is_seen_but_for_what_cannot_be_here() -> None:
     """A row that applies to this vLLM is in a table above, or is named with the reason."""
     rows = {
         one.target.name
-        for one in survey()[0]
+        for one in check_targets()[0]
         if one.status == OK and one.target.default and one.target.domain == "vllm"
     }
     assert len(rows) >= 40

@@ -40,7 +40,7 @@ def processes(eager: Pair) -> dict[str, Recording]:
 
 @pytest.fixture(scope="module")
 def worker(processes: dict[str, Recording]) -> list[recorded.Range]:
-    assert not processes["Worker"].open_ranges()
+    assert not processes["Worker"].find_open_ranges()
     return module_calls(processes["Worker"])
 
 

@@ -41,11 +41,13 @@ import vllm.plugins
 vllm.plugins.plugins_loaded = False
 load_general_plugins()
 torch.nn.Linear(2, 2)(torch.ones(2))
-ours = sorted(name for name in sys.modules if name.split(".")[0] == "autoinstr" and name.count(".") < 2)
+ours = [name for name in sys.modules if name.split(".")[0] == "autoinstr"]
+ours = sorted(name for name in ours if name.count(".") < 2)
 print(json.dumps({
     "finders": sum(type(finder).__module__.startswith("autoinstr") for finder in sys.meta_path),
     "swapped": torch.nn.Module.__call__ is not torch.nn.Module._wrapped_call_impl,
-    "same": torch.nn.Module.__call__ is before, "ours": ours, "exported": os.environ.get("AUTOINSTR"),
+    "same": torch.nn.Module.__call__ is before, "ours": ours,
+    "exported": os.environ.get("AUTOINSTR"),
 }))
 """
 

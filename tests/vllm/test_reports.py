@@ -140,11 +140,13 @@ def test_a_timeline_joins_requests_steps_and_the_worker(
             "from flow join slice a on a.id = slice_out join slice b on b.id = slice_in"
         )
         points = trace.query(
-            "select t.name, c.value from counter c join counter_track t on t.id = c.track_id order by c.ts"
+            "select t.name, c.value from counter c "
+            "join counter_track t on t.id = c.track_id order by c.ts"
         )
         phases = dict(
             trace.query(
-                "select name, count(*) as found from slice where name in ('queue', 'prefill', 'decode') group by 1"
+                "select name, count(*) as found from slice "
+                "where name in ('queue', 'prefill', 'decode') group by 1"
             )
         )
     ids = {row["external"] or row["id"] for row in report["requests"]}

@@ -23,7 +23,8 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from autoinstr.recording.reader import Recording, open_run
+from autoinstr.recording.reader import Recording
+from autoinstr.recording.run import open_run
 from tests.conftest import REPO, clean_environment
 from tests.vllm.engines import Place, ending_all
 from tests.vllm.profiled import SERVER, Client, process_of, starts
@@ -174,7 +175,7 @@ def test_the_ring_holds_the_last_of_it(soaked: Soaked) -> None:
         assert os.path.getsize(one.file) <= MAX_MB << 20
         found = starts(one)
         assert found and found[-1] > soaked.ended_ns - 5 * SECOND, role
-    assert soaked.recordings["Worker"].dropped > 0, "the ring never went round"
+    assert soaked.recordings["Worker"].dropped_count > 0, "the ring never went round"
 
 
 def test_it_can_still_be_switched_and_profiled(soaked: Soaked) -> None:

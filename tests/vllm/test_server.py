@@ -142,7 +142,7 @@ def test_nothing_is_lost_at_the_kill(served: Served) -> None:
     kill between the two leaves one more."""
     worker = served.processes["Worker"]
     calls = Counter(one.cls for one in module_calls(worker))
-    still_open = Counter(worker.names[one.name].cls for one in worker.open_ranges())
+    still_open = Counter(worker.names[one.name].cls for one in worker.find_open_ranges())
     truth = served.place.counts()
     for cls in ("Qwen2ForCausalLM", "Qwen2DecoderLayer"):
         assert calls[cls] + still_open[cls] - truth[cls] in (0, 1), (cls, calls, still_open, truth)

@@ -76,8 +76,9 @@ def _package(name: str) -> Path:
 
 
 def _symbols(library: Path, defined: bool) -> set[str]:
-    """The dynamic symbols of `library` that it defines, or those that it must find elsewhere (weak
-    ones need not be found)."""
+    """Return the dynamic symbols that `library` defines, or those that it needs (without weak
+    ones).
+    """
     lines = [
         line.split()
         for line in _output(
@@ -96,7 +97,7 @@ def _needed(library: Path) -> set[str]:
 
 
 def _missing(wheel: Path, torch: Path) -> tuple[set[str], set[str]]:
-    """(libraries, functions) that the wheel links and that neither it, torch nor the system has."""
+    """Return the (libraries, functions) that the wheel links and nothing on the system provides."""
     ours = sorted(wheel.rglob("*.so"))
     there = [*ours, *(torch / "lib").glob("*.so*")]
     names = {path.name for path in there}
@@ -138,7 +139,10 @@ def _fill(home: Path, wheel: Path, torch: Path) -> None:
     rest = sorted(functions - set().union(*(_symbols(lib / name, True) for name in LIBRARIES)))
     generated = home / "unsimulated.c"
     generated.write_text(
-        '#include <stdio.h>\n#define NO(name) long name(void) { fputs("cannsim: " #name " is not simulated\\n", stderr); return 1; }\n'
+        (
+            '#include <stdio.h>\n#define NO(name) long name(void) { fputs("cannsim: " #name " '
+            'is not simulated\\n", stderr); return 1; }\n'
+        )
         + "".join(f"NO({name})\n" for name in rest)
     )
     _compile(lib / "libcannsim_rest.so", generated)
@@ -165,8 +169,10 @@ def _fill(home: Path, wheel: Path, torch: Path) -> None:
 
 
 def build(cache: Path = CACHE) -> Path:
-    """The folder of the simulated CANN, built below `cache` if it is not there. BuildError if that
-    cannot be done."""
+    """Return the folder of the simulated CANN below `cache`; build it if it does not exist.
+
+    Raise BuildError if that fails.
+    """
     wheel, torch = _package("torch_npu"), _package("torch")
     version = next(iter(wheel.parent.glob("torch_npu-*.dist-info")), wheel).name
     parts = [

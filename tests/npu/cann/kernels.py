@@ -68,7 +68,7 @@ def on_host(value: Any) -> bool:
 
 
 def over(tensor: torch.Tensor) -> torch.Tensor:
-    """A CPU tensor over the memory of a device tensor."""
+    """Return a CPU tensor over the memory of a device tensor."""
     storage = tensor.untyped_storage()
     size = storage.nbytes() // tensor.element_size() * tensor.element_size()
     if not size:
@@ -80,7 +80,7 @@ def over(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def lowered(value: Any) -> Any:
-    """What the CPU kernel is given for one argument."""
+    """Return what the CPU kernel gets for one argument."""
     if on_device(value):
         cpu = over(value)
         return cpu.conj() if value.is_conj() else cpu.neg() if value.is_neg() else cpu
@@ -91,20 +91,22 @@ def lowered(value: Any) -> Any:
 
 
 def copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A new device tensor with the bytes of a CPU tensor."""
+    """Return a new device tensor with the bytes of a CPU tensor."""
     new = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
     over(new).copy_(tensor)
     return new
 
 
 def each(make: Callable[[Any], Any], value: Any) -> Any:
-    """`value` with `make` of each of its leaves. (tree_map alone would take as long as all the rest
-    of an operator.)"""
+    """Return `value` with `make` applied to each leaf.
+
+    tree_map alone would take as long as the rest of an operator.
+    """
     return tree_map(make, value) if isinstance(value, (list, tuple, dict)) else make(value)
 
 
 def launch(name: str, device: torch.device | None, took_ns: int) -> None:
-    """Leaves the task of an operator in the profile that is being made, if there is one."""
+    """Add the task of an operator to the running profile, if there is one."""
     if device is not None and device.type == "npu" and _cann.cannsim_tasks_wanted():
         index = torch.npu.current_device() if device.index is None else device.index
         stream = torch_npu._C._npu_getCurrentRawStreamNoWait(index)
@@ -112,7 +114,7 @@ def launch(name: str, device: torch.device | None, took_ns: int) -> None:
 
 
 def kernel(op: Any, compute: Callable[..., Any]) -> Callable[..., Any]:
-    """`op` on the device, computed on the CPU by `compute`."""
+    """Return `op` for the device, computed on the CPU by `compute`."""
     base = op._schema.name.partition("::")[2]
     arguments = op._schema.arguments
     names = [argument.name for argument in arguments]
@@ -169,7 +171,7 @@ def kernel(op: Any, compute: Callable[..., Any]) -> Callable[..., Any]:
     def again(
         cpu: dict[str, Any], outs: set[str], given: dict[str, Any], result: Any, made: Any
     ) -> Callable[[], None]:
-        """The same on the same memory, for a graph: nothing of it is kept alive."""
+        """Repeat the operator on the same memory, for a graph; keep no tensor alive."""
         places = [(name, over(given[name])) for name in outs if on_device(given[name])]
         pairs = zip(tree_leaves(result), tree_leaves(made))
         news = [
@@ -203,7 +205,10 @@ def kernel(op: Any, compute: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def matmul_backward(grad: Any, self: torch.Tensor, other: torch.Tensor, mask: list[bool]) -> Any:
-    """An operator that torch has for nested tensors only, and torch_npu for matmul's backward."""
+    """Compute an operator that torch has for nested tensors only.
+
+    torch_npu uses it for the backward of matmul.
+    """
     left = self.unsqueeze(0) if self.dim() == 1 else self
     right = other.unsqueeze(-1) if other.dim() == 1 else other
     grad = grad.unsqueeze(-1) if other.dim() == 1 else grad
@@ -223,8 +228,10 @@ def attention(
     is_causal: bool = False,
     **more: Any,
 ) -> Any:
-    """scaled_dot_product_attention: torch_npu's is a fused operator of its own; this one is made of
-    operators that are here."""
+    """Compute scaled_dot_product_attention from simulated operators.
+
+    torch_npu has a fused operator for it.
+    """
     return torch.ops.aten._scaled_dot_product_attention_math(
         query, key, value, mask, dropout, is_causal, **more
     )[0]
@@ -234,7 +241,7 @@ COMPUTE = {"aten::matmul_backward": matmul_backward}  # the others are torch's o
 
 
 def install() -> torch.library.Library:
-    """Replaces the kernels. They stay as long as the library that is returned."""
+    """Replace the kernels for as long as the returned library exists."""
     library = torch.library.Library("aten", "IMPL")
     for name in torch._C._dispatch_get_registrations_for_dispatch_key(KEY):
         namespace, _, full = name.partition("::")

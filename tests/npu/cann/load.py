@@ -1,5 +1,7 @@
-"""Run once by aclInit, at the first use of the device: what gives it its arithmetic. The program
-imports and patches nothing."""
+"""Give the simulated device its arithmetic.
+
+aclInit runs this once, at the first use of the device. The program imports and patches nothing.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,11 @@ FILES = ("graphs", "kernels", "operators", "triton_kernels")
 
 
 def load(folder: Path) -> None:
-    """Past the import system, and in sys.modules no longer than they need each other: the program
-    sees what it would on a real machine."""
+    """Load the modules without the import system.
+
+    They are in sys.modules only while they need each other, so the program sees what it would see
+    on a real machine.
+    """
     names = {name: f"cannsim_{name}" for name in FILES}
     for file, name in names.items():
         spec = importlib.util.spec_from_file_location(name, folder / f"{file}.py")

@@ -25,31 +25,43 @@ COMMUNICATION = "COMMUNICATION"  # the kind of a collective
 TABLES = """
 CREATE TABLE STRING_IDS(id INTEGER PRIMARY KEY, value TEXT);
 CREATE TABLE ENUM_MSTX_EVENT_TYPE(id INTEGER PRIMARY KEY, name TEXT);
-INSERT INTO ENUM_MSTX_EVENT_TYPE VALUES (0, 'marker'), (1, 'push/pop'), (2, 'start/end'), (3, 'marker_ex');
-CREATE TABLE MSTX_EVENTS(startNs INTEGER, endNs INTEGER, eventType INTEGER, rangeId INTEGER, category INTEGER, message INTEGER,
-                         globalTid INTEGER, endGlobalTid INTEGER, domainId INTEGER, connectionId INTEGER);
+INSERT INTO ENUM_MSTX_EVENT_TYPE
+    VALUES (0, 'marker'), (1, 'push/pop'), (2, 'start/end'), (3, 'marker_ex');
+CREATE TABLE MSTX_EVENTS(
+    startNs INTEGER, endNs INTEGER, eventType INTEGER, rangeId INTEGER, category INTEGER,
+    message INTEGER, globalTid INTEGER, endGlobalTid INTEGER, domainId INTEGER,
+    connectionId INTEGER);
 """
 TASK_TABLES = """
 CREATE TABLE ENUM_API_TYPE(id INTEGER PRIMARY KEY, name TEXT);
-INSERT INTO ENUM_API_TYPE VALUES (20000, 'acl'), (15000, 'model'), (10000, 'node'), (5500, 'communication'), (5000, 'runtime');
-CREATE TABLE CANN_API(startNs INTEGER, endNs INTEGER, type INTEGER, globalTid INTEGER, connectionId INTEGER PRIMARY KEY, name INTEGER);
-CREATE TABLE TASK(startNs INTEGER, endNs INTEGER, deviceId INTEGER, connectionId INTEGER, globalTaskId INTEGER, globalPid INTEGER,
-                  taskType INTEGER, contextId INTEGER, streamId INTEGER, taskId INTEGER, modelId INTEGER);
-CREATE TABLE COMPUTE_TASK_INFO(name INTEGER, globalTaskId INTEGER PRIMARY KEY, blockNum INTEGER, mixBlockNum INTEGER, taskType INTEGER,
-                               opType INTEGER, inputFormats INTEGER, inputDataTypes INTEGER, inputShapes INTEGER, outputFormats INTEGER,
-                               outputDataTypes INTEGER, outputShapes INTEGER, attrInfo INTEGER, opState INTEGER, hf32Eligible INTEGER);
+INSERT INTO ENUM_API_TYPE
+    VALUES (20000, 'acl'), (15000, 'model'), (10000, 'node'), (5500, 'communication'),
+    (5000, 'runtime');
+CREATE TABLE CANN_API(
+    startNs INTEGER, endNs INTEGER, type INTEGER, globalTid INTEGER,
+    connectionId INTEGER PRIMARY KEY, name INTEGER);
+CREATE TABLE TASK(
+    startNs INTEGER, endNs INTEGER, deviceId INTEGER, connectionId INTEGER, globalTaskId INTEGER,
+    globalPid INTEGER, taskType INTEGER, contextId INTEGER, streamId INTEGER, taskId INTEGER,
+    modelId INTEGER);
+CREATE TABLE COMPUTE_TASK_INFO(
+    name INTEGER, globalTaskId INTEGER PRIMARY KEY, blockNum INTEGER, mixBlockNum INTEGER,
+    taskType INTEGER, opType INTEGER, inputFormats INTEGER, inputDataTypes INTEGER,
+    inputShapes INTEGER, outputFormats INTEGER, outputDataTypes INTEGER, outputShapes INTEGER,
+    attrInfo INTEGER, opState INTEGER, hf32Eligible INTEGER);
 """
 
 
 COMMUNICATION_TABLE = """
-CREATE TABLE COMMUNICATION_OP(opName INTEGER, startNs INTEGER, endNs INTEGER, connectionId INTEGER, groupName INTEGER,
-                              opId INTEGER PRIMARY KEY, relay INTEGER, retry INTEGER, dataType INTEGER, algType INTEGER, count NUMERIC,
-                              opType INTEGER, deviceId INTEGER);
+CREATE TABLE COMMUNICATION_OP(
+    opName INTEGER, startNs INTEGER, endNs INTEGER, connectionId INTEGER, groupName INTEGER,
+    opId INTEGER PRIMARY KEY, relay INTEGER, retry INTEGER, dataType INTEGER, algType INTEGER,
+    count NUMERIC, opType INTEGER, deviceId INTEGER);
 """
 
 
 class Strings(dict[str, int]):
-    """The ids of STRING_IDS, given out as they are asked for."""
+    """The ids of STRING_IDS; a new text gets the next id."""
 
     def __missing__(self, text: str) -> int:
         self[text] = len(self)
@@ -69,7 +81,7 @@ def thread(line: dict[str, Any]) -> int:
 
 
 def mstx_rows(calls: list[dict[str, Any]], strings: Strings, wall: int) -> list[tuple[int, ...]]:
-    """The rows of MSTX_EVENTS. wall: what is added to a time of the log."""
+    """Return the rows of MSTX_EVENTS; `wall` is added to each time of the log."""
     found: list[tuple[int, ...]] = []
     started: dict[int, dict[str, Any]] = {}
     for call in calls:
@@ -95,7 +107,7 @@ def mstx_rows(calls: list[dict[str, Any]], strings: Strings, wall: int) -> list[
 def add_tasks(
     database: sqlite3.Connection, tasks: list[dict[str, Any]], strings: Strings, wall: int
 ) -> None:
-    """Fills the tables of tasks: each has one launch, and one connection that both name."""
+    """Fill the tables of tasks: each task has one launch, with a common connection."""
     database.executescript(TASK_TABLES)
     if any(task["kind"] == COMMUNICATION for task in tasks):
         database.executescript(COMMUNICATION_TABLE)
@@ -138,7 +150,7 @@ def add_tasks(
 
 
 def export_database(prof: str) -> None:
-    """Writes msprof_<time>.db into the PROF folder."""
+    """Write msprof_<time>.db into the PROF folder."""
     strings = Strings()
     with open(os.path.join(prof, "host", "start_info")) as file:
         info = ast.literal_eval(file.read())
@@ -159,8 +171,10 @@ def export_database(prof: str) -> None:
 
 
 def export_text(prof: str) -> None:
-    """Writes a timeline of no events but a process's name, and one empty table: what torch_npu's
-    text export looks for."""
+    """Write a timeline with only a process name, and one empty table.
+
+    torch_npu's text export looks for these files.
+    """
     folder = os.path.join(prof, "mindstudio_profiler_output")
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, f"msprof_{time.strftime('%Y%m%d%H%M%S')}.json"), "w") as file:
@@ -185,8 +199,6 @@ else:
     given = dict(argument.lstrip("-").partition("=")[::2] for argument in sys.argv[1:])
     if given.get("export") == "on":
         (export_database if given.get("type") == "db" else export_text)(given["output"])
-        time.sleep(
-            0.4
-            # torch_npu looks for a running msprof every 0.1 s, and leaves its database step out when it
-            # never saw one
-        )
+        # torch_npu looks for a running msprof every 0.1 s, and skips its database step if it never
+        # saw one.
+        time.sleep(0.4)

@@ -22,7 +22,10 @@ REFERENCES: dict[str, Callable[..., Any]] = {}
 
 
 def reference(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The function computes these operators; its parameters are named as in their schemas."""
+    """Register a function that computes these operators.
+
+    Its parameters have the names of the operators' schemas.
+    """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         REFERENCES.update(dict.fromkeys(names, function))
@@ -67,8 +70,10 @@ def top_k_top_p(logits: Tensor, p: Tensor | None = None, k: Tensor | None = None
 
 # --- rotary embeddings ---
 def rotated(x: Tensor, neox: bool) -> Tensor:
-    """The other half of each pair: of (first half, second half) or, where not `neox`, of
-    neighbours."""
+    """Return the other half of each pair.
+
+    Pairs are (first half, second half), or neighbours if not `neox`.
+    """
     if neox:
         first, second = x.chunk(2, -1)
         return torch.cat((-second, first), -1)
@@ -76,7 +81,7 @@ def rotated(x: Tensor, neox: bool) -> Tensor:
 
 
 def rotary(x: Tensor, positions: Tensor, cache: Tensor, head_size: int, neox: bool) -> Tensor:
-    """cache: [position, rotated size], cosines before sines."""
+    """Apply rotary embeddings; `cache` is [position, rotated size], cosines before sines."""
     heads = x.reshape(positions.numel(), -1, head_size)
     size = cache.shape[-1]
     halves = cache[positions.long().flatten()].unsqueeze(1).chunk(2, -1)
@@ -166,15 +171,17 @@ def reshape_and_cache(
 
 
 def cached(cache: Tensor, blocks: Tensor, n: int, heads: int) -> Tensor:
-    """The first n tokens of one request: [n, heads, size]."""
+    """Return the first n tokens of one request: [n, heads, size]."""
     used = cache[blocks[: -(-n // cache.shape[1])].long()]
     return used.reshape(used.shape[0] * used.shape[1], heads, cache[0, 0].numel() // heads)[:n]
 
 
 # --- attention ---
 def attend(query: Tensor, key: Tensor, value: Tensor, scale: float, causal: bool) -> Tensor:
-    """query [n, heads, size] over key and value [m, fewer heads, size]; causal: query i sees the
-    keys up to m - n + i."""
+    """Compute attention of query [n, heads, size] over key and value [m, fewer heads, size].
+
+    If `causal`, query i sees the keys up to m - n + i.
+    """
     group = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(group, 1), value.repeat_interleave(group, 1)
     scores = torch.einsum("nhd,mhd->hnm", query.float(), key.float()) * scale
@@ -200,8 +207,11 @@ def fused_attention(
     sparse_mode: int = 0,
     **more: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Ends of the queries are counted from the first; so are those of the keys, unless they are
-    paged: then each request has its length."""
+    """Compute fused attention.
+
+    Ends of queries count from the first one. So do those of keys, unless they are paged: then each
+    request has its length.
+    """
     if input_layout != "TND" or actual_seq_lengths is None or actual_seq_lengths_kv is None:
         raise NotImplementedError(f"cannsim: attention with layout {input_layout} is not simulated")
     heads = num_key_value_heads or num_heads
@@ -228,8 +238,7 @@ def fused_attention_out(
 
 
 def giving_out(run: Callable[..., Any]) -> Callable[..., Any]:
-    """For an operator whose schema does not say that it gives back what it was given to write
-    into."""
+    """Wrap an operator whose schema does not say that it returns its output argument."""
 
     def call(*args: Any, out: list[Tensor], **more: Any) -> tuple[Tensor, ...]:
         run(*args, out=out, **more)
@@ -252,11 +261,22 @@ def workspace(**given: Any) -> Tensor:
     "atb::_npu_flash_attention_qlens",
 )
 def paged_attention(
-    query: Tensor, key_cache: Tensor, value_cache: Tensor, num_kv_heads: int, scale_value: float, block_table: Tensor, context_lens: Tensor,
-    out: Tensor, seq_len: Tensor | None = None, **more: Any,
-) -> None:  # fmt: skip
-    """context_lens: of each request, how many keys; seq_len: how many queries, one if not given.
-    They lie behind one another."""
+    query: Tensor,
+    key_cache: Tensor,
+    value_cache: Tensor,
+    num_kv_heads: int,
+    scale_value: float,
+    block_table: Tensor,
+    context_lens: Tensor,
+    out: Tensor,
+    seq_len: Tensor | None = None,
+    **more: Any,
+) -> None:
+    """Compute paged attention.
+
+    `context_lens` has the number of keys of each request, `seq_len` that of its queries (1 if it is
+    None). The requests follow one another in the tensors.
+    """
     counts = [1] * len(context_lens) if seq_len is None else seq_len.tolist()
     begin = 0
     for row, (end, n) in enumerate(zip(context_lens.tolist(), counts)):
@@ -294,14 +314,15 @@ def matmul_add(x: Tensor, weight: Tensor, C: Tensor) -> None:
 
 
 def format_cast(input: Tensor, *format: Any, **more: Any) -> Tensor:
-    """Nothing to be done, as on a device whose tensor has the format already: no copy, no
-    kernel."""
+    """Return the tensor itself, like a device whose tensor has the format already."""
     return input
 
 
 def install() -> list[torch.library.Library]:
-    """Replaces the kernels of the operators that this torch_npu has. They stay as long as the
-    libraries that are returned."""
+    """Replace the kernels of the operators that this torch_npu has.
+
+    They stay for as long as the returned libraries exist.
+    """
     importlib.import_module(
         "torch_npu.op_plugin.atb._atb_ops"
     )  # defines atb::*; vllm-ascend imports it too, and ours must come behind it
