@@ -44,7 +44,7 @@ def measure(directory: str, report: str) -> None:
     from autoinstr.diff import table as diff_table
     from autoinstr.diff.comparison import compare_runs
     from autoinstr.report.formats import FORMATS
-    from autoinstr.report.terminal.options import TableOptions
+    from autoinstr.report.options import TableOptions
 
     path = os.path.join(directory, f"out.{report}")
     start_memory = read_memory("VmHWM")

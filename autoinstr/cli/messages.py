@@ -18,7 +18,7 @@ def print_message(line: str) -> None:
 
 def write_lines(lines: Iterable[str], target: str, stream: TextIO) -> None:
     """Write the lines of a table in the characters that `target` ("-": the terminal) can show."""
+    from autoinstr.report.options import build_options
     from autoinstr.report.terminal import style
-    from autoinstr.report.terminal.options import build_options
 
     style.write_lines(lines, stream, build_options(target))

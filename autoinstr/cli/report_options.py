@@ -77,7 +77,7 @@ def add_format_options(parser: argparse.ArgumentParser) -> None:
 
 def collect_own_options(args: argparse.Namespace, row: Format) -> dict[str, Any]:
     """Return the options of the format that TableOptions does not hold, if the user gave them."""
-    from autoinstr.report.terminal.options import TableOptions
+    from autoinstr.report.options import TableOptions
 
     return {
         option: getattr(args, option)

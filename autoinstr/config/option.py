@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple, Union
 
 from autoinstr.config.value_types import ValueType
 
@@ -21,6 +21,10 @@ GROUPS = (
 )
 
 
+# A text, or a function that returns it from the table of emitters.
+Text = Union[str, Callable[[], str]]
+
+
 class Option(NamedTuple):
     """One option.
 
@@ -31,9 +35,19 @@ class Option(NamedTuple):
     group: str
     value_type: ValueType
     default: Any
-    default_text: str  # the default in the documentation
-    help: str
+    default_source: Text  # of `default_text`
+    help_source: Text  # of `help`
     in_toml: bool = True
+
+    @property
+    def default_text(self) -> str:
+        """The default in the documentation."""
+        return _make_text(self.default_source)
+
+    @property
+    def help(self) -> str:
+        """What the option is."""
+        return _make_text(self.help_source)
 
     @property
     def environment(self) -> str:
@@ -44,3 +58,7 @@ class Option(NamedTuple):
     def flag(self) -> str:
         """The name of its flag in `autoinstr run`."""
         return f"--{self.name.replace('_', '-')}"
+
+
+def _make_text(source: Text) -> str:
+    return source if isinstance(source, str) else source()

@@ -1,13 +1,19 @@
 """The table of options.
 
 Environment variables, keys of TOML files, flags of `autoinstr run`, the tables in
-docs/reference/options.md and the suggestions for wrong names are made from it.
+docs/reference/options.md and the suggestions for wrong names are made from it. What depends on the
+emitters is in emitter_texts.py.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
+from autoinstr.config.emitter_texts import (
+    EmitterList,
+    describe_emitter_choice,
+    describe_name,
+    describe_streams,
+    describe_when,
+)
 from autoinstr.config.list_types import ListType, PairsType
 from autoinstr.config.option import (
     LOG_AND_FILE,
@@ -26,21 +32,6 @@ from autoinstr.config.value_types import (
     TextType,
     WindowType,
 )
-from autoinstr.emitters.registry import NONE, list_option_words
-
-
-class EmitterList(ListType):
-    """Names from the table of emitters (`emitters/registry.py`), or `auto`, or `none` alone."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            f"{', '.join(list_option_words())}, or a comma list", list_option_words(), (NONE,)
-        )
-
-    def parse(self, text: str) -> Any:
-        self.words = list_option_words()  # a name may have been registered since
-        return super().parse(text)
-
 
 OPTIONS = (
     Option(
@@ -59,15 +50,14 @@ OPTIONS = (
         EmitterList(),
         ("auto",),
         "auto",
-        "which tools get ranges. auto selects mstx if torch_npu is loaded, nvtx under nsys, and "
-        "the recorder otherwise",
+        describe_emitter_choice,
     ),
     Option(
         "when",
         WHAT_IS_RECORDED,
         ChoiceType("always", "profiling", "manual"),
         None,
-        "profiling for mstx, nvtx and torch, always for recorder",
+        describe_when,
         "when ranges are written: always, only while a profiler runs, or between `autoinstr ctl "
         "on` and `off`",
     ),
@@ -87,7 +77,7 @@ OPTIONS = (
         WHAT_IS_RECORDED,
         ChoiceType("class", "path", "path:class"),
         None,
-        "class for mstx, nvtx and torch, path:class for recorder",
+        describe_name,
         "the message of a module's range: its class, its dotted path, or both",
     ),
     Option(
@@ -123,7 +113,7 @@ OPTIONS = (
         PROFILERS_AND_ASCEND,
         ChoiceType("off", "steps", "on"),
         None,
-        "steps for mstx, off for the others",
+        describe_streams,
         "which ranges carry a device stream: none, step-level targets, or modules too (domain "
         "`ModuleDevice`)",
     ),
@@ -141,7 +131,7 @@ OPTIONS = (
         FlagType(),
         False,
         "off",
-        "append attributes to mstx and nvtx messages",
+        "append attributes to the messages of emitters that take them, such as mstx and nvtx",
     ),
     Option(
         "profiler",

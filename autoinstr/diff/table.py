@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from autoinstr.diff.comparison import Comparison
     from autoinstr.diff.diff_line import DiffLine
     from autoinstr.diff.side import RunSide
-    from autoinstr.report.terminal.options import TableOptions
+    from autoinstr.report.options import TableOptions
 
 SORTS = ("difference", "ratio", "total", "tree")
 MAX_STEP_LINES = 8  # of whole steps

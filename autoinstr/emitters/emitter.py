@@ -1,8 +1,9 @@
 """What an emitter is, and the policy that says when and with which options it works.
 
-An `Emitter` is two to six callables that write ranges and marks live to another tool. Its `Policy`
-is data: which module it needs, which profilers it waits for, its option defaults, and what the
-agent reports if the emitter wrote nothing. `registry.py` has one row for each emitter.
+An `Emitter` writes ranges and marks live to another tool. It is six callables, and two more for a
+tool with device streams. Its `Policy` is data: which module it needs, which profilers it waits
+for, its option defaults, and what the agent reports if the emitter wrote nothing. `registry.py`
+has one row for each emitter.
 """
 
 from __future__ import annotations
@@ -68,6 +69,11 @@ class Policy(NamedTuple):
     # emitter=auto takes the first emitter with this flag whose module is imported and whose tool,
     # if it has one, is attached.
     in_auto: bool = False
+    # When that is, in the help of the option `emitter`. Without it: "if MODULE is loaded".
+    auto_condition: str = ""
+    # Programs patch Module.__call__ with a function that writes ranges to the tool. They use it as
+    # an object with the emitter's name, such as `torch_npu.npu.mstx`.
+    is_used_by_patches: bool = False
     defaults: OptionDefaults = OptionDefaults()
     # Kinds of profilers that run but collect no range of this emitter -> the warning to log.
     rangeless_profilers: Mapping[str, str] = {}

@@ -53,6 +53,7 @@ for _row in (
             module="torch_npu",
             profiler_kinds=profiler_kinds.MSTX_COLLECTORS,
             in_auto=True,
+            is_used_by_patches=True,
             defaults=OptionDefaults(streams="steps"),
             rangeless_profilers={
                 profiler_kinds.TORCH_NPU_WITHOUT_MSTX: "this profile has no ranges: "
@@ -68,6 +69,8 @@ for _row in (
         Policy(
             has_tool=has_nvtx_tool,
             in_auto=True,
+            auto_condition="under nsys",
+            is_used_by_patches=True,
             silent_reason="no NVTX tool is in this process",
             silent_remedy="start it with nsys profile, or set when=always",
         ),

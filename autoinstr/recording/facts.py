@@ -59,7 +59,8 @@ def make_target(name: str, status: str, details: dict[str, Any]) -> dict[str, An
 
 
 def make_excluded_class(cls: str, path: str, root: str, reason: str) -> dict[str, Any]:
-    """Return the first module of a class that the filter dropped for this reason."""
+    """Return the definition of the first module of a class that the filter excluded for this
+    reason."""
     return {"t": EXCLUDED_CLASS, "cls": cls, "path": path, "root": root, "reason": reason}
 
 

@@ -65,7 +65,7 @@ class Recording:
         self._names: dict[int, RangeName] | None = None
         # the status of each function target, as far as the process has recorded it
         self.targets: list[dict[str, Any]] = []
-        # classes of modules that the filter dropped, each with its first path and the reason
+        # classes of modules that the filter excluded, each with its first path and the reason
         self.excluded_classes: list[dict[str, Any]] = []
         self._file = BlockReader(file)
         self.problems = self._file.problems

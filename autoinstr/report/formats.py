@@ -1,23 +1,20 @@
 """The registry of report formats: one row per format.
 
 `autoinstr report` takes its formats, help and checks from here, `autoinstr view` its downloads,
-and a test compares docs/ with it. A new format is one file with a writer and one row in FORMATS.
-A writer is imported when its first report is written, so that the command line starts at once.
+and a test compares docs/ with it. A new format is one file with a writer, a function in writers.py
+that opens the stream for it, and one row here. A writer is imported when its first report is
+written, so that the command line starts at once.
 """
 
 from __future__ import annotations
 
 import importlib
-import io
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from autoinstr.analysis.blocks import ProgressTick
     from autoinstr.recording.run import Run
-    from autoinstr.report.terminal.options import TableOptions
+    from autoinstr.report.options import TableOptions
 
 Writer = Callable[..., "list[str] | None"]
 
@@ -89,96 +86,18 @@ def name_formats(option: str) -> str:
     return f"formats {', '.join(names[:-1])} and {names[-1]}"
 
 
-@contextmanager
-def open_text(stream: BinaryIO, encoding: str) -> Iterator[TextIO]:
-    """Wrap a stream of bytes for a writer of text. The stream stays open; line ends are as
-    written."""
-    text = io.TextIOWrapper(stream, encoding=encoding, errors="backslashreplace", newline="")
-    try:
-        yield text
-    finally:
-        text.detach()
-
-
-def _write_table(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> None:
-    from autoinstr.report.terminal import modules_table
-
-    with open_text(stream, options.encoding) as text:
-        modules_table.write_tables(run, text, options, tick)
-
-
-def _write_html(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> list[str]:
-    from autoinstr.report.page import report as page
-
-    with open_text(stream, "utf-8") as text:
-        return page.write(run, text, tick)
-
-
-def _write_json(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> list[str]:
-    from autoinstr.report.data import stats_json
-
-    with open_text(stream, "ascii") as text:
-        return stats_json.write(run, text, tick, options.phase)
-
-
-def _write_csv(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> list[str]:
-    from autoinstr.report.data import stats_csv
-    from autoinstr.report.terminal import lists
-
-    with open_text(stream, "utf-8") as text:
-        if options.table != "modules":
-            return lists.write_csv(run, text, options, tick)
-        return stats_csv.write(
-            run, text, tick, options.phase, sort=options.sort, limit=options.limit
-        )
-
-
-def _write_pftrace(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> None:
-    from autoinstr.report.timeline import perfetto
-
-    perfetto.write(run, stream, tick)
-
-
-def _write_chrome(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> None:
-    from autoinstr.report.timeline import chrome
-
-    chrome.write(run, stream, tick)
-
-
-def _write_speedscope(
-    run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick
-) -> list[str]:
-    from autoinstr.report.timeline import speedscope
-
-    return speedscope.write(run, stream, tick)
-
-
-def _write_ascend_db(
-    run: Run,
-    directory: str,
-    options: TableOptions,
-    tick: ProgressTick,
-    kineto: tuple[str, ...] = (),
-    name: str = "class",
-) -> list[str]:
-    from autoinstr.report.ascend_db.export import export
-    from autoinstr.report.ascend_db.summary import format_summary
-
-    return list(format_summary(export(run, kineto, directory, name, tick), directory))
-
-
 _JSON_TYPE = "application/json"
 _ROWS = (
     Format(
         "table",
-        _write_table,
+        "autoinstr.report.writers:write_table",
         to_stdout=True,
         shows_warnings=True,
         options=("table", "phase", "sort", "limit"),
     ),
     Format(
         "html",
-        _write_html,
+        "autoinstr.report.writers:write_html",
         "report.html",
         hint="open it in a browser",
         unpack_first=True,
@@ -188,7 +107,7 @@ _ROWS = (
     ),
     Format(
         "json",
-        _write_json,
+        "autoinstr.report.writers:write_json",
         "report.json",
         to_stdout=True,
         options=("phase",),
@@ -198,7 +117,7 @@ _ROWS = (
     ),
     Format(
         "csv",
-        _write_csv,
+        "autoinstr.report.writers:write_csv",
         "report.csv",
         to_stdout=True,
         options=("table", "phase", "sort", "limit"),
@@ -207,7 +126,7 @@ _ROWS = (
     ),
     Format(
         "pftrace",
-        _write_pftrace,
+        "autoinstr.report.writers:write_pftrace",
         "report.pftrace",
         binary=True,
         hint="open it at https://ui.perfetto.dev",
@@ -216,7 +135,7 @@ _ROWS = (
     ),
     Format(
         "chrome",
-        _write_chrome,
+        "autoinstr.report.writers:write_chrome",
         "report.chrome.json",
         hint="open it at https://ui.perfetto.dev or in chrome://tracing",
         content="a timeline has every range",
@@ -225,7 +144,7 @@ _ROWS = (
     ),
     Format(
         "speedscope",
-        _write_speedscope,
+        "autoinstr.report.writers:write_speedscope",
         "report.speedscope.json",
         hint="open it at https://www.speedscope.app",
         content="a timeline has every range",
@@ -234,7 +153,7 @@ _ROWS = (
     ),
     Format(
         "ascend-db",
-        _write_ascend_db,
+        "autoinstr.report.writers:write_ascend_db",
         writes_folder=True,
         options=("kineto", "name"),
         content="a database has every range",

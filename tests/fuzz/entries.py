@@ -23,7 +23,7 @@ from autoinstr.recording import format as f
 from autoinstr.recording.block_writer import RecordingFull
 from autoinstr.recording.writer import RecordingWriter
 from autoinstr.report.formats import FORMATS
-from autoinstr.report.terminal.options import TableOptions
+from autoinstr.report.options import TableOptions
 from autoinstr.targets.custom_targets import parse_custom_targets
 from tests.fuzz.seeds import PAIRS, sound, with_clock
 

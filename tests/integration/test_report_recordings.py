@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from autoinstr.analysis.runs import find_run
 from autoinstr.recording.run import Run
 from autoinstr.report.formats import FORMATS
-from autoinstr.report.terminal.options import TableOptions
+from autoinstr.report.options import TableOptions
 from tests.support.annotated import mark, step_of, write
 from tests.support.recordings import make_recording
 from tests.support.report_fakes import Event, slow

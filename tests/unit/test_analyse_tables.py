@@ -14,7 +14,7 @@ from autoinstr.device.ascend.module_statistic import Operator
 from autoinstr.device.ascend.modules import build_module_tree
 from autoinstr.device.ascend.profiles import Profile
 from autoinstr.report.ascend_modules import compare_data, compare_table, data, module_pairs, tables
-from autoinstr.report.terminal.options import TableOptions
+from autoinstr.report.options import TableOptions
 
 PATHS = (("Net", 2), ("Net/Block", 4), ("Net/Block/Linear", 8), ("Net/Head", 2))
 ROWS = (

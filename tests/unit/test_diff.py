@@ -23,7 +23,7 @@ from autoinstr.diff.data import build_contents
 from autoinstr.diff.diff_line import DiffLine
 from autoinstr.diff.gate import judge
 from autoinstr.diff.tally import tally_steps
-from autoinstr.report.terminal.options import TableOptions
+from autoinstr.report.options import TableOptions
 from tests.support.report_fakes import Event, FakeRecording, run_of
 from tests.unit.test_stats import EVENTS
 

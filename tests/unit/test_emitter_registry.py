@@ -13,9 +13,11 @@ from autoinstr.base import log
 from autoinstr.base.errors import ConfigError
 from autoinstr.base.module_name import ModuleName
 from autoinstr.config.config import Config, load_config
+from autoinstr.config.options import BY_NAME
 from autoinstr.emitters import registry
 from autoinstr.emitters.emitter import Emitter, EmitterUnavailable, OptionDefaults, Policy
 from autoinstr.emitters.registry import EmitterRow
+from autoinstr.instrument.modules.swap import Swap
 from autoinstr.instrument.profilers.key import ProfilerKey
 from autoinstr.instrument.profilers.running import RunningProfilers
 
@@ -101,6 +103,39 @@ def test_the_options_accept_the_name_and_take_its_defaults(toy: Toy) -> None:
     assert config.emitter == ("toy", "recorder")
     assert (config.get_when("toy"), config.get_name("toy")) == ("profiling", "path")
     assert config.get_when("recorder") == "always"
+
+
+def test_the_table_of_options_names_it(toy: Toy) -> None:
+    assert BY_NAME["emitter"].value_type.values == (
+        "auto, mstx, nvtx, torch, recorder, toy, none, or a comma list"
+    )
+    assert BY_NAME["emitter"].help == (
+        "which tools get ranges. auto selects mstx if torch_npu is loaded, nvtx under nsys, "
+        "toy if toy_tool is loaded, and the recorder otherwise"
+    )
+    assert {name: BY_NAME[name].default_text for name in ("when", "name", "streams")} == {
+        "when": "profiling for mstx, nvtx, torch and toy, always for recorder",
+        "name": "class for mstx, nvtx and torch, path:class for recorder, path for toy",
+        "streams": "steps for mstx, off for the others",
+    }
+
+
+def test_a_policy_says_that_patches_of_programs_use_the_tool(toy: Toy) -> None:
+    class Module:
+        def __call__(self) -> None:
+            """Be torch's own function."""
+
+    def call(module: Any) -> None:
+        Toy.range_start("")  # type: ignore[attr-defined]
+        toy.range_end(0)  # type: ignore[attr-defined]
+
+    swap = Swap(Module)
+    Module.__call__ = call  # type: ignore[method-assign]
+    assert swap.find_foreign_tools() == frozenset()
+    row = registry.find_row("toy")
+    policy = row.policy._replace(is_used_by_patches=True)
+    registry.register(row._replace(policy=policy, name="Toy"))
+    assert swap.find_foreign_tools() == {"Toy"}
 
 
 def test_an_unregistered_name_is_refused_and_the_near_one_is_offered(toy: Toy) -> None:

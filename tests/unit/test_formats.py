@@ -13,7 +13,7 @@ from autoinstr.cli.completion.tables import read_tables
 from autoinstr.cli.entry import main
 from autoinstr.cli.subcommands import build_parser
 from autoinstr.report.formats import FORMATS, Format, name_formats
-from autoinstr.report.terminal.options import TableOptions
+from autoinstr.report.options import TableOptions
 from tests.support.recordings import make_recording
 
 REPO = Path(__file__).resolve().parents[2]

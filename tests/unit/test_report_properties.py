@@ -31,7 +31,7 @@ from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.tree import Node
 from autoinstr.recording import format as f
 from autoinstr.report.formats import FORMATS
-from autoinstr.report.terminal.options import TableOptions
+from autoinstr.report.options import TableOptions
 from tests.conftest import REPO, clean_environment
 from tests.support.annotated import Entry, write
 from tests.support.slow_recording import Read, read

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from autoinstr.analysis.tree import format_number_ranges
 from autoinstr.base import text
+from autoinstr.report.options import TableOptions
 from autoinstr.report.terminal import modules_table
-from autoinstr.report.terminal.options import TableOptions
 from tests.support.report_fakes import Event, FakeRecording, run_of
 
 

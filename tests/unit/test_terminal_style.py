@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoinstr.base import text
+from autoinstr.report.options import TableOptions, is_colour_wanted
 from autoinstr.report.terminal import modules_table
 from autoinstr.report.terminal.layout import Column, format_table
-from autoinstr.report.terminal.options import TableOptions, is_colour_wanted
 from autoinstr.report.terminal.style import (
     FOLDED,
     HEADING,
@@ -56,7 +56,7 @@ def layered_run() -> FakeRecording:
 PROGRAM = """\
 import io, sys
 from autoinstr.report.terminal import modules_table
-from autoinstr.report.terminal.options import build_options
+from autoinstr.report.options import build_options
 from tests.support.report_fakes import run_of
 from tests.unit.test_terminal_style import layered_run
 target = sys.argv[1]

@@ -188,7 +188,7 @@ def _write_analysis(
     analysis: FolderAnalysis, args: argparse.Namespace, text: io.TextIOWrapper
 ) -> None:
     from autoinstr.report.ascend_modules import data, tables
-    from autoinstr.report.terminal.options import build_options
+    from autoinstr.report.options import build_options
 
     if args.format == "table":
         options = build_options(args.output, limit=args.limit, sort=args.sort, table=args.table)
@@ -204,7 +204,7 @@ def _write_comparison(
 ) -> None:
     from autoinstr.report.ascend_modules import compare_data, compare_table
     from autoinstr.report.ascend_modules.module_pairs import build_side
-    from autoinstr.report.terminal.options import build_options
+    from autoinstr.report.options import build_options
 
     a, b = (build_side(analysis) for analysis in analyses)
     if args.format == "table":

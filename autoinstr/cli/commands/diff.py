@@ -167,7 +167,7 @@ def _write(
     text: io.TextIOWrapper,
 ) -> None:
     from autoinstr.diff import data, page, table
-    from autoinstr.report.terminal.options import build_options
+    from autoinstr.report.options import build_options
 
     if args.format == "table":
         options = build_options(args.output, limit=args.limit, sort=args.sort)

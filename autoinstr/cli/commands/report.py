@@ -99,8 +99,8 @@ def run(args: argparse.Namespace) -> int:
 def _write_file(args: argparse.Namespace, row: Format, sort: str, source_run: Run) -> None:
     from autoinstr.base.progress import Progress
     from autoinstr.base.text import format_count
+    from autoinstr.report.options import build_options
     from autoinstr.report.output import open_output
-    from autoinstr.report.terminal.options import build_options
     from autoinstr.report.terminal.screen_fit import count_screen_lines
 
     target = args.output or (
@@ -142,7 +142,7 @@ def _write_file(args: argparse.Namespace, row: Format, sort: str, source_run: Ru
 
 def _write_folder(args: argparse.Namespace, row: Format, source_run: Run) -> None:
     from autoinstr.base.progress import Progress
-    from autoinstr.report.terminal.options import TableOptions
+    from autoinstr.report.options import TableOptions
 
     directory = args.output or source_run.path
     if directory == "-" or os.path.isfile(directory):

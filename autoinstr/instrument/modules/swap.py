@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.emitters.registry import list_emitters
+
 if TYPE_CHECKING:
     from types import FunctionType
 
@@ -18,8 +20,6 @@ _COPIES = (
     ("torch._dynamo.utils", "unpatched_nn_module_call"),
     ("torch._dynamo.variables.nn_module", "unpatched_nn_module_call"),
 )
-
-_TOOLS = frozenset(("mstx", "nvtx"))
 
 
 class Swap:
@@ -79,7 +79,10 @@ class Swap:
             return frozenset()
         names = getattr(getattr(current, "__code__", None), "co_names", ())
         has_ranges = any(name.startswith("range_") for name in names)
-        return _TOOLS.intersection(names) if has_ranges else frozenset()
+        if not has_ranges:
+            return frozenset()
+        tools = (row.name for row in list_emitters() if row.policy.is_used_by_patches)
+        return frozenset(tools).intersection(names)
 
     def synchronise_copies(self) -> None:
         """Update the copies after an import of a module of torch._dynamo, which may take its copy

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from autoinstr.report.ascend_modules.module_pairs import FolderSide
-    from autoinstr.report.terminal.options import TableOptions
+    from autoinstr.report.options import TableOptions
 
     FormatFigure = Callable[[DeviceModule, FolderSide], str]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from autoinstr.device.ascend.analysis import ProfileResult
     from autoinstr.device.ascend.module_statistic import Operator
-    from autoinstr.report.terminal.options import TableOptions
+    from autoinstr.report.options import TableOptions
 
 MAX_KERNELS_WIDTH = 60  # characters of a list of kernels
 

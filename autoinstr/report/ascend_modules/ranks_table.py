@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from autoinstr.device.ascend.analysis import ProfileResult
-    from autoinstr.report.terminal.options import TableOptions
+    from autoinstr.report.options import TableOptions
 
 MAX_RANK_COLUMNS = 8  # more profiles than that have the columns least, most and slowest
 UNASSIGNED = ("outside modules", "no operator")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from autoinstr.device.ascend.analysis import FolderAnalysis, ProfileResult
-    from autoinstr.report.terminal.options import TableOptions
+    from autoinstr.report.options import TableOptions
 
 
 class ModuleRow(NamedTuple):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from autoinstr.analysis.requests import Request
     from autoinstr.analysis.steps import EngineStep
     from autoinstr.recording.run import Run
-    from autoinstr.report.terminal.options import TableOptions
+    from autoinstr.report.options import TableOptions
 
 MIN_NAME_WIDTH = 12
 PROBLEM_LIMIT = 8

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from autoinstr.recording.run import Run
-    from autoinstr.report.terminal.options import TableOptions
+    from autoinstr.report.options import TableOptions
 
 TABLE_LIMIT = 4  # groups of processes with a table; the processes of other groups are listed
 # Functions with a smaller share of a process's time are one line if all is to fit one screen.

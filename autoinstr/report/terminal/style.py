@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import TextIO
 
-    from autoinstr.report.terminal.options import TableOptions
+    from autoinstr.report.options import TableOptions
 
 HEADING = "1"  # bold
 FOLDED = "2"  # dim

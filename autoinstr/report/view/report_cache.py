@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TextIO
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.base.progress import Progress
 from autoinstr.report.formats import FORMATS
+from autoinstr.report.options import TableOptions
 from autoinstr.report.output import open_output
-from autoinstr.report.terminal.options import TableOptions
 
 if TYPE_CHECKING:
     from autoinstr.recording.run import Run
