@@ -28,6 +28,9 @@ CODE_PARTS = (
 PATH_OPTIONS = ("out", "config", "log_file")
 NEWEST = (3, 14)
 OLDEST = (3, 9)
+# The reason without AUTOINSTR and -X. `autoinstr doctor` compares with this text and explains it
+# (cli/doctor/interpreter.py).
+NOT_ASKED_FOR = "not asked for"
 libraries = []  # folders of a bundle's libraries; empty in a checkout and in a wheel
 
 
@@ -105,7 +108,7 @@ def decide(value):
 
     value: of AUTOINSTR or -X autoinstr; None without either."""
     if not is_enabled(value):
-        return "not asked for" if value is None else "switched off by %r" % value
+        return NOT_ASKED_FOR if value is None else "switched off by %r" % value
     if not OLDEST <= sys.version_info[:2] <= NEWEST or sys.implementation.name != "cpython":
         return "needs CPython %d.%d to %d.%d" % (OLDEST + NEWEST)
     if "t" in sys.abiflags:

@@ -192,6 +192,8 @@ class Session:
             "roles": self.roles,
             "out": self.config.out,
             "recording": writer.path if writer else None,
-            "modules": self.module_ranges.list_decisions(),
         }
+        if not self.module_ranges.is_known_torch:
+            details["torch"] = "unknown version; every module call takes the slow path"
+        details["modules"] = self.module_ranges.list_decisions()
         doctor_channel.report(bool(self.range_switch.active), self.range_switch.reason, details)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from autoinstr.analysis.attributes import collect_attributes
 from autoinstr.analysis.blocks import ProgressTick, format_title, ignore_tick
+from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
 from autoinstr.analysis.labels import count_hosts, format_process_label, format_thread_label
 from autoinstr.analysis.liveness import ALIVE, KILLED, read_process_state
 from autoinstr.analysis.phase_names import NO_PHASE, is_in_phase
@@ -149,11 +150,9 @@ def describe_problems(process: Process, stats: RecordingStats) -> list[str]:
     that did not end in order, and ranges that are still open."""
     recording, label = process.recording, process.label
     notes = []
-    if recording.dropped_count:
-        dropped_ranges = text.format_count(recording.dropped_count, "range")
-        notes.append(
-            f"{label}: {dropped_ranges} dropped, because the recording was full (option max_mb)"
-        )
+    dropped_ranges = describe_dropped_ranges(recording)
+    if dropped_ranges:
+        notes.append(f"{label}: {dropped_ranges}")
     now_ns = 0
     if not recording.is_complete:
         state = read_process_state(recording)

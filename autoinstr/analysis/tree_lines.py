@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from autoinstr.analysis.tree import Node
 
-SORTS = ("tree", "total", "self", "calls", "mean")
-
 
 class TreeLine(NamedTuple):
     """One line of a tree.
@@ -96,6 +94,6 @@ def _compute_node_weight(node: Node, sort: str) -> float:
 
 
 def compute_weight(sort: str, total_ns: int, self_ns: int, calls: int) -> float:
-    """Return the figure that rows are ordered by, the largest first; `sort` is one of SORTS except
-    "tree"."""
+    """Return the figure that rows are ordered by, the largest first; `sort` is "total", "self",
+    "calls" or "mean"."""
     return {"total": total_ns, "self": self_ns, "calls": calls, "mean": total_ns / calls}[sort]

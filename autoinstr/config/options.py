@@ -97,7 +97,7 @@ OPTIONS = (
         ListType("comma-separated globs"),
         (),
         "nothing",
-        "the modules to drop, written as for include; exclude has priority",
+        "the modules to exclude, written as for include; exclude has priority",
     ),
     Option(
         "targets",

@@ -21,6 +21,7 @@ from autoinstr.report.terminal.differences import (
     format_ratio,
 )
 from autoinstr.report.terminal.layout import format_table
+from autoinstr.report.terminal.style import format_warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from autoinstr.diff.side import RunSide
     from autoinstr.report.options import TableOptions
 
-SORTS = ("difference", "ratio", "total", "tree")
 MAX_STEP_LINES = 8  # of whole steps
 MAX_CLASS_CHANGES = 4
 STEP_DESCRIPTIONS = {
@@ -60,13 +60,13 @@ def format_diff(comparison: Comparison, options: TableOptions, command: str = ""
     else:
         yield "nothing in common: no module was called in both"
     yield from text.limit_lines([f"* {line}" for line in list_findings(comparison)])
-    yield from text.limit_lines([f"! {line}" for line in list_remarks(comparison)])
+    yield from text.limit_lines(list(map(format_warning, list_remarks(comparison))))
     if command:
         yield f"next: {_suggest_command(comparison, command)}"
 
 
 def sort_lines(lines: Sequence[DiffLine], sort: str) -> list[DiffLine]:
-    """Sort by this figure, the largest first; "tree" keeps the order."""
+    """Sort by "difference", "ratio" or "total", the largest first; "tree" keeps the order."""
     keys = {
         "difference": lambda line: -abs(line.impact_ns),
         "ratio": lambda line: -(line.estimate.ratio if line.estimate else 0.0),

@@ -14,7 +14,8 @@ HEADER, META = "header", "meta"  # facts of the process; later ones replace earl
 THREAD = "thread"
 NAME = "name"  # what a number in records stands for
 TARGET = "target"  # whether a function target was wrapped
-EXCLUDED_CLASS = "left_out"  # the first module of a class that the filter dropped
+# The first module of a class that the filter excluded; the file format calls it left out.
+EXCLUDED_CLASS = "left_out"
 
 TARGET_WRAPPED, TARGET_MISSING = "wrapped", "missing"  # status of a target
 
@@ -54,7 +55,9 @@ def make_name(
 
 
 def make_target(name: str, status: str, details: dict[str, Any]) -> dict[str, Any]:
-    """Return whether the target of this name is WRAPPED or MISSING in the process."""
+    """Return the definition that says whether the target of this name was wrapped.
+
+    `status` is TARGET_WRAPPED or TARGET_MISSING."""
     return {"t": TARGET, "name": name, "status": status, **details}
 
 

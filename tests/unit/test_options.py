@@ -17,7 +17,7 @@ from autoinstr.config.suggestions import BadValue, find_nearest, join_list, spli
 from autoinstr.config.value_types import ModeType, WindowType
 from autoinstr.emitters.registry import find_defaults, list_emitters
 
-# The contract of design section 9: a name that goes, or a new default, breaks users.
+# The contract with users: a removed name or another default breaks their commands and files.
 CONTRACT = {
     "out": None,
     "emitter": ("auto",),

@@ -23,8 +23,8 @@ from autoinstr.report.terminal.style import (
     FOLDED,
     HEADING,
     WARNING,
-    Span,
     StyledLine,
+    StyledPart,
     choose_weight_style,
     style_line,
     write_lines,
@@ -194,7 +194,7 @@ def test_a_styled_cell_is_exactly_its_text() -> None:
     rows = [("漢字", "10 ns"), ("e\u0301a", "5 ns"), ("none", "")]
     lines = list(format_table(columns, rows, 40))
     cells = [
-        [line[span.start : span.end].strip() for span in line.spans]
+        [line[part.start : part.end].strip() for part in line.styled_parts]
         for line in lines[1:]
         if isinstance(line, StyledLine)
     ]
@@ -202,7 +202,7 @@ def test_a_styled_cell_is_exactly_its_text() -> None:
 
 
 def test_a_name_cannot_bring_its_own_escape_sequences() -> None:
-    line = StyledLine("a\x1b[31mb", [Span(0, 2, FOLDED)])
+    line = StyledLine("a\x1b[31mb", [StyledPart(0, 2, FOLDED)])
     assert render([line], colour=True) == f"\x1b[{FOLDED}ma\\x1b\x1b[0m[31mb\n"
     assert render([style_line("! a  ", HEADING)], colour=True) == f"\x1b[{HEADING}m! a\x1b[0m\n"
     assert render(["! a  ", "", "b"], colour=True) == f"\x1b[{WARNING}m! a\x1b[0m\n\nb\n"

@@ -166,7 +166,7 @@ def _write_folder(args: argparse.Namespace, row: Format, source_run: Run) -> Non
 def _print_warnings(source_run: Run) -> None:
     """Print what was wrong with the recordings. The table contains these lines itself."""
     from autoinstr.analysis.clock import describe_alignment
-    from autoinstr.base.text import format_count
+    from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
 
     for line in describe_alignment(source_run.recordings):
         print_message(line)
@@ -174,8 +174,6 @@ def _print_warnings(source_run: Run) -> None:
     for problem in [*source_run.problems, *problems]:
         print_message(f"warning: {problem}")
     for recording in source_run.recordings:
-        if recording.dropped_count:
-            print_message(
-                f"warning: {recording.file}: {format_count(recording.dropped_count, 'range')} "
-                "dropped, because the recording was full (option max_mb)"
-            )
+        dropped_ranges = describe_dropped_ranges(recording)
+        if dropped_ranges:
+            print_message(f"warning: {recording.file}: {dropped_ranges}")

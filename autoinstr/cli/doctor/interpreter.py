@@ -35,6 +35,9 @@ PACKAGES = (
     "structlog",
     "wrapt",
 )
+# The same text as NOT_ASKED_FOR of sitecustomize/_autoinstr_gate.py, which is no module of the
+# package.
+NOT_ASKED_FOR = "not asked for"
 GATE_MISSED = (
     "the gate is not reached: put the folder that `autoinstr path` prints first on PYTHONPATH, "
     "or use `autoinstr run`"
@@ -61,7 +64,7 @@ def examine_interpreter() -> dict[str, Any]:
         warnings = warnings or _list_name_warnings()
     reaches_gate, reason = probe_gate()
     active = reaches_gate and not error
-    if reason == "not asked for":
+    if reason == NOT_ASKED_FOR:
         reason += ": AUTOINSTR is not set, and there is no -X autoinstr"
     if reaches_gate and error:
         reason = "the configuration cannot be used"

@@ -151,7 +151,7 @@ def _format_detail(value: object) -> str:
 
 
 def _format_modules(modules: list[dict[str, Any]]) -> list[str]:
-    """Return the first modules of each reason to keep or drop them, and how many there are."""
+    """Return the first modules of each reason to keep or exclude them, and how many there are."""
     from autoinstr.base.text import format_count
 
     by_reason: dict[tuple[bool, str], list[str]] = {}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class ProfileContents(NamedTuple):
     """The contents of one database.
 
-    `read_error` says why it cannot be read, `missing_reason` why it cannot give a module table.
+    `read_error` says why it cannot be read, `missing_reason` why it cannot give a device table.
     Both are "" for a complete database.
     """
 

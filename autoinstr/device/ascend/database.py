@@ -1,4 +1,4 @@
-"""Read the facts and ranges that a module table needs from one torch_npu database.
+"""Read the facts and ranges that a device table needs from one torch_npu database.
 
 CANN and torch_npu define the schema. The database is opened read-only.
 """

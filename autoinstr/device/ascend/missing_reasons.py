@@ -1,4 +1,4 @@
-"""Explain in words why a profile has no module table, or what limits the table that it has."""
+"""Explain in words why a profile has no device table, or what limits the table that it has."""
 
 from __future__ import annotations
 

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from autoinstr.device.ascend.database import ModuleRanges
     from autoinstr.device.ascend.module_statistic import Operator
 
-SORTS = ("tree", "device", "self", "kernels", "calls", "mean")
 BACKWARD = "[Backward]"
 _SUFFIX = re.compile(r"_\d+$")
 
@@ -221,7 +220,9 @@ def select_lines(
 
 
 def get_sort_value(module: DeviceModule, sort: str) -> float:
-    """Return the figure that this order sorts by; 0 if the module has none."""
+    """Return the figure of the order `sort`: "device", "self", "kernels", "calls" or "mean".
+
+    It is 0 if the module has none."""
     values = {
         "device": module.total_ns,
         "self": module.self_ns,

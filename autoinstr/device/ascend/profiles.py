@@ -48,7 +48,7 @@ class Profile(NamedTuple):
 class ProfileSet(NamedTuple):
     """The profiles under `path`, sorted by rank and time.
 
-    `other_data` has lines about profiler output that has no module table.
+    `other_data` has lines about profiler output that has no device table.
     """
 
     path: str

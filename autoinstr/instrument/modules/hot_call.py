@@ -50,8 +50,8 @@ def make_recording_call(
     torch.jit._trace. `line_number` is the line that the frame shows. `refs` maps id(module) to its
     reference. `local.slots` holds the thread's next record and words
     (RecordingWriter.allocate_slots). `begin` supplies what is missing. A module that the filter
-    drops goes straight to `forward`. While the agent is off, there are no references, and `begin`
-    records nothing."""
+    excludes goes straight to `forward`. While the agent is off, there are no references, and
+    `begin` records nothing."""
     clock, ref_class = time.perf_counter_ns, NumberRef
     absent = object()
 

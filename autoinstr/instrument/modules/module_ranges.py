@@ -55,7 +55,7 @@ class ModuleCallRanges:
                 torch_module,
                 sys.modules["torch.jit._trace"],
                 torch_versions.find_forward_line(torch_module),
-                self.name_cache.numbers,
+                self.name_cache.number_refs,
                 local,
                 begin,
             )
@@ -73,7 +73,7 @@ class ModuleCallRanges:
                 self._torch_module,
                 sys.modules["torch.jit._trace"],
                 torch_versions.find_forward_line(self._torch_module),
-                self.name_cache.messages,
+                self.name_cache.message_refs,
                 self.name_cache.begin,
                 output,
                 self._report_error,
@@ -116,6 +116,11 @@ class ModuleCallRanges:
                 by=patched_by,
             )
         return patched_by
+
+    @property
+    def is_known_torch(self) -> bool:
+        """Whether torch's calling code is known, so that calls may take the short path."""
+        return self._rules.is_known_torch
 
     def restore_original(self) -> None:
         """Restore torch's own function, unless another program patched over the wrapper.

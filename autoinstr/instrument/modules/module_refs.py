@@ -17,7 +17,7 @@ from typing import Any
 class ModuleRef(weakref.ReferenceType[Any]):
     """Holds what was decided for one module.
 
-    `name` is what the output calls the module; 0 if the filter drops it. `module_class` is the
+    `name` is what the output calls the module; 0 if the filter excludes it. `module_class` is the
     class that the decision was made for. `short_path_class` is the same class, or None if it must
     not take the short path. `add_ref` sets them: an earlier read raises AttributeError."""
 

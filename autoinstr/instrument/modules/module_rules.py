@@ -31,31 +31,34 @@ class ModuleRules:
         self._own_calls = OwnCallWrappers(self._module_class, recorder.local, self.callers.codes)
         self._recorder = recorder
         self._filter = module_filter
-        self._plain_classes: dict[type, bool] = {}
+        self._short_path_classes: dict[type, bool] = {}
         self._decisions: dict[tuple[str, str], Decision] = {}  # by path and class
-        self._reported_drops: set[tuple[str, str]] = set()  # class and reason
+        self._reported_exclusions: set[tuple[str, str]] = set()  # class and reason
 
-    def prepare_class(self, cls: type, begin: Callable[[Any], RangeSlot]) -> bool:
-        """Return whether modules of the class may take the short path.
+    def prepare_class(self, cls: type, begin: Callable[[Any], RangeSlot]) -> None:
+        """Prepare a class the first time that a module of it is named: decide about the short path,
+        and wrap the `__call__` that the class defines itself.
 
-        The first time, wrap the `__call__` that the class defines itself; `begin` begins its
-        ranges."""
-        is_plain = self._plain_classes.get(cls)
-        if is_plain is None:
-            is_plain = self._plain_classes[cls] = (
-                self.is_known_torch and torch_versions.is_plain_class(cls, self._module_class)
+        `begin` begins the ranges of that wrapper."""
+        if cls not in self._short_path_classes:
+            self._short_path_classes[cls] = self.is_known_torch and torch_versions.is_plain_class(
+                cls, self._module_class
             )
             self._own_calls.wrap_class(cls, begin)
-        return is_plain
 
-    def keeps_module(self, name: ModuleName) -> bool:
-        """Return whether the filter keeps the module.
+    def has_short_path(self, cls: type) -> bool:
+        """Return whether modules of a prepared class may take the short path."""
+        return self._short_path_classes[cls]
 
-        The recording gets the first module of each class that is dropped for each reason."""
+    def decide_module(self, name: ModuleName) -> bool:
+        """Let the filter decide about the module, and store the decision; return whether it keeps
+        the module.
+
+        Write the first excluded module of each class and reason into the recording."""
         decision = self._filter.decide(name.path, name.cls, name.depth)
         self._decisions[name.path, name.cls] = decision
-        if not decision.keep and (name.cls, decision.reason) not in self._reported_drops:
-            self._reported_drops.add((name.cls, decision.reason))
+        if not decision.keep and (name.cls, decision.reason) not in self._reported_exclusions:
+            self._reported_exclusions.add((name.cls, decision.reason))
             self._recorder.add_fact(
                 facts.make_excluded_class(name.cls, name.path, name.root, decision.reason)
             )

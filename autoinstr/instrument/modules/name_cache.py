@@ -1,7 +1,7 @@
 """The name cache: what each module instance is called. A name is decided once and stored in a
 reference to the module (module_refs.py).
 
-The hot paths read references, `NameCache.numbers` and `NameCache.messages` without a lock.
+The hot paths read references, `NameCache.number_refs` and `NameCache.message_refs` without a lock.
 Everything else happens here, under one lock."""
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ class NameCache:
         report_error: Callable[[BaseException], None],
     ) -> None:
         """`report_error` receives internal errors, which never reach the module call."""
-        # References by id(module): `numbers` while the recorder alone is on, else `messages`. So no
-        # hot path reads a reference of the other class.
-        self.numbers: dict[int, NumberRef] = {}
-        self.messages: dict[int, MessageRef] = {}
+        # References by id(module): in `number_refs` while the recorder alone is on, else in
+        # `message_refs`. So no hot path reads a reference of the other class.
+        self.number_refs: dict[int, NumberRef] = {}
+        self.message_refs: dict[int, MessageRef] = {}
         self._local = recorder.local
         self._null_slot = recorder.null_slot
         self._rules = rules
@@ -77,12 +77,12 @@ class NameCache:
         self._activate(None, is_recorder=True)
 
     def _activate(self, output: RangeOutput | None, is_recorder: bool) -> None:
-        self.numbers.clear()
-        self.messages.clear()
+        self.number_refs.clear()
+        self.message_refs.clear()
         self._activation = (
-            _Activation(output, NumberRef, self.numbers)
+            _Activation(output, NumberRef, self.number_refs)
             if is_recorder
-            else _Activation(output, MessageRef, self.messages)
+            else _Activation(output, MessageRef, self.message_refs)
         )
 
     def switch_on(self, output: RangeOutput, is_recorder: bool) -> None:
@@ -145,6 +145,7 @@ class NameCache:
     def _add_ref(self, module: Any, name: ModuleName) -> ModuleRef:
         output, ref_class, refs = self._activation
         assert output is not None
-        is_plain = self._rules.prepare_class(type(module), self.begin_own)
-        range_name = output.name_module(name) if self._rules.keeps_module(name) else 0
-        return add_ref(ref_class, refs, module, range_name, is_plain)
+        cls = type(module)
+        self._rules.prepare_class(cls, self.begin_own)
+        range_name = output.name_module(name) if self._rules.decide_module(name) else 0
+        return add_ref(ref_class, refs, module, range_name, self._rules.has_short_path(cls))

@@ -1,4 +1,4 @@
-"""Write the module table of `autoinstr analyse`: for a terminal, as JSON or CSV, and compared.
+"""Write the device table of `autoinstr analyse`: for a terminal, as JSON or CSV, and compared.
 
 Contents: the tables of one profile, of several ranks and of operators; the data formats; the
     comparison of two folders.

@@ -1,4 +1,4 @@
-"""Define what the module tables have in common: names, widths and the line of hidden modules."""
+"""Define what the device tables have in common: names, widths and the line of hidden modules."""
 
 from __future__ import annotations
 

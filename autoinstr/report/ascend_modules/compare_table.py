@@ -20,7 +20,7 @@ from autoinstr.report.terminal.differences import (
     format_ratio,
 )
 from autoinstr.report.terminal.layout import Column
-from autoinstr.report.terminal.style import choose_weight_style
+from autoinstr.report.terminal.style import choose_weight_style, format_warning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +46,7 @@ def format_comparison(a: FolderSide, b: FolderSide, options: TableOptions) -> It
     yield from format_wide_table(columns, [*shown_pairs, _sum_sides(a, b)], options.width)
     if len(shown_pairs) < len(pairs):
         yield describe_hidden_rows(len(pairs) - len(shown_pairs))
-    yield from (f"! {remark}" for remark in _list_remarks(pairs, a, b))
+    yield from map(format_warning, _list_remarks(pairs, a, b))
 
 
 def _sum_sides(a: FolderSide, b: FolderSide) -> ModulePair:

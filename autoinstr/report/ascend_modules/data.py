@@ -1,4 +1,4 @@
-"""Write the module table for programs: `--format json` (autoinstr.modules/1) and `--format csv`."""
+"""Write the device table for programs: `--format json` (autoinstr.modules/1) and `--format csv`."""
 
 from __future__ import annotations
 

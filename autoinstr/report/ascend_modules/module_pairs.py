@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from autoinstr.device.ascend.analysis import FolderAnalysis
 
-SORTS = ("tree", "difference", "device", "calls")
-
 
 class FolderSide(NamedTuple):
     """One of the two folders: the sum of its profiles' trees, and the time of all kernels."""

@@ -1,4 +1,4 @@
-"""Format the module table of several profiles: the device time of each rank, side by side."""
+"""Format the device table of several profiles: the device time of each rank, side by side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Format the module table of one folder for a terminal."""
+"""Format the device table of one folder for a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from autoinstr.report.ascend_modules.operators_table import format_operators
 from autoinstr.report.ascend_modules.ranks_table import format_ranks
 from autoinstr.report.terminal.cells import format_number, format_share, format_time
 from autoinstr.report.terminal.layout import Column
-from autoinstr.report.terminal.style import choose_weight_style
+from autoinstr.report.terminal.style import choose_weight_style, format_warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ def format_analysis(analysis: FolderAnalysis, options: TableOptions) -> Iterator
     remarks = list(list_remarks(analysis))
     if remarks:
         yield ""
-    yield from (f"! {remark}" for remark in remarks)
+    yield from map(format_warning, remarks)
 
 
 def list_remarks(analysis: FolderAnalysis) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from autoinstr.base import text
-from autoinstr.report.terminal.style import HEADING, Span, StyledLine, style_line
+from autoinstr.report.terminal.style import HEADING, StyledLine, StyledPart, style_line
 
 GAP = 2  # blanks between two columns
 SMALLEST_TEXT = 4  # width of a text column where there is no room at all
@@ -69,7 +69,7 @@ def format_table(columns: Sequence[Column], rows: Sequence[Any], width: int) -> 
     yield style_line(_join_cells(filled_columns, widths, 0), HEADING)
     for index, row in enumerate(rows, 1):
         line = _join_cells(filled_columns, widths, index)
-        yield StyledLine(line, _find_spans(filled_columns, widths, row, line))
+        yield StyledLine(line, _find_styled_parts(filled_columns, widths, row, line))
 
 
 def _join_cells(filled_columns: Sequence[_FilledColumn], widths: Sequence[int], index: int) -> str:
@@ -82,9 +82,9 @@ def _join_cells(filled_columns: Sequence[_FilledColumn], widths: Sequence[int], 
     return (" " * GAP).join(cells).rstrip()
 
 
-def _find_spans(
+def _find_styled_parts(
     filled_columns: Sequence[_FilledColumn], widths: Sequence[int], row: Any, line: str
-) -> Iterator[Span]:
+) -> Iterator[StyledPart]:
     """Yield the styled cells of a line; one that lies beyond its end is blank."""
     if not any(column.choose_style for column, _ in filled_columns):
         return
@@ -93,7 +93,7 @@ def _find_spans(
     for (column, _), end in zip(filled_columns, ends):
         style = column.choose_style(row) if column.choose_style else ""
         if style and line[start:end].strip():
-            yield Span(start, end, style)
+            yield StyledPart(start, end, style)
         start = end + GAP
 
 

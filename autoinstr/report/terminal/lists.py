@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 from autoinstr.analysis import serving_summary
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick
 from autoinstr.analysis.clock import describe_alignment
+from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
 from autoinstr.analysis.serving import REQUEST_COLUMNS, STEP_COLUMNS, read_requests, read_steps
 from autoinstr.base import text
 from autoinstr.report.data.stats_csv import guard_cell
 from autoinstr.report.terminal.cells import format_number, format_time
 from autoinstr.report.terminal.layout import Column, format_table
+from autoinstr.report.terminal.style import format_warning
 
 if TYPE_CHECKING:
     from autoinstr.analysis.requests import Request
@@ -116,17 +118,14 @@ def sort_rows(rows: Sequence[Any], sort: str) -> list[Any]:
 
 def _format_problems(run: Run) -> Iterator[str]:
     """Yield what a reader needs before believing the rows."""
-    yield from (f"! {line}" for line in describe_alignment(run.recordings))
+    yield from map(format_warning, describe_alignment(run.recordings))
     for recording in run.recordings:
-        if recording.dropped_count:
-            dropped_ranges = text.format_count(recording.dropped_count, "range")
-            yield (
-                f"! {recording.file}: {dropped_ranges} dropped, because the recording was full "
-                "(option max_mb)"
-            )
+        dropped_ranges = describe_dropped_ranges(recording)
+        if dropped_ranges:
+            yield format_warning(f"{recording.file}: {dropped_ranges}")
     problems = [problem for recording in run.recordings for problem in recording.problems]
     for problem in [*run.problems, *problems][:PROBLEM_LIMIT]:
-        yield f"! {problem}"
+        yield format_warning(problem)
 
 
 def _format_rows(

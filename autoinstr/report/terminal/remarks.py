@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from autoinstr.analysis.clock import describe_alignment
 from autoinstr.analysis.findings import collect_findings
 from autoinstr.base import text
+from autoinstr.report.terminal.style import format_warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,10 +73,11 @@ def format_run_problems(run: Run, phase: str | None, processes: Sequence[Process
     if empty:
         heading = "recorded nothing: " if phase is None else "nothing in this phase: "
         yield heading + "; ".join(text.limit_lines(empty))
-    yield from (f"! {line}" for line in describe_alignment(run.recordings))
-    yield from text.limit_lines([f"! {note}" for process in processes for note in process.notes])
+    yield from map(format_warning, describe_alignment(run.recordings))
+    notes = [format_warning(note) for process in processes for note in process.notes]
+    yield from text.limit_lines(notes)
     problems = [
         *run.problems,
         *(problem for process in processes for problem in process.recording.problems),
     ]
-    yield from text.limit_lines([f"! {problem}" for problem in problems])
+    yield from text.limit_lines(list(map(format_warning, problems)))

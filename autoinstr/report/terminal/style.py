@@ -23,7 +23,7 @@ WEIGHT_STYLES = ((0.5, "31"), (0.2, "35"), (0.05, "36"))
 WARNING_PREFIX = "! "
 
 
-class Span(NamedTuple):
+class StyledPart(NamedTuple):
     """The characters from `start` up to `end` of a line, and their style."""
 
     start: int
@@ -34,20 +34,25 @@ class Span(NamedTuple):
 class StyledLine(str):
     """Hold one line of text and the styles of its parts.
 
-    The text has no escape sequences, so it is measured, cut and compared like any string. `spans`
-    are in order and do not overlap. Methods of str return a plain string."""
+    The text has no escape sequences, so it is measured, cut and compared like any string.
+    `styled_parts` are in order and do not overlap. Methods of str return a plain string."""
 
-    spans: tuple[Span, ...]
+    styled_parts: tuple[StyledPart, ...]
 
-    def __new__(cls, line: str, spans: Iterable[Span] = ()) -> StyledLine:
+    def __new__(cls, line: str, styled_parts: Iterable[StyledPart] = ()) -> StyledLine:
         styled = super().__new__(cls, line)
-        styled.spans = tuple(spans)
+        styled.styled_parts = tuple(styled_parts)
         return styled
 
 
 def style_line(line: str, style: str) -> StyledLine:
     """Return the line with all of it in one style."""
-    return StyledLine(line, [Span(0, len(line), style)])
+    return StyledLine(line, [StyledPart(0, len(line), style)])
+
+
+def format_warning(line: str) -> str:
+    """Return the line of a warning, which `write_lines` colours."""
+    return WARNING_PREFIX + line
 
 
 def choose_weight_style(share: float) -> str:
@@ -60,7 +65,7 @@ def write_lines(lines: Iterable[str], stream: TextIO, options: TableOptions) -> 
     """Write lines of a table: printable in the encoding, and styled if the options ask for colour.
 
     An encoding without the characters that tables are made of gets ASCII only. A line that begins
-    with "! " is a warning."""
+    with WARNING_PREFIX is a warning."""
     try:
         "µ·…█─".encode(options.encoding)
         encoding = options.encoding
@@ -89,16 +94,16 @@ def _make_printable(line: str, encoding: str) -> str:
 def _split_line(line: str) -> Iterator[tuple[str, str]]:
     """Yield the parts of a line with their styles, without blanks at its end."""
     end = len(line.rstrip())
-    spans = getattr(line, "spans", ())
-    if not spans and line.startswith(WARNING_PREFIX):
-        spans = (Span(0, end, WARNING),)
+    styled_parts = getattr(line, "styled_parts", ())
+    if not styled_parts and line.startswith(WARNING_PREFIX):
+        styled_parts = (StyledPart(0, end, WARNING),)
     position = 0
-    for span in spans:
-        start, stop = min(span.start, end), min(span.end, end)
+    for part in styled_parts:
+        start, stop = min(part.start, end), min(part.end, end)
         if position < start:
             yield line[position:start], ""
         if start < stop:
-            yield line[start:stop], span.style
+            yield line[start:stop], part.style
         position = max(position, stop)
     if position < end:
         yield line[position:end], ""
