@@ -131,7 +131,7 @@ OPTIONS = (
         FlagType(),
         False,
         "off",
-        "append attributes to the messages of emitters that take them, such as mstx and nvtx",
+        "append attributes to messages of emitters that take them (mstx, nvtx, …)",
     ),
     Option(
         "profiler",

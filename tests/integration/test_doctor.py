@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from autoinstr.cli.doctor import interpreter
+
 REPO = Path(__file__).resolve().parents[2]
 GATE = str(REPO / "sitecustomize")
 # The interpreter beneath the virtual environment: one with our .pth is reached by the gate whatever
@@ -211,6 +213,26 @@ def test_filter_decisions_with_their_reasons(tmp_path: Path) -> None:
         ("0", "Linear"): (True, "nothing excludes it"),
         ("1", "Dropout"): (False, "excluded by 'class:Dropout'"),
     }
+
+
+def test_only_an_unknown_torch_has_a_line(tmp_path: Path) -> None:
+    """The program forgets the known versions before torch is imported."""
+    unknown = (
+        "import autoinstr.instrument.modules.torch_versions as versions\n"
+        "versions.KNOWN_CALL_CODE.clear()\n"
+    )
+    for code, fact in (
+        (MODEL, None),
+        (unknown + MODEL, "unknown version; every module call takes the slow path"),
+    ):
+        told = facts("--", sys.executable, "-c", code, AUTOINSTR_OUT=str(tmp_path / "run"))
+        (said,) = told["processes"]
+        assert said["active"] is True and said["details"].get("torch") == fact
+
+
+def test_the_gate_and_the_doctor_know_the_same_text() -> None:
+    gate = (REPO / "sitecustomize" / "_autoinstr_gate.py").read_text()
+    assert f'\nNOT_ASKED_FOR = "{interpreter.NOT_ASKED_FOR}"\n' in gate
 
 
 def test_an_unknown_name_is_named_beside_a_bad_value() -> None:
