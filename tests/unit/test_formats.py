@@ -58,7 +58,8 @@ def test_a_new_format_is_in_the_help_and_in_the_completion(
     text = " ".join(capsys.readouterr().out.split())
     assert f"{', '.join(FORMATS)} (default: table)" in text
     assert ", toy (default: table)" in text and "report.toy" in text
-    assert "--limit N formats table, csv and toy: " in text
+    assert name_formats("limit").endswith(" and toy")
+    assert f"--limit N {name_formats('limit')}: " in text
     report = next(row for row in read_tables(build_parser()).subcommands if row.name == "report")
     values = next(row.values for row in report.options if "--format" in row.names)
     assert values is not None and "toy" in values.words
@@ -133,6 +134,7 @@ def test_a_new_format_may_write_a_folder_and_take_options_of_its_own(
 
 def test_names_of_the_formats_of_an_option() -> None:
     assert name_formats("kineto") == "format ascend-db"
+    assert name_formats("limit") == "formats table and csv"
     assert name_formats("phase") == "formats table, json and csv"
 
 
