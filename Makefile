@@ -49,8 +49,8 @@ types: setup ## mypy --strict on the package
 
 # -- other parts of the suite
 
-test-unit: setup ## the fast tests, without torch
-	$(PYTEST) tests/unit -n 2
+test-unit: setup ## the fast tests, without torch, with few examples of each property
+	HYPOTHESIS_PROFILE=quick $(PYTEST) tests/unit -n 2 -q
 
 test-npu: setup-ascend ## the real torch_npu and vllm-ascend on simulated CANN libraries (needs gcc)
 	$(PYTEST) tests/npu $(SUITE)

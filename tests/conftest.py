@@ -18,9 +18,12 @@ from hypothesis import HealthCheck, settings
 REPO = Path(__file__).resolve().parents[1]
 GATE = REPO / "sitecustomize"
 
-# On a busy machine an example takes as long as it takes: no clock decides about a test.
-settings.register_profile("no clocks", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("no clocks")
+# No clock decides about a test: a busy machine may take any time for an example. The profile
+# "quick" is for `make test-unit`; `make test` runs all examples.
+UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("full", **UNTIMED)
+settings.register_profile("quick", max_examples=10, **UNTIMED)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "full"))
 
 
 def _state() -> dict[str, Any]:

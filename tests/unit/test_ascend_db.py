@@ -29,6 +29,7 @@ from autoinstr.report.ascend_db.alignment import Alignment
 from autoinstr.report.ascend_db.export import ExportedProcess, export
 from autoinstr.report.ascend_db.writer import DatabaseWriter
 from tests.npu.exported import rows
+from tests.support.examples import scale_examples
 from tests.support.kineto import Trace
 from tests.support.recordings import Call, make_recording, set_clock
 
@@ -379,7 +380,9 @@ def overlaps(operators: list[tuple[int, int]], ranges: list[tuple[int, int]]) ->
     )
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=scale_examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.integers(0, 1 << 30), st.integers(-150_000, 150_000))
 @example(3692, -4161)  # an operator at the end of a range that began long before
 def test_the_offset_that_is_found_leaves_no_overlap(seed: int, shift: int) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from autoinstr.report.ascend_db import trace_file
 from autoinstr.report.ascend_db.trace_file import EVENTS, BadTrace, read_members
+from tests.support.examples import scale_examples
 from tests.support.kineto import Trace
 
 VALUES = st.recursive(
@@ -57,7 +58,9 @@ def test_it_is_what_json_reads_however_the_file_is_cut_into_pieces(
     assert as_read(path) == told
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=scale_examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.lists(VALUES, max_size=5),
     st.dictionaries(st.text(max_size=5).filter(EVENTS.__ne__), VALUES, max_size=4),

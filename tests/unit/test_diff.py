@@ -24,6 +24,7 @@ from autoinstr.diff.diff_line import DiffLine
 from autoinstr.diff.gate import judge
 from autoinstr.diff.tally import tally_steps
 from autoinstr.report.options import TableOptions
+from tests.support.examples import scale_examples
 from tests.support.report_fakes import Event, FakeRecording, run_of
 from tests.unit.test_stats import EVENTS
 
@@ -301,7 +302,7 @@ def test_phases_stand_against_the_same_phase() -> None:
 # -- what the figures are --------------------------------------------------------------------------
 
 
-@settings(max_examples=150)
+@settings(max_examples=scale_examples(150))
 @given(EVENTS, EVENTS)
 def test_calls_and_times_are_those_of_the_report(a: Any, b: Any) -> None:
     sides = FakeRecording(a), FakeRecording(b)
@@ -315,7 +316,7 @@ def test_calls_and_times_are_those_of_the_report(a: Any, b: Any) -> None:
             )
 
 
-@settings(max_examples=100)
+@settings(max_examples=scale_examples(100))
 @given(EVENTS, EVENTS)
 def test_turned_round_it_says_the_inverse(a: Any, b: Any) -> None:
     there, back = (
@@ -334,7 +335,7 @@ def test_turned_round_it_says_the_inverse(a: Any, b: Any) -> None:
             assert one.estimate.ratio * other.estimate.ratio == pytest.approx(1)
 
 
-@settings(max_examples=100)
+@settings(max_examples=scale_examples(100))
 @given(EVENTS, st.integers(1, 3))
 def test_a_run_does_not_differ_from_itself(events: Any, processes: int) -> None:
     recordings = [FakeRecording(events, pid=pid) for pid in range(1, processes + 1)]

@@ -17,6 +17,7 @@ from autoinstr.diff.statistic import (
     compute_batch_medians,
     select_differences,
 )
+from tests.support.examples import scale_examples
 
 REPEATS = 400
 NOISE = 0.1  # standard deviation of a step's time, as a part of it
@@ -151,7 +152,7 @@ def test_stretches_are_medians_of_parts_in_order(values: list[float]) -> None:
         assert found == values[:MAX_BATCHES] or len(values) > MAX_BATCHES
 
 
-@settings(max_examples=300)
+@settings(max_examples=scale_examples(300))
 @given(
     st.lists(st.floats(0, 1e15), min_size=1, max_size=40),
     st.lists(st.floats(0, 1e15), min_size=1, max_size=40),

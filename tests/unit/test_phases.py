@@ -13,6 +13,7 @@ from autoinstr.analysis.blocks import NO_END_NS, read_batches
 from autoinstr.analysis.phases import Phases
 from autoinstr.analysis.stats import collect_stats
 from autoinstr.recording.reader import OpenRange
+from tests.support.examples import scale_examples
 from tests.support.report_fakes import Event, FakeRecording
 
 PHASES = ("prefill", "decode", "mixed")
@@ -89,7 +90,7 @@ def fast_phases(recording: FakeRecording) -> dict[Any, str | None]:
     return found
 
 
-@settings(max_examples=600)
+@settings(max_examples=scale_examples(600))
 @given(EVENTS, st.integers(1, 7))
 def test_each_range_has_the_phase_of_the_innermost_one_that_says_it(
     events: list[Event], block: int
@@ -113,14 +114,14 @@ def sums(recording: FakeRecording, split: bool) -> dict[Any, tuple[int, int, int
     return {key: tuple(value) for key, value in added.items()}
 
 
-@settings(max_examples=400)
+@settings(max_examples=scale_examples(400))
 @given(EVENTS, st.integers(1, 7))
 def test_sums_over_phases_are_the_figures_without_phases(events: list[Event], block: int) -> None:
     recording = FakeRecording(events, block=block)
     assert sums(recording, split=True) == sums(recording, split=False)
 
 
-@settings(max_examples=100)
+@settings(max_examples=scale_examples(100))
 @given(EVENTS)
 def test_durations_need_not_be_kept_for_phases(events: list[Event]) -> None:
     recording = FakeRecording(one_each(events))

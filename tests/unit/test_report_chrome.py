@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from autoinstr.analysis.blocks import format_title
 from autoinstr.report.timeline import chrome
+from tests.support.examples import scale_examples
 from tests.support.report_fakes import Event, FakeRecording, run_of
 from tests.support.timelines import RECORDINGS
 
@@ -47,7 +48,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=scale_examples(200))
 @given(RECORDINGS, st.integers(1, 6))
 def test_every_range_is_exact_to_the_nanosecond_and_none_pokes_out_of_its_parent(
     events: list[Event], block: int
@@ -124,7 +125,7 @@ def test_an_empty_run_is_still_a_whole_file() -> None:
     assert [event["ph"] for event in load(FakeRecording([]))["traceEvents"]] == ["M", "M"]
 
 
-@settings(max_examples=100)
+@settings(max_examples=scale_examples(100))
 @given(EVENTS, st.integers(1, 6))
 def test_attributes_are_args_of_their_own_range_or_mark(events: list[Event], block: int) -> None:
     first: dict[Any, Event] = {}

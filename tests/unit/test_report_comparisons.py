@@ -19,6 +19,7 @@ from autoinstr.analysis.processes import Process, collect_into, read_processes
 from autoinstr.analysis.runs import find_run
 from autoinstr.analysis.serving import ServingCollector
 from tests.support.annotated import Entry, write
+from tests.support.examples import scale_examples
 from tests.support.slow_recording import read
 from tests.support.slow_report import Call, FoldedLine, calls_of, folded
 
@@ -128,7 +129,7 @@ def slow_outliers(lines: dict[str, FoldedLine], inside: int) -> dict[str, float]
     return dict(found)
 
 
-@settings(max_examples=120)
+@settings(max_examples=scale_examples(120))
 @given(
     st.integers(0, 1 << 40),
     st.integers(1, 6),

@@ -19,6 +19,7 @@ from autoinstr.analysis.runs import find_run
 from autoinstr.recording.reader import Recording
 from autoinstr.report.timeline import chrome, perfetto, speedscope
 from tests.support.annotated import Entry, write
+from tests.support.examples import scale_examples
 from tests.support.report_fakes import Event
 from tests.support.timelines import RECORDINGS
 from tests.unit import test_report_speedscope
@@ -95,7 +96,7 @@ def written(writer: Any, folder: str) -> bytes:
     return out.getvalue()
 
 
-@settings(max_examples=60)
+@settings(max_examples=scale_examples(60))
 @given(RECORDINGS, st.data())
 def test_timelines_show_what_is_left(events: list[Event], data: st.DataObject) -> None:
     entries = [

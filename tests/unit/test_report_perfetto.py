@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from autoinstr.analysis.blocks import format_title
 from autoinstr.report.timeline import perfetto
+from tests.support.examples import scale_examples
 from tests.support.report_fakes import Event, FakeRecording, run_of
 from tests.support.timelines import RECORDINGS
 
@@ -128,7 +129,7 @@ def found(decoded: Decoded) -> Counter[Any]:
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=scale_examples(200))
 @given(RECORDINGS, RECORDINGS, st.integers(1, 6))
 def test_every_range_is_there_with_its_exact_begin_and_end(
     first: list[Event], second: list[Event], block: int
@@ -160,7 +161,7 @@ def nested(draw: st.DrawFn) -> list[Event]:
     return events
 
 
-@settings(max_examples=100)
+@settings(max_examples=scale_examples(100))
 @given(nested(), st.integers(1, 9))
 def test_nested_calls_stay_on_one_track_at_the_depth_they_ran(
     events: list[Event], block: int
@@ -286,7 +287,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=scale_examples(200))
 @given(st.dictionaries(st.text(min_size=1, max_size=6), JSON, min_size=1, max_size=4))
 def test_attributes_are_typed_annotations(fields: dict[str, Any]) -> None:
     events = [

@@ -34,6 +34,7 @@ from autoinstr.report.formats import FORMATS
 from autoinstr.report.options import TableOptions
 from tests.conftest import REPO, clean_environment
 from tests.support.annotated import Entry, write
+from tests.support.examples import scale_examples
 from tests.support.slow_recording import Read, read
 from tests.support.slow_report import Call, calls_of, folded, rows_of
 
@@ -216,7 +217,7 @@ def check_processes(directory: str, durations: bool) -> None:
             assert in_order(lines_below(tree)) == in_order(expected)
 
 
-@settings(max_examples=150)
+@settings(max_examples=scale_examples(150))
 @given(st.lists(ENTRIES, min_size=1, max_size=2), st.booleans(), st.booleans())
 def test_whole_and_killed_recordings(
     processes: list[list[Entry]], killed: bool, durations: bool
@@ -245,7 +246,7 @@ def test_whole_and_killed_recordings(
         check_processes(directory, durations)
 
 
-@settings(max_examples=150)
+@settings(max_examples=scale_examples(150))
 @given(
     ENTRIES.filter(bool), st.one_of(st.integers(f.HEADER_BYTES, 7_000), st.integers(69_000, 76_000))
 )
@@ -318,6 +319,7 @@ def test_full_recordings_and_rings(tmp_path: Path, full: str, seed: int) -> None
 ENDLESS = """
 import sys, threading, time
 from autoinstr.recording import format as f
+from tests.support.examples import scale_examples
 from autoinstr.recording.writer import RecordingWriter
 writer = RecordingWriter(sys.argv[1], {"host": "host"}, max_bytes=64 << 20)
 writer.set_state(f.STATE_ON)

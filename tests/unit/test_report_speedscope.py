@@ -16,6 +16,7 @@ from autoinstr.analysis.blocks import format_title
 from autoinstr.analysis.labels import format_thread_label
 from autoinstr.base.errors import RecordingError
 from autoinstr.report.timeline import speedscope, spool
+from tests.support.examples import scale_examples
 from tests.support.report_fakes import Event, FakeRecording, run_of
 from tests.support.speedscope import Read, importer, release
 from tests.support.timelines import RECORDINGS
@@ -85,7 +86,7 @@ def found(loaded: dict[str, Any]) -> Counter[Any]:
     return calls
 
 
-@settings(max_examples=200)
+@settings(max_examples=scale_examples(200))
 @given(RECORDINGS, RECORDINGS, st.integers(1, 6))
 def test_every_range_is_there_with_its_exact_begin_and_end(
     first: list[Event], second: list[Event], block: int
@@ -106,7 +107,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
 
 
 def test_the_importer_reads_what_was_recorded(read: Read) -> None:
-    @settings(max_examples=150)
+    @settings(max_examples=scale_examples(150))
     @given(RECORDINGS, st.integers(1, 6))
     def check(events: list[Event], block: int) -> None:
         recording = FakeRecording(events, block=block)

@@ -15,6 +15,7 @@ from autoinstr.analysis.requests import Request, RequestCollector
 from autoinstr.analysis.runs import find_run
 from autoinstr.analysis.serving import REQUEST_COLUMNS, build_request_entry, read_requests
 from tests.support.annotated import Entry, mark, write
+from tests.support.examples import scale_examples
 
 ENGINE = {"roles": ["EngineCore"]}
 WALL = 1_795_389_621_000_000_000
@@ -266,7 +267,7 @@ LIVES = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=scale_examples(300))
 @given(LIVES, st.randoms(use_true_random=False))
 def test_any_order_of_marks_gives_the_same_rows(
     lives: list[tuple[str, int, int, int]], shuffled: random.Random

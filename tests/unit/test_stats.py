@@ -12,6 +12,7 @@ from autoinstr.analysis.nesting import OpenRangeStack
 from autoinstr.analysis.percentiles import find_nearest_rank
 from autoinstr.analysis.stats import collect_stats
 from autoinstr.base.errors import RecordingError
+from tests.support.examples import scale_examples
 from tests.support.report_fakes import Event, FakeRecording, slow
 
 EVENTS = st.lists(
@@ -47,7 +48,7 @@ def fast(recording: FakeRecording) -> dict[tuple[Any, ...], dict[str, int]]:
     return figures
 
 
-@settings(max_examples=400)
+@settings(max_examples=scale_examples(400))
 @given(EVENTS, st.integers(1, 7))
 def test_nested_recursive_and_overlapping_ranges_add_up_as_the_slow_computation_says(
     events: list[Event], block: int
@@ -56,7 +57,7 @@ def test_nested_recursive_and_overlapping_ranges_add_up_as_the_slow_computation_
     assert fast(recording) == slow(recording.events)
 
 
-@settings(max_examples=200)
+@settings(max_examples=scale_examples(200))
 @given(EVENTS)
 def test_totals_are_the_same_when_durations_are_not_kept(events: list[Event]) -> None:
     recording = FakeRecording(events)

@@ -17,6 +17,7 @@ from autoinstr.analysis.serving import STEP_COLUMNS, build_step_entry, read_step
 from autoinstr.targets.rows import load_builtin_targets
 from autoinstr.targets.step_parts import PART_KINDS
 from tests.support.annotated import Entry, step_of, work_of, write
+from tests.support.examples import scale_examples
 
 ENGINE = {"roles": ["EngineCore"]}
 WALL = 1_795_389_621_000_000_000
@@ -346,7 +347,7 @@ def slow_rows(engine: list[Entry], workers: list[list[Entry]]) -> list[dict[str,
     return found
 
 
-@settings(max_examples=150)
+@settings(max_examples=scale_examples(150))
 @given(st.integers(0, 1 << 40), st.integers(1, 25), st.integers(1, 3), st.booleans())
 def test_overlapping_repeated_and_half_seen_steps_equal_the_slow_computation(
     seed: int, count: int, ranks: int, killed: bool
