@@ -155,10 +155,10 @@ def merge_both(folder: str) -> int:
     assert set(os.listdir(folder)) - before == ({"merged"} if done else set()), os.listdir(folder)
     if done is None:
         return 0
-    assert done.directories == 2
+    assert done.directory_count == 2
     given = {Path(source, f"a{f.SUFFIX}").read_bytes() for source in sources}
     copies = [file.read_bytes() for file in Path(out).iterdir()]
-    assert len(copies) == len(done.facts) and given.issuperset(copies), (
+    assert len(copies) == len(done.sources) and given.issuperset(copies), (
         "something else than what was given"
     )
     assert len(find_run(out).recordings) == len(copies)

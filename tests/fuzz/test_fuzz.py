@@ -195,7 +195,7 @@ def test_a_merge_that_is_none_is_seen(name: str, monkeypatch: pytest.MonkeyPatch
         raise UsageError("-o: lies inside of what is to be merged")
 
     kept = CORPUS / name / ("vllm" if name == "definitions" else "sound")
-    monkeypatch.setattr("tests.fuzz.entries.merge", refuses)
+    monkeypatch.setattr("tests.fuzz.entries.merge_runs", refuses)
     if name == "merge_inputs":
         assert (
             check(name, kept.read_bytes()) == 0

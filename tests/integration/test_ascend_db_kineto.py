@@ -329,7 +329,7 @@ def test_a_trace_of_another_time_is_refused_with_the_distance(
     inferred: Ran, tmp_path: Path
 ) -> None:
     told: dict[str, Any] = kineto.read(inferred.trace)
-    told["baseTimeNanoseconds"] += 5_000_000_000
+    told["baseTimeNanoseconds"] += 500 * 10**9
     (tmp_path / "later.json").write_text(json.dumps(told))
     done = report(
         tmp_path,
@@ -344,7 +344,7 @@ def test_a_trace_of_another_time_is_refused_with_the_distance(
     assert done.returncode == 1
     assert re.search(
         r"recorded nothing while this trace was made: "
-        r"its last range ended 4\.\d+ s before the trace",
+        r"its last range ended 4\d\d\.\d s before the trace",
         done.stderr,
     ), done.stderr
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())

@@ -18,7 +18,7 @@ from tests.support.recorded import recordings
 
 # Traced beside what is traced natively: how torch.compile looks up what stands for our code, and
 # what stands for our optimizer hooks.
-OURS = {"getattr_and_trace", "nothing"}
+OURS = {"getattr_and_trace", "do_nothing"}
 
 
 def compiled(python: Python, backend: str, out: Path | None) -> dict[str, Any]:

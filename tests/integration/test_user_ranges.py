@@ -104,7 +104,7 @@ def run(python: Python, program: str, on: bool, **env: str) -> str:
 
 
 def test_recorded_with_their_attributes_and_in_their_domain(python: Python) -> None:
-    assert run(python, PROGRAM, on=True) == "raised\nRunning\n"
+    assert run(python, PROGRAM, on=True) == "raised\nActiveRange\n"
     recording = the_recording(python.cwd / "out")
     events = timeline(recording)
     assert counts(events, "user") == {"work": 2, "early": 1, "task": 3, "slept": 3, "fails": 1}
@@ -131,8 +131,8 @@ def test_recorded_with_their_attributes_and_in_their_domain(python: Python) -> N
 
 
 def test_nothing_without_a_session(python: Python) -> None:
-    assert run(python, PROGRAM, on=False) == "raised\nNothing\n"
-    assert run(python, PROGRAM, on=True, AUTOINSTR_WHEN="manual") == "raised\nNothing\n"
+    assert run(python, PROGRAM, on=False) == "raised\nInactiveRange\n"
+    assert run(python, PROGRAM, on=True, AUTOINSTR_WHEN="manual") == "raised\nInactiveRange\n"
     assert all(not timeline(one) for one in recordings(python.cwd / "out"))
 
 

@@ -124,8 +124,8 @@ def test_the_server_ended_as_without_us_and_nothing_of_it_lives(served: Served) 
 
 def test_all_three_processes_are_recorded_and_the_worker_was_killed(served: Served) -> None:
     assert sorted(served.processes) == ["APIServer", "EngineCore", "Worker"]
-    assert served.processes["APIServer"].complete
-    assert not served.processes["Worker"].complete
+    assert served.processes["APIServer"].is_complete
+    assert not served.processes["Worker"].is_complete
 
 
 def test_each_token_of_the_answers_is_a_forward_pass_of_the_recording(served: Served) -> None:
