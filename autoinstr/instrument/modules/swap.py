@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.emitters.registry import list_emitters
+from autoinstr.instrument.compile import is_guarded
 
 if TYPE_CHECKING:
     from types import FunctionType
@@ -40,17 +41,20 @@ class Swap:
     def install(self, wrapper: FunctionType) -> str:
         """Install `wrapper` unless another program patched the attribute; return the new state.
 
-        In the state `blocked` the wrapper is not called at all."""
+        In the state `blocked` the wrapper is not called at all. If compiled code checks the
+        function in place, it stays: "in" if it is a wrapper of ours, else "guarded"."""
         self._wrappers.add(wrapper)
         state = self.read_state()
         if state in ("in", "out"):
+            if self._is_guarded(wrapper):
+                return "in" if state == "in" else "guarded"
             self._set(wrapper)
             return "in"
         return state
 
     def restore_original(self) -> str:
         """Restore torch's own function if one of our wrappers is in place; return the new state."""
-        if self.read_state() == "in":
+        if self.read_state() == "in" and not self._is_guarded(self.original):
             self._set(self.original)
             return "out"
         return self.read_state()
@@ -89,6 +93,10 @@ class Swap:
         at any moment."""
         if self.read_state() in ("in", "out"):
             self._set(self._module_class.__dict__["__call__"])
+
+    def _is_guarded(self, successor: FunctionType) -> bool:
+        current = self._module_class.__dict__["__call__"]
+        return current is not successor and is_guarded(current)
 
     def _set(self, function: FunctionType) -> None:
         stores: list[tuple[Any, str]] = []
