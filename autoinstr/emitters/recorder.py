@@ -95,6 +95,7 @@ class Recorder:
                 index = writer.new_thread(*identify_thread())
                 if not hasattr(local, "thread"):
                     local.thread, local.blocks = index, 0
+                    local.life = writer.watch_thread(index)
             block_count = local.blocks
             slots = writer.allocate_slots(local.thread, block_count)
             if local.blocks == block_count:

@@ -10,6 +10,7 @@ import threading
 from typing import Callable
 
 from autoinstr.recording import format as f
+from autoinstr.recording.live_threads import LiveThreads
 from autoinstr.recording.mapping import Mapping
 from autoinstr.recording.ownfile import OwnFile
 
@@ -52,11 +53,11 @@ class BlockWriter:
         self._sequence = 0
         self._attributes = TextPosition(f.KIND_ATTRIBUTES)
         self._dropped_count = 0
-        # slot lists that were given to threads for records without a place; see count_dropped
-        self._drop_lists: list[list[Slot]] = []
+        # (thread, slot list that it was given for records without a place); see count_dropped
+        self._drop_lists: list[tuple[int, list[Slot]]] = []
         # (offset, bytes), oldest first: the blocks that a ring reuses
         self._range_blocks: list[tuple[int, int]] = []
-        self._current: dict[int, int] = {}  # thread index -> offset of the block it writes to
+        self._threads = LiveThreads()
         self._file = OwnFile(path, mode)
         try:
             self._mapping = Mapping(self._file.get_descriptor, max(max_bytes, _MIN_BYTES))
@@ -77,10 +78,18 @@ class BlockWriter:
         """Return the number of dropped records, and store it in the header."""
         with self._lock:
             count = self._dropped_count + sum(
-                DROPPED_PER_SLOT_LIST - len(slots) for slots in self._drop_lists
+                DROPPED_PER_SLOT_LIST - len(slots) for _, slots in self._drop_lists
             )
             self.words[f.H_DROPPED] = count
         return count
+
+    def _forget_ended_threads(self) -> None:
+        """Let go of the blocks and the slot lists of threads that have ended."""
+        ended = self._threads.take_ended()
+        if ended and self._drop_lists:
+            finished = [slots for thread, slots in self._drop_lists if thread in ended]
+            self._drop_lists = [item for item in self._drop_lists if item[0] not in ended]
+            self._dropped_count += sum(DROPPED_PER_SLOT_LIST - len(slots) for slots in finished)
 
     def _remove(self) -> None:
         self._file.close()
@@ -142,14 +151,15 @@ class BlockWriter:
                 raise
         return self._recycle(0)
 
-    def _allocate_text_block(self, kind: int, size: int) -> tuple[int, int]:
-        """Return offset and size of a block for texts. A ring reuses none for definitions."""
+    def _allocate_text_block(self, kind: int, size: int, min_size: int) -> tuple[int, int]:
+        """Return offset and size of a block for texts: `size`, or at least `min_size` if the file
+        is full. A ring takes the oldest block, and never one of definitions."""
         try:
             offset = self._allocate(size)
         except RecordingFull:
-            if self.full != "ring" or kind != f.KIND_ATTRIBUTES:
+            if self.full != "ring":
                 raise
-            offset, size = self._recycle(size)
+            offset, size = self._recycle(size if kind == f.KIND_ATTRIBUTES else min_size)
         if kind == f.KIND_ATTRIBUTES:
             self._range_blocks.append((offset, size))
         return offset, size
@@ -158,8 +168,9 @@ class BlockWriter:
         """Empty the oldest block of at least `min_size` bytes, and return its offset and size.
 
         A block in use is skipped: a thread writes to it, or a range in it is open."""
+        busy = {*self._threads.current_blocks.values(), self._attributes.block}
         for offset, size in self._range_blocks:
-            if size < min_size or self._is_busy(offset):
+            if size < min_size or offset in busy:
                 continue
             start = offset // 8 + BODY_WORD
             body = self.words[start : (offset + size) // 8]
@@ -180,6 +191,8 @@ class BlockWriter:
                 continue
             self._dropped_count += record_count
             self.count_dropped()
+            if self.words[offset // 8] == f.make_block_mark(f.KIND_RANGES):
+                self._threads.remove_block(self.words[offset // 8 + f.B_THREAD])
             self.words[offset // 8 + f.B_THREAD] = _NO_THREAD  # until the block is empty
             body.cast("B")[:] = bytes(8 * len(body))
             return offset, size
@@ -187,4 +200,4 @@ class BlockWriter:
 
     def _is_busy(self, offset: int) -> bool:
         """Return whether a thread or the attributes write to the block."""
-        return offset in self._current.values() or offset == self._attributes.block
+        return offset in self._threads.current_blocks.values() or offset == self._attributes.block

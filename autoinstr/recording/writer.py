@@ -56,7 +56,8 @@ class RecordingWriter(BlockWriter):
         OSError; then no file is left behind."""
         super().__init__(path, max_bytes=max_bytes, full=full, mode=mode)
         self.on_full: Callable[[], None] | None = None
-        self._threads = 0
+        self._thread_count = 0
+        self._thread_entries: dict[int, tuple[int, int]] = {}  # where each thread is defined
         self._definitions = TextPosition(f.KIND_DEFINITIONS)
         self._encoded: tuple[dict[str, Any], str] = ({}, "{}")
         self._is_full_reported = False
@@ -95,8 +96,8 @@ class RecordingWriter(BlockWriter):
             encoded = self._encoded = (fields, encode_json(fields))
         self._append(self._attributes, f"[{thread},{name},{start_ns},{encoded[1]}]")
 
-    def _append(self, texts: TextPosition, text: str) -> None:
-        """Append an entry.
+    def _append(self, texts: TextPosition, text: str) -> int:
+        """Append an entry, and return its position.
 
         Its length is stored last, so an entry that a kill cuts off does not exist. If a signal
         handler raises in between, the entry becomes null, and the entries behind it stay
@@ -107,9 +108,11 @@ class RecordingWriter(BlockWriter):
         try:
             with self._lock:
                 if texts.position + need > texts.end:
+                    min_size = -(-(need + f.BLOCK_HEADER_BYTES) // 64) * 64
                     offset, size = self._allocate_text_block(
                         texts.kind,
-                        max(f.TEXT_BLOCK_BYTES, -(-(need + f.BLOCK_HEADER_BYTES) // 64) * 64),
+                        max(f.TEXT_BLOCK_BYTES, min_size),
+                        min_size,
                     )
                     self._write_block_header(offset, size, texts.kind, 0)
                     texts.block, texts.position, texts.end = (
@@ -124,6 +127,7 @@ class RecordingWriter(BlockWriter):
             if position:
                 self._write_text(position, b"null".ljust(len(payload)))
             raise
+        return position
 
     def _write_text(self, position: int, payload: bytes) -> None:
         # the padding is zero already, because blocks of definitions are never used twice
@@ -135,10 +139,34 @@ class RecordingWriter(BlockWriter):
     def new_thread(self, tid: int, name: str) -> int:
         """Define a thread and return its index, from 0. `tid` is the operating system's number."""
         with self._lock:
-            index = self._threads
-            self._threads += 1
-        self.define(facts.make_thread(index, tid, name))
+            self._forget_ended_threads()
+            if self._threads.free:
+                index = self._threads.free.pop()
+            else:
+                index = self._thread_count
+                self._thread_count += 1
+            try:
+                self._define_thread(index, facts.make_thread(index, tid, name))
+            except RecordingFull:
+                pass  # its ranges are dropped, and counted
         return index
+
+    def _define_thread(self, index: int, definition: dict[str, Any]) -> None:
+        """Define a thread, in place of an earlier one with its index if the text fits there."""
+        text = encode_json(definition)
+        length = len(text.encode("utf-8", "surrogatepass"))
+        position, size = self._thread_entries.get(index, (0, 0))
+        if length <= size:
+            self._write_text(
+                position, (text + " " * (size - length)).encode("utf-8", "surrogatepass")
+            )
+        else:
+            self._thread_entries[index] = self._append(self._definitions, text), length
+
+    def watch_thread(self, index: int) -> object:
+        """Return what this thread must hold in a thread-local variable until it ends."""
+        with self._lock:
+            return self._threads.watch(index)
 
     def allocate_slots(self, thread: int, generation: int) -> Slots:
         """Return the free records of a new block for a thread, and the block's words.
@@ -150,25 +178,26 @@ class RecordingWriter(BlockWriter):
         size = f.RANGE_BLOCK_BYTES[min(generation, len(f.RANGE_BLOCK_BYTES) - 1)]
         with self._lock:
             self._look_after_file()
+            self._forget_ended_threads()
             try:
                 offset, size = self._allocate_range_block(size)
             except RecordingFull:
-                self._current.pop(thread, None)
-                return self._drop()
+                self._threads.current_blocks.pop(thread, None)
+                return self._drop(thread)
             self._write_block_header(offset, size, f.KIND_RANGES, thread)
-            self._current[thread] = offset
+            self._threads.add_block(thread, offset)
             self._range_blocks.append((offset, size))
         start = offset // 8 + BODY_WORD
         slots = _SLOTS_BY_BYTES.get(size, _SLOTS)
         return slots.copy().pop, self.words[start : start + 3 * len(slots)]
 
-    def _drop(self) -> Slots:
+    def _drop(self, thread: int) -> Slots:
         # The slots that the thread has not popped tell how many records were dropped, at no cost
         # for the call.
         slots = [(0, 1, 2)] * DROPPED_PER_SLOT_LIST
-        unfinished = [drop_list for drop_list in self._drop_lists if drop_list]
+        unfinished = [item for item in self._drop_lists if item[1]]
         self._dropped_count += DROPPED_PER_SLOT_LIST * (len(self._drop_lists) - len(unfinished))
-        self._drop_lists = [*unfinished, slots]
+        self._drop_lists = [*unfinished, (thread, slots)]
         self.count_dropped()
         is_reported, self._is_full_reported = self._is_full_reported, True
         if not is_reported and self.on_full is not None:
