@@ -5,9 +5,10 @@ called: the program would see the call."""
 
 from __future__ import annotations
 
+from types import GetSetDescriptorType
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.base.class_facts import find_attribute, get_name
+from autoinstr.base.class_facts import find_attribute, get_entries, get_mro, get_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +32,12 @@ def get_own_children(module: Any) -> dict[str, Any] | None:
 
 
 def _find_children(module: Any) -> Any:
-    try:
-        return object.__getattribute__(module, "__dict__").get("_modules")
-    except AttributeError:
-        return None
+    # A class may define `__dict__` as a property. The slot of an ancestor is the real one.
+    for base in get_mro(type(module)):
+        slot = get_entries(base).get("__dict__")
+        if type(slot) is GetSetDescriptorType:
+            return slot.__get__(module).get("_modules")
+    return None
 
 
 def walk_tree(root: Any) -> Iterator[tuple[str, Any]]:
