@@ -94,6 +94,12 @@ class Descriptor:
         return self.function.__get__(instance, owner)
 
 
+def read_method(cls: Any, name: str) -> Callable[[], object]:
+    """Turn a method into a property that returns it bound."""
+    function = getattr(cls, name)
+    return store(cls, name, log_reads(name, lambda self: function.__get__(self)))
+
+
 def names_of(function: str) -> Any:
     return lambda self: object.__getattribute__(self, "__dict__")[function]
 
@@ -101,9 +107,10 @@ def names_of(function: str) -> Any:
 def fill() -> None:
     owners = {"Module": lambda case: nn.Module, "class": lambda case: case.Layer}
     functions = (
-        "_call_impl _slow_forward __getattribute__ __getattr__ __setattr__ named_modules modules"
-        " children named_children _get_name __hash__ __repr__ __dir__ __call__"
-    ).split()
+        *("_call_impl", "_slow_forward", "__call__", "__getattribute__", "__getattr__"),
+        *("__setattr__", "__hash__", "__repr__", "__dir__", "_get_name"),
+        *("named_modules", "modules", "children", "named_children"),
+    )
     for owner, get in owners.items():
         for name in functions:
             if (owner, name) == ("Module", "__call__"):
@@ -121,14 +128,7 @@ def fill() -> None:
                 case.Layer, name, Descriptor(name, getattr(case.Layer, name))
             ),
         )
-        add(
-            f"property {name}",
-            lambda case, name=name: store(
-                case.Layer,
-                name,
-                log_reads(name, lambda self, f=getattr(case.Layer, name): f.__get__(self)),
-            ),
-        )
+        add(f"property {name}", lambda case, name=name: read_method(case.Layer, name))
     for name in (*TABLES, "_modules", "training"):
         add(
             f"property {name}",
