@@ -19,34 +19,7 @@ from autoinstr.base.module_tree import (
     list_children,
     walk_tree,
 )
-
-_Numbers = dict[tuple[str, str], int]  # by path and class
-
-
-class _Tree:
-    """The modules below one root, named after it."""
-
-    __slots__ = ("is_separate", "keys", "label", "numbers", "reference", "size", "watch")
-
-    def __init__(self, root: Any, label: str, numbers: _Numbers) -> None:
-        self.label, self.numbers = label, numbers
-        self.reference = weakref.ref(root)
-        self.watch: Any = None  # a second reference to the root; see ModuleNamer._watch
-        self.keys: list[int] = []  # ids of the modules below the root
-        self.size = 1
-        self.is_separate = False  # a larger tree held it for a while, and does so no longer
-
-
-class _KnownModule:
-    __slots__ = ("class_ref", "name", "own_tree", "reference", "tree")
-
-    class_ref: weakref.ReferenceType[type]
-    name: ModuleName
-    tree: _Tree
-
-    def __init__(self, reference: weakref.KeyedRef[int, Any]) -> None:
-        self.reference = reference
-        self.own_tree: _Tree | None = None  # the tree whose root this module is or was
+from autoinstr.base.named_tree import KnownModule, NamedTree, Numbers
 
 
 class ModuleNamer:
@@ -58,7 +31,7 @@ class ModuleNamer:
         # and an exception in it is lost. A C function is safe there: in a Python function one of
         # the program's signal handlers could run and raise.
         self._dead: deque[weakref.KeyedRef[int, Any]] = deque()
-        self._known_modules: dict[int, _KnownModule] = {}
+        self._known_modules: dict[int, KnownModule] = {}
         self._tables = tables
         self._root_counts: dict[str, int] = {}
         self._module_count = 0
@@ -67,7 +40,7 @@ class ModuleNamer:
         # parent's number and the class.
         self._unreachable: dict[tuple[int, str], int] = {}
         # labels and numbers of dead trees, by the class of the root
-        self._free_trees: dict[str, list[tuple[str, _Numbers]]] = {}
+        self._free_trees: dict[str, list[tuple[str, Numbers]]] = {}
 
     def name_module(
         self, module: Any, callers: list[Any]
@@ -117,7 +90,7 @@ class ModuleNamer:
         """Return whether the path of the module's name still leads to the module."""
         return self._find(module) is not None
 
-    def _find(self, module: Any) -> _KnownModule | None:
+    def _find(self, module: Any) -> KnownModule | None:
         entry = self._get(module)
         return (
             entry
@@ -125,11 +98,11 @@ class ModuleNamer:
             else None
         )
 
-    def _get(self, module: Any) -> _KnownModule | None:
+    def _get(self, module: Any) -> KnownModule | None:
         entry = self._known_modules.get(id(module))
         return entry if entry is not None and entry.reference() is module else None
 
-    def _is_in_place(self, entry: _KnownModule) -> bool:
+    def _is_in_place(self, entry: KnownModule) -> bool:
         tree, path = entry.tree, entry.name.path
         root = tree.reference()
         root_entry = None if root is None else self._get(root)
@@ -169,7 +142,7 @@ class ModuleNamer:
         return renamed
 
     def _find_earlier_number(
-        self, entry: _KnownModule, path: str, paths: dict[int, tuple[str, Any]]
+        self, entry: KnownModule, path: str, paths: dict[int, tuple[str, Any]]
     ) -> int | None:
         """Return the module's number if its earlier tree is now seen to be a part of this one.
 
@@ -180,7 +153,7 @@ class ModuleNamer:
         is_part = is_part and join_path(root_path, entry.name.path) == path
         return entry.name.module if is_part else None
 
-    def _make_tree(self, root: Any) -> _Tree:
+    def _make_tree(self, root: Any) -> NamedTree:
         """Return the tree whose root is `root`: an earlier, a dead one's, or a new one."""
         entry, cls = self._get(root), get_class_name(root)
         tree = None if entry is None else entry.own_tree
@@ -196,9 +169,9 @@ class ModuleNamer:
         else:
             self._root_counts[cls] = count = self._root_counts.get(cls, 0) + 1
             label, numbers = f"{cls}#{count}", {}
-        return _Tree(root, label, numbers)
+        return NamedTree(root, label, numbers)
 
-    def _watch(self, tree: _Tree, root: Any) -> None:
+    def _watch(self, tree: NamedTree, root: Any) -> None:
         """Let the death of a root remove the ids of its modules from the tables.
 
         The callback is C code: `dict.fromkeys` runs the iterator to its end."""
@@ -227,11 +200,11 @@ class ModuleNamer:
         self._add(module, parent.tree, join_path(parent.name.path, f"{cls}?"), number)
         self._unreachable[parent.name.module, cls] = self._known_modules[id(module)].name.module
 
-    def _add(self, module: Any, tree: _Tree, path: str, number: int | None) -> None:
+    def _add(self, module: Any, tree: NamedTree, path: str, number: int | None) -> None:
         key, cls = id(module), get_class_name(module)
         entry = self._get(module)
         if entry is None:
-            entry = _KnownModule(weakref.KeyedRef(module, self._dead.append, key))
+            entry = KnownModule(weakref.KeyedRef(module, self._dead.append, key))
             self._known_modules[key] = entry
         if not path:
             entry.own_tree = tree
@@ -253,7 +226,7 @@ class ModuleNamer:
             del self._known_modules[reference.key]
             self._free_tree(entry)
 
-    def _free_tree(self, entry: _KnownModule) -> None:
+    def _free_tree(self, entry: KnownModule) -> None:
         """Let a later tree have the label and the numbers of the module's own tree."""
         tree, entry.own_tree = entry.own_tree, None
         if tree is not None:

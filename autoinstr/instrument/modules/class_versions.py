@@ -22,7 +22,7 @@ _ADDRESSES = 1 << 57
 
 # The place of a class's version, and the version for which the short path is right. A negative one
 # is that of a class without short path. The hot path compares the version with the place's word.
-ClassState = tuple["memoryview[int]", int]
+ClassState = tuple["memoryview[int]", Any]
 
 
 def _view_memory(address: int, words: int) -> memoryview[int]:

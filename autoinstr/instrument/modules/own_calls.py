@@ -28,7 +28,7 @@ class OwnCallWrappers:
         self._local = local
         self._codes = codes
         # One code object serves all wrappers.
-        self._code = make_own_call(_do_nothing, local, _do_nothing).__code__
+        self._code = make_own_call(_stand_in, local, _stand_in).__code__  # type: ignore[arg-type]
 
     def wrap_class(self, cls: type, begin: Callable[[Any], RangeSlot]) -> None:
         """Wrap the `__call__` that `cls` has, unless it is torch's or already wrapped.
@@ -51,5 +51,5 @@ class OwnCallWrappers:
         base.__call__ = wrapper
 
 
-def _do_nothing(*arguments: Any) -> Any:
+def _stand_in(*arguments: Any) -> Any:
     """Stand in for a function, to read the code of its wrapper."""
