@@ -9,6 +9,7 @@ import sys
 import sysconfig
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -28,13 +29,23 @@ if __name__ == "__main__":
     sys.argv[:] = [{script!r}, *sys.argv[1:]]
     runpy.run_path({script!r}, run_name="__main__")
 """
+# Each of CASES runs in a forked child with variables of its own, so that vLLM is imported once.
 LOAD = """
 import json, os, sys
 import torch
 from vllm.plugins import load_general_plugins
+for case in json.loads(os.environ.get("CASES", "[]")):
+    child = os.fork()
+    if not child:
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(case["folder"] + "/" + name, os.O_WRONLY | os.O_CREAT), number)
+        os.environ["AUTOINSTR_OUT"] = case["folder"] + "/run"
+        os.environ.pop("AUTOINSTR")
+        if case["value"] is not None:
+            os.environ["AUTOINSTR"] = case["value"]
+        break
+    assert os.waitpid(child, 0)[1] == 0, case
 before = torch.nn.Module.__call__
-for name, value in json.loads(os.environ.get("LATE", "{}")).items():
-    os.environ[name] = value
 load_general_plugins()
 load_general_plugins()
 import vllm.plugins
@@ -88,28 +99,60 @@ def write_driver(folder: Path, installed: Path, script: Path, *more: Path) -> Pa
     return driver
 
 
-@pytest.fixture
-def load(tmp_path: Path, installed: Path):  # type: ignore[no-untyped-def]
-    """Runs LOAD: load(isolated, environment…) -> what it printed, and its standard error."""
-    script = tmp_path / "load.py"
+class Loaded(NamedTuple):
+    """What LOAD printed, the agent's lines on its standard error, and its run directory."""
+
+    said: dict[str, object]
+    stderr: str
+    out: Path
+
+
+def read_loaded(stdout: str, stderr: str, out: Path) -> Loaded:
+    said = [line for line in stdout.splitlines() if line.startswith("{")]
+    ours = [line for line in stderr.splitlines() if "autoinstr" in line]
+    return Loaded(json.loads(said[-1]), "\n".join(ours), out)
+
+
+def run_load(folder: Path, installed: Path, isolated: bool, **env: str) -> Loaded:
+    """Run LOAD in a process of its own."""
+    script = folder / "load.py"
     script.write_text(LOAD)
+    flags = ["-I", "-S"] if isolated else []
+    out = folder / "run"
+    environ = clean_environment(VLLM_PLUGINS="autoinstr", AUTOINSTR_OUT=str(out), **env)
+    command = [sys.executable, *flags, str(write_driver(folder, installed, script))]
+    ended = subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=LIMIT_S, cwd=folder
+    )
+    assert ended.returncode == 0, ended.stderr
+    return read_loaded(ended.stdout, ended.stderr, out)
 
-    def run(isolated: bool, **env: str) -> tuple[dict[str, object], str]:
-        flags = ["-I", "-S"] if isolated else []
-        environ = clean_environment(
-            VLLM_PLUGINS="autoinstr", AUTOINSTR_OUT=str(tmp_path / "run"), **env
-        )
-        command = [sys.executable, *flags, str(write_driver(tmp_path, installed, script))]
-        ended = subprocess.run(
-            command, env=environ, capture_output=True, text=True, timeout=LIMIT_S, cwd=tmp_path
-        )
-        assert ended.returncode == 0, ended.stderr
-        lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
-        return json.loads(lines[-1]), "\n".join(
-            line for line in ended.stderr.splitlines() if "autoinstr" in line
-        )
 
-    return run
+# The values of AUTOINSTR. A process has the last from its start; the others come when torch and
+# vLLM are imported, as Ray's workers get theirs.
+VALUES = {"not set": None, "empty": "", "0": "0", "late": "exclude=Linear", "off": "off"}
+OFF = [name for name in VALUES if name != "late"]
+
+
+@pytest.fixture(scope="module")
+def isolated(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
+    """LOAD with each value, where no gate runs."""
+    base = tmp_path_factory.mktemp("isolated")
+    folders = {name: base / name for name in VALUES}
+    for folder in folders.values():
+        folder.mkdir()
+    cases = [
+        {"folder": str(folders[name]), "value": value}
+        for name, value in VALUES.items()
+        if name != "off"
+    ]
+    off = run_load(folders["off"], installed, True, AUTOINSTR="off", CASES=json.dumps(cases))
+    found = {"off": off}
+    for case in cases:
+        folder = Path(str(case["folder"]))
+        stdout, stderr = ((folder / name).read_text() for name in ("stdout", "stderr"))
+        found[folder.name] = read_loaded(stdout, stderr, folder / "run")
+    return found
 
 
 def messages(recording: Recording) -> set[str]:
@@ -117,30 +160,28 @@ def messages(recording: Recording) -> set[str]:
     return {one.message for kind in ("range", "mark") for one in recorded.named(recording, kind)}
 
 
-def test_where_no_gate_ran(load, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    said, stderr = load(True, AUTOINSTR="1")
+def test_where_no_gate_ran(installed: Path, tmp_path: Path) -> None:
+    said, stderr, out = run_load(tmp_path, installed, True, AUTOINSTR="1")
     assert (said["finders"], said["swapped"], stderr) == (1, True, "")
-    assert recorded.counts(recorded.ranges(recorded.the_recording(tmp_path / "run"))) == {
-        "Linear||Linear": 1
-    }
+    assert recorded.counts(recorded.ranges(recorded.the_recording(out))) == {"Linear||Linear": 1}
 
 
-@pytest.mark.parametrize("value", [None, "", "0", "off"])
-def test_off_unless_asked_for(value: str | None, load, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    said, stderr = load(True, **({} if value is None else {"AUTOINSTR": value}))
+@pytest.mark.parametrize("name", OFF)
+def test_off_unless_asked_for(name: str, isolated: dict[str, Loaded]) -> None:
+    said, stderr, out = isolated[name]
     assert (said["finders"], said["swapped"], said["ours"], stderr) == (
         0,
         False,
         ["autoinstr", "autoinstr._pth", "autoinstr.plugin"],
         "",
     )
-    assert said["exported"] == value
-    assert not (tmp_path / "run").exists()
+    assert said["exported"] == VALUES[name]
+    assert not out.exists()
 
 
-def test_an_environment_that_comes_late(load, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_an_environment_that_comes_late(isolated: dict[str, Loaded]) -> None:
     """As Ray's workers get it: torch and vLLM are imported by then."""
-    said, stderr = load(True, LATE=json.dumps({"AUTOINSTR": "exclude=Linear"}))
+    said, stderr, _ = isolated["late"]
     assert (said["finders"], said["swapped"], said["exported"]) == (1, True, "exclude=Linear")
     assert (
         "no range was written: nothing that the filters keep was called" in stderr
@@ -148,12 +189,10 @@ def test_an_environment_that_comes_late(load, tmp_path: Path) -> None:  # type: 
     )
 
 
-def test_with_the_gate_on_nothing_is_done_twice(load, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    said, stderr = load(False, AUTOINSTR="1", PYTHONPATH=str(GATE))
+def test_with_the_gate_on_nothing_is_done_twice(installed: Path, tmp_path: Path) -> None:
+    said, stderr, out = run_load(tmp_path, installed, False, AUTOINSTR="1", PYTHONPATH=str(GATE))
     assert (said["finders"], said["swapped"], said["same"], stderr) == (1, True, True, "")
-    assert recorded.counts(recorded.ranges(recorded.the_recording(tmp_path / "run"))) == {
-        "Linear||Linear": 1
-    }
+    assert recorded.counts(recorded.ranges(recorded.the_recording(out))) == {"Linear||Linear": 1}
 
 
 def test_an_engine_that_no_gate_reaches(
