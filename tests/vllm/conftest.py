@@ -42,8 +42,8 @@ class Pair(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random Qwen2 of four layers."""
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that prepare.py makes."""
 
     def prepare(folder: Path) -> None:
         environ = clean_environment(
@@ -55,7 +55,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             VLLM_PLUGINS="none",
         )
         made = subprocess.run(
-            [sys.executable, str(HERE / "prepare.py"), str(folder / "model")],
+            [sys.executable, str(HERE / "prepare.py"), str(folder)],
             capture_output=True,
             text=True,
             timeout=LIMIT_S,
@@ -65,7 +65,19 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = make_once(tmp_path_factory, "prepared", prepare)
     Place.model_infos = folder / "cache" / "modelinfos"
-    return folder / "model"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def model(prepared: Path) -> Path:
+    """A tiny random Qwen2 of four layers."""
+    return prepared / "model"
+
+
+@pytest.fixture(scope="session")
+def two_layers(prepared: Path) -> Path:
+    """One of two layers, which takes half the time to compile."""
+    return prepared / "two_layers"
 
 
 @pytest.fixture(scope="session")
@@ -87,19 +99,19 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def compiled(mode: str, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+def compiled(mode: str, two_layers: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """The unedited script, compiled, each with an empty cache of its own."""
     base = tmp_path_factory.mktemp(mode)
     places = [
         Place(base / name, agent=name == "agent", plugins=[mode], forked=name == "native")
         for name in ("native", "agent")
     ]
-    return Pair(*run_offline(model, places, "--compile"))
+    return Pair(*run_offline(two_layers, places, "--compile"))
 
 
 @pytest.fixture(scope="session")
 def exchanged(
-    compiled: Pair, mode: str, model: Path, tmp_path_factory: pytest.TempPathFactory
+    compiled: Pair, mode: str, two_layers: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Pair:
     """Again, each with the cache that the other has made."""
     base = tmp_path_factory.mktemp(f"exchanged-{mode}")
@@ -114,7 +126,7 @@ def exchanged(
         )
         for name, cache in caches.items()
     ]
-    return Pair(*run_offline(model, places, "--compile"))
+    return Pair(*run_offline(two_layers, places, "--compile"))
 
 
 @pytest.fixture(scope="session")

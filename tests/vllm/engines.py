@@ -32,7 +32,7 @@ LIMIT_S = (
 )
 
 
-def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """Return the folder `name` of this session, which the first of its xdist workers makes; the
     others wait for it."""
     base = factory.getbasetemp()
