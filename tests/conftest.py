@@ -78,6 +78,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+HEAVY = {"torch", "vllm"}  # three and ten seconds of processor time to import
+HEAVY_AFTER_COLLECTION = pytest.StashKey[set[str]]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    session.config.stash[HEAVY_AFTER_COLLECTION] = HEAVY & set(sys.modules)
+
+
 def _shared_with(file: str) -> str:
     return SHARES_WITH.get(file, file)
 

@@ -103,8 +103,8 @@ def compiled(mode: str, two_layers: Path, tmp_path_factory: pytest.TempPathFacto
     """The unedited script, compiled, each with an empty cache of its own."""
     base = tmp_path_factory.mktemp(mode)
     places = [
-        Place(base / name, agent=name == "agent", plugins=[mode], forked=name == "native")
-        for name in ("native", "agent")
+        Place(base / "native", agent=False, plugins=[mode], forked=True),
+        Place(base / "agent", agent=True, plugins=[mode], forked=mode == "piecewise"),
     ]
     return Pair(*run_offline(two_layers, places, "--compile"))
 
@@ -117,13 +117,7 @@ def exchanged(
     base = tmp_path_factory.mktemp(f"exchanged-{mode}")
     caches = {"native": compiled.agent.place.cache, "agent": compiled.native.place.cache}
     places = [
-        Place(
-            base / name,
-            agent=name == "agent",
-            plugins=[mode],
-            cache=cache,
-            forked=name == "native",
-        )
+        Place(base / name, agent=name == "agent", plugins=[mode], cache=cache, forked=True)
         for name, cache in caches.items()
     ]
     return Pair(*run_offline(two_layers, places, "--compile"))
