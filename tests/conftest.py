@@ -78,7 +78,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
-HEAVY = {"torch", "vllm"}  # three and ten seconds of processor time to import
+HEAVY = {"torch", "transformers", "vllm"}  # to import the last takes ten seconds
 HEAVY_AFTER_COLLECTION = pytest.StashKey[set[str]]()
 
 

@@ -7,6 +7,6 @@ import pytest
 from tests.conftest import HEAVY_AFTER_COLLECTION
 
 
-def test_no_test_module_imports_torch_or_vllm(request: pytest.FixtureRequest) -> None:
+def test_no_test_module_imports_heavy_packages(request: pytest.FixtureRequest) -> None:
     """Not even by what it imports. This sees the modules that this session has collected."""
     assert request.config.stash[HEAVY_AFTER_COLLECTION] == set()
