@@ -100,11 +100,13 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def compiled(mode: str, two_layers: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    """The unedited script, compiled, each with an empty cache of its own."""
+    """The unedited script, compiled, each with an empty cache of its own.
+
+    Both have their children by the same method: the key of vLLM's cache differs between methods."""
     base = tmp_path_factory.mktemp(mode)
     places = [
-        Place(base / "native", agent=False, plugins=[mode], forked=True),
-        Place(base / "agent", agent=True, plugins=[mode], forked=mode == "piecewise"),
+        Place(base / name, agent=name == "agent", plugins=[mode], forked=mode == "piecewise")
+        for name in ("native", "agent")
     ]
     return Pair(*run_offline(two_layers, places, "--compile"))
 
@@ -117,7 +119,13 @@ def exchanged(
     base = tmp_path_factory.mktemp(f"exchanged-{mode}")
     caches = {"native": compiled.agent.place.cache, "agent": compiled.native.place.cache}
     places = [
-        Place(base / name, agent=name == "agent", plugins=[mode], cache=cache, forked=True)
+        Place(
+            base / name,
+            agent=name == "agent",
+            plugins=[mode],
+            cache=cache,
+            forked=mode == "piecewise",
+        )
         for name, cache in caches.items()
     ]
     return Pair(*run_offline(two_layers, places, "--compile"))

@@ -39,7 +39,7 @@ class Ended(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def runs(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+def runs(two_layers: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     """native: with an explicit configuration, and no agent. only: nothing but the guide's variable.
     through: configured explicitly. EngineCore and Worker are spawned in `only`, else forked."""
     base = tmp_path_factory.mktemp("capture")
@@ -63,7 +63,7 @@ def runs(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, End
                 if name == "only"
                 else [json.dumps({**EXPLICIT, "torch_profiler_dir": str(folders[name])})]
             )
-            started.append(place.start(SCRIPT, str(model), *config))
+            started.append(place.start(SCRIPT, str(two_layers), *config))
         deadline = time.monotonic() + LIMIT_S
         ended = {}
         for (name, place), process in zip(places.items(), started):
