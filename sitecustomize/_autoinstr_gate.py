@@ -32,6 +32,9 @@ OLDEST = (3, 9)
 # (cli/doctor/interpreter.py).
 NOT_ASKED_FOR = "not asked for"
 libraries = []  # folders of a bundle's libraries; empty in a checkout and in a wheel
+# C functions and the identity of stderr, as they are before the program runs. base/system.py uses
+# them in the place of what the program may have put there.
+kept = {}
 
 
 # -- Does this process get the agent? --------------------------------------------------------------
@@ -226,12 +229,30 @@ def boot(folder):
             if "_AUTOINSTR_VERDICTS" in os.environ:
                 report_decision(reason, folder)
             if not reason:
+                keep_originals()
                 install_hook(find_package_folder(folder))
                 find_libraries(folder)
         return not reason
     except Exception as error:
         complain(error)
         return False
+
+
+def keep_originals():
+    """Keep what the program may replace later."""
+    for name in ("posix", "time", "_signal"):
+        if name in sys.modules:
+            kept[name] = dict(vars(sys.modules[name]))
+    kept["stderr"] = identify_stderr()
+
+
+def identify_stderr():
+    """Return device and inode of descriptor 2; None if it is closed."""
+    try:
+        status = os.fstat(2)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def find_package_folder(folder):
@@ -266,7 +287,7 @@ def put_libraries_last():
 def install_hook(package):
     """Load the import hook from the folder of the package, and register for torch."""
     folder = os.path.join(package, "instrument")
-    load("autoinstr", os.path.join(package, "__init__.py"), [package])
+    load("autoinstr", os.path.join(package, "__init__.py"), [package])._kept = kept
     load("autoinstr.instrument", os.path.join(folder, "__init__.py"), [folder])
     importhook = load("autoinstr.instrument.importhook", os.path.join(folder, "importhook.py"))
     importhook.register("torch", activate)
@@ -304,11 +325,20 @@ def activate(torch):
 
 
 def complain(error):
-    """Write one line on stderr."""
+    """Write one line on the stderr that the process began with."""
     try:
         text = " ".join(str(error).split())
-        sys.stderr.write(
-            "autoinstr: off in process %d: %s: %s\n" % (os.getpid(), type(error).__name__, text)
+        line = "autoinstr: off in process %d: %s: %s\n" % (
+            os.getpid(),
+            type(error).__name__,
+            text,
         )
+        try:
+            from autoinstr.base.system import write_to_stderr
+        except Exception:  # a damaged installation
+            if identify_stderr() == kept.get("stderr", identify_stderr()):
+                sys.stderr.write(line)
+        else:
+            write_to_stderr(line)
     except Exception:  # stderr may be None, closed or full: nobody can read the line
         pass

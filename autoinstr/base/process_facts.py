@@ -8,6 +8,8 @@ import os
 import sys
 from typing import Any, Callable
 
+from autoinstr.base.system import calls, read_file
+
 # Prefixes of the multiprocessing names of vLLM's processes (EngineCore_DP0, VllmWorker-0,
 # ApiServer_0), with their roles.
 _ROLE_PREFIXES = (
@@ -26,12 +28,12 @@ _distribution_versions: dict[str, str | None] = {}
 def describe_process() -> dict[str, Any]:
     """Return host, boot id, platform, parent pid, roles, rank and world size."""
     rank, world_size = get_rank()
-    uname = os.uname()
+    uname = calls.uname()
     return {
         "host": uname.nodename,
         "boot": _read_boot_id(),
         "platform": f"{uname.sysname} {uname.machine}",
-        "ppid": os.getppid(),
+        "ppid": calls.getppid(),
         "roles": _get_roles(),
         "rank": rank,
         "world_size": world_size,
@@ -43,8 +45,7 @@ def _read_boot_id() -> str:
 
     Processes with the same id share one clock."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-            return stream.read().strip()
+        return read_file("/proc/sys/kernel/random/boot_id").decode().strip()
     except OSError:
         return ""
 

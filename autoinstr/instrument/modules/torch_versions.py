@@ -13,6 +13,8 @@ import zlib
 from types import FunctionType, ModuleType
 from typing import Any
 
+from autoinstr.base.system import read_file
+
 # crc32 of the text of torch/nn/modules/module.py from `def _slow_forward` to the line that sets
 # `__call__` -> the versions that were read. They are 2.1.2 to 2.13.0, from the wheels. The path
 # without hooks is identical in all of them; only the path with hooks differs.
@@ -32,8 +34,7 @@ _HOOK_TABLES = ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_fo
 def read_call_code(module: ModuleType) -> str | None:
     """Return the text of torch's calling code; None if its source cannot be read."""
     try:
-        with open(module.__file__ or "", encoding="utf-8") as stream:
-            text = stream.read()
+        text = read_file(module.__file__ or "").decode()
         start = text.index("    def _slow_forward(")
         return text[start : text.index("    __call__", start)]
     except (OSError, ValueError, UnicodeDecodeError):
@@ -63,10 +64,10 @@ def find_forward_line(module: ModuleType) -> int:
     code = module.Module._call_impl.__code__
     first_line = int(code.co_firstlineno)
     try:
-        with open(module.__file__ or "", encoding="utf-8") as stream:
-            for line_number, text in enumerate(stream, 1):
-                if line_number >= first_line and "return forward_call(" in text:
-                    return line_number
+        lines = read_file(module.__file__ or "").decode().splitlines()
+        for line_number, text in enumerate(lines, 1):
+            if line_number >= first_line and "return forward_call(" in text:
+                return line_number
     except (OSError, UnicodeDecodeError):
         pass
     return first_line
