@@ -20,8 +20,6 @@ def activate() -> None:
         try:
             from autoinstr.base.system import write_to_stderr
 
-            write_to_stderr(
-                f"autoinstr: off in this process: {type(error).__name__}: {error}\n"
-            )
+            write_to_stderr(f"autoinstr: off in this process: {type(error).__name__}: {error}\n")
         except Exception:  # nobody can read the line
             pass

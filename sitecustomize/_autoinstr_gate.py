@@ -112,11 +112,17 @@ def decide(value):
     value: of AUTOINSTR or -X autoinstr; None without either."""
     if not is_enabled(value):
         return NOT_ASKED_FOR if value is None else "switched off by %r" % value
+    return explain_unsupported_python() or explain_irrelevance(read_command_line())
+
+
+def explain_unsupported_python():
+    """Return why no process of this interpreter gets the agent; "" if they may."""
     if not OLDEST <= sys.version_info[:2] <= NEWEST or sys.implementation.name != "cpython":
-        return "needs CPython %d.%d to %d.%d" % (OLDEST + NEWEST)
+        this = "%d.%d.%d" % sys.version_info[:3]
+        return "needs CPython %d.%d to %d.%d; this is %s" % (OLDEST + NEWEST + (this,))
     if "t" in sys.abiflags:
         return "free-threaded builds are not supported"
-    return explain_irrelevance(read_command_line())
+    return ""
 
 
 # -- What children must agree on -------------------------------------------------------------------
@@ -188,15 +194,19 @@ def report_decision(reason, folder):
     _AUTOINSTR_VERDICTS.
 
     The line contains no secret of the command line."""
-    redaction_folder = os.path.join(find_package_folder(folder), "base", "redaction")
-    file = os.path.join(redaction_folder, "__init__.py")
-    redaction = load("_autoinstr_redaction", file, [redaction_folder])
+    if sys.version_info < OLDEST:  # it cannot load the rules of redaction
+        argv = [str(sys.executable)]
+    else:
+        redaction_folder = os.path.join(find_package_folder(folder), "base", "redaction")
+        file = os.path.join(redaction_folder, "__init__.py")
+        redaction = load("_autoinstr_redaction", file, [redaction_folder])
+        reason, argv = redaction.redact_text(reason), redaction.redact_argv(read_command_line())
     line = "%d\t%d\t%s\t%s\t%s\n" % (
         os.getpid(),
         os.getppid(),
         "off" if reason else "on",
-        redaction.redact_text(reason),
-        "\x1f".join(redaction.redact_argv(read_command_line())),
+        reason,
+        "\x1f".join(argv),
     )
     fd = os.open(
         os.environ["_AUTOINSTR_VERDICTS"],
@@ -207,6 +217,13 @@ def report_decision(reason, folder):
         os.write(fd, line.replace("\n", " ").encode("utf-8", "replace") + b"\n")
     finally:
         os.close(fd)
+
+
+def report_unsupported_python():
+    """Tell the user of `autoinstr run` that the command's Python cannot have the agent."""
+    problem = explain_unsupported_python()
+    if problem:
+        sys.stderr.write("autoinstr: off in process %d: %s\n" % (os.getpid(), problem))
 
 
 # -- On --------------------------------------------------------------------------------------------
@@ -228,6 +245,9 @@ def boot(folder):
         if "autoinstr.instrument.importhook" not in sys.modules:
             if "_AUTOINSTR_VERDICTS" in os.environ:
                 report_decision(reason, folder)
+            elif reason and os.environ.get("_AUTOINSTR_ASKED") == str(os.getpid()):
+                # `autoinstr run` has become this process.
+                report_unsupported_python()
             if not reason:
                 keep_originals()
                 install_hook(find_package_folder(folder))

@@ -27,9 +27,7 @@ def _read_word(file: str) -> bytes | None:
     A trusted file belongs to this user or to root.
     """
     # O_NONBLOCK: a pipe in the place of the file would hang the program.
-    descriptor = open_descriptor(
-        file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-    )
+    descriptor = open_descriptor(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         status = calls.fstat(descriptor)
         is_valid = stat.S_ISREG(status.st_mode) and is_trusted(status)

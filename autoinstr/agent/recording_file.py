@@ -99,5 +99,7 @@ def create_recording(folder: str, header: dict[str, Any], **options: Any) -> Rec
 
     `options` are RecordingWriter's. Raises OSError if the file cannot be created.
     """
-    name = f"{calls.uname().nodename.split('.')[0]}-{calls.getpid()}-{calls.urandom(4).hex()}{SUFFIX}"
+    name = (
+        f"{calls.uname().nodename.split('.')[0]}-{calls.getpid()}-{calls.urandom(4).hex()}{SUFFIX}"
+    )
     return RecordingWriter(f"{folder}/{name}", header, **options)

@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING, Any
 from autoinstr.base.file_owner import is_trusted
 from autoinstr.base.libraries import is_library_alone
 from autoinstr.base.redaction import redact_text
-from autoinstr.base.system import call_without_signals, calls, clocks, open_descriptor, write_to_stderr
+from autoinstr.base.system import (
+    call_without_signals,
+    calls,
+    clocks,
+    open_descriptor,
+    write_to_stderr,
+)
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -202,14 +208,7 @@ def _append(path: str, data: bytes) -> bool:
     """Append to the log file; return False if that failed."""
     # The file is opened for each line. A daemon closes all descriptors, and an open one of ours
     # could then refer to a file of the program.
-    flags = (
-        os.O_WRONLY
-        | os.O_APPEND
-        | os.O_CREAT
-        | os.O_NOFOLLOW
-        | os.O_NONBLOCK
-        | os.O_NOCTTY
-    )
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     try:
         descriptor = open_descriptor(path, flags, 0o600)
     except OSError as error:

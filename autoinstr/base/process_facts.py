@@ -19,6 +19,8 @@ _ROLE_PREFIXES = (
     ("APIServer", "APIServer"),
 )
 
+_START_FIELD = 19  # of /proc/PID/stat, behind the name of the program
+
 # Environment variables of an NVTX tool: where NVTX finds its library, and two of Nsight Systems.
 NVTX_TOOLS = ("NVTX_INJECTION64_PATH", "NSYS_PROFILING_SESSION_ID", "QUADD_INJECTION_PROXY")
 
@@ -26,18 +28,35 @@ _distribution_versions: dict[str, str | None] = {}
 
 
 def describe_process() -> dict[str, Any]:
-    """Return host, boot id, platform, parent pid, roles, rank and world size."""
+    """Return host, boot id, platform, identity, parent pid, roles, rank and world size."""
     rank, world_size = get_rank()
     uname = calls.uname()
     return {
         "host": uname.nodename,
         "boot": _read_boot_id(),
         "platform": f"{uname.sysname} {uname.machine}",
+        **identify_process(),
         "ppid": calls.getppid(),
         "roles": _get_roles(),
         "rank": rank,
         "world_size": world_size,
     }
+
+
+def identify_process(pid: int | str = "self") -> dict[str, Any]:
+    """Return `pid_namespace` and `started` of a process, by its number in this process's /proc.
+
+    Both are missing if they cannot be read. With the pid in that namespace they identify a process
+    for as long as the machine runs. `started` is in clock ticks since the start of the machine. An
+    exec changes neither."""
+    identity: dict[str, Any] = {}
+    try:
+        fields = read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        identity["started"] = int(fields[_START_FIELD])
+        identity["pid_namespace"] = calls.readlink(f"/proc/{pid}/ns/pid")
+    except (OSError, IndexError, ValueError):  # another system, or another user's process
+        pass
+    return identity
 
 
 def _read_boot_id() -> str:

@@ -129,7 +129,9 @@ def _refuse_foreign_links(out: str) -> None:
         is_foreign = status is not None and stat.S_ISLNK(status.st_mode) and not is_trusted(status)
         if is_foreign and (strict_levels > 0 or calls.stat(folder).st_mode & stat.S_IWOTH):
             raise PermissionError(
-                errno.EPERM, f"{place} is a symbolic link of user {calls.lstat(place).st_uid}", place
+                errno.EPERM,
+                f"{place} is a symbolic link of user {calls.lstat(place).st_uid}",
+                place,
             )
         place, strict_levels = folder, strict_levels - 1
 

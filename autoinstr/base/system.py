@@ -18,14 +18,16 @@ from typing import TYPE_CHECKING, Any, Callable
 import autoinstr
 
 if TYPE_CHECKING:
-    import _signal as signals  # type: ignore[import-not-found]
-    import posix as calls
-    import time as clocks
+    import posix
+    import signal
+    import time
+
+    calls, clocks, signals = posix, time, signal
 
 _Object: Any = type(sys.implementation)
 # What the gate has kept: functions by module, and the identity of stderr. A process without the
 # gate has nothing yet.
-_kept: dict[str, Any] = autoinstr.__dict__.setdefault("_kept", {})
+_kept: dict[str, Any] = vars(autoinstr).setdefault("_kept", {})
 
 
 def _take_functions(module: str) -> Any:

@@ -5,7 +5,6 @@ AUTOINSTR_<NAME>, the TOML file, the default."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.errors import ConfigError

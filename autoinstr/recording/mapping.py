@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import mmap
-from typing import Any, Callable
+from typing import Callable
 
 from autoinstr.base.system import call_without_signals, calls, read_file
 

@@ -19,7 +19,9 @@ class OwnFile:
     def __init__(self, path: str, mode: int) -> None:
         """Create `path`, which must not exist. Raises OSError."""
         self.path = path
-        self._fd = open_descriptor(path, _FLAGS | os.O_CREAT | os.O_EXCL, mode)  # see get_descriptor()
+        self._fd = open_descriptor(
+            path, _FLAGS | os.O_CREAT | os.O_EXCL, mode
+        )  # see get_descriptor()
         try:
             status = calls.fstat(self._fd)
             self._identity = status.st_dev, status.st_ino

@@ -185,7 +185,10 @@ class RecordingWriter(BlockWriter):
         """Store the wall clock and the recording's clock of this moment.
 
         Such pairs put recordings of several hosts on one time axis."""
-        self.words[f.H_END_WALL], self.words[f.H_END_CLOCK] = read_wall_clock_ns(), clocks.perf_counter_ns()
+        self.words[f.H_END_WALL], self.words[f.H_END_CLOCK] = (
+            read_wall_clock_ns(),
+            clocks.perf_counter_ns(),
+        )
 
     def close(self) -> None:
         """Store that the process ended in order, and give back the unused end of the file.

@@ -44,9 +44,7 @@ def load_builtin_targets() -> tuple[Target, ...]:
     if not _builtin_targets:
         folder = get_parent(__file__)
         _builtin_targets = tuple(
-            row
-            for package in DOMAINS
-            for row in read_table(f"{folder}/{package}.tsv", package)
+            row for package in DOMAINS for row in read_table(f"{folder}/{package}.tsv", package)
         )
     return _builtin_targets
 

@@ -9,6 +9,8 @@ between calls (hot_call.py).
 
 from __future__ import annotations
 
+import re
+import sys
 import zlib
 from types import FunctionType, ModuleType
 from typing import Any
@@ -28,7 +30,27 @@ KNOWN_CALL_CODE = {
     2860474229: "2.10 to 2.13",
 }
 
+OLDEST = (2, 1)  # the first version of torch that is supported
+# What the agent cannot do without: a module of torch and a name in it.
+_NEEDED = (("torch.nn.modules.module", "Module"), ("torch.autograd.profiler", "profile"))
+
 _HOOK_TABLES = ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
+
+
+def explain_unusable_torch() -> tuple[str, str]:
+    """Return why the agent cannot work with the module `torch` of this program, and the log level.
+
+    The text is empty for a torch that can be used. A program's own `torch.py` is no fault."""
+    torch = sys.modules.get("torch")
+    for module, name in _NEEDED:
+        if not hasattr(sys.modules.get(module), name):
+            place = getattr(torch, "__file__", None)
+            return f"{place} is not PyTorch: it has no {module}.{name}", "info"
+    version = str(getattr(torch, "__version__", ""))
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    if numbers and (0, 0) < tuple(map(int, numbers.groups())) < OLDEST:
+        return f"torch {version} is older than {OLDEST[0]}.{OLDEST[1]}", "warning"
+    return "", ""
 
 
 def read_call_code(module: ModuleType) -> str | None:

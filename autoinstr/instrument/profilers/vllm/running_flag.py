@@ -41,7 +41,9 @@ class RunningFlag:
             self._path = path
         elif not running and self._path is not None:
             path, self._path = self._path, None
-            if path.endswith(f"{PREFIX}{calls.getpid()}"):  # a forked child leaves the parent's file
+            if path.endswith(
+                f"{PREFIX}{calls.getpid()}"
+            ):  # a forked child leaves the parent's file
                 calls.unlink(path)
 
 
@@ -82,8 +84,7 @@ class FlagFollower:
         except OSError:
             return False
         return any(
-            name.startswith(PREFIX) and exists(f"/proc/{name[len(PREFIX) :]}")
-            for name in names
+            name.startswith(PREFIX) and exists(f"/proc/{name[len(PREFIX) :]}") for name in names
         )
 
     @contain_errors("following the Worker's profiler")
