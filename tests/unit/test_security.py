@@ -340,7 +340,7 @@ def test_a_link_in_a_folder_of_runs(tmp_path: Path) -> None:
 def test_a_link_planted_at_the_draft_of_a_report(
     tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(system.calls, "urandom", lambda size: bytes(size))
+    monkeypatch.setattr(os, "urandom", lambda size: bytes(size))
     draft = tmp_path / f"report.json.part-{os.getpid()}-00000000"
     draft.symlink_to(victim)
     with (

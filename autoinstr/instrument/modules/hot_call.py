@@ -158,10 +158,10 @@ def make_emitting_call(
         nonlocal owner
         owner = thread
 
-    def start_era() -> object:
+    def start_era() -> tuple[object, ...]:
         nonlocal era
         previous, era = era, object()
-        return previous
+        return (previous,)
 
     def call(
         self: Any, x: Any = absent, y: Any = absent, z: Any = absent, /, *args: Any, **kwargs: Any
