@@ -427,7 +427,9 @@ MISSING: dict[Callable[[Database], None], str] = {
         "the only one that msprof-analyze reads; there are: module (1) ('module' is spelled "
         "differently: AUTOINSTR_DOMAIN=Module)"
     ),
-    on_the_device_only: "there are: device:Module (1), vllm (1) (the modules are on the device only",
+    on_the_device_only: (
+        "there are: device:Module (1), vllm (1) (the modules are on the device only"
+    ),
     default_domain: (
         "there are: default (1) (if modules are in it: a CANN without domains puts all ranges "
         "into default)"

@@ -38,7 +38,7 @@ class ModuleCallRanges:
         self._recorder = recorder
         self._report_error = report_error
         self.swap = Swap(torch_module.Module)
-        self._rules = ModuleRules(torch_module, recorder, module_filter)
+        self._rules = ModuleRules(torch_module, self.swap, recorder, module_filter)
         self._foreign_ranges = ForeignRanges(self.swap, recorder)
         self.name_cache = NameCache(recorder, self._rules, self._foreign_ranges, report_error)
         local, begin, original = recorder.local, self.name_cache.begin, self.swap.original

@@ -100,12 +100,9 @@ def is_plain_class(cls: type, module_class: Any) -> bool:
     defines it.
 
     `Module.__call__` may be our wrapper at the moment."""
-    if (
-        _find_owner(cls, "__getattribute__") is not object
-        or _find_owner(cls, "__call__") is not module_class
-    ):
+    if _find_owner(cls, "__getattribute__") is not object:
         return False
-    for name in ("_call_impl", "_slow_forward", "__getattr__", "_compiled_call_impl"):
+    for name in ("__call__", "_call_impl", "_slow_forward", "__getattr__", "_compiled_call_impl"):
         if _find_attribute(cls, name) is not module_class.__dict__.get(name):
             return False
     # A property of that name on the class would take precedence over the instance's own table.
