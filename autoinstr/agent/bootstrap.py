@@ -17,6 +17,7 @@ from autoinstr.config import config as configuration
 from autoinstr.config import environment
 from autoinstr.emitters.registry import NONE, find_policies
 from autoinstr.instrument import compile, importhook
+from autoinstr.instrument.modules import torch_versions
 from autoinstr.instrument.profilers import connect as profilers
 from autoinstr.instrument.profilers.torch.watch import TorchObserver
 from autoinstr.instrument.steps.engine import EngineSteps
@@ -53,6 +54,9 @@ def activate() -> None:
         os.environ[environment.WARNED_VARIABLE] = "1"  # one line a run, not one a process
         if config.emitter == (NONE,):
             return _stay_off("the emitter is none", "info")
+        problem, level = torch_versions.explain_unusable_torch()
+        if problem:
+            return _stay_off(problem, level if is_first else "info")
         session = Session(config, sys.modules["torch.nn.modules.module"])
     except ConfigError as error:
         # A parent process may have logged the same error.

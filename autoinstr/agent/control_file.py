@@ -15,6 +15,7 @@ import stat
 from typing import Callable
 
 from autoinstr.base.file_owner import is_trusted
+from autoinstr.base.system import calls, open_descriptor
 from autoinstr.recording.format import CONTROL_FILE
 
 INTERVAL = 0.2  # seconds between two reads: `autoinstr ctl` promises a second
@@ -26,22 +27,20 @@ def _read_word(file: str) -> bytes | None:
     A trusted file belongs to this user or to root.
     """
     # O_NONBLOCK: a pipe in the place of the file would hang the program.
-    descriptor = os.open(
-        file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    )
+    descriptor = open_descriptor(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        status = os.fstat(descriptor)
+        status = calls.fstat(descriptor)
         is_valid = stat.S_ISREG(status.st_mode) and is_trusted(status)
-        return os.read(descriptor, 16).strip() if is_valid else None
+        return calls.read(descriptor, 16).strip() if is_valid else None
     finally:
-        os.close(descriptor)
+        calls.close(descriptor)
 
 
 class ControlWatcher:
     """Calls `switch(on)` when the control file of a run directory changes."""
 
     def __init__(self, directory: str, switch: Callable[[bool], None]) -> None:
-        self._file = os.path.join(directory, CONTROL_FILE)
+        self._file = f"{directory}/{CONTROL_FILE}"
         self._switch = switch
         self._stop_request: _thread.LockType | None = None
         self._end_signal: _thread.LockType | None = None
@@ -51,7 +50,7 @@ class ControlWatcher:
     def read_once(self) -> None:
         """Read the control file, and switch if it has changed."""
         try:
-            status = os.lstat(self._file)
+            status = calls.lstat(self._file)
             state = (status.st_ino, status.st_mtime_ns, status.st_size)
             if state == self._last_state:
                 return

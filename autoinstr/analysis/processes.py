@@ -13,7 +13,7 @@ from autoinstr.analysis.attributes import collect_attributes
 from autoinstr.analysis.blocks import ProgressTick, format_title, ignore_tick
 from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
 from autoinstr.analysis.labels import count_hosts, format_process_label, format_thread_label
-from autoinstr.analysis.liveness import ALIVE, KILLED, read_process_state
+from autoinstr.analysis.liveness import ALIVE, KILLED, REPLACED, read_process_state
 from autoinstr.analysis.phase_names import NO_PHASE, is_in_phase
 from autoinstr.analysis.stats import collect_stats
 from autoinstr.analysis.tree import Node, build_tree, fold_tree
@@ -164,6 +164,8 @@ def describe_problems(process: Process, stats: RecordingStats) -> list[str]:
             reason = "the process still runs"
         elif state == KILLED:
             reason = "the process was killed"
+        elif state == REPLACED:
+            reason = "the process became another program (exec)"
         else:
             reason = "the process was killed or still runs"
         notes.append(f"{label}: {reason}")

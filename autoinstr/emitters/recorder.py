@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import _thread
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base.guard import is_from_signal_handler
 from autoinstr.base.module_name import make_message_format
+from autoinstr.base.system import clocks
 from autoinstr.emitters.range_slot import NULL_SLOT
 from autoinstr.emitters.thread_identity import identify_thread
 from autoinstr.recording import facts
@@ -194,7 +194,7 @@ class Recorder:
         name = self.define("mark", domain, message)
         words, i, j, k = self.next_record()
         words[i] = name
-        words[j] = words[k] = now_ns = time.perf_counter_ns()
+        words[j] = words[k] = now_ns = clocks.perf_counter_ns()
         if fields:
             self.annotate(getattr(self.local, "thread", 0), name, now_ns, fields)
 

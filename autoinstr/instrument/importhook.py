@@ -200,7 +200,9 @@ def _call(callback: "Callback", name: str, module: "ModuleType") -> None:
 def _complain(name: str, error: Exception) -> None:
     try:
         text = " ".join(str(error).split())
-        sys.stderr.write(f"autoinstr: not active on {name}: {type(error).__name__}: {text}\n")
+        from autoinstr.base.system import write_to_stderr
+
+        write_to_stderr(f"autoinstr: not active on {name}: {type(error).__name__}: {text}\n")
     except Exception:  # stderr may be None, closed or full
         pass
 

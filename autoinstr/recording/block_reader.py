@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoinstr.base.errors import RecordingError
+from autoinstr.base.system import open_descriptor
 from autoinstr.recording import format as f
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ class BlockReader:
 
 def _open_no_link(path: str, flags: int) -> int:
     """Open a file for open(), but no link, and without waiting for the writer of a pipe."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
+    return open_descriptor(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _swap_bytes(word: int) -> int:

@@ -5,10 +5,10 @@ survives SIGKILL."""
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import Callable
 
+from autoinstr.base.system import call_without_signals, calls
 from autoinstr.recording import format as f
 from autoinstr.recording.mapping import Mapping
 from autoinstr.recording.ownfile import OwnFile
@@ -84,7 +84,7 @@ class BlockWriter:
 
     def _remove(self) -> None:
         self._file.close()
-        os.unlink(self._file.path)
+        calls.unlink(self._file.path)
 
     def _truncate(self) -> None:
         """Give back the unused end of the file. Raises OSError."""
@@ -92,13 +92,13 @@ class BlockWriter:
         length = min(
             -(-self._used_bytes // _MAX_PAGE_BYTES) * _MAX_PAGE_BYTES, self._mapping.allocated
         )
-        os.ftruncate(self._file.get_descriptor(), length)
+        call_without_signals(calls.ftruncate, self._file.get_descriptor(), length)
 
     def _look_after_file(self) -> None:
         """Write the recording to a new file if somebody has removed the old one. Raises OSError."""
         if self.on_removed is not None and self._file.is_removed():
-            removed_file, name = self._file, os.path.basename(self.path)
-            file = OwnFile(os.path.join(self.on_removed(), name), self._mode)
+            removed_file, name = self._file, self.path.rpartition("/")[2]
+            file = OwnFile(f"{self.on_removed()}/{name}", self._mode)
             self._mapping.move(file.get_descriptor)
             self._file = file
             removed_file.close()

@@ -6,11 +6,10 @@ once and survives SIGKILL."""
 
 from __future__ import annotations
 
-import os
-import time
 import zlib
 from typing import Any, Callable
 
+from autoinstr.base.system import calls, clocks
 from autoinstr.recording import facts
 from autoinstr.recording import format as f
 from autoinstr.recording.block_writer import (
@@ -22,6 +21,7 @@ from autoinstr.recording.block_writer import (
     TextPosition,
 )
 from autoinstr.recording.json_encoder import encode_json
+from autoinstr.recording.wall_clock import read_wall_clock_ns
 
 Slots = tuple[Callable[[], Slot], "memoryview[int]"]
 
@@ -66,9 +66,9 @@ class RecordingWriter(BlockWriter):
                 (f.H_BYTE_ORDER, f.BYTE_ORDER_MARK),
                 (f.H_VERSION, f.VERSION),
                 (f.H_HEADER_BYTES, f.HEADER_BYTES),
-                (f.H_PID, os.getpid()),
-                (f.H_START_WALL, time.time_ns()),
-                (f.H_START_CLOCK, time.perf_counter_ns()),
+                (f.H_PID, calls.getpid()),
+                (f.H_START_WALL, read_wall_clock_ns()),
+                (f.H_START_CLOCK, clocks.perf_counter_ns()),
                 (f.H_USED, self._used_bytes),
                 (f.H_MAGIC, f.MAGIC),
             ):
@@ -185,7 +185,10 @@ class RecordingWriter(BlockWriter):
         """Store the wall clock and the recording's clock of this moment.
 
         Such pairs put recordings of several hosts on one time axis."""
-        self.words[f.H_END_WALL], self.words[f.H_END_CLOCK] = time.time_ns(), time.perf_counter_ns()
+        self.words[f.H_END_WALL], self.words[f.H_END_CLOCK] = (
+            read_wall_clock_ns(),
+            clocks.perf_counter_ns(),
+        )
 
     def close(self) -> None:
         """Store that the process ended in order, and give back the unused end of the file.

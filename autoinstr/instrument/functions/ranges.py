@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base import log
 from autoinstr.base.guard import is_from_signal_handler
+from autoinstr.base.system import clocks
 from autoinstr.emitters import marked_by_others
 from autoinstr.instrument import compile
 from autoinstr.instrument.functions.named_ranges import NamedRanges
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from autoinstr.instrument.functions.named_ranges import RunningRange
     from autoinstr.targets.rows import Target
 
-_clock = time.perf_counter_ns
 _NO_KEYWORDS: dict[str, Any] = {}
 
 
@@ -149,7 +148,7 @@ class FunctionRanges(NamedRanges):
         if running_range is None:
             return
         words, end, thread, name, start_ns, writer = running_range
-        words[end] = _clock()
+        words[end] = clocks.perf_counter_ns()
         if writer is self.recorder.writer:
             self._store_result(target, thread, name, start_ns, instance, args, kwargs, result)
 

@@ -17,18 +17,21 @@ if TYPE_CHECKING:
     from autoinstr.config.filters import Decision, Filter
     from autoinstr.emitters.range_slot import RangeSlot
     from autoinstr.emitters.recorder import Recorder
+    from autoinstr.instrument.modules.swap import Swap
 
 
 class ModuleRules:
     """Decides once for each class and for each module name. Not thread-safe: the name cache holds
     its lock."""
 
-    def __init__(self, torch_module: ModuleType, recorder: Recorder, module_filter: Filter) -> None:
+    def __init__(
+        self, torch_module: ModuleType, swap: Swap, recorder: Recorder, module_filter: Filter
+    ) -> None:
         """`torch_module` is torch.nn.modules.module."""
         self._module_class = torch_module.Module
         self.is_known_torch = torch_versions.is_known_torch(torch_module)
         self.callers = CallerFinder(self._module_class)
-        self._own_calls = OwnCallWrappers(self._module_class, recorder.local, self.callers.codes)
+        self._own_calls = OwnCallWrappers(swap, recorder.local, self.callers.codes)
         self._recorder = recorder
         self._filter = module_filter
         self._short_path_classes: dict[type, bool] = {}
@@ -41,10 +44,10 @@ class ModuleRules:
 
         `begin` begins the ranges of that wrapper."""
         if cls not in self._short_path_classes:
+            self._own_calls.wrap_class(cls, begin)
             self._short_path_classes[cls] = self.is_known_torch and torch_versions.is_plain_class(
                 cls, self._module_class
             )
-            self._own_calls.wrap_class(cls, begin)
 
     def has_short_path(self, cls: type) -> bool:
         """Return whether modules of a prepared class may take the short path."""

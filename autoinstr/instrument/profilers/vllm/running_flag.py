@@ -14,6 +14,7 @@ from typing import Callable
 
 from autoinstr.base import run_directory
 from autoinstr.base.guard import contain_errors
+from autoinstr.base.system import calls, exists, open_descriptor
 
 PREFIX = ".profiling-"
 INTERVAL = 0.01  # seconds between two reads, while a profile with bounds is announced
@@ -32,16 +33,18 @@ class RunningFlag:
         """Create the file when a profiler of this process runs, and remove it afterwards."""
         if running and self._path is None and self._is_worker():
             folder = run_directory.create(find_folder(self._run_folder))
-            path = os.path.join(folder, f"{PREFIX}{os.getpid()}")
-            if os.path.lexists(path):  # of an earlier process of this number, which was killed
-                os.unlink(path)
-            flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
-            os.close(os.open(path, flags, 0o600))
+            path = f"{folder}/{PREFIX}{calls.getpid()}"
+            if exists(path):  # of an earlier process of this number, which was killed
+                calls.unlink(path)
+            flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY
+            calls.close(open_descriptor(path, flags, 0o600))
             self._path = path
         elif not running and self._path is not None:
             path, self._path = self._path, None
-            if path.endswith(f"{PREFIX}{os.getpid()}"):  # a forked child leaves the parent's file
-                os.unlink(path)
+            if path.endswith(
+                f"{PREFIX}{calls.getpid()}"
+            ):  # a forked child leaves the parent's file
+                calls.unlink(path)
 
 
 class FlagFollower:
@@ -77,12 +80,11 @@ class FlagFollower:
     def read_state(self) -> bool:
         """Return True if a Worker that is alive has a file."""
         try:
-            names = os.listdir(find_folder(self._run_folder))
+            names = calls.listdir(find_folder(self._run_folder))
         except OSError:
             return False
         return any(
-            name.startswith(PREFIX) and os.path.exists(f"/proc/{name[len(PREFIX) :]}")
-            for name in names
+            name.startswith(PREFIX) and exists(f"/proc/{name[len(PREFIX) :]}") for name in names
         )
 
     @contain_errors("following the Worker's profiler")
