@@ -73,7 +73,9 @@ DUMMY_RUN_TARGETS = (
 )
 
 _TRAINING_PARTS = ("backward", OPTIMIZER_STEP)
-_STEP_GETTERS = frozenset(("scheduled", "same_step"))  # they read which step a call belongs to
+_STEP_GETTERS = frozenset(
+    ("scheduled", "executed", "same_step")
+)  # they read which step a call belongs to
 
 
 def is_step_part(target: Target) -> bool:
