@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
+    from autoinstr.analysis.engine_step import EngineStep
     from autoinstr.analysis.request import Request
-    from autoinstr.analysis.steps import EngineStep
     from autoinstr.recording.reader import Recording
 
 # What vLLM appends to the client's id, different in each process.

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from autoinstr.analysis.attributes import collect_attributes
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_intact_blocks
 from autoinstr.analysis.clock import Axis
+from autoinstr.analysis.engine_step import EngineStep
 from autoinstr.analysis.phases import Phases
 from autoinstr.analysis.request import Request
 from autoinstr.analysis.requests import RequestCollector
 from autoinstr.analysis.same_work import find_leaders
-from autoinstr.analysis.steps import EngineStep, StepCollector
+from autoinstr.analysis.steps import StepCollector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

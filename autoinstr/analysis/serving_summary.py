@@ -10,8 +10,8 @@ from autoinstr.analysis.request_names import count_client_requests
 from autoinstr.base import text
 
 if TYPE_CHECKING:
+    from autoinstr.analysis.engine_step import EngineStep
     from autoinstr.analysis.request import Request
-    from autoinstr.analysis.steps import EngineStep
 
 REQUEST_STATES = ("finished", "aborted", "unfinished")
 PHASE_ORDER = ("prefill", "mixed", "decode", "draft", "idle")  # other phases come after these

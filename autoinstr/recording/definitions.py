@@ -44,6 +44,7 @@ _HEADER_FIELDS: dict[str, Check] = {
     "roles": _is_list_of_texts,
     "argv": _is_list_of_texts,
     "versions": _is_dict_of_texts,
+    "lazy_classes": _is_dict_of_texts,
 }
 OPTIONAL: dict[str, dict[str, Check]] = {
     NAME: {

@@ -17,8 +17,8 @@ from autoinstr.base.text import escape_unprintable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from autoinstr.analysis.engine_step import EngineStep
     from autoinstr.analysis.request import Request
-    from autoinstr.analysis.steps import EngineStep
     from autoinstr.report.page.page_steps import PageSteps
 
 MAX_REQUESTS = 100_000  # in one page

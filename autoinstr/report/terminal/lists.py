@@ -19,8 +19,8 @@ from autoinstr.report.terminal.layout import Column, format_table, list_left_out
 from autoinstr.report.terminal.style import format_warning
 
 if TYPE_CHECKING:
+    from autoinstr.analysis.engine_step import EngineStep
     from autoinstr.analysis.request import Request
-    from autoinstr.analysis.steps import EngineStep
     from autoinstr.recording.run import Run
     from autoinstr.report.options import TableOptions
 
