@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from autoinstr.agent.recording_file import create_recording
+from autoinstr.analysis.attributes import collect_attributes
+from autoinstr.analysis.stats import collect_stats
 from autoinstr.emitters.recorder import Recorder
 from autoinstr.instrument.functions import closure
 from autoinstr.instrument.functions.ranges import FunctionRanges
@@ -196,3 +198,16 @@ def test_a_window_includes_the_sampling_of_its_steps() -> None:
         *("model", "sample", "counted"),
         *("model", "counted", "model", "sample", "counted"),
     ]
+
+
+def test_what_a_draft_model_computes_has_a_phase_of_its_own(worker: Worker) -> None:
+    """Target and draft model may be of one class."""
+    propose = worker.wrap("spec.propose.eagle", lambda self: worker.wrap("logits", id)())
+    propose()
+    assert worker.recorder.writer is not None
+    recording = Recording(worker.recorder.writer.path)
+    stats = collect_stats(recording, collect_attributes(recording))
+    assert {(row.name.message, row.phase) for row in stats.rows} == {
+        ("spec.propose.eagle", "draft"),
+        ("logits", "draft"),
+    }
