@@ -42,7 +42,7 @@ class RangeSwitch:
         self.reason = _INITIAL_REASON  # why ranges are on or off, for `autoinstr doctor`
         self.active: tuple[str, ...] = ()  # names of the emitters that are on
         self.window = (
-            None if config.window is None else StepWindow(*config.window, self._write_ranges)
+            None if config.window is None else StepWindow(*config.window, self._switch_window)
         )
         self._config = config
         self._emitters = emitters
@@ -91,6 +91,8 @@ class RangeSwitch:
         if not names:
             self._module_ranges.restore_original()
         self._write_ranges(False)
+        if not previous or not names:
+            self._function_ranges.note_unseen_time()
         self._emitters.end_open_ranges(name for name in previous if name not in names)
         if self.window is not None and any(name not in previous for name in names):
             self._steps.recheck_optimizer()
@@ -130,6 +132,11 @@ class RangeSwitch:
         )
         if foreign is not None:
             self.reason = f"torch.nn.Module.__call__ is patched by {foreign}"
+
+    def _switch_window(self, on: bool) -> None:
+        """Let ranges begin or end inside the window."""
+        self._function_ranges.note_unseen_time()
+        self._write_ranges(on)
 
     def _write_ranges(self, on: bool) -> None:
         """Send the ranges of modules, functions and the user to the active emitters, or nowhere."""

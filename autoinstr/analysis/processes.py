@@ -145,11 +145,19 @@ def _sum_by_phase(rows: list[StatsRow]) -> dict[str, tuple[int, int]]:
     return dict(sorted(sums.items(), key=lambda entry: (entry[0] == NO_PHASE, -entry[1][1])))
 
 
+def describe_lazy_classes(recording: Recording) -> list[str]:
+    """Return a line for each class whose `forward` makes an object that does the work later."""
+    return [
+        f"{cls}.forward makes a {kind}: its time is that of the making, not of the iteration"
+        for cls, kind in recording.header.get("lazy_classes", {}).items()
+    ]
+
+
 def describe_problems(process: Process, stats: RecordingStats) -> list[str]:
     """Return the lines that a reader needs before believing the figures: dropped ranges, a process
-    that did not end in order, and ranges that are still open."""
+    that did not end in order, calls that only make a generator, and ranges that are still open."""
     recording, label = process.recording, process.label
-    notes = []
+    notes = [f"{label}: {line}" for line in describe_lazy_classes(recording)]
     dropped_ranges = describe_dropped_ranges(recording)
     if dropped_ranges:
         notes.append(f"{label}: {dropped_ranges}")

@@ -13,7 +13,7 @@ from autoinstr.targets.versions import is_within
 CALL_KINDS = ("sync", "async", "generator", "async_generator", "future")
 ROLES = ("MainProcess", "APIServer", "EngineCore", "Worker")
 # the package of a table -> the domain of its ranges
-DOMAINS = {"vllm": "vllm", "vllm_ascend": "vllm", "torch": "torch"}
+DOMAINS = {"vllm": "vllm", "vllm_ascend": "vllm", "torch": "torch", "transformers": "transformers"}
 COLUMNS = ("name", "target", "kind", "roles", "since", "before", "attributes", "default", "note")
 
 
@@ -30,8 +30,8 @@ class Target(NamedTuple):
     before: str  # first version that no longer has it, "" for no bound
     attributes: tuple[str, ...]  # names of getters and events
     default: bool  # in the default set
-    package: str  # vllm | vllm_ascend | torch | "" for a user's row
-    domain: str  # vllm | torch | user, or the domain in a user's row
+    package: str  # one of DOMAINS, "" for a user's row
+    domain: str  # that of the package, user, or the domain in a user's row
     note: str
 
 
