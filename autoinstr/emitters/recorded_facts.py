@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.base.own_thread import make_reentrant_lock
 from autoinstr.recording import facts
 from autoinstr.recording import format as f
 from autoinstr.recording.block_writer import RecordingFull
@@ -23,7 +23,7 @@ class RecordedFacts:
         self._is_off = False
         self._state = f.STATE_OFF
         self._facts: list[dict[str, Any]] = []
-        self._lock = threading.RLock()
+        self._lock = make_reentrant_lock()
 
     def _write_all(self, writer: RecordingWriter) -> None:
         """Write the state and all facts into a new recording."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import _thread
-import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base.guard import is_from_signal_handler
 from autoinstr.base.module_name import make_message_format
+from autoinstr.base.own_thread import make_reentrant_lock
 from autoinstr.emitters.range_slot import NULL_SLOT
 from autoinstr.emitters.recorded_facts import RecordedFacts
 from autoinstr.emitters.thread_identity import identify_thread
@@ -233,7 +233,7 @@ class Recorder(RecordedFacts):
         self._name_count = 0
         self._modules.clear()
         self._messages.clear()
-        self._lock = threading.RLock()
+        self._lock = make_reentrant_lock()
         if writer is not None:
             writer.abandon_in_child()
 

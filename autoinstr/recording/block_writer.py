@@ -6,9 +6,9 @@ survives SIGKILL."""
 from __future__ import annotations
 
 import os
-import threading
 from typing import Callable
 
+from autoinstr.base.own_thread import make_reentrant_lock
 from autoinstr.recording import format as f
 from autoinstr.recording.drop_counter import DropCounter
 from autoinstr.recording.mapping import Mapping
@@ -45,7 +45,7 @@ class BlockWriter:
         self.full = full
         self.on_removed: Callable[[], str] | None = None
         self._mode = mode
-        self._lock = threading.RLock()
+        self._lock = make_reentrant_lock()
         self._used_bytes = f.HEADER_BYTES
         self._sequence = 0
         self._attributes = TextPosition(f.KIND_ATTRIBUTES)
