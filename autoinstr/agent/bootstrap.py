@@ -106,6 +106,7 @@ def _connect(session: Session) -> None:
     for name in _DYNAMO_MODULES:
         importhook.register(name, _follow_dynamo_import)
     if session.range_switch.window is not None:
+        importhook.register("torch.optim.optimizer", session.steps.optimizers.watch)
         EngineSteps(session.steps.handle_engine_step).apply()
     os.register_at_fork(before=session.prepare_fork, after_in_child=session.reset_in_child)
     atexit.register(session.close)

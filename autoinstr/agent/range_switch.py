@@ -6,11 +6,11 @@ together, under one lock.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Callable
 
 from autoinstr.api import state as range_state
 from autoinstr.base.guard import contain_errors
+from autoinstr.base.own_thread import make_reentrant_lock
 from autoinstr.emitters.registry import RECORDER
 from autoinstr.instrument.steps.window import StepEvents, StepWindow
 
@@ -38,7 +38,7 @@ class RangeSwitch:
         on_change: Callable[[], None],
     ) -> None:
         """`on_change` is called after each change of what is on."""
-        self.lock = threading.RLock()
+        self.lock = make_reentrant_lock()
         self.reason = _INITIAL_REASON  # why ranges are on or off, for `autoinstr doctor`
         self.active: tuple[str, ...] = ()  # names of the emitters that are on
         self.window = (
@@ -120,7 +120,7 @@ class RangeSwitch:
 
     def reset_lock_in_child(self) -> None:
         """After fork: a thread that does not exist here may hold the parent's lock."""
-        self.lock = threading.RLock()
+        self.lock = make_reentrant_lock()
 
     def _put_wrapper(self) -> None:
         if self.window is not None and self.window.is_over:

@@ -53,7 +53,7 @@ class FakeRecording:
         self.emitter = "recorder"
         self.is_complete = True
         self.state = STATE_ON  # only asked of one that is not complete
-        self.dropped_count = 0
+        self.dropped_count = self.dropped_attributes_count = 0
         self.versions: dict[str, str] = {}
         self.argv: list[str] = []
         self.clock_pairs = [(1_795_389_621_000_000_123, 1_000), (0, 0)]
