@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base.guard import is_from_signal_handler
 from autoinstr.base.module_name import make_message_format
+from autoinstr.emitters.compiled_range import COMPILED, SHARED
 from autoinstr.emitters.range_slot import NULL_SLOT
 from autoinstr.emitters.thread_identity import identify_thread
 from autoinstr.recording import facts
@@ -17,6 +18,7 @@ from autoinstr.recording.block_writer import RecordingFull
 
 if TYPE_CHECKING:
     from autoinstr.base.module_name import ModuleName
+    from autoinstr.emitters.compiled_range import CompiledRange
     from autoinstr.emitters.range_slot import RangeSlot
     from autoinstr.recording.writer import RecordingWriter
 
@@ -58,6 +60,7 @@ class Recorder:
         self._name_count = 0
         self._modules: dict[tuple[str, ModuleName], int] = {}
         self._messages: dict[tuple[str, str, str], int] = {}
+        self._compiled: dict[CompiledRange, int] = {}
         self._facts: list[dict[str, Any]] = []
         self._lock = threading.RLock()
 
@@ -141,6 +144,25 @@ class Recorder:
         fields = {"root": name.root, "path": name.path, "cls": name.cls, "module": name.module}
         number = self._define(("range", self.domain, message), fields)
         self._modules[message, name] = number
+        return number
+
+    def name_compiled(self, compiled: CompiledRange) -> int:
+        """Return the number of a range inside compiled code; 0 if it cannot be recorded."""
+        number = self._compiled.get(compiled)
+        if number is not None:
+            return number
+        domain = self.domain + ":backward" * compiled.is_backward
+        message = " + ".join(map(self._format_message, compiled.modules))
+        fields: dict[str, Any]
+        if compiled.is_shared:
+            domain += ":shared"
+            members = [[name.root, name.path, name.cls, name.module] for name in compiled.modules]
+            fields = {"basis": SHARED, "members": members, "kernels": list(compiled.kernels)}
+        else:
+            (name,) = compiled.modules
+            fields = {"root": name.root, "path": name.path, "cls": name.cls, "module": name.module}
+            fields.update(basis=COMPILED, part=compiled.is_part)
+        number = self._compiled[compiled] = self._define(("range", domain, message), fields)
         return number
 
     def _define(self, key: tuple[str, str, str], fields: dict[str, Any]) -> int:
@@ -233,6 +255,7 @@ class Recorder:
         self._name_count = 0
         self._modules.clear()
         self._messages.clear()
+        self._compiled.clear()
         self._lock = threading.RLock()
         if writer is not None:
             writer.abandon_in_child()

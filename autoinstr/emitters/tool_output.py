@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from autoinstr.base.module_name import ModuleName
+    from autoinstr.emitters.compiled_range import CompiledRange
     from autoinstr.emitters.emitter import Emitter, EndRange, StartRange
     from autoinstr.emitters.range_slot import RangeSlot
 
@@ -73,6 +74,12 @@ class ToolOutput:
     def name_module(self, name: ModuleName) -> str | int:
         """Return the message of a module's ranges, in a form that the tool takes; 0: no ranges."""
         return 0 if self.skips_modules else self._clean(self._format_message(name)) or "?"
+
+    def name_compiled(self, compiled: CompiledRange) -> str | int:
+        """Return the message of a range inside compiled code; 0: no ranges."""
+        if self.skips_modules:
+            return 0
+        return self._clean(" + ".join(map(self._format_message, compiled.modules))) or "?"
 
     def begin_module(self, message: str) -> RangeSlot:
         """Begin a module's range in this thread."""
