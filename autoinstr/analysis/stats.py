@@ -38,12 +38,14 @@ class StatsRow:
     collected."""
 
     __slots__ = (
+        "basis",
         "calls",
         "durations",
         "is_mark",
         "name",
         "nested_ns",
         "phase",
+        "shared_kernels",
         "thread",
         "total_ns",
     )
@@ -57,6 +59,15 @@ class StatsRow:
         self.total_ns = 0
         self.nested_ns = 0
         self.durations = array("Q")
+        self.basis: dict[str, int] = {}  # how the calls were seen: eager, compiled, shared
+        self.shared_kernels: list[str] = []  # those that this module shares with others
+
+    def add_to_last_call(self, duration: int) -> None:
+        """Add the duration of a range that continues the latest call."""
+        if self.durations:
+            self.durations[-1] += duration
+        else:
+            self.total_ns += duration
 
     @property
     def self_ns(self) -> int:
@@ -69,7 +80,9 @@ class StatsRow:
         return ()
 
     def compute_percentiles(self) -> tuple[int, int, int, int]:
-        """Return (min, p50, p99, max) in nanoseconds; the durations must have been collected."""
+        """Return (min, p50, p99, max) in nanoseconds; zeros if no duration was collected."""
+        if not self.durations:
+            return 0, 0, 0, 0
         return compute_percentiles(self.durations)
 
 
@@ -114,9 +127,10 @@ class RecordingStats:
 class _ThreadSums:
     """The sums of one thread, by the number or code of the name."""
 
-    __slots__ = ("add_duration", "nested_ns", "rows", "stacks")
+    __slots__ = ("add_duration", "first_rows", "nested_ns", "rows", "stacks")
 
     def __init__(self) -> None:
+        self.first_rows: dict[tuple[object, ...], StatsRow] = {}
         self.rows: dict[int, StatsRow] = {}
         self.nested_ns: dict[int, int] = {NO_PARENT: 0}
         self.add_duration: dict[int, Callable[[int], None]] = {}
@@ -125,7 +139,14 @@ class _ThreadSums:
     def add_row(self, number: int, row: StatsRow) -> None:
         self.rows[number] = row
         self.nested_ns[number] = 0
-        self.add_duration[number] = row.durations.append
+        key = _get_merge_key(row)
+        if row.name.is_part:
+            # The range that counts as the call is the latest one of the same module.
+            first = self.first_rows.get(key, row)
+            self.add_duration[number] = first.add_to_last_call
+        else:
+            self.first_rows[key] = row
+            self.add_duration[number] = row.durations.append
 
     def sum_durations(self) -> None:
         """Add the durations to the sums and remove them."""
@@ -141,6 +162,7 @@ class _ThreadSums:
             row.calls += len(row.durations)
             row.total_ns += sum(row.durations)
             row.nested_ns = self.nested_ns[number]
+            row.basis = {row.name.basis: row.calls} if row.calls else {}
 
 
 def collect_stats(
@@ -194,7 +216,42 @@ def collect_stats(
     rows = _merge_rows([row for thread in threads.values() for row in thread.rows.values()])
     stats.rows = [row for row in rows if not row.is_mark]
     stats.marks = [row for row in rows if row.is_mark]
+    stats.rows += _note_shared_kernels(stats.rows)
     return stats
+
+
+def _note_shared_kernels(rows: list[StatsRow]) -> list[StatsRow]:
+    """Add to each module's row the kernels that it shares with others. Return new rows for modules
+    that have no kernel of their own."""
+    by_module = {
+        (row.thread, row.phase, row.name.root, row.name.path, row.name.cls): row
+        for row in reversed(rows)
+        if row.name.cls and not row.name.members
+    }
+    new_rows = []
+    for row in rows:
+        for member in row.name.members:
+            key = (row.thread, row.phase, *member)
+            if key not in by_module:
+                name = row.name._replace(
+                    domain=row.name.domain.partition(":")[0],
+                    message=f"{member.path}:{member.cls}" if member.path else member.cls,
+                    root=member.root,
+                    path=member.path,
+                    cls=member.cls,
+                    members=(),
+                    kernels=(),
+                )
+                by_module[key] = StatsRow(row.thread, name, row.phase)
+                new_rows.append(by_module[key])
+            kernels = by_module[key].shared_kernels
+            kernels += [kernel for kernel in row.name.kernels if kernel not in kernels]
+    return new_rows
+
+
+def _get_merge_key(row: StatsRow) -> tuple[object, ...]:
+    name = row.name
+    return (row.thread, row.phase, *name[1:7], name.members)
 
 
 def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
@@ -202,10 +259,12 @@ def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
     once for each module instance."""
     merged: dict[tuple[object, ...], StatsRow] = {}
     for row in rows:
-        first = merged.setdefault((row.thread, row.phase, *row.name[1:]), row)
+        first = merged.setdefault(_get_merge_key(row), row)
         if first is not row:
             first.calls += row.calls
             first.total_ns += row.total_ns
             first.nested_ns += row.nested_ns
             first.durations.extend(row.durations)
+            for basis, calls in row.basis.items():
+                first.basis[basis] = first.basis.get(basis, 0) + calls
     return list(merged.values())

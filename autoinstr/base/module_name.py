@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_COMPILED_CHILD = "_orig_mod"  # where torch.compile(module) keeps the module
+
+
 class ModuleName(NamedTuple):
     """The name of a module instance.
 
@@ -120,6 +123,8 @@ class ModuleNamer:
         tree = list(_read_named_modules(root))
         size = len(tree)
         known_root = self._known_modules.get(id(root))
+        if known_root is None:
+            known_root = self._find(_find_compiled_module(root))
         if size == 1 and known_root is None and tree[0][1] is root:
             self._add_single(root)
             return []
@@ -212,7 +217,7 @@ class ModuleNamer:
                 )
 
     def _make_root_name(self, module: Any) -> str:
-        cls = _get_class_name(module)
+        cls = _get_class_name(_find_compiled_module(module))
         self._root_counts[cls] = number = self._root_counts.get(cls, 0) + 1
         return f"{cls}#{number}"
 
@@ -244,4 +249,18 @@ def _read_named_modules(root: Any) -> Iterator[tuple[str, Any]]:
     for path, module in tree:
         if id(module) not in seen_ids:  # an override may repeat modules; the first path counts
             seen_ids.add(id(module))
+            if _COMPILED_CHILD in path:
+                path = ".".join(part for part in path.split(".") if part != _COMPILED_CHILD)
             yield path, module
+
+
+def _find_compiled_module(module: Any) -> Any:
+    """Return what torch.compile(module) compiles, or the module itself.
+
+    Both have one name, so that a compiled model has the paths of the model."""
+    while type(module).__name__ == "OptimizedModule":
+        child = getattr(module, "_modules", {}).get(_COMPILED_CHILD)
+        if child is None:
+            break
+        module = child
+    return module

@@ -21,6 +21,14 @@ _NAMED_RECORDINGS: deque[Recording] = deque()
 MAX_NAMED_RECORDINGS = 16
 
 
+class Member(NamedTuple):
+    """A module that shares kernels with others."""
+
+    root: str
+    path: str
+    cls: str
+
+
 class RangeName(NamedTuple):
     """What the first word of a record refers to. A root module's `path` is ""."""
 
@@ -31,6 +39,12 @@ class RangeName(NamedTuple):
     root: str
     path: str
     cls: str
+    # How the range was made: `eager` by a call of Python, `compiled` in compiled code, `shared` by
+    # kernels that several modules share.
+    basis: str = "eager"
+    is_part: bool = False  # it continues a call that an earlier range of the module has begun
+    members: tuple[Member, ...] = ()  # the modules that share the kernels
+    kernels: tuple[str, ...] = ()
 
 
 class ThreadInfo(NamedTuple):
@@ -231,6 +245,10 @@ class Recording:
                 last.get("root", ""),
                 last.get("path", ""),
                 last.get("cls", ""),
+                entry.get("basis", "eager"),
+                entry.get("part", False),
+                tuple(_read_member(member, last_entries) for member in entry.get("members", ())),
+                tuple(entry.get("kernels", ())),
             )
         return names
 
@@ -247,3 +265,10 @@ class Recording:
         except (KeyError, TypeError):
             pass
         self._file.add_problem(f"a definition is not understood: {entry!a:.80}")
+
+
+def _read_member(member: list[Any], last_entries: dict[int, dict[str, Any]]) -> Member:
+    """Return a module that shares kernels, with its path in the largest tree."""
+    root, path, cls, number = member
+    last = last_entries.get(number, {"root": root, "path": path, "cls": cls})
+    return Member(last.get("root", ""), last.get("path", ""), last.get("cls", ""))
