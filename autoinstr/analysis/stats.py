@@ -17,73 +17,18 @@ Definitions, for the ranges of one domain on one thread, in order of start:
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_batches
 from autoinstr.analysis.nesting import NO_PARENT, OpenRangeStack, sweep_ranges
-from autoinstr.analysis.percentiles import compute_percentiles
 from autoinstr.analysis.phases import Phases
+from autoinstr.analysis.stats_row import StatsRow as StatsRow
+from autoinstr.analysis.stats_row import get_merge_key, note_shared_kernels
 
 if TYPE_CHECKING:
     from autoinstr.analysis.attributes import RecordingAttributes
-    from autoinstr.recording.reader import OpenRange, RangeName, Recording
-
-
-class StatsRow:
-    """The sums of one name on one thread in one phase (None: without a phase).
-
-    Times are in nanoseconds. `durations` has that of every call; it is empty if durations were not
-    collected."""
-
-    __slots__ = (
-        "basis",
-        "calls",
-        "durations",
-        "is_mark",
-        "name",
-        "nested_ns",
-        "phase",
-        "shared_kernels",
-        "thread",
-        "total_ns",
-    )
-
-    def __init__(self, thread: int, name: RangeName, phase: str | None = None) -> None:
-        self.thread = thread
-        self.name = name
-        self.is_mark = name.kind == "mark"
-        self.phase = None if self.is_mark else phase
-        self.calls = 0
-        self.total_ns = 0
-        self.nested_ns = 0
-        self.durations = array("Q")
-        self.basis: dict[str, int] = {}  # how the calls were seen: eager, compiled, shared
-        self.shared_kernels: list[str] = []  # those that this module shares with others
-
-    def add_to_last_call(self, duration: int) -> None:
-        """Add the duration of a range that continues the latest call."""
-        if self.durations:
-            self.durations[-1] += duration
-        else:
-            self.total_ns += duration
-
-    @property
-    def self_ns(self) -> int:
-        """Time in these calls outside the ranges nested in them."""
-        return self.total_ns - self.nested_ns
-
-    @property
-    def parts(self) -> Sequence[object]:
-        """The parts that Figures collects: a row has none."""
-        return ()
-
-    def compute_percentiles(self) -> tuple[int, int, int, int]:
-        """Return (min, p50, p99, max) in nanoseconds; zeros if no duration was collected."""
-        if not self.durations:
-            return 0, 0, 0, 0
-        return compute_percentiles(self.durations)
+    from autoinstr.recording.reader import OpenRange, Recording
 
 
 class RecordingStats:
@@ -139,7 +84,7 @@ class _ThreadSums:
     def add_row(self, number: int, row: StatsRow) -> None:
         self.rows[number] = row
         self.nested_ns[number] = 0
-        key = _get_merge_key(row)
+        key = get_merge_key(row)
         if row.name.is_part:
             # The range that counts as the call is the latest one of the same module.
             first = self.first_rows.get(key, row)
@@ -216,42 +161,8 @@ def collect_stats(
     rows = _merge_rows([row for thread in threads.values() for row in thread.rows.values()])
     stats.rows = [row for row in rows if not row.is_mark]
     stats.marks = [row for row in rows if row.is_mark]
-    stats.rows += _note_shared_kernels(stats.rows)
+    stats.rows += note_shared_kernels(stats.rows)
     return stats
-
-
-def _note_shared_kernels(rows: list[StatsRow]) -> list[StatsRow]:
-    """Add to each module's row the kernels that it shares with others. Return new rows for modules
-    that have no kernel of their own."""
-    by_module = {
-        (row.thread, row.phase, row.name.root, row.name.path, row.name.cls): row
-        for row in reversed(rows)
-        if row.name.cls and not row.name.members
-    }
-    new_rows = []
-    for row in rows:
-        for member in row.name.members:
-            key = (row.thread, row.phase, *member)
-            if key not in by_module:
-                name = row.name._replace(
-                    domain=row.name.domain.partition(":")[0],
-                    message=f"{member.path}:{member.cls}" if member.path else member.cls,
-                    root=member.root,
-                    path=member.path,
-                    cls=member.cls,
-                    members=(),
-                    kernels=(),
-                )
-                by_module[key] = StatsRow(row.thread, name, row.phase)
-                new_rows.append(by_module[key])
-            kernels = by_module[key].shared_kernels
-            kernels += [kernel for kernel in row.name.kernels if kernel not in kernels]
-    return new_rows
-
-
-def _get_merge_key(row: StatsRow) -> tuple[object, ...]:
-    name = row.name
-    return (row.thread, row.phase, *name[1:7], name.members)
 
 
 def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
@@ -259,7 +170,7 @@ def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
     once for each module instance."""
     merged: dict[tuple[object, ...], StatsRow] = {}
     for row in rows:
-        first = merged.setdefault(_get_merge_key(row), row)
+        first = merged.setdefault(get_merge_key(row), row)
         if first is not row:
             first.calls += row.calls
             first.total_ns += row.total_ns

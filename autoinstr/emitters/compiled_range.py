@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 if TYPE_CHECKING:
     from autoinstr.base.module_name import ModuleName
@@ -25,3 +25,19 @@ class CompiledRange(NamedTuple):
     def is_shared(self) -> bool:
         """Whether several modules share the kernels."""
         return bool(self.kernels)
+
+    def make_message(self, format_message: Callable[[ModuleName], str]) -> str:
+        """Return the message: the modules as in their own ranges, joined by a plus sign."""
+        return " + ".join(map(format_message, self.modules))
+
+    def make_fields(self) -> dict[str, Any]:
+        """Return the fields of the name in a recording."""
+        entries = [[name.root, name.path, name.cls, name.module] for name in self.modules]
+        if self.is_shared:
+            return {"basis": SHARED, "members": entries, "kernels": list(self.kernels)}
+        fields = dict(zip(("root", "path", "cls", "module"), entries[0]))
+        return {**fields, "basis": COMPILED, "part": self.is_part}
+
+    def extend_domain(self, domain: str) -> str:
+        """Return the domain in a recording, so that rows of modules hold their calls alone."""
+        return domain + ":backward" * self.is_backward + ":shared" * self.is_shared

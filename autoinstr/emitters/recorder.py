@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base.guard import is_from_signal_handler
 from autoinstr.base.module_name import make_message_format
-from autoinstr.emitters.compiled_range import COMPILED, SHARED
 from autoinstr.emitters.range_slot import NULL_SLOT
 from autoinstr.emitters.thread_identity import identify_thread
 from autoinstr.recording import facts
@@ -151,18 +150,9 @@ class Recorder:
         number = self._compiled.get(compiled)
         if number is not None:
             return number
-        domain = self.domain + ":backward" * compiled.is_backward
-        message = " + ".join(map(self._format_message, compiled.modules))
-        fields: dict[str, Any]
-        if compiled.is_shared:
-            domain += ":shared"
-            members = [[name.root, name.path, name.cls, name.module] for name in compiled.modules]
-            fields = {"basis": SHARED, "members": members, "kernels": list(compiled.kernels)}
-        else:
-            (name,) = compiled.modules
-            fields = {"root": name.root, "path": name.path, "cls": name.cls, "module": name.module}
-            fields.update(basis=COMPILED, part=compiled.is_part)
-        number = self._compiled[compiled] = self._define(("range", domain, message), fields)
+        message = compiled.make_message(self._format_message)
+        key = "range", compiled.extend_domain(self.domain), message
+        number = self._compiled[compiled] = self._define(key, compiled.make_fields())
         return number
 
     def _define(self, key: tuple[str, str, str], fields: dict[str, Any]) -> int:

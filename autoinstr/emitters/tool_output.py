@@ -77,9 +77,8 @@ class ToolOutput:
 
     def name_compiled(self, compiled: CompiledRange) -> str | int:
         """Return the message of a range inside compiled code; 0: no ranges."""
-        if self.skips_modules:
-            return 0
-        return self._clean(" + ".join(map(self._format_message, compiled.modules))) or "?"
+        message = compiled.make_message(self._format_message)
+        return 0 if self.skips_modules else self._clean(message) or "?"
 
     def begin_module(self, message: str) -> RangeSlot:
         """Begin a module's range in this thread."""
@@ -251,7 +250,7 @@ class ToolOutput:
 
 
 def _get_token_number(token: Any) -> int:
-    """Return a number that grows with each range: the tokens of mstx count up."""
+    """Return a number that grows with each range."""
     while isinstance(token, tuple):
         token = token[-1]
     return token if isinstance(token, int) else 0

@@ -9,6 +9,8 @@ from autoinstr.recording import facts
 from autoinstr.recording import format as f
 from autoinstr.recording.block_reader import BlockReader
 from autoinstr.recording.definitions import find_invalid_fields
+from autoinstr.recording.range_name import RangeName as RangeName
+from autoinstr.recording.range_name import build_names
 from autoinstr.recording.records import read_records
 
 if TYPE_CHECKING:
@@ -19,32 +21,6 @@ if TYPE_CHECKING:
 # Recordings whose names are in memory: of a thousand ranks, those of the last few.
 _NAMED_RECORDINGS: deque[Recording] = deque()
 MAX_NAMED_RECORDINGS = 16
-
-
-class Member(NamedTuple):
-    """A module that shares kernels with others."""
-
-    root: str
-    path: str
-    cls: str
-
-
-class RangeName(NamedTuple):
-    """What the first word of a record refers to. A root module's `path` is ""."""
-
-    id: int
-    kind: str
-    domain: str
-    message: str
-    root: str
-    path: str
-    cls: str
-    # How the range was made: `eager` by a call of Python, `compiled` in compiled code, `shared` by
-    # kernels that several modules share.
-    basis: str = "eager"
-    is_part: bool = False  # it continues a call that an earlier range of the module has begun
-    members: tuple[Member, ...] = ()  # the modules that share the kernels
-    kernels: tuple[str, ...] = ()
 
 
 class ThreadInfo(NamedTuple):
@@ -234,23 +210,7 @@ class Recording:
 
         for entry in self._file.read_texts(f.KIND_DEFINITIONS):
             self._apply_if_valid(entry, add_name)
-        names: dict[int, RangeName] = {}
-        for entry in entries:
-            last = last_entries.get(entry.get("module") or 0, entry)
-            names[entry["id"]] = RangeName(
-                entry["id"],
-                entry.get("kind", "range"),
-                entry["domain"],
-                last["message"],
-                last.get("root", ""),
-                last.get("path", ""),
-                last.get("cls", ""),
-                entry.get("basis", "eager"),
-                entry.get("part", False),
-                tuple(_read_member(member, last_entries) for member in entry.get("members", ())),
-                tuple(entry.get("kernels", ())),
-            )
-        return names
+        return build_names(entries, last_entries)
 
     def _apply_if_valid(self, entry: Any, apply: Callable[[Any], None]) -> None:
         """Call `apply` with a valid definition, or with the valid fields of a header."""
@@ -265,10 +225,3 @@ class Recording:
         except (KeyError, TypeError):
             pass
         self._file.add_problem(f"a definition is not understood: {entry!a:.80}")
-
-
-def _read_member(member: list[Any], last_entries: dict[int, dict[str, Any]]) -> Member:
-    """Return a module that shares kernels, with its path in the largest tree."""
-    root, path, cls, number = member
-    last = last_entries.get(number, {"root": root, "path": path, "cls": cls})
-    return Member(last.get("root", ""), last.get("path", ""), last.get("cls", ""))

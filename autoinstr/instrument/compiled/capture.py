@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 from autoinstr.base.guard import contain_errors
 from autoinstr.instrument.compiled.call_sites import is_weak
-
-if TYPE_CHECKING:
-    from types import ModuleType
 
 _ACTIVITY = "noting the modules of compiled code"
 _LINES = "_autoinstr_lines"  # an attribute of a wrapper's code generator, which lives for one graph
@@ -64,7 +61,7 @@ def take_captured() -> CapturedGraph | None:
 def install() -> None:
     """Wrap the functions. `known_texts.py` must know all of them."""
     import torch._inductor.codegen.cpp
-    import torch._inductor.codegen.triton
+    import torch._inductor.codegen.triton  # noqa: F401  both code generators import functions by name
     import torch._inductor.codegen.wrapper as wrapper
     import torch._inductor.debug as debug
     import torch._inductor.graph as graph
@@ -76,8 +73,8 @@ def install() -> None:
     _wrap_compilation(graph.GraphLowering)
 
 
-def _wrap_provenance(debug: ModuleType) -> None:
-    native = debug.set_kernel_post_grad_provenance_tracing
+def _wrap_provenance(debug: Any) -> None:
+    native: Any = debug.set_kernel_post_grad_provenance_tracing
 
     def set_kernel_post_grad_provenance_tracing(
         node_schedule: Any, kernel_name: str, is_extern: bool = False
@@ -97,7 +94,7 @@ def _wrap_provenance(debug: ModuleType) -> None:
 
     # Code generators import it by name.
     for module in list(sys.modules.values()):
-        attributes = getattr(module, "__dict__", {})
+        attributes: dict[str, Any] = getattr(module, "__dict__", {})
         if attributes.get(native.__name__) is native:
             setattr(module, native.__name__, set_kernel_post_grad_provenance_tracing)
 

@@ -37,13 +37,13 @@ def name_ranges(
         if site not in known:
             stack = [modules.get(call.source) for call in reversed(site)]
             stack.append(modules.get(ROOT_SOURCE))
-            present = list(dict.fromkeys(map(id, [module for module in stack if module is not None])))
+            present = list(
+                dict.fromkeys(map(id, [module for module in stack if module is not None]))
+            )
             by_id = {id(module): module for module in stack}
             known[site] = None
             if stack[0] is not None:
-                named = name_cache.name_inner_module(
-                    stack[0], [by_id[key] for key in present[1:]]
-                )
+                named = name_cache.name_inner_module(stack[0], [by_id[key] for key in present[1:]])
                 if named is not None:
                     name, is_included, ref = named
                     known[site] = name, is_included

@@ -63,9 +63,7 @@ def _find_rows(
     )
     for text, call in calls:
         nodes = call.nodes if call.is_extern else _select_computed(call.nodes, extern_nodes)
-        origins = tuple(
-            _make_origin(node, graph) for node in nodes if node.op == "call_function"
-        )
+        origins = tuple(_make_origin(node, graph) for node in nodes if node.op == "call_function")
         try:
             body = ast.parse(textwrap.dedent(text)).body
         except SyntaxError:
@@ -133,7 +131,11 @@ def encode_table(table: SourceTable) -> dict[str, Any]:
     """Return a table as JSON."""
     functions = {
         name: [
-            [row.line, row.kernel, [[o.ordinal, encode_site(o.site), o.is_weak] for o in row.origins]]
+            [
+                row.line,
+                row.kernel,
+                [[o.ordinal, encode_site(o.site), o.is_weak] for o in row.origins],
+            ]
             for row in rows
         ]
         for name, rows in table.rows.items()

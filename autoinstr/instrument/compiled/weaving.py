@@ -101,7 +101,5 @@ def _find_code(code: CodeType, name: str) -> CodeType:
 
 def _finish(code: CodeType, name: str, enter: Callable[[], Any]) -> CodeType:
     placeholder = _PLACEHOLDER + name
-    constants = tuple(
-        enter if constant == placeholder else constant for constant in code.co_consts
-    )
+    constants = tuple(enter if constant == placeholder else constant for constant in code.co_consts)
     return code.replace(co_consts=constants)

@@ -5,18 +5,26 @@ call costs nothing then."""
 
 from __future__ import annotations
 
-import time
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from autoinstr.base.guard import is_from_signal_handler, log_failure
 from autoinstr.instrument.compiled import bindings
 from autoinstr.instrument.compiled.range_names import name_ranges
+from autoinstr.instrument.compiled.range_steps import (
+    Steps,
+    do_nothing,
+    make_emitted_steps,
+    make_recorded_steps,
+    make_steps,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import CodeType, FrameType, FunctionType
 
     from autoinstr.instrument.compiled.bindings import GraphSources
+    from autoinstr.instrument.compiled.call_sites import Site
     from autoinstr.instrument.compiled.pieces import Piece, Pieces
     from autoinstr.instrument.compiled.range_plan import RangePlan, TableRow
     from autoinstr.instrument.modules.name_cache import NameCache
@@ -24,8 +32,6 @@ if TYPE_CHECKING:
 _MAX_BINDINGS = 4096  # of one function; a program with more compiles the same code again and again
 _MAX_SEARCHES = 16
 _CONTEXT_KEY = "_autoinstr_modules"
-_do_nothing: Callable[[int], object] = {}.get  # needs no Python frame
-_Steps = list[tuple[int, tuple[Any, ...]]]  # how many ranges end, and the names of those that begin
 
 
 class Binding(NamedTuple):
@@ -33,7 +39,7 @@ class Binding(NamedTuple):
 
     It is valid while the table of references has `ref` for the module with the id `module_id`."""
 
-    steps: _Steps
+    steps: Steps
     module_id: int
     ref: Any
 
@@ -51,6 +57,8 @@ class WovenFunction:
         name_cache: NameCache,
         recorder: Any,
         pieces: Pieces,
+        piece: Piece | None,
+        started: frozenset[Site],
     ) -> None:
         """`set_code` must follow, because the new code calls `enter`."""
         self.function = weakref.ref(function)
@@ -62,6 +70,8 @@ class WovenFunction:
         self._name_cache = name_cache
         self._recorder = recorder
         self._pieces = pieces
+        self._started = started  # module calls that an earlier function of the source begins
+        self._piece = piece  # the one that this function runs for; None: any, or none
         self._frames: dict[CodeType, GraphSources] = {}
         self._bindings: dict[Any, Binding] = {}
         self._searches = 0
@@ -84,27 +94,29 @@ class WovenFunction:
             activation = self._name_cache.activation
             output = activation.output
             if output is None:
-                return _do_nothing
+                return do_nothing
             binding = self._find_binding(bindings.get_frame(1), activation.refs)
             if binding is None:
-                return _do_nothing
+                return do_nothing
             _check_stack_depth()
             if output is self._recorder:
                 return make_recorded_steps(binding.steps, self._recorder)
             return make_emitted_steps(binding.steps, output, self._recorder.null_slot)
         except RecursionError:
-            return _do_nothing
+            return do_nothing
         except Exception as error:
             if is_from_signal_handler(error):
                 raise
             log_failure("a range in compiled code", error)
-            return _do_nothing
+            return do_nothing
 
     def _find_binding(self, woven_frame: FrameType, refs: dict[int, Any]) -> Binding | None:
-        piece: Piece | None = None
         frame = woven_frame.f_back
         while frame is not None and not self.is_backward:
             code = frame.f_code
+            if code is self._pieces.code and self._piece is None:
+                piece = self._pieces.find(frame)
+                return self._find_piece_binding(piece, frame, refs) if piece else None
             if code in self._frames:
                 graph = self._frames[code]
                 key: Any = (id(graph), *map(id, graph.read_roots(frame)))
@@ -116,10 +128,6 @@ class WovenFunction:
                 modules = graph.resolve(frame)
                 if modules is not None:
                     return self._bind(key, graph, modules, frame, woven_frame)
-            elif code is self._pieces.code:
-                piece = self._pieces.find(frame)
-                if piece is not None:
-                    return self._find_piece_binding(piece, frame, refs)
             frame = frame.f_back
         if self.is_backward:
             return self._find_backward_binding(woven_frame, refs)
@@ -150,7 +158,12 @@ class WovenFunction:
         graph.note_resolution(key, modules, own)
         if len(graph.resolutions) > 1:
             self._note_context(woven_frame, key)
-        return self._make_binding(key, self.plan_for(graph.sites), modules, own)
+        if self._piece is None:
+            return self._make_binding(key, self.plan_for(graph.sites), modules, own)
+        plan = self.plan_for(None, self._piece.list_started())
+        if plan is not None:
+            self._piece.note_started(plan.started)
+        return self._make_binding(key, plan, modules, own)
 
     def _note_context(self, woven_frame: FrameType, key: Any) -> None:
         """Tell the backward of this call which modules it is for."""
@@ -192,9 +205,9 @@ class WovenFunction:
             piece.note_started(plan.started)
         return self._make_binding(id(piece), plan, found[3], own)
 
-    def plan_for(self, sites: Any, started: Any = ()) -> RangePlan | None:
+    def plan_for(self, sites: Any, started: Iterable[Site] = ()) -> RangePlan | None:
         """Return the ranges for the sites of one graph; None if they have another shape."""
-        plan = type(self.plan)(self.rows, self.blocks, sites, started)
+        plan = type(self.plan)(self.rows, self.blocks, sites, [*self._started, *started])
         return plan if plan.has_shape_of(self.plan) else None
 
     def _make_binding(
@@ -202,93 +215,17 @@ class WovenFunction:
     ) -> Binding | None:
         if plan is None:
             return None
-        names, module_id, ref = name_ranges(
-            plan, modules, own, self.is_backward, self._name_cache
-        )
+        names, module_id, ref = name_ranges(plan, modules, own, self.is_backward, self._name_cache)
         if ref is None:
             return None
         if len(self._bindings) >= _MAX_BINDINGS:
             self._bindings.clear()
-        binding = Binding(_make_steps(plan, names), module_id, ref)
+        binding = Binding(make_steps(plan, names), module_id, ref)
         self._bindings[key] = binding
         return binding
-
-
-def _make_steps(plan: RangePlan, names: list[Any]) -> _Steps:
-    """Return the steps without the ranges that have no name."""
-    steps: _Steps = []
-    running: list[Any] = []
-    for step in plan.steps:
-        ended = running[len(running) - step.ends :]
-        del running[len(running) - step.ends :]
-        begins = [names[index] for index in step.begins]
-        running += begins
-        steps.append(
-            (sum(1 for name in ended if name), tuple(name for name in begins if name))
-        )
-    return steps
 
 
 def _check_stack_depth(depth: int = 8) -> None:
     """Raise RecursionError if the program has used up its stack: a step needs some frames."""
     if depth:
         _check_stack_depth(depth - 1)
-
-
-def make_recorded_steps(steps: _Steps, recorder: Any) -> Callable[[int], object]:
-    """Return what takes the steps of one call and writes them into the recording."""
-    local, clock = recorder.local, time.perf_counter_ns
-    running: list[tuple[Any, int]] = []
-
-    def move(number: int) -> None:
-        if number < 0:
-            end_ns = clock()
-            while running:
-                words, end = running.pop()
-                words[end] = end_ns
-            return
-        ends, begins = steps[number]
-        now_ns = clock()
-        while ends:
-            ends -= 1
-            words, end = running.pop()
-            words[end] = now_ns
-        for name in begins:
-            try:
-                next_record, words = local.slots
-                i, j, k = next_record()
-            except (AttributeError, IndexError):
-                words, i, j, k = recorder.next_record()
-            words[i] = name
-            words[j] = now_ns
-            running.append((words, k))
-
-    return move
-
-
-def make_emitted_steps(steps: _Steps, output: Any, null_slot: Any) -> Callable[[int], object]:
-    """Return what takes the steps of one call and writes them to a tool, or to several outputs."""
-    clock = time.perf_counter_ns
-    running: list[tuple[Any, int]] = []
-
-    def move(number: int) -> None:
-        ends, begins = (len(running), ()) if number < 0 else steps[number]
-        for _ in range(min(ends, len(running))):
-            words, end = running.pop()
-            words[end] = clock()
-        for name in begins:
-            number_of_name, words, i, j, k = begin(name)
-            words[i] = number_of_name
-            words[j] = clock()
-            running.append((words, k))
-
-    def begin(name: Any) -> Any:
-        try:
-            return output.begin_module(name) or null_slot
-        except Exception as error:
-            if is_from_signal_handler(error):
-                raise
-            log_failure("a range in compiled code", error)
-            return null_slot
-
-    return move

@@ -15,6 +15,7 @@ from autoinstr.instrument import compile
 from autoinstr.instrument.modules.module_refs import MessageRef, ModuleRef, NumberRef, add_ref
 
 if TYPE_CHECKING:
+    from autoinstr.emitters.compiled_range import CompiledRange
     from autoinstr.emitters.range_slot import RangeSlot
     from autoinstr.emitters.recorder import Recorder
     from autoinstr.instrument.modules.foreign_ranges import ForeignRanges
@@ -26,6 +27,9 @@ class RangeOutput(Protocol):
 
     def name_module(self, name: ModuleName) -> Any:
         """Return what `begin_module` needs for a module; 0 if it cannot have ranges."""
+
+    def name_compiled(self, compiled: CompiledRange) -> Any:
+        """Return what `begin_module` needs for a range inside compiled code; 0 if it has none."""
 
     def begin_module(self, name: Any) -> RangeSlot | None:
         """Begin a module's range in this thread; None if it has none."""
