@@ -93,10 +93,11 @@ def _wrap_provenance(debug: Any) -> None:
         _state.call = KernelCall(str(kernel_name), list(nodes), False)
 
     # Code generators import it by name.
+    name = "set_kernel_post_grad_provenance_tracing"
     for module in list(sys.modules.values()):
         attributes: dict[str, Any] = getattr(module, "__dict__", {})
-        if attributes.get(native.__name__) is native:
-            setattr(module, native.__name__, set_kernel_post_grad_provenance_tracing)
+        if attributes.get(name) is native:
+            setattr(module, name, set_kernel_post_grad_provenance_tracing)
 
 
 def _wrap_extern_call(scheduler_class: Any) -> None:

@@ -65,13 +65,13 @@ def weave_graph(
     """Give the `forward` that fx generated for one graph module new code."""
     from autoinstr.instrument.compiled.range_plan import find_functions
 
+    source = graph_module.code  # generates it, if fx has put that off
     forward = type(graph_module).__dict__.get("forward")
     if not isinstance(forward, FunctionType):
         return
     code = forward.__code__
     if code.co_name != "forward" or not code.co_filename.startswith("<eval_with"):
         return
-    source = graph_module.code
     functions = find_functions(ast.parse(source))
     if "forward" not in functions or ranges.is_woven(forward):
         return
@@ -85,8 +85,10 @@ def weave_graph(
 
 
 def is_backward_graph(graph: Any) -> bool:
-    """Return whether a graph is a backward: its nodes name modules of the forward."""
-    return any("fwd_nn_module_stack" in node.meta for node in graph.nodes)
+    """Return whether a graph is a backward: it takes gradients, which AOTAutograd names so."""
+    return any(
+        node.op == "placeholder" and node.name.startswith("tangents") for node in graph.nodes
+    )
 
 
 def follow_boxed_nop(ranges: CompiledRanges, debugging: ModuleType) -> None:
