@@ -38,6 +38,11 @@ class CompiledRange(NamedTuple):
         fields = dict(zip(("root", "path", "cls", "module"), entries[0]))
         return {**fields, "basis": COMPILED, "part": self.is_part}
 
-    def extend_domain(self, domain: str) -> str:
-        """Return the domain in a recording, so that rows of modules hold their calls alone."""
-        return domain + ":backward" * self.is_backward + ":shared" * self.is_shared
+    def make_key(
+        self, domain: str, format_message: Callable[[ModuleName], str]
+    ) -> tuple[str, str, str]:
+        """Return kind, domain and message in a recording.
+
+        Rows of modules hold their forward calls alone, so the others have domains of their own."""
+        domain += ":backward" * self.is_backward + ":shared" * self.is_shared
+        return "range", domain, self.make_message(format_message)

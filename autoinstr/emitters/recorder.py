@@ -29,8 +29,7 @@ _INTERNAL_ERRORS = (OSError, ValueError, TypeError, AttributeError, KeyError, Ru
 class Recorder:
     """Opens the recording at the first range and gives threads their blocks.
 
-    After a failure it stays off: `next_record` then returns a record that nobody reads.
-    """
+    After a failure it stays off: `next_record` then returns a record that nobody reads."""
 
     null_slot = NULL_SLOT
     wants_fields = False  # fields are stored after the end of a range
@@ -42,11 +41,8 @@ class Recorder:
         domain: str = "Module",
         format_message: Callable[[ModuleName], str] = make_message_format("path:class"),
     ) -> None:
-        """`open_writer` creates the recording, or raises OSError.
-
-        `report_failure` receives, once, the error that turned the recorder off. `format_message`
-        returns the message of a module's range.
-        """
+        """`open_writer` creates the recording, or raises OSError. `report_failure` receives, once,
+        the error that turned the recorder off. `format_message` makes a module range's message."""
         self.local = _thread._local()
         self.domain = domain
         self._format_message = format_message
@@ -126,11 +122,7 @@ class Recorder:
         crossing: bool = False,
         marking_emitter: str = "",
     ) -> RangeSlot:
-        """Begin a range that is not a module's in this thread.
-
-        Its fields are stored after its end, with `annotate`. The other arguments matter only to
-        tools.
-        """
+        """Begin a range that is not a module's in this thread; `annotate` stores its fields."""
         name = self.define("range", domain, message)
         return (name, *self.next_record()) if name else NULL_SLOT
 
@@ -148,11 +140,11 @@ class Recorder:
     def name_compiled(self, compiled: CompiledRange) -> int:
         """Return the number of a range inside compiled code; 0 if it cannot be recorded."""
         number = self._compiled.get(compiled)
-        if number is not None:
-            return number
-        message = compiled.make_message(self._format_message)
-        key = "range", compiled.extend_domain(self.domain), message
-        number = self._compiled[compiled] = self._define(key, compiled.make_fields())
+        if number is None:
+            number = self._define(
+                compiled.make_key(self.domain, self._format_message), compiled.make_fields()
+            )
+            self._compiled[compiled] = number
         return number
 
     def _define(self, key: tuple[str, str, str], fields: dict[str, Any]) -> int:
@@ -179,10 +171,7 @@ class Recorder:
         return number
 
     def define(self, kind: str, domain: str, message: str) -> int:
-        """Return the number of a name that is not a module's; 0 if it cannot be recorded.
-
-        `kind` is "range" or "mark".
-        """
+        """Return the number of a name of a range or a mark; 0 if it cannot be recorded."""
         number = self._messages.get((kind, domain, message))
         return self._define((kind, domain, message), {}) if number is None else number
 

@@ -41,8 +41,7 @@ class ToolOutput:
         """`format_message` returns the message of a module's range.
 
         `domain`, `streams` and `attributes` are the options of these names. `report_error` receives
-        the errors of the tool.
-        """
+        the errors of the tool."""
         self.emitter = emitter
         self.domain = domain
         self.local = _thread._local()
@@ -149,10 +148,7 @@ class ToolOutput:
         mark(self._make_text(domain, message, fields), self._clean(domain))
 
     def write_late_fields(self, domain: str, message: str, fields: dict[str, Any]) -> None:
-        """Write fields that are known only at the end of a range, as a mark.
-
-        The message of the range was written at its begin.
-        """
+        """Write fields that are known only at the end of a range, as a mark."""
         if self.wants_fields:
             self.mark(domain, message, fields)
 
@@ -207,9 +203,7 @@ class ToolOutput:
     def end_open_ranges(self) -> None:
         """End all open ranges, the innermost first, because the tool is about to stop.
 
-        Calls that still run do not end them again. Do nothing if the tool takes an end after its
-        stop.
-        """
+        Calls that still run do not end them again. A tool may take an end after its stop."""
         if not self.emitter.closes_early:
             return
         era = self.start_era()
@@ -228,7 +222,7 @@ class ToolOutput:
                 self._report_error(error)
 
     def _find_module_tokens(self, era: object) -> list[Any]:
-        """Return the tokens of the ranges that the hot path has open, from the threads' frames."""
+        """Return the tokens of the open ranges of the hot path, from the threads' frames."""
         tokens = []
         for frame in sys._current_frames().values() if self.wrapper_codes else ():
             while frame is not None:

@@ -17,7 +17,10 @@ from autoinstr.report.data.stats_json import build_row_entries
 from tests.conftest import REPO, Python
 
 PROGRAM = REPO / "tests" / "programs" / "compiled_parts.py"
-pytestmark = pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs g++")
+pytestmark = [
+    pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs g++"),
+    pytest.mark.timeout(900),  # the first test of a fixture pays for its compilations
+]
 
 EAGER = {
     "": "Net", "layers.0": "Layer", "layers.0.norm": "LayerNorm", "layers.0.up": "Linear",

@@ -8,7 +8,11 @@ from typing import Any
 from autoinstr.analysis.stats import collect_stats
 from autoinstr.base.module_name import ModuleName
 from autoinstr.emitters.compiled_range import CompiledRange
+from autoinstr.emitters.emitter import Emitter
+from autoinstr.emitters.range_slot import NULL_SLOT
 from autoinstr.emitters.recorder import Recorder
+from autoinstr.emitters.tool_output import ToolOutput
+from autoinstr.instrument.compiled.range_steps import make_emitted_steps
 from autoinstr.recording.reader import Recording
 from autoinstr.recording.writer import RecordingWriter
 from autoinstr.report.data.stats_json import build_row_entries
@@ -76,3 +80,23 @@ def test_eager_and_compiled_calls_of_a_module_are_one_row(tmp_path: Path) -> Non
     rows = read_rows(tmp_path / "a.airec", [(BLOCK, 1, 2), (compiled(BLOCK), 3, 5)])
     assert rows["Module", "block"]["basis"] == {"eager": 1, "compiled": 1}
     assert rows["Module", "block"]["total_ns"] == 3
+
+
+def test_steps_reach_a_tool_and_end_with_the_call() -> None:
+    events: list[str] = []
+
+    def start(message: str, domain: str) -> str:
+        events.append(f"{domain} {message}")
+        return message
+
+    def end(token: str, domain: str) -> None:
+        events.append(f"/{token}")
+
+    emitter = Emitter("tool", start, end, start, end, start, None, None, True, False, lambda: None)
+    output = ToolOutput(emitter, lambda name: name.path, "Module", "off", False, print)
+    shared = CompiledRange((BLOCK, NORM), ("k",), False, False)
+    names = [output.name_compiled(one) for one in (compiled(BLOCK), shared)]
+    move = make_emitted_steps([(0, (names[0],)), (0, (names[1],)), (1, ())], output, NULL_SLOT)
+    for step in (0, 1, 2, -1):
+        move(step)
+    assert events == ["Module block", "Module block + norm", "/block + norm", "/block"]

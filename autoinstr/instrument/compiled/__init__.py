@@ -13,5 +13,6 @@ Contents: `torch_compiler.py` and `compiling.py` follow torch.compile; `known_te
     finds the modules, `range_names.py` their names, `range_steps.py` writes. `python_graphs.py`
     and `vllm_pieces.py` (with `pieces.py`) serve graphs that run as Python, and vLLM's pieces.
 May import: `emitters`, `recording`, `config`, `base`, `instrument/importhook.py`.
-Start with: `compiled_ranges.py`, which connects all of it to the session.
+Start with: `compiled_ranges.py`, which connects all of it to the session, then
+    `function_weaver.py`.
 """

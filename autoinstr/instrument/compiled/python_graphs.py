@@ -8,6 +8,7 @@ import ast
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.base.guard import contain_errors
 from autoinstr.instrument.compiled.call_sites import (
     GraphSites,
     NodeOrigin,
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import ModuleType
 
-    from autoinstr.instrument.compiled.compiled_ranges import CompiledRanges
-    from autoinstr.instrument.compiled.compiling import DynamoGraph
+    from autoinstr.instrument.compiled.function_weaver import FunctionWeaver
 
 
 def list_node_sites(graph: Any, sites: GraphSites | None = None) -> dict[str, Site]:
@@ -59,12 +59,11 @@ def find_rows(function: ast.FunctionDef, site_by_name: Mapping[str, Site]) -> li
     return rows
 
 
-def weave_graph(
-    ranges: CompiledRanges, graph_module: Any, graph: DynamoGraph | None, is_backward: bool
-) -> None:
+def weave_graph(weaver: FunctionWeaver, graph_module: Any) -> None:
     """Give the `forward` that fx generated for one graph module new code."""
     from autoinstr.instrument.compiled.range_plan import find_functions
 
+    graph = weaver.compilations.find_graph()
     source = graph_module.code  # generates it, if fx has put that off
     forward = type(graph_module).__dict__.get("forward")
     if not isinstance(forward, FunctionType):
@@ -73,25 +72,25 @@ def weave_graph(
     if code.co_name != "forward" or not code.co_filename.startswith("<eval_with"):
         return
     functions = find_functions(ast.parse(source))
-    if "forward" not in functions or ranges.is_woven(forward):
+    if "forward" not in functions or weaver.is_woven(forward):
         return
     rows = find_rows(
         functions["forward"], list_node_sites(graph_module.graph, graph.sites if graph else None)
     )
-    table = SourceTable({"forward": rows}, is_backward)
+    table = SourceTable({"forward": rows}, _is_backward(graph_module.graph))
     if rows:
         sources = graph.sources if graph else None
-        ranges.weave_functions({"forward": forward}, source, code.co_filename, table, sources)
+        weaver.weave_functions({"forward": forward}, source, code.co_filename, table, sources)
 
 
-def is_backward_graph(graph: Any) -> bool:
+def _is_backward(graph: Any) -> bool:
     """Return whether a graph is a backward: it takes gradients, which AOTAutograd names so."""
     return any(
         node.op == "placeholder" and node.name.startswith("tangents") for node in graph.nodes
     )
 
 
-def follow_boxed_nop(ranges: CompiledRanges, debugging: ModuleType) -> None:
+def follow_boxed_nop(weaver: FunctionWeaver, debugging: ModuleType) -> None:
     """Give `boxed_nop` of the backend `aot_eager` code that also weaves its graph.
 
     torch holds the function itself, so the object stays."""
@@ -101,9 +100,13 @@ def follow_boxed_nop(ranges: CompiledRanges, debugging: ModuleType) -> None:
     twin = FunctionType(native.__code__, native.__globals__, native.__name__, native.__defaults__)
     twin.__kwdefaults__ = native.__kwdefaults__
 
+    @contain_errors("making ranges in a graph of aot_eager")
+    def weave_boxed(graph_module: Any) -> None:
+        weave_graph(weaver, graph_module)
+
     def compile_boxed(*args: Any, **kwargs: Any) -> Any:
         result = twin(*args, **kwargs)
-        ranges.weave_boxed_graph(args[0] if args else kwargs.get("fx_g"))
+        weave_boxed(args[0] if args else kwargs["fx_g"])
         return result
 
     def template(*args, **kwargs):  # type: ignore[no-untyped-def]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from autoinstr.instrument.compiled.call_sites import Site
-    from autoinstr.instrument.compiled.compiled_ranges import CompiledRanges
+    from autoinstr.instrument.compiled.function_weaver import FunctionWeaver
 
 _ACTIVITY = "following vLLM's compilation"
 _INLINED = "__vllm_inlined_submods__"  # and a number: functions in the text of the calling function
@@ -38,7 +38,7 @@ class _Compiling(threading.local):
     split: _Split | None = None
 
 
-def connect(ranges: CompiledRanges) -> None:
+def connect(ranges: FunctionWeaver) -> None:
     """Follow the imports of vLLM's compilation."""
     compiling = _Compiling()
 
@@ -107,7 +107,7 @@ def _read_split(items: Any) -> _Split:
 
 
 def _bind_pieces(
-    ranges: CompiledRanges,
+    ranges: FunctionWeaver,
     function: Any,
     code: str,
     submod_callables: Any,
