@@ -17,6 +17,7 @@ from autoinstr.instrument.steps.window import StepEvents, StepWindow
 if TYPE_CHECKING:
     from autoinstr.agent.active_emitters import ActiveEmitters
     from autoinstr.config.config import Config
+    from autoinstr.instrument.compiled.compiled_ranges import CompiledRanges
     from autoinstr.instrument.functions.ranges import FunctionRanges
     from autoinstr.instrument.modules.module_ranges import ModuleCallRanges
     from autoinstr.instrument.profilers.running import RunningProfilers
@@ -33,6 +34,7 @@ class RangeSwitch:
         emitters: ActiveEmitters,
         profilers: RunningProfilers,
         module_ranges: ModuleCallRanges,
+        compiled_ranges: CompiledRanges,
         function_ranges: FunctionRanges,
         steps: StepEvents,
         on_change: Callable[[], None],
@@ -48,6 +50,7 @@ class RangeSwitch:
         self._emitters = emitters
         self._profilers = profilers
         self._module_ranges = module_ranges
+        self._compiled_ranges = compiled_ranges
         self._function_ranges = function_ranges
         self._steps = steps
         self._on_change = on_change
@@ -147,4 +150,5 @@ class RangeSwitch:
         else:
             is_recorder = self.active == (RECORDER,)
             self._module_ranges.name_cache.switch_on(output, is_recorder=is_recorder)
+        self._compiled_ranges.switch(output is not None)
         range_state.switch(on)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from autoinstr.analysis.attributes import collect_attributes
 from autoinstr.analysis.blocks import ProgressTick, format_title, ignore_tick
+from autoinstr.analysis.compiled_summary import CompiledSummary
 from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
 from autoinstr.analysis.labels import count_hosts, format_process_label, format_thread_label
 from autoinstr.analysis.liveness import ALIVE, KILLED, REPLACED, read_process_state
@@ -58,12 +59,14 @@ class Process:
         self.still_open = 0
         self.domains: dict[str, Node] = {}
         self.phases: dict[str, tuple[int, int]] = {}
+        self.compiled = CompiledSummary(recording)
         self.notes: list[str] = []
 
     def add_rows(
         self, rows: list[StatsRow], stats: RecordingStats, attributes: RecordingAttributes
     ) -> None:
         """Add the rows of the selected phase."""
+        self.compiled.add_rows(rows)
         self.ranges = sum(row.calls for row in rows)
         self.threads = len({row.thread for row in rows})
         self.busy_ns = sum(row.self_ns for row in rows)

@@ -42,6 +42,7 @@ class Node:
         "number",
         "percentiles",
         "phases",
+        "shared_kernels",
     )
 
     def __init__(self, name: str, number: int | None = None) -> None:
@@ -52,6 +53,7 @@ class Node:
         self.phases: dict[str | None, Figures] = {}
         self.members: dict[int, dict[str | None, Figures]] = {}
         self.children: dict[object, Node] = {}
+        self.shared_kernels: dict[str, None] = {}  # compiled kernels shared with other modules
         self.percentiles: Percentiles | None = None
         self._signature: tuple[object, ...] | None = None
 
@@ -87,7 +89,9 @@ class Node:
         """Add the calls of a row to this node."""
         if row.name.cls:
             self.classes[row.name.cls] = None
-        _get_figures(self.phases, row.phase).add(row)
+        self.shared_kernels.update(dict.fromkeys(row.shared_kernels))
+        if row.calls or row.total_ns:
+            _get_figures(self.phases, row.phase).add(row)
 
     def set_member(self, number: int) -> None:
         """Make the figures, here and below, those of the list entry of this number."""
@@ -101,6 +105,7 @@ class Node:
     def merge(self, addend: Node) -> None:
         """Add another node of the same signature, with all that is below it."""
         self.classes.update(addend.classes)
+        self.shared_kernels.update(addend.shared_kernels)
         for phase, figures in addend.phases.items():
             _get_figures(self.phases, phase).add(figures)
         for number, other_phases in addend.members.items():

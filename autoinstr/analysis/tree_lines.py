@@ -28,7 +28,8 @@ class TreeLine(NamedTuple):
 def list_lines(tree: Node) -> list[TreeLine]:
     """Return all lines in tree order.
 
-    A module that was never called itself has no line; its name precedes its children's names."""
+    A module that was never called itself has no line, unless it stands in a compiled kernel; its
+    name precedes its children's names."""
     roots = list(tree.children.values())
     classes = [root.name.rpartition("#")[0] for root in roots]
     lines: list[TreeLine] = []
@@ -37,7 +38,7 @@ def list_lines(tree: Node) -> list[TreeLine]:
         # The number of the only root of a class says nothing.
         if root.number is not None and classes.count(cls) == 1 and "[" not in root.name:
             label = cls
-        if root.calls or len(roots) > 1:
+        if root.calls or root.shared_kernels or len(roots) > 1:
             printable = escape_unprintable(label)
             lines.append(TreeLine(0, printable, printable, -1, root))
             path = label if len(roots) > 1 else ""
@@ -53,7 +54,7 @@ def _add_children(
     for child in node.children.values():
         label = f"{prefix}{child.name}"
         child_path = f"{path}.{child.name}" if path else child.name
-        if child.calls:
+        if child.calls or child.shared_kernels:
             printable_label, printable_path = map(escape_unprintable, (label, child_path))
             lines.append(TreeLine(depth, printable_label, printable_path, parent, child))
             _add_children(child, lines, depth + 1, "", child_path, len(lines) - 1)

@@ -17,6 +17,7 @@ from autoinstr.recording.block_writer import RecordingFull
 
 if TYPE_CHECKING:
     from autoinstr.base.module_name import ModuleName
+    from autoinstr.emitters.compiled_range import CompiledRange
     from autoinstr.emitters.range_slot import RangeSlot
     from autoinstr.recording.writer import RecordingWriter
 
@@ -57,6 +58,7 @@ class Recorder(RecordedFacts):
         self._name_count = 0
         self._modules: dict[tuple[str, ModuleName], int] = {}
         self._messages: dict[tuple[str, str, str], int] = {}
+        self._compiled: dict[CompiledRange, int] = {}
 
     def open(self) -> RecordingWriter | None:
         """Return the recording, and create it if there is none; None once the recorder is off."""
@@ -161,6 +163,16 @@ class Recorder(RecordedFacts):
         self._modules[message, name] = number
         return number
 
+    def name_compiled(self, compiled: CompiledRange) -> int:
+        """Return the number of a range inside compiled code; 0 if it cannot be recorded."""
+        number = self._compiled.get(compiled)
+        if number is None:
+            number = self._define(
+                compiled.make_key(self.domain, self._format_message), compiled.make_fields()
+            )
+            self._compiled[compiled] = number
+        return number
+
     def _define(self, key: tuple[str, str, str], fields: dict[str, Any]) -> int:
         writer = self.open()
         if writer is None:
@@ -233,6 +245,7 @@ class Recorder(RecordedFacts):
         self._name_count = 0
         self._modules.clear()
         self._messages.clear()
+        self._compiled.clear()
         self._lock = make_reentrant_lock()
         if writer is not None:
             writer.abandon_in_child()

@@ -20,6 +20,13 @@ def _is_list_of_texts(value: Any) -> bool:
     return type(value) is list and all(type(item) is str for item in value)
 
 
+def _is_list_of_members(value: Any) -> bool:
+    """Return whether these are root, path, class and number of modules."""
+    return type(value) is list and all(
+        type(member) is list and [*map(type, member)] == [str, str, str, int] for member in value
+    )
+
+
 def _is_dict_of_texts(value: Any) -> bool:
     return type(value) is dict and all(type(item) is str for item in value.values())
 
@@ -53,6 +60,10 @@ OPTIONAL: dict[str, dict[str, Check]] = {
         "path": _is_text,
         "cls": _is_text,
         "module": _is_number_or_none,
+        "basis": lambda value: value in ("compiled", "shared"),
+        "part": _make_type_check(bool),
+        "members": _is_list_of_members,
+        "kernels": _is_list_of_texts,
     },
     HEADER: _HEADER_FIELDS,
     META: _HEADER_FIELDS,

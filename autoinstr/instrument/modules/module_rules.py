@@ -69,6 +69,9 @@ class ModuleRules:
 
         Write the first excluded module of each class and reason into the recording."""
         decision = self._filter.decide(name.path, name.cls, name.depth)
+        if name.cls == "GraphModule" and name.path.endswith("?"):
+            # The program does not hold it: torch.compile made it, and its nodes have ranges.
+            decision = decision._replace(keep=False, reason="a graph of torch.compile")
         self._decisions[name.path, name.cls] = decision
         if not decision.keep and (name.cls, decision.reason) not in self._reported_exclusions:
             self._reported_exclusions.add((name.cls, decision.reason))

@@ -16,6 +16,7 @@ from autoinstr.instrument import compile
 from autoinstr.instrument.modules.module_refs import MessageRef, ModuleRef, NumberRef, add_ref
 
 if TYPE_CHECKING:
+    from autoinstr.emitters.compiled_range import CompiledRange
     from autoinstr.emitters.range_slot import RangeSlot
     from autoinstr.emitters.recorder import Recorder
     from autoinstr.instrument.modules.foreign_ranges import ForeignRanges
@@ -27,6 +28,9 @@ class RangeOutput(Protocol):
 
     def name_module(self, name: ModuleName) -> Any:
         """Return what `begin_module` needs for a module; 0 if it cannot have ranges."""
+
+    def name_compiled(self, compiled: CompiledRange) -> Any:
+        """Return what `begin_module` needs for a range inside compiled code; 0 if it has none."""
 
     def begin_module(self, name: Any) -> RangeSlot | None:
         """Begin a module's range in this thread; None if it has none."""
@@ -129,6 +133,30 @@ class NameCache:
                 raise
             self._report_error(error)
             return self._null_slot
+
+    @property
+    def activation(self) -> _Activation:
+        """The active output and the table of its references."""
+        return self._activation
+
+    def name_inner_module(
+        self, module: Any, outer_modules: list[Any]
+    ) -> tuple[ModuleName, bool, ModuleRef] | None:
+        """Name a module that runs inside compiled code.
+
+        `outer_modules` contain it there, innermost first. Return its name, whether the filter keeps
+        it, and its reference; None while the agent is off."""
+        callers = [*outer_modules, *self._rules.callers.find_callers(module)]
+        with self._lock:
+            if self._activation.output is None:
+                return None
+            name, relatives = self._namer.name_module(module, callers)
+            for relative, relative_name in relatives:
+                self._add_ref(relative, relative_name)
+            ref = self._activation.refs.get(id(module))
+            if ref is None or ref() is not module:
+                ref = self._add_ref(module, name)
+            return name, self._rules.decide_module(name), ref
 
     def _name_module(self, module: Any, activation: _Activation) -> ModuleRef | None:
         """Name the module, and its tree the first time; None if the activation is over."""

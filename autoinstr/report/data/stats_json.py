@@ -166,4 +166,6 @@ def _build_figures_entry(row: StatsRow) -> dict[str, Any]:
         "p99_ns": p99,
         "max_ns": highest,
         "phase": row.phase,
+        "basis": row.basis,
+        "shared_kernels": row.shared_kernels,
     }

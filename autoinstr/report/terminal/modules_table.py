@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from autoinstr.analysis import serving_summary
 from autoinstr.analysis.alike import ProcessGroup, group_processes
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick
+from autoinstr.analysis.compiled_summary import describe_compiled
 from autoinstr.analysis.phase_names import NO_PHASE, describe_missing_phase
 from autoinstr.analysis.processes import (
     MODULE_DOMAIN,
@@ -72,6 +73,7 @@ def format_modules(run: Run, options: TableOptions, tick: ProgressTick) -> Itera
     reading = read_processes(run, serving, phase=options.phase, tick=tick)
     groups = group_processes(collect_into(reading, processes))
     header = _format_header(run, options, processes)
+    header += describe_compiled(process.compiled for process in processes)
     header += serving_summary.summarize_requests(serving.list_requests(), options.width)
     header += serving_summary.summarize_steps(serving.list_steps(), options.width)
     if options.phase and not any(process.ranges for process in processes):
