@@ -50,7 +50,7 @@ def write_json(run: Run, stream: BinaryIO, options: TableOptions, tick: Progress
     from autoinstr.report.data import stats_json
 
     with open_text(stream, "ascii") as text:
-        return stats_json.write(run, text, tick, options.phase)
+        return stats_json.write(run, text, tick, options.phase, options.device)
 
 
 def write_csv(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> list[str]:

@@ -22,6 +22,7 @@ from autoinstr.report.formats import FORMATS
 if TYPE_CHECKING:
     import argparse
 
+    from autoinstr.analysis.device_rows import RunDevice
     from autoinstr.cli.parser import Parser
     from autoinstr.recording.run import Run
     from autoinstr.report.formats import Format
@@ -72,6 +73,15 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         help="the file to write; - is standard output; .gz compresses (default: standard output, "
         f"or in DIR: {files}). For {folders}: the directory to write folders in",
     )
+    parser.add_argument(
+        "--capture",
+        metavar="TRACE",
+        action="append",
+        default=[],
+        type=parse_path,
+        help="a torch.profiler trace of the capture of graphs that the profile replays (or of an "
+        "eager pass); repeat it for several",
+    )
     add_latest_option(parser)
     add_process_option(parser)
     add_format_options(parser)
@@ -79,11 +89,35 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from autoinstr.analysis.phase_names import check_phase
-    from autoinstr.analysis.runs import find_run, select_processes
+    from autoinstr.device.profile_kinds import is_trace
 
     row = FORMATS[args.format]
     sort = choose_sort(args, row)
+    if os.path.isfile(args.dir) and is_trace(args.dir):
+        _report_profile(args, row, sort)
+    else:
+        _report_run(args, row, sort)
+    return 0
+
+
+def _report_profile(args: argparse.Namespace, row: Format, sort: str) -> None:
+    """Report a profile without a recording."""
+    from autoinstr.analysis.profile_run import ProfileRun
+    from autoinstr.base.progress import Progress
+
+    progress = Progress(sys.stderr, args.dir, "events")
+    try:
+        profile_run = ProfileRun([args.dir], args.capture, progress.tick)
+    finally:
+        progress.finish()
+    with profile_run:
+        _write_file(args, row, sort, profile_run.run, profile_run.device)
+
+
+def _report_run(args: argparse.Namespace, row: Format, sort: str) -> None:
+    from autoinstr.analysis.phase_names import check_phase
+    from autoinstr.analysis.runs import find_run, select_processes
+
     source_run = find_run(args.dir, latest=args.latest)
     if args.phase is not None:
         check_phase(args.phase, [source_run])
@@ -93,10 +127,15 @@ def run(args: argparse.Namespace) -> int:
         _write_folder(args, row, source_run)
     else:
         _write_file(args, row, sort, source_run)
-    return 0
 
 
-def _write_file(args: argparse.Namespace, row: Format, sort: str, source_run: Run) -> None:
+def _write_file(
+    args: argparse.Namespace,
+    row: Format,
+    sort: str,
+    source_run: Run,
+    device: RunDevice | None = None,
+) -> None:
     from autoinstr.base.progress import Progress
     from autoinstr.base.text import format_count
     from autoinstr.report.options import build_options
@@ -114,6 +153,7 @@ def _write_file(args: argparse.Namespace, row: Format, sort: str, source_run: Ru
         sort=sort,
         table=args.table,
         phase=args.phase,
+        device=device,
         screen_lines=0 if args.limit is not None else count_screen_lines(height),
     )
     # requests are read from marks; a record is a range or a mark
