@@ -13,18 +13,20 @@ from autoinstr.analysis.blocks import ProgressTick, read_batches
 from autoinstr.analysis.labels import get_native_tid
 from autoinstr.analysis.module_classes import ModuleClasses
 from autoinstr.analysis.phases import Phases
+from autoinstr.analysis.stats import StatsRow
 from autoinstr.device.device_times import KernelSum, RowTimes
+from autoinstr.device.profile_recording import MODULE_DOMAIN
 from autoinstr.device.profile_store import RANGES
 from autoinstr.device.profile_times import compute_device_times
+from autoinstr.recording.reader import RangeName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from autoinstr.analysis.stats import StatsRow
     from autoinstr.device.capture import GraphPlacer
     from autoinstr.device.device_times import DeviceTimes
     from autoinstr.device.profile_store import ProfileStore, Step
-    from autoinstr.recording.reader import OpenRange, RangeName, Recording
+    from autoinstr.recording.reader import OpenRange, Recording
 
 RowKey = tuple[int, "str | None", tuple[object, ...]]  # thread, phase, the name without its number
 LAST_NS = 1 << 62  # the end of a range that never ended
@@ -65,6 +67,18 @@ class ProcessDevice:
     def find_row(self, row: StatsRow) -> RowTimes | None:
         """Return the device times of a row of the statistics."""
         return self.get_row(row.thread, row.phase, row.name)
+
+    def add_to_rows(self, rows: list[StatsRow]) -> None:
+        """Set the device time of rows, and append rows for what ran on the device alone."""
+        for row in rows:
+            row.device = self.find_row(row)
+        for classes, times in self.lines.items():
+            root, path = classes[0], ".".join(classes[1:])
+            cls = "" if root.startswith("[") else classes[-1]
+            name = RangeName(0, "range", MODULE_DOMAIN, classes[-1], root, path, cls)
+            row = StatsRow(0, name)
+            row.device = times
+            rows.append(row)
 
     def name_top_kernel(self, row: RowTimes) -> str:
         """Return the name of the kernels that take most of a row's time."""

@@ -9,7 +9,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.device_rows import ProcessDevice, RunDevice, join_profile
-from autoinstr.device.capture import Capture, GraphPlacer, read_capture
+from autoinstr.device.capture import CapturedLaunches, GraphPlacer, read_capture
 from autoinstr.device.profile_kinds import load_profile
 from autoinstr.device.profile_recording import shift_time, write_recording
 from autoinstr.recording.reader import Recording
@@ -75,7 +75,7 @@ class ProfileRun:
         return recording, device
 
 
-def read_captures(paths: Sequence[str], tick: ProgressTick) -> list[Capture]:
+def read_captures(paths: Sequence[str], tick: ProgressTick) -> list[CapturedLaunches]:
     """Return the launches of the traces of captures."""
     captures = []
     for path in paths:

@@ -28,6 +28,7 @@ from autoinstr.analysis.phases import Phases
 
 if TYPE_CHECKING:
     from autoinstr.analysis.attributes import RecordingAttributes
+    from autoinstr.device.device_times import RowTimes
     from autoinstr.recording.reader import OpenRange, RangeName, Recording
 
 
@@ -35,10 +36,11 @@ class StatsRow:
     """The sums of one name on one thread in one phase (None: without a phase).
 
     Times are in nanoseconds. `durations` has that of every call; it is empty if durations were not
-    collected."""
+    collected. `device` is the device time, if a profile has it."""
 
     __slots__ = (
         "calls",
+        "device",
         "durations",
         "is_mark",
         "name",
@@ -57,6 +59,7 @@ class StatsRow:
         self.total_ns = 0
         self.nested_ns = 0
         self.durations = array("Q")
+        self.device: RowTimes | None = None
 
     @property
     def self_ns(self) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NAMINGS = ("class", "path", "path:class")
 # The tables and their orders; the first order is the default.
 SORTS = {
-    "modules": ("tree", "total", "self", "calls", "mean"),
+    "modules": ("tree", "total", "self", "calls", "mean", "device"),
     "requests": ("arrival", "queue", "ttft", "tpot", "e2e"),
     "steps": ("start", "duration", "schedule", "execute", "sample", "update", "gap"),
 }

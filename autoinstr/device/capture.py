@@ -43,7 +43,7 @@ class CapturedLaunch(NamedTuple):
     classes: tuple[str, ...]
 
 
-class Capture(NamedTuple):
+class CapturedLaunches(NamedTuple):
     """The launches of a trace, in order."""
 
     path: str
@@ -56,7 +56,7 @@ class _Kernel(NamedTuple):
     is_copy: bool
 
 
-def read_capture(store: ProfileStore, tick: Callable[[int], None]) -> Capture:
+def read_capture(store: ProfileStore, tick: Callable[[int], None]) -> CapturedLaunches:
     """Return the launches of a capture's trace, which the store holds.
 
     Launches that ran nothing were captured. Without those, the trace is of an eager pass.
@@ -81,13 +81,13 @@ def read_capture(store: ProfileStore, tick: Callable[[int], None]) -> Capture:
         if (is_copy and "Async" in call_name) or kernel is not None or "Launch" in call_name:
             name = store.texts[kernel] if kernel is not None else ""
             captured.append(CapturedLaunch(name, is_copy, classes))
-    return Capture(store.path, captured or eager)
+    return CapturedLaunches(store.path, captured or eager)
 
 
 class GraphPlacer:
     """Finds the places of the kernels of replayed graphs."""
 
-    def __init__(self, captures: Sequence[Capture]) -> None:
+    def __init__(self, captures: Sequence[CapturedLaunches]) -> None:
         self._captures = captures
         self._next: list[int] = [0] * len(captures)  # the position after the latest match
 

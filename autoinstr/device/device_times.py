@@ -8,12 +8,13 @@ from autoinstr.base.errors import AutoinstrError
 from autoinstr.device import bases
 from autoinstr.device.attribution import ROOT
 from autoinstr.device.bases import BASES
-from autoinstr.device.profile_store import KINDS
+from autoinstr.device.profile_store import COMMUNICATION, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from autoinstr.device.attribution import Scopes
+    from autoinstr.device.utilisation import Utilisation
 
 
 class KernelSum:
@@ -63,6 +64,18 @@ class RowTimes:
         self.total_by_kind[kind].add(kernels, ns)
         self.names.setdefault(name, KernelSum()).add(kernels, ns)
 
+    def merge(self, addend: RowTimes) -> None:
+        """Add the kernels of another row of the same profile."""
+        for basis, part in addend.by_basis.items():
+            self.by_basis.setdefault(basis, KernelSum()).add(part.kernels, part.ns)
+        for basis, part in addend.total_by_basis.items():
+            self.total_by_basis.setdefault(basis, KernelSum()).add(part.kernels, part.ns)
+        for name, part in addend.names.items():
+            self.names.setdefault(name, KernelSum()).add(part.kernels, part.ns)
+        for own, part in zip(self.total_by_kind, addend.total_by_kind):
+            own.add(part.kernels, part.ns)
+        self.total.add(addend.total.kernels, addend.total.ns)
+
     def find_top_kernel(self, texts: list[str]) -> str:
         """Return the name of the kernels that take the most time; "" without kernels."""
         if not self.names:
@@ -84,6 +97,8 @@ class DeviceTimes:
         self.by_basis = {basis: KernelSum() for basis in BASES}
         self.by_kind = [KernelSum() for _ in KINDS]
         self.reasons: dict[str, KernelSum] = {}
+        self.utilisation: Utilisation | None = None
+        self.base_ns = 0  # what a share is of: compute and copies that the profile saw launched
         self.rows: dict[Hashable, RowTimes] = {}
 
     def add(
@@ -100,6 +115,8 @@ class DeviceTimes:
         """Add kernels of one scope, basis, kind and name."""
         self.by_basis[basis].add(kernels, ns)
         self.by_kind[kind].add(kernels, ns)
+        if basis != bases.BEFORE and kind != COMMUNICATION:
+            self.base_ns += ns
         if basis == bases.UNKNOWN:
             self.reasons.setdefault(bases.REASONS[reason], KernelSum()).add(kernels, ns)
         if scope == ROOT:

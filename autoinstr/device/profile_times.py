@@ -11,6 +11,7 @@ from autoinstr.device.capture import KERNEL_PLACES, GraphPlacer
 from autoinstr.device.cpu_sweep import add_operators
 from autoinstr.device.device_times import DeviceTimes, KernelSum
 from autoinstr.device.profile_store import KERNELS, LAUNCHES
+from autoinstr.device.utilisation import measure_utilisation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,7 @@ def compute_device_times(
         times = add_operators(store, scopes, tick)
     else:
         times = _sum_kernels(store, scopes, tick, graphs, list_classes)
+        times.utilisation = measure_utilisation(store)
     times.check_conservation(store.path)
     return times
 
