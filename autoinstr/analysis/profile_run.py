@@ -3,14 +3,13 @@ folder, so that every report can read them."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.device_rows import ProcessDevice, RunDevice, join_profile
 from autoinstr.device.capture import CapturedLaunches, GraphPlacer, read_capture
-from autoinstr.device.profile_kinds import load_profile
+from autoinstr.device.profile_kinds import KINETO, FoundProfile, load_profile
 from autoinstr.device.profile_recording import shift_time, write_recording
 from autoinstr.recording.reader import Recording
 from autoinstr.recording.run import Run
@@ -23,17 +22,19 @@ if TYPE_CHECKING:
 
 
 class ProfileRun:
-    """The profiles at `paths` as a run, and its device time. Closing it removes the recordings."""
+    """Some profiles as a run, and its device time. Closing it removes the recordings."""
 
-    def __init__(self, paths: Sequence[str], captures: Sequence[str], tick: ProgressTick) -> None:
+    def __init__(
+        self, name: str, found: Sequence[FoundProfile], captures: Sequence[str], tick: ProgressTick
+    ) -> None:
         self._folder = tempfile.mkdtemp(prefix="autoinstr-profile-")
         self._tick = tick
         self._captures = read_captures(captures, tick)
         recordings: list[Recording] = []
         profiles: list[ProcessDevice] = []
         try:
-            for index, path in enumerate(paths):
-                recording, device = self._read_profile(index, path)
+            for index, profile in enumerate(found):
+                recording, device = self._read_profile(index, profile)
                 recordings.append(recording)
                 profiles.append(device)
         except BaseException:
@@ -44,7 +45,6 @@ class ProfileRun:
             for profile in profiles
             for complaint in profile.facts.complaints
         ]
-        name = paths[0] if len(paths) == 1 else os.path.commonpath(map(os.path.abspath, paths))
         self.run = Run(name, recordings, problems)
         self.device = RunDevice(profiles)
 
@@ -63,8 +63,8 @@ class ProfileRun:
         """Remove the recordings."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _read_profile(self, index: int, path: str) -> tuple[Recording, ProcessDevice]:
-        store = load_profile(path, self._tick)
+    def _read_profile(self, index: int, profile: FoundProfile) -> tuple[Recording, ProcessDevice]:
+        store = load_profile(profile, self._tick)
         try:
             recording = Recording(write_recording(store, self._folder, self._tick))
             shift_ns = store.begin_ns - shift_time(store, store.begin_ns)
@@ -79,7 +79,7 @@ def read_captures(paths: Sequence[str], tick: ProgressTick) -> list[CapturedLaun
     """Return the launches of the traces of captures."""
     captures = []
     for path in paths:
-        store = load_profile(path, tick)
+        store = load_profile(FoundProfile(KINETO, path), tick)
         try:
             captures.append(read_capture(store, tick))
         finally:

@@ -145,7 +145,11 @@ class Sweep:
             place = self._find_forward(tid, start, sequence, forward)
             stack.append(_Entry(end, _NODE, place))
         elif stack and stack[-1].kind == _NODE:
-            if forward is not None or role != ADDITION:
+            if forward is not None and sequence is not None:
+                # torch_npu and old versions write the number here, and not at the node
+                stack[-1].place = self._find_forward(tid, start, sequence, forward)
+                stack.append(_Entry(end, _INNER, stack[-1].place))
+            elif forward is not None or role != ADDITION:
                 stack.append(_Entry(end, _INNER, stack[-1].place))
             else:
                 stack.append(_Entry(end, _SUM, self._gradient_sum))

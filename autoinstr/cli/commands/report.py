@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from autoinstr.analysis.device_rows import RunDevice
     from autoinstr.cli.parser import Parser
+    from autoinstr.device.profile_kinds import FoundProfile
     from autoinstr.recording.run import Run
     from autoinstr.report.formats import Format
 
@@ -89,25 +90,31 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from autoinstr.device.profile_kinds import is_trace
+    from autoinstr.analysis.runs import list_recording_files, list_runs
+    from autoinstr.device.profile_kinds import find_profiles
 
     row = FORMATS[args.format]
     sort = choose_sort(args, row)
-    if os.path.isfile(args.dir) and is_trace(args.dir):
-        _report_profile(args, row, sort)
+    profiles = []
+    if not list_recording_files(args.dir) and not list_runs(args.dir):
+        profiles = find_profiles(args.dir)
+    if profiles:
+        _report_profiles(args, row, sort, profiles)
     else:
         _report_run(args, row, sort)
     return 0
 
 
-def _report_profile(args: argparse.Namespace, row: Format, sort: str) -> None:
-    """Report a profile without a recording."""
+def _report_profiles(
+    args: argparse.Namespace, row: Format, sort: str, profiles: list[FoundProfile]
+) -> None:
+    """Report profiles without a recording."""
     from autoinstr.analysis.profile_run import ProfileRun
     from autoinstr.base.progress import Progress
 
     progress = Progress(sys.stderr, args.dir, "events")
     try:
-        profile_run = ProfileRun([args.dir], args.capture, progress.tick)
+        profile_run = ProfileRun(args.dir, profiles, args.capture, progress.tick)
     finally:
         progress.finish()
     with profile_run:

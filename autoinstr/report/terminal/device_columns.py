@@ -173,8 +173,6 @@ def format_basis_lines(device: ProcessDevice, width: int) -> Iterator[str]:
     for reason, part in sorted(times.reasons.items(), key=lambda entry: -entry[1].ns):
         count = text.format_count(part.kernels, "kernel")
         yield format_warning(f"{count}, {text.format_duration(part.ns)}: {reason}")
-    for complaint in device.facts.complaints:
-        yield format_warning(text.escape_unprintable(complaint))
 
 
 def _get_share_ns(times: RowTimes) -> int:
