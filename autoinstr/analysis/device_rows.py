@@ -8,28 +8,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from autoinstr.analysis.attributes import collect_attributes
-from autoinstr.analysis.blocks import ProgressTick, read_batches
-from autoinstr.analysis.labels import get_native_tid
 from autoinstr.analysis.module_classes import ModuleClasses
-from autoinstr.analysis.phases import Phases
+from autoinstr.analysis.profile_ranges import RowKey, align_ranges, fill_ranges
 from autoinstr.analysis.stats import StatsRow
 from autoinstr.device.device_times import KernelSum, RowTimes
 from autoinstr.device.profile_recording import MODULE_DOMAIN
-from autoinstr.device.profile_store import RANGES
 from autoinstr.device.profile_times import compute_device_times
 from autoinstr.recording.reader import RangeName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from autoinstr.analysis.blocks import ProgressTick
     from autoinstr.device.capture import GraphPlacer
     from autoinstr.device.device_times import DeviceTimes
     from autoinstr.device.profile_store import ProfileStore, Step
-    from autoinstr.recording.reader import OpenRange, Recording
-
-RowKey = tuple[int, "str | None", tuple[object, ...]]  # thread, phase, the name without its number
-LAST_NS = 1 << 62  # the end of a range that never ended
+    from autoinstr.recording.reader import Recording
 
 
 class ProfileFacts(NamedTuple):
@@ -114,75 +108,6 @@ def _add_up(sums: Iterator[KernelSum]) -> KernelSum:
     return result
 
 
-class _RowKeys:
-    """Numbers the rows of a recording, by the codes of their names.
-
-    `names` has a name of each row."""
-
-    def __init__(self, recording: Recording, phases: Phases | None) -> None:
-        self.keys: list[RowKey] = []
-        self.names: list[RangeName] = []
-        self._recording = recording
-        self._phases = phases
-        self._number_of_key: dict[RowKey, int] = {}
-        self._number_of_code: dict[tuple[int, int], int | None] = {}
-
-    def find_number(self, thread: int, code: int) -> int | None:
-        """Return the number of a row; None if it is no module's."""
-        known_key = (thread, code)
-        if known_key not in self._number_of_code:
-            self._number_of_code[known_key] = self._add(thread, code)
-        return self._number_of_code[known_key]
-
-    def _add(self, thread: int, code: int) -> int | None:
-        phase: str | None = None
-        number = code
-        if self._phases is not None and code in self._phases.origin:
-            number, phase = self._phases.origin[code]
-        name = self._recording.names[number]
-        if not name.cls or name.kind != "range":
-            return None
-        key: RowKey = (thread, phase, name[1:])
-        if key not in self._number_of_key:
-            self._number_of_key[key] = len(self.keys)
-            self.keys.append(key)
-            self.names.append(name)
-        return self._number_of_key[key]
-
-
-def _fill_ranges(
-    store: ProfileStore, recording: Recording, shift_ns: int, tick: ProgressTick
-) -> _RowKeys:
-    """Copy the module ranges of a recording to RANGES; return the rows of the keys there.
-
-    Add `shift_ns` to the recording's times to get those of the profile. Ranges far from the profile
-    are left out."""
-    attributes = collect_attributes(recording)
-    phases = None
-    if attributes.ranges:
-        phases = Phases(recording, attributes, recording.find_open_ranges())
-    rows = _RowKeys(recording, phases)
-    still_open: list[OpenRange] = []
-    for batch in read_batches(recording, tick, phases, still_open):
-        if batch.is_mark:
-            continue
-        tid = get_native_tid(recording, batch.thread)
-        for code, start, end in zip(batch.name_numbers, batch.starts, batch.ends):
-            first, last = start + shift_ns, end + shift_ns
-            if last < store.begin_ns or first > store.end_ns:
-                continue
-            number = rows.find_number(batch.thread, code)
-            if number is not None:
-                store.add(RANGES, (first, last, tid, number))
-    for open_range in still_open:
-        number = rows.find_number(open_range.thread, open_range.name)
-        if number is not None:
-            tid = get_native_tid(recording, open_range.thread)
-            store.add(RANGES, (open_range.start_ns + shift_ns, LAST_NS, tid, number))
-    store.flush()
-    return rows
-
-
 def join_profile(
     store: ProfileStore,
     recording: Recording,
@@ -190,9 +115,16 @@ def join_profile(
     shift_ns: int,
     tick: ProgressTick,
     graphs: GraphPlacer,
+    *,
+    is_aligned: bool = True,
 ) -> ProcessDevice:
-    """Return the device time of one process."""
-    rows = _fill_ranges(store, recording, shift_ns, tick)
+    """Return the device time of one process.
+
+    Add `shift_ns` to the recording's times to get those of the profile. If these are not aligned to
+    the microsecond, measure the rest. Raise AutoinstrError if the two do not fit."""
+    rows = fill_ranges(store, recording, shift_ns, tick)
+    if not is_aligned:
+        align_ranges(store, recording)
     classes = ModuleClasses(recording)
 
     def list_classes(key: object) -> list[str]:

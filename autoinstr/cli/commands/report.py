@@ -7,7 +7,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from autoinstr.base.errors import UsageError
+from autoinstr.base.errors import AutoinstrError, UsageError
 from autoinstr.cli.arguments import (
     add_format_option,
     add_latest_option,
@@ -74,15 +74,6 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         help="the file to write; - is standard output; .gz compresses (default: standard output, "
         f"or in DIR: {files}). For {folders}: the directory to write folders in",
     )
-    parser.add_argument(
-        "--capture",
-        metavar="TRACE",
-        action="append",
-        default=[],
-        type=parse_path,
-        help="a torch.profiler trace of the capture of graphs that the profile replays (or of an "
-        "eager pass); repeat it for several",
-    )
     add_latest_option(parser)
     add_process_option(parser)
     add_format_options(parser)
@@ -114,7 +105,7 @@ def _report_profiles(
 
     progress = Progress(sys.stderr, args.dir, "events")
     try:
-        profile_run = ProfileRun(args.dir, profiles, args.capture, progress.tick)
+        profile_run = ProfileRun(args.dir, profiles, args.capture or (), progress.tick)
     finally:
         progress.finish()
     with profile_run:
@@ -132,8 +123,38 @@ def _report_run(args: argparse.Namespace, row: Format, sort: str) -> None:
         source_run = select_processes(source_run, args.process)
     if row.writes_folder:
         _write_folder(args, row, source_run)
-    else:
-        _write_file(args, row, sort, source_run)
+        return
+    device = None
+    if "profile" in row.options:
+        device = _join_profiles(args, source_run)
+    _write_file(args, row, sort, source_run, device)
+
+
+def _join_profiles(args: argparse.Namespace, source_run: Run) -> RunDevice | None:
+    """Join the profiles that the user named, or those in the run directory."""
+    from autoinstr.analysis.device_join import join_profiles
+    from autoinstr.base.progress import Progress
+    from autoinstr.device.profile_kinds import find_profiles
+
+    found = []
+    for path in args.profile or ():
+        profiles = find_profiles(path)
+        if not profiles:
+            raise UsageError(f"--profile {path}: holds no profile of torch.profiler or torch_npu")
+        found += profiles
+    if not args.profile:
+        found = find_profiles(source_run.path)
+    if not found:
+        return None
+    progress = Progress(sys.stderr, f"profiles of {source_run.path}", "events")
+    try:
+        joined = join_profiles(source_run, found, args.capture or (), progress.tick)
+    finally:
+        progress.finish()
+    if args.profile and joined.device is None:
+        raise AutoinstrError(joined.problems[0])
+    source_run.problems.extend(joined.problems)
+    return joined.device
 
 
 def _write_file(

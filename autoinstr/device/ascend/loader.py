@@ -7,22 +7,25 @@ those of module_statistic: computing tasks, and collectives.
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.device.ascend.database import CPU, connect
+from autoinstr.device.ascend.database_checks import (
+    NEEDED_TABLES,
+    check_not_empty,
+    describe_missing_tables,
+    read_connection,
+)
+from autoinstr.device.operator_roles import find_role
 from autoinstr.device.profile_store import (
-    ACCUMULATE,
-    ADDITION,
     COMMUNICATION,
     COMPUTE,
     KERNELS,
     LAUNCHES,
     MODULES,
-    NODE,
     OPERATORS,
     PLAIN,
     ProfileStore,
@@ -32,14 +35,9 @@ from autoinstr.device.profile_store import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# What CANN writes for a task without a connection, and the first number of its own ranges.
-NO_CONNECTION = 4294967295
-FIRST_RANGE_CONNECTION = 4000000000
-NEEDED_TABLES = ("TASK", "COMPUTE_TASK_INFO")
 OPERATOR_TYPE, MODULE_TYPE = 50001, 50003
 _THREAD = 0xFFFFFFFF
 _MODULE = re.compile(r"nn\.Module: (.*)_\d+", re.DOTALL)
-_NODE_PREFIX = "autograd::engine::evaluate_function: "
 _GRAPH_LAUNCH = re.compile(r"aclmdl\w*Execute|ModelExecute|GraphLaunch")
 _TASKS = """
     SELECT t.startNs, t.endNs, t.deviceId, t.streamId, t.connectionId, c.name
@@ -49,6 +47,10 @@ _OPERATORS = """
     SELECT CAST(startNs AS INTEGER), CAST(endNs AS INTEGER), globalTid, name, sequenceNumber,
         fwdThreadId, connectionId
     FROM PYTORCH_API WHERE {types}"""
+_LINKED = """
+    SELECT CAST(p.startNs AS INTEGER), p.globalTid, p.name, c.connectionId
+    FROM CONNECTION_IDS c JOIN PYTORCH_API p ON p.connectionId = c.id"""
+_CALLS = "SELECT startNs, globalTid, name, connectionId FROM CANN_API"
 _RANGES = """
     SELECT e.startNs, e.endNs, e.globalTid, e.message FROM MSTX_EVENTS e
     WHERE e.eventType IN (1, 2) AND e.endNs > e.startNs AND e.domainId IN
@@ -73,15 +75,6 @@ def load_database(path: str, rank: int | None, tick: Callable[[int], None]) -> P
         store.close()
         raise
     return store
-
-
-def check_not_empty(path: str) -> None:
-    """Raise AutoinstrError for a file of 0 bytes: the disk was full, or its writer was killed."""
-    if os.path.getsize(path) == 0:
-        raise AutoinstrError(
-            f"{path}: is empty: the export was killed, or the disk was full; "
-            "remove it and analyse the profile again"
-        )
 
 
 class _DatabaseLoader:
@@ -146,7 +139,7 @@ class _DatabaseLoader:
             number = self._get_text(name)
             role = roles.get(number)
             if role is None:
-                role = roles[number] = _find_role(self._store.texts[number])
+                role = roles[number] = find_role(self._store.texts[number])
             has_sequence = isinstance(sequence, int) and sequence >= 0
             if has_sequence or role != PLAIN:
                 self._store.add(
@@ -166,47 +159,29 @@ class _DatabaseLoader:
                 self._store.pid = tid >> 32
 
     def _add_launches(self) -> None:
-        """Add the calls of CANN first: an operator with the same connection replaces them."""
+        """Add the operators that kernels are linked to, and the other calls of CANN."""
         store = self._store
-        if "CANN_API" in self._tables:
-            names: dict[int, bool] = {}
-            statement = "SELECT startNs, globalTid, name, connectionId FROM CANN_API"
-            for start, tid, name, connection in self._query(statement):
-                number = self._get_text(name)
-                is_graph = names.get(number)
-                if is_graph is None:
-                    text = store.texts[number]
-                    is_graph = names[number] = _GRAPH_LAUNCH.search(text) is not None
-                if read_connection(connection) is not None:
-                    store.add(
-                        LAUNCHES, (start, tid & _THREAD, number, connection, is_graph, None, None)
-                    )
-        if not {"PYTORCH_API", "CONNECTION_IDS"} <= self._tables:
+        linked: set[int] = set()
+        if {"PYTORCH_API", "CONNECTION_IDS"} <= self._tables:
+            store.flush()
+            used = {row[0] for row in store.query(f"SELECT DISTINCT correlation FROM {KERNELS}")}
+            for start, tid, name, connection in self._query(_LINKED):
+                if connection in used:
+                    linked.add(connection)
+                    row = (start, tid & _THREAD, self._get_text(name), connection, 0, None, 1)
+                    store.add(LAUNCHES, row)
+        else:
             store.complaints.append(
                 "the database does not have PYTORCH_API and CONNECTION_IDS, which link kernels to "
                 "operators"
             )
-            return
-        store.flush()
-        used = {number for (number,) in store.query(f"SELECT DISTINCT correlation FROM {KERNELS}")}
-        statement = """SELECT CAST(p.startNs AS INTEGER), p.globalTid, p.name, c.connectionId
-            FROM CONNECTION_IDS c JOIN PYTORCH_API p ON p.connectionId = c.id"""
-        linked = set()
-        operators = []
-        for start, tid, name, connection in self._query(statement):
-            if connection in used:
-                linked.add(connection)
-                row = (start, tid & _THREAD, self._get_text(name), connection, 0, None, 1)
-                operators.append(row)
-        if linked:
-            store.connection.execute("CREATE TEMP TABLE LINKED (correlation INTEGER PRIMARY KEY)")
-            store.connection.executemany(
-                "INSERT INTO LINKED VALUES (?)", ((number,) for number in linked)
-            )
-            store.connection.execute(
-                f"DELETE FROM {LAUNCHES} WHERE correlation IN (SELECT correlation FROM LINKED)"
-            )
-            store.add_all(LAUNCHES, operators)
+        if "CANN_API" in self._tables:
+            for start, tid, name, connection in self._query(_CALLS):
+                if read_connection(connection) is not None and connection not in linked:
+                    number = self._get_text(name)
+                    is_graph = _GRAPH_LAUNCH.search(store.texts[number]) is not None
+                    row = (start, tid & _THREAD, number, connection, is_graph, None, None)
+                    store.add(LAUNCHES, row)
 
     def _add_modules(self) -> None:
         """Add the ranges of modules: from mstx, else torch's own rows of with_modules."""
@@ -267,25 +242,3 @@ class _DatabaseLoader:
         for row in self._connection.execute(statement):
             yield row
             self._tick(1)
-
-
-def describe_missing_tables(missing: list[str]) -> str:
-    """Say that a database lacks tables that every finished export with kernels has."""
-    names = f"table {missing[0]}" if len(missing) == 1 else f"tables {' and '.join(missing)}"
-    return (
-        f"has no {names}: its export was not finished, or the device recorded nothing "
-        "(analyse the profile again)"
-    )
-
-
-def read_connection(number: Any) -> int | None:
-    """Return the connection of a task; None for one that CANN writes where there is none."""
-    if not isinstance(number, int) or number >= FIRST_RANGE_CONNECTION or number < 0:
-        return None
-    return number
-
-
-def _find_role(name: str) -> int:
-    if name.startswith(_NODE_PREFIX):
-        return ACCUMULATE if name.endswith("AccumulateGrad") else NODE
-    return ADDITION if name in ("aten::add", "aten::add_") else PLAIN

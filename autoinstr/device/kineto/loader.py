@@ -25,27 +25,21 @@ from autoinstr.device.kineto.values import (
     read_interval,
     read_optional_integer,
 )
+from autoinstr.device.operator_roles import find_role
 from autoinstr.device.profile_store import (
-    ACCUMULATE,
-    ADDITION,
     COMMUNICATION,
     COMPUTE,
     COPY,
     KERNELS,
     LAUNCHES,
     MODULES,
-    NODE,
     OPERATORS,
-    PLAIN,
     ProfileStore,
     Step,
 )
 
 MODULE_PREFIX = "nn.Module: "
 _MODULE = re.compile(r"nn\.Module: (.*)_(\d+)", re.DOTALL)
-_NODE_PREFIX = "autograd::engine::evaluate_function: "
-_ACCUMULATE_SUFFIX = "AccumulateGrad"
-_ADDITIONS = ("aten::add", "aten::add_")
 # Annotations that name a step: torch's profiler, vLLM and SGLang.
 _STEP = re.compile(r"ProfilerStep#\d+|execute_.*context_.*|step\[.*", re.DOTALL)
 _COLLECTIVE = re.compile(r"nccl|rccl|hccl|oneccl|mscclpp", re.IGNORECASE)
@@ -137,7 +131,7 @@ class _TraceLoader:
         name, store = event["name"], self._store
         number_and_role = self._names.get(name)
         if number_and_role is None:
-            number_and_role = self._names[name] = (store.intern_text(name), _find_role(name))
+            number_and_role = self._names[name] = (store.intern_text(name), find_role(name))
         number, role = number_and_role
         args = event.get("args", {})
         sequence, forward = args.get("Sequence number"), args.get("Fwd thread id")
@@ -216,12 +210,6 @@ class _TraceLoader:
             self._first = start
         if end > self._last:
             self._last = end
-
-
-def _find_role(name: str) -> int:
-    if name.startswith(_NODE_PREFIX):
-        return ACCUMULATE if name.endswith(_ACCUMULATE_SUFFIX) else NODE
-    return ADDITION if name in _ADDITIONS else PLAIN
 
 
 def _read_stream(value: Any) -> int:
