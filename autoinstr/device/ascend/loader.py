@@ -180,8 +180,8 @@ class _DatabaseLoader:
                 if read_connection(connection) is not None and connection not in linked:
                     number = self._get_text(name)
                     is_graph = _GRAPH_LAUNCH.search(store.texts[number]) is not None
-                    row = (start, tid & _THREAD, number, connection, is_graph, None, None)
-                    store.add(LAUNCHES, row)
+                    call = (start, tid & _THREAD, number, connection, is_graph, None, None)
+                    store.add(LAUNCHES, call)
 
     def _add_modules(self) -> None:
         """Add the ranges of modules: from mstx, else torch's own rows of with_modules."""
