@@ -101,6 +101,7 @@ _ROWS = (
         "report.html",
         hint="open it in a browser",
         unpack_first=True,
+        options=("profile", "capture"),
         content="the page has every module, request, step and phase",
         label="HTML page",
         media_type="text/html; charset=utf-8",

@@ -111,7 +111,7 @@ def shorten_kernel(name: str) -> str:
     return name
 
 
-def format_device_lines(device: ProcessDevice, width: int) -> Iterator[str]:
+def format_device_lines(device: ProcessDevice) -> Iterator[str]:
     """Yield the lines that say how long the device was busy, and with what."""
     times = device.times
     unit = "operator" if times.on_cpu else "kernel"

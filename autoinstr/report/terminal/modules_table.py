@@ -86,7 +86,7 @@ def format_modules(run: Run, options: TableOptions, tick: ProgressTick) -> Itera
     header += serving_summary.summarize_steps(serving.list_steps(), options.width)
     for process in processes:
         if process.device is not None and not process.domains:
-            header += ["", *format_device_lines(process.device, options.width)]
+            header += ["", *format_device_lines(process.device)]
     if options.phase and not any(process.ranges for process in processes):
         phases = (phase for process in processes for phase in process.phases)
         header.append(describe_missing_phase(options.phase, phases))
@@ -156,7 +156,7 @@ def _format_title(group: ProcessGroup, options: TableOptions) -> list[str]:
             items.append("below: mean of a call")
         lines += text.wrap_items("by phase", items, options.width)
     if process.device is not None:
-        lines += format_device_lines(process.device, options.width)
+        lines += format_device_lines(process.device)
     return lines
 
 
