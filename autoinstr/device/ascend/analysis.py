@@ -8,7 +8,7 @@ import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.base.progress import Progress
-from autoinstr.device.ascend import missing_reasons, module_statistic, offline, profiles
+from autoinstr.device.ascend import missing_reasons, module_statistic, offline, profiles, writers
 from autoinstr.device.ascend.contents import read_contents
 from autoinstr.device.ascend.database import KernelTotals
 from autoinstr.device.ascend.modules import build_module_tree
@@ -137,7 +137,7 @@ def _analyse_raw(
     """Run torch_npu's offline analysis on the profiles without a database; return it by folder."""
     raw_profiles = [profile for profile in all_profiles if profile.raw and not profile.database]
     progress = JobProgress(sys.stderr, f"torch_npu's own analysis of {path}")
-    offline.wait_for_writer(raw_profiles, progress)
+    writers.wait_for_writers(raw_profiles, progress)
     progress.finish()
     for profile in all_profiles:
         if profile.database:

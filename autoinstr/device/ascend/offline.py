@@ -3,7 +3,7 @@
 torch_npu cannot analyse in vLLM's workers, because they are daemon processes. The analysis runs in
 the Python that has torch_npu, in one process for each profile. torch_npu first removes the results
 that a profile already has. So they are moved away before the analysis and restored after it, even
-if it fails. A profile that torch_npu is still writing is left alone (wait_for_writer).
+if it fails. A profile that torch_npu is still writing is left alone (writers.py).
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.base.errors import AutoinstrError, UsageError
-from autoinstr.device.ascend.profiles import OUTPUT, read_profile
+from autoinstr.device.ascend.profiles import BACKUP, OUTPUT, read_profile
 from autoinstr.device.ascend.subprocesses import Job, JobProgress, read_last_lines, run_jobs
 
 if TYPE_CHECKING:
@@ -25,12 +24,8 @@ if TYPE_CHECKING:
 
     from autoinstr.device.ascend.profiles import Profile
 
-BACKUP = f"{OUTPUT}.before-autoinstr"
 MAX_PARALLEL = 4  # each analysis takes several processes and the memory of a torch
 PROBE_TIMEOUT_S = 60
-# Results that have not changed for this long are no longer written.
-QUIET_S, QUIET_WITH_DATABASE_S = 20.0, 2.0
-POLL_S = 0.5
 HAS_TORCH_NPU = (
     "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch_npu') is None)"
 )
@@ -144,36 +139,6 @@ def analyse_profiles(
         outcomes.get(profile.folder) or OfflineResult(profile, problems[profile.folder])
         for profile in profiles
     ]
-
-
-def wait_for_writer(profiles: list[Profile], progress: JobProgress) -> None:
-    """Wait while torch_npu's own analysis writes results next to raw data.
-
-    Its results have files, but no database yet, and something there changed lately. Nothing else
-    tells such a profile from one with text results alone.
-    """
-    waiting = [profile for profile in profiles if _has_unfinished_results(profile.folder)]
-    while waiting:
-        progress.show(len(profiles) - len(waiting), len(profiles))
-        time.sleep(POLL_S)
-        waiting = [profile for profile in waiting if _has_unfinished_results(profile.folder)]
-
-
-def _has_unfinished_results(folder: str) -> bool:
-    """Return whether results are there that are likely to be still written."""
-    output = os.path.join(folder, OUTPUT)
-    if not os.path.isdir(output) or os.path.isdir(os.path.join(folder, BACKUP)):
-        return False
-    newest = 0.0
-    for parent, _, names in os.walk(folder):
-        for name in (*names, "."):
-            try:
-                newest = max(newest, os.stat(os.path.join(parent, name)).st_mtime)
-            except OSError:
-                continue  # it was removed meanwhile
-    current = read_profile(folder)
-    quiet_s = QUIET_WITH_DATABASE_S if current and current.database else QUIET_S
-    return bool(os.listdir(output)) and time.time() - newest < quiet_s
 
 
 def _read_outcome(profile: Profile, status: int, log: str) -> OfflineResult:

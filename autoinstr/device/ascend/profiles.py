@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from autoinstr.base.errors import AutoinstrError, UsageError
 
 OUTPUT = "ASCEND_PROFILER_OUTPUT"
+BACKUP = f"{OUTPUT}.before-autoinstr"  # older results, during an analysis of ours
 SUFFIX = "_ascend_pt"
 # Levels below the given folder. Nobody nests profiles deeper, and the limit keeps a mistyped `/`
 # from searching the whole disk.
