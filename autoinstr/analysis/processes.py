@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from autoinstr.analysis.attributes import RecordingAttributes
+    from autoinstr.analysis.device_rows import ProcessDevice, RunDevice
     from autoinstr.analysis.serving import ServingCollector
     from autoinstr.analysis.stats import RecordingStats, StatsRow
     from autoinstr.recording.reader import OpenRange, Recording
@@ -61,6 +62,7 @@ class Process:
         self.phases: dict[str, tuple[int, int]] = {}
         self.compiled = CompiledSummary(recording)
         self.notes: list[str] = []
+        self.device: ProcessDevice | None = None
 
     def add_rows(
         self, rows: list[StatsRow], stats: RecordingStats, attributes: RecordingAttributes
@@ -98,13 +100,14 @@ def read_processes(
     phase: str | None = None,
     durations: bool = False,
     tick: ProgressTick = ignore_tick,
+    device: RunDevice | None = None,
 ) -> Iterator[Process]:
     """Yield the processes of a run, reading one recording after the other.
 
     Each recording is also added to `serving`. `phase` selects the ranges of one phase ("none":
     those without a phase). Memory: the names of one recording, and the folded trees of the
     processes that the caller keeps. `durations` are needed for percentiles and take eight bytes a
-    range of these."""
+    range of these. `device` has the device time of the rows."""
     hosts = count_hosts(run.recordings)
     for index, recording in enumerate(run.recordings):
         label = f"{format_process_label(recording, hosts)}, pid {recording.pid}"
@@ -112,6 +115,9 @@ def read_processes(
         attributes = collect_attributes(recording)
         stats = collect_stats(recording, attributes, durations=durations, tick=tick)
         serving.add(index, attributes)
+        process.device = device.find_process(index) if device is not None else None
+        if process.device is not None:
+            process.device.add_to_rows(stats.rows)
         process.phases = _sum_by_phase(stats.rows)
         rows = [row for row in stats.rows if is_in_phase(row.phase, phase)]
         process.add_rows(rows, stats, attributes)

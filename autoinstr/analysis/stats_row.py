@@ -10,6 +10,7 @@ from autoinstr.analysis.percentiles import compute_percentiles
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from autoinstr.device.device_times import RowTimes
     from autoinstr.recording.reader import RangeName
 
 
@@ -17,11 +18,12 @@ class StatsRow:
     """The sums of one name on one thread in one phase (None: without a phase).
 
     Times are in nanoseconds. `durations` has that of every call; it is empty if durations were not
-    collected."""
+    collected. `device` is the device time, if a profile has it."""
 
     __slots__ = (
         "basis",
         "calls",
+        "device",
         "durations",
         "is_mark",
         "name",
@@ -41,6 +43,7 @@ class StatsRow:
         self.total_ns = 0
         self.nested_ns = 0
         self.durations = array("Q")
+        self.device: RowTimes | None = None
         self.basis: dict[str, int] = {}  # how the calls were seen: eager, compiled, shared
         self.shared_kernels: list[str] = []  # those that this module shares with others
 
