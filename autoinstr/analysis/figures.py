@@ -19,12 +19,21 @@ class Figures:
     after `summarize_durations`, which sets `percentiles`. `parts` collects the `parts` of
     everything that was added."""
 
-    __slots__ = ("calls", "durations", "parts", "percentiles", "self_ns", "total_ns")
+    __slots__ = (
+        "calls",
+        "durations",
+        "parts",
+        "percentiles",
+        "self_ns",
+        "total_ns",
+        "waiting_ns",
+    )
 
     def __init__(self) -> None:
         self.calls = 0
         self.total_ns = 0
         self.self_ns = 0
+        self.waiting_ns = 0
         self.durations = array("Q")
         self.percentiles: Percentiles | None = None
         self.parts: list[Any] = []
@@ -34,6 +43,7 @@ class Figures:
         self.calls += addend.calls
         self.total_ns += addend.total_ns
         self.self_ns += addend.self_ns
+        self.waiting_ns += addend.waiting_ns
         self.parts.extend(addend.parts)
         if durations:
             self.durations.extend(addend.durations)

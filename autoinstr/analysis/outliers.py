@@ -124,7 +124,7 @@ def find_slow_processes(group: DomainGroup) -> Iterator[SlowRanks]:
             usual_ns, bound_ns = _find_bound(list(means.values()), RANK_RATIO, RANK_SPREAD)
             for index, mean_ns in means.items():
                 excess = _make_excess(phase, mean_ns, usual_ns, group.calls[place][index])
-                min_excess_ns = MIN_EXCESS * group.processes[index].inside_ns
+                min_excess_ns = MIN_EXCESS * group.processes[index].busy_ns
                 if usual_ns and mean_ns >= bound_ns and excess.ns >= min_excess_ns:
                     excesses.setdefault(index, []).append(excess)
         if excesses:

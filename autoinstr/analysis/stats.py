@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_batches
+from autoinstr.analysis.inside_time import InsideTime
 from autoinstr.analysis.nesting import NO_PARENT, OpenRangeStack, sweep_ranges
 from autoinstr.analysis.percentiles import compute_percentiles
 from autoinstr.analysis.phases import Phases
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 class StatsRow:
     """The sums of one name on one thread in one phase (None: without a phase).
 
-    Times are in nanoseconds. `durations` has that of every call; it is empty if durations were not
+    Times are in nanoseconds. `waiting_ns` is the time in these calls that functions waited
+    (inside_time.py). `durations` has that of every call; it is empty if durations were not
     collected."""
 
     __slots__ = (
@@ -46,6 +48,7 @@ class StatsRow:
         "phase",
         "thread",
         "total_ns",
+        "waiting_ns",
     )
 
     def __init__(self, thread: int, name: RangeName, phase: str | None = None) -> None:
@@ -56,6 +59,7 @@ class StatsRow:
         self.calls = 0
         self.total_ns = 0
         self.nested_ns = 0
+        self.waiting_ns = 0
         self.durations = array("Q")
 
     @property
@@ -76,14 +80,15 @@ class StatsRow:
 class RecordingStats:
     """The sums of one recording. `rows` and `marks` are in order of first appearance.
 
-    Of a row of `marks` only `calls` is meaningful. `first_ns` and `last_ns` are the first start and
-    the last end; None without ranges."""
+    Of a row of `marks` only `calls` is meaningful. `inside` has the intervals inside ranges.
+    `first_ns` and `last_ns` are the first start and the last end; None without ranges."""
 
     def __init__(self) -> None:
         self.rows: list[StatsRow] = []
         self.marks: list[StatsRow] = []
         self.first_ns: int | None = None
         self.last_ns: int | None = None
+        self.inside = InsideTime({}, {})
         self._open: list[OpenRange] | None = None
 
     def read_open_ranges(self, recording: Recording) -> list[OpenRange]:
@@ -104,11 +109,6 @@ class RecordingStats:
     def ranges(self) -> int:
         """The number of ranges that ended."""
         return sum(row.calls for row in self.rows)
-
-    @property
-    def busy_ns(self) -> int:
-        """Time inside ranges, the sum of all threads and domains: the sum of the self times."""
-        return sum(row.self_ns for row in self.rows)
 
 
 class _ThreadSums:
@@ -162,7 +162,8 @@ def collect_stats(
         phases = Phases(recording, attributes, stats.read_open_ranges(recording))
     origin = phases.origin if phases is not None else {}
     still_open: list[OpenRange] = []
-    for batch in read_batches(recording, tick, phases, still_open):
+    stats.inside = InsideTime(recording.names, origin)
+    for batch in read_batches(recording, tick, phases, still_open, stats.inside):
         first_ns, last_ns = batch.starts[0], max(batch.ends)
         stats.first_ns = first_ns if stats.first_ns is None else min(first_ns, stats.first_ns)
         stats.last_ns = last_ns if stats.last_ns is None else max(last_ns, stats.last_ns)
@@ -189,8 +190,10 @@ def collect_stats(
         if not durations:
             thread.sum_durations()
     stats.set_open_ranges(still_open)
-    for thread in threads.values():
+    for thread_number, thread in threads.items():
         thread.finish()
+        for number, row in thread.rows.items():
+            row.waiting_ns = stats.inside.get_waiting_ns(thread_number, number, row.total_ns)
     rows = _merge_rows([row for thread in threads.values() for row in thread.rows.values()])
     stats.rows = [row for row in rows if not row.is_mark]
     stats.marks = [row for row in rows if row.is_mark]
@@ -207,5 +210,6 @@ def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
             first.calls += row.calls
             first.total_ns += row.total_ns
             first.nested_ns += row.nested_ns
+            first.waiting_ns += row.waiting_ns
             first.durations.extend(row.durations)
     return list(merged.values())

@@ -71,6 +71,11 @@ class Node:
         return sum(figures.total_ns for figures in self.phases.values())
 
     @property
+    def waiting_ns(self) -> int:
+        """Time in the calls in which functions waited, in all phases."""
+        return sum(figures.waiting_ns for figures in self.phases.values())
+
+    @property
     def self_ns(self) -> int:
         """Time in the calls outside the modules that they called, in all phases."""
         return sum(figures.self_ns for figures in self.phases.values())

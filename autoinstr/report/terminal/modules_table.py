@@ -20,11 +20,17 @@ from autoinstr.analysis.tree_lines import TreeLine, choose_lines
 from autoinstr.base import text
 from autoinstr.report.terminal import lists
 from autoinstr.report.terminal.cells import format_share
-from autoinstr.report.terminal.columns import build_columns, choose_phases, compute_weights
+from autoinstr.report.terminal.columns import (
+    build_columns,
+    choose_phases,
+    compute_busy_ns,
+    compute_weights,
+)
 from autoinstr.report.terminal.layout import format_table
 from autoinstr.report.terminal.next_step import ReportSummary, suggest_next_step
 from autoinstr.report.terminal.remarks import (
     format_findings,
+    format_inside,
     format_process_lines,
     format_run_problems,
 )
@@ -45,6 +51,8 @@ MIN_FUNCTION_SHARE = 0.01
 class DomainTable(NamedTuple):
     """All lines of one domain of a process. A table with `is_summary` is shown as one line."""
 
+    process: Process
+    domain: str
     heading: str
     lines: list[TreeLine]
     has_modules: bool
@@ -124,8 +132,7 @@ def _format_title(group: ProcessGroup, options: TableOptions) -> list[str]:
     process = group.busiest
     ranges = text.format_count(process.ranges, "range")
     threads = text.format_count(process.threads, "thread")
-    busy = text.format_duration(process.busy_ns)
-    title = f"{process.label}: {ranges} in {threads}, {busy} inside ranges"
+    title = f"{process.label}: {ranges} in {threads}, {format_inside(process)}"
     lines: list[str] = ["", style_line(title, HEADING)]
     if any(phase != NO_PHASE for phase in process.phases):
         items = [
@@ -149,7 +156,7 @@ def _list_tables(group: ProcessGroup, options: TableOptions) -> list[DomainTable
             < MIN_FUNCTION_SHARE * group.busiest.busy_ns
         )
         heading = "module" if domain == MODULE_DOMAIN else domain
-        tables.append(DomainTable(heading, lines, has_modules, is_summary))
+        tables.append(DomainTable(group.busiest, domain, heading, lines, has_modules, is_summary))
     return sorted(tables, key=lambda table: (not table.has_modules, table.is_summary))
 
 
@@ -176,7 +183,7 @@ def _choose_limits(
 def _format_summary(table: DomainTable) -> str:
     calls = text.format_count(sum(line.node.calls for line in table.lines), "range")
     time = text.format_duration(sum(line.node.self_ns for line in table.lines))
-    return f"{table.heading}: {calls}, {time} inside ranges (--limit 0 shows all)"
+    return f"{table.heading}: {calls}, {time} of self time (--limit 0 shows all)"
 
 
 def _format_domain_table(table: DomainTable, limit: int, options: TableOptions) -> Iterator[str]:
@@ -186,16 +193,34 @@ def _format_domain_table(table: DomainTable, limit: int, options: TableOptions) 
     columns = build_columns(
         table.heading,
         table.lines,
+        table.process,
         sort=options.sort,
         width=options.width,
         by_phase=options.phase is None,
+        domain=table.domain,
     )
     yield from format_table(columns, shown_lines, options.width)
     if not hidden_lines:
         return
     bound = ""
     if options.sort == "tree":
-        total_ns = sum(line.node.self_ns for line in table.lines)
-        largest_ns = max(line.node.total_ns for line in hidden_lines)
-        bound = f", each at most {format_share(largest_ns, total_ns, unknown='-')}"
+        bound = _format_bound(table, hidden_lines, by_phase=options.phase is None)
     yield f"… {text.format_count(len(hidden_lines), 'more line')}{bound} (--limit 0 shows all)"
+
+
+def _format_bound(table: DomainTable, hidden_lines: Sequence[TreeLine], *, by_phase: bool) -> str:
+    """Return the largest share of the hidden lines, in the measure by which lines are chosen: of
+    the busy time, or of a phase's."""
+    phases = table.process.phases
+    if by_phase and choose_phases(table.lines):
+        shares = [
+            compute_busy_ns(figures) / busy_ns
+            for line in hidden_lines
+            for phase, figures in line.node.phases.items()
+            if (busy_ns := phases[phase or NO_PHASE][1])
+        ]
+        measure = " of a phase"
+    else:
+        busy_ns, measure = table.process.busy_ns, ""
+        shares = [compute_busy_ns(line.node) / busy_ns for line in hidden_lines if busy_ns]
+    return f", each at most {format_share(max(shares), 1)}{measure}" if shares else ""
