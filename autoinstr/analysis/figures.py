@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Figures:
-    """Sum up calls. Times are in nanoseconds.
+    """Sum up calls. Times are in nanoseconds, and `squares` is the sum of squared durations.
 
     `durations` has the duration of every call. It is empty if durations were not collected, or
     after `summarize_durations`, which sets `percentiles`. `parts` collects the `parts` of
@@ -25,6 +25,7 @@ class Figures:
         "parts",
         "percentiles",
         "self_ns",
+        "squares",
         "total_ns",
         "waiting_ns",
     )
@@ -34,6 +35,7 @@ class Figures:
         self.total_ns = 0
         self.self_ns = 0
         self.waiting_ns = 0
+        self.squares = 0
         self.durations = array("Q")
         self.percentiles: Percentiles | None = None
         self.parts: list[Any] = []
@@ -44,6 +46,7 @@ class Figures:
         self.total_ns += addend.total_ns
         self.self_ns += addend.self_ns
         self.waiting_ns += addend.waiting_ns
+        self.squares += addend.squares
         self.parts.extend(addend.parts)
         if durations:
             self.durations.extend(addend.durations)

@@ -10,23 +10,21 @@ other functions within it are."""
 
 from __future__ import annotations
 
-import heapq
-from array import array
 from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
+from autoinstr.analysis.intervals import Intervals, subtract, sum_lengths, unite
 from autoinstr.targets.rows import DOMAINS, load_builtin_targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from autoinstr.analysis.intervals import Interval
     from autoinstr.recording.reader import RangeName
 
 BUSY, WAITING, ASYNCHRONOUS = "busy", "waiting", "asynchronous"
 _HANDLING = "handling"  # busy within a waiting range: a queue that also handles what it got
 _SYNCHRONOUS_KINDS = ("sync", "generator")
-
-Interval = tuple[int, int]  # start and end in nanoseconds
 
 
 class InsideSums(NamedTuple):
@@ -51,32 +49,6 @@ def classify_functions() -> dict[tuple[str, str], str]:
         elif target.waits:
             kinds[DOMAINS[target.package], target.name] = WAITING
     return kinds
-
-
-class _Intervals:
-    """Disjoint intervals in order, extended by ranges in order of start."""
-
-    __slots__ = ("ends", "starts")
-
-    def __init__(self) -> None:
-        self.starts = array("Q")
-        self.ends = array("Q")
-
-    def extend(self, starts: Iterable[int], ends: Iterable[int]) -> None:
-        """Unite with ranges that start no earlier than the last interval does."""
-        own_starts, own_ends = self.starts, self.ends
-        last_end = own_ends[-1] if own_ends else -1
-        for start, end in zip(starts, ends):
-            if start > last_end:
-                if end > start:
-                    own_starts.append(start)
-                    own_ends.append(end)
-                    last_end = end
-            elif end > last_end:
-                own_ends[-1] = last_end = end
-
-    def __iter__(self) -> Iterator[Interval]:
-        return zip(self.starts, self.ends)
 
 
 class _OpenWait:
@@ -104,7 +76,7 @@ class InsideTime:
         self._origin = origin
         self._kinds = classify_functions()
         self._key_of: dict[int, tuple[str | None, str]] = {}  # number or code -> phase, kind
-        self._intervals: dict[int, dict[tuple[str | None, str], _Intervals]] = {}  # by thread
+        self._intervals: dict[int, dict[tuple[str | None, str], Intervals]] = {}  # by thread
         self._has_waiting = any(
             self._kinds.get((name.domain, name.message)) == WAITING for name in names.values()
         )
@@ -177,11 +149,11 @@ class InsideTime:
 
     @staticmethod
     def _get_intervals(
-        by_key: dict[tuple[str | None, str], _Intervals], key: tuple[str | None, str]
-    ) -> _Intervals:
+        by_key: dict[tuple[str | None, str], Intervals], key: tuple[str | None, str]
+    ) -> Intervals:
         intervals = by_key.get(key)
         if intervals is None:
-            intervals = by_key[key] = _Intervals()
+            intervals = by_key[key] = Intervals()
         return intervals
 
     def get_waiting_ns(self, thread: int, number: int, total_ns: int) -> int:
@@ -198,7 +170,7 @@ class InsideTime:
         selected = None if phases is None else set(phases)
         thread_busy_ns = 0
         for by_key in self._intervals.values():
-            thread_busy_ns += _sum_lengths(self._list_busy(by_key, selected))
+            thread_busy_ns += sum_lengths(self._list_busy(by_key, selected))
         threads = self._intervals.values()
         busy = [self._list_busy(by_key, selected) for by_key in threads]
         inside = [
@@ -207,11 +179,11 @@ class InsideTime:
             for (phase, kind), intervals in by_key.items()
             if (selected is None or phase in selected) and kind != _HANDLING
         ]
-        return InsideSums(_sum_lengths(_unite(inside)), _sum_lengths(_unite(busy)), thread_busy_ns)
+        return InsideSums(sum_lengths(unite(inside)), sum_lengths(unite(busy)), thread_busy_ns)
 
     @staticmethod
     def _list_busy(
-        by_key: Mapping[tuple[str | None, str], _Intervals], selected: set[str | None] | None
+        by_key: Mapping[tuple[str | None, str], Intervals], selected: set[str | None] | None
     ) -> Iterator[Interval]:
         """Yield the intervals in which a thread works: inside a busy range and not waiting."""
         busy = [
@@ -221,48 +193,6 @@ class InsideTime:
         ]
         waiting = [intervals for (_, kind), intervals in by_key.items() if kind == WAITING]
         if not waiting:
-            return _unite(busy)
-        idle = _subtract(_unite(waiting), by_key.get((None, _HANDLING), ()))
-        return _subtract(_unite(busy), idle)
-
-
-def _sum_lengths(intervals: Iterable[Interval]) -> int:
-    return sum(end - start for start, end in intervals)
-
-
-def _unite(interval_lists: Sequence[Iterable[Interval]]) -> Iterator[Interval]:
-    """Yield the union of lists of intervals, each in order, as disjoint intervals in order."""
-    if len(interval_lists) == 1:
-        yield from interval_lists[0]
-        return
-    merged = heapq.merge(*interval_lists)
-    united = next(merged, None)
-    if united is None:
-        return
-    united_start, united_end = united
-    for start, end in merged:
-        if start > united_end:
-            yield united_start, united_end
-            united_start, united_end = start, end
-        elif end > united_end:
-            united_end = end
-    yield united_start, united_end
-
-
-def _subtract(intervals: Iterable[Interval], removed: Iterable[Interval]) -> Iterator[Interval]:
-    """Yield the parts of the intervals outside the removed ones; both are disjoint, in order."""
-    removals = iter(removed)
-    removal = next(removals, None)
-    for interval_start, end in intervals:
-        start = interval_start
-        while removal is not None and removal[1] <= start:
-            removal = next(removals, None)
-        while removal is not None and removal[0] < end:
-            if removal[0] > start:
-                yield start, removal[0]
-            start = max(start, removal[1])
-            if removal[1] > end:
-                break
-            removal = next(removals, None)
-        if start < end:
-            yield start, end
+            return unite(busy)
+        idle = subtract(unite(waiting), by_key.get((None, _HANDLING), ()))
+        return subtract(unite(busy), idle)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
+from operator import mul
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_batches
@@ -36,8 +37,8 @@ class StatsRow:
     """The sums of one name on one thread in one phase (None: without a phase).
 
     Times are in nanoseconds. `waiting_ns` is the time in these calls that functions waited
-    (inside_time.py). `durations` has that of every call; it is empty if durations were not
-    collected."""
+    (inside_time.py), and `squares` the sum of the squared durations. `durations` has that of every
+    call; it is empty if durations were not collected."""
 
     __slots__ = (
         "calls",
@@ -46,6 +47,7 @@ class StatsRow:
         "name",
         "nested_ns",
         "phase",
+        "squares",
         "thread",
         "total_ns",
         "waiting_ns",
@@ -60,7 +62,14 @@ class StatsRow:
         self.total_ns = 0
         self.nested_ns = 0
         self.waiting_ns = 0
+        self.squares = 0
         self.durations = array("Q")
+
+    def add_durations(self) -> None:
+        """Add the collected durations to the sums."""
+        self.calls += len(self.durations)
+        self.total_ns += sum(self.durations)
+        self.squares += sum(map(mul, self.durations, self.durations))
 
     @property
     def self_ns(self) -> int:
@@ -131,15 +140,13 @@ class _ThreadSums:
         """Add the durations to the sums and remove them."""
         for row in self.rows.values():
             if row.durations:
-                row.calls += len(row.durations)
-                row.total_ns += sum(row.durations)
+                row.add_durations()
                 del row.durations[:]
 
     def finish(self) -> None:
         """Add the durations to the sums, and set the nested times."""
         for number, row in self.rows.items():
-            row.calls += len(row.durations)
-            row.total_ns += sum(row.durations)
+            row.add_durations()
             row.nested_ns = self.nested_ns[number]
 
 
@@ -210,6 +217,7 @@ def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
             first.calls += row.calls
             first.total_ns += row.total_ns
             first.nested_ns += row.nested_ns
+            first.squares += row.squares
             first.waiting_ns += row.waiting_ns
             first.durations.extend(row.durations)
     return list(merged.values())

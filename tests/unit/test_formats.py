@@ -56,8 +56,8 @@ def test_a_new_format_is_in_the_help_and_in_the_completion(
 ) -> None:
     assert main(["report", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert f"{', '.join(FORMATS)} (default: table)" in text
-    assert ", toy (default: table)" in text and "report.toy" in text
+    assert f"{', '.join(FORMATS)} (default: the ending of -o decides, else table)" in text
+    assert ", toy (default: the ending of -o decides, else table)" in text and "report.toy" in text
     assert name_formats("limit").endswith(" and toy")
     assert f"--limit N {name_formats('limit')}: " in text
     report = next(row for row in read_tables(build_parser()).subcommands if row.name == "report")

@@ -18,7 +18,12 @@ from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.serving_summary import PHASE_ORDER
 from autoinstr.base.text import escape_unprintable
 from autoinstr.report.page import assemble
-from autoinstr.report.page.facts import build_process_entry, build_run_entry, list_notices
+from autoinstr.report.page.facts import (
+    build_process_entry,
+    build_run_entry,
+    list_losses,
+    list_notes,
+)
 from autoinstr.report.page.instrumented import list_instrumented
 from autoinstr.report.page.page_steps import (
     NO_STEPS,
@@ -109,7 +114,8 @@ def build_payload(run: Run, tick: ProgressTick = ignore_tick) -> dict[str, Any]:
             build_finding(finding, groups_with_tree)
             for finding in collect_findings(groups, processes)
         ],
-        "notices": list_notices(run, processes),
+        "losses": list_losses(run, processes),
+        "notes": list_notes(run, processes),
         **serving_entries,
         "excerpts": read_excerpts(run, shown_processes, offsets, selected_steps, steps, tick),
         "groups": trees,
