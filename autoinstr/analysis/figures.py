@@ -12,8 +12,18 @@ if TYPE_CHECKING:
     from autoinstr.analysis.stats import StatsRow
 
 
+def choose_first_call(
+    first: tuple[int, int] | None, second: tuple[int, int] | None
+) -> tuple[int, int] | None:
+    """Return the earlier of two calls, given as start and duration; None stands for no call."""
+    if first is None or second is None:
+        return first or second
+    return min(first, second)
+
+
 class Figures:
     """Sum up calls. Times are in nanoseconds, and `squares` is the sum of squared durations.
+    `first_call` has the start and the duration of the first call.
 
     `durations` has the duration of every call. It is empty if durations were not collected, or
     after `summarize_durations`, which sets `percentiles`. `parts` collects the `parts` of
@@ -22,6 +32,7 @@ class Figures:
     __slots__ = (
         "calls",
         "durations",
+        "first_call",
         "parts",
         "percentiles",
         "self_ns",
@@ -36,6 +47,7 @@ class Figures:
         self.self_ns = 0
         self.waiting_ns = 0
         self.squares = 0
+        self.first_call: tuple[int, int] | None = None
         self.durations = array("Q")
         self.percentiles: Percentiles | None = None
         self.parts: list[Any] = []
@@ -47,6 +59,7 @@ class Figures:
         self.self_ns += addend.self_ns
         self.waiting_ns += addend.waiting_ns
         self.squares += addend.squares
+        self.first_call = choose_first_call(self.first_call, addend.first_call)
         self.parts.extend(addend.parts)
         if durations:
             self.durations.extend(addend.durations)

@@ -124,6 +124,14 @@ def collect_into(processes: Iterable[Process], collected: list[Process]) -> Iter
         yield process
 
 
+def summarize_durations(processes: Iterable[Process]) -> Iterator[Process]:
+    """Yield the processes. Replace the durations of each by percentiles before the next is read."""
+    for process in processes:
+        for tree in process.domains.values():
+            tree.summarize_durations()
+        yield process
+
+
 def estimate_overhead(processes: Iterable[Process]) -> float | None:
     """Return the estimated share (0 to 1) of the busy time of all threads that recording took; None
     without ranges that do work."""

@@ -23,6 +23,7 @@ from operator import mul
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_batches
+from autoinstr.analysis.figures import choose_first_call
 from autoinstr.analysis.inside_time import InsideTime
 from autoinstr.analysis.nesting import NO_PARENT, OpenRangeStack, sweep_ranges
 from autoinstr.analysis.percentiles import compute_percentiles
@@ -37,12 +38,14 @@ class StatsRow:
     """The sums of one name on one thread in one phase (None: without a phase).
 
     Times are in nanoseconds. `waiting_ns` is the time in these calls that functions waited
-    (inside_time.py), and `squares` the sum of the squared durations. `durations` has that of every
+    (inside_time.py), and `squares` the sum of the squared durations. `first_call` has the start and
+    the duration of the first call. `durations` has that of every
     call; it is empty if durations were not collected."""
 
     __slots__ = (
         "calls",
         "durations",
+        "first_call",
         "is_mark",
         "name",
         "nested_ns",
@@ -63,6 +66,7 @@ class StatsRow:
         self.nested_ns = 0
         self.waiting_ns = 0
         self.squares = 0
+        self.first_call: tuple[int, int] | None = None
         self.durations = array("Q")
 
     def add_durations(self) -> None:
@@ -180,7 +184,11 @@ def collect_stats(
         for number in dict.fromkeys(batch.name_numbers):
             if number not in thread.rows:
                 name, phase = origin.get(number, (number, None))
-                thread.add_row(number, StatsRow(batch.thread, recording.names[name], phase))
+                row = StatsRow(batch.thread, recording.names[name], phase)
+                position = batch.name_numbers.index(number)
+                start_ns = batch.starts[position]
+                row.first_call = start_ns, batch.ends[position] - start_ns
+                thread.add_row(number, row)
         stack = thread.stacks.setdefault(batch.domain, OpenRangeStack())
         if batch.is_mark:
             for number in batch.name_numbers:
@@ -218,6 +226,7 @@ def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
             first.total_ns += row.total_ns
             first.nested_ns += row.nested_ns
             first.squares += row.squares
+            first.first_call = choose_first_call(first.first_call, row.first_call)
             first.waiting_ns += row.waiting_ns
             first.durations.extend(row.durations)
     return list(merged.values())

@@ -250,3 +250,23 @@ def test_more_slow_ranks_are_counted_and_what_is_usual_between_ranks_is_none() -
     assert [one.summary for one in two] == [
         "Worker rank 1, pid 11 takes 1.50 × the other in Model (12.00 ms a call against 8.000 ms)"
     ]
+
+
+def test_a_first_call_that_takes_most_of_the_time_is_named_and_compiled_modules_say_so() -> None:
+    def called(cls: str, first_ns: int) -> list[Finding]:
+        events = [Event(0, first_ns, "", cls)]
+        events += [
+            Event(first_ns + call * 10 * MS, first_ns + call * 10 * MS + MS, "", cls)
+            for call in range(1, 6)
+        ]
+        return analysed(FakeRecording(events))[2]
+
+    assert [finding.summary for finding in called("OptimizedModule", 94 * MS)] == [
+        "Model is compiled; its first call takes 94.00 ms of 99.00 ms (6 calls, 1.000 ms "
+        "each after it)"
+    ]
+    (finding,) = called("Net", 94 * MS)
+    assert finding.kind == "first" and finding.summary.startswith(
+        "Model takes longest in its first call: 94.00 ms of 99.00 ms"
+    )
+    assert called("Net", 5 * MS) == []  # slower, but not most of the time

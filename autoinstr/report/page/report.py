@@ -13,7 +13,12 @@ from autoinstr.analysis.alike import ProcessGroup, group_processes
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick
 from autoinstr.analysis.clock import Axis
 from autoinstr.analysis.findings import collect_findings
-from autoinstr.analysis.processes import Process, collect_into, read_processes
+from autoinstr.analysis.processes import (
+    Process,
+    collect_into,
+    read_processes,
+    summarize_durations,
+)
 from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.serving_summary import PHASE_ORDER
 from autoinstr.base.text import escape_unprintable
@@ -43,7 +48,7 @@ from autoinstr.report.page.step_selection import select_steps
 from autoinstr.report.page.tree_groups import build_finding, build_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from autoinstr.analysis.tree import Node
     from autoinstr.recording.run import Run
@@ -88,7 +93,7 @@ def build_payload(run: Run, tick: ProgressTick = ignore_tick) -> dict[str, Any]:
     serving = ServingCollector(run)
     processes: list[Process] = []
     process_stream = read_processes(run, serving, durations=True, tick=tick)
-    groups = group_processes(_summarize_durations(collect_into(process_stream, processes)))
+    groups = group_processes(summarize_durations(collect_into(process_stream, processes)))
     axis = Axis(run.recordings)
     offsets = [axis.base_ns + offset for offset in axis.offsets]
     times = _find_times(processes, offsets)
@@ -140,14 +145,6 @@ def _build_serving(
         "requests": requests,
     }
     return entries, steps, list(dict.fromkeys(step.process for step in engine_steps))
-
-
-def _summarize_durations(processes: Iterable[Process]) -> Iterator[Process]:
-    """Yield the processes. Replace the durations of each by percentiles before the next is read."""
-    for process in processes:
-        for tree in process.domains.values():
-            tree.summarize_durations()
-        yield process
 
 
 def _find_times(processes: Sequence[Process], offsets: Sequence[int]) -> tuple[int, int] | None:

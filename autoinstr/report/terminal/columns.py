@@ -8,7 +8,7 @@ from autoinstr.analysis.inside_time import ASYNCHRONOUS, BUSY, WAITING, classify
 from autoinstr.analysis.phase_names import NO_PHASE
 from autoinstr.analysis.serving_summary import PHASE_ORDER
 from autoinstr.base import text
-from autoinstr.report.terminal.cells import format_share
+from autoinstr.report.terminal.cells import format_share, format_time
 from autoinstr.report.terminal.layout import Column
 from autoinstr.report.terminal.style import FOLDED, choose_weight_style
 
@@ -127,6 +127,8 @@ def build_columns(
             _skip_uncalled(lambda line: text.format_duration(line.node.self_ns)),
             14 if phases else 0,
         ),
+        Column("p50", lambda line: format_time(_get_median_ns(line)), 20 if phases else 6),
+        Column("first call", lambda line: format_time(line.node.first_call_ns), 21),
     ]
     columns = [
         column._replace(drop_rank=0) if column.heading == sort else column for column in columns
@@ -189,6 +191,10 @@ def _make_weight_style(total_ns: int) -> Callable[[TreeLine], str]:
     return lambda line: (
         choose_weight_style(compute_busy_ns(line.node) / total_ns) if total_ns else ""
     )
+
+
+def _get_median_ns(line: TreeLine) -> int | None:
+    return None if line.node.percentiles is None else line.node.percentiles[1]
 
 
 def _get_called_figures(line: TreeLine, phase: str | None) -> Figures | None:

@@ -14,6 +14,7 @@ from autoinstr.analysis.processes import (
     collect_into,
     estimate_overhead,
     read_processes,
+    summarize_durations,
 )
 from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.tree_lines import TreeLine, choose_lines
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from autoinstr.report.options import TableOptions
 
 TABLE_LIMIT = 4  # groups of processes with a table; the processes of other groups are listed
+MAX_MEDIAN_RECORDS = 3_000_000  # more would make the table slow: it has no medians then
 # Functions with a smaller share of a process's time are one line if all is to fit one screen.
 MIN_FUNCTION_SHARE = 0.01
 
@@ -64,7 +66,8 @@ def write_tables(
 ) -> None:
     """Write the table that the options select: modules, requests or steps.
 
-    Memory: the folded trees of all processes, and the names of one recording."""
+    Memory: the folded trees of all processes, the names of one recording, and for medians the
+    durations of one recording with at most MAX_MEDIAN_RECORDS."""
     formatters = {
         "modules": format_modules,
         "requests": lists.format_requests,
@@ -77,8 +80,9 @@ def format_modules(run: Run, options: TableOptions, tick: ProgressTick) -> Itera
     """Yield the lines of `--table modules`."""
     serving = ServingCollector(run)
     processes: list[Process] = []
-    reading = read_processes(run, serving, phase=options.phase, tick=tick)
-    groups = group_processes(collect_into(reading, processes))
+    durations = run.capacity <= MAX_MEDIAN_RECORDS
+    reading = read_processes(run, serving, phase=options.phase, durations=durations, tick=tick)
+    groups = group_processes(collect_into(summarize_durations(reading), processes))
     header = _format_header(run, options, processes)
     header += serving_summary.summarize_requests(serving.list_requests(), options.width)
     header += serving_summary.summarize_steps(serving.list_steps(), options.width)

@@ -94,7 +94,7 @@ function drawHead() {
 /** List the findings. `show(finding)` goes to the row of a finding. */
 function drawFindings(show) {
   if (!data.findings.length) return;
-  const kinds = { outlier: "layer", rank: "rank", overhead: "overhead" };
+  const kinds = { outlier: "layer", first: "first call", rank: "rank", overhead: "overhead" };
   const list = el("ul", { class: "findings" });
   for (const finding of data.findings.slice(0, MAX_FINDINGS)) {
     const label = `Show: ${truncate(finding.words, 80)}`;
