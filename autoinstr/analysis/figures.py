@@ -12,15 +12,6 @@ if TYPE_CHECKING:
     from autoinstr.analysis.stats import StatsRow
 
 
-def choose_first_call(
-    first: tuple[int, int] | None, second: tuple[int, int] | None
-) -> tuple[int, int] | None:
-    """Return the earlier of two calls, given as start and duration; None stands for no call."""
-    if first is None or second is None:
-        return first or second
-    return min(first, second)
-
-
 class Figures:
     """Sum up calls. Times are in nanoseconds, and `squares` is the sum of squared durations.
     `first_call` has the start and the duration of the first call.
@@ -59,7 +50,8 @@ class Figures:
         self.self_ns += addend.self_ns
         self.waiting_ns += addend.waiting_ns
         self.squares += addend.squares
-        self.first_call = choose_first_call(self.first_call, addend.first_call)
+        calls = filter(None, (self.first_call, addend.first_call))
+        self.first_call = min(calls, default=None)
         self.parts.extend(addend.parts)
         if durations:
             self.durations.extend(addend.durations)

@@ -23,7 +23,6 @@ from operator import mul
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_batches
-from autoinstr.analysis.figures import choose_first_call
 from autoinstr.analysis.inside_time import InsideTime
 from autoinstr.analysis.nesting import NO_PARENT, OpenRangeStack, sweep_ranges
 from autoinstr.analysis.percentiles import compute_percentiles
@@ -226,7 +225,8 @@ def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
             first.total_ns += row.total_ns
             first.nested_ns += row.nested_ns
             first.squares += row.squares
-            first.first_call = choose_first_call(first.first_call, row.first_call)
+            calls = filter(None, (first.first_call, row.first_call))
+            first.first_call = min(calls, default=None)
             first.waiting_ns += row.waiting_ns
             first.durations.extend(row.durations)
     return list(merged.values())

@@ -214,8 +214,8 @@ def test_what_a_module_costs_in_each_phase_is_in_columns_beside_the_sums() -> No
     # 2, 4 + 6 and 8 µs; of 86 µs altogether, and of 9, 45 and 32 µs in the phases
     assert (
         words(lines[at + 2])
-        == "layer Layer 20.00 µs 23.3% 4 5.000 µs 20.00 µs 4.000 µs 2.000 µs 2.000 µs 22 5.000 µs 22 "
-        "8.000 µs 25"
+        == "layer Layer 20.00 µs 23.3% 4 5.000 µs 20.00 µs 4.000 µs 2.000 µs 2.000 µs 22 5.000 µs "
+        "22 8.000 µs 25"
     )
 
 
