@@ -74,6 +74,17 @@ class Node:
         return sum(figures.total_ns for figures in self.phases.values())
 
     @property
+    def first_call_ns(self) -> int | None:
+        """The duration of the first call in any phase; None without calls."""
+        calls = [figures.first_call for figures in self.phases.values() if figures.first_call]
+        return min(calls)[1] if calls else None
+
+    @property
+    def waiting_ns(self) -> int:
+        """Time in the calls in which functions waited, in all phases."""
+        return sum(figures.waiting_ns for figures in self.phases.values())
+
+    @property
     def self_ns(self) -> int:
         """Time in the calls outside the modules that they called, in all phases."""
         return sum(figures.self_ns for figures in self.phases.values())
