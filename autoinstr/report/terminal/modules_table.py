@@ -22,11 +22,9 @@ from autoinstr.analysis.tree_lines import TreeLine, choose_lines
 from autoinstr.base import text
 from autoinstr.device.profile_recording import FROM_PROFILE
 from autoinstr.report.terminal import lists
-from autoinstr.report.terminal.cells import format_share
 from autoinstr.report.terminal.columns import (
     build_columns,
     choose_phases,
-    compute_busy_ns,
     compute_weights,
 )
 from autoinstr.report.terminal.device_columns import (
@@ -36,6 +34,7 @@ from autoinstr.report.terminal.device_columns import (
     format_device_lines,
     has_device,
 )
+from autoinstr.report.terminal.hidden_lines import format_bound
 from autoinstr.report.terminal.layout import format_table
 from autoinstr.report.terminal.next_step import ReportSummary, suggest_next_step
 from autoinstr.report.terminal.remarks import (
@@ -241,23 +240,7 @@ def _format_domain_table(table: DomainTable, limit: int, options: TableOptions) 
         return
     bound = ""
     if options.sort == "tree" and table.device is None:
-        bound = _format_bound(table, hidden_lines, by_phase=options.phase is None)
+        bound = format_bound(
+            table.process, table.lines, hidden_lines, by_phase=options.phase is None
+        )
     yield f"… {text.format_count(len(hidden_lines), 'more line')}{bound} (--limit 0 shows all)"
-
-
-def _format_bound(table: DomainTable, hidden_lines: Sequence[TreeLine], *, by_phase: bool) -> str:
-    """Return the largest share of the hidden lines, in the measure by which lines are chosen: of
-    the busy time, or of a phase's."""
-    phases = table.process.phases
-    if by_phase and choose_phases(table.lines):
-        shares = [
-            compute_busy_ns(figures) / busy_ns
-            for line in hidden_lines
-            for phase, figures in line.node.phases.items()
-            if (busy_ns := phases[phase or NO_PHASE][1])
-        ]
-        measure = " of a phase"
-    else:
-        busy_ns, measure = table.process.busy_ns, ""
-        shares = [compute_busy_ns(line.node) / busy_ns for line in hidden_lines if busy_ns]
-    return f", each at most {format_share(max(shares), 1)}{measure}" if shares else ""
