@@ -95,7 +95,7 @@ def group_processes(processes: Iterable[Process]) -> list[ProcessGroup]:
     domain_groups: dict[object, DomainGroup] = {}
     orders: dict[object, dict[object, int]] = {}  # structure -> line -> index
     for process in processes:
-        if not process.ranges:
+        if not process.domains:
             continue
         lines: dict[str, list[TreeLine]] = {}
         structures: dict[str, object] = {}

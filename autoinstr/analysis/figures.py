@@ -6,6 +6,7 @@ from array import array
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.analysis.percentiles import merge_percentiles, sort_in_parts
+from autoinstr.device.device_times import RowTimes
 
 if TYPE_CHECKING:
     from autoinstr.analysis.percentiles import Percentiles
@@ -17,9 +18,9 @@ class Figures:
 
     `durations` has the duration of every call. It is empty if durations were not collected, or
     after `summarize_durations`, which sets `percentiles`. `parts` collects the `parts` of
-    everything that was added."""
+    everything that was added. `device` sums up the device time; None without any."""
 
-    __slots__ = ("calls", "durations", "parts", "percentiles", "self_ns", "total_ns")
+    __slots__ = ("calls", "device", "durations", "parts", "percentiles", "self_ns", "total_ns")
 
     def __init__(self) -> None:
         self.calls = 0
@@ -28,6 +29,7 @@ class Figures:
         self.durations = array("Q")
         self.percentiles: Percentiles | None = None
         self.parts: list[Any] = []
+        self.device: RowTimes | None = None
 
     def add(self, addend: Figures | StatsRow, *, durations: bool = True) -> None:
         """Add the sums of other calls, and their durations unless `durations` is false."""
@@ -37,6 +39,10 @@ class Figures:
         self.parts.extend(addend.parts)
         if durations:
             self.durations.extend(addend.durations)
+        if addend.device is not None:
+            if self.device is None:
+                self.device = RowTimes()
+            self.device.merge(addend.device)
 
     @property
     def mean_ns(self) -> float:

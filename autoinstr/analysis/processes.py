@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from autoinstr.analysis.attributes import collect_attributes
 from autoinstr.analysis.blocks import ProgressTick, format_title, ignore_tick
+from autoinstr.analysis.compiled_summary import CompiledSummary
 from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
 from autoinstr.analysis.labels import count_hosts, format_process_label, format_thread_label
-from autoinstr.analysis.liveness import ALIVE, KILLED, read_process_state
+from autoinstr.analysis.liveness import ALIVE, KILLED, REPLACED, read_process_state
 from autoinstr.analysis.phase_names import NO_PHASE, is_in_phase
 from autoinstr.analysis.stats import collect_stats
 from autoinstr.analysis.tree import Node, build_tree, fold_tree
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from autoinstr.analysis.attributes import RecordingAttributes
+    from autoinstr.analysis.device_rows import ProcessDevice, RunDevice
     from autoinstr.analysis.serving import ServingCollector
     from autoinstr.analysis.stats import RecordingStats, StatsRow
     from autoinstr.recording.reader import OpenRange, Recording
@@ -58,12 +60,15 @@ class Process:
         self.still_open = 0
         self.domains: dict[str, Node] = {}
         self.phases: dict[str, tuple[int, int]] = {}
+        self.compiled = CompiledSummary(recording)
         self.notes: list[str] = []
+        self.device: ProcessDevice | None = None
 
     def add_rows(
         self, rows: list[StatsRow], stats: RecordingStats, attributes: RecordingAttributes
     ) -> None:
         """Add the rows of the selected phase."""
+        self.compiled.add_rows(rows)
         self.ranges = sum(row.calls for row in rows)
         self.threads = len({row.thread for row in rows})
         self.busy_ns = sum(row.self_ns for row in rows)
@@ -95,13 +100,14 @@ def read_processes(
     phase: str | None = None,
     durations: bool = False,
     tick: ProgressTick = ignore_tick,
+    device: RunDevice | None = None,
 ) -> Iterator[Process]:
     """Yield the processes of a run, reading one recording after the other.
 
     Each recording is also added to `serving`. `phase` selects the ranges of one phase ("none":
     those without a phase). Memory: the names of one recording, and the folded trees of the
     processes that the caller keeps. `durations` are needed for percentiles and take eight bytes a
-    range of these."""
+    range of these. `device` has the device time of the rows."""
     hosts = count_hosts(run.recordings)
     for index, recording in enumerate(run.recordings):
         label = f"{format_process_label(recording, hosts)}, pid {recording.pid}"
@@ -109,6 +115,9 @@ def read_processes(
         attributes = collect_attributes(recording)
         stats = collect_stats(recording, attributes, durations=durations, tick=tick)
         serving.add(index, attributes)
+        process.device = device.find_process(index) if device is not None else None
+        if process.device is not None:
+            process.device.add_to_rows(stats.rows)
         process.phases = _sum_by_phase(stats.rows)
         rows = [row for row in stats.rows if is_in_phase(row.phase, phase)]
         process.add_rows(rows, stats, attributes)
@@ -145,11 +154,19 @@ def _sum_by_phase(rows: list[StatsRow]) -> dict[str, tuple[int, int]]:
     return dict(sorted(sums.items(), key=lambda entry: (entry[0] == NO_PHASE, -entry[1][1])))
 
 
+def describe_lazy_classes(recording: Recording) -> list[str]:
+    """Return a line for each class whose `forward` makes an object that does the work later."""
+    return [
+        f"{cls}.forward makes a {kind}: its time is that of the making, not of the iteration"
+        for cls, kind in recording.header.get("lazy_classes", {}).items()
+    ]
+
+
 def describe_problems(process: Process, stats: RecordingStats) -> list[str]:
     """Return the lines that a reader needs before believing the figures: dropped ranges, a process
-    that did not end in order, and ranges that are still open."""
+    that did not end in order, calls that only make a generator, and ranges that are still open."""
     recording, label = process.recording, process.label
-    notes = []
+    notes = [f"{label}: {line}" for line in describe_lazy_classes(recording)]
     dropped_ranges = describe_dropped_ranges(recording)
     if dropped_ranges:
         notes.append(f"{label}: {dropped_ranges}")
@@ -164,6 +181,8 @@ def describe_problems(process: Process, stats: RecordingStats) -> list[str]:
             reason = "the process still runs"
         elif state == KILLED:
             reason = "the process was killed"
+        elif state == REPLACED:
+            reason = "the process became another program (exec)"
         else:
             reason = "the process was killed or still runs"
         notes.append(f"{label}: {reason}")

@@ -17,60 +17,18 @@ Definitions, for the ranges of one domain on one thread, in order of start:
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_batches
 from autoinstr.analysis.nesting import NO_PARENT, OpenRangeStack, sweep_ranges
-from autoinstr.analysis.percentiles import compute_percentiles
 from autoinstr.analysis.phases import Phases
+from autoinstr.analysis.stats_row import StatsRow as StatsRow
+from autoinstr.analysis.stats_row import get_merge_key, note_shared_kernels
 
 if TYPE_CHECKING:
     from autoinstr.analysis.attributes import RecordingAttributes
-    from autoinstr.recording.reader import OpenRange, RangeName, Recording
-
-
-class StatsRow:
-    """The sums of one name on one thread in one phase (None: without a phase).
-
-    Times are in nanoseconds. `durations` has that of every call; it is empty if durations were not
-    collected."""
-
-    __slots__ = (
-        "calls",
-        "durations",
-        "is_mark",
-        "name",
-        "nested_ns",
-        "phase",
-        "thread",
-        "total_ns",
-    )
-
-    def __init__(self, thread: int, name: RangeName, phase: str | None = None) -> None:
-        self.thread = thread
-        self.name = name
-        self.is_mark = name.kind == "mark"
-        self.phase = None if self.is_mark else phase
-        self.calls = 0
-        self.total_ns = 0
-        self.nested_ns = 0
-        self.durations = array("Q")
-
-    @property
-    def self_ns(self) -> int:
-        """Time in these calls outside the ranges nested in them."""
-        return self.total_ns - self.nested_ns
-
-    @property
-    def parts(self) -> Sequence[object]:
-        """The parts that Figures collects: a row has none."""
-        return ()
-
-    def compute_percentiles(self) -> tuple[int, int, int, int]:
-        """Return (min, p50, p99, max) in nanoseconds; the durations must have been collected."""
-        return compute_percentiles(self.durations)
+    from autoinstr.recording.reader import OpenRange, Recording
 
 
 class RecordingStats:
@@ -114,9 +72,10 @@ class RecordingStats:
 class _ThreadSums:
     """The sums of one thread, by the number or code of the name."""
 
-    __slots__ = ("add_duration", "nested_ns", "rows", "stacks")
+    __slots__ = ("add_duration", "first_rows", "nested_ns", "rows", "stacks")
 
     def __init__(self) -> None:
+        self.first_rows: dict[tuple[object, ...], StatsRow] = {}
         self.rows: dict[int, StatsRow] = {}
         self.nested_ns: dict[int, int] = {NO_PARENT: 0}
         self.add_duration: dict[int, Callable[[int], None]] = {}
@@ -125,7 +84,14 @@ class _ThreadSums:
     def add_row(self, number: int, row: StatsRow) -> None:
         self.rows[number] = row
         self.nested_ns[number] = 0
-        self.add_duration[number] = row.durations.append
+        key = get_merge_key(row)
+        if row.name.is_part:
+            # The range that counts as the call is the latest one of the same module.
+            first = self.first_rows.get(key, row)
+            self.add_duration[number] = first.add_to_last_call
+        else:
+            self.first_rows[key] = row
+            self.add_duration[number] = row.durations.append
 
     def sum_durations(self) -> None:
         """Add the durations to the sums and remove them."""
@@ -141,6 +107,7 @@ class _ThreadSums:
             row.calls += len(row.durations)
             row.total_ns += sum(row.durations)
             row.nested_ns = self.nested_ns[number]
+            row.basis = {row.name.basis: row.calls} if row.calls else {}
 
 
 def collect_stats(
@@ -194,6 +161,7 @@ def collect_stats(
     rows = _merge_rows([row for thread in threads.values() for row in thread.rows.values()])
     stats.rows = [row for row in rows if not row.is_mark]
     stats.marks = [row for row in rows if row.is_mark]
+    stats.rows += note_shared_kernels(stats.rows)
     return stats
 
 
@@ -202,10 +170,12 @@ def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
     once for each module instance."""
     merged: dict[tuple[object, ...], StatsRow] = {}
     for row in rows:
-        first = merged.setdefault((row.thread, row.phase, *row.name[1:]), row)
+        first = merged.setdefault(get_merge_key(row), row)
         if first is not row:
             first.calls += row.calls
             first.total_ns += row.total_ns
             first.nested_ns += row.nested_ns
             first.durations.extend(row.durations)
+            for basis, calls in row.basis.items():
+                first.basis[basis] = first.basis.get(basis, 0) + calls
     return list(merged.values())

@@ -29,38 +29,53 @@ if __name__ == "__main__":
     sys.argv[:] = [{script!r}, *sys.argv[1:]]
     runpy.run_path({script!r}, run_name="__main__")
 """
-# Each of CASES runs in a forked child with variables of its own, so that vLLM is imported once.
+# Loads the plugins as vLLM does, once for each entry of PLAN. One import of vLLM serves all: the
+# first of several entries runs in a fork, and each entry has a file for its standard error.
 LOAD = """
 import json, os, sys
 import torch
-from vllm.plugins import load_general_plugins
-for case in json.loads(os.environ.get("CASES", "[]")):
-    child = os.fork()
-    if not child:
-        for number, name in ((1, "stdout"), (2, "stderr")):
-            os.dup2(os.open(case["folder"] + "/" + name, os.O_WRONLY | os.O_CREAT), number)
-        os.environ["AUTOINSTR_OUT"] = case["folder"] + "/run"
-        os.environ.pop("AUTOINSTR")
-        if case["value"] is not None:
-            os.environ["AUTOINSTR"] = case["value"]
-        break
-    assert os.waitpid(child, 0)[1] == 0, case
-before = torch.nn.Module.__call__
-load_general_plugins()
-load_general_plugins()
 import vllm.plugins
-vllm.plugins.plugins_loaded = False
-load_general_plugins()
-torch.nn.Linear(2, 2)(torch.ones(2))
-ours = [name for name in sys.modules if name.split(".")[0] == "autoinstr"]
-ours = sorted(name for name in ours if name.count(".") < 2)
-print(json.dumps({
-    "finders": sum(type(finder).__module__.startswith("autoinstr") for finder in sys.meta_path),
-    "swapped": torch.nn.Module.__call__ is not torch.nn.Module._wrapped_call_impl,
-    "same": torch.nn.Module.__call__ is before, "ours": ours,
-    "exported": os.environ.get("AUTOINSTR"),
-}))
+from vllm.plugins import load_general_plugins
+before = torch.nn.Module.__call__
+plan = json.loads(os.environ["PLAN"])
+if len(plan) > 1:
+    child = os.fork()
+    if child:
+        assert os.waitpid(child, 0)[1] == 0
+    plan = plan[1:] if child else plan[:1]
+for name, value in plan:
+    os.environ.pop("AUTOINSTR", None)
+    if value is not None:
+        os.environ["AUTOINSTR"] = value
+    os.environ["AUTOINSTR_OUT"] = os.path.join(os.getcwd(), name + ".run")
+    os.dup2(os.open(name + ".err", os.O_CREAT | os.O_WRONLY), 2)
+    load_general_plugins()
+    load_general_plugins()
+    vllm.plugins.plugins_loaded = False
+    load_general_plugins()
+    vllm.plugins.plugins_loaded = False
+    torch.nn.Linear(2, 2)(torch.ones(2))
+    ours = [name for name in sys.modules if name.split(".")[0] == "autoinstr"]
+    ours = sorted(name for name in ours if name.count(".") < 2)
+    said = json.dumps({
+        "finders": sum(type(finder).__module__.startswith("autoinstr") for finder in sys.meta_path),
+        "swapped": torch.nn.Module.__call__ is not torch.nn.Module._wrapped_call_impl,
+        "same": torch.nn.Module.__call__ is before, "ours": ours,
+        "exported": os.environ.get("AUTOINSTR"),
+    })
+    with open(name + ".said", "w") as file:
+        file.write(said)
 """
+OFF = {"unset": None, "empty": "", "zero": "0", "off": "off"}
+ON, LATE, GATED = ("on", "1"), ("late", "exclude=Linear"), ("gated", "1")
+
+
+class Loaded(NamedTuple):
+    """What LOAD found after an entry of PLAN, the agent's log lines, and the run directory."""
+
+    said: dict[str, object]
+    stderr: str
+    run: Path
 
 
 @pytest.fixture(scope="module")
@@ -99,60 +114,37 @@ def write_driver(folder: Path, installed: Path, script: Path, *more: Path) -> Pa
     return driver
 
 
-class Loaded(NamedTuple):
-    """What LOAD printed, the agent's lines on its standard error, and its run directory."""
-
-    said: dict[str, object]
-    stderr: str
-    out: Path
-
-
-def read_loaded(stdout: str, stderr: str, out: Path) -> Loaded:
-    said = [line for line in stdout.splitlines() if line.startswith("{")]
-    ours = [line for line in stderr.splitlines() if "autoinstr" in line]
-    return Loaded(json.loads(said[-1]), "\n".join(ours), out)
-
-
-def run_load(folder: Path, installed: Path, isolated: bool, **env: str) -> Loaded:
-    """Run LOAD in a process of its own."""
+def load(
+    folder: Path, installed: Path, plan: list[tuple[str, str | None]], *flags: str, **env: str
+) -> dict[str, Loaded]:
+    """Run LOAD and return what it found, by the name of the entry."""
     script = folder / "load.py"
     script.write_text(LOAD)
-    flags = ["-I", "-S"] if isolated else []
-    out = folder / "run"
-    environ = clean_environment(VLLM_PLUGINS="autoinstr", AUTOINSTR_OUT=str(out), **env)
+    environ = clean_environment(VLLM_PLUGINS="autoinstr", PLAN=json.dumps(plan), **env)
     command = [sys.executable, *flags, str(write_driver(folder, installed, script))]
     ended = subprocess.run(
         command, env=environ, capture_output=True, text=True, timeout=LIMIT_S, cwd=folder
     )
     assert ended.returncode == 0, ended.stderr
-    return read_loaded(ended.stdout, ended.stderr, out)
-
-
-# The values of AUTOINSTR. A process has the last from its start; the others come when torch and
-# vLLM are imported, as Ray's workers get theirs.
-VALUES = {"not set": None, "empty": "", "0": "0", "late": "exclude=Linear", "off": "off"}
-OFF = [name for name in VALUES if name != "late"]
+    assert "autoinstr: " not in ended.stderr
+    return {
+        name: Loaded(
+            json.loads((folder / f"{name}.said").read_text()),
+            "\n".join(
+                line
+                for line in (folder / f"{name}.err").read_text().splitlines()
+                if "autoinstr" in line
+            ),
+            folder / f"{name}.run",
+        )
+        for name, _ in plan
+    }
 
 
 @pytest.fixture(scope="module")
-def isolated(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
-    """LOAD with each value, where no gate runs."""
-    base = tmp_path_factory.mktemp("isolated")
-    folders = {name: base / name for name in VALUES}
-    for folder in folders.values():
-        folder.mkdir()
-    cases = [
-        {"folder": str(folders[name]), "value": value}
-        for name, value in VALUES.items()
-        if name != "off"
-    ]
-    off = run_load(folders["off"], installed, True, AUTOINSTR="off", CASES=json.dumps(cases))
-    found = {"off": off}
-    for case in cases:
-        folder = Path(str(case["folder"]))
-        stdout, stderr = ((folder / name).read_text() for name in ("stdout", "stderr"))
-        found[folder.name] = read_loaded(stdout, stderr, folder / "run")
-    return found
+def loaded(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
+    """Without a gate: on in a process of its own; off in four ways, then on, in another one."""
+    return load(tmp_path_factory.mktemp("loaded"), installed, [ON, *OFF.items(), LATE], "-I", "-S")
 
 
 def messages(recording: Recording) -> set[str]:
@@ -160,28 +152,28 @@ def messages(recording: Recording) -> set[str]:
     return {one.message for kind in ("range", "mark") for one in recorded.named(recording, kind)}
 
 
-def test_where_no_gate_ran(installed: Path, tmp_path: Path) -> None:
-    said, stderr, out = run_load(tmp_path, installed, True, AUTOINSTR="1")
+def test_where_no_gate_ran(loaded: dict[str, Loaded]) -> None:
+    said, stderr, run = loaded["on"]
     assert (said["finders"], said["swapped"], stderr) == (1, True, "")
-    assert recorded.counts(recorded.ranges(recorded.the_recording(out))) == {"Linear||Linear": 1}
+    assert recorded.counts(recorded.ranges(recorded.the_recording(run))) == {"Linear||Linear": 1}
 
 
 @pytest.mark.parametrize("name", OFF)
-def test_off_unless_asked_for(name: str, isolated: dict[str, Loaded]) -> None:
-    said, stderr, out = isolated[name]
+def test_off_unless_asked_for(name: str, loaded: dict[str, Loaded]) -> None:
+    said, stderr, run = loaded[name]
     assert (said["finders"], said["swapped"], said["ours"], stderr) == (
         0,
         False,
         ["autoinstr", "autoinstr._pth", "autoinstr.plugin"],
         "",
     )
-    assert said["exported"] == VALUES[name]
-    assert not out.exists()
+    assert said["exported"] == OFF[name]
+    assert not run.exists()
 
 
-def test_an_environment_that_comes_late(isolated: dict[str, Loaded]) -> None:
+def test_an_environment_that_comes_late(loaded: dict[str, Loaded]) -> None:
     """As Ray's workers get it: torch and vLLM are imported by then."""
-    said, stderr, _ = isolated["late"]
+    said, stderr, _ = loaded["late"]
     assert (said["finders"], said["swapped"], said["exported"]) == (1, True, "exclude=Linear")
     assert (
         "no range was written: nothing that the filters keep was called" in stderr
@@ -190,9 +182,11 @@ def test_an_environment_that_comes_late(isolated: dict[str, Loaded]) -> None:
 
 
 def test_with_the_gate_on_nothing_is_done_twice(installed: Path, tmp_path: Path) -> None:
-    said, stderr, out = run_load(tmp_path, installed, False, AUTOINSTR="1", PYTHONPATH=str(GATE))
+    out = tmp_path / "gated.run"
+    environ = {"AUTOINSTR": "1", "AUTOINSTR_OUT": str(out), "PYTHONPATH": str(GATE)}
+    said, stderr, run = load(tmp_path, installed, [GATED], **environ)["gated"]
     assert (said["finders"], said["swapped"], said["same"], stderr) == (1, True, True, "")
-    assert recorded.counts(recorded.ranges(recorded.the_recording(out))) == {"Linear||Linear": 1}
+    assert recorded.counts(recorded.ranges(recorded.the_recording(run))) == {"Linear||Linear": 1}
 
 
 def test_an_engine_that_no_gate_reaches(

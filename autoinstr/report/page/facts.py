@@ -10,6 +10,7 @@ from autoinstr import __version__
 from autoinstr.analysis.clock import describe_alignment
 from autoinstr.analysis.processes import estimate_overhead
 from autoinstr.base.text import escape_unprintable
+from autoinstr.report.terminal.device_columns import format_basis_lines, format_device_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_COMMAND_LENGTH = 4_000  # characters
 MAX_LISTED = 8  # processes in one notice
+LINE_WIDTH = 2_000  # a notice wraps by itself
 
 
 def build_run_entry(
@@ -104,7 +106,12 @@ def list_notices(run: Run, processes: Sequence[Process]) -> list[str]:
     lines = [*run.problems, *describe_alignment(run.recordings)]
     for process in processes:
         lines += [*process.notes, *process.recording.problems]
-    empty = [process.label for process in processes if not process.ranges]
+        if process.device is not None:
+            lines += [f"{process.label}: {line}" for line in format_device_lines(process.device)]
+            lines += format_basis_lines(process.device, LINE_WIDTH)
+    empty = [
+        process.label for process in processes if not process.ranges and process.device is None
+    ]
     if empty:
         labels = "; ".join(empty[:MAX_LISTED])
         if len(empty) > MAX_LISTED:

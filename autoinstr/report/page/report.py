@@ -40,6 +40,7 @@ from autoinstr.report.page.tree_groups import build_finding, build_groups
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from autoinstr.analysis.device_rows import RunDevice
     from autoinstr.analysis.tree import Node
     from autoinstr.recording.run import Run
 
@@ -65,24 +66,31 @@ SCRIPTS = (
 MAX_PROCESSES = 12  # in an excerpt
 
 
-def write(run: Run, stream: TextIO, tick: ProgressTick = ignore_tick) -> list[str]:
+def write(
+    run: Run,
+    stream: TextIO,
+    tick: ProgressTick = ignore_tick,
+    device: RunDevice | None = None,
+) -> list[str]:
     """Write the page. Return notes for the user.
 
     Memory: the folded trees of each group of processes, the names and durations of one process, and
     the data of the page.
     """
-    payload = build_payload(run, tick)
+    payload = build_payload(run, tick, device)
     assemble.write(stream, f"{payload['run']['name']} · autoinstr", SCRIPTS, payload)
     if payload["run"]["ranges"]:
         return []
     return ["nothing was recorded; for the reason run: autoinstr doctor -- <your command>"]
 
 
-def build_payload(run: Run, tick: ProgressTick = ignore_tick) -> dict[str, Any]:
-    """Return the data of the page."""
+def build_payload(
+    run: Run, tick: ProgressTick = ignore_tick, device: RunDevice | None = None
+) -> dict[str, Any]:
+    """Return the data of the page. `device` has the device time of the run."""
     serving = ServingCollector(run)
     processes: list[Process] = []
-    process_stream = read_processes(run, serving, durations=True, tick=tick)
+    process_stream = read_processes(run, serving, durations=True, tick=tick, device=device)
     groups = group_processes(_summarize_durations(collect_into(process_stream, processes)))
     axis = Axis(run.recordings)
     offsets = [axis.base_ns + offset for offset in axis.offsets]

@@ -81,7 +81,7 @@ def build_columns(
             keep_end=is_flat,
             choose_style=lambda line: FOLDED if line.node.folded else "",
         ),
-        Column("class", lambda line: line.node.cls, 16 if phases else 1, MIN_CLASS_WIDTH),
+        Column("class", _format_class, 16 if phases else 1, MIN_CLASS_WIDTH),
         Column("total", _skip_uncalled(lambda line: text.format_duration(line.node.total_ns))),
         Column(
             "share",
@@ -115,6 +115,15 @@ def build_columns(
         )
         columns.append(bar)
     return columns
+
+
+def _format_class(line: TreeLine) -> str:
+    """Return the class; for a module without time of its own, also the kernel that it stands in."""
+    kernels = list(line.node.shared_kernels)
+    if line.node.calls or not kernels:
+        return line.node.cls
+    more = f" and {len(kernels) - 1} more" if len(kernels) > 1 else ""
+    return f"{line.node.cls} in {text.escape_unprintable(kernels[0])}{more}"
 
 
 def _build_phase_columns(lines: Sequence[TreeLine], phases: Sequence[str]) -> list[Column]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from autoinstr.analysis import serving_summary
 from autoinstr.analysis.alike import ProcessGroup, group_processes
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick
+from autoinstr.analysis.compiled_summary import describe_compiled
 from autoinstr.analysis.phase_names import NO_PHASE, describe_missing_phase
 from autoinstr.analysis.processes import (
     MODULE_DOMAIN,
@@ -18,9 +19,17 @@ from autoinstr.analysis.processes import (
 from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.tree_lines import TreeLine, choose_lines
 from autoinstr.base import text
+from autoinstr.device.profile_recording import FROM_PROFILE
 from autoinstr.report.terminal import lists
 from autoinstr.report.terminal.cells import format_share
 from autoinstr.report.terminal.columns import build_columns, choose_phases, compute_weights
+from autoinstr.report.terminal.device_columns import (
+    build_device_columns,
+    compute_device_weights,
+    format_basis_lines,
+    format_device_lines,
+    has_device,
+)
 from autoinstr.report.terminal.layout import format_table
 from autoinstr.report.terminal.next_step import ReportSummary, suggest_next_step
 from autoinstr.report.terminal.remarks import (
@@ -34,6 +43,7 @@ from autoinstr.report.terminal.style import HEADING, style_line, write_lines
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from autoinstr.analysis.device_rows import ProcessDevice
     from autoinstr.recording.run import Run
     from autoinstr.report.options import TableOptions
 
@@ -49,6 +59,7 @@ class DomainTable(NamedTuple):
     lines: list[TreeLine]
     has_modules: bool
     is_summary: bool
+    device: ProcessDevice | None = None
 
 
 def write_tables(
@@ -69,11 +80,15 @@ def format_modules(run: Run, options: TableOptions, tick: ProgressTick) -> Itera
     """Yield the lines of `--table modules`."""
     serving = ServingCollector(run)
     processes: list[Process] = []
-    reading = read_processes(run, serving, phase=options.phase, tick=tick)
+    reading = read_processes(run, serving, phase=options.phase, tick=tick, device=options.device)
     groups = group_processes(collect_into(reading, processes))
     header = _format_header(run, options, processes)
+    header += describe_compiled(process.compiled for process in processes)
     header += serving_summary.summarize_requests(serving.list_requests(), options.width)
     header += serving_summary.summarize_steps(serving.list_steps(), options.width)
+    for process in processes:
+        if process.device is not None and not process.domains:
+            header += ["", *format_device_lines(process.device)]
     if options.phase and not any(process.ranges for process in processes):
         phases = (phase for process in processes for phase in process.phases)
         header.append(describe_missing_phase(options.phase, phases))
@@ -88,6 +103,12 @@ def format_modules(run: Run, options: TableOptions, tick: ProgressTick) -> Itera
     footer = [
         *format_process_lines(groups[:TABLE_LIMIT], groups[TABLE_LIMIT:]),
         "",
+        *(
+            line
+            for process in processes
+            if process.device is not None
+            for line in format_basis_lines(process.device, options.width)
+        ),
         *format_findings(groups, processes),
         *format_run_problems(run, options.phase, processes),
     ]
@@ -111,6 +132,8 @@ def _format_header(run: Run, options: TableOptions, processes: list[Process]) ->
     ranges = text.format_count(sum(process.ranges for process in processes), "range")
     phase = f" of phase {options.phase}" if options.phase else ""
     dropped_count = sum(recording.dropped_count for recording in run.recordings)
+    if all(FROM_PROFILE in recording.header for recording in run.recordings):
+        return [f"{run.path}: {ranges}{phase} of modules, from the profile itself"]
     line = f"{run.path}: {count}, {ranges}{phase}, {dropped_count:,} dropped"
     overhead = estimate_overhead(processes)
     if overhead is not None:
@@ -134,6 +157,8 @@ def _format_title(group: ProcessGroup, options: TableOptions) -> list[str]:
         if options.phase is None and any(map(choose_phases, group.lines.values())):
             items.append("below: mean of a call")
         lines += text.wrap_items("by phase", items, options.width)
+    if process.device is not None:
+        lines += format_device_lines(process.device)
     return lines
 
 
@@ -149,7 +174,8 @@ def _list_tables(group: ProcessGroup, options: TableOptions) -> list[DomainTable
             < MIN_FUNCTION_SHARE * group.busiest.busy_ns
         )
         heading = "module" if domain == MODULE_DOMAIN else domain
-        tables.append(DomainTable(heading, lines, has_modules, is_summary))
+        device = group.busiest.device if has_device(lines) else None
+        tables.append(DomainTable(heading, lines, has_modules, is_summary, device))
     return sorted(tables, key=lambda table: (not table.has_modules, table.is_summary))
 
 
@@ -180,21 +206,24 @@ def _format_summary(table: DomainTable) -> str:
 
 
 def _format_domain_table(table: DomainTable, limit: int, options: TableOptions) -> Iterator[str]:
-    shown_lines, hidden_lines = choose_lines(
-        table.lines, limit, options.sort, compute_weights(table.lines)
-    )
-    columns = build_columns(
-        table.heading,
-        table.lines,
-        sort=options.sort,
-        width=options.width,
-        by_phase=options.phase is None,
-    )
+    if table.device is not None:
+        weights = compute_device_weights(table.lines)
+        columns = build_device_columns(table.heading, table.lines, table.device, sort=options.sort)
+    else:
+        weights = compute_weights(table.lines)
+        columns = build_columns(
+            table.heading,
+            table.lines,
+            sort=options.sort,
+            width=options.width,
+            by_phase=options.phase is None,
+        )
+    shown_lines, hidden_lines = choose_lines(table.lines, limit, options.sort, weights)
     yield from format_table(columns, shown_lines, options.width)
     if not hidden_lines:
         return
     bound = ""
-    if options.sort == "tree":
+    if options.sort == "tree" and table.device is None:
         total_ns = sum(line.node.self_ns for line in table.lines)
         largest_ns = max(line.node.total_ns for line in hidden_lines)
         bound = f", each at most {format_share(largest_ns, total_ns, unknown='-')}"

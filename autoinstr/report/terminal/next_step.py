@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.analysis.runs import list_recording_files, list_runs
 from autoinstr.base.errors import RecordingError
+from autoinstr.device.profile_recording import FROM_PROFILE
 from autoinstr.recording.run import open_run
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ def suggest_next_step(summary: ReportSummary) -> str:
 def _suggest_doctor(summary: ReportSummary) -> str:
     if summary.ranges:
         return ""
+    if any(FROM_PROFILE in recording.header for recording in summary.run.recordings):
+        return (
+            "profile with with_stack=True, or run the program under autoinstr   "
+            "# this profile names no modules"
+        )
     return "autoinstr doctor -- <your command>   # why nothing was recorded"
 
 

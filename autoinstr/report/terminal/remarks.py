@@ -69,7 +69,9 @@ def format_run_problems(run: Run, phase: str | None, processes: Sequence[Process
     """Yield what a reader needs before believing the figures: processes without ranges, several
     clocks, processes that did not end in order, and unreadable data. `phase` is the selected one.
     """
-    empty = [process.label for process in processes if not process.ranges]
+    empty = [
+        process.label for process in processes if not process.ranges and process.device is None
+    ]
     if empty:
         heading = "recorded nothing: " if phase is None else "nothing in this phase: "
         yield heading + "; ".join(text.limit_lines(empty))

@@ -108,6 +108,7 @@ function listModuleColumns(modules) {
   return [
     nameColumn,
     ...(tree.modules ? [classColumn] : []),
+    ...(tree.device_ns ? listDeviceColumns(tree, get, perStep, divide) : []),
     shareColumn,
     makeDurationColumn("total", "Total", "Time in all calls", "9.5ch", perStep("total")),
     makeDurationColumn(
@@ -125,6 +126,40 @@ function listModuleColumns(modules) {
     percentile("p99", "p99", "99 % of the calls took at most this long", 2),
     percentile("max", "Max", "The slowest call", 3),
     ...(tree.numbers.length ? [layersColumn] : []),
+  ];
+}
+
+/** List the columns of device time, which a profile of the run gave. */
+function listDeviceColumns(tree, get, perStep, divide) {
+  const share = (row) => {
+    const ns = get("device", row);
+    return divide(ns === null ? null : ns - get("communication", row), tree.device_ns);
+  };
+  const duration = (key, title, hint, drop) =>
+    makeDurationColumn(key, title, hint, "9.5ch", (row) => perStep(key)(row) || null, drop);
+  return [
+    duration("device", "Device", "Time of all kernels of the module and those below it"),
+    {
+      key: "device_share",
+      title: "Device %",
+      hint: "Of the compute and copies that the profile saw launched",
+      kind: "number",
+      width: "9ch",
+      value: share,
+      text: (row) => formatPercent(share(row)),
+    },
+    duration("device_self", "Device self", "Time of the kernels of the module alone", 2),
+    duration("backward", "Backward", "Device time of the backward pass", 2),
+    {
+      key: "kernels",
+      title: "Kernels",
+      kind: "number",
+      width: "9ch",
+      drop: 2,
+      value: (row) => get("kernels", row),
+      text: (row) => formatCount(get("kernels", row)),
+      title_of: (row) => get("top", row) ?? "",
+    },
   ];
 }
 
@@ -146,7 +181,7 @@ function inspectModule(modules, row) {
     const times = [
       get("total"),
       get("self"),
-      get("total") / get("calls"),
+      get("calls") ? get("total") / get("calls") : null,
       ...["min", "p50", "p99", "max"].map(get),
     ];
     const label = el(
