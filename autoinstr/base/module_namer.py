@@ -13,6 +13,7 @@ from typing import Any
 
 from autoinstr.base.module_name import ModuleName
 from autoinstr.base.module_tree import (
+    find_compiled_module,
     find_module,
     get_class_name,
     join_path,
@@ -108,17 +109,20 @@ class ModuleNamer:
         root_entry = None if root is None else self._get(root)
         if root_entry is None or root_entry.own_tree is not tree:
             return False
-        return path.endswith("?") or find_module(root, path) is entry.reference()
+        return path.endswith("?") or find_module(root, path) is find_compiled_module(
+            entry.reference()
+        )
 
     def _name_tree(self, root: Any) -> list[tuple[Any, ModuleName]]:
         """Name the modules of a tree, and return those whose name is new."""
         # A root inside a larger tree keeps its name there, and new modules below it are named
         # below that name.
-        known_root = self._find(root)
+        compiled = find_compiled_module(root)
+        known_root = self._find(root) or self._find(compiled)
         tree, prefix = (
             (known_root.tree, known_root.name.path)
             if known_root is not None
-            else (self._make_tree(root), "")
+            else (self._make_tree(compiled), "")
         )
         paths = {id(module): (join_path(prefix, path), module) for path, module in walk_tree(root)}
         tree.size = max(tree.size, len(paths)) if prefix else len(paths)
@@ -138,7 +142,7 @@ class ModuleNamer:
             renamed.append((module, self._known_modules[id(module)].name))
         if len(paths) > 1:
             tree.keys = list({**dict.fromkeys(tree.keys), **paths} if prefix else paths)
-            self._watch(tree, root if not prefix else tree.reference())
+            self._watch(tree, compiled if not prefix else tree.reference())
         return renamed
 
     def _find_earlier_number(
@@ -206,7 +210,7 @@ class ModuleNamer:
         if entry is None:
             entry = KnownModule(weakref.KeyedRef(module, self._dead.append, key))
             self._known_modules[key] = entry
-        if not path:
+        if not path and tree.reference() is module:
             entry.own_tree = tree
         if number is None:
             number = tree.numbers.get((path, cls))
