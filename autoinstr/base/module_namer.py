@@ -159,7 +159,8 @@ class ModuleNamer:
         tree = None if entry is None else entry.own_tree
         if entry is not None and tree is not None:
             if entry.class_ref() is type(root):
-                if entry.tree is not tree:  # a larger tree held it, and has its numbers
+                if entry.tree is not tree and not tree.is_separate:
+                    # A larger tree held it, and has its numbers.
                     tree.numbers, tree.is_separate = {}, True
                 return tree
             self._free_tree(entry)
@@ -230,6 +231,7 @@ class ModuleNamer:
         """Let a later tree have the label and the numbers of the module's own tree."""
         tree, entry.own_tree = entry.own_tree, None
         if tree is not None:
-            numbers = tree.numbers if entry.tree is tree else {}  # else a larger tree has them
+            has_numbers = entry.tree is tree or tree.is_separate
+            numbers = tree.numbers if has_numbers else {}  # else a larger tree has them
             cls = tree.label.rpartition("#")[0]
             self._free_trees.setdefault(cls, []).append((tree.label, numbers))
