@@ -56,27 +56,27 @@ if profile:
     llm.stop_profile()
 print(json.dumps({"tokens": [list(output.outputs[0].token_ids) for output in outputs]}))
 """
+# Makes the model, and writes what it answers by another program, on a CPU.
 MODEL = """
-import functools, sys
-import transformers
-sys.path.insert(0, sys.argv[1])
+import functools, json, sys
+import torch, transformers
+code, layers, folder, prompts = sys.argv[1:]
+sys.path.insert(0, code)
 import tiny_model
-transformers.Qwen2Config = functools.partial(transformers.Qwen2Config, initializer_range=0.2)
-tiny_model.LAYERS = int(sys.argv[2])
-tiny_model.make(sys.argv[3])
-"""
-# What the same model answers by another program, on a CPU.
-REFERENCE = """
-import json, sys, torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
-model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
+config = transformers.Qwen2Config
+transformers.Qwen2Config = functools.partial(config, initializer_range=0.2)
+tiny_model.LAYERS = int(layers)
+tiny_model.make(folder)
+transformers.Qwen2Config = config
+tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 answers = []
-for prompt in json.loads(sys.argv[2]):
+for prompt in json.loads(prompts):
     given = tokenizer(prompt, return_tensors="pt")
     answer = model.generate(**given, max_new_tokens=6, min_new_tokens=6, do_sample=False)
     answers.append(answer[0, given.input_ids.shape[1] :].tolist())
-print(json.dumps({"tokens": answers}))
+with open(folder + ".answers", "w") as file:
+    json.dump(answers, file)
 """
 PROMPTS = [
     "Hello, my name is",
@@ -182,24 +182,22 @@ def make_model(folder: Path) -> Path:
         str(REPO / "examples"),
         str(LAYERS),
         str(folder),
+        json.dumps(PROMPTS),
     ]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
-    assert made.returncode == 0, made.stderr
-    return folder
-
-
-def reference(model: Path) -> list[list[int]]:
-    """Return the answers of transformers to PROMPTS."""
-    command = [str(REPO / ".venv/bin/python"), "-c", REFERENCE, str(model), json.dumps(PROMPTS)]
-    done = subprocess.run(
+    made = subprocess.run(
         command,
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
         env=clean_environment(HF_HUB_OFFLINE="1"),
     )
-    assert done.returncode == 0, done.stderr
-    tokens: list[list[int]] = json.loads(done.stdout.splitlines()[-1])["tokens"]
+    assert made.returncode == 0, made.stderr
+    return folder
+
+
+def reference(model: Path) -> list[list[int]]:
+    """Return the answers of transformers to PROMPTS."""
+    tokens: list[list[int]] = json.loads(Path(f"{model}.answers").read_text())
     return tokens
 
 
