@@ -101,13 +101,15 @@ def _connect(session: Session) -> None:
     observer = TorchObserver(session.profiler_events)
     importhook.register("torch.autograd.profiler", observer.apply)
     profilers.connect(session, session.config)
-    RolePatches(session.add_role).apply()
+    RolePatches(session.add_role, session.add_facts).apply()
     apply_targets(session)
+    session.compiled_ranges.connect(session.config.compiled == "modules")
     for name in _DYNAMO_MODULES:
         importhook.register(name, _follow_dynamo_import)
     if session.range_switch.window is not None:
+        importhook.register("torch.optim.optimizer", session.steps.optimizers.watch)
         EngineSteps(session.steps.handle_engine_step).apply()
-    os.register_at_fork(after_in_child=session.reset_in_child)
+    os.register_at_fork(before=session.prepare_fork, after_in_child=session.reset_in_child)
     atexit.register(session.close)
 
 

@@ -1,19 +1,18 @@
 """Switches a run on and off from outside (`autoinstr ctl`), with when=manual.
 
-A thread reads the control file of the run directory. It is started below `threading`, so that the
-program's own thread counts stay as they are. It is stopped before a fork, because CPython 3.12 and
-later warn of a fork with several threads. After the fork it is started again when the main thread
-next runs Python code.
+A thread (base/own_thread.py) reads the control file of the run directory. It is stopped before a
+fork, because CPython 3.12 and later warn of a fork with several threads. After the fork it is
+started again when the main thread next runs Python code.
 """
 
 from __future__ import annotations
 
-import _thread
 import ctypes
 import os
 import stat
-from typing import Callable
+from typing import Any, Callable
 
+from autoinstr.base import own_thread
 from autoinstr.base.file_owner import is_trusted
 from autoinstr.base.system import calls, open_descriptor
 from autoinstr.recording.format import CONTROL_FILE
@@ -42,8 +41,8 @@ class ControlWatcher:
     def __init__(self, directory: str, switch: Callable[[bool], None]) -> None:
         self._file = f"{directory}/{CONTROL_FILE}"
         self._switch = switch
-        self._stop_request: _thread.LockType | None = None
-        self._end_signal: _thread.LockType | None = None
+        self._stop_request: Any = None  # locks, while the thread runs
+        self._end_signal: Any = None
         self._last_state: object = None  # inode, time and size of the file when it was read
         self._restart_call = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self._restart)
 
@@ -64,10 +63,11 @@ class ControlWatcher:
     def start(self) -> None:
         """Start the thread, unless it runs."""
         if self._stop_request is None:
-            self._stop_request, self._end_signal = _thread.allocate_lock(), _thread.allocate_lock()
-            self._stop_request.acquire()
-            self._end_signal.acquire()
-            _thread.start_new_thread(self._run, (self._stop_request, self._end_signal))
+            stop_request, end_signal = own_thread.allocate_lock(), own_thread.allocate_lock()
+            stop_request.acquire()
+            end_signal.acquire()
+            own_thread.start_thread(self._run, stop_request, end_signal)
+            self._stop_request, self._end_signal = stop_request, end_signal
 
     def stop(self) -> None:
         """Stop the thread and wait for its end."""
@@ -98,7 +98,7 @@ class ControlWatcher:
             pass
         return 0
 
-    def _run(self, stop_request: _thread.LockType, end_signal: _thread.LockType) -> None:
+    def _run(self, stop_request: Any, end_signal: Any) -> None:
         try:
             while not stop_request.acquire(timeout=INTERVAL):
                 self.read_once()

@@ -28,10 +28,16 @@ _distribution_versions: dict[str, str | None] = {}
 
 
 def describe_process() -> dict[str, Any]:
-    """Return host, boot id, platform, identity, parent pid, roles, rank and world size."""
+    """Return host, boot id, platform, identity, parent pid, roles, rank and world size.
+
+    Also the process's multiprocessing name, and which restart of its workers torchrun made."""
     rank, world_size = get_rank()
     uname = calls.uname()
+    module = sys.modules.get("multiprocessing.process")
+    restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "")
     return {
+        **({"process": str(module.current_process().name)} if module is not None else {}),
+        **({"restart": int(restart)} if restart.isdecimal() else {}),
         "host": uname.nodename,
         "boot": _read_boot_id(),
         "platform": f"{uname.sysname} {uname.machine}",

@@ -44,6 +44,7 @@ class Config:
     include: tuple[str, ...]
     exclude: tuple[str, ...]
     targets: tuple[str, ...]
+    compiled: str
     streams: str | None
     domain: str
     attributes: bool

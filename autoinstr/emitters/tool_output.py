@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from autoinstr.base.module_name import ModuleName
+    from autoinstr.emitters.compiled_range import CompiledRange
     from autoinstr.emitters.emitter import Emitter, EndRange, StartRange
     from autoinstr.emitters.range_slot import RangeSlot
 
@@ -41,8 +42,7 @@ class ToolOutput:
         """`format_message` returns the message of a module's range.
 
         `domain`, `streams` and `attributes` are the options of these names. `report_error` receives
-        the errors of the tool.
-        """
+        the errors of the tool."""
         self.emitter = emitter
         self.domain = domain
         self.local = _thread._local()
@@ -73,6 +73,11 @@ class ToolOutput:
     def name_module(self, name: ModuleName) -> str | int:
         """Return the message of a module's ranges, in a form that the tool takes; 0: no ranges."""
         return 0 if self.skips_modules else self._clean(self._format_message(name)) or "?"
+
+    def name_compiled(self, compiled: CompiledRange) -> str | int:
+        """Return the message of a range inside compiled code; 0: no ranges."""
+        message = compiled.make_message(self._format_message)
+        return 0 if self.skips_modules else self._clean(message) or "?"
 
     def begin_module(self, message: str) -> RangeSlot:
         """Begin a module's range in this thread."""
@@ -143,10 +148,7 @@ class ToolOutput:
         mark(self._make_text(domain, message, fields), self._clean(domain))
 
     def write_late_fields(self, domain: str, message: str, fields: dict[str, Any]) -> None:
-        """Write fields that are known only at the end of a range, as a mark.
-
-        The message of the range was written at its begin.
-        """
+        """Write fields that are known only at the end of a range, as a mark."""
         if self.wants_fields:
             self.mark(domain, message, fields)
 
@@ -201,9 +203,7 @@ class ToolOutput:
     def end_open_ranges(self) -> None:
         """End all open ranges, the innermost first, because the tool is about to stop.
 
-        Calls that still run do not end them again. Do nothing if the tool takes an end after its
-        stop.
-        """
+        Calls that still run do not end them again. A tool may take an end after its stop."""
         if not self.emitter.closes_early:
             return
         eras = self.start_era()
@@ -244,7 +244,7 @@ class ToolOutput:
 
 
 def _get_token_number(token: Any) -> int:
-    """Return a number that grows with each range: the tokens of mstx count up."""
+    """Return a number that grows with each range."""
     while isinstance(token, tuple):
         token = token[-1]
     return token if isinstance(token, int) else 0

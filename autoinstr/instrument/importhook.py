@@ -16,7 +16,12 @@ This file runs before torch in every instrumented process. It imports only built
 even `__future__`."""
 
 import sys
+
+# base/own_thread.py takes the unused ones here, because a program may replace those of `_thread`.
+from _thread import RLock as RLock
+from _thread import allocate_lock as allocate_lock
 from _thread import get_ident
+from _thread import start_new_thread as start_new_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -75,6 +75,12 @@ class BlockReader:
             size = os.fstat(fd).st_size
             self._find_blocks(fd, min(size, max_bytes or size) // 8 * 8)
 
+    def read_dropped_counts(self) -> tuple[int, int]:
+        """Return how many ranges and marks were dropped, and of how many the attributes were."""
+        drop_words = self.header[f.H_DROPS : f.H_DROPS + f.DROP_WORDS]
+        range_count = self.header[f.H_DROPPED] + f.DROP_WORDS - drop_words.count(0)
+        return range_count, self.header[f.H_DROPPED_ATTRIBUTES]
+
     def list_blocks(self, kind: int) -> list[Block]:
         """Return the blocks of one kind, by thread, and within a thread in the order of writing."""
         return sorted(self._blocks[kind], key=lambda block: (block.thread, block.sequence))

@@ -59,8 +59,8 @@ def test_same_graphs(python: Python, native: dict[str, Any], how: str) -> None:
     assert_nested(recorded)
     # What runs outside of compiled code has ranges: the compiled module itself, and the module
     # inside it, called once as it is.
-    assert counts(recorded)["OptimizedModule||OptimizedModule"] > 10
-    assert counts(recorded)["OptimizedModule|_orig_mod.head|Linear"] == 1
+    assert counts(recorded)["Net||OptimizedModule"] > 10
+    assert counts(recorded)["Net|head|Linear"] >= 1
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="inductor needs g++")

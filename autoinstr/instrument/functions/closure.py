@@ -90,10 +90,11 @@ def make_future_closure(
 ) -> FunctionType:
     """Return a closure as make_call_closure does, for a function that may return a Future.
 
-    The range then ends when the Future is done, in any thread."""
+    The range then ends when the Future is done, in any thread. What the getters read is read at
+    the call: later another step may be under way."""
     clock = clocks.perf_counter_ns
     names, local, recorder = ranges.names, ranges.local, ranges.recorder
-    begin, finish = ranges.begin_record, ranges.finish
+    begin, finish, read_at_call = ranges.begin_record, ranges.finish, ranges.read_at_call
 
     @hide_frame
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -113,10 +114,11 @@ def make_future_closure(
         )
         words[i] = name
         words[j] = start = clock()
+        fields = read_at_call(target, args, kwargs)
 
         def end(result: Any = NO_RESULT) -> None:
             words[k] = clock()
-            finish(target, name, start, writer, args, kwargs, result, thread)
+            finish(target, name, start, writer, args, kwargs, result, thread, fields)
 
         try:
             result = function(*args, **kwargs)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.instrument.modules import torch_versions
 from autoinstr.instrument.modules.callers import CallerFinder
+from autoinstr.instrument.modules.lazy_forward import find_lazy_kind
 from autoinstr.instrument.modules.own_calls import OwnCallWrappers
 from autoinstr.recording import facts
 
@@ -36,6 +37,7 @@ class ModuleRules:
         self._filter = module_filter
         self._short_path_classes: dict[type, bool] = {}
         self._decisions: dict[tuple[str, str], Decision] = {}  # by path and class
+        self._lazy_classes: dict[str, str] = {}  # class -> what its forward makes
         self._reported_exclusions: set[tuple[str, str]] = set()  # class and reason
 
     def prepare_class(self, cls: type, begin: Callable[[Any], RangeSlot]) -> None:
@@ -48,6 +50,14 @@ class ModuleRules:
             self._short_path_classes[cls] = self.is_known_torch and torch_versions.is_plain_class(
                 cls, self._module_class
             )
+            self._note_lazy_class(cls)
+
+    def _note_lazy_class(self, cls: type) -> None:
+        """Write into the recording that the time of these calls is not that of the work."""
+        kind = find_lazy_kind(cls)
+        if kind and self._lazy_classes.get(cls.__name__) != kind:
+            self._lazy_classes[cls.__name__] = kind
+            self._recorder.add_fact(facts.make_meta({"lazy_classes": dict(self._lazy_classes)}))
 
     def has_short_path(self, cls: type) -> bool:
         """Return whether modules of a prepared class may take the short path."""
@@ -59,6 +69,9 @@ class ModuleRules:
 
         Write the first excluded module of each class and reason into the recording."""
         decision = self._filter.decide(name.path, name.cls, name.depth)
+        if name.cls == "GraphModule" and name.path.endswith("?"):
+            # The program does not hold it: torch.compile made it, and its nodes have ranges.
+            decision = decision._replace(keep=False, reason="a graph of torch.compile")
         self._decisions[name.path, name.cls] = decision
         if not decision.keep and (name.cls, decision.reason) not in self._reported_exclusions:
             self._reported_exclusions.add((name.cls, decision.reason))

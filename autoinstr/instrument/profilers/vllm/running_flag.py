@@ -8,11 +8,10 @@ started them.
 
 from __future__ import annotations
 
-import _thread
 import os
-from typing import Callable
+from typing import Any, Callable
 
-from autoinstr.base import run_directory
+from autoinstr.base import own_thread, run_directory
 from autoinstr.base.guard import contain_errors
 from autoinstr.base.system import calls, exists, open_descriptor
 
@@ -48,26 +47,23 @@ class RunningFlag:
 
 
 class FlagFollower:
-    """The side of the other processes: a thread between start_profile and stop_profile.
-
-    It is started below `threading`, which counts threads.
-    """
+    """The side of the other processes: a thread between start_profile and stop_profile."""
 
     def __init__(self, run_folder: str, report_state: Callable[[bool], None]) -> None:
         """`report_state(running)` is called with the first state, and at each change."""
         self._run_folder = run_folder
         self._report_state = report_state
-        self._stop_request: _thread.LockType | None = None
-        self._report_lock = _thread.allocate_lock()
+        self._stop_request: Any = None  # a lock, while the thread runs
+        self._report_lock = own_thread.allocate_lock()
 
     def start(self) -> bool:
         """Start to follow; return False if it follows already."""
         if self._stop_request is not None:
             return False
-        self._stop_request = _thread.allocate_lock()
+        self._stop_request = own_thread.allocate_lock()
         self._stop_request.acquire()
         self._report_state(self.read_state())
-        _thread.start_new_thread(self._run, (self._stop_request,))
+        own_thread.start_thread(self._run, self._stop_request)
         return True
 
     def stop(self) -> None:
@@ -88,7 +84,7 @@ class FlagFollower:
         )
 
     @contain_errors("following the Worker's profiler")
-    def _run(self, stop_request: _thread.LockType) -> None:
+    def _run(self, stop_request: Any) -> None:
         reported_state = None
         while not stop_request.acquire(timeout=INTERVAL):
             state = self.read_state()
