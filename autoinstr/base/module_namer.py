@@ -13,6 +13,7 @@ from typing import Any
 
 from autoinstr.base.module_name import ModuleName
 from autoinstr.base.module_tree import (
+    find_compiled_module,
     find_module,
     get_class_name,
     join_path,
@@ -108,13 +109,15 @@ class ModuleNamer:
         root_entry = None if root is None else self._get(root)
         if root_entry is None or root_entry.own_tree is not tree:
             return False
-        return path.endswith("?") or find_module(root, path) is entry.reference()
+        return path.endswith("?") or (
+            find_compiled_module(find_module(root, path)) is find_compiled_module(entry.reference())
+        )
 
     def _name_tree(self, root: Any) -> list[tuple[Any, ModuleName]]:
         """Name the modules of a tree, and return those whose name is new."""
         # A root inside a larger tree keeps its name there, and new modules below it are named
         # below that name.
-        known_root = self._find(root)
+        known_root = self._find(root) or self._find(find_compiled_module(root))
         tree, prefix = (
             (known_root.tree, known_root.name.path)
             if known_root is not None
@@ -155,13 +158,14 @@ class ModuleNamer:
 
     def _make_tree(self, root: Any) -> NamedTree:
         """Return the tree whose root is `root`: an earlier, a dead one's, or a new one."""
-        entry, cls = self._get(root), get_class_name(root)
+        entry, cls = self._get(root), get_class_name(find_compiled_module(root))
         tree = None if entry is None else entry.own_tree
         if entry is not None and tree is not None:
             if entry.class_ref() is type(root):
                 if entry.tree is not tree and not tree.is_separate:
                     # A larger tree held it, and has its numbers.
                     tree.numbers, tree.is_separate = {}, True
+                tree.reference = weakref.ref(root)
                 return tree
             self._free_tree(entry)
         free_trees = self._free_trees.get(cls)

@@ -50,8 +50,10 @@ def walk_tree(root: Any) -> Iterator[tuple[str, Any]]:
             continue
         seen_ids.add(id(module))
         yield path, module
+        compiled = find_compiled_module(module)
         pending.extend(
-            (join_path(path, name), child) for name, child in reversed(list_children(module))
+            (path if child is compiled else join_path(path, name), child)
+            for name, child in reversed(list_children(module))
         )
 
 
@@ -60,7 +62,7 @@ def find_module(root: Any, path: str) -> Any:
     module = root
     names = path.split(".") if path else []
     while names:
-        children = dict(list_children(module))
+        children = dict(list_children(find_compiled_module(module)))
         # A name of a child may hold a dot.
         for length in range(1, len(names) + 1):
             child = children.get(".".join(names[:length]))
@@ -69,6 +71,18 @@ def find_module(root: Any, path: str) -> Any:
         else:
             return None
         module, names = child, names[length:]
+    return module
+
+
+def find_compiled_module(module: Any) -> Any:
+    """Return what torch.compile(module) compiles, or the module itself.
+
+    Both have one name, so that a compiled model has the paths of the model."""
+    while get_name(type(module)) == "OptimizedModule":
+        child = dict(list_children(module)).get("_orig_mod")
+        if child is None:
+            break
+        module = child
     return module
 
 

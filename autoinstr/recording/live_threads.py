@@ -31,16 +31,13 @@ class LiveThreads:
         self._refs[thread] = weakref.KeyedRef(life, self._ended.append, thread)
         return life
 
-    def take_ended(self) -> list[int]:
-        """Return the threads that have ended since the last call. They use no block any more."""
-        ended = []
+    def take_ended(self) -> None:
+        """Forget the threads that have ended. They use no block any more."""
         while self._ended:
             thread = self._ended.popleft().key
             if self._refs.pop(thread, None) is not None:
-                ended.append(thread)
                 self.current_blocks.pop(thread, None)
                 self._free_if_gone(thread)
-        return ended
 
     def add_block(self, thread: int, offset: int) -> None:
         """Note the block that a thread writes to from now on."""

@@ -6,24 +6,16 @@ once and survives SIGKILL."""
 
 from __future__ import annotations
 
-import os
-import time
-import zlib
-from typing import Any, Callable
+from typing import Any
 
+from autoinstr.base.system import calls, clocks
 from autoinstr.recording import facts
 from autoinstr.recording import format as f
-from autoinstr.recording.block_writer import (
-    BODY_WORD,
-    DROPPED_PER_SLOT_LIST,
-    BlockWriter,
-    RecordingFull,
-    Slot,
-    TextPosition,
-)
+from autoinstr.recording.block_writer import BODY_WORD, RecordingFull, TextPosition
+from autoinstr.recording.drop_counter import Slot, Slots
 from autoinstr.recording.json_encoder import encode_json
-
-Slots = tuple[Callable[[], Slot], "memoryview[int]"]
+from autoinstr.recording.text_writer import TextWriter
+from autoinstr.recording.wall_clock import read_wall_clock_ns
 
 _MAX_RECORDS = f.count_records(f.RANGE_BLOCK_BYTES[-1])
 # The indices of name, start and end of each record of a block, last record first. They are made
@@ -35,10 +27,10 @@ _SLOTS_BY_BYTES = {
 }
 
 
-class RecordingWriter(BlockWriter):
+class RecordingWriter(TextWriter):
     """One open recording.
 
-    `on_full` is called once, when the first record is dropped. `on_removed` is called whenever the
+    `on_full` is called once, when the first entry is dropped. `on_removed` is called whenever the
     file has been removed, and returns the folder for a new one; it may raise OSError."""
 
     def __init__(
@@ -55,21 +47,18 @@ class RecordingWriter(BlockWriter):
         `max_bytes` bounds the file, `full` is "stop" or "ring", `mode` is the file mode. Raises
         OSError; then no file is left behind."""
         super().__init__(path, max_bytes=max_bytes, full=full, mode=mode)
-        self.on_full: Callable[[], None] | None = None
         self._thread_count = 0
         self._thread_entries: dict[int, tuple[int, int]] = {}  # where each thread is defined
         self._definitions = TextPosition(f.KIND_DEFINITIONS)
         self._encoded: tuple[dict[str, Any], str] = ({}, "{}")
-        self._is_full_reported = False
         try:
-            self.nowhere = self.words[f.H_NOWHERE : f.H_NOWHERE + 3]
             for index, value in (
                 (f.H_BYTE_ORDER, f.BYTE_ORDER_MARK),
                 (f.H_VERSION, f.VERSION),
                 (f.H_HEADER_BYTES, f.HEADER_BYTES),
-                (f.H_PID, os.getpid()),
-                (f.H_START_WALL, time.time_ns()),
-                (f.H_START_CLOCK, time.perf_counter_ns()),
+                (f.H_PID, calls.getpid()),
+                (f.H_START_WALL, read_wall_clock_ns()),
+                (f.H_START_CLOCK, clocks.perf_counter_ns()),
                 (f.H_USED, self._used_bytes),
                 (f.H_MAGIC, f.MAGIC),
             ):
@@ -94,52 +83,18 @@ class RecordingWriter(BlockWriter):
         encoded = self._encoded
         if encoded[0] is not fields:
             encoded = self._encoded = (fields, encode_json(fields))
-        self._append(self._attributes, f"[{thread},{name},{start_ns},{encoded[1]}]")
-
-    def _append(self, texts: TextPosition, text: str) -> int:
-        """Append an entry, and return its position.
-
-        Its length is stored last, so an entry that a kill cuts off does not exist. If a signal
-        handler raises in between, the entry becomes null, and the entries behind it stay
-        readable."""
-        payload = text.encode("utf-8", "surrogatepass")
-        need = 8 + -(-len(payload) // 8) * 8
-        position = 0
         try:
-            with self._lock:
-                if texts.position + need > texts.end:
-                    min_size = -(-(need + f.BLOCK_HEADER_BYTES) // 64) * 64
-                    offset, size = self._allocate_text_block(
-                        texts.kind,
-                        max(f.TEXT_BLOCK_BYTES, min_size),
-                        min_size,
-                    )
-                    self._write_block_header(offset, size, texts.kind, 0)
-                    texts.block, texts.position, texts.end = (
-                        offset,
-                        offset + f.BLOCK_HEADER_BYTES,
-                        offset + size,
-                    )
-                position = texts.position
-                texts.position = position + need
-            self._write_text(position, payload)
-        except BaseException:
-            if position:
-                self._write_text(position, b"null".ljust(len(payload)))
+            self._append(self._attributes, f"[{thread},{name},{start_ns},{encoded[1]}]")
+        except RecordingFull:
+            self.drop_attributes()
             raise
-        return position
-
-    def _write_text(self, position: int, payload: bytes) -> None:
-        # the padding is zero already, because blocks of definitions are never used twice
-        self._bytes[position + 8 : position + 8 + len(payload)] = payload
-        self.words[position // 8] = zlib.crc32(payload) << 32 | len(payload)
 
     # -- ranges ------------------------------------------------------------------------------------
 
     def new_thread(self, tid: int, name: str) -> int:
         """Define a thread and return its index, from 0. `tid` is the operating system's number."""
         with self._lock:
-            self._forget_ended_threads()
+            self._threads.take_ended()
             if self._threads.free:
                 index = self._threads.free.pop()
             else:
@@ -178,12 +133,12 @@ class RecordingWriter(BlockWriter):
         size = f.RANGE_BLOCK_BYTES[min(generation, len(f.RANGE_BLOCK_BYTES) - 1)]
         with self._lock:
             self._look_after_file()
-            self._forget_ended_threads()
+            self._threads.take_ended()
             try:
                 offset, size = self._allocate_range_block(size)
             except RecordingFull:
                 self._threads.current_blocks.pop(thread, None)
-                return self._drop(thread)
+                return self.give_drop_slots()
             self._write_block_header(offset, size, f.KIND_RANGES, thread)
             self._threads.add_block(thread, offset)
             self._range_blocks.append((offset, size))
@@ -191,18 +146,29 @@ class RecordingWriter(BlockWriter):
         slots = _SLOTS_BY_BYTES.get(size, _SLOTS)
         return slots.copy().pop, self.words[start : start + 3 * len(slots)]
 
-    def _drop(self, thread: int) -> Slots:
-        # The slots that the thread has not popped tell how many records were dropped, at no cost
-        # for the call.
-        slots = [(0, 1, 2)] * DROPPED_PER_SLOT_LIST
-        unfinished = [item for item in self._drop_lists if item[1]]
-        self._dropped_count += DROPPED_PER_SLOT_LIST * (len(self._drop_lists) - len(unfinished))
-        self._drop_lists = [*unfinished, (thread, slots)]
-        self.count_dropped()
-        is_reported, self._is_full_reported = self._is_full_reported, True
-        if not is_reported and self.on_full is not None:
-            self.on_full()
-        return slots.pop, self.nowhere
+    def give_drop_slots(self) -> Slots:
+        """Return records that go nowhere and count as dropped, as `allocate_slots` does."""
+        with self._lock:
+            slots = self._drops.give_slots()
+        self._report_full()
+        return slots
+
+    def drop_range(self) -> None:
+        """Count a range or mark that has no name or no record here."""
+        with self._lock:
+            self._drops.add_ranges(1)
+        self._report_full()
+
+    def drop_attributes(self) -> None:
+        """Count the attributes of a range or mark that are not stored."""
+        with self._lock:
+            self._drops.add_attributes(1)
+        self._report_full()
+
+    def stop_growing(self) -> None:
+        """Count whatever has no place from now on; somebody else has said why."""
+        with self._lock:
+            self._max, self.full, self._is_full_reported = 0, "stop", True
 
     # -- the state of the process ------------------------------------------------------------------
 
@@ -214,17 +180,20 @@ class RecordingWriter(BlockWriter):
         """Store the wall clock and the recording's clock of this moment.
 
         Such pairs put recordings of several hosts on one time axis."""
-        self.words[f.H_END_WALL], self.words[f.H_END_CLOCK] = time.time_ns(), time.perf_counter_ns()
+        self.words[f.H_END_WALL], self.words[f.H_END_CLOCK] = (
+            read_wall_clock_ns(),
+            clocks.perf_counter_ns(),
+        )
 
     def close(self) -> None:
         """Store that the process ended in order, and give back the unused end of the file.
 
         The memory stays mapped: a call that still runs may store the end of its range."""
         with self._lock:
-            self.count_dropped()
+            self.stop_growing()
+            self._drops.store_count()
             self.store_clock_pair()
             self.set_state(f.STATE_CLOSED)
-            self._max, self.full, self._is_full_reported = 0, "stop", True
             try:
                 self._truncate()
             except OSError:
@@ -235,5 +204,5 @@ class RecordingWriter(BlockWriter):
         """Stop writing to the parent's file, in a child after fork."""
         self._mapping.replace_with_private_memory()
         self.on_removed = None
-        self._max, self.full, self._is_full_reported = 0, "stop", True
+        self.stop_growing()
         self._file.close()

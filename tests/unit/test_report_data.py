@@ -18,6 +18,7 @@ ROW = [
     "path",
     "class",
     "message",
+    "classes",
     "calls",
     "total_ns",
     "self_ns",
@@ -26,6 +27,7 @@ ROW = [
     "p99_ns",
     "max_ns",
     "phase",
+    "device",
 ]
 
 
@@ -62,7 +64,7 @@ def test_the_contract() -> None:
         "process": 1, "thread": {"tid": 4001, "name": "T1"},
         "domain": "Module", "root": "Model#1", "path": "", "class": "M", "message": ":M",
         "calls": 1, "total_ns": 10, "self_ns": 6, "min_ns": 10, "p50_ns": 10, "p99_ns": 10,
-        "max_ns": 10, "phase": None,
+        "max_ns": 10, "phase": None, "classes": ["M"], "device": None,
     }  # fmt: skip
     assert report["open"] == report["problems"] == report["marks"] == []
 

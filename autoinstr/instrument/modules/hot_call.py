@@ -14,10 +14,10 @@ a tuple of arguments costs more than the recording of a range."""
 
 from __future__ import annotations
 
-import time
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Callable
 
+from autoinstr.base.system import clocks
 from autoinstr.instrument.frames import copy_metadata, copy_with_line_of
 from autoinstr.instrument.modules import class_versions
 from autoinstr.instrument.modules.module_refs import NumberRef
@@ -53,7 +53,7 @@ def make_recording_call(
     `local.slots` holds the thread's next record and words (RecordingWriter.allocate_slots). `begin`
     supplies what is missing. A module that the filter excludes goes straight to `forward`. While
     the agent is off, there are no references, and `begin` records nothing."""
-    clock, ref_class = time.perf_counter_ns, NumberRef
+    clock, ref_class = clocks.perf_counter_ns, NumberRef
     absent = object()
     dict_versions = class_versions.dict_versions
     torch_c = torch_module.__dict__["torch"]._C

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from autoinstr.base.class_facts import find_attribute
+from autoinstr.base.class_facts import find_attribute, get_name
 from autoinstr.instrument.modules import torch_versions
 from autoinstr.instrument.modules.callers import CallerFinder
 from autoinstr.instrument.modules.class_versions import ClassStates, are_class_versions_readable
+from autoinstr.instrument.modules.lazy_forward import find_lazy_kind
 from autoinstr.instrument.modules.own_calls import OwnCallWrappers
 from autoinstr.recording import facts
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from autoinstr.config.filters import Decision, Filter
     from autoinstr.emitters.range_slot import RangeSlot
     from autoinstr.emitters.recorder import Recorder
+    from autoinstr.instrument.modules.swap import Swap
 
 
 class ModuleRules:
@@ -26,13 +28,15 @@ class ModuleRules:
 
     Not thread-safe: the name cache holds its lock."""
 
-    def __init__(self, torch_module: ModuleType, recorder: Recorder, module_filter: Filter) -> None:
+    def __init__(
+        self, torch_module: ModuleType, swap: Swap, recorder: Recorder, module_filter: Filter
+    ) -> None:
         """`torch_module` is torch.nn.modules.module."""
         self._module_class = torch_module.Module
         self._no_forward = find_attribute(self._module_class, "forward")
         self.is_known_torch = torch_versions.is_known_torch(torch_module)
         self.callers = CallerFinder(self._module_class)
-        self._own_calls = OwnCallWrappers(self._module_class, recorder.local, self.callers.codes)
+        self._own_calls = OwnCallWrappers(swap, recorder.local, self.callers.codes)
         self._recorder = recorder
         self._filter = module_filter
         self._call_steps = torch_versions.copy_call_steps(self._module_class)
@@ -40,6 +44,7 @@ class ModuleRules:
         if not are_class_versions_readable():
             self.is_known_torch = False
         self._decisions: dict[tuple[str, str], Decision] = {}  # by path and class
+        self._lazy_classes: dict[str, str] = {}  # class -> what its forward makes
         self._reported_exclusions: set[tuple[str, str]] = set()  # class and reason
 
     def check_class(self, cls: type, begin: Callable[[Any], RangeSlot]) -> int | None:
@@ -55,7 +60,15 @@ class ModuleRules:
             if not (self.is_known_torch and self.is_plain(cls)):
                 version = -version
             _, version = self.class_states.store(cls, version)
+            self._note_lazy_class(cls)
         return version if version > 0 else None
+
+    def _note_lazy_class(self, cls: type) -> None:
+        """Write into the recording that the time of these calls is not that of the work."""
+        kind, name = find_lazy_kind(cls), get_name(cls)
+        if kind and self._lazy_classes.get(name) != kind:
+            self._lazy_classes[name] = kind
+            self._recorder.add_fact(facts.make_meta({"lazy_classes": dict(self._lazy_classes)}))
 
     def is_plain(self, cls: type) -> bool:
         """Return whether a class leaves each step between `__call__` and `forward` to torch."""
@@ -71,6 +84,9 @@ class ModuleRules:
 
         Write the first excluded module of each class and reason into the recording."""
         decision = self._filter.decide(name.path, name.cls, name.depth)
+        if name.cls == "GraphModule" and name.path.endswith("?"):
+            # The program does not hold it: torch.compile made it, and its nodes have ranges.
+            decision = decision._replace(keep=False, reason="a graph of torch.compile")
         self._decisions[name.path, name.cls] = decision
         if not decision.keep and (name.cls, decision.reason) not in self._reported_exclusions:
             self._reported_exclusions.add((name.cls, decision.reason))

@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from autoinstr.emitters.range_slot import RangeSlot
+    from autoinstr.instrument.modules.swap import Swap
 
 
 class OwnCallWrappers:
     """The wrappers of classes with a `__call__` of their own."""
 
-    def __init__(self, module_class: type, local: Any, codes: set[CodeType]) -> None:
+    def __init__(self, swap: Swap, local: Any, codes: set[CodeType]) -> None:
         """`local` is the wrappers' thread-local object. The code object of each wrapper is added to
         `codes`, so that its frames can be recognised."""
-        self._module_class = module_class
+        self._swap = swap
         self._local = local
         self._codes = codes
         # One code object serves all wrappers.
@@ -38,7 +39,8 @@ class OwnCallWrappers:
         base: Any = find_owner(cls, "__call__")
         call = None if base is None else get_entries(base)["__call__"]
         if (
-            base is self._module_class
+            base is None
+            or self._swap.follow_class(base)
             or not isinstance(call, FunctionType)
             or str(get_entries(base).get("__module__")).split(".")[0] == "torch"
             or call.__code__ is self._code
