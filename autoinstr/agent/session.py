@@ -115,6 +115,16 @@ class Session:
         self.identity.add_role(role, rank, world_size)
         self.emitters.open_recording()
 
+    @contain_errors("noting facts of the process")
+    def add_facts(self, facts: dict[str, int]) -> None:
+        """Note numbers that tell this process from others."""
+        self.identity.add_facts(facts)
+
+    @contain_errors("counting forks")
+    def prepare_fork(self) -> None:
+        """Before a fork, in the parent."""
+        self.identity.count_fork()
+
     def describe_process(self) -> dict[str, Any]:
         """Return the header fields of a recording that say what this process is."""
         emitter_names = ",".join(self.emitters.names) or RECORDER

@@ -14,7 +14,7 @@ from autoinstr.analysis.blocks import ProgressTick, format_title, ignore_tick
 from autoinstr.analysis.compiled_summary import CompiledSummary
 from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
 from autoinstr.analysis.labels import count_hosts, format_process_label, format_thread_label
-from autoinstr.analysis.liveness import ALIVE, KILLED, read_process_state
+from autoinstr.analysis.liveness import ALIVE, KILLED, REPLACED, read_process_state
 from autoinstr.analysis.phase_names import NO_PHASE, is_in_phase
 from autoinstr.analysis.stats import collect_stats
 from autoinstr.analysis.tree import Node, build_tree, fold_tree
@@ -148,11 +148,19 @@ def _sum_by_phase(rows: list[StatsRow]) -> dict[str, tuple[int, int]]:
     return dict(sorted(sums.items(), key=lambda entry: (entry[0] == NO_PHASE, -entry[1][1])))
 
 
+def describe_lazy_classes(recording: Recording) -> list[str]:
+    """Return a line for each class whose `forward` makes an object that does the work later."""
+    return [
+        f"{cls}.forward makes a {kind}: its time is that of the making, not of the iteration"
+        for cls, kind in recording.header.get("lazy_classes", {}).items()
+    ]
+
+
 def describe_problems(process: Process, stats: RecordingStats) -> list[str]:
     """Return the lines that a reader needs before believing the figures: dropped ranges, a process
-    that did not end in order, and ranges that are still open."""
+    that did not end in order, calls that only make a generator, and ranges that are still open."""
     recording, label = process.recording, process.label
-    notes = []
+    notes = [f"{label}: {line}" for line in describe_lazy_classes(recording)]
     dropped_ranges = describe_dropped_ranges(recording)
     if dropped_ranges:
         notes.append(f"{label}: {dropped_ranges}")
@@ -167,6 +175,8 @@ def describe_problems(process: Process, stats: RecordingStats) -> list[str]:
             reason = "the process still runs"
         elif state == KILLED:
             reason = "the process was killed"
+        elif state == REPLACED:
+            reason = "the process became another program (exec)"
         else:
             reason = "the process was killed or still runs"
         notes.append(f"{label}: {reason}")

@@ -51,7 +51,7 @@ def build_environment(flags: Mapping[str, str]) -> dict[str, str]:
     # The run has a name even with `out`: a command may start several programs that write there.
     return {
         **environ,
-        EXPLICIT_RUN_VARIABLE: "1",
+        EXPLICIT_RUN_VARIABLE: str(os.getpid()),  # `run` becomes the command
         INHERITED_OUT_VARIABLE: choose_default_out(os.environ),
         **config.to_environ(),
     }

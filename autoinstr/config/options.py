@@ -123,7 +123,7 @@ OPTIONS = (
         None,
         describe_streams,
         "which ranges carry a device stream: none, step-level targets, or modules too (domain "
-        "`ModuleDevice`)",
+        "`device:Module`)",
     ),
     Option(
         "domain",

@@ -43,12 +43,15 @@ REQUIRED: dict[str, dict[str, Check]] = {
     THREAD: {"index": _is_number, "tid": _is_number, "name": _is_text},
 }
 _HEADER_FIELDS: dict[str, Check] = {
-    **dict.fromkeys(("host", "boot", "platform", "emitter", "name", "domain"), _is_text),
-    **dict.fromkeys(("rank", "world_size"), _is_number_or_none),
+    **dict.fromkeys(("host", "boot", "platform", "emitter", "name", "domain", "process"), _is_text),
+    **dict.fromkeys(
+        ("rank", "world_size", "dp_rank", "dp_size", "restart", "fork"), _is_number_or_none
+    ),
     "ppid": _is_number,
     "roles": _is_list_of_texts,
     "argv": _is_list_of_texts,
     "versions": _is_dict_of_texts,
+    "lazy_classes": _is_dict_of_texts,
 }
 OPTIONAL: dict[str, dict[str, Check]] = {
     NAME: {

@@ -62,7 +62,7 @@ class Recording:
         words = self._file.header
         self.pid = words[f.H_PID]
         self.state = words[f.H_STATE]
-        self.dropped_count = words[f.H_DROPPED]
+        self.dropped_count, self.dropped_attributes_count = self._file.read_dropped_counts()
         self.used_bytes = words[f.H_USED]
         self.clock_pairs = [
             (words[f.H_START_WALL], words[f.H_START_CLOCK]),

@@ -27,6 +27,9 @@ def _(x):
     return torch.empty_like(x)
 
 
+checked.register_autograd(lambda ctx, grad: grad)
+
+
 class Layer(nn.Module):
     def __init__(self, width):
         super().__init__()

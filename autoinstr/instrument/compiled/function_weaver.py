@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.guard import contain_errors
+from autoinstr.base.own_thread import make_reentrant_lock
 from autoinstr.instrument.compiled.compiling import Compilations
 from autoinstr.instrument.compiled.pieces import Pieces
 
@@ -35,7 +35,7 @@ class FunctionWeaver:
         self.counts = {"functions": 0, "kernels": 0, "shared": 0, "unknown": 0}
         self._name_cache = name_cache
         self._recorder = recorder
-        self.lock = threading.RLock()
+        self.lock = make_reentrant_lock()
         self._is_on = False
         self._woven: weakref.WeakKeyDictionary[FunctionType, WovenFunction] = (
             weakref.WeakKeyDictionary()
@@ -52,7 +52,7 @@ class FunctionWeaver:
 
     def reset_in_child(self) -> None:
         """After fork: drop the lock, which may be held by a thread of the parent."""
-        self.lock = threading.RLock()
+        self.lock = make_reentrant_lock()
 
     # -- weaving -----------------------------------------------------------------------------------
 

@@ -6,11 +6,12 @@ Everything else happens here, under one lock."""
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol
 
 from autoinstr.base.guard import is_from_signal_handler
 from autoinstr.base.module_name import ModuleName, ModuleNamer
+from autoinstr.base.own_thread import make_reentrant_lock
+from autoinstr.emitters.recorder import UNRECORDED
 from autoinstr.instrument import compile
 from autoinstr.instrument.modules.module_refs import MessageRef, ModuleRef, NumberRef, add_ref
 
@@ -76,7 +77,7 @@ class NameCache:
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = make_reentrant_lock()
         self._namer = ModuleNamer()
         self._activate(None, is_recorder=True)
 
@@ -176,4 +177,6 @@ class NameCache:
         cls = type(module)
         self._rules.prepare_class(cls, self.begin_own)
         range_name = output.name_module(name) if self._rules.decide_module(name) else 0
-        return add_ref(ref_class, refs, module, range_name, self._rules.has_short_path(cls))
+        # The slow path counts the ranges that the recording has no name for.
+        is_plain = range_name != UNRECORDED and self._rules.has_short_path(cls)
+        return add_ref(ref_class, refs, module, range_name, is_plain)

@@ -5,9 +5,9 @@ tracer, classes with their own `__call__`, and the count of outermost calls for 
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Callable
 
+from autoinstr.base.system import clocks
 from autoinstr.instrument.frames import copy_metadata
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def make_torch_call(original: FunctionType, begin: Callable[[Any], RangeSlot]) -
 
     It serves a torch version whose calling code is unknown, and a running Python tracer, which
     looks for the frame of torch's function."""
-    clock = time.perf_counter_ns
+    clock = clocks.perf_counter_ns
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -46,7 +46,7 @@ def make_own_call(
     That method may call `Module.__call__`, which must not write a second range. `local.own_calls`
     lists the modules, by id, whose own call runs in this thread and has not reached
     `Module.__call__` yet."""
-    clock = time.perf_counter_ns
+    clock = clocks.perf_counter_ns
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -78,7 +78,7 @@ def make_counting_call(
 
     It calls `count_outermost_call` after each outermost call of a thread. It is installed only
     while a window is open or still ahead."""
-    clock = time.perf_counter_ns
+    clock = clocks.perf_counter_ns
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         depth = getattr(local, "depth", 0)
