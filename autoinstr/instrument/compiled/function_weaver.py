@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.guard import contain_errors
 from autoinstr.base.own_thread import make_reentrant_lock
+from autoinstr.base.system import read_file
 from autoinstr.instrument.compiled.compiling import Compilations
 from autoinstr.instrument.compiled.pieces import Pieces
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from autoinstr.instrument.modules.name_cache import NameCache
 
 _ACTIVITY = "making ranges in compiled code"
+_MAX_SOURCE_BYTES = 64 << 20
 NOT_COMPILED = "nothing was compiled"
 
 
@@ -69,8 +71,10 @@ class FunctionWeaver:
         graph = self.compilations.find_graph()
         if self._add_graph(module, graph):
             return
-        with open(path, encoding="utf-8") as stream:
-            source = stream.read()
+        try:
+            source = read_file(path, _MAX_SOURCE_BYTES).decode()
+        except (OSError, UnicodeDecodeError):  # removed, or in a file system of the program's
+            return self.note_unknown()
         table: SourceTable | None
         if captured is not None:
             try:
