@@ -75,17 +75,21 @@ class FunctionWeaver:
             source = read_file(path, _MAX_SOURCE_BYTES).decode()
         except (OSError, UnicodeDecodeError):  # removed, or in a file system of the program's
             return self.note_unknown()
-        table: SourceTable | None
-        if captured is not None:
+        table: SourceTable | None = None
+        if captured is None:
+            table = side_files.read(source, decode_table)
+        else:
             try:
                 table = build_table(source, captured, graph.sites if graph else None)
             except ValueError:  # another form of wrapper, such as C++
+                pass
+            if table is not None and captured.calls and not table.rows:
                 table = None
-            if table is not None and table.rows:
+            if table is not None:
                 side_files.write(source, encode_table(table))
-        else:
-            table = side_files.read(source, decode_table)
-        if table is not None and table.rows:
+        if table is None:
+            return self.note_unknown()
+        if table.rows:
             self.weave_functions(
                 module.__dict__,
                 source,
@@ -94,8 +98,6 @@ class FunctionWeaver:
                 graph.sources if graph else None,
                 graph.sites.sites if graph else None,
             )
-        else:
-            self.note_unknown()
         self._recorder.update_header(compiled=dict(self.counts))
 
     def note_unknown(self) -> None:
