@@ -26,6 +26,8 @@ ROW = [
     "p99_ns",
     "max_ns",
     "phase",
+    "basis",
+    "shared_kernels",
 ]
 
 
