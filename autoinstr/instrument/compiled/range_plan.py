@@ -66,6 +66,7 @@ class RangePlan:
         self.after: dict[int, int] = {}  # line -> step behind its statement
         self.unknown_rows = 0
         self.started = set(started)
+        self._branches: dict[Site, int | None] = {}  # where a call begins: a value of `blocks`
         self._open: list[_OpenRange] = []
         self._open_ranges: list[int] = []
         previous_line = None
@@ -79,7 +80,7 @@ class RangePlan:
             if stack is None:
                 self.unknown_rows += 1  # it belongs to what is open
             else:
-                self._move_to(stack, row)
+                self._move_to(stack, row, blocks.get(row.line, 0))
 
     def has_shape_of(self, other: RangePlan) -> bool:
         """Return whether ranges begin and end at the same places."""
@@ -106,7 +107,13 @@ class RangePlan:
             stack.append((common, tuple(members)))
         return stack
 
-    def _move_to(self, stack: list[_OpenRange], row: TableRow) -> None:
+    def _is_started(self, site: Site, block: int | None) -> bool:
+        """Return whether a call has begun before: not if it has in another branch."""
+        if site not in self._branches:
+            return site in self.started
+        return not block or self._branches[site] in (0, block)
+
+    def _move_to(self, stack: list[_OpenRange], row: TableRow, block: int | None) -> None:
         depth = 0
         while depth < min(len(stack), len(self._open)) and stack[depth] == self._open[depth]:
             depth += 1
@@ -122,10 +129,12 @@ class RangePlan:
         begins = []
         for site, members in stack[depth:]:
             begins.append(len(self.ranges))
-            is_part = not members and site in self.started
+            is_part = not members and self._is_started(site, block)
             kernels = (row.kernel,) if members else ()
             self.ranges.append(PlannedRange(site, members, kernels, is_part))
-            if not members:
+            if not members and not is_part:
+                if site not in self.started:
+                    self._branches[site] = block
                 self.started.add(site)
             self._open.append((site, members))
             self._open_ranges.append(begins[-1])
