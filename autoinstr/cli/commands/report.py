@@ -104,7 +104,9 @@ def _report_profiles(
     """Report profiles without a recording."""
     from autoinstr.analysis.profile_run import ProfileRun
     from autoinstr.base.progress import Progress
+    from autoinstr.device.profile_kinds import analyse_raw_profiles
 
+    profiles = analyse_raw_profiles(profiles, args.dir)
     progress = Progress(sys.stderr, args.dir, "events")
     try:
         profile_run = ProfileRun(args.dir, profiles, args.capture or (), progress.tick)
