@@ -38,7 +38,7 @@ class PlannedRange(NamedTuple):
     is_part: bool
 
 
-class Step(NamedTuple):
+class RangeStep(NamedTuple):
     """What happens at one place: the innermost ranges end, others begin, as indices of ranges."""
 
     ends: int
@@ -61,7 +61,7 @@ class RangePlan:
         """`blocks` is the result of `find_blocks`. `sites` are those of the graph that runs, by
         ordinal. `started` are the calls that an earlier function has begun."""
         self.ranges: list[PlannedRange] = []
-        self.steps: list[Step] = []
+        self.steps: list[RangeStep] = []
         self.before: dict[int, int] = {}  # line -> step before its statement
         self.after: dict[int, int] = {}  # line -> step behind its statement
         self.unknown_rows = 0
@@ -139,12 +139,12 @@ class RangePlan:
             self._open.append((site, members))
             self._open_ranges.append(begins[-1])
         self.before[row.line] = len(self.steps)
-        self.steps.append(Step(ends, tuple(begins)))
+        self.steps.append(RangeStep(ends, tuple(begins)))
 
     def _end_branch(self, line: int) -> None:
         if self._open:
             self.after[line] = len(self.steps)
-            self.steps.append(Step(len(self._open), ()))
+            self.steps.append(RangeStep(len(self._open), ()))
             del self._open[:], self._open_ranges[:]
 
 
