@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from autoinstr.analysis.blocks import ProgressTick
     from autoinstr.device.capture import GraphPlacer
     from autoinstr.device.device_times import DeviceTimes
-    from autoinstr.device.profile_store import ProfileStore, Step
+    from autoinstr.device.profile_store import ProfileStore
     from autoinstr.recording.reader import Recording
 
 
 class ProfileFacts(NamedTuple):
-    """What a report says about one profile. `process` is the index of its recording, or None."""
+    """What a report says about one profile. `process` is the index of its recording.
+
+    Add `base_ns` to the profile's times to get nanoseconds since 1970."""
 
     path: str
     kind: str
-    process: int | None
+    process: int
     rank: int | None
-    begin_ns: int
-    end_ns: int
-    steps: list[Step]
+    base_ns: int
     complaints: list[str]
 
 
@@ -138,9 +138,7 @@ def join_profile(
         store.kind,
         process,
         store.rank,
-        store.begin_ns + store.base_ns,
-        store.end_ns + store.base_ns,
-        store.steps,
+        store.base_ns,
         store.complaints,
     )
     device = ProcessDevice(facts, times, store.texts)

@@ -98,6 +98,7 @@ def note_shared_kernels(rows: list[StatsRow]) -> list[StatsRow]:
     }
     new_rows = []
     for row in rows:
+        row.shared_kernels.extend(row.name.kernels)
         for member in row.name.members:
             key = (row.thread, row.phase, *member)
             if key not in by_module:

@@ -109,8 +109,8 @@ class ModuleNamer:
         root_entry = None if root is None else self._get(root)
         if root_entry is None or root_entry.own_tree is not tree:
             return False
-        return path.endswith("?") or find_module(root, path) is find_compiled_module(
-            entry.reference()
+        return path.endswith("?") or (
+            find_compiled_module(find_module(root, path)) is find_compiled_module(entry.reference())
         )
 
     def _name_tree(self, root: Any) -> list[tuple[Any, ModuleName]]:
@@ -163,8 +163,10 @@ class ModuleNamer:
         tree = None if entry is None else entry.own_tree
         if entry is not None and tree is not None:
             if entry.class_ref() is type(root):
-                if entry.tree is not tree:  # a larger tree held it, and has its numbers
+                if entry.tree is not tree and not tree.is_separate:
+                    # A larger tree held it, and has its numbers.
                     tree.numbers, tree.is_separate = {}, True
+                tree.reference = weakref.ref(root)
                 return tree
             self._free_tree(entry)
         free_trees = self._free_trees.get(cls)
@@ -234,6 +236,7 @@ class ModuleNamer:
         """Let a later tree have the label and the numbers of the module's own tree."""
         tree, entry.own_tree = entry.own_tree, None
         if tree is not None:
-            numbers = tree.numbers if entry.tree is tree else {}  # else a larger tree has them
+            has_numbers = entry.tree is tree or tree.is_separate
+            numbers = tree.numbers if has_numbers else {}  # else a larger tree has them
             cls = tree.label.rpartition("#")[0]
             self._free_trees.setdefault(cls, []).append((tree.label, numbers))

@@ -1,8 +1,7 @@
 """Read the tree below a module from its `_modules`, without running code of the program.
 
 A module is any object whose `__dict__` has `_modules`. An override of `named_modules()` is not
-called: the program would see the call. A model that torch.compile wraps has the paths of the model,
-because both have one path."""
+called: the program would see the call."""
 
 from __future__ import annotations
 
@@ -13,8 +12,6 @@ from autoinstr.base.class_facts import find_attribute, get_entries, get_mro, get
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_COMPILED_CHILD = "_orig_mod"  # where torch.compile(module) keeps the module
 
 
 def list_children(module: Any) -> list[tuple[str, Any]]:
@@ -53,20 +50,19 @@ def walk_tree(root: Any) -> Iterator[tuple[str, Any]]:
             continue
         seen_ids.add(id(module))
         yield path, module
-        is_compiled = find_compiled_module(module) is not module
+        compiled = find_compiled_module(module)
         pending.extend(
-            (path if is_compiled and name == _COMPILED_CHILD else join_path(path, name), child)
+            (path if child is compiled else join_path(path, name), child)
             for name, child in reversed(list_children(module))
         )
 
 
 def find_module(root: Any, path: str) -> Any:
-    """Return the module at `path` below `root`, without torch.compile's wrapper; None if there is
-    none."""
-    module = find_compiled_module(root)
+    """Return the module at `path` below `root`; None if there is none."""
+    module = root
     names = path.split(".") if path else []
     while names:
-        children = dict(list_children(module))
+        children = dict(list_children(find_compiled_module(module)))
         # A name of a child may hold a dot.
         for length in range(1, len(names) + 1):
             child = children.get(".".join(names[:length]))
@@ -74,7 +70,7 @@ def find_module(root: Any, path: str) -> Any:
                 break
         else:
             return None
-        module, names = find_compiled_module(child), names[length:]
+        module, names = child, names[length:]
     return module
 
 
@@ -83,7 +79,7 @@ def find_compiled_module(module: Any) -> Any:
 
     Both have one name, so that a compiled model has the paths of the model."""
     while get_name(type(module)) == "OptimizedModule":
-        child = dict(list_children(module)).get(_COMPILED_CHILD)
+        child = dict(list_children(module)).get("_orig_mod")
         if child is None:
             break
         module = child

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.device.ascend.loader import load_database
 from autoinstr.device.ascend.profiles import list_profiles
+from autoinstr.device.ascend.raw_profiles import analyse_raw
 from autoinstr.device.kineto.loader import load_trace
 
 if TYPE_CHECKING:
@@ -56,6 +57,20 @@ def find_profiles(path: str) -> list[FoundProfile]:
             if _TRACE_NAME.fullmatch(name) and not _is_own(name)
         ]
     return found
+
+
+def analyse_raw_profiles(found: list[FoundProfile], path: str) -> list[FoundProfile]:
+    """Return the profiles with databases for those of torch_npu that were raw."""
+    raw = [profile.raw for profile in found if profile.raw is not None and not profile.raw.database]
+    if not raw:
+        return found
+    analysed = {profile.folder: profile for profile in analyse_raw(raw, path)}
+    return [
+        FoundProfile(ASCEND, current.database, current.rank, current)
+        if profile.raw is not None and (current := analysed.get(profile.raw.folder)) is not None
+        else profile
+        for profile in found
+    ]
 
 
 def find_kind(path: str) -> str:

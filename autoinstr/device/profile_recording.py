@@ -13,6 +13,7 @@ from autoinstr.base.errors import AutoinstrError
 from autoinstr.device.profile_store import MODULES
 from autoinstr.recording import facts
 from autoinstr.recording import format as f
+from autoinstr.recording.block_writer import RecordingFull
 from autoinstr.recording.writer import RecordingWriter
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ FROM_PROFILE = "from_profile"  # the field of the header that marks such a recor
 MODULE_DOMAIN = "Module"
 BYTES_PER_RANGE = 32
 FREE_BYTES = 64 << 20  # for names, and for blocks that are not full
+MAX_PID = (1 << 32) - 1
 SHIFT_NS = 1_000  # no time of a recording may be 0
 _ROWS = f"SELECT startNs, endNs, tid, name FROM {MODULES} ORDER BY tid, startNs, endNs DESC"
 
@@ -44,15 +46,17 @@ def write_recording(store: ProfileStore, folder: str, tick: Callable[[int], None
     writer = RecordingWriter(path, fields, max_bytes=max_bytes)
     try:
         _write_ranges(store, writer, tick)
-        writer.words[f.H_PID] = store.pid
+        writer.words[f.H_PID] = store.pid & MAX_PID
         writer.close()
         start, end = shift_time(store, store.begin_ns), shift_time(store, store.end_ns)
         writer.words[f.H_START_WALL] = max(1, store.base_ns + store.begin_ns)
         writer.words[f.H_START_CLOCK] = start
         writer.words[f.H_END_WALL] = max(1, store.base_ns + store.end_ns)
         writer.words[f.H_END_CLOCK] = end
-    except OSError as error:
-        raise AutoinstrError(f"{path}: cannot be written: {error.strerror or error}") from error
+    except (OSError, RecordingFull) as error:
+        raise AutoinstrError(
+            f"{path}: cannot be written: {getattr(error, 'strerror', None) or error}"
+        ) from error
     return path
 
 

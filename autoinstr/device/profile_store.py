@@ -136,6 +136,14 @@ class ProfileStore:
                 "(another folder: SQLITE_TMPDIR)"
             ) from error
 
+    def set_times(self) -> None:
+        """Set the begin and the end of the profile to those of its rows."""
+        times: list[int] = []
+        for table in (KERNELS, OPERATORS, MODULES):
+            [(first, last)] = self.query(f"SELECT MIN(startNs), MAX(endNs) FROM {table}")
+            times += [first, last] if first is not None else []
+        self.begin_ns, self.end_ns = min(times, default=0), max(times, default=0)
+
     def close(self) -> None:
         """Remove the rows."""
         self.connection.close()

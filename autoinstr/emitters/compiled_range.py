@@ -46,3 +46,20 @@ class CompiledRange(NamedTuple):
         Rows of modules hold their forward calls alone, so the others have domains of their own."""
         domain += ":backward" * self.is_backward + ":shared" * self.is_shared
         return "range", domain, self.make_message(format_message)
+
+
+class CompiledNames:
+    """The part of the recorder that names ranges inside compiled code."""
+
+    domain: str
+    _format_message: Callable[[ModuleName], str]
+    _modules: dict[tuple[Any, ...], int]
+    _define: Callable[[tuple[str, str, str], dict[str, Any]], int]
+
+    def name_compiled(self, compiled: CompiledRange) -> int:
+        """Return the number of a range inside compiled code; 0 if it cannot be recorded."""
+        number = self._modules.get(compiled)
+        if number is None:
+            key = compiled.make_key(self.domain, self._format_message)
+            number = self._modules[compiled] = self._define(key, compiled.make_fields())
+        return number

@@ -9,6 +9,7 @@ from autoinstr.base.guard import is_from_signal_handler
 from autoinstr.base.module_name import make_message_format
 from autoinstr.base.own_thread import make_reentrant_lock
 from autoinstr.base.system import clocks
+from autoinstr.emitters.compiled_range import CompiledNames
 from autoinstr.emitters.range_slot import NULL_SLOT
 from autoinstr.emitters.recorded_facts import RecordedFacts
 from autoinstr.emitters.thread_identity import identify_thread
@@ -17,7 +18,6 @@ from autoinstr.recording.block_writer import RecordingFull
 
 if TYPE_CHECKING:
     from autoinstr.base.module_name import ModuleName
-    from autoinstr.emitters.compiled_range import CompiledRange
     from autoinstr.emitters.range_slot import RangeSlot
     from autoinstr.recording.writer import RecordingWriter
 
@@ -29,7 +29,7 @@ UNRECORDED = -1
 _INTERNAL_ERRORS = (OSError, ValueError, TypeError, AttributeError, KeyError, RuntimeError)
 
 
-class Recorder(RecordedFacts):
+class Recorder(RecordedFacts, CompiledNames):
     """Opens the recording at the first range and gives threads their blocks.
 
     After a failure it stays off, and only counts what it drops."""
@@ -56,9 +56,8 @@ class Recorder(RecordedFacts):
         self._open_writer = open_writer
         self._report_failure = report_failure
         self._name_count = 0
-        self._modules: dict[tuple[str, ModuleName], int] = {}
+        self._modules: dict[tuple[Any, ...], int] = {}
         self._messages: dict[tuple[str, str, str], int] = {}
-        self._compiled: dict[CompiledRange, int] = {}
 
     def open(self) -> RecordingWriter | None:
         """Return the recording, and create it if there is none; None once the recorder is off."""
@@ -91,8 +90,7 @@ class Recorder(RecordedFacts):
             if not hasattr(local, "thread"):
                 index = writer.new_thread(*identify_thread())
                 if not hasattr(local, "thread"):
-                    local.thread, local.blocks = index, 0
-                    local.life = writer.watch_thread(index)
+                    local.life, local.thread, local.blocks = writer.watch_thread(index), index, 0
             block_count = local.blocks
             slots = writer.allocate_slots(local.thread, block_count)
             if local.blocks == block_count:
@@ -164,16 +162,6 @@ class Recorder(RecordedFacts):
         self._modules[message, name] = number
         return number
 
-    def name_compiled(self, compiled: CompiledRange) -> int:
-        """Return the number of a range inside compiled code; 0 if it cannot be recorded."""
-        number = self._compiled.get(compiled)
-        if number is None:
-            number = self._define(
-                compiled.make_key(self.domain, self._format_message), compiled.make_fields()
-            )
-            self._compiled[compiled] = number
-        return number
-
     def _define(self, key: tuple[str, str, str], fields: dict[str, Any]) -> int:
         writer = self.open()
         if writer is None:
@@ -198,9 +186,8 @@ class Recorder(RecordedFacts):
         return number
 
     def define(self, kind: str, domain: str, message: str) -> int:
-        """Return the number of a name that is not a module's; 0 if it cannot be recorded.
-
-        `kind` is "range" or "mark"."""
+        """Return the number of a name that is no module's; 0: it cannot be recorded. `kind` is
+        "range" or "mark"."""
         number = self._messages.get((kind, domain, message))
         return self._define((kind, domain, message), {}) if number is None else number
 
@@ -246,7 +233,6 @@ class Recorder(RecordedFacts):
         self._name_count = 0
         self._modules.clear()
         self._messages.clear()
-        self._compiled.clear()
         self._lock = make_reentrant_lock()
         if writer is not None:
             writer.abandon_in_child()

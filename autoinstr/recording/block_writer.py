@@ -177,10 +177,10 @@ class BlockWriter:
             if self._is_busy(offset):  # a signal handler has taken it and uses it now
                 self._range_blocks.append((offset, size))
                 continue
-            self._drops.add_ranges(range_count)
-            self._drops.add_attributes(text_count)
             if self.words[offset // 8] == f.make_block_mark(f.KIND_RANGES):
                 self._threads.remove_block(self.words[offset // 8 + f.B_THREAD])
+            self._drops.add_ranges(range_count)
+            self._drops.add_attributes(text_count)
             self.words[offset // 8 + f.B_THREAD] = _NO_THREAD  # until the block is empty
             body.cast("B")[:] = bytes(8 * len(body))
             return offset, size

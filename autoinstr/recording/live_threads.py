@@ -31,8 +31,8 @@ class LiveThreads:
         self._refs[thread] = weakref.KeyedRef(life, self._ended.append, thread)
         return life
 
-    def forget_ended(self) -> None:
-        """Forget the threads that have ended since the last call. They use no block any more."""
+    def take_ended(self) -> None:
+        """Forget the threads that have ended. They use no block any more."""
         while self._ended:
             thread = self._ended.popleft().key
             if self._refs.pop(thread, None) is not None:

@@ -93,8 +93,8 @@ def warm(native: Ran, agent: Ran) -> Ran:
     return execute(native.cache.parent, "warm", native.cache)
 
 
-def read_rows(out: Path) -> list[dict[str, Any]]:
-    (recording,) = open_run(str(out)).recordings
+def read_rows(out: Path, process: int = 0) -> list[dict[str, Any]]:
+    recording = open_run(str(out)).recordings[process]
     rows = list(build_row_entries(0, recording, collect_stats(recording)))
     assert not recording.problems
     return rows
@@ -144,11 +144,17 @@ def test_every_module_has_a_range_or_a_shared_kernel(agent: Ran) -> None:
     assert {path: row["class"] for path, row in net.items()} == EAGER  # all but the Identity
     for path, row in net.items():
         assert sum(row["basis"].values()) == row["calls"]
-        # Three calls, and one that failed after the layers; none while the ranges were off.
+        # Three calls, and one that failed after the layers. None while the ranges were off.
         expected = 3 if path == "head" else 4
         assert row["calls"] == expected or (not row["calls"] and row["shared_kernels"]), path
     assert net["layers.1.up"]["basis"] == {"compiled": 4}
     assert net[""]["basis"] == {"eager": 4}
+
+
+def test_a_forked_child_has_ranges_of_its_own(agent: Ran) -> None:
+    child = {row["path"]: row for row in read_rows(agent.out, 1) if row["domain"] == "Module"}
+    assert set(child) == set(EAGER)
+    assert child["head"]["basis"] == child["layers.0.up"]["basis"] == {"compiled": 3}
 
 
 def test_layers_that_share_code_have_their_own_names(agent: Ran) -> None:

@@ -3,6 +3,7 @@ autoinstr. It does not know autoinstr, except for the part `switched`."""
 
 import hashlib
 import json
+import os
 import sys
 import threading
 import traceback
@@ -25,6 +26,9 @@ def checked(x: torch.Tensor) -> torch.Tensor:
 @checked.register_fake
 def _(x):
     return torch.empty_like(x)
+
+
+checked.register_autograd(lambda ctx, grad: grad)
 
 
 class Layer(nn.Module):
@@ -127,6 +131,11 @@ if "switched" in sys.argv:
     run(compiled, x)
     session.switch_on("the test")
     assert woven.function().__code__ is woven.code is not woven.native_code
+    child = os.fork()
+    if not child:
+        run(compiled, x)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
 part("inference", values)
 
 net = make_net()

@@ -110,7 +110,7 @@ def native_code() -> Any:
 
 def test_ranges_begin_and_end_between_the_kernels() -> None:
     plan = make_plan()
-    assert " ".join(describe(plan)) == ("Block Up Down + Norm Block… Down Block… Down… Block… Up…")
+    assert " ".join(describe(plan)) == ("Block Up Down + Norm Block… Down Block… Down Block… Up…")
     assert run_woven(plan, lambda x: x + 1, value=5) == [
         "Block", "Up", "- up", "- up 2", "/Up", "/Block",
         "Down + Norm", "- shared", "/Down + Norm",
@@ -120,7 +120,7 @@ def test_ranges_begin_and_end_between_the_kernels() -> None:
     ]  # fmt: skip
     # The other branch has ranges of its own, and none is left open.
     other = run_woven(plan, lambda x: x, value=0)
-    assert other[9:14] == ["Block…", "Down…", "- else", "/Down…", "/Block…"]
+    assert other[9:14] == ["Block…", "Down", "- else", "/Down", "/Block…"]
 
 
 def test_a_kernel_whose_modules_are_unknown_belongs_to_what_is_open() -> None:

@@ -6,6 +6,8 @@ ran here.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +18,11 @@ import pytest
 from autoinstr.analysis.blocks import ignore_tick
 from autoinstr.analysis.profile_run import ProfileRun
 from autoinstr.base.errors import AutoinstrError
+from autoinstr.cli import main
 from autoinstr.device.profile_kinds import find_profiles
 from autoinstr.report.data import stats_json
 from tests.support.kineto import ENGINE, Trace
+from tests.support.recordings import make_recording, set_clock
 
 # by path of classes: the row's own kernels by basis, as [number, ns]
 Rows = dict[str, dict[str, list[int]]]
@@ -285,3 +289,81 @@ def test_a_replayed_graph_by_order_and_name(tmp_path: Path) -> None:
 def test_a_trace_without_anything_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AutoinstrError, match="neither operators nor kernels"):
         read(Trace().write(tmp_path / "trace.json"))
+
+
+def test_steps_have_busy_and_idle_time(tmp_path: Path) -> None:
+    trace = Trace()
+    for number in range(2):
+        begin = 100_000 * number
+        name = f"ProfilerStep#{number}"
+        trace.add("user_annotation", name, begin, begin + 90_000, trace.pid, 4000)
+        launch = trace.launch(None, begin + 1_000)
+        trace.kernel("k", launch, begin + 10_000, 20_000)
+        trace.kernel("k", launch, begin + 20_000, 20_000)  # on another stream, at the same time
+    report = read(trace.write(tmp_path / "trace.json"))
+    assert [
+        (step["name"], step["kernels"], step["device_ns"], step["busy_ns"], step["idle_ns"])
+        for step in report["device"]["steps"]
+    ] == [(f"ProfilerStep#{number}", 2, 40_000, 30_000, 60_000) for number in range(2)]
+
+
+def test_the_table_the_csv_and_the_page_of_a_profile(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = Trace()
+    backward(trace)
+    path = trace.write(tmp_path / "trace.json")
+    assert main(["report", str(path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    heading = next(line.split() for line in lines if line.startswith("module"))
+    linear = next(line.split() for line in lines if line.startswith("  Linear"))
+    assert heading[:4] == ["module", "device", "%", "self"]
+    assert linear[:4] == ["Linear", "300", "ns", "90.9"]
+    assert any(line.startswith("how the modules were found: eager 100 ns (1);") for line in lines)
+    assert main(["report", str(path), "--format", "csv", "--sort", "device", "--limit", "1"]) == 0
+    [row] = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert (row["classes"], row["device_ns"], row["backward_ns"]) == ("Net", "300", "200")
+    assert main(["report", str(path), "--format", "html", "-o", str(tmp_path / "p.html")]) == 0
+    assert '"device_ns":330' in (tmp_path / "p.html").read_text()
+
+
+THREAD = 0  # its number in the recording; the system's is the trace's 4000
+
+
+def run_of(folder: Path, *, pid: int = 1000, at_ns: int = 0) -> Path:
+    """A recording of Net and its Linear at the times of `forward`, on a clock of its own."""
+    base = Trace().base
+    calls: list[Any] = [
+        (THREAD, "", "Net", 5_001_000 + at_ns, 5_030_000 + at_ns),
+        (THREAD, "fc", "Linear", 5_002_000 + at_ns, 5_020_000 + at_ns),
+    ]
+    file = make_recording(str(folder), calls, pid=pid, root="Net#1")
+    set_clock(file, base + 4_000_000, 9_000_000)
+    return folder
+
+
+def test_a_profile_is_joined_with_the_recording_of_its_process(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trace = Trace()
+    backward(trace)
+    trace.events = [one for one in trace.events if one.get("cat") != "python_function"]
+    trace.write(tmp_path / "trace.json")
+    run = run_of(tmp_path / "run")
+    command = ["report", str(run), "--format", "json", "-o", "-"]
+    assert main([*command, "--profile", str(tmp_path / "trace.json")]) == 0
+    named = json.loads(capsys.readouterr().out)
+    trace.write(run / "rank0.pt.trace.json")
+    assert main(command) == 0
+    joined = json.loads(capsys.readouterr().out)
+    for report in (named, joined):
+        rows = {row["path"]: row for row in report["rows"] if row["root"]}
+        assert rows["fc"]["classes"] == ["Net", "Linear"]
+        assert rows["fc"]["device"]["by_basis"] == {"eager": [1, 100], "backward": [1, 200]}
+        assert rows[""]["device"]["total_ns"] == 300
+    foreign = Trace(pid=77)
+    forward(foreign)
+    (run / "rank0.pt.trace.json").unlink()
+    foreign.write(tmp_path / "trace.json")
+    assert main([*command, "--profile", str(tmp_path / "trace.json")]) == 1
+    assert "process 77, which is not in this run" in capsys.readouterr().err

@@ -382,6 +382,8 @@ KNOWN = {
         "exec",
     ): 1,  # a function with the parameters of one of torch's: their names are what is filled in
     ("autoinstr/instrument/functions/code_swap.py", "compile"): 1,
+    # the text of a function that torch has generated and loaded before
+    ("autoinstr/instrument/compiled/weaving.py", "compile"): 1,
     ("sitecustomize/sitecustomize.py", "__import__"): 1,  # the next sitecustomize
 }
 

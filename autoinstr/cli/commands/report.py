@@ -32,8 +32,7 @@ DESCRIPTION = """\
 Read a run directory and show the time of each module. The table folds repeated layers
 into one line. 'total' is the time in a module, 'self' the time outside the modules that
 it called, and 'share' is total without waiting, divided by the busy time of the process.
-For vLLM, --table shows a line for each request or for each engine step. Without --format,
-the ending of -o chooses the format.
+For vLLM, --table shows requests or engine steps. The ending of -o chooses the format.
 docs/reference/formats.md describes all formats and columns."""
 
 EXAMPLES = """\
@@ -104,7 +103,9 @@ def _report_profiles(
     """Report profiles without a recording."""
     from autoinstr.analysis.profile_run import ProfileRun
     from autoinstr.base.progress import Progress
+    from autoinstr.device.profile_kinds import analyse_raw_profiles
 
+    profiles = analyse_raw_profiles(profiles, args.dir)
     progress = Progress(sys.stderr, args.dir, "events")
     try:
         profile_run = ProfileRun(args.dir, profiles, args.capture or (), progress.tick)

@@ -10,6 +10,7 @@ from autoinstr.base.errors import AutoinstrError
 # CANN writes 4294967295 for a task without a connection. Its own ranges have connections from
 # 4000000000 on.
 FIRST_RANGE_CONNECTION = 4000000000
+LIMIT_NS, LONGEST_NS = 1 << 62, 1 << 50
 NEEDED_TABLES = ("TASK", "COMPUTE_TASK_INFO")
 
 
@@ -36,3 +37,18 @@ def read_connection(number: Any) -> int | None:
     if not isinstance(number, int) or number >= FIRST_RANGE_CONNECTION or number < 0:
         return None
     return number
+
+
+def is_interval(start: Any, end: Any) -> bool:
+    """Return whether two values are the times of something that ran for less than a fortnight."""
+    return (
+        isinstance(start, int)
+        and isinstance(end, int)
+        and -LIMIT_NS < start <= end < LIMIT_NS
+        and end - start < LONGEST_NS
+    )
+
+
+def is_place(start: Any, tid: Any) -> bool:
+    """Return whether two values are the time and the thread of a launch."""
+    return is_interval(start, start) and isinstance(tid, int)

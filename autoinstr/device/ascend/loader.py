@@ -17,8 +17,11 @@ from autoinstr.device.ascend.database_checks import (
     NEEDED_TABLES,
     check_not_empty,
     describe_missing_tables,
+    is_interval,
+    is_place,
     read_connection,
 )
+from autoinstr.device.ascend.module_rows import THREAD_MASK, read_module_rows
 from autoinstr.device.operator_roles import find_role
 from autoinstr.device.profile_store import (
     COMMUNICATION,
@@ -35,9 +38,7 @@ from autoinstr.device.profile_store import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-OPERATOR_TYPE, MODULE_TYPE = 50001, 50003
-_THREAD = 0xFFFFFFFF
-_MODULE = re.compile(r"nn\.Module: (.*)_\d+", re.DOTALL)
+OPERATOR_TYPE = 50001
 _GRAPH_LAUNCH = re.compile(r"aclmdl\w*Execute|ModelExecute|GraphLaunch")
 _TASKS = """
     SELECT t.startNs, t.endNs, t.deviceId, t.streamId, t.connectionId, c.name
@@ -51,10 +52,6 @@ _LINKED = """
     SELECT CAST(p.startNs AS INTEGER), p.globalTid, p.name, c.connectionId
     FROM CONNECTION_IDS c JOIN PYTORCH_API p ON p.connectionId = c.id"""
 _CALLS = "SELECT startNs, globalTid, name, connectionId FROM CANN_API"
-_RANGES = """
-    SELECT e.startNs, e.endNs, e.globalTid, e.message FROM MSTX_EVENTS e
-    WHERE e.eventType IN (1, 2) AND e.endNs > e.startNs AND e.domainId IN
-        (SELECT id FROM STRING_IDS WHERE value = 'Module' OR value LIKE 'Module:%')"""
 
 
 def load_database(path: str, rank: int | None, tick: Callable[[int], None]) -> ProfileStore:
@@ -86,6 +83,7 @@ class _DatabaseLoader:
         self._store = store
         self._connection = connection
         self._tick = tick
+        self._unreadable = 0
         self._numbers: dict[object, int] = {}  # id in STRING_IDS -> number of the text
         self._tables = {
             name
@@ -106,14 +104,18 @@ class _DatabaseLoader:
             store.steps = [
                 Step(f"ProfilerStep#{number}", start, end)
                 for number, start, end in self._query("SELECT id, startNs, endNs FROM STEP_TIME")
+                if is_interval(start, end)
             ]
         store.flush()
+        if self._unreadable:
+            store.complaints.append(f"{self._unreadable:,} rows have invalid times or threads")
         missing = self._list_missing_tables()
         if missing and "PYTORCH_API" in self._tables:
             store.complaints.append(f"the database {describe_missing_tables(missing)}")
         if not store.counts[KERNELS]:
             raise AutoinstrError(f"{store.path}: {self._explain_no_kernels()}")
-        self._set_times()
+        store.set_times()
+        self._note_cpu()
 
     def _add_kernels(self) -> None:
         if "TASK" in self._tables:
@@ -125,8 +127,13 @@ class _DatabaseLoader:
 
     def _add_tasks(self, statement: str, kind: int) -> None:
         for start, end, device, stream, connection, name in self._query(statement):
+            if not is_interval(start, end):
+                self._unreadable += 1
+                continue
             number = self._get_text(name)
-            row = (start, end, device or 0, stream or 0, read_connection(connection), number, kind)
+            device = device if isinstance(device, int) else 0
+            stream = stream if isinstance(stream, int) else 0
+            row = (start, end, device, stream, read_connection(connection), number, kind)
             self._store.add(KERNELS, (*row, None))
 
     def _add_operators(self) -> None:
@@ -136,6 +143,9 @@ class _DatabaseLoader:
         roles: dict[int, int] = {}
         for row in self._query(_OPERATORS.format(types=types)):
             start, end, tid, name, sequence, forward, _ = row
+            if not is_interval(start, end) or not isinstance(tid, int):
+                self._unreadable += 1
+                continue
             number = self._get_text(name)
             role = roles.get(number)
             if role is None:
@@ -147,11 +157,11 @@ class _DatabaseLoader:
                     (
                         start,
                         end,
-                        tid & _THREAD,
+                        tid & THREAD_MASK,
                         number,
                         role,
                         sequence if has_sequence else None,
-                        forward or None,
+                        forward if isinstance(forward, int) and forward > 0 else None,
                         None,
                     ),
                 )
@@ -166,9 +176,9 @@ class _DatabaseLoader:
             store.flush()
             used = {row[0] for row in store.query(f"SELECT DISTINCT correlation FROM {KERNELS}")}
             for start, tid, name, connection in self._query(_LINKED):
-                if connection in used:
+                if connection in used and is_place(start, tid):
                     linked.add(connection)
-                    row = (start, tid & _THREAD, self._get_text(name), connection, 0, None, 1)
+                    row = (start, tid & THREAD_MASK, self._get_text(name), connection, 0, None, 1)
                     store.add(LAUNCHES, row)
         else:
             store.complaints.append(
@@ -177,39 +187,28 @@ class _DatabaseLoader:
             )
         if "CANN_API" in self._tables:
             for start, tid, name, connection in self._query(_CALLS):
-                if read_connection(connection) is not None and connection not in linked:
+                if (
+                    read_connection(connection) is not None
+                    and connection not in linked
+                    and is_place(start, tid)
+                ):
                     number = self._get_text(name)
                     is_graph = _GRAPH_LAUNCH.search(store.texts[number]) is not None
-                    call = (start, tid & _THREAD, number, connection, is_graph, None, None)
+                    call = (start, tid & THREAD_MASK, number, connection, is_graph, None, None)
                     store.add(LAUNCHES, call)
 
     def _add_modules(self) -> None:
-        """Add the ranges of modules: from mstx, else torch's own rows of with_modules."""
         store = self._store
-        if {"MSTX_EVENTS", "STRING_IDS"} <= self._tables:
-            for start, end, tid, message in self._query(_RANGES):
-                store.add(MODULES, (start, end, tid & _THREAD, self._get_text(message)))
-        store.flush()
-        if store.counts[MODULES] or "PYTORCH_API" not in self._tables:
-            return
-        statement = f"""SELECT CAST(p.startNs AS INTEGER), CAST(p.endNs AS INTEGER), p.globalTid,
-            s.value FROM PYTORCH_API p JOIN STRING_IDS s ON s.id = p.name
-            WHERE p.type = {MODULE_TYPE} AND s.value LIKE 'nn.Module: %'"""
-        columns = {row[1] for row in self._query("PRAGMA table_info(PYTORCH_API)")}
-        if "type" not in columns:
-            return
-        for start, end, tid, value in self._query(statement):
-            match = _MODULE.fullmatch(value)
-            if match and end > start:
-                store.add(MODULES, (start, end, tid & _THREAD, store.intern_text(match[1])))
+        for start, end, tid, message in read_module_rows(self._connection, self._tables):
+            if is_interval(start, end) and isinstance(tid, int):
+                store.add(MODULES, (start, end, tid & THREAD_MASK, store.intern_text(message)))
+            else:
+                self._unreadable += 1
+            self._tick(1)
 
-    def _set_times(self) -> None:
+    def _note_cpu(self) -> None:
+        """Say so if the export was of a run without a device."""
         store = self._store
-        times: list[int] = []
-        for table in (KERNELS, OPERATORS, MODULES):
-            [(first, last)] = store.query(f"SELECT MIN(startNs), MAX(endNs) FROM {table}")
-            times += [first, last] if first is not None else []
-        store.begin_ns, store.end_ns = min(times), max(times)
         if {"TASK", "STRING_IDS"} <= self._tables and self._has_cpu_tasks():
             store.complaints.append(
                 "no device took part: what is called a kernel here is an operator of the CPU"

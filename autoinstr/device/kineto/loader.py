@@ -22,8 +22,8 @@ from autoinstr.device.kineto.values import (
     is_integer,
     normalize_category,
     read_integer,
-    read_interval,
     read_optional_integer,
+    read_short_interval,
 )
 from autoinstr.device.operator_roles import find_role
 from autoinstr.device.profile_store import (
@@ -105,7 +105,7 @@ class _TraceLoader:
                 self._add_kernel(event, category)
             elif category == ANNOTATION:
                 if _STEP.fullmatch(event["name"]) and len(self._store.steps) < MAX_STEPS:
-                    self._store.steps.append(Step(event["name"], *read_interval(event)))
+                    self._store.steps.append(Step(event["name"], *read_short_interval(event)))
                 if not self._store.pid:
                     self._store.pid = read_integer(event["pid"])
             elif event.get("ph") == "M" and event.get("name") == "thread_name":
@@ -127,7 +127,7 @@ class _TraceLoader:
             store.complaints.append(f"{self._unreadable:,} events have invalid values")
 
     def _add_operator(self, event: dict[str, Any]) -> None:
-        start, end = read_interval(event)
+        start, end = read_short_interval(event)
         name, store = event["name"], self._store
         number_and_role = self._names.get(name)
         if number_and_role is None:
@@ -152,7 +152,7 @@ class _TraceLoader:
         store.add(OPERATORS, row)
 
     def _add_launch(self, event: dict[str, Any]) -> None:
-        start, end = read_interval(event)
+        start, end = read_short_interval(event)
         args, name = event["args"], event["name"]
         kernel = args.get("kernel")
         store = self._store
@@ -169,7 +169,7 @@ class _TraceLoader:
         store.add(LAUNCHES, row)
 
     def _add_module(self, event: dict[str, Any]) -> None:
-        start, end = read_interval(event)
+        start, end = read_short_interval(event)
         name = event["name"]
         number = self._modules.get(name)
         if number is None:
@@ -180,7 +180,7 @@ class _TraceLoader:
         self._store.add(MODULES, (start, end, read_integer(event["tid"]), number))
 
     def _add_kernel(self, event: dict[str, Any], category: str) -> None:
-        start, end = read_interval(event)
+        start, end = read_short_interval(event)
         args, name, store = event.get("args", {}), event["name"], self._store
         number_and_kind = self._device_names.get(name)
         if number_and_kind is None:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 LIMIT_NS = 1 << 62  # larger than every valid time
+LONGEST_NS = 1 << 50  # of one event: thirteen days
 OPERATOR, ANNOTATION = "cpu_op", "user_annotation"
 HOST_CATEGORIES = (OPERATOR, ANNOTATION)
 DEVICE_CATEGORIES = ("kernel", "gpu_memcpy", "gpu_memset")
@@ -49,6 +50,15 @@ def read_interval(event: dict[str, Any]) -> tuple[int, int]:
     if duration < 0:
         raise ValueError(duration)
     return start, start + duration
+
+
+def read_short_interval(event: dict[str, Any]) -> tuple[int, int]:
+    """Return start and end of an event in nanoseconds. Raise ValueError for an absurd duration,
+    which a database could not add up."""
+    start, end = read_interval(event)
+    if end - start > LONGEST_NS:
+        raise ValueError(end - start)
+    return start, end
 
 
 def read_time(microseconds: Any) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.guard import contain_errors
+from autoinstr.base.own_thread import make_reentrant_lock
+from autoinstr.base.system import read_file
 from autoinstr.instrument.compiled.compiling import Compilations
 from autoinstr.instrument.compiled.pieces import Pieces
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from autoinstr.instrument.modules.name_cache import NameCache
 
 _ACTIVITY = "making ranges in compiled code"
+_MAX_SOURCE_BYTES = 64 << 20
 NOT_COMPILED = "nothing was compiled"
 
 
@@ -35,7 +37,7 @@ class FunctionWeaver:
         self.counts = {"functions": 0, "kernels": 0, "shared": 0, "unknown": 0}
         self._name_cache = name_cache
         self._recorder = recorder
-        self.lock = threading.RLock()
+        self.lock = make_reentrant_lock()
         self._is_on = False
         self._woven: weakref.WeakKeyDictionary[FunctionType, WovenFunction] = (
             weakref.WeakKeyDictionary()
@@ -52,7 +54,7 @@ class FunctionWeaver:
 
     def reset_in_child(self) -> None:
         """After fork: drop the lock, which may be held by a thread of the parent."""
-        self.lock = threading.RLock()
+        self.lock = make_reentrant_lock()
 
     # -- weaving -----------------------------------------------------------------------------------
 
@@ -69,19 +71,25 @@ class FunctionWeaver:
         graph = self.compilations.find_graph()
         if self._add_graph(module, graph):
             return
-        with open(path, encoding="utf-8") as stream:
-            source = stream.read()
-        table: SourceTable | None
-        if captured is not None:
+        try:
+            source = read_file(path, _MAX_SOURCE_BYTES).decode()
+        except (OSError, UnicodeDecodeError):  # removed, or in a file system of the program's
+            return self.note_unknown()
+        table: SourceTable | None = None
+        if captured is None:
+            table = side_files.read(source, decode_table)
+        else:
             try:
                 table = build_table(source, captured, graph.sites if graph else None)
             except ValueError:  # another form of wrapper, such as C++
+                pass
+            if table is not None and captured.calls and not table.rows:
                 table = None
-            if table is not None and table.rows:
+            if table is not None:
                 side_files.write(source, encode_table(table))
-        else:
-            table = side_files.read(source, decode_table)
-        if table is not None and table.rows:
+        if table is None:
+            return self.note_unknown()
+        if table.rows:
             self.weave_functions(
                 module.__dict__,
                 source,
@@ -90,8 +98,6 @@ class FunctionWeaver:
                 graph.sources if graph else None,
                 graph.sites.sites if graph else None,
             )
-        else:
-            self.note_unknown()
         self._recorder.update_header(compiled=dict(self.counts))
 
     def note_unknown(self) -> None:

@@ -6,8 +6,9 @@ before 2.10 does not announce the kernels of all backends."""
 from __future__ import annotations
 
 import importlib.util
-import os
 import zlib
+
+from autoinstr.base.system import read_file
 
 # (file below torch, class or "", function or class) -> crc32 of the known texts, those of 2.10 to
 # 2.14. The differences between them are annotations, assertions and lines that calls of kernels do
@@ -52,7 +53,7 @@ KNOWN_TEXTS: dict[tuple[str, str, str], tuple[int, ...]] = {
 def find_unknown() -> str:
     """Return which function of the installed torch is not known; "" if all are."""
     spec = importlib.util.find_spec("torch")
-    folder = os.path.dirname(spec.origin) if spec is not None and spec.origin else ""
+    folder = spec.origin.rpartition("/")[0] if spec is not None and spec.origin else ""
     texts: dict[str, str] = {}
     for (file, cls, name), checksums in KNOWN_TEXTS.items():
         if file not in texts:
@@ -69,8 +70,7 @@ def find_unknown() -> str:
 def read_text(folder: str, file: str) -> str:
     """Return the text of a file of torch; "" if it cannot be read."""
     try:
-        with open(os.path.join(folder, file), encoding="utf-8") as stream:
-            return stream.read()
+        return read_file(f"{folder}/{file}").decode()
     except (OSError, UnicodeDecodeError):
         return ""
 

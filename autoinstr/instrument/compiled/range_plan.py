@@ -38,7 +38,7 @@ class PlannedRange(NamedTuple):
     is_part: bool
 
 
-class Step(NamedTuple):
+class RangeStep(NamedTuple):
     """What happens at one place: the innermost ranges end, others begin, as indices of ranges."""
 
     ends: int
@@ -61,11 +61,12 @@ class RangePlan:
         """`blocks` is the result of `find_blocks`. `sites` are those of the graph that runs, by
         ordinal. `started` are the calls that an earlier function has begun."""
         self.ranges: list[PlannedRange] = []
-        self.steps: list[Step] = []
+        self.steps: list[RangeStep] = []
         self.before: dict[int, int] = {}  # line -> step before its statement
         self.after: dict[int, int] = {}  # line -> step behind its statement
         self.unknown_rows = 0
         self.started = set(started)
+        self._branches: dict[Site, int | None] = {}  # where a call begins: a value of `blocks`
         self._open: list[_OpenRange] = []
         self._open_ranges: list[int] = []
         previous_line = None
@@ -79,7 +80,7 @@ class RangePlan:
             if stack is None:
                 self.unknown_rows += 1  # it belongs to what is open
             else:
-                self._move_to(stack, row)
+                self._move_to(stack, row, blocks.get(row.line, 0))
 
     def has_shape_of(self, other: RangePlan) -> bool:
         """Return whether ranges begin and end at the same places."""
@@ -106,7 +107,13 @@ class RangePlan:
             stack.append((common, tuple(members)))
         return stack
 
-    def _move_to(self, stack: list[_OpenRange], row: TableRow) -> None:
+    def _is_started(self, site: Site, block: int | None) -> bool:
+        """Return whether a call has begun before: not if it has in another branch."""
+        if site not in self._branches:
+            return site in self.started
+        return not block or self._branches[site] in (0, block)
+
+    def _move_to(self, stack: list[_OpenRange], row: TableRow, block: int | None) -> None:
         depth = 0
         while depth < min(len(stack), len(self._open)) and stack[depth] == self._open[depth]:
             depth += 1
@@ -122,20 +129,22 @@ class RangePlan:
         begins = []
         for site, members in stack[depth:]:
             begins.append(len(self.ranges))
-            is_part = not members and site in self.started
+            is_part = not members and self._is_started(site, block)
             kernels = (row.kernel,) if members else ()
             self.ranges.append(PlannedRange(site, members, kernels, is_part))
-            if not members:
+            if not members and not is_part:
+                if site not in self.started:
+                    self._branches[site] = block
                 self.started.add(site)
             self._open.append((site, members))
             self._open_ranges.append(begins[-1])
         self.before[row.line] = len(self.steps)
-        self.steps.append(Step(ends, tuple(begins)))
+        self.steps.append(RangeStep(ends, tuple(begins)))
 
     def _end_branch(self, line: int) -> None:
         if self._open:
             self.after[line] = len(self.steps)
-            self.steps.append(Step(len(self._open), ()))
+            self.steps.append(RangeStep(len(self._open), ()))
             del self._open[:], self._open_ranges[:]
 
 

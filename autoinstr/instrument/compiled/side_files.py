@@ -6,12 +6,13 @@ alone."""
 
 from __future__ import annotations
 
+import _thread
 import hashlib
 import json
 import os
-import tempfile
-import threading
 from typing import Any, Callable, TypeVar
+
+from autoinstr.base.system import call_without_signals, calls, open_descriptor
 
 _T = TypeVar("_T")
 
@@ -23,30 +24,32 @@ _folder: list[str | None] = []  # the folder, once it was looked for
 def find_folder() -> str | None:
     """Return the folder, and create it; None if there is no private one."""
     if not _folder:
-        user = os.getuid()
-        cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        cache = os.environ.get("XDG_CACHE_HOME") or f"{os.environ.get('HOME', '')}/.cache"
+        temporary = os.environ.get("TMPDIR") or "/tmp"
         choices = (
-            os.path.join(cache, "autoinstr", "compiled"),
-            os.path.join(tempfile.gettempdir(), f"autoinstr-{user}", "compiled"),
+            f"{cache}/autoinstr/compiled",
+            f"{temporary}/autoinstr-{calls.getuid()}/compiled",
         )
         _folder.append(next(filter(_make_private, choices), None))
     return _folder[0]
 
 
 def _make_private(folder: str) -> bool:
-    if not os.path.isabs(folder):
+    if not folder.startswith("/"):
         return False
+    parent = folder.rpartition("/")[0]
     try:
-        os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
-        try:
-            os.mkdir(folder, 0o700)
-        except FileExistsError:
-            pass
-        for path in (folder, os.path.dirname(folder)):
-            facts = os.lstat(path)
-            if facts.st_uid != os.getuid() or os.path.islink(path) or facts.st_mode & 0o022:
+        for path in (parent.rpartition("/")[0], parent, folder):
+            try:
+                calls.mkdir(path, 0o700)
+            except FileExistsError:
+                pass
+        for path in (parent, folder):
+            facts = calls.lstat(path)
+            is_folder = facts.st_mode & 0o170000 == 0o040000
+            if not is_folder or facts.st_uid != calls.getuid() or facts.st_mode & 0o022:
                 return False
-        return bool(os.lstat(folder).st_mode & 0o700 == 0o700)
+        return True
     except OSError:
         return False
 
@@ -55,7 +58,7 @@ def find_path(text: str, kind: str = "source") -> str | None:
     """Return the path of the side file of a generated text."""
     folder = find_folder()
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return None if folder is None else os.path.join(folder, f"{kind}-{digest}.json")
+    return None if folder is None else f"{folder}/{kind}-{digest}.json"
 
 
 def write(text: str, entry: Any, kind: str = "source") -> None:
@@ -66,28 +69,30 @@ def write(text: str, entry: Any, kind: str = "source") -> None:
     data = json.dumps(entry, separators=(",", ":")).encode()
     if len(data) > MAX_FILE_BYTES:
         return
-    temporary = f"{path}.{os.getpid()}.{threading.get_ident()}"
+    temporary = f"{path}.{calls.getpid()}.{_thread.get_ident()}"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = open_descriptor(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
-            os.replace(temporary, path)
+            try:
+                while data:
+                    data = data[call_without_signals(calls.write, descriptor, data) :]
+            finally:
+                calls.close(descriptor)
+            calls.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            calls.unlink(temporary)
             raise
-        _remove_oldest(os.path.dirname(path))
+        _remove_oldest(path.rpartition("/")[0])
     except OSError:
         pass  # a full disk: the next run that loads this text has no ranges in it
 
 
 def _remove_oldest(folder: str) -> None:
-    with os.scandir(folder) as entries:
-        files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
-    if len(files) > MAX_FILES:
-        files.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime)
-        for entry in files[: MAX_FILES // 8]:
-            os.unlink(entry.path)
+    names = calls.listdir(folder)
+    if len(names) > MAX_FILES:
+        paths = [f"{folder}/{name}" for name in names]
+        for path in sorted(paths, key=lambda path: calls.lstat(path).st_mtime)[: MAX_FILES // 8]:
+            calls.unlink(path)
 
 
 def read(text: str, decode: Callable[[Any], _T], kind: str = "source") -> _T | None:
@@ -96,11 +101,18 @@ def read(text: str, decode: Callable[[Any], _T], kind: str = "source") -> _T | N
     if path is None:
         return None
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            if os.fstat(descriptor).st_uid != os.getuid():
+        descriptor = open_descriptor(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            if calls.fstat(descriptor).st_uid != calls.getuid():
                 return None
-            data = stream.read(MAX_FILE_BYTES + 1)
+            data = b""
+            while len(data) <= MAX_FILE_BYTES:
+                part = calls.read(descriptor, 1 << 20)
+                if not part:
+                    break
+                data += part
+        finally:
+            calls.close(descriptor)
         return decode(json.loads(data))
     # Whatever a damaged file contains: the code then has no ranges.
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):

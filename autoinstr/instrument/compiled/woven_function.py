@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _MAX_BINDINGS = 4096  # of one function; a program with more compiles the same code again and again
 _MAX_SEARCHES = 16
+_MAX_GRAPHS = 64
 _CONTEXT_KEY = "_autoinstr_modules"
 
 
@@ -85,6 +86,10 @@ class WovenFunction:
     def add_graph(self, graph: GraphSources) -> None:
         """Add a graph that this code is also for."""
         if graph not in self.graphs:
+            if len(self.graphs) >= _MAX_GRAPHS:  # the same model is compiled again and again
+                self.graphs.clear()
+                self._frames.clear()
+                self._bindings.clear()
             self.graphs.append(graph)
             self._searches = 0
 

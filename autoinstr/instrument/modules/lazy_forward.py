@@ -6,6 +6,7 @@ made. The object stays the program's own: a range around its iteration would nee
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 from autoinstr.base.class_facts import find_attribute
 
@@ -20,7 +21,7 @@ def find_lazy_kind(cls: type) -> str:
     """Return what a call of the class's `forward` makes; "" for a function that runs at the call.
 
     No code of the program is called."""
-    function = find_attribute(cls, "forward")
+    function: Any = find_attribute(cls, "forward")
     while isinstance(function, (staticmethod, classmethod)):
         function = function.__func__
     flags = getattr(getattr(function, "__code__", None), "co_flags", 0)

@@ -134,9 +134,9 @@ class NameCache:
                 ref = self._rename(module, activation)
             if ref is None:
                 return self._null_slot
-            # The slow path counts the ranges that the recording has no name for.
-            is_named = ref.name != UNRECORDED
-            self._places.open_short_path(module, ref, version if is_named else None)
+            if ref.name == UNRECORDED:  # the slow path counts the ranges that have no name
+                version = None
+            self._places.open_short_path(module, ref, version)
             if not ref.name or self._activation is not activation:
                 return self._null_slot
             return output.begin_module(ref.name) or self._null_slot

@@ -31,10 +31,9 @@ KNOWN_CALL_CODE = {
     2860474229: "2.10 to 2.13",
 }
 
-_STEPS = ("_call_impl", "_slow_forward", "__getattr__", "_compiled_call_impl")
 OLDEST = (2, 1)  # the first version of torch that is supported
-# What the agent cannot do without: a module of torch and a name in it.
-_NEEDED = (("torch.nn.modules.module", "Module"), ("torch.autograd.profiler", "profile"))
+
+_STEPS = ("_call_impl", "_slow_forward", "__getattr__", "_compiled_call_impl")
 _HOOK_TABLES = ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
 
 
@@ -43,10 +42,9 @@ def explain_unusable_torch() -> tuple[str, str]:
 
     The text is empty for a torch that can be used. A program's own `torch.py` is no fault."""
     torch = sys.modules.get("torch")
-    for module, name in _NEEDED:
-        if not hasattr(sys.modules.get(module), name):
-            place = getattr(torch, "__file__", None)
-            return f"{place} is not PyTorch: it has no {module}.{name}", "info"
+    if not hasattr(sys.modules.get("torch.nn.modules.module"), "Module"):
+        place = getattr(torch, "__file__", None)
+        return f"{place} is not PyTorch: it has no torch.nn.modules.module.Module", "info"
     version = str(getattr(torch, "__version__", ""))
     numbers = re.match(r"(\d+)\.(\d+)", version)
     if numbers and (0, 0) < tuple(map(int, numbers.groups())) < OLDEST:
@@ -109,7 +107,7 @@ def is_plain_class(cls: type, module_class: Any, steps: dict[str, Any]) -> bool:
     `Module.__call__` may be our wrapper at the moment. Code of the program does not run here."""
     if find_owner(cls, "__getattribute__") is not object:
         return False
-    if find_attribute(cls, "__call__") is not find_attribute(module_class, "__call__"):
+    if find_attribute(cls, "__call__") is not get_entries(module_class).get("__call__"):
         return False
     if any(find_attribute(cls, name) is not step for name, step in steps.items()):
         return False

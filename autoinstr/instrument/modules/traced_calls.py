@@ -41,8 +41,8 @@ def make_traced_recording_call(
             name = module_ref.name
             is_ready = (
                 module_ref.is_place_known
-                and name >= 0
-                and type(self) is module_ref.class_ref()
+                and name >= 0  # begin() counts the ranges that have no name
+                and module_ref.class_ref() is type(self)
                 and not getattr(local, "own_calls", None)
                 and (
                     module_ref.children_version is None
@@ -113,7 +113,7 @@ def make_traced_emitting_call(
                 message = module_ref.name
                 is_ready = (
                     module_ref.is_place_known
-                    and type(self) is module_ref.class_ref()
+                    and module_ref.class_ref() is type(self)
                     and not getattr(local, "own_calls", None)
                     and (
                         module_ref.children_version is None

@@ -10,6 +10,7 @@ from autoinstr.device.profile_store import KINDS
 if TYPE_CHECKING:
     from autoinstr.analysis.device_rows import ProcessDevice, RunDevice
     from autoinstr.device.device_times import KernelSum, RowTimes
+    from autoinstr.device.utilisation import StepTimes
 
 
 def build_device_entry(device: RunDevice | None) -> dict[str, Any] | None:
@@ -22,7 +23,25 @@ def build_device_entry(device: RunDevice | None) -> dict[str, Any] | None:
         "kernels": total.kernels,
         "device_ns": total.ns,
         "bases": {basis: _build_sum_entry(device.sum_basis(basis)) for basis in BASES},
-        "steps": None,
+        "steps": [
+            _build_step_entry(profile, step)
+            for profile in device.profiles
+            if profile.times.utilisation is not None
+            for step in profile.times.utilisation.steps
+        ],
+    }
+
+
+def _build_step_entry(profile: ProcessDevice, entry: StepTimes) -> dict[str, Any]:
+    return {
+        "process": profile.facts.process,
+        "name": entry.step.name,
+        "start_ns": entry.step.start_ns + profile.facts.base_ns,
+        "duration_ns": entry.step.end_ns - entry.step.start_ns,
+        "kernels": entry.kernels,
+        "device_ns": entry.device_ns,
+        "busy_ns": entry.busy_ns,
+        "idle_ns": entry.idle_ns,
     }
 
 
