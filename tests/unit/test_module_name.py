@@ -325,3 +325,17 @@ def test_a_compiled_model_that_is_dropped_leaves_its_name_to_the_model(namer: Mo
         assert namer.name_module(net, [])[0].root in roots
         assert len(roots) == 1
         assert other.root not in roots, "both models are alive"
+
+
+def test_a_larger_tree_gets_no_number_of_a_dead_module(namer: ModuleNamer) -> None:
+    dead = Net(head=Linear())
+    first = namer.name_module(dead, [])[0]
+    del dead
+    gc.collect()
+    net = Net(head=Linear())
+    assert namer.name_module(net, [])[0] == first
+    outer = Net(inner=net)
+    namer.name_module(outer, [])
+    later = namer.name_module(net, [])[0]
+    assert later.path == "inner"
+    assert later.module != first.module, "a report would show the dead module's calls there"
