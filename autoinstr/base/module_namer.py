@@ -172,11 +172,10 @@ class ModuleNamer:
         free_trees = self._free_trees.get(cls)
         if free_trees:
             tree = NamedTree(root, *free_trees.pop())
-            tree.is_separate = True  # the dead tree has calls under these numbers
-        else:
-            self._root_counts[cls] = count = self._root_counts.get(cls, 0) + 1
-            tree = NamedTree(root, f"{cls}#{count}", {})
-        return tree
+            tree.is_separate = True  # the numbers stand for calls of a dead module too
+            return tree
+        self._root_counts[cls] = count = self._root_counts.get(cls, 0) + 1
+        return NamedTree(root, f"{cls}#{count}", {})
 
     def _watch(self, tree: NamedTree, root: Any) -> None:
         """Let the death of a root remove the ids of its modules from the tables.
