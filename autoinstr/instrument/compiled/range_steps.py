@@ -4,10 +4,10 @@ A step is one call of a Python function between two kernels."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base.guard import is_from_signal_handler, log_failure
+from autoinstr.base.system import clocks
 
 if TYPE_CHECKING:
     from autoinstr.instrument.compiled.range_plan import RangePlan
@@ -33,7 +33,7 @@ def make_steps(plan: RangePlan, names: list[Any]) -> Steps:
 
 def make_recorded_steps(steps: Steps, recorder: Any) -> Callable[[int], object]:
     """Return what takes the steps of one call and writes them into the recording."""
-    local, clock = recorder.local, time.perf_counter_ns
+    local, clock = recorder.local, clocks.perf_counter_ns
     running: list[tuple[Any, int]] = []
 
     def move(number: int) -> None:
@@ -64,7 +64,7 @@ def make_recorded_steps(steps: Steps, recorder: Any) -> Callable[[int], object]:
 
 def make_emitted_steps(steps: Steps, output: Any, null_slot: Any) -> Callable[[int], object]:
     """Return what takes the steps of one call and writes them to a tool, or to several outputs."""
-    clock = time.perf_counter_ns
+    clock = clocks.perf_counter_ns
     running: list[tuple[Any, int]] = []
 
     def move(number: int) -> None:
