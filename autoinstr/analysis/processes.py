@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from autoinstr.analysis.attributes import RecordingAttributes
+    from autoinstr.analysis.device_rows import ProcessDevice, RunDevice
     from autoinstr.analysis.serving import ServingCollector
     from autoinstr.analysis.stats import RecordingStats, StatsRow
     from autoinstr.recording.reader import OpenRange, Recording
@@ -39,11 +40,12 @@ class Process:
     """The sums of one process. Times are in nanoseconds.
 
     `ranges`, `threads` and all times are those of the selected phase. `phases` has, for every
-    phase, the number of ranges and the time in them. `still_open` is the number of ranges without
-    an end. `busy_ns` is the time inside ranges of all domains, `inside_ns` that of each thread's
-    busiest domain. `cost_ns` is an estimate of the time that recording took. `first_ns` and
-    `last_ns` are times of the recording's perf_counter; None without ranges. `notes` are the lines
-    of `describe_problems`."""
+    phase, the number of ranges and the busy time in them. `still_open` is the number of ranges
+    without an end. `inside_ns` is the time inside ranges: the union of all threads and domains.
+    `busy_ns` is its part that is work, not waiting (inside_time.py). `thread_busy_ns` is the sum of
+    the busy time of each thread. `cost_ns` is an estimate of the time that recording took.
+    `first_ns` and `last_ns` are times of the recording's perf_counter; None without ranges. `notes`
+    are the lines of `describe_problems`."""
 
     def __init__(self, index: int, recording: Recording, label: str) -> None:
         self.index = index
@@ -53,6 +55,7 @@ class Process:
         self.threads = 0
         self.busy_ns = 0
         self.inside_ns = 0
+        self.thread_busy_ns = 0
         self.cost_ns = 0
         self.first_ns: int | None = None
         self.last_ns: int | None = None
@@ -61,6 +64,7 @@ class Process:
         self.phases: dict[str, tuple[int, int]] = {}
         self.compiled = CompiledSummary(recording)
         self.notes: list[str] = []
+        self.device: ProcessDevice | None = None
 
     def add_rows(
         self, rows: list[StatsRow], stats: RecordingStats, attributes: RecordingAttributes
@@ -69,13 +73,10 @@ class Process:
         self.compiled.add_rows(rows)
         self.ranges = sum(row.calls for row in rows)
         self.threads = len({row.thread for row in rows})
-        self.busy_ns = sum(row.self_ns for row in rows)
+        self.inside_ns, self.busy_ns, self.thread_busy_ns = stats.inside.compute_sums(
+            row.phase for row in rows
+        )
         self.first_ns, self.last_ns = stats.first_ns, stats.last_ns
-        busy: dict[int, dict[str, int]] = {}  # thread -> domain -> time
-        for row in rows:
-            time_of = busy.setdefault(row.thread, {})
-            time_of[row.name.domain] = time_of.get(row.name.domain, 0) + row.self_ns
-        self.inside_ns = sum(max(domains.values()) for domains in busy.values())
         module_calls = sum(row.calls for row in rows if row.name.cls)
         annotated = sum(
             len(starts) for names in attributes.ranges.values() for starts in names.values()
@@ -98,13 +99,14 @@ def read_processes(
     phase: str | None = None,
     durations: bool = False,
     tick: ProgressTick = ignore_tick,
+    device: RunDevice | None = None,
 ) -> Iterator[Process]:
     """Yield the processes of a run, reading one recording after the other.
 
     Each recording is also added to `serving`. `phase` selects the ranges of one phase ("none":
     those without a phase). Memory: the names of one recording, and the folded trees of the
     processes that the caller keeps. `durations` are needed for percentiles and take eight bytes a
-    range of these."""
+    range of these. `device` has the device time of the rows."""
     hosts = count_hosts(run.recordings)
     for index, recording in enumerate(run.recordings):
         label = f"{format_process_label(recording, hosts)}, pid {recording.pid}"
@@ -112,7 +114,10 @@ def read_processes(
         attributes = collect_attributes(recording)
         stats = collect_stats(recording, attributes, durations=durations, tick=tick)
         serving.add(index, attributes)
-        process.phases = _sum_by_phase(stats.rows)
+        process.device = device.find_process(index) if device is not None else None
+        if process.device is not None:
+            process.device.add_to_rows(stats.rows)
+        process.phases = _sum_by_phase(stats)
         rows = [row for row in stats.rows if is_in_phase(row.phase, phase)]
         process.add_rows(rows, stats, attributes)
         process.still_open = len(stats.read_open_ranges(recording))
@@ -128,23 +133,33 @@ def collect_into(processes: Iterable[Process], collected: list[Process]) -> Iter
         yield process
 
 
-def estimate_overhead(processes: Iterable[Process]) -> float | None:
-    """Return the estimated share (0 to 1) of the time inside ranges that recording took; None
-    without ranges."""
-    cost_ns = inside_ns = 0
+def summarize_durations(processes: Iterable[Process]) -> Iterator[Process]:
+    """Yield the processes. Replace the durations of each by percentiles before the next is read."""
     for process in processes:
-        cost_ns, inside_ns = cost_ns + process.cost_ns, inside_ns + process.inside_ns
-    return cost_ns / inside_ns if inside_ns else None
+        for tree in process.domains.values():
+            tree.summarize_durations()
+        yield process
 
 
-def _sum_by_phase(rows: list[StatsRow]) -> dict[str, tuple[int, int]]:
-    """Return the number of ranges and the time in them by phase, the longest time first and ranges
-    without a phase last."""
-    sums: dict[str, tuple[int, int]] = {}
-    for row in rows:
-        phase = row.phase or NO_PHASE
-        calls, time_ns = sums.get(phase, (0, 0))
-        sums[phase] = calls + row.calls, time_ns + row.self_ns
+def estimate_overhead(processes: Iterable[Process]) -> float | None:
+    """Return the estimated share (0 to 1) of the busy time of all threads that recording took; None
+    without ranges that do work."""
+    cost_ns = busy_ns = 0
+    for process in processes:
+        cost_ns, busy_ns = cost_ns + process.cost_ns, busy_ns + process.thread_busy_ns
+    return cost_ns / busy_ns if busy_ns else None
+
+
+def _sum_by_phase(stats: RecordingStats) -> dict[str, tuple[int, int]]:
+    """Return the number of ranges and the busy time in them by phase, the longest time first and
+    ranges without a phase last."""
+    calls: dict[str | None, int] = {}
+    for row in stats.rows:
+        calls[row.phase] = calls.get(row.phase, 0) + row.calls
+    sums = {
+        phase or NO_PHASE: (count, stats.inside.compute_sums([phase]).busy_ns)
+        for phase, count in calls.items()
+    }
     return dict(sorted(sums.items(), key=lambda entry: (entry[0] == NO_PHASE, -entry[1][1])))
 
 

@@ -36,8 +36,8 @@ class StepPhaseSummary(NamedTuple):
 class OutputTokens(NamedTuple):
     """The output tokens of the `requests` whose number is known.
 
-    `per_second` counts from the first arrival to the last event. It is None if some request's
-    tokens are not known."""
+    `per_second` counts from the first arrival to the last event. It is None if the tokens of some
+    request that has ended are not known."""
 
     tokens: int
     requests: int
@@ -49,7 +49,9 @@ def sum_output_tokens(requests: Sequence[Request]) -> OutputTokens:
     counts = _drop_none(request.output_tokens for request in requests)
     first_ns = min(request.first_ns for request in requests)
     duration_ns = max(request.last_ns for request in requests) - first_ns
-    has_rate = len(counts) == len(requests) and duration_ns > 0
+    has_rate = duration_ns > 0 and all(
+        request.output_tokens is not None or request.state == "unfinished" for request in requests
+    )
     tokens = sum(counts)
     return OutputTokens(tokens, len(counts), tokens * 1e9 / duration_ns if has_rate else None)
 

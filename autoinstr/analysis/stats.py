@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_batches
+from autoinstr.analysis.inside_time import InsideTime
 from autoinstr.analysis.nesting import NO_PARENT, OpenRangeStack, sweep_ranges
 from autoinstr.analysis.phases import Phases
 from autoinstr.analysis.stats_row import StatsRow as StatsRow
@@ -34,14 +35,15 @@ if TYPE_CHECKING:
 class RecordingStats:
     """The sums of one recording. `rows` and `marks` are in order of first appearance.
 
-    Of a row of `marks` only `calls` is meaningful. `first_ns` and `last_ns` are the first start and
-    the last end; None without ranges."""
+    Of a row of `marks` only `calls` is meaningful. `inside` has the intervals inside ranges.
+    `first_ns` and `last_ns` are the first start and the last end; None without ranges."""
 
     def __init__(self) -> None:
         self.rows: list[StatsRow] = []
         self.marks: list[StatsRow] = []
         self.first_ns: int | None = None
         self.last_ns: int | None = None
+        self.inside = InsideTime({}, {})
         self._open: list[OpenRange] | None = None
 
     def read_open_ranges(self, recording: Recording) -> list[OpenRange]:
@@ -62,11 +64,6 @@ class RecordingStats:
     def ranges(self) -> int:
         """The number of ranges that ended."""
         return sum(row.calls for row in self.rows)
-
-    @property
-    def busy_ns(self) -> int:
-        """Time inside ranges, the sum of all threads and domains: the sum of the self times."""
-        return sum(row.self_ns for row in self.rows)
 
 
 class _ThreadSums:
@@ -97,15 +94,13 @@ class _ThreadSums:
         """Add the durations to the sums and remove them."""
         for row in self.rows.values():
             if row.durations:
-                row.calls += len(row.durations)
-                row.total_ns += sum(row.durations)
+                row.add_durations()
                 del row.durations[:]
 
     def finish(self) -> None:
         """Add the durations to the sums, and set the nested times."""
         for number, row in self.rows.items():
-            row.calls += len(row.durations)
-            row.total_ns += sum(row.durations)
+            row.add_durations()
             row.nested_ns = self.nested_ns[number]
             row.basis = {row.name.basis: row.calls} if row.calls else {}
 
@@ -129,7 +124,8 @@ def collect_stats(
         phases = Phases(recording, attributes, stats.read_open_ranges(recording))
     origin = phases.origin if phases is not None else {}
     still_open: list[OpenRange] = []
-    for batch in read_batches(recording, tick, phases, still_open):
+    stats.inside = InsideTime(recording.names, origin)
+    for batch in read_batches(recording, tick, phases, still_open, stats.inside):
         first_ns, last_ns = batch.starts[0], max(batch.ends)
         stats.first_ns = first_ns if stats.first_ns is None else min(first_ns, stats.first_ns)
         stats.last_ns = last_ns if stats.last_ns is None else max(last_ns, stats.last_ns)
@@ -139,7 +135,11 @@ def collect_stats(
         for number in dict.fromkeys(batch.name_numbers):
             if number not in thread.rows:
                 name, phase = origin.get(number, (number, None))
-                thread.add_row(number, StatsRow(batch.thread, recording.names[name], phase))
+                row = StatsRow(batch.thread, recording.names[name], phase)
+                position = batch.name_numbers.index(number)
+                start_ns = batch.starts[position]
+                row.first_call = start_ns, batch.ends[position] - start_ns
+                thread.add_row(number, row)
         stack = thread.stacks.setdefault(batch.domain, OpenRangeStack())
         if batch.is_mark:
             for number in batch.name_numbers:
@@ -156,8 +156,10 @@ def collect_stats(
         if not durations:
             thread.sum_durations()
     stats.set_open_ranges(still_open)
-    for thread in threads.values():
+    for thread_number, thread in threads.items():
         thread.finish()
+        for number, row in thread.rows.items():
+            row.waiting_ns = stats.inside.get_waiting_ns(thread_number, number, row.total_ns)
     rows = _merge_rows([row for thread in threads.values() for row in thread.rows.values()])
     stats.rows = [row for row in rows if not row.is_mark]
     stats.marks = [row for row in rows if row.is_mark]
@@ -175,6 +177,10 @@ def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
             first.calls += row.calls
             first.total_ns += row.total_ns
             first.nested_ns += row.nested_ns
+            first.squares += row.squares
+            first_calls = filter(None, (first.first_call, row.first_call))
+            first.first_call = min(first_calls, default=None)
+            first.waiting_ns += row.waiting_ns
             first.durations.extend(row.durations)
             for basis, calls in row.basis.items():
                 first.basis[basis] = first.basis.get(basis, 0) + calls

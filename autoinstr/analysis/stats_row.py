@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from operator import mul
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.percentiles import compute_percentiles
@@ -10,26 +11,33 @@ from autoinstr.analysis.percentiles import compute_percentiles
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from autoinstr.device.device_times import RowTimes
     from autoinstr.recording.reader import RangeName
 
 
 class StatsRow:
     """The sums of one name on one thread in one phase (None: without a phase).
 
-    Times are in nanoseconds. `durations` has that of every call; it is empty if durations were not
-    collected."""
+    Times are in nanoseconds. `waiting_ns` is the time in these calls that functions waited
+    (inside_time.py), and `squares` the sum of the squared durations. `first_call` has the start and
+    the duration of the first call. `durations` has that of every call; it is empty if durations
+    were not collected. `device` is the device time, if a profile has it."""
 
     __slots__ = (
         "basis",
         "calls",
+        "device",
         "durations",
+        "first_call",
         "is_mark",
         "name",
         "nested_ns",
         "phase",
         "shared_kernels",
+        "squares",
         "thread",
         "total_ns",
+        "waiting_ns",
     )
 
     def __init__(self, thread: int, name: RangeName, phase: str | None = None) -> None:
@@ -40,12 +48,24 @@ class StatsRow:
         self.calls = 0
         self.total_ns = 0
         self.nested_ns = 0
+        self.waiting_ns = 0
+        self.squares = 0
+        self.first_call: tuple[int, int] | None = None
         self.durations = array("Q")
+        self.device: RowTimes | None = None
         self.basis: dict[str, int] = {}  # how the calls were seen: eager, compiled, shared
         self.shared_kernels: list[str] = []  # those that this module shares with others
 
+    def add_durations(self) -> None:
+        """Add the collected durations to the sums."""
+        self.calls += len(self.durations)
+        self.total_ns += sum(self.durations)
+        self.squares += sum(map(mul, self.durations, self.durations))
+
     def add_to_last_call(self, duration: int) -> None:
         """Add the duration of a range that continues the latest call."""
+        if self.first_call is not None and self.calls + len(self.durations) == 1:
+            self.first_call = self.first_call[0], self.first_call[1] + duration
         if self.durations:
             self.durations[-1] += duration
         else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from autoinstr.analysis.figures import Figures
 from autoinstr.analysis.percentiles import merge_percentiles
+from autoinstr.device.device_times import RowTimes
 
 if TYPE_CHECKING:
     from array import array
@@ -73,9 +74,38 @@ class Node:
         return sum(figures.total_ns for figures in self.phases.values())
 
     @property
+    def first_call_ns(self) -> int | None:
+        """The duration of the first call in any phase; None without calls."""
+        calls = [figures.first_call for figures in self.phases.values() if figures.first_call]
+        return min(calls)[1] if calls else None
+
+    @property
+    def waiting_ns(self) -> int:
+        """Time in the calls in which functions waited, in all phases."""
+        return sum(figures.waiting_ns for figures in self.phases.values())
+
+    @property
     def self_ns(self) -> int:
         """Time in the calls outside the modules that they called, in all phases."""
         return sum(figures.self_ns for figures in self.phases.values())
+
+    @property
+    def device(self) -> RowTimes | None:
+        """Device time, in all phases; None without any."""
+        parts = [figures.device for figures in self.phases.values() if figures.device is not None]
+        if len(parts) < 2:
+            return parts[0] if parts else None
+        device = RowTimes()
+        for part in parts:
+            device.merge(part)
+        return device
+
+    @property
+    def has_line(self) -> bool:
+        """Whether the module was called, shares kernels, or has kernels of a replayed graph."""
+        return bool(self.calls or self.shared_kernels) or any(
+            figures.device is not None for figures in self.phases.values()
+        )
 
     def get_child(self, name: str, number: int | None = None) -> Node:
         """Return the child of this name; make it if there is none. Children keep the order of

@@ -38,7 +38,7 @@ def list_lines(tree: Node) -> list[TreeLine]:
         # The number of the only root of a class says nothing.
         if root.number is not None and classes.count(cls) == 1 and "[" not in root.name:
             label = cls
-        if root.calls or root.shared_kernels or len(roots) > 1:
+        if root.has_line or len(roots) > 1:
             printable = escape_unprintable(label)
             lines.append(TreeLine(0, printable, printable, -1, root))
             path = label if len(roots) > 1 else ""
@@ -54,7 +54,7 @@ def _add_children(
     for child in node.children.values():
         label = f"{prefix}{child.name}"
         child_path = f"{path}.{child.name}" if path else child.name
-        if child.calls or child.shared_kernels:
+        if child.has_line:
             printable_label, printable_path = map(escape_unprintable, (label, child_path))
             lines.append(TreeLine(depth, printable_label, printable_path, parent, child))
             _add_children(child, lines, depth + 1, "", child_path, len(lines) - 1)
@@ -70,7 +70,7 @@ def choose_lines(
     In tree order the heaviest lines are shown, with their parents. `weights` says how heavy each
     line is; the default is its total time. In any other order the list is cut."""
     if sort != "tree":
-        flat = [line._replace(depth=0, label=line.path) for line in lines if line.node.calls]
+        flat = [line._replace(depth=0, label=line.path) for line in lines if line.node.has_line]
         sorted_lines = sorted(flat, key=lambda line: -_compute_node_weight(line.node, sort))
         return (sorted_lines[:limit], sorted_lines[limit:]) if limit else (sorted_lines, [])
     if not limit or len(lines) <= limit:
@@ -91,10 +91,17 @@ def choose_lines(
 
 
 def _compute_node_weight(node: Node, sort: str) -> float:
+    if sort == "device":
+        return node.device.total.ns if node.device is not None else 0
     return compute_weight(sort, node.total_ns, node.self_ns, node.calls)
 
 
 def compute_weight(sort: str, total_ns: int, self_ns: int, calls: int) -> float:
     """Return the figure that rows are ordered by, the largest first; `sort` is "total", "self",
     "calls" or "mean"."""
-    return {"total": total_ns, "self": self_ns, "calls": calls, "mean": total_ns / calls}[sort]
+    return {
+        "total": total_ns,
+        "self": self_ns,
+        "calls": calls,
+        "mean": total_ns / calls if calls else 0,
+    }[sort]

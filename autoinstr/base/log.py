@@ -4,9 +4,8 @@ Each line is one write to stderr, or to `log_file`, so lines of several processe
 Nothing is written to stdout. No function here raises, takes a lock or keeps a file open, so the
 process may fork at any moment.
 
-structlog is imported at the first line that is written. The logger comes from `wrap_logger`: it
-neither reads nor changes the program's structlog configuration. Without structlog the same line is
-formatted here.
+structlog is imported at the first line. The logger comes from `wrap_logger`: it does not touch the
+program's structlog configuration. Without structlog the same line is formatted here.
 
 A console line is `autoinstr: <event> key=value … level=warning pid=1234`.
 """
@@ -46,12 +45,19 @@ _format = "console"
 _path: str | None = None
 _written_keys: dict[str, object] = {}
 _structlog: Any = None  # None: not tried yet; False: structlog cannot be used
+_avoids_imports = False
 
 
 def configure(level: str = "warning", fmt: str = "console", path: str | None = None) -> None:
     """Set the lowest level to write, the format (`console`, `json`) and the file (None: stderr)."""
     global _threshold, _format, _path
     _threshold, _format, _path = LEVELS.get(level, LEVELS["warning"]), fmt, path
+
+
+def avoid_imports(on: bool) -> None:
+    """Write lines without structlog, unless it is imported."""
+    global _avoids_imports
+    _avoids_imports = on
 
 
 def reset() -> None:
@@ -120,10 +126,9 @@ def _find_structlog_logger() -> Any:
     """Return a structlog logger that shares nothing with the program's, or False."""
     global _structlog
     if _structlog is None:
-        # A fork can leave another thread's import of structlog unfinished for ever. To import it
-        # here would hang the child.
+        # After a fork, another thread's import of structlog may never end: to wait would hang.
         spec = getattr(sys.modules.get("structlog"), "__spec__", None)
-        if getattr(spec, "_initializing", False):
+        if _avoids_imports or getattr(spec, "_initializing", False):
             return False
         if not is_library_alone("structlog", _OPTIONAL_OF_STRUCTLOG):
             _structlog = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError, ConfigError
@@ -82,6 +83,14 @@ def has_python_set(name: str) -> bool:
 
 def make_command_error(program: str, error: OSError) -> CommandError:
     """Return the error for a program that could not be started."""
+    hint = _suggest_interpreter(program)
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return CommandError(f"command not found: {program}", 127)
-    return CommandError(f"{program}: {error.strerror}", 126)
+        return CommandError(f"command not found: {program}{hint}", 127)
+    return CommandError(f"{program}: {error.strerror}{hint}", 126)
+
+
+def _suggest_interpreter(program: str) -> str:
+    """Return a hint for a Python script that was given without its interpreter."""
+    if not program.endswith(".py") or not os.path.isfile(program):
+        return ""
+    return f"; did you mean: python {shlex.quote(program)}?"

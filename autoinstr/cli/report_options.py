@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 NAMINGS = ("class", "path", "path:class")
 # The tables and their orders; the first order is the default.
 SORTS = {
-    "modules": ("tree", "total", "self", "calls", "mean"),
+    "modules": ("tree", "total", "self", "calls", "mean", "device"),
     "requests": ("arrival", "queue", "ttft", "tpot", "e2e"),
     "steps": ("start", "duration", "schedule", "execute", "sample", "update", "gap"),
 }
 # The options that only some formats take, and their values where the user gave none.
+JOINED = ("profile", "capture")  # options that are read before a writer runs
 FORMAT_OPTIONS = {
     "kineto": None,
     "name": None,
+    "profile": None,
+    "capture": None,
     "table": "modules",
     "phase": None,
     "sort": None,
@@ -68,6 +71,20 @@ def add_format_options(parser: argparse.ArgumentParser) -> None:
         "for operators, kernels and links; repeat it for each process",
     )
     parser.add_argument(
+        "--profile",
+        metavar="PROFILE",
+        action="append",
+        help=f"{name_formats('profile')}: a profile of the same run (a torch.profiler trace, or a "
+        "folder or database of torch_npu), for device time; those below DIR are found without it",
+    )
+    parser.add_argument(
+        "--capture",
+        metavar="TRACE",
+        action="append",
+        help=f"{name_formats('capture')}: a torch.profiler trace of the capture of the graphs that "
+        "a profile replays, or of an eager pass; repeat it for several",
+    )
+    parser.add_argument(
         "--name",
         metavar="HOW",
         type=WordChoice(NAMINGS),
@@ -82,7 +99,8 @@ def collect_own_options(args: argparse.Namespace, row: Format) -> dict[str, Any]
     return {
         option: getattr(args, option)
         for option in row.options
-        if option not in TableOptions._fields and getattr(args, option, None) is not None
+        if option not in (*TableOptions._fields, *JOINED)
+        and getattr(args, option, None) is not None
     }
 
 

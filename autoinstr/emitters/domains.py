@@ -19,11 +19,11 @@ def make_device_domain(domain: str) -> str:
 
 
 def is_thread_domain(name: str, domain: str) -> bool:
-    """Return whether the name is a thread's domain, also in the form of version 0.1.0."""
+    """Return whether the name is a thread's domain, also in its earlier form."""
     is_current = re.fullmatch(rf"thread-\d+:{re.escape(domain)}", name) is not None
     return is_current or name.startswith(f"{domain}:thread-")
 
 
 def is_device_domain(name: str, domain: str) -> bool:
-    """Return whether the name is the device's domain, also in the form of version 0.1.0."""
+    """Return whether the name is the device's domain, also in its earlier form."""
     return name in (make_device_domain(domain), f"{domain}Device")

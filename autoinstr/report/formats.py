@@ -12,6 +12,8 @@ import importlib
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from autoinstr.analysis.blocks import ProgressTick
     from autoinstr.recording.run import Run
     from autoinstr.report.options import TableOptions
@@ -93,7 +95,7 @@ _ROWS = (
         "autoinstr.report.writers:write_table",
         to_stdout=True,
         shows_warnings=True,
-        options=("table", "phase", "sort", "limit"),
+        options=("table", "phase", "sort", "limit", "profile", "capture"),
     ),
     Format(
         "html",
@@ -101,6 +103,7 @@ _ROWS = (
         "report.html",
         hint="open it in a browser",
         unpack_first=True,
+        options=("profile", "capture"),
         content="the page has every module, request, step and phase",
         label="HTML page",
         media_type="text/html; charset=utf-8",
@@ -110,7 +113,7 @@ _ROWS = (
         "autoinstr.report.writers:write_json",
         "report.json",
         to_stdout=True,
-        options=("phase",),
+        options=("phase", "profile", "capture"),
         content="json has every module, request and step",
         label="JSON",
         media_type=_JSON_TYPE,
@@ -120,7 +123,7 @@ _ROWS = (
         "autoinstr.report.writers:write_csv",
         "report.csv",
         to_stdout=True,
-        options=("table", "phase", "sort", "limit"),
+        options=("table", "phase", "sort", "limit", "profile", "capture"),
         label="CSV",
         media_type="text/csv; charset=utf-8",
     ),
@@ -160,3 +163,40 @@ _ROWS = (
     ),
 )
 FORMATS = {row.name: row for row in _ROWS}
+# What users call a format. An error about such a word names the format.
+NICKNAMES = {
+    "perfetto": "pftrace",
+    "perfetto-trace": "pftrace",
+    "trace": "pftrace",
+    "timeline": "pftrace",
+    "tracing": "chrome",
+    "page": "html",
+    "web": "html",
+    "text": "table",
+    "txt": "table",
+    "excel": "csv",
+    "insight": "ascend-db",
+    "flamegraph": "speedscope",
+}
+_ENDINGS = {
+    ".html": "html",
+    ".htm": "html",
+    ".csv": "csv",
+    ".pftrace": "pftrace",
+    ".perfetto-trace": "pftrace",
+    ".chrome.json": "chrome",
+    ".speedscope.json": "speedscope",
+    ".json": "json",
+}
+
+
+def find_format_by_ending(path: str, formats: Iterable[str] = FORMATS) -> str | None:
+    """Return the format that the ending of a file name stands for, or None; .gz is skipped.
+
+    `formats` are the formats that the command can write."""
+    name = path.lower().removesuffix(".gz")
+    available = set(formats)
+    for ending, format_name in _ENDINGS.items():
+        if name.endswith(ending) and format_name in available:
+            return format_name
+    return None

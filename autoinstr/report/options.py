@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TextIO
 
+    from autoinstr.analysis.device_rows import RunDevice
+
 UNKNOWN_WIDTH = 100  # columns, where no terminal says how many it has
 
 
@@ -21,7 +23,8 @@ class TableOptions(NamedTuple):
     `sort` is the order and `table` the kind of table; each report has its own words for both.
     `phase` selects the ranges of one phase; None is all, and "none" those without a phase.
     `encoding` is that of the output, and `colour` adds escape sequences. `screen_lines` is the
-    number of lines that all tables together may have; with 0 only `limit` counts."""
+    number of lines that all tables together may have; with 0 only `limit` counts. `device` has the
+    device time of the run, if there is a profile."""
 
     width: int = 80
     limit: int = 30
@@ -31,6 +34,7 @@ class TableOptions(NamedTuple):
     encoding: str = "utf-8"
     colour: bool = False
     screen_lines: int = 0
+    device: RunDevice | None = None
 
 
 def build_options(target: str, **values: Any) -> TableOptions:

@@ -42,7 +42,7 @@ def write_html(run: Run, stream: BinaryIO, options: TableOptions, tick: Progress
     from autoinstr.report.page import report as page
 
     with open_text(stream, "utf-8") as text:
-        return page.write(run, text, tick)
+        return page.write(run, text, tick, options.device)
 
 
 def write_json(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> list[str]:
@@ -50,7 +50,7 @@ def write_json(run: Run, stream: BinaryIO, options: TableOptions, tick: Progress
     from autoinstr.report.data import stats_json
 
     with open_text(stream, "ascii") as text:
-        return stats_json.write(run, text, tick, options.phase)
+        return stats_json.write(run, text, tick, options.phase, options.device)
 
 
 def write_csv(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> list[str]:
@@ -62,7 +62,13 @@ def write_csv(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressT
         if options.table != "modules":
             return lists.write_csv(run, text, options, tick)
         return stats_csv.write(
-            run, text, tick, options.phase, sort=options.sort, limit=options.limit
+            run,
+            text,
+            tick,
+            options.phase,
+            sort=options.sort,
+            limit=options.limit,
+            device=options.device,
         )
 
 

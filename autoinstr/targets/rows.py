@@ -14,7 +14,18 @@ CALL_KINDS = ("sync", "async", "generator", "async_generator", "future")
 ROLES = ("MainProcess", "APIServer", "EngineCore", "Worker")
 # the package of a table -> the domain of its ranges
 DOMAINS = {"vllm": "vllm", "vllm_ascend": "vllm", "torch": "torch", "transformers": "transformers"}
-COLUMNS = ("name", "target", "kind", "roles", "since", "before", "attributes", "default", "note")
+COLUMNS = (
+    "name",
+    "target",
+    "kind",
+    "roles",
+    "since",
+    "before",
+    "attributes",
+    "default",
+    "waits",
+    "note",
+)
 
 
 class Target(NamedTuple):
@@ -33,6 +44,7 @@ class Target(NamedTuple):
     package: str  # one of DOMAINS, "" for a user's row
     domain: str  # that of the package, user, or the domain in a user's row
     note: str
+    waits: bool = False  # blocks its thread until something happens: its time is not work
 
 
 _builtin_targets: tuple[Target, ...] = ()
@@ -58,7 +70,7 @@ def read_table(path: str, package: str) -> list[Target]:
     domain = DOMAINS[package]
     rows = []
     for line in lines[1:]:
-        name, target, kind, roles, since, before, attributes, default, note = (
+        name, target, kind, roles, since, before, attributes, default, waits, note = (
             "" if cell == "-" else cell for cell in line.split("\t")
         )
         module, _, qualname = target.partition(":")
@@ -76,6 +88,7 @@ def read_table(path: str, package: str) -> list[Target]:
                 package,
                 domain,
                 note,
+                waits == "1",
             )
         )
     return rows

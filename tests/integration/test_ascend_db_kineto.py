@@ -170,6 +170,30 @@ def test_the_time_of_each_module_is_that_of_its_operators_to_the_nanosecond(eith
     assert table(either).ns == either.truth.ns
 
 
+@pytest.mark.parametrize("joined", [True, False], ids=["joined", "alone"])
+def test_the_report_has_the_time_and_the_operators_of_each_module(
+    either: Ran, joined: bool
+) -> None:
+    """The profile joined with our recording, and alone, by torch's own module events."""
+    words = [either.run, "--profile", either.trace] if joined else [either.trace]
+    done = report(either.run.parent, *words, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    found: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for row in told["rows"]:
+        count, ns = ((row["device"] or {}).get("by_basis") or {}).get("eager", (0, 0))
+        found["/".join(row["classes"])][0] += count
+        found["/".join(row["classes"])][1] += ns
+    modules = {path for path in either.truth.ns if path}
+    expected = {
+        path: [either.truth.operators[path].total(), either.truth.ns[path]] for path in modules
+    }
+    assert {path: sums for path, sums in found.items() if sums != [0, 0]} == expected
+    bases = told["device"]["bases"].values()
+    for key in ("kernels", "device_ns"):
+        assert sum(basis[key] for basis in bases) == told["device"][key]
+
+
 def test_calls_are_those_of_the_profile_not_of_the_whole_recording(either: Ran) -> None:
     told = json.loads(analysed(either, "--format", "json").stdout)
     calls = {

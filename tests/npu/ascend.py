@@ -62,9 +62,11 @@ import functools, json, sys
 import torch, transformers
 sys.path.insert(0, sys.argv[1])
 import tiny_model
-transformers.Qwen2Config = functools.partial(transformers.Qwen2Config, initializer_range=0.2)
+config = transformers.Qwen2Config
+transformers.Qwen2Config = functools.partial(config, initializer_range=0.2)
 tiny_model.LAYERS = int(sys.argv[2])
 tiny_model.make(sys.argv[3])
+transformers.Qwen2Config = config
 tokenizer = transformers.AutoTokenizer.from_pretrained(sys.argv[3])
 model = transformers.AutoModelForCausalLM.from_pretrained(sys.argv[3], dtype=torch.float32)
 answers = []

@@ -43,6 +43,7 @@ class FakeRecording:
         **fields: Any,
     ) -> None:
         self.events = sorted(events, key=lambda event: (event.thread, event.start))
+        self.capacity = len(self.events)
         self.file = f"/runs/one/host-{pid}-00000000.airec"
         self.pid = pid
         self.roles = ["MainProcess"]

@@ -18,6 +18,7 @@ ROW = [
     "path",
     "class",
     "message",
+    "classes",
     "calls",
     "total_ns",
     "self_ns",
@@ -28,6 +29,7 @@ ROW = [
     "phase",
     "basis",
     "shared_kernels",
+    "device",
 ]
 
 
@@ -64,9 +66,8 @@ def test_the_contract() -> None:
         "process": 1, "thread": {"tid": 4001, "name": "T1"},
         "domain": "Module", "root": "Model#1", "path": "", "class": "M", "message": ":M",
         "calls": 1, "total_ns": 10, "self_ns": 6, "min_ns": 10, "p50_ns": 10, "p99_ns": 10,
-        "max_ns": 10, "phase": None,
-        "basis": {"eager": 1},
-        "shared_kernels": [],
+        "max_ns": 10, "phase": None, "classes": ["M"], "device": None,
+        "basis": {"eager": 1}, "shared_kernels": [],
     }  # fmt: skip
     assert report["open"] == report["problems"] == report["marks"] == []
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -36,7 +36,16 @@ from tests.conftest import REPO, clean_environment
 from tests.support.annotated import Entry, write
 from tests.support.examples import QUICK, scale_examples
 from tests.support.slow_recording import Read, read
-from tests.support.slow_report import Call, calls_of, folded, rows_of
+from tests.support.slow_report import (
+    ASYNCHRONOUS,
+    WAITING,
+    Call,
+    SlowTimes,
+    calls_of,
+    folded,
+    rows_of,
+    sum_pieces,
+)
 
 FIGURES = ("calls", "total_ns", "self_ns", "min_ns", "p50_ns", "p99_ns", "max_ns")
 PHASES = ("prefill", "decode", "mixed")
@@ -71,7 +80,8 @@ class Choice:
                 start, end, f"{path}:{cls}", fields, thread, "Module", "range", path, cls, root
             )
         if kind == "function":
-            return Entry(start, end, self.of(["step", "load"]), fields, thread, "vllm")
+            message = self.of(["step", "load", *WAITING, *ASYNCHRONOUS])
+            return Entry(start, end, message, fields, thread, "vllm")
         return Entry(start, start, "here", None, thread, "vllm", "mark")
 
 
@@ -196,18 +206,19 @@ def check_processes(directory: str, durations: bool) -> None:
     for process in read_processes(run, ServingCollector(run), durations=durations):
         _, calls = truth(process.recording.file)
         assert (process.ranges, process.threads) == (len(calls), len({one.thread for one in calls}))
-        assert process.busy_ns == sum(one.own for one in calls)
-        inside: dict[Any, int] = defaultdict(int)
-        phases: dict[str, tuple[int, int]] = {}
-        for one in calls:
-            inside[one.thread, one.name.domain] += one.own
-            before = phases.get(one.phase or "none", (0, 0))
-            phases[one.phase or "none"] = (before[0] + 1, before[1] + one.own)
-        threads = {thread for thread, _ in inside}
-        assert process.inside_ns == sum(
-            max(time for (of, _), time in inside.items() if of == thread) for thread in threads
-        )
-        assert process.phases == phases
+        phases = {call.phase for call in calls}
+        slow = SlowTimes(calls)
+        busy = slow.busy(phases).values()
+        assert process.inside_ns == sum_pieces(slow.inside(calls))
+        assert process.busy_ns == sum_pieces(*busy)
+        assert process.thread_busy_ns == sum(map(sum_pieces, busy))
+        assert process.phases == {
+            phase or "none": (
+                sum(call.phase == phase for call in calls),
+                sum_pieces(*slow.busy({phase}).values()),
+            )
+            for phase in phases
+        }
         assert set(process.domains) == {one.name.domain for one in calls}
         for domain, tree in process.domains.items():
             expected = [

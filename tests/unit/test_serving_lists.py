@@ -206,7 +206,7 @@ def test_columns_that_do_not_fit_are_named_and_zeros_go_first(tmp_path: Path) ->
     assert not any("left out" in line for line in table_of(tmp_path, width=200))
     narrow = table_of(tmp_path, width=60)
     (heading,) = [line for line in narrow if line.startswith("request ")]
-    (left_out,) = [line for line in narrow if "left out" in line]
+    left_out = " ".join(narrow[next(at for at, line in enumerate(narrow) if "left out" in line) :])
     assert "cached" not in heading and "cached" in left_out
 
 

@@ -110,6 +110,14 @@ def test_sampling_of_a_step_whose_model_ran_unseen_names_no_step(worker: Worker)
     assert worker.read_steps("runner.sample_tokens") == ["a@0", None, "a@8"]
 
 
+def test_ranges_may_end_inside_the_sampling_of_the_last_step(worker: Worker) -> None:
+    """A window ends with the sampling of the runner, inside that of the worker."""
+    outer = worker.wrap("worker.sample_tokens", lambda self: worker.switch(False))
+    worker.execute(Output("a", 0, 7))
+    outer()
+    assert worker.read_steps("worker.sample_tokens") == ["a@0"]
+
+
 def test_sampling_after_the_update_of_an_older_step_names_its_own(worker: Worker) -> None:
     """Asynchronous scheduling with a grammar: the update of step n comes between the model and the
     sampling of step n + 1."""

@@ -41,10 +41,10 @@ class Ended(NamedTuple):
 @pytest.fixture(scope="module")
 def runs(two_layers: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     """native: with an explicit configuration, and no agent. only: nothing but the guide's variable.
-    through: configured explicitly. EngineCore and Worker are spawned in `only`, else forked."""
+    through: configured explicitly."""
     base = tmp_path_factory.mktemp("capture")
     places = {
-        name: Place(base / name, agent=name != "native", forked=name != "only")
+        name: Place(base / name, agent=name != "native", forked=name == "native")
         for name in ("native", "only", "through")
     }
     folders = {

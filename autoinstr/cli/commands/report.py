@@ -7,7 +7,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from autoinstr.base.errors import UsageError
+from autoinstr.base.errors import AutoinstrError, UsageError
 from autoinstr.cli.arguments import (
     add_format_option,
     add_latest_option,
@@ -17,20 +17,23 @@ from autoinstr.cli.arguments import (
 from autoinstr.cli.messages import print_message
 from autoinstr.cli.parser import add_command
 from autoinstr.cli.report_options import add_format_options, choose_sort, collect_own_options
-from autoinstr.report.formats import FORMATS
+from autoinstr.report.formats import FORMATS, NICKNAMES, find_format_by_ending
 
 if TYPE_CHECKING:
     import argparse
 
+    from autoinstr.analysis.device_rows import RunDevice
     from autoinstr.cli.parser import Parser
+    from autoinstr.device.profile_kinds import FoundProfile
     from autoinstr.recording.run import Run
     from autoinstr.report.formats import Format
 
 DESCRIPTION = """\
 Read a run directory and show the time of each module. The table folds repeated layers
 into one line. 'total' is the time in a module, 'self' the time outside the modules that
-it called, and 'share' is total divided by the time inside all ranges of the same process
-and domain. For vLLM, --table shows a line for each request or for each engine step.
+it called, and 'share' is total without waiting, divided by the busy time of the process.
+For vLLM, --table shows a line for each request or for each engine step. Without --format,
+the ending of -o chooses the format.
 docs/reference/formats.md describes all formats and columns."""
 
 EXAMPLES = """\
@@ -61,7 +64,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         type=parse_path,
         help="a run directory (it contains *.airec files), or a directory that contains one",
     )
-    add_format_option(parser, tuple(FORMATS))
+    add_format_option(parser, tuple(FORMATS), NICKNAMES)
     files = ", ".join(row.default_file for row in FORMATS.values() if row.default_file)
     folders = ", ".join(row.name for row in FORMATS.values() if row.writes_folder)
     parser.add_argument(
@@ -79,11 +82,44 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from autoinstr.analysis.runs import list_recording_files, list_runs
+    from autoinstr.device.profile_kinds import find_profiles
+
+    args.format = args.format or find_format_by_ending(args.output or "") or "table"
+    row = FORMATS[args.format]
+    sort = choose_sort(args, row)
+    profiles = []
+    if not list_recording_files(args.dir) and not list_runs(args.dir):
+        profiles = find_profiles(args.dir)
+    if profiles:
+        _report_profiles(args, row, sort, profiles)
+    else:
+        _report_run(args, row, sort)
+    return 0
+
+
+def _report_profiles(
+    args: argparse.Namespace, row: Format, sort: str, profiles: list[FoundProfile]
+) -> None:
+    """Report profiles without a recording."""
+    from autoinstr.analysis.profile_run import ProfileRun
+    from autoinstr.base.progress import Progress
+    from autoinstr.device.profile_kinds import analyse_raw_profiles
+
+    profiles = analyse_raw_profiles(profiles, args.dir)
+    progress = Progress(sys.stderr, args.dir, "events")
+    try:
+        profile_run = ProfileRun(args.dir, profiles, args.capture or (), progress.tick)
+    finally:
+        progress.finish()
+    with profile_run:
+        _write_file(args, row, sort, profile_run.run, profile_run.device)
+
+
+def _report_run(args: argparse.Namespace, row: Format, sort: str) -> None:
     from autoinstr.analysis.phase_names import check_phase
     from autoinstr.analysis.runs import find_run, select_processes
 
-    row = FORMATS[args.format]
-    sort = choose_sort(args, row)
     source_run = find_run(args.dir, latest=args.latest)
     if args.phase is not None:
         check_phase(args.phase, [source_run])
@@ -91,12 +127,47 @@ def run(args: argparse.Namespace) -> int:
         source_run = select_processes(source_run, args.process)
     if row.writes_folder:
         _write_folder(args, row, source_run)
-    else:
-        _write_file(args, row, sort, source_run)
-    return 0
+        return
+    device = None
+    if "profile" in row.options:
+        device = _join_profiles(args, source_run)
+    _write_file(args, row, sort, source_run, device)
 
 
-def _write_file(args: argparse.Namespace, row: Format, sort: str, source_run: Run) -> None:
+def _join_profiles(args: argparse.Namespace, source_run: Run) -> RunDevice | None:
+    """Join the profiles that the user named, or those in the run directory."""
+    from autoinstr.analysis.device_join import join_profiles
+    from autoinstr.base.progress import Progress
+    from autoinstr.device.profile_kinds import find_profiles
+
+    found = []
+    for path in args.profile or ():
+        profiles = find_profiles(path)
+        if not profiles:
+            raise UsageError(f"--profile {path}: holds no profile of torch.profiler or torch_npu")
+        found += profiles
+    if not args.profile:
+        found = find_profiles(source_run.path)
+    if not found:
+        return None
+    progress = Progress(sys.stderr, f"profiles of {source_run.path}", "events")
+    try:
+        joined = join_profiles(source_run, found, args.capture or (), progress.tick)
+    finally:
+        progress.finish()
+    if args.profile and joined.device is None:
+        raise AutoinstrError(joined.problems[0])
+    source_run.problems.extend(joined.problems)
+    return joined.device
+
+
+def _write_file(
+    args: argparse.Namespace,
+    row: Format,
+    sort: str,
+    source_run: Run,
+    device: RunDevice | None = None,
+) -> None:
     from autoinstr.base.progress import Progress
     from autoinstr.base.text import format_count
     from autoinstr.report.options import build_options
@@ -114,6 +185,7 @@ def _write_file(args: argparse.Namespace, row: Format, sort: str, source_run: Ru
         sort=sort,
         table=args.table,
         phase=args.phase,
+        device=device,
         screen_lines=0 if args.limit is not None else count_screen_lines(height),
     )
     # requests are read from marks; a record is a range or a mark

@@ -8,7 +8,7 @@ import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.base.progress import Progress
-from autoinstr.device.ascend import missing_reasons, module_statistic, offline, profiles
+from autoinstr.device.ascend import missing_reasons, module_statistic, offline, profiles, writers
 from autoinstr.device.ascend.contents import read_contents
 from autoinstr.device.ascend.database import KernelTotals
 from autoinstr.device.ascend.modules import build_module_tree
@@ -113,7 +113,9 @@ def analyse_folder(
         if profile.database
     }
     progress.finish()
-    readable = [entry for entry in contents.values() if not entry.read_error]
+    readable = [
+        entry for entry in contents.values() if not entry.read_error and not entry.missing_reason
+    ]
     statistics = _run_statistics(program, readable, path, work_folder)
     results = []
     for profile, label in zip(current, profiles.label_profiles(current)):
@@ -134,18 +136,30 @@ def _analyse_raw(
 ) -> dict[str, OfflineResult]:
     """Run torch_npu's offline analysis on the profiles without a database; return it by folder."""
     raw_profiles = [profile for profile in all_profiles if profile.raw and not profile.database]
+    progress = JobProgress(sys.stderr, f"torch_npu's own analysis of {path}")
+    writers.wait_for_writers(raw_profiles, progress)
+    progress.finish()
     for profile in all_profiles:
         if profile.database:
             # An earlier run was killed after the analysis and before it restored older results.
             offline.restore_results(profile.folder)
     if not raw_profiles:
         return {}
+    finished = {
+        profile.folder: current
+        for profile in raw_profiles
+        if (current := profiles.read_profile(profile.folder)) and current.database
+    }
+    raw_profiles = [profile for profile in raw_profiles if profile.folder not in finished]
+    results = {folder: offline.OfflineResult(profile) for folder, profile in finished.items()}
+    if not raw_profiles:
+        return results
     python = offline.find_python_with_torch_npu(tools.python)
     progress = JobProgress(sys.stderr, f"torch_npu's offline analysis of {path}")
     outcomes = offline.analyse_profiles(
         raw_profiles, python, tools.export_types, work_folder, progress
     )
-    return {outcome.profile.folder: outcome for outcome in outcomes}
+    return {**results, **{outcome.profile.folder: outcome for outcome in outcomes}}
 
 
 def _name_folder(folder: str, path: str) -> str:
@@ -170,7 +184,7 @@ def _run_statistics(
 
     statistics = run(contents, path) if contents else []
     for index, entry in enumerate(contents):
-        if not statistics[index].rows and not entry.missing_reason and len(contents) > 1:
+        if not statistics[index].rows and len(contents) > 1:
             [statistics[index]] = run([entry], entry.profile.folder)
     return {entry.profile.folder: result for entry, result in zip(contents, statistics)}
 
@@ -179,16 +193,22 @@ def _add_tree(
     result: ProfileResult, contents: ProfileContents, statistic: StatisticResult | None
 ) -> ProfileResult:
     """Return the result with its module tree, or with the reason why there is none."""
-    if contents.facts is None or statistic is None:
+    if contents.facts is None:
         return result._replace(problem=contents.read_error)
     result = result._replace(facts=contents.facts)
+    if statistic is None:  # it could not help, so msprof-analyze did not run
+        return result._replace(problem=contents.missing_reason)
     if statistic.rows:
         return result._replace(
             tree=build_module_tree(contents.ranges, statistic.rows),
             remarks=tuple(missing_reasons.list_remarks(contents.facts, contents.ranges)),
         )
-    if contents.missing_reason:
-        return result._replace(problem=contents.missing_reason)
+    if statistic.signal:
+        return result._replace(
+            problem=f"msprof-analyze was killed (signal {statistic.signal}): out of memory? "
+            "autoinstr report makes the table without it",
+            tool_output=statistic.tool_output,
+        )
     # The database is complete. Either all operators lie outside the modules, which msprof-analyze
     # reports as missing "event tree data", or msprof-analyze failed.
     lines = statistic.tool_output

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
+from autoinstr.base.errors import AutoinstrError
 from autoinstr.device.ascend import missing_reasons, profiles
 from autoinstr.device.ascend.database import (
     DatabaseFacts,
@@ -14,6 +15,7 @@ from autoinstr.device.ascend.database import (
     read_facts,
     read_ranges,
 )
+from autoinstr.device.ascend.database_checks import check_not_empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +40,10 @@ class ProfileContents(NamedTuple):
 def read_contents(profile: Profile, tick: Callable[[int], None]) -> ProfileContents:
     """Read the database of a profile; `tick` is called for each range."""
     no_ranges = ModuleRanges({}, 0, 0, 0)
+    try:
+        check_not_empty(profile.database)
+    except (AutoinstrError, OSError) as error:
+        return ProfileContents(profile, None, no_ranges, read_error=str(error))
     try:
         connection = connect(profile.database)
         try:

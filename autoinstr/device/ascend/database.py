@@ -9,6 +9,8 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from autoinstr.device.ascend.database_checks import FIRST_RANGE_CONNECTION
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -21,9 +23,13 @@ _DOMAINS = """
     LEFT JOIN STRING_IDS d ON d.id = e.domainId GROUP BY 1, 2 ORDER BY 1, 2"""
 _IN_MODULE = "e.eventType = 2 AND e.domainId IN (SELECT id FROM STRING_IDS WHERE value = 'Module')"
 _THREADS = f"SELECT COUNT(DISTINCT e.globalTid) FROM MSTX_EVENTS e WHERE {_IN_MODULE}"
+_SILENT_THREADS = f"""
+    SELECT COUNT(DISTINCT e.globalTid) FROM MSTX_EVENTS e
+    WHERE {_IN_MODULE} AND e.globalTid NOT IN (SELECT globalTid FROM PYTORCH_API)"""
 _WITH_STREAM = f"""
     SELECT COUNT(*) FROM MSTX_EVENTS e
-    WHERE {_IN_MODULE} AND e.connectionId IN (SELECT connectionId FROM TASK)"""
+    WHERE {_IN_MODULE} AND e.connectionId < {FIRST_RANGE_CONNECTION}
+        AND e.connectionId IN (SELECT connectionId FROM TASK)"""
 _RANGES = f"""
     SELECT e.startNs, e.endNs, m.value FROM MSTX_EVENTS e
     LEFT JOIN STRING_IDS m ON m.id = e.message
@@ -64,6 +70,7 @@ class DatabaseFacts(NamedTuple):
     number of threads that made ranges of Module; `with_stream` counts the ranges of Module that
     were made with a stream. `linked` totals the kernels that have an operator. `start_ns` and
     `end_ns` delimit the profile. `on_cpu` says that the kernels are operators of the CPU.
+    `silent_threads` made ranges of Module, but have no operator.
     """
 
     tables: frozenset[str]
@@ -76,6 +83,7 @@ class DatabaseFacts(NamedTuple):
     start_ns: int | None
     end_ns: int | None
     on_cpu: bool = False
+    silent_threads: int = 0
 
     @property
     def range_count(self) -> int:
@@ -127,9 +135,11 @@ def read_facts(connection: sqlite3.Connection) -> DatabaseFacts:
         [(thread_count,)] = connection.execute(_THREADS)
         if "TASK" in tables:
             [(with_stream,)] = connection.execute(_WITH_STREAM)
-    operator_count = 0
+    operator_count = silent_threads = 0
     if "PYTORCH_API" in tables:
         [(operator_count,)] = connection.execute("SELECT COUNT(*) FROM PYTORCH_API")
+        if domains:
+            [(silent_threads,)] = connection.execute(_SILENT_THREADS)
     kernels = _count_kernels(connection, tables, "1")
     linked = (
         _count_kernels(connection, tables, _WITH_OPERATOR)
@@ -152,6 +162,7 @@ def read_facts(connection: sqlite3.Connection) -> DatabaseFacts:
         start_ns=start,
         end_ns=end,
         on_cpu=on_cpu,
+        silent_threads=silent_threads,
     )
 
 

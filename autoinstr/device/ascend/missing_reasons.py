@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.text import format_count
 from autoinstr.device.ascend.database import MAX_DEPTH, MODULE, START_END
+from autoinstr.device.ascend.database_checks import NEEDED_TABLES, describe_missing_tables
 from autoinstr.emitters.domains import is_device_domain, is_thread_domain
 
 if TYPE_CHECKING:
@@ -43,7 +44,12 @@ def explain_missing_table(facts: DatabaseFacts, settings: dict[str, Any]) -> str
             f"the domain {MODULE} has {counts}, and msprof-analyze reads ranges made by start "
             f"and end (eventType {START_END}) only"
         )
+    missing_tables = [name for name in NEEDED_TABLES if name not in facts.tables]
+    if missing_tables and facts.operator_count and facts.kernels.number:
+        return f"the database {describe_missing_tables(missing_tables)}"
     if not facts.kernels.number:
+        if missing_tables and facts.operator_count and "CANN_API" in facts.tables:
+            return f"no kernels: the database {describe_missing_tables(missing_tables)}"
         activities = " ".join(map(str, settings.get("activities") or ()))
         reason = (
             "NPU was not among its activities"
@@ -97,6 +103,8 @@ def list_remarks(facts: DatabaseFacts, ranges: ModuleRanges) -> list[str]:
         remarks.append(
             "other threads called modules too, and msprof-analyze does not read those: "
             + _join_counts(thread_domains)
+            + ". It goes by time alone: kernels that they launched meanwhile are counted for the "
+            "modules that ran in the first thread"
         )
     if facts.with_stream:
         remarks.append(_describe_stream_ranges(facts))
@@ -141,9 +149,18 @@ def _explain_missing_domain(facts: DatabaseFacts) -> str:
 def _explain_unlinked_kernels(facts: DatabaseFacts) -> str:
     if "CANN_API" not in facts.tables:
         return "there is no record of launches (CANN_API; AUTOINSTR_PROFILER=level=Level1)"
+    if "CONNECTION_IDS" not in facts.tables:
+        return "the database has no table CONNECTION_IDS: its export was not finished"
+    if facts.silent_threads:
+        return (
+            f"{format_count(facts.silent_threads, 'thread')} called modules, but torch_npu noted "
+            "no operator there: it does so in the thread that starts the profiler alone (start it "
+            "in the thread that calls the model, or call enable_profiler_in_child_thread there)"
+        )
     return (
         "graph replay launches without operators and without module calls (profile the capture "
-        "too, AUTOINSTR_CAPTURE=through, or run eagerly)"
+        "too, AUTOINSTR_CAPTURE=through, or run eagerly); so do kernels that were launched before "
+        "the profile began, and by threads whose operators torch_npu does not note"
     )
 
 

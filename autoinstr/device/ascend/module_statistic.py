@@ -44,10 +44,13 @@ class Operator(NamedTuple):
 
 
 class StatisticResult(NamedTuple):
-    """The rows for one database; without rows, the last lines that msprof-analyze printed."""
+    """The rows for one database; without rows, the last lines that msprof-analyze printed.
+
+    `signal` is the number of the signal that ended msprof-analyze; 0 if it ended by itself."""
 
     rows: list[Operator]
     tool_output: tuple[str, ...] = ()
+    signal: int = 0
 
 
 def find_program(program: str | None) -> str:
@@ -82,7 +85,9 @@ def run_module_statistic(
     command = [program, "cluster", "-m", "module_statistic"]
     command += ["-d", os.path.join(folder, "in"), "-o", os.path.join(folder, "out")]
     command += ["--export_type", "db", "--force"]
-    run_jobs([Job(command, log)], disable_agent(os.environ), 1, progress)
+    [status] = run_jobs([Job(command, log)], disable_agent(os.environ), 1, progress)
+    # a shell that ran it returns 128 and the number
+    signal = -status if status < 0 else status - 128 if 128 < status < 128 + 65 else 0
     tool_output = tuple(read_last_lines(log))
     try:
         rows = _read_rows(os.path.join(folder, "out", RESULT))
@@ -90,7 +95,9 @@ def run_module_statistic(
         rows = {}
         tool_output = (*tool_output, f"ERROR: its table cannot be read: {error}")
     return [
-        StatisticResult(rows[number]) if number in rows else StatisticResult([], tool_output)
+        StatisticResult(rows[number])
+        if number in rows
+        else StatisticResult([], tool_output, signal)
         for number in range(len(databases))
     ]
 

@@ -19,6 +19,21 @@ BACKWARD = "[Backward]"
 _SUFFIX = re.compile(r"_\d+$")
 
 
+def split_kernels(text: str) -> list[str]:
+    """Return the names of a list of kernels. Names of CUDA and HIP hold ", " in brackets."""
+    names: list[str] = []
+    depth = begin = 0
+    for index, character in enumerate(text):
+        if character in "<([{":
+            depth += 1
+        elif character in ">)]}" and depth:
+            depth -= 1
+        elif not depth and text.startswith(", ", index):
+            names.append(text[begin:index])
+            begin = index + 2
+    return [*names, text[begin:]] if text else []
+
+
 class DeviceModule:
     """One path of class names. Repeated layers are one module, as in msprof-analyze.
 
@@ -56,7 +71,7 @@ class DeviceModule:
     def add_operator(self, row: Operator) -> None:
         """Add an operator's device time and kernels to the module's own figures."""
         self.self_ns += row.total_ns
-        self.self_kernels += row.times * (row.kernels.count(", ") + 1 if row.kernels else 0)
+        self.self_kernels += row.times * len(split_kernels(row.kernels))
         self.operators.append(row)
 
 

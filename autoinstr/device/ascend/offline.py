@@ -3,7 +3,7 @@
 torch_npu cannot analyse in vLLM's workers, because they are daemon processes. The analysis runs in
 the Python that has torch_npu, in one process for each profile. torch_npu first removes the results
 that a profile already has. So they are moved away before the analysis and restored after it, even
-if it fails.
+if it fails. A profile that torch_npu is still writing is left alone (writers.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.base.errors import AutoinstrError, UsageError
-from autoinstr.device.ascend.profiles import OUTPUT, read_profile
+from autoinstr.device.ascend.profiles import BACKUP, OUTPUT, read_profile
 from autoinstr.device.ascend.subprocesses import Job, JobProgress, read_last_lines, run_jobs
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from autoinstr.device.ascend.profiles import Profile
 
-BACKUP = f"{OUTPUT}.before-autoinstr"
 MAX_PARALLEL = 4  # each analysis takes several processes and the memory of a torch
 PROBE_TIMEOUT_S = 60
 HAS_TORCH_NPU = (

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from autoinstr.base.errors import AutoinstrError, UsageError
 
 OUTPUT = "ASCEND_PROFILER_OUTPUT"
+BACKUP = f"{OUTPUT}.before-autoinstr"  # older results, during an analysis of ours
 SUFFIX = "_ascend_pt"
 # Levels below the given folder. Nobody nests profiles deeper, and the limit keeps a mistyped `/`
 # from searching the whole disk.
@@ -18,6 +19,8 @@ _DATABASE = re.compile(r"ascend_pytorch_profiler(?:_(\d+))?\.db")
 _INFO = re.compile(r"profiler_info(?:_(\d+))?\.json")
 _SESSION = re.compile(r"PROF_\d.*")
 _MONITOR = re.compile(r"msmonitor_\d+_\d+_-?\d+\.db")
+# Results of the export type "text", torch_npu's default.
+TEXT_RESULTS = ("trace_view.json", "kernel_details.csv", "op_statistic.csv", "step_trace_time.csv")
 _SKIPPED_FOLDERS = ("cluster_analysis_output", "__pycache__", ".git")
 
 
@@ -66,6 +69,7 @@ def find_profiles(path: str, rank: int | None = None) -> ProfileSet:
     profiles: list[Profile] = []
     sessions: list[str] = []
     monitors: list[str] = []
+    text_folders: list[str] = []
     start_depth = start.rstrip(os.sep).count(os.sep)
     for folder, names, files in os.walk(start):
         names.sort()
@@ -74,6 +78,8 @@ def find_profiles(path: str, rank: int | None = None) -> ProfileSet:
             profiles.append(profile)
             names.clear()
             continue
+        if os.path.basename(folder) == OUTPUT and any(map(files.__contains__, TEXT_RESULTS)):
+            text_folders.append(os.path.dirname(folder))
         sessions += [os.path.join(folder, name) for name in names if _SESSION.fullmatch(name)]
         monitors += [os.path.join(folder, name) for name in files if _MONITOR.fullmatch(name)]
         if folder.count(os.sep) - start_depth >= MAX_SEARCH_DEPTH:
@@ -85,6 +91,8 @@ def find_profiles(path: str, rank: int | None = None) -> ProfileSet:
         *_describe_other_data(sessions, "msprof session", path),
         *_describe_other_data(monitors, "msMonitor database", path),
     ]
+    if not profiles and text_folders:
+        raise AutoinstrError(describe_text_results(text_folders[0]))
     if not profiles:
         note = f"; there is {'; '.join(other_data)}" if other_data else ""
         raise AutoinstrError(
@@ -101,6 +109,27 @@ def find_profiles(path: str, rank: int | None = None) -> ProfileSet:
                 f"--rank {rank}: {path} has no profile of this rank (there are: {', '.join(ranks)})"
             )
     return ProfileSet(path, sorted(profiles, key=lambda profile: profile.order), other_data)
+
+
+def describe_text_results(folder: str) -> str:
+    """Say that a profile has the results of the export type "text" alone, which name no links."""
+    return (
+        f"{folder}: has text results only, and no raw data any more (FRAMEWORK, PROF_*): the table "
+        "needs a database: profile with export_type=['text', 'db'] "
+        "(AUTOINSTR_PROFILER='export_type=text,db')"
+    )
+
+
+def list_profiles(path: str) -> list[Profile]:
+    """Return the profiles under a folder, which may be one; none if there is none.
+
+    Raise AutoinstrError if all that there is are text results."""
+    try:
+        return find_profiles(path).profiles
+    except AutoinstrError as error:
+        if "text results only" in str(error):
+            raise
+        return []
 
 
 def read_profile(folder: str) -> Profile | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import keyword
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.system import clocks
@@ -79,6 +79,11 @@ class _Constants:
         self.begin, self.finish = ranges.begin_record, ranges.finish
         self.clock, self.no_result = clocks.perf_counter_ns, NO_RESULT
         self.errors = (KeyError, AttributeError, IndexError)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A function that is pickled by value only calls its twin, and needs no package.
+        inactive = SimpleNamespace(active=False)
+        return SimpleNamespace, (), {"ranges": inactive, "twin": self.twin}
 
 
 def find_innermost(function: Any) -> FunctionType | None:

@@ -68,7 +68,8 @@ class FunctionRanges(NamedRanges):
         # After the new output is set. A thread that defines a name later defines it for this
         # output, or sees that the output has changed.
         self.names.clear()
-        step_fields.forget_steps()
+        if output is not None:  # calls that are running when ranges end still name their step
+            step_fields.forget_steps()
         self.active = output is not None
 
     def note_unseen_time(self) -> None:

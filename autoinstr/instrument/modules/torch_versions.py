@@ -31,8 +31,6 @@ KNOWN_CALL_CODE = {
 }
 
 OLDEST = (2, 1)  # the first version of torch that is supported
-# What the agent cannot do without: a module of torch and a name in it.
-_NEEDED = (("torch.nn.modules.module", "Module"), ("torch.autograd.profiler", "profile"))
 
 _HOOK_TABLES = ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
 
@@ -42,10 +40,9 @@ def explain_unusable_torch() -> tuple[str, str]:
 
     The text is empty for a torch that can be used. A program's own `torch.py` is no fault."""
     torch = sys.modules.get("torch")
-    for module, name in _NEEDED:
-        if not hasattr(sys.modules.get(module), name):
-            place = getattr(torch, "__file__", None)
-            return f"{place} is not PyTorch: it has no {module}.{name}", "info"
+    if not hasattr(sys.modules.get("torch.nn.modules.module"), "Module"):
+        place = getattr(torch, "__file__", None)
+        return f"{place} is not PyTorch: it has no torch.nn.modules.module.Module", "info"
     version = str(getattr(torch, "__version__", ""))
     numbers = re.match(r"(\d+)\.(\d+)", version)
     if numbers and (0, 0) < tuple(map(int, numbers.groups())) < OLDEST:

@@ -9,9 +9,24 @@ categories are skipped.
 from __future__ import annotations
 
 import re
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from autoinstr.device.kineto.owner import NO_OPERATORS, TraceOwner
+from autoinstr.device.kineto.trace_file import EVENTS, BadTrace, read_members
+from autoinstr.device.kineto.values import (
+    DEVICE_CATEGORIES,
+    HOST_CATEGORIES,
+    LAUNCH,
+    LIMIT_NS,
+    format_shapes,
+    is_integer,
+    normalize_category,
+    read_external_id,
+    read_integer,
+    read_interval,
+    read_optional_integer,
+    read_time,
+)
 from autoinstr.report.ascend_db.kineto_tables import (
     ANNOTATION,
     COLUMNS,
@@ -22,19 +37,6 @@ from autoinstr.report.ascend_db.kineto_tables import (
     OPERATORS,
     PLAIN,
 )
-from autoinstr.report.ascend_db.kineto_values import (
-    DEVICE_CATEGORIES,
-    HOST_CATEGORIES,
-    LIMIT_NS,
-    format_shapes,
-    is_host_category,
-    is_integer,
-    read_integer,
-    read_interval,
-    read_optional_integer,
-    read_time,
-)
-from autoinstr.report.ascend_db.trace_file import EVENTS, BadTrace, read_members
 
 if TYPE_CHECKING:
     from autoinstr.analysis.blocks import ProgressTick
@@ -42,19 +44,6 @@ if TYPE_CHECKING:
 
 _ENGINE_PREFIX = "autograd::engine::evaluate_function: "
 _STEP = re.compile(r"ProfilerStep#(\d+)")
-_NO_OPERATORS = (
-    "has no operators: profile with torch.profiler.ProfilerActivity.CPU among the activities"
-)
-
-
-class TraceOwner(NamedTuple):
-    """The process that a trace was made in.
-
-    `rank` is None where the trace does not have it.
-    """
-
-    pid: int
-    rank: int | None
 
 
 class KinetoTrace(NamedTuple):
@@ -80,24 +69,6 @@ class KinetoTrace(NamedTuple):
     info: dict[str, Any]
 
 
-def read_owner(path: str) -> TraceOwner:
-    """Read a trace up to its first host event. Raise BadTrace if it has none."""
-    rank = None
-    with closing(read_members(path)) as trace_members:
-        for key, value in trace_members:
-            if not isinstance(value, dict):
-                continue
-            if key == "distributedInfo" and is_integer(value.get("rank")):
-                rank = value["rank"]
-            elif (
-                key == EVENTS
-                and is_host_category(value.get("cat"))
-                and is_integer(value.get("pid"))
-            ):
-                return TraceOwner(value["pid"], rank)
-    raise BadTrace(f"{path}: {_NO_OPERATORS}")
-
-
 def load_trace(
     path: str, owner: TraceOwner, database: DatabaseWriter, tick: ProgressTick
 ) -> KinetoTrace:
@@ -108,7 +79,7 @@ def load_trace(
     for table, columns in COLUMNS.items():
         database.create_temporary_table(table, columns)
     loader = _TraceLoader(path, owner, database)
-    for key, value in read_members(path):
+    for key, value in read_members(path, exact_numbers=True):
         if key == EVENTS:
             loader.add_event(value)
             tick(1)
@@ -135,7 +106,7 @@ class _TraceLoader:
     def add_event(self, event: Any) -> None:
         """Add a row for an event. Count an event with invalid values."""
         try:
-            category = event.get("cat")
+            category = normalize_category(event.get("cat"))
             if category in HOST_CATEGORIES:
                 self._add_operator(event, category)
             elif category in DEVICE_CATEGORIES:
@@ -145,7 +116,7 @@ class _TraceLoader:
                 self._database.add_rows(FLOWS, [flow])
             elif category == "Trace":
                 self._bounds = read_interval(event)
-            elif is_host_category(category) and "correlation" in event.get("args", ()):
+            elif category == LAUNCH and "correlation" in event.get("args", ()):
                 self._add_launch(event)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             self._unreadable_events += 1
@@ -154,7 +125,7 @@ class _TraceLoader:
         """Return what was loaded. Raise BadTrace if there are no operators."""
         counts = self._database.counts
         if not counts[OPERATORS]:
-            raise BadTrace(f"{self._path}: {_NO_OPERATORS}")
+            raise BadTrace(f"{self._path}: {NO_OPERATORS}")
         base = self.info.get("baseTimeNanoseconds", 0)
         base = base if is_integer(base) else 0
         begin, end = self._bounds or (self._first, self._last)
@@ -187,7 +158,7 @@ class _TraceLoader:
             end,
             read_integer(event["tid"]),
             intern(name),
-            read_optional_integer(args.get("External id")),
+            read_external_id(args),
             read_optional_integer(args.get("Sequence number")),
             read_optional_integer(args.get("Fwd thread id")),
             intern(";".join(map(str, types))) if types else None,
@@ -204,7 +175,7 @@ class _TraceLoader:
             read_integer(event["tid"]),
             self._database.intern_text(event["name"]),
             read_integer(args["correlation"]),
-            read_optional_integer(args.get("External id")),
+            read_external_id(args),
         )
         self._database.add_rows(LAUNCHES, [row])
 
@@ -235,7 +206,7 @@ class _TraceLoader:
         self._devices.add(device)
 
     def _read_host_interval(self, event: dict[str, Any]) -> tuple[int, int]:
-        if event["pid"] != self._owner.pid:
+        if read_integer(event["pid"]) != self._owner.pid:
             raise BadTrace(
                 f"{self._path}: has operators of several processes "
                 f"({self._owner.pid} and {event['pid']}): give one trace for each process"

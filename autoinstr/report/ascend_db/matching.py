@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.base.errors import AutoinstrError, UsageError
-from autoinstr.report.ascend_db.kineto import TraceOwner, read_owner
+from autoinstr.device.kineto.owner import TraceOwner, read_owner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

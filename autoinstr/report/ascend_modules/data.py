@@ -6,7 +6,7 @@ import csv
 import json
 from typing import TYPE_CHECKING, Any, TextIO
 
-from autoinstr.device.ascend.modules import walk_modules
+from autoinstr.device.ascend.modules import split_kernels, walk_modules
 from autoinstr.report.data.stats_csv import guard_cell
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _build_operator_entry(operator: Operator) -> dict[str, Any]:
     return {
         "module": operator.module,
         "name": operator.name,
-        "kernels": operator.kernels.split(", "),
+        "kernels": split_kernels(operator.kernels),
         "count": operator.times,
         "device_ns": operator.total_ns,
     }

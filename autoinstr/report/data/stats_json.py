@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
@@ -10,12 +11,20 @@ from autoinstr.analysis.attributes import collect_attributes
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick
 from autoinstr.analysis.clock import Axis
 from autoinstr.analysis.labels import format_thread_label, get_native_tid
+from autoinstr.analysis.module_classes import ModuleClasses
 from autoinstr.analysis.phase_names import is_in_phase, list_missing_phase
 from autoinstr.analysis.processes import describe_lazy_classes
 from autoinstr.analysis.serving import ServingCollector, build_request_entry, build_step_entry
 from autoinstr.analysis.stats import collect_stats
+from autoinstr.device.profile_recording import FROM_PROFILE
+from autoinstr.report.data.device_json import (
+    build_device_entry,
+    build_line_entries,
+    build_row_device_entry,
+)
 
 if TYPE_CHECKING:
+    from autoinstr.analysis.device_rows import ProcessDevice, RunDevice
     from autoinstr.analysis.stats import RecordingStats, StatsRow
     from autoinstr.recording.reader import RangeName, Recording
     from autoinstr.recording.run import Run
@@ -26,11 +35,16 @@ OPTIONAL_FACTS = ("dp_rank", "dp_size", "restart", "fork")
 
 
 def write(
-    run: Run, stream: TextIO, tick: ProgressTick = ignore_tick, phase: str | None = None
+    run: Run,
+    stream: TextIO,
+    tick: ProgressTick = ignore_tick,
+    phase: str | None = None,
+    device: RunDevice | None = None,
 ) -> list[str]:
     """Write the object; return remarks for stderr.
 
-    `phase` selects the rows of one phase ("none": those without a phase). If a recording becomes
+    `phase` selects the rows of one phase ("none": those without a phase). `device` has the device
+    time of the rows. If a recording becomes
     unreadable, its rows are those up to there, and the reason is in "problems"."""
     recordings = run.recordings
     axis = Axis(recordings)
@@ -46,7 +60,10 @@ def write(
         stats = collect_stats(recording, attributes, tick=tick)
         serving.add(index, attributes)
         phases.update(dict.fromkeys(row.phase for row in stats.rows))
-        for entry in build_row_entries(index, recording, stats, phase):
+        process_device = device.find_process(index) if device is not None else None
+        entries = build_row_entries(index, recording, stats, phase, process_device)
+        lines = build_line_entries(index, process_device) if process_device is not None else []
+        for entry in itertools.chain(entries, lines):
             stream.write(separator + json.dumps(entry))
             separator = ",\n"
         for row in stats.marks:
@@ -64,6 +81,7 @@ def write(
     stream.write(f', "clocks": {json.dumps(build_clock_entries(recordings, axis))}')
     stream.write(f', "marks": {json.dumps(marks)}, "open": {json.dumps(still_open)}')
     stream.write(f', "problems": {json.dumps(problems)}')
+    stream.write(f', "device": {json.dumps(build_device_entry(device))}')
     _write_list(stream, "requests", map(build_request_entry, serving.list_requests()))
     _write_list(stream, "steps", map(build_step_entry, serving.list_steps()))
     stream.write("}\n")
@@ -110,15 +128,32 @@ def build_process_entry(recording: Recording) -> dict[str, Any]:
 
 
 def build_row_entries(
-    process: int, recording: Recording, stats: RecordingStats, phase: str | None = None
+    process: int,
+    recording: Recording,
+    stats: RecordingStats,
+    phase: str | None = None,
+    device: ProcessDevice | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of one recording (docs/reference/json.md); `phase` selects those of one phase.
 
     `process` is the index of the recording."""
+    classes = ModuleClasses(recording)
+    has_paths = FROM_PROFILE not in recording.header
     for row in stats.rows:
         if is_in_phase(row.phase, phase):
-            place = _build_place_entry(process, recording, row.thread)
-            yield {**place, **_build_name_entry(row.name), **_build_figures_entry(row)}
+            times = device.find_row(row) if device is not None else None
+            entry = {
+                **_build_place_entry(process, recording, row.thread),
+                **_build_name_entry(row.name),
+                "classes": classes.list_classes(row.name),
+                **_build_figures_entry(row),
+                "device": None,
+            }
+            if not has_paths:  # the path is made of classes
+                entry["root"] = entry["path"] = ""
+            if device is not None and times is not None:
+                entry["device"] = build_row_device_entry(device, times)
+            yield entry
 
 
 def build_open_entries(

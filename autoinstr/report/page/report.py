@@ -13,12 +13,22 @@ from autoinstr.analysis.alike import ProcessGroup, group_processes
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick
 from autoinstr.analysis.clock import Axis
 from autoinstr.analysis.findings import collect_findings
-from autoinstr.analysis.processes import Process, collect_into, read_processes
+from autoinstr.analysis.processes import (
+    Process,
+    collect_into,
+    read_processes,
+    summarize_durations,
+)
 from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.serving_summary import PHASE_ORDER
 from autoinstr.base.text import escape_unprintable
 from autoinstr.report.page import assemble
-from autoinstr.report.page.facts import build_process_entry, build_run_entry, list_notices
+from autoinstr.report.page.facts import (
+    build_process_entry,
+    build_run_entry,
+    list_losses,
+    list_notes,
+)
 from autoinstr.report.page.instrumented import list_instrumented
 from autoinstr.report.page.page_steps import (
     NO_STEPS,
@@ -38,8 +48,9 @@ from autoinstr.report.page.step_selection import select_steps
 from autoinstr.report.page.tree_groups import build_finding, build_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
+    from autoinstr.analysis.device_rows import RunDevice
     from autoinstr.analysis.tree import Node
     from autoinstr.recording.run import Run
 
@@ -65,25 +76,32 @@ SCRIPTS = (
 MAX_PROCESSES = 12  # in an excerpt
 
 
-def write(run: Run, stream: TextIO, tick: ProgressTick = ignore_tick) -> list[str]:
+def write(
+    run: Run,
+    stream: TextIO,
+    tick: ProgressTick = ignore_tick,
+    device: RunDevice | None = None,
+) -> list[str]:
     """Write the page. Return notes for the user.
 
     Memory: the folded trees of each group of processes, the names and durations of one process, and
     the data of the page.
     """
-    payload = build_payload(run, tick)
+    payload = build_payload(run, tick, device)
     assemble.write(stream, f"{payload['run']['name']} · autoinstr", SCRIPTS, payload)
     if payload["run"]["ranges"]:
         return []
     return ["nothing was recorded; for the reason run: autoinstr doctor -- <your command>"]
 
 
-def build_payload(run: Run, tick: ProgressTick = ignore_tick) -> dict[str, Any]:
-    """Return the data of the page."""
+def build_payload(
+    run: Run, tick: ProgressTick = ignore_tick, device: RunDevice | None = None
+) -> dict[str, Any]:
+    """Return the data of the page. `device` has the device time of the run."""
     serving = ServingCollector(run)
     processes: list[Process] = []
-    process_stream = read_processes(run, serving, durations=True, tick=tick)
-    groups = group_processes(_summarize_durations(collect_into(process_stream, processes)))
+    process_stream = read_processes(run, serving, durations=True, tick=tick, device=device)
+    groups = group_processes(summarize_durations(collect_into(process_stream, processes)))
     axis = Axis(run.recordings)
     offsets = [axis.base_ns + offset for offset in axis.offsets]
     times = _find_times(processes, offsets)
@@ -109,7 +127,8 @@ def build_payload(run: Run, tick: ProgressTick = ignore_tick) -> dict[str, Any]:
             build_finding(finding, groups_with_tree)
             for finding in collect_findings(groups, processes)
         ],
-        "notices": list_notices(run, processes),
+        "losses": list_losses(run, processes),
+        "notes": list_notes(run, processes),
         **serving_entries,
         "excerpts": read_excerpts(run, shown_processes, offsets, selected_steps, steps, tick),
         "groups": trees,
@@ -134,14 +153,6 @@ def _build_serving(
         "requests": requests,
     }
     return entries, steps, list(dict.fromkeys(step.process for step in engine_steps))
-
-
-def _summarize_durations(processes: Iterable[Process]) -> Iterator[Process]:
-    """Yield the processes. Replace the durations of each by percentiles before the next is read."""
-    for process in processes:
-        for tree in process.domains.values():
-            tree.summarize_durations()
-        yield process
 
 
 def _find_times(processes: Sequence[Process], offsets: Sequence[int]) -> tuple[int, int] | None:

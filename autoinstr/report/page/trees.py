@@ -2,31 +2,40 @@
 
 A tree has these members:
 
-- `domain`, `modules` (whether it has modules), `everything_ns`, `left_out` (number of rows).
+- `domain`, `modules` (whether it has modules), `left_out` (number of rows).
 - `labels`, `paths`, `classes`, `parents`: a value for each row.
 - `numbers`: [row, index into `lists`] of each folded list; `lists` has the numbers of its entries.
 - `figures`: an entry for each phase, and one for all phases together (`all`). It has the rows with
-  calls (`rows`) and, parallel to them, `calls`, `total`, `self`, `min`, `p50`, `p99` and `max`;
-  times are in nanoseconds. `layers` has, for each of `numbers`, the mean time of a call of each
-  list entry (0: no calls).
+  calls (`rows`) and, parallel to them, `calls`, `total`, `self`, `waiting`, `min`, `p50`, `p99`
+  and `max`; times are in nanoseconds. `busy` is the busy time of the process in the phase.
+  `layers` has, for each of `numbers`, the mean time of a call of each list entry (0: no calls).
+  With a profile there are also `device`, `device_self`, `backward`, `communication`, `kernels` and
+  `top`, and the tree has `device_ns`, which shares are of.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.analysis.phase_names import NO_PHASE
 from autoinstr.analysis.tree_lines import choose_lines
 from autoinstr.base.text import escape_unprintable
+from autoinstr.device.bases import BACKWARD
+from autoinstr.device.profile_store import COMMUNICATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from autoinstr.analysis.alike import ProcessGroup
+    from autoinstr.analysis.device_rows import ProcessDevice
     from autoinstr.analysis.percentiles import Percentiles
     from autoinstr.analysis.tree import Node
     from autoinstr.analysis.tree_lines import TreeLine
 
 MAX_ROWS = 120_000  # of one tree
+
+
+DEVICE_KEYS = ("device", "device_self", "backward", "communication", "kernels", "top")
 
 
 def build_tree(group: ProcessGroup, domain: str, phases: Sequence[str | None]) -> dict[str, Any]:
@@ -37,17 +46,26 @@ def build_tree(group: ProcessGroup, domain: str, phases: Sequence[str | None]) -
     all_lines = group.lines[domain]
     lines = _limit_rows(all_lines)
     list_of_row, lists = _collect_lists(lines)
+    device = group.busiest.device if any(line.node.device for line in lines) else None
     tree_phases = [phase for phase in phases if any(phase in line.node.phases for line in lines)]
-    figures = [_build_phase(lines, list_of_row, lists, phase) for phase in tree_phases]
+    process = group.busiest
+    figures = [
+        {
+            **_build_phase(lines, list_of_row, lists, phase, device),
+            "busy": process.phases[phase or NO_PHASE][1],
+        }
+        for phase in tree_phases
+    ]
     if len(figures) == 1:
         all_phases = figures.pop()
     else:
-        all_phases = _build_all_phases(lines, list_of_row, lists)
+        all_phases = _build_all_phases(lines, list_of_row, lists, device)
+    all_phases["busy"] = process.busy_ns
     return {
         "domain": escape_unprintable(domain),
         "modules": any(line.node.classes for line in all_lines),
-        "everything_ns": sum(line.node.self_ns for line in all_lines),
         "left_out": len(all_lines) - len(lines),
+        **({"device_ns": device.times.base_ns} if device is not None else {}),
         "labels": [line.label for line in lines],
         "paths": [line.path for line in lines],
         "classes": [escape_unprintable(line.node.cls) for line in lines],
@@ -103,6 +121,7 @@ def _build_phase(
     list_of_row: dict[int, int],
     lists: list[list[int]],
     phase: str | None,
+    device: ProcessDevice | None,
 ) -> dict[str, Any]:
     rows_with_calls = [
         (row, line.node.phases[phase])
@@ -112,7 +131,7 @@ def _build_phase(
     return {
         "phase": phase,
         "all": False,
-        **_build_columns(rows_with_calls),
+        **_build_columns(rows_with_calls, device),
         "layers": [
             list(_average_entries(lines[row].node, lists[index], (phase,)))
             for row, index in list_of_row.items()
@@ -121,11 +140,14 @@ def _build_phase(
 
 
 def _build_all_phases(
-    lines: list[TreeLine], list_of_row: dict[int, int], lists: list[list[int]]
+    lines: list[TreeLine],
+    list_of_row: dict[int, int],
+    lists: list[list[int]],
+    device: ProcessDevice | None,
 ) -> dict[str, Any]:
-    rows_with_calls = [(row, line.node) for row, line in enumerate(lines) if line.node.calls]
+    rows_with_calls = [(row, line.node) for row, line in enumerate(lines) if line.node.has_line]
     return {
-        **_build_columns(rows_with_calls),
+        **_build_columns(rows_with_calls, device),
         "layers": [
             list(_average_entries(lines[row].node, lists[index], tuple(lines[row].node.phases)))
             for row, index in list_of_row.items()
@@ -133,7 +155,9 @@ def _build_all_phases(
     }
 
 
-def _build_columns(rows_with_calls: list[tuple[int, Any]]) -> dict[str, list[Any]]:
+def _build_columns(
+    rows_with_calls: list[tuple[int, Any]], device: ProcessDevice | None
+) -> dict[str, list[Any]]:
     """Return the columns of (row, figures), where the figures are a node or one of its phases."""
     percentile_rows: list[Percentiles | None] = [
         figures.percentiles for _, figures in rows_with_calls
@@ -143,6 +167,7 @@ def _build_columns(rows_with_calls: list[tuple[int, Any]]) -> dict[str, list[Any
         "calls": [figures.calls for _, figures in rows_with_calls],
         "total": [figures.total_ns for _, figures in rows_with_calls],
         "self": [figures.self_ns for _, figures in rows_with_calls],
+        "waiting": [figures.waiting_ns for _, figures in rows_with_calls],
         **{
             key: [
                 None if percentiles is None else percentiles[index]
@@ -150,7 +175,31 @@ def _build_columns(rows_with_calls: list[tuple[int, Any]]) -> dict[str, list[Any
             ]
             for index, key in enumerate(("min", "p50", "p99", "max"))
         },
+        **(_build_device_columns(rows_with_calls, device) if device is not None else {}),
     }
+
+
+def _build_device_columns(
+    rows_with_calls: list[tuple[int, Any]], device: ProcessDevice
+) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {key: [] for key in DEVICE_KEYS}
+    for _, figures in rows_with_calls:
+        times = figures.device
+        if times is None:
+            values: tuple[Any, ...] = (None,) * len(DEVICE_KEYS)
+        else:
+            backward = times.total_by_basis.get(BACKWARD)
+            values = (
+                times.total.ns,
+                times.own.ns,
+                backward.ns if backward is not None else 0,
+                times.total_by_kind[COMMUNICATION].ns,
+                times.total.kernels,
+                escape_unprintable(device.name_top_kernel(times)),
+            )
+        for key, value in zip(DEVICE_KEYS, values):
+            columns[key].append(value)
+    return columns
 
 
 def _average_entries(

@@ -138,7 +138,7 @@ def _format_rows(
     yield from format_table(columns, shown_rows, options.width)
     left_out = list_left_out(columns, shown_rows, options.width)
     if left_out:
-        yield f"… columns left out for lack of width: {', '.join(left_out)} (COLUMNS=160 has room)"
+        yield from text.wrap_items("columns left out for lack of width", left_out, options.width)
     if len(shown_rows) < len(rows):
         hidden_rows = text.format_count(len(rows) - len(shown_rows), "more line")
         yield f"… {hidden_rows} (--limit 0 shows all, --sort puts the largest first)"

@@ -15,17 +15,31 @@ from autoinstr.analysis.processes import (
     collect_into,
     estimate_overhead,
     read_processes,
+    summarize_durations,
 )
 from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.tree_lines import TreeLine, choose_lines
 from autoinstr.base import text
+from autoinstr.device.profile_recording import FROM_PROFILE
 from autoinstr.report.terminal import lists
-from autoinstr.report.terminal.cells import format_share
-from autoinstr.report.terminal.columns import build_columns, choose_phases, compute_weights
+from autoinstr.report.terminal.columns import (
+    build_columns,
+    choose_phases,
+    compute_weights,
+)
+from autoinstr.report.terminal.device_columns import (
+    build_device_columns,
+    compute_device_weights,
+    format_basis_lines,
+    format_device_lines,
+    has_device,
+)
+from autoinstr.report.terminal.hidden_lines import format_bound
 from autoinstr.report.terminal.layout import format_table
 from autoinstr.report.terminal.next_step import ReportSummary, suggest_next_step
 from autoinstr.report.terminal.remarks import (
     format_findings,
+    format_inside,
     format_process_lines,
     format_run_problems,
 )
@@ -35,10 +49,12 @@ from autoinstr.report.terminal.style import HEADING, style_line, write_lines
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from autoinstr.analysis.device_rows import ProcessDevice
     from autoinstr.recording.run import Run
     from autoinstr.report.options import TableOptions
 
 TABLE_LIMIT = 4  # groups of processes with a table; the processes of other groups are listed
+MAX_MEDIAN_RECORDS = 3_000_000  # more would make the table slow: it has no medians then
 # Functions with a smaller share of a process's time are one line if all is to fit one screen.
 MIN_FUNCTION_SHARE = 0.01
 
@@ -46,10 +62,13 @@ MIN_FUNCTION_SHARE = 0.01
 class DomainTable(NamedTuple):
     """All lines of one domain of a process. A table with `is_summary` is shown as one line."""
 
+    process: Process
+    domain: str
     heading: str
     lines: list[TreeLine]
     has_modules: bool
     is_summary: bool
+    device: ProcessDevice | None = None
 
 
 def write_tables(
@@ -57,7 +76,8 @@ def write_tables(
 ) -> None:
     """Write the table that the options select: modules, requests or steps.
 
-    Memory: the folded trees of all processes, and the names of one recording."""
+    Memory: the folded trees of all processes, the names of one recording, and for medians the
+    durations of one recording with at most MAX_MEDIAN_RECORDS."""
     formatters = {
         "modules": format_modules,
         "requests": lists.format_requests,
@@ -70,12 +90,18 @@ def format_modules(run: Run, options: TableOptions, tick: ProgressTick) -> Itera
     """Yield the lines of `--table modules`."""
     serving = ServingCollector(run)
     processes: list[Process] = []
-    reading = read_processes(run, serving, phase=options.phase, tick=tick)
-    groups = group_processes(collect_into(reading, processes))
+    durations = run.capacity <= MAX_MEDIAN_RECORDS
+    reading = read_processes(
+        run, serving, phase=options.phase, durations=durations, tick=tick, device=options.device
+    )
+    groups = group_processes(collect_into(summarize_durations(reading), processes))
     header = _format_header(run, options, processes)
     header += describe_compiled(process.compiled for process in processes)
     header += serving_summary.summarize_requests(serving.list_requests(), options.width)
     header += serving_summary.summarize_steps(serving.list_steps(), options.width)
+    for process in processes:
+        if process.device is not None and not process.domains:
+            header += ["", *format_device_lines(process.device)]
     if options.phase and not any(process.ranges for process in processes):
         phases = (phase for process in processes for phase in process.phases)
         header.append(describe_missing_phase(options.phase, phases))
@@ -90,6 +116,12 @@ def format_modules(run: Run, options: TableOptions, tick: ProgressTick) -> Itera
     footer = [
         *format_process_lines(groups[:TABLE_LIMIT], groups[TABLE_LIMIT:]),
         "",
+        *(
+            line
+            for process in processes
+            if process.device is not None
+            for line in format_basis_lines(process.device, options.width)
+        ),
         *format_findings(groups, processes),
         *format_run_problems(run, options.phase, processes),
     ]
@@ -113,6 +145,8 @@ def _format_header(run: Run, options: TableOptions, processes: list[Process]) ->
     ranges = text.format_count(sum(process.ranges for process in processes), "range")
     phase = f" of phase {options.phase}" if options.phase else ""
     dropped_count = sum(recording.dropped_count for recording in run.recordings)
+    if all(FROM_PROFILE in recording.header for recording in run.recordings):
+        return [f"{run.path}: {ranges}{phase} of modules, from the profile itself"]
     line = f"{run.path}: {count}, {ranges}{phase}, {dropped_count:,} dropped"
     overhead = estimate_overhead(processes)
     if overhead is not None:
@@ -126,8 +160,7 @@ def _format_title(group: ProcessGroup, options: TableOptions) -> list[str]:
     process = group.busiest
     ranges = text.format_count(process.ranges, "range")
     threads = text.format_count(process.threads, "thread")
-    busy = text.format_duration(process.busy_ns)
-    title = f"{process.label}: {ranges} in {threads}, {busy} inside ranges"
+    title = f"{process.label}: {ranges} in {threads}, {format_inside(process)}"
     lines: list[str] = ["", style_line(title, HEADING)]
     if any(phase != NO_PHASE for phase in process.phases):
         items = [
@@ -136,6 +169,8 @@ def _format_title(group: ProcessGroup, options: TableOptions) -> list[str]:
         if options.phase is None and any(map(choose_phases, group.lines.values())):
             items.append("below: mean of a call")
         lines += text.wrap_items("by phase", items, options.width)
+    if process.device is not None:
+        lines += format_device_lines(process.device)
     return lines
 
 
@@ -151,7 +186,10 @@ def _list_tables(group: ProcessGroup, options: TableOptions) -> list[DomainTable
             < MIN_FUNCTION_SHARE * group.busiest.busy_ns
         )
         heading = "module" if domain == MODULE_DOMAIN else domain
-        tables.append(DomainTable(heading, lines, has_modules, is_summary))
+        device = group.busiest.device if has_device(lines) else None
+        tables.append(
+            DomainTable(group.busiest, domain, heading, lines, has_modules, is_summary, device)
+        )
     return sorted(tables, key=lambda table: (not table.has_modules, table.is_summary))
 
 
@@ -178,26 +216,31 @@ def _choose_limits(
 def _format_summary(table: DomainTable) -> str:
     calls = text.format_count(sum(line.node.calls for line in table.lines), "range")
     time = text.format_duration(sum(line.node.self_ns for line in table.lines))
-    return f"{table.heading}: {calls}, {time} inside ranges (--limit 0 shows all)"
+    return f"{table.heading}: {calls}, {time} of self time (--limit 0 shows all)"
 
 
 def _format_domain_table(table: DomainTable, limit: int, options: TableOptions) -> Iterator[str]:
-    shown_lines, hidden_lines = choose_lines(
-        table.lines, limit, options.sort, compute_weights(table.lines)
-    )
-    columns = build_columns(
-        table.heading,
-        table.lines,
-        sort=options.sort,
-        width=options.width,
-        by_phase=options.phase is None,
-    )
+    if table.device is not None:
+        weights = compute_device_weights(table.lines)
+        columns = build_device_columns(table.heading, table.lines, table.device, sort=options.sort)
+    else:
+        weights = compute_weights(table.lines)
+        columns = build_columns(
+            table.heading,
+            table.lines,
+            table.process,
+            sort=options.sort,
+            width=options.width,
+            by_phase=options.phase is None,
+            domain=table.domain,
+        )
+    shown_lines, hidden_lines = choose_lines(table.lines, limit, options.sort, weights)
     yield from format_table(columns, shown_lines, options.width)
     if not hidden_lines:
         return
     bound = ""
-    if options.sort == "tree":
-        total_ns = sum(line.node.self_ns for line in table.lines)
-        largest_ns = max(line.node.total_ns for line in hidden_lines)
-        bound = f", each at most {format_share(largest_ns, total_ns, unknown='-')}"
+    if options.sort == "tree" and table.device is None:
+        bound = format_bound(
+            table.process, table.lines, hidden_lines, by_phase=options.phase is None
+        )
     yield f"… {text.format_count(len(hidden_lines), 'more line')}{bound} (--limit 0 shows all)"

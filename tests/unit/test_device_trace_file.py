@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autoinstr.report.ascend_db import trace_file
-from autoinstr.report.ascend_db.trace_file import EVENTS, BadTrace, read_members
+from autoinstr.device.kineto import trace_file
+from autoinstr.device.kineto.trace_file import EVENTS, BadTrace, read_members
 from tests.support.examples import scale_examples
 from tests.support.kineto import Trace
 

@@ -31,11 +31,13 @@ class BadTrace(AutoinstrError):
     """A file that is not a torch.profiler trace, or not a complete one."""
 
 
-def read_members(path: str) -> Generator[tuple[str, Any], None, None]:
+def read_members(
+    path: str, *, exact_numbers: bool = False
+) -> Generator[tuple[str, Any], None, None]:
     """Yield (key, value) of the JSON object in a file, plain or gzipped, in its order.
 
-    `traceEvents` is yielded once for each event. Memory: a few megabytes. Raise BadTrace with the
-    reason if the file is invalid.
+    `traceEvents` is yielded once for each event. With `exact_numbers` a number with a fraction is
+    its text. Memory: a few megabytes. Raise BadTrace with the reason if the file is invalid.
     """
     try:
         with open(path, "rb") as raw:
@@ -45,7 +47,7 @@ def read_members(path: str) -> Generator[tuple[str, Any], None, None]:
             with io.TextIOWrapper(
                 cast("Any", stream), encoding="utf-8-sig", errors="replace"
             ) as text:
-                yield from _TraceText(path, text).read_members()
+                yield from _TraceText(path, text, exact_numbers).read_members()
     except (gzip.BadGzipFile, zlib.error) as error:
         raise BadTrace(f"{path}: its compression is damaged: {error}") from error
     except EOFError as error:
@@ -59,7 +61,7 @@ def read_members(path: str) -> Generator[tuple[str, Any], None, None]:
 class _TraceText:
     """A window on the text of a trace, and the read position in it."""
 
-    def __init__(self, path: str, stream: io.TextIOWrapper) -> None:
+    def __init__(self, path: str, stream: io.TextIOWrapper, exact_numbers: bool = False) -> None:
         self._path = path
         self._stream = stream
         self._text = ""
@@ -67,7 +69,8 @@ class _TraceText:
         self._is_at_end = False
         self._event_count = 0
         # not strict: names may contain control characters
-        self._decode = json.JSONDecoder(strict=False).raw_decode
+        parse_float = str if exact_numbers else None
+        self._decode = json.JSONDecoder(strict=False, parse_float=parse_float).raw_decode
 
     def read_members(self) -> Iterator[tuple[str, Any]]:
         """Yield (key, value) of the object; see the function of this name."""

@@ -1,0 +1,40 @@
+"""The classes of a module and of the modules that contain it, from the outside in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autoinstr.recording.reader import RangeName, Recording
+
+
+class ModuleClasses:
+    """Finds the classes of the modules of one recording. A container that was never called has no
+    name, so its class is not among them."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._class_of_path = {
+            (name.root, name.path): name.cls
+            for name in recording.names.values()
+            if name.cls and name.kind == "range"
+        }
+        self._known: dict[tuple[str, str], list[str]] = {}
+
+    def list_classes(self, name: RangeName) -> list[str]:
+        """Return the classes of a module; none for a range that is no module's."""
+        if not name.cls:
+            return []
+        known = self._known.get((name.root, name.path))
+        if known is None:
+            known = self._known[name.root, name.path] = [
+                cls
+                for path in _list_paths(name.path)
+                if (cls := self._class_of_path.get((name.root, path)))
+            ]
+        return known
+
+
+def _list_paths(path: str) -> list[str]:
+    """Return the path and those of all that contain it, the root first."""
+    parts = path.split(".") if path else []
+    return ["", *(".".join(parts[:count]) for count in range(1, len(parts) + 1))]

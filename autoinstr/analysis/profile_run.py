@@ -1,0 +1,87 @@
+"""A run made of profiles alone: recordings are made from their module ranges, in a temporary
+folder, so that every report can read them."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from typing import TYPE_CHECKING
+
+from autoinstr.analysis.device_rows import ProcessDevice, RunDevice, join_profile
+from autoinstr.device.capture import CapturedLaunches, GraphPlacer, read_capture
+from autoinstr.device.profile_kinds import KINETO, FoundProfile, load_profile
+from autoinstr.device.profile_recording import shift_time, write_recording
+from autoinstr.recording.reader import Recording
+from autoinstr.recording.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from autoinstr.analysis.blocks import ProgressTick
+
+
+class ProfileRun:
+    """Some profiles as a run, and its device time. Closing it removes the recordings."""
+
+    def __init__(
+        self, name: str, found: Sequence[FoundProfile], captures: Sequence[str], tick: ProgressTick
+    ) -> None:
+        self._folder = tempfile.mkdtemp(prefix="autoinstr-profile-")
+        self._tick = tick
+        self._captures = read_captures(captures, tick)
+        recordings: list[Recording] = []
+        profiles: list[ProcessDevice] = []
+        try:
+            for index, profile in enumerate(found):
+                recording, device = self._read_profile(index, profile)
+                recordings.append(recording)
+                profiles.append(device)
+        except BaseException:
+            self.close()
+            raise
+        problems = [
+            f"{profile.facts.path}: {complaint}"
+            for profile in profiles
+            for complaint in profile.facts.complaints
+        ]
+        self.run = Run(name, recordings, problems)
+        self.device = RunDevice(profiles)
+
+    def __enter__(self) -> ProfileRun:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the recordings."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _read_profile(self, index: int, profile: FoundProfile) -> tuple[Recording, ProcessDevice]:
+        store = load_profile(profile, self._tick)
+        try:
+            recording = Recording(write_recording(store, self._folder, self._tick))
+            shift_ns = store.begin_ns - shift_time(store, store.begin_ns)
+            graphs = GraphPlacer(self._captures)
+            device = join_profile(store, recording, index, shift_ns, self._tick, graphs)
+        finally:
+            store.close()
+        return recording, device
+
+
+def read_captures(paths: Sequence[str], tick: ProgressTick) -> list[CapturedLaunches]:
+    """Return the launches of the traces of captures."""
+    captures = []
+    for path in paths:
+        store = load_profile(FoundProfile(KINETO, path), tick)
+        try:
+            captures.append(read_capture(store, tick))
+        finally:
+            store.close()
+    return captures

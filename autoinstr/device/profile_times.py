@@ -1,0 +1,87 @@
+"""Attribute the kernels of one profile to the ranges in its table RANGES."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from autoinstr.device import bases
+from autoinstr.device.attribution import PLACES, ROOT, Scopes, place_launches
+from autoinstr.device.bases import BASES
+from autoinstr.device.capture import KERNEL_PLACES, GraphPlacer
+from autoinstr.device.cpu_sweep import add_operators
+from autoinstr.device.device_times import DeviceTimes, KernelSum
+from autoinstr.device.profile_store import KERNELS, LAUNCHES
+from autoinstr.device.utilisation import measure_utilisation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from autoinstr.device.profile_store import ProfileStore
+
+# A kernel without a launch in the profile was launched earlier if its number is smaller than all
+# of them, or if it began before the first kernel that has one.
+_GROUPS = f"""
+    SELECT COALESCE(g.scope, p.scope), COALESCE(g.basis, p.basis), COALESCE(g.reason, p.reason),
+        k.kind, k.name,
+        p.scope IS NULL AND (k.correlation < :first_number OR k.startNs < :first_start),
+        COUNT(*), SUM(k.endNs - k.startNs)
+    FROM {KERNELS} k LEFT JOIN {PLACES} p ON p.correlation = k.correlation
+    LEFT JOIN {KERNEL_PLACES} g ON g.kernel = k.rowid
+    GROUP BY 1, 2, 3, 4, 5, 6"""
+_FIRST_LINKED = f"""
+    SELECT MIN(k.startNs) FROM {KERNELS} k JOIN {PLACES} p ON p.correlation = k.correlation"""
+
+
+def compute_device_times(
+    store: ProfileStore,
+    tick: Callable[[int], None],
+    graphs: GraphPlacer,
+    list_classes: Callable[[object], list[str]],
+) -> DeviceTimes:
+    """Attribute all kernels of a profile to the ranges in its table RANGES.
+
+    `list_classes` returns the classes of a key of RANGES, from the outside in."""
+    store.flush()
+    scopes = Scopes()
+    if store.on_cpu:
+        times = add_operators(store, scopes, tick)
+    else:
+        times = _sum_kernels(store, scopes, tick, graphs, list_classes)
+        times.utilisation = measure_utilisation(store)
+    times.check_conservation(store.path)
+    return times
+
+
+def _sum_kernels(
+    store: ProfileStore,
+    scopes: Scopes,
+    tick: Callable[[int], None],
+    graphs: GraphPlacer,
+    list_classes: Callable[[object], list[str]],
+) -> DeviceTimes:
+    place_launches(store, scopes, tick)
+    connection = store.connection
+    connection.execute(f"DROP TABLE IF EXISTS {KERNEL_PLACES}")
+    connection.execute(
+        f"""CREATE TABLE {KERNEL_PLACES} (kernel INTEGER PRIMARY KEY, scope INTEGER,
+        basis INTEGER, reason INTEGER)"""
+    )
+    graphs.place(store, scopes, list_classes)
+    [(kernels, ns)] = store.query(f"SELECT COUNT(*), SUM(endNs - startNs) FROM {KERNELS}")
+    [(first_start,)] = store.query(_FIRST_LINKED)
+    [(first_number,)] = store.query(f"SELECT MIN(correlation) FROM {LAUNCHES}")
+    times = DeviceTimes(False, KernelSum(kernels, ns))
+    has_launches = bool(store.counts[LAUNCHES])
+    limits = {"first_number": first_number, "first_start": first_start}
+    for row in connection.execute(_GROUPS, limits):
+        scope, code, reason, kind, name, is_early, count, time_ns = row
+        if scope is not None:
+            basis = BASES[code]
+        elif is_early:
+            scope, basis = ROOT, bases.BEFORE
+        else:
+            scope, basis = ROOT, bases.UNKNOWN
+            reason_text = bases.NO_LAUNCH if has_launches else bases.NO_LAUNCHES
+            reason = bases.REASONS.index(reason_text)
+        times.add(scopes, scope, basis, kind, name, count, time_ns, reason)
+    return times

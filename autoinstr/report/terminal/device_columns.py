@@ -1,0 +1,195 @@
+"""The columns of device time in a table of modules, and the lines about the device above it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from autoinstr.base import text
+from autoinstr.device.bases import BACKWARD, BASES, RECOMPUTE
+from autoinstr.device.profile_store import COMMUNICATION, KINDS
+from autoinstr.device.utilisation import name_step_kind
+from autoinstr.report.terminal.cells import format_share, format_time
+from autoinstr.report.terminal.layout import Column
+from autoinstr.report.terminal.style import FOLDED, choose_weight_style, format_warning
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from autoinstr.analysis.device_rows import ProcessDevice
+    from autoinstr.analysis.tree_lines import TreeLine
+    from autoinstr.device.device_times import DeviceTimes, RowTimes
+
+MIN_LABEL_WIDTH, MIN_PATH_WIDTH, MIN_CLASS_WIDTH, MIN_KERNEL_WIDTH = 28, 44, 12, 16
+# Bases with a column of their own, where a line has kernels of them.
+_SEPARATE_BASES = (BACKWARD, RECOMPUTE)
+
+
+def has_device(lines: Sequence[TreeLine]) -> bool:
+    """Return whether any line has device time."""
+    return any(line.node.device is not None for line in lines)
+
+
+def compute_device_weights(lines: Sequence[TreeLine]) -> list[float]:
+    """Return the device time of each line."""
+    return [line.node.device.total.ns if line.node.device else 0 for line in lines]
+
+
+def build_device_columns(
+    heading: str, lines: Sequence[TreeLine], device: ProcessDevice, *, sort: str
+) -> list[Column]:
+    """Return the columns of a table with device time.
+
+    Shares are of compute and copies. In any `sort` but "tree", names are full paths."""
+    is_flat = sort != "tree"
+    base_ns = device.times.base_ns
+    columns = [
+        Column(
+            heading,
+            lambda line: line.label if is_flat else "  " * line.depth + line.label,
+            min_width=MIN_PATH_WIDTH if is_flat else MIN_LABEL_WIDTH,
+            keep_end=is_flat,
+            choose_style=lambda line: FOLDED if line.node.folded else "",
+        )
+    ]
+    if any(line.node.cls and line.node.cls not in line.label for line in lines):
+        columns.append(Column("class", lambda line: line.node.cls, 9, MIN_CLASS_WIDTH))
+    columns += [
+        Column("device", _make_formatter(lambda times: format_time(times.total.ns))),
+        Column(
+            "%",
+            _make_formatter(lambda times: _format_percent(_get_share_ns(times), base_ns)),
+            1,
+            choose_style=lambda line: (
+                choose_weight_style(_get_share_ns(line.node.device) / base_ns)
+                if base_ns and line.node.device
+                else ""
+            ),
+        ),
+        Column("self", _make_formatter(lambda times: format_time(times.own.ns or None)), 4),
+        *(
+            Column(basis, _make_basis_formatter(basis), 5)
+            for basis in _SEPARATE_BASES
+            if device.times.by_basis[basis].kernels
+        ),
+        Column(
+            KINDS[COMMUNICATION],
+            _make_formatter(
+                lambda times: format_time(times.total_by_kind[COMMUNICATION].ns or None)
+            ),
+            6,
+        ),
+        Column("kernels", _make_formatter(lambda times: f"{times.total.kernels:,}"), 7),
+        Column("calls", lambda line: f"{line.node.calls:,}" if line.node.calls else "", 8),
+        Column(
+            "host",
+            lambda line: text.format_duration(line.node.total_ns) if line.node.calls else "",
+            10,
+        ),
+        Column(
+            "top kernel",
+            _make_formatter(lambda times: shorten_kernel(device.name_top_kernel(times))),
+            11,
+            MIN_KERNEL_WIDTH,
+        ),
+    ]
+    return [
+        column._replace(drop_rank=0) if column.heading == sort else column for column in columns
+    ]
+
+
+def shorten_kernel(name: str) -> str:
+    """Return a kernel's name without return type and arguments, which fill a line."""
+    name = name.removeprefix("void ").replace("(anonymous namespace)::", "")
+    for namespace in ("at::native::", "at::cuda::", "at_cuda_detail::", "cudnn::"):
+        name = name.removeprefix(namespace)
+    if name.endswith(")"):
+        depth = 0
+        for index in range(len(name) - 1, 0, -1):  # the last bracket has the arguments
+            depth += {")": 1, "(": -1}.get(name[index], 0)
+            if not depth:
+                return name[:index]
+    return name
+
+
+def format_device_lines(device: ProcessDevice) -> Iterator[str]:
+    """Yield the lines that say how long the device was busy, and with what."""
+    times = device.times
+    unit = "operator" if times.on_cpu else "kernel"
+    count = text.format_count(times.total.kernels, unit)
+    parts = [
+        f"{kind} {format_share(part.ns, times.total.ns)}"
+        for kind, part in zip(KINDS, times.by_kind)
+        if part.kernels
+    ]
+    name = "CPU (no device took part)" if times.on_cpu else "device"
+    line = f"{name}: {count}, {text.format_duration(times.total.ns)}"
+    if not times.on_cpu and parts:
+        line += f": {', '.join(parts)}"
+    usage = times.utilisation
+    if usage is not None and usage.span_ns:
+        line += (
+            f"; busy {format_share(usage.busy_ns, usage.span_ns)} of "
+            f"{text.format_duration(usage.span_ns)}, idle "
+            f"{format_share(usage.idle_ns, usage.span_ns)}"
+        )
+        if usage.exposed_ns:
+            line += f", only communication {format_share(usage.exposed_ns, usage.span_ns)}"
+    yield line
+    yield from _format_steps(times)
+
+
+def _format_steps(times: DeviceTimes) -> Iterator[str]:
+    steps = times.utilisation.steps if times.utilisation is not None else []
+    if not steps:
+        return
+    count = len(steps)
+    device = sum(entry.device_ns for entry in steps) / count
+    idle = sum(entry.idle_ns for entry in steps) / count
+    host = sum(entry.step.end_ns - entry.step.start_ns for entry in steps) / count
+    slowest = max(steps, key=lambda entry: entry.step.end_ns - entry.step.start_ns)
+    line = (
+        f"{text.format_count(count, 'step')} ({name_step_kind(steps[0].step)}): a step takes "
+        f"{text.format_duration(host)}, its kernels {text.format_duration(device)}, "
+        f"{text.format_duration(idle)} without any"
+    )
+    if count > 1:
+        longest = text.format_duration(slowest.step.end_ns - slowest.step.start_ns)
+        line += f"; the longest is {slowest.step.name[:40]}, {longest}"
+    yield text.escape_unprintable(line)
+
+
+def format_basis_lines(device: ProcessDevice, width: int) -> Iterator[str]:
+    """Yield the last lines of a table: the sums by basis, which are all kernels of the profile."""
+    times = device.times
+    items = [
+        f"{basis} {text.format_duration(part.ns)} ({part.kernels:,})"
+        for basis in BASES
+        if (part := times.by_basis[basis]).kernels
+    ]
+    total = (
+        f"= {text.format_duration(times.total.ns)} ({times.total.kernels:,}): all of the profile"
+    )
+    yield from text.wrap_items("how the modules were found", [*items, total], width)
+    for reason, part in sorted(times.reasons.items(), key=lambda entry: -entry[1].ns):
+        count = text.format_count(part.kernels, "kernel")
+        yield format_warning(f"{count}, {text.format_duration(part.ns)}: {reason}")
+
+
+def _get_share_ns(times: RowTimes) -> int:
+    return times.total.ns - times.total_by_kind[COMMUNICATION].ns
+
+
+def _format_percent(part: int, total: int) -> str:
+    return f"{100 * part / total:.1f}" if total else ""
+
+
+def _make_formatter(format_cell: Callable[[RowTimes], str]) -> Callable[[TreeLine], str]:
+    return lambda line: format_cell(line.node.device) if line.node.device is not None else ""
+
+
+def _make_basis_formatter(basis: str) -> Callable[[TreeLine], str]:
+    def format_basis(times: RowTimes) -> str:
+        part = times.total_by_basis.get(basis)
+        return text.format_duration(part.ns) if part is not None else ""
+
+    return _make_formatter(format_basis)

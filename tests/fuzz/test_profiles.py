@@ -1,0 +1,162 @@
+"""Absurd, damaged and cut-off profiles: a report or an error of one line, and never a lost
+kernel."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from autoinstr.analysis.blocks import ignore_tick
+from autoinstr.analysis.profile_run import ProfileRun
+from autoinstr.base.errors import AutoinstrError
+from autoinstr.device.profile_kinds import find_profiles
+from autoinstr.report.data import stats_json
+from autoinstr.report.options import TableOptions
+from autoinstr.report.terminal.modules_table import write_tables
+from tests.support.ascend_db import database, model
+from tests.support.examples import scale_examples
+from tests.support.kineto import ENGINE, Trace
+
+pytestmark = pytest.mark.timeout(60)
+QUICK = settings(
+    max_examples=scale_examples(100),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+FEW = settings(QUICK, max_examples=scale_examples(60))
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 70), 1 << 70)
+    | st.floats()
+    | st.text(max_size=4)
+    | st.just([])
+    | st.just({"a": 1})
+    | st.integers(0, 9)
+)
+KEYS = st.sampled_from(["cat", "name", "ts", "dur", "pid", "tid", "args", "ph"])
+ARGUMENTS = st.sampled_from(
+    ["correlation", "External id", "Sequence number", "Fwd thread id", "device", "stream", "kernel"]
+)
+
+
+def sound() -> Trace:
+    trace = Trace()
+    trace.add("python_function", "nn.Module: Net_0", 1_000, 90_000, trace.pid, 4000)
+    mm = trace.operator("aten::mm", 3_000, 10_000, Sequence_number=7, Fwd_thread_id=0)
+    trace.kernel("mm", trace.launch(mm, 4_000), 100_000, 100)
+    trace.operator(f"{ENGINE}MmBackward0", 40_000, 60_000, 5000, Sequence_number=7, Fwd_thread_id=1)
+    trace.kernel("grad", trace.launch(None, 42_000, 5000), 110_000, 200)
+    trace.add("user_annotation", "ProfilerStep#1", 0, 99_000, trace.pid, 4000)
+    return trace
+
+
+def report(path: Path) -> None:
+    try:
+        with ProfileRun(str(path), find_profiles(str(path)), (), ignore_tick) as made:
+            out = io.StringIO()
+            stats_json.write(made.run, out, ignore_tick, None, made.device)
+            write_tables(made.run, io.StringIO(), TableOptions(device=made.device))
+    except AutoinstrError as error:
+        assert "\n" not in str(error) and "internal error" not in str(error)
+    else:
+        told = json.loads(out.getvalue())["device"]
+        for key in ("kernels", "device_ns"):
+            assert sum(basis[key] for basis in told["bases"].values()) == told[key]
+
+
+@QUICK
+@given(st.lists(st.tuples(st.integers(0, 20), st.one_of(KEYS, ARGUMENTS), VALUES), max_size=6))
+def test_events_with_any_values(tmp_path: Path, changes: list[tuple[int, str, Any]]) -> None:
+    trace = sound()
+    for index, key, value in changes:
+        event = trace.events[index % len(trace.events)]
+        target = event if key in ("cat", "name", "ts", "dur", "pid", "tid", "args", "ph") else None
+        if target is None and isinstance(event.get("args"), dict):
+            target = event["args"]
+        if target is not None:
+            target[key] = value
+    path = tmp_path / "trace.json"
+    path.write_text(trace.text())
+    report(path)
+
+
+@QUICK
+@given(st.integers(0, 3_000), st.binary(max_size=4))
+def test_a_trace_that_is_cut_or_damaged(tmp_path: Path, position: int, damage: bytes) -> None:
+    data = sound().text().encode()
+    path = tmp_path / "trace.json"
+    path.write_bytes(data[: position % len(data)] + damage)
+    report(path)
+    path.write_bytes(data[: position % len(data)] + damage + data[position % len(data) :])
+    report(path)
+
+
+TABLES = st.sampled_from(
+    ["TASK", "PYTORCH_API", "CONNECTION_IDS", "COMPUTE_TASK_INFO", "MSTX_EVENTS", "CANN_API"]
+)
+
+
+@functools.lru_cache(maxsize=1)
+def make_database() -> bytes:
+    """The file of a sound database. Making one anew for each example would take minutes."""
+    with tempfile.TemporaryDirectory() as folder:
+        with database(Path(folder, "host_1_20260101_ascend_pt")) as made:
+            model(made)
+        return next(Path(folder).rglob("*.db")).read_bytes()
+
+
+@contextmanager
+def open_copy(data: bytes) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder, "host_1_20260101_ascend_pt", "ASCEND_PROFILER_OUTPUT")
+        output.mkdir(parents=True)
+        file = output / "ascend_pytorch_profiler_0.db"
+        file.write_bytes(data)
+        yield file
+
+
+@FEW
+@given(st.lists(st.tuples(TABLES, st.integers(0, 9), VALUES), max_size=4), st.none() | TABLES)
+def test_a_database_with_any_values(
+    changes: list[tuple[str, int, Any]], missing: str | None
+) -> None:
+    with open_copy(make_database()) as file:
+        connection = sqlite3.connect(file)
+        connection.execute("PRAGMA synchronous=OFF")
+        for table, column, value in changes:
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            if isinstance(value, (list, dict)) or (isinstance(value, int) and abs(value) >> 63):
+                continue
+            try:
+                connection.execute(
+                    f"UPDATE {table} SET {columns[column % len(columns)]} = ? WHERE rowid % 3 = 1",
+                    (value,),
+                )
+            except sqlite3.Error:
+                continue  # a number that must be unique
+        if missing is not None:
+            connection.execute(f"DROP TABLE {missing}")
+        connection.commit()
+        connection.close()
+        report(file.parent.parent)
+
+
+@FEW
+@given(st.integers(0, 1 << 20), st.binary(min_size=1, max_size=64))
+def test_a_damaged_database(position: int, damage: bytes) -> None:
+    data = bytearray(make_database())
+    data[position % len(data) : position % len(data) + len(damage)] = damage
+    with open_copy(bytes(data)) as file:
+        report(file.parent.parent)

@@ -1,0 +1,140 @@
+"""Device time by module from torch_npu's databases, and what is said of those without it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from autoinstr.base.errors import AutoinstrError
+from autoinstr.cli import main
+from autoinstr.device.ascend.database import connect, read_facts
+from autoinstr.device.ascend.modules import split_kernels
+from autoinstr.device.ascend.writers import is_being_written
+from tests.support.ascend_db import TID, US, Database, database, model
+from tests.unit.test_device_times import bases, own, read
+
+FOLDER = "host_1_20260101_ascend_pt"
+
+
+def test_modules_operators_and_collectives(tmp_path: Path) -> None:
+    with database(tmp_path / FOLDER) as made:
+        model(made)
+    report = read(tmp_path / FOLDER)
+    assert bases(report) == {"eager": (9, 92 * US), "outside": (1, 4 * US)}
+    assert own(report) == {
+        "Model/Embedding": {"eager": [1, 2 * US]},
+        "Model/Layer/Attention": {"eager": [2, 40 * US]},
+        "Model/Layer/Attention/Linear": {"eager": [2, 20 * US]},
+        "Model/Layer/MLP": {"eager": [2, 10 * US]},
+        "Model/Layer/MLP/Linear": {"eager": [2, 20 * US]},
+    }
+    [profile] = report["device"]["profiles"]
+    assert (profile["kind"], profile["rank"]) == ("ascend", 0)
+    assert profile["kinds"]["communication"] == {"kernels": 2, "device_ns": 10 * US}
+
+
+def from_rows_of_torch(made: Database) -> None:
+    """No mstx: with_modules has rows of its own."""
+    start = made.tick()
+    made.operator("aten::linear", "MatMulV2")
+    row = (str(start), str(made.tick()), TID, None, made.name("nn.Module: Net_0"))
+    made.insert("PYTORCH_API", *row, None, None, 0, 0, 0, 50003)
+
+
+def backward_by_number(made: Database) -> None:
+    """torch_npu writes the sequence number to the node's own operator, and not to the node."""
+    with made.range("Net"):
+        made.operator("aten::linear", "MatMulV2")
+        made.connection.execute("UPDATE PYTORCH_API SET sequenceNumber = 5")
+    node, tid = made.tick(), TID + 1
+    start = made.tick()
+    link = (70_000, made.tasks + 1)
+    end = made.tick()
+    name = made.name("autograd::engine::evaluate_function: MmBackward0")
+    made.insert("PYTORCH_API", str(node), str(made.tick()), tid, None, name, -1, 0, 0, 0, 0, 50001)
+    name = made.name("MmBackward0")
+    row = (str(start), str(end), tid, link[0], name)
+    made.insert("PYTORCH_API", *row, 5, 1, 0, 0, 0, 50001)
+    made.insert("CONNECTION_IDS", *link)
+    made.tasks += 1
+    task = (made.device, made.device + 7, 0, made.tasks, made.tasks, 4242, 0, 0, 2, made.tasks, 0)
+    made.insert("TASK", *task)
+    made.insert("COMPUTE_TASK_INFO", made.name("Grad"), made.tasks, 0, made.name("Grad"))
+
+
+CASES: dict[Callable[[Database], None], dict[str, dict[str, list[int]]]] = {
+    from_rows_of_torch: {"Net": {"eager": [1, 10 * US]}},
+    backward_by_number: {"Net": {"eager": [1, 10 * US], "backward": [1, 7]}},
+}
+
+
+@pytest.mark.parametrize("build", CASES, ids=lambda build: build.__name__)
+def test_each_kind_of_database(tmp_path: Path, build: Callable[[Database], None]) -> None:
+    with database(tmp_path / FOLDER) as made:
+        build(made)
+    assert own(read(tmp_path / FOLDER)) == CASES[build]
+
+
+def test_an_empty_database_is_no_database_without_ranges(tmp_path: Path) -> None:
+    with database(tmp_path / FOLDER) as made:
+        model(made)
+    next(tmp_path.rglob("*.db")).write_bytes(b"")
+    with pytest.raises(AutoinstrError, match=r"is empty: the export was killed"):
+        read(tmp_path / FOLDER)
+
+
+def test_an_export_that_was_not_finished(tmp_path: Path) -> None:
+    with database(tmp_path / FOLDER) as made:
+        model(made)
+        made.connection.execute("DROP TABLE TASK")
+        made.connection.execute("DROP TABLE COMMUNICATION_OP")
+    with pytest.raises(AutoinstrError, match="has no table TASK: its export was not finished"):
+        read(tmp_path / FOLDER)
+
+
+def test_text_results_need_a_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / FOLDER / "ASCEND_PROFILER_OUTPUT"
+    output.mkdir(parents=True)
+    (output / "trace_view.json").write_text("[]")
+    for command in ("report", "analyse"):
+        assert main([command, str(tmp_path)]) == 1
+        assert "has text results only" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("connection", [4294967295, 4000000007])
+def test_connections_of_nothing_are_no_stream(tmp_path: Path, connection: int) -> None:
+    """CANN gives 4294967295 to tasks without a connection, and 4000000001 on to its own ranges."""
+    with database(tmp_path / FOLDER) as made:
+        model(made)
+        made.connection.execute("UPDATE MSTX_EVENTS SET connectionId = ?", (connection,))
+        made.insert("TASK", 1, 2, 0, connection, 900, 4242, 0, 0, 2, 900, 0)
+    opened = connect(str(next(tmp_path.rglob("*.db"))))
+    assert read_facts(opened).with_stream == 0
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", []),
+        ("K, L", ["K", "L"]),
+        ("gemm<int, 4>(int, char*), add", ["gemm<int, 4>(int, char*)", "add"]),
+    ],
+)
+def test_names_of_kernels_may_hold_commas(text: str, names: list[str]) -> None:
+    assert split_kernels(text) == names
+
+
+def test_results_that_somebody_writes_are_left_alone(tmp_path: Path) -> None:
+    output = tmp_path / FOLDER / "ASCEND_PROFILER_OUTPUT"
+    output.mkdir(parents=True)
+    (tmp_path / FOLDER / "FRAMEWORK").mkdir()
+    assert not is_being_written(str(tmp_path / FOLDER))  # nothing is there
+    (output / "kernel_details.csv").write_text("")
+    assert is_being_written(str(tmp_path / FOLDER))
+    for path in (output / "kernel_details.csv", output, output.parent / "FRAMEWORK", output.parent):
+        os.utime(path, (1, 1))
+    assert not is_being_written(str(tmp_path / FOLDER))
