@@ -2,7 +2,8 @@
 PYTHONS := python3.11 python3 python3.12 python3.13 python3.10 python3.9
 PYTHON ?= $(firstword $(foreach name,$(PYTHONS),$(shell command -v $(name))))
 RUN := .venv/bin/python
-PYTEST := $(RUN) -m pytest
+# The variable would make each process compile all tests anew, which takes 10 s.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(RUN) -m pytest
 SUITE := -m "not long" -n 2 --no-loadscope-reorder --durations=15
 REQUIREMENTS := requirements
 # What each environment is made of; a change of a file makes `make setup*` go over it again.
@@ -97,6 +98,7 @@ $(BENCH_STAMP): $(addprefix $(REQUIREMENTS)/,bench.txt bench.sh) $(STAMP)
 
 bench: setup-bench ## the cost of a module call beside its peers, one table (15 min; ARGS=--quick)
 	@$(RUN) -m benchmarks $(ARGS)
+	@$(RUN) -m benchmarks.compiled_call
 
 bench-check: setup ## instructions of a call, counted by valgrind, against the committed counts
 	@$(RUN) -m benchmarks.instructions $(ARGS)

@@ -1,10 +1,13 @@
-"""Run the command `autoinstr` for `python -m autoinstr`."""
+"""Run the command `autoinstr` for `python -m autoinstr`.
 
-from __future__ import annotations
+Versions of Python that cannot run the command can read this file, so it says why."""
 
 import sys
 
-from autoinstr.cli import main
-
 if __name__ == "__main__":
+    if sys.hexversion < 0x03090000:
+        version = ".".join(map(str, sys.version_info[:3]))
+        sys.exit(f"autoinstr: needs CPython 3.9 to 3.14; this is {version}")
+    from autoinstr.cli import main
+
     sys.exit(main())

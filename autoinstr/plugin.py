@@ -7,8 +7,6 @@ environment after they have started. `python -I` ignores PYTHONPATH.
 
 from __future__ import annotations
 
-import sys
-
 
 def activate() -> None:
     """Run the gate, which decides from the environment as it is now. Never raises.
@@ -19,7 +17,9 @@ def activate() -> None:
 
         boot()
     except Exception as error:  # a damaged installation
-        if sys.stderr is not None:
-            print(
-                f"autoinstr: off in this process: {type(error).__name__}: {error}", file=sys.stderr
-            )
+        try:
+            from autoinstr.base.system import write_to_stderr
+
+            write_to_stderr(f"autoinstr: off in this process: {type(error).__name__}: {error}\n")
+        except Exception:  # nobody can read the line
+            pass

@@ -32,6 +32,9 @@ OLDEST = (3, 9)
 # (cli/doctor/interpreter.py).
 NOT_ASKED_FOR = "not asked for"
 libraries = []  # folders of a bundle's libraries; empty in a checkout and in a wheel
+# C functions and the identity of stderr, as they are before the program runs. base/system.py uses
+# them in the place of what the program may have put there.
+kept = {}
 
 
 # -- Does this process get the agent? --------------------------------------------------------------
@@ -109,11 +112,17 @@ def decide(value):
     value: of AUTOINSTR or -X autoinstr; None without either."""
     if not is_enabled(value):
         return NOT_ASKED_FOR if value is None else "switched off by %r" % value
+    return explain_unsupported_python() or explain_irrelevance(read_command_line())
+
+
+def explain_unsupported_python():
+    """Return why no process of this interpreter gets the agent; "" if they may."""
     if not OLDEST <= sys.version_info[:2] <= NEWEST or sys.implementation.name != "cpython":
-        return "needs CPython %d.%d to %d.%d" % (OLDEST + NEWEST)
+        this = "%d.%d.%d" % sys.version_info[:3]
+        return "needs CPython %d.%d to %d.%d; this is %s" % (OLDEST + NEWEST + (this,))
     if "t" in sys.abiflags:
         return "free-threaded builds are not supported"
-    return explain_irrelevance(read_command_line())
+    return ""
 
 
 # -- What children must agree on -------------------------------------------------------------------
@@ -185,15 +194,19 @@ def report_decision(reason, folder):
     _AUTOINSTR_VERDICTS.
 
     The line contains no secret of the command line."""
-    redaction_folder = os.path.join(find_package_folder(folder), "base", "redaction")
-    file = os.path.join(redaction_folder, "__init__.py")
-    redaction = load("_autoinstr_redaction", file, [redaction_folder])
+    if sys.version_info < OLDEST:  # it cannot load the rules of redaction
+        argv = [str(sys.executable)]
+    else:
+        redaction_folder = os.path.join(find_package_folder(folder), "base", "redaction")
+        file = os.path.join(redaction_folder, "__init__.py")
+        redaction = load("_autoinstr_redaction", file, [redaction_folder])
+        reason, argv = redaction.redact_text(reason), redaction.redact_argv(read_command_line())
     line = "%d\t%d\t%s\t%s\t%s\n" % (
         os.getpid(),
         os.getppid(),
         "off" if reason else "on",
-        redaction.redact_text(reason),
-        "\x1f".join(redaction.redact_argv(read_command_line())),
+        reason,
+        "\x1f".join(argv),
     )
     fd = os.open(
         os.environ["_AUTOINSTR_VERDICTS"],
@@ -204,6 +217,13 @@ def report_decision(reason, folder):
         os.write(fd, line.replace("\n", " ").encode("utf-8", "replace") + b"\n")
     finally:
         os.close(fd)
+
+
+def report_unsupported_python():
+    """Tell the user of `autoinstr run` that the command's Python cannot have the agent."""
+    problem = explain_unsupported_python()
+    if problem:
+        sys.stderr.write("autoinstr: off in process %d: %s\n" % (os.getpid(), problem))
 
 
 # -- On --------------------------------------------------------------------------------------------
@@ -225,13 +245,34 @@ def boot(folder):
         if "autoinstr.instrument.importhook" not in sys.modules:
             if "_AUTOINSTR_VERDICTS" in os.environ:
                 report_decision(reason, folder)
+            elif reason and os.environ.get("_AUTOINSTR_ASKED") == str(os.getpid()):
+                # `autoinstr run` has become this process.
+                report_unsupported_python()
             if not reason:
+                keep_originals()
                 install_hook(find_package_folder(folder))
                 find_libraries(folder)
         return not reason
     except Exception as error:
         complain(error)
         return False
+
+
+def keep_originals():
+    """Keep what the program may replace later."""
+    for name in ("posix", "time", "_signal"):
+        if name in sys.modules:
+            kept[name] = dict(vars(sys.modules[name]))
+    kept["stderr"] = identify_stderr()
+
+
+def identify_stderr():
+    """Return device and inode of descriptor 2; None if it is closed."""
+    try:
+        status = os.fstat(2)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def find_package_folder(folder):
@@ -266,7 +307,7 @@ def put_libraries_last():
 def install_hook(package):
     """Load the import hook from the folder of the package, and register for torch."""
     folder = os.path.join(package, "instrument")
-    load("autoinstr", os.path.join(package, "__init__.py"), [package])
+    load("autoinstr", os.path.join(package, "__init__.py"), [package])._kept = kept
     load("autoinstr.instrument", os.path.join(folder, "__init__.py"), [folder])
     importhook = load("autoinstr.instrument.importhook", os.path.join(folder, "importhook.py"))
     importhook.register("torch", activate)
@@ -304,11 +345,20 @@ def activate(torch):
 
 
 def complain(error):
-    """Write one line on stderr."""
+    """Write one line on the stderr that the process began with."""
     try:
         text = " ".join(str(error).split())
-        sys.stderr.write(
-            "autoinstr: off in process %d: %s: %s\n" % (os.getpid(), type(error).__name__, text)
+        line = "autoinstr: off in process %d: %s: %s\n" % (
+            os.getpid(),
+            type(error).__name__,
+            text,
         )
+        try:
+            from autoinstr.base.system import write_to_stderr
+        except Exception:  # a damaged installation
+            if identify_stderr() == kept.get("stderr", identify_stderr()):
+                sys.stderr.write(line)
+        else:
+            write_to_stderr(line)
     except Exception:  # stderr may be None, closed or full: nobody can read the line
         pass

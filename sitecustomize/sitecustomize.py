@@ -12,10 +12,13 @@ def boot(folder):
     is_asked_for = os.environ.get("AUTOINSTR", "0") not in ("", "0") or "autoinstr" in getattr(
         sys, "_xoptions", ()
     )
-    is_needed = is_asked_for or "_AUTOINSTR_VERDICTS" in os.environ
-    if not is_needed or sys.version_info < (3, 9):
+    is_examined = "_AUTOINSTR_VERDICTS" in os.environ  # by `autoinstr doctor`
+    is_needed = is_asked_for or is_examined
+    # An older version never gets the agent. `autoinstr run` and `doctor` say so.
+    is_old = sys.version_info < (3, 9)
+    if not is_needed or (is_old and not ("_AUTOINSTR_ASKED" in os.environ or is_examined)):
         return False
-    is_on_path = folder in sys.path
+    is_on_path = any(is_entry(path, folder) for path in sys.path)
     if not is_on_path:
         sys.path.insert(0, folder)
     try:
@@ -45,7 +48,7 @@ def run(spec, entry, package=False):
     our_module = sys.modules.pop("sitecustomize", None)
     old_path = sys.path[:]
     # A list comprehension's variable stays bound on Python 2: `path` is no name of this function.
-    sys.path[:] = [path for path in old_path if path.rstrip("/") != entry]
+    sys.path[:] = [path for path in old_path if not is_entry(path, entry)]
     try:
         __import__("sitecustomize", {}, {}, [], 0)
     except BaseException as error:
@@ -60,6 +63,15 @@ def run(spec, entry, package=False):
         if package:
             restore_entry(entry, old_path)
         keep_entry_ahead(entry, pythonpath)
+        if is_on:
+            make_entry_absolute(entry)
+
+
+def is_entry(path, entry):
+    """Return whether an item of sys.path is the folder `entry`.
+
+    Programs put a Path, bytes or None there too, which Python passes over."""
+    return isinstance(path, str) and str.rstrip(path, "/") == entry
 
 
 def is_imported_by_an_agent():
@@ -130,9 +142,16 @@ def is_in_folder(folder, entry):
 def restore_entry(entry, old_path):
     """Insert the entry of a package into sys.path again, before the first remaining entry that
     followed it."""
-    followers = old_path[old_path.index(entry) + 1 :] if entry in old_path else []
-    index = min([sys.path.index(path) for path in followers if path in sys.path] or [len(sys.path)])
-    sys.path.insert(index, entry)
+    numbers = [number for number, path in enumerate(old_path) if is_entry(path, entry)]
+    followers = [
+        path for path in (old_path[numbers[0] + 1 :] if numbers else []) if isinstance(path, str)
+    ]
+    indices = [
+        number
+        for number, path in enumerate(sys.path)
+        if isinstance(path, str) and path in followers
+    ]
+    sys.path.insert(min(indices or [len(sys.path)]), entry)
 
 
 def list_pythonpath():
@@ -164,6 +183,17 @@ def keep_entry_ahead(entry, old_entries):
         if index is not None:
             del entries[index]
         entries.insert(overtaking[0] if overtaking else 0, entry)
+        os.environ["PYTHONPATH"] = os.pathsep.join(entries)
+
+
+def make_entry_absolute(entry):
+    """Put our folder before the relative entry of PYTHONPATH that led to it.
+
+    A child with another working directory does not find it otherwise."""
+    entries = list_pythonpath()
+    index = find_entry(entry, entries)
+    if index is not None and not os.path.isabs(entries[index]):
+        entries.insert(index, entry)
         os.environ["PYTHONPATH"] = os.pathsep.join(entries)
 
 

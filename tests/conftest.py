@@ -37,17 +37,57 @@ def _state() -> dict[str, Any]:
     }
 
 
-# These share an engine, started by a fixture of the whole session.
-SHARING = ("tests/vllm/test_offline.py", "tests/vllm/test_plugin.py", "tests/vllm/test_reports.py")
+# File -> another one, whose engine or server it shares by a fixture of the whole session.
+SHARES_WITH = {
+    "tests/vllm/test_plugin.py": "tests/vllm/test_offline.py",
+    "tests/vllm/test_reports.py": "tests/vllm/test_offline.py",
+    "tests/vllm/test_server.py": "tests/vllm/test_load.py",
+}
+# The files that take more than a minute, longest first.
+LONGEST = (
+    "tests/vllm/test_compile.py",
+    "tests/vllm/test_offline.py",
+    "tests/npu/test_vllm_ascend_server.py",
+    "tests/npu/test_vllm_ascend.py",
+    "tests/integration/test_compile.py",
+    "tests/integration/test_faults.py",
+    "tests/integration/test_empty_run.py",
+    "tests/vllm/test_profiler_server.py",
+    "tests/vllm/test_profiler_capture.py",
+    "tests/vllm/test_load.py",
+    "tests/integration/test_tools_beside.py",
+    "tests/integration/test_analyse.py",
+    "tests/integration/test_modules_processes.py",
+    "tests/integration/test_ray.py",
+)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run tests of vLLM first and those on the simulated device next.
+    """Run the longest files first, then the others of vLLM and of the simulated device.
 
-    They take the longest, and `-n` hands out files in this order."""
-    order = {"vllm": 0, "npu": 1}
-    items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
+    `-n` hands out files in this order, so the last ones are short and no worker waits long."""
+    by_folder = {"vllm": 0, "npu": 1}
+
+    def rank(item: pytest.Item) -> tuple[int, int]:
+        file = _shared_with(item.nodeid.split("::")[0])
+        if file in LONGEST:
+            return (0, LONGEST.index(file))
+        return (1, by_folder.get(item.path.parent.name, len(by_folder)))
+
+    items.sort(key=rank)
+
+
+HEAVY = {"torch", "transformers", "vllm"}  # to import the last takes ten seconds
+HEAVY_AFTER_COLLECTION = pytest.StashKey[set[str]]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    session.config.stash[HEAVY_AFTER_COLLECTION] = HEAVY & set(sys.modules)
+
+
+def _shared_with(file: str) -> str:
+    return SHARES_WITH.get(file, file)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -59,8 +99,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByFile(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::")[0]
-            return SHARING[0] if file in SHARING else file
+            return _shared_with(nodeid.split("::")[0])
 
     return ByFile(config, log)
 

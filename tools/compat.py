@@ -52,6 +52,7 @@ PACKAGES = {
     "vllm_ascend": Package(("vllm-ascend",), LINUX),
     "torch": Package(("torch",), MACOS),
     "torch_npu": Package(("torch-npu",), LINUX),
+    "transformers": Package(("transformers",), LINUX),
 }
 
 

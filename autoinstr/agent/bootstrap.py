@@ -17,6 +17,7 @@ from autoinstr.config import config as configuration
 from autoinstr.config import environment
 from autoinstr.emitters.registry import NONE, find_policies
 from autoinstr.instrument import compile, importhook
+from autoinstr.instrument.modules import torch_versions
 from autoinstr.instrument.profilers import connect as profilers
 from autoinstr.instrument.profilers.torch.watch import TorchObserver
 from autoinstr.instrument.steps.engine import EngineSteps
@@ -53,6 +54,9 @@ def activate() -> None:
         os.environ[environment.WARNED_VARIABLE] = "1"  # one line a run, not one a process
         if config.emitter == (NONE,):
             return _stay_off("the emitter is none", "info")
+        problem, level = torch_versions.explain_unusable_torch()
+        if problem:
+            return _stay_off(problem, level if is_first else "info")
         session = Session(config, sys.modules["torch.nn.modules.module"])
     except ConfigError as error:
         # A parent process may have logged the same error.
@@ -97,13 +101,15 @@ def _connect(session: Session) -> None:
     observer = TorchObserver(session.profiler_events)
     importhook.register("torch.autograd.profiler", observer.apply)
     profilers.connect(session, session.config)
-    RolePatches(session.add_role).apply()
+    RolePatches(session.add_role, session.add_facts).apply()
     apply_targets(session)
+    session.compiled_ranges.connect(session.config.compiled == "modules")
     for name in _DYNAMO_MODULES:
         importhook.register(name, _follow_dynamo_import)
     if session.range_switch.window is not None:
+        importhook.register("torch.optim.optimizer", session.steps.optimizers.watch)
         EngineSteps(session.steps.handle_engine_step).apply()
-    os.register_at_fork(after_in_child=session.reset_in_child)
+    os.register_at_fork(before=session.prepare_fork, after_in_child=session.reset_in_child)
     atexit.register(session.close)
 
 

@@ -1,20 +1,20 @@
 """Switches a run on and off from outside (`autoinstr ctl`), with when=manual.
 
-A thread reads the control file of the run directory. It is started below `threading`, so that the
-program's own thread counts stay as they are. It is stopped before a fork, because CPython 3.12 and
-later warn of a fork with several threads. After the fork it is started again when the main thread
-next runs Python code.
+A thread (base/own_thread.py) reads the control file of the run directory. It is stopped before a
+fork, because CPython 3.12 and later warn of a fork with several threads. After the fork it is
+started again when the main thread next runs Python code.
 """
 
 from __future__ import annotations
 
-import _thread
 import ctypes
 import os
 import stat
-from typing import Callable
+from typing import Any, Callable
 
+from autoinstr.base import own_thread
 from autoinstr.base.file_owner import is_trusted
+from autoinstr.base.system import calls, open_descriptor
 from autoinstr.recording.format import CONTROL_FILE
 
 INTERVAL = 0.2  # seconds between two reads: `autoinstr ctl` promises a second
@@ -26,32 +26,30 @@ def _read_word(file: str) -> bytes | None:
     A trusted file belongs to this user or to root.
     """
     # O_NONBLOCK: a pipe in the place of the file would hang the program.
-    descriptor = os.open(
-        file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-    )
+    descriptor = open_descriptor(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        status = os.fstat(descriptor)
+        status = calls.fstat(descriptor)
         is_valid = stat.S_ISREG(status.st_mode) and is_trusted(status)
-        return os.read(descriptor, 16).strip() if is_valid else None
+        return calls.read(descriptor, 16).strip() if is_valid else None
     finally:
-        os.close(descriptor)
+        calls.close(descriptor)
 
 
 class ControlWatcher:
     """Calls `switch(on)` when the control file of a run directory changes."""
 
     def __init__(self, directory: str, switch: Callable[[bool], None]) -> None:
-        self._file = os.path.join(directory, CONTROL_FILE)
+        self._file = f"{directory}/{CONTROL_FILE}"
         self._switch = switch
-        self._stop_request: _thread.LockType | None = None
-        self._end_signal: _thread.LockType | None = None
+        self._stop_request: Any = None  # locks, while the thread runs
+        self._end_signal: Any = None
         self._last_state: object = None  # inode, time and size of the file when it was read
         self._restart_call = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self._restart)
 
     def read_once(self) -> None:
         """Read the control file, and switch if it has changed."""
         try:
-            status = os.lstat(self._file)
+            status = calls.lstat(self._file)
             state = (status.st_ino, status.st_mtime_ns, status.st_size)
             if state == self._last_state:
                 return
@@ -65,10 +63,11 @@ class ControlWatcher:
     def start(self) -> None:
         """Start the thread, unless it runs."""
         if self._stop_request is None:
-            self._stop_request, self._end_signal = _thread.allocate_lock(), _thread.allocate_lock()
-            self._stop_request.acquire()
-            self._end_signal.acquire()
-            _thread.start_new_thread(self._run, (self._stop_request, self._end_signal))
+            stop_request, end_signal = own_thread.allocate_lock(), own_thread.allocate_lock()
+            stop_request.acquire()
+            end_signal.acquire()
+            own_thread.start_thread(self._run, stop_request, end_signal)
+            self._stop_request, self._end_signal = stop_request, end_signal
 
     def stop(self) -> None:
         """Stop the thread and wait for its end."""
@@ -99,7 +98,7 @@ class ControlWatcher:
             pass
         return 0
 
-    def _run(self, stop_request: _thread.LockType, end_signal: _thread.LockType) -> None:
+    def _run(self, stop_request: Any, end_signal: Any) -> None:
         try:
             while not stop_request.acquire(timeout=INTERVAL):
                 self.read_once()

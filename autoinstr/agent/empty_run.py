@@ -7,12 +7,12 @@ child wrote to a tool is not known here. If a child could have written ranges, t
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from autoinstr.agent.run_recordings import has_any_range
 from autoinstr.base import log, process_facts
+from autoinstr.base.system import calls
 from autoinstr.emitters.registry import AUTO, RECORDER, find_policies, find_row
 from autoinstr.instrument.functions.unwrapped_rows import is_importable
 
@@ -149,7 +149,7 @@ def _may_child_have_written(summary: ProcessSummary) -> bool:
         return False
     if summary.saw_profiler and not summary.used_names:
         return True
-    times = os.times()
+    times = calls.times()
     return not summary.serves_vllm and (
         times.children_user + times.children_system >= MIN_CHILD_SECONDS or has_children()
     )

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from autoinstr.config.config import Config
     from autoinstr.targets.rows import Target
 
+# Packages whose functions get other code and stay the same objects.
+KEPT_PACKAGES = ("torch", "transformers")
+
 
 @contain_errors("applying function targets")
 def apply_targets(session: Session) -> None:
@@ -47,12 +50,13 @@ def apply_targets(session: Session) -> None:
     ]
     optimizer.apply_torch_targets(
         session.function_ranges,
-        [target for target in targets if target.package == "torch"],
+        [target for target in targets if target.package in KEPT_PACKAGES],
         session.range_switch.window is not None,
         session.steps.handle_optimizer_step,
     )
     FunctionPatches(
-        session.function_ranges, [target for target in targets if target.package != "torch"]
+        session.function_ranges,
+        [target for target in targets if target.package not in KEPT_PACKAGES],
     ).apply()
 
 

@@ -25,6 +25,13 @@ class Identity:
         self.roles: list[str] = []
         self.rank: int | None = None
         self.world_size: int | None = None
+        self._facts: dict[str, int] = {}
+        self._fork_count = 0
+
+    def add_facts(self, facts: dict[str, int]) -> None:
+        """Add numbers that tell this process from others, such as its data-parallel rank."""
+        self._facts.update(facts)
+        self._recorder.update_header(**facts)
 
     def add_role(self, role: str, rank: int | None, world_size: int | None) -> None:
         """Add a role that an object of vLLM's gives to the process."""
@@ -56,6 +63,7 @@ class Identity:
         argv = redact_argv(list(getattr(sys, "orig_argv", None) or [sys.executable, *sys.argv]))
         return {
             **fields,
+            **self._facts,
             "roles": self.roles,
             "rank": self.rank,
             "world_size": self.world_size,
@@ -63,9 +71,14 @@ class Identity:
             "versions": read_loaded_versions(),
         }
 
+    def count_fork(self) -> None:
+        """Before a fork: the child gets the next number of this process's children."""
+        self._fork_count += 1
+
     def reset_in_child(self) -> None:
         """After fork: the parent's roles are not the child's."""
         self.roles, self.rank, self.world_size = [], None, None
+        self._facts, self._fork_count = {"fork": self._fork_count}, 0
 
 
 def read_loaded_versions() -> dict[str, str]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from autoinstr.agent.import_ahead import import_ahead
+from autoinstr.base import log
 from autoinstr.base.guard import contain_errors
 from autoinstr.emitters.registry import RECORDER
 
@@ -38,11 +40,13 @@ class ProfilerEvents:
         """Put torch's own `Module.__call__` in place for a profiler that traces Python calls.
 
         The tracers of torch and torch_npu note the code object of `Module.__call__` when they first
-        start: it must be torch's. The recording is opened before, because torch writes broken
-        traces of imports that it sees, and the first range imports modules.
+        start: it must be torch's. What would be imported while they run is imported before, and the
+        recording is opened.
         """
         if not python_tracer:
             return
+        import_ahead(self._config)
+        log.avoid_imports(True)
         if self._switch.active or self._config.get_when(RECORDER) == "profiling":
             self._emitters.open_recording()
         self._switch.remove_wrapper()
@@ -60,6 +64,7 @@ class ProfilerEvents:
     def report_start_failed(self) -> None:
         """Put the wrapper back that `prepare_start` removed."""
         with self._switch.lock:
+            log.avoid_imports(self._profilers.has_python_tracer)
             self._switch.refresh("no profiler runs")
             self._emitters.report_collection_ended()
 
@@ -75,6 +80,7 @@ class ProfilerEvents:
         """Switch off what waits for a profiler, unless another one runs."""
         with self._switch.lock:
             self._profilers.remove(key)
+            log.avoid_imports(self._profilers.has_python_tracer)
             self._switch.refresh("no profiler runs")
             self._emitters.report_collection_ended()
 

@@ -6,17 +6,18 @@ together, under one lock.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Callable
 
 from autoinstr.api import state as range_state
 from autoinstr.base.guard import contain_errors
+from autoinstr.base.own_thread import make_reentrant_lock
 from autoinstr.emitters.registry import RECORDER
 from autoinstr.instrument.steps.window import StepEvents, StepWindow
 
 if TYPE_CHECKING:
     from autoinstr.agent.active_emitters import ActiveEmitters
     from autoinstr.config.config import Config
+    from autoinstr.instrument.compiled.compiled_ranges import CompiledRanges
     from autoinstr.instrument.functions.ranges import FunctionRanges
     from autoinstr.instrument.modules.module_ranges import ModuleCallRanges
     from autoinstr.instrument.profilers.running import RunningProfilers
@@ -33,21 +34,23 @@ class RangeSwitch:
         emitters: ActiveEmitters,
         profilers: RunningProfilers,
         module_ranges: ModuleCallRanges,
+        compiled_ranges: CompiledRanges,
         function_ranges: FunctionRanges,
         steps: StepEvents,
         on_change: Callable[[], None],
     ) -> None:
         """`on_change` is called after each change of what is on."""
-        self.lock = threading.RLock()
+        self.lock = make_reentrant_lock()
         self.reason = _INITIAL_REASON  # why ranges are on or off, for `autoinstr doctor`
         self.active: tuple[str, ...] = ()  # names of the emitters that are on
         self.window = (
-            None if config.window is None else StepWindow(*config.window, self._write_ranges)
+            None if config.window is None else StepWindow(*config.window, self._switch_window)
         )
         self._config = config
         self._emitters = emitters
         self._profilers = profilers
         self._module_ranges = module_ranges
+        self._compiled_ranges = compiled_ranges
         self._function_ranges = function_ranges
         self._steps = steps
         self._on_change = on_change
@@ -91,6 +94,8 @@ class RangeSwitch:
         if not names:
             self._module_ranges.restore_original()
         self._write_ranges(False)
+        if not previous or not names:
+            self._function_ranges.note_unseen_time()
         self._emitters.end_open_ranges(name for name in previous if name not in names)
         if self.window is not None and any(name not in previous for name in names):
             self._steps.recheck_optimizer()
@@ -118,7 +123,7 @@ class RangeSwitch:
 
     def reset_lock_in_child(self) -> None:
         """After fork: a thread that does not exist here may hold the parent's lock."""
-        self.lock = threading.RLock()
+        self.lock = make_reentrant_lock()
 
     def _put_wrapper(self) -> None:
         if self.window is not None and self.window.is_over:
@@ -131,6 +136,11 @@ class RangeSwitch:
         if foreign is not None:
             self.reason = f"torch.nn.Module.__call__ is patched by {foreign}"
 
+    def _switch_window(self, on: bool) -> None:
+        """Let ranges begin or end inside the window."""
+        self._function_ranges.note_unseen_time()
+        self._write_ranges(on)
+
     def _write_ranges(self, on: bool) -> None:
         """Send the ranges of modules, functions and the user to the active emitters, or nowhere."""
         output = self._emitters.find_output(self.active) if on else None
@@ -140,4 +150,5 @@ class RangeSwitch:
         else:
             is_recorder = self.active == (RECORDER,)
             self._module_ranges.name_cache.switch_on(output, is_recorder=is_recorder)
+        self._compiled_ranges.switch(output is not None)
         range_state.switch(on)

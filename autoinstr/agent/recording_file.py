@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 from autoinstr.base import log, process_facts, run_directory
 from autoinstr.base.redaction import redact_text
+from autoinstr.base.system import calls
 from autoinstr.emitters.registry import RECORDER
 from autoinstr.recording.format import SUFFIX
 from autoinstr.recording.writer import RecordingWriter
@@ -38,7 +38,6 @@ class RecordingFile:
     def create(self) -> RecordingWriter:
         """Create a new recording. Raises OSError or AutoinstrError if that is impossible."""
         config = self._config
-        folder = run_directory.create(config.out, config.mode)
         options = {option: redact_text(text) for option, text in config.dump_set_options().items()}
         header = {
             **self._owner.describe_process(),
@@ -47,15 +46,27 @@ class RecordingFile:
             "domain": config.domain,
             "options": options,
         }
-        writer = self._writer = create_recording(
-            folder, header, max_bytes=config.max_mb << 20, full=config.full, mode=config.mode
-        )
+        folder, writer = self._create_in_usable_folder(header)
+        self._writer = writer
         writer.on_full = self._report_full
         writer.on_removed = self._choose_new_folder
         process_facts.register_at_exit(self._owner.close)
         # Users who set no `out` find the run directory by this line.
         log.write_once("recording", "info", "recording", folder=folder)
         return writer
+
+    def _create_in_usable_folder(self, header: dict[str, Any]) -> tuple[str, RecordingWriter]:
+        """Create the recording in the run directory, or in another folder if that holds none."""
+        config = self._config
+        options = {"max_bytes": config.max_mb << 20, "full": config.full, "mode": config.mode}
+        folder = run_directory.create(config.out, config.mode)
+        try:
+            return folder, create_recording(folder, header, **options)
+        except OSError as error:
+            other_folder = run_directory.replace_unusable(config.out, error)
+            if other_folder is None:
+                raise
+            return other_folder, create_recording(other_folder, header, **options)
 
     def find_folder(self) -> str:
         """Return the run directory, which may not exist yet."""
@@ -88,5 +99,7 @@ def create_recording(folder: str, header: dict[str, Any], **options: Any) -> Rec
 
     `options` are RecordingWriter's. Raises OSError if the file cannot be created.
     """
-    name = f"{os.uname().nodename.split('.')[0]}-{os.getpid()}-{os.urandom(4).hex()}{SUFFIX}"
-    return RecordingWriter(os.path.join(folder, name), header, **options)
+    name = (
+        f"{calls.uname().nodename.split('.')[0]}-{calls.getpid()}-{calls.urandom(4).hex()}{SUFFIX}"
+    )
+    return RecordingWriter(f"{folder}/{name}", header, **options)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.errors import RecordingError
+from autoinstr.base.system import calls
 from autoinstr.recording import facts
 from autoinstr.recording.format import KIND_DEFINITIONS, SUFFIX
 
@@ -29,11 +29,11 @@ def is_target_wrapped(folder: str, run: str, target: str) -> bool:
 def _has_fact(folder: str, run: str, is_fact: Callable[[Any], bool]) -> bool:
     """Return True if a recording of the run has a definition for which `is_fact` is true."""
     try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(SUFFIX))
+        names = sorted(name for name in calls.listdir(folder) if name.endswith(SUFFIX))
     except OSError:
         return False
     return len(names) > MAX_RECORDINGS or any(
-        _recording_has_fact(os.path.join(folder, name), run, is_fact) for name in names
+        _recording_has_fact(f"{folder}/{name}", run, is_fact) for name in names
     )
 
 

@@ -18,6 +18,7 @@ from autoinstr.config.filters import compile_filter
 from autoinstr.emitters.profiler_kinds import NOT_INHERITED
 from autoinstr.emitters.recorder import Recorder
 from autoinstr.emitters.registry import RECORDER
+from autoinstr.instrument.compiled.compiled_ranges import CompiledRanges
 from autoinstr.instrument.functions.ranges import FunctionRanges
 from autoinstr.instrument.modules.module_ranges import ModuleCallRanges
 from autoinstr.instrument.profilers.running import RunningProfilers
@@ -62,6 +63,7 @@ class Session:
             lambda error: log_failure("a module range", error),
             self.steps.handle_outermost_call,
         )
+        self.compiled_ranges = CompiledRanges(self.module_ranges.name_cache, self.recorder)
         self.function_ranges = FunctionRanges(
             self.recorder, lambda error: log_failure("a function range", error)
         )
@@ -71,6 +73,7 @@ class Session:
             self.emitters,
             self.profilers,
             self.module_ranges,
+            self.compiled_ranges,
             self.function_ranges,
             self.steps,
             self.report_to_doctor,
@@ -112,10 +115,21 @@ class Session:
         self.identity.add_role(role, rank, world_size)
         self.emitters.open_recording()
 
+    @contain_errors("noting facts of the process")
+    def add_facts(self, facts: dict[str, int]) -> None:
+        """Note numbers that tell this process from others."""
+        self.identity.add_facts(facts)
+
+    @contain_errors("counting forks")
+    def prepare_fork(self) -> None:
+        """Before a fork, in the parent."""
+        self.identity.count_fork()
+
     def describe_process(self) -> dict[str, Any]:
         """Return the header fields of a recording that say what this process is."""
         emitter_names = ",".join(self.emitters.names) or RECORDER
-        return {**self.identity.build_header(), "emitter": emitter_names}
+        compiled = {"compiled": dict(self.compiled_ranges.counts)}
+        return {**self.identity.build_header(), "emitter": emitter_names, **compiled}
 
     @contain_errors("resetting after a fork")
     def reset_in_child(self) -> None:
@@ -126,6 +140,7 @@ class Session:
         self.range_switch.reset_lock_in_child()
         self.is_first = False
         self.module_ranges.name_cache.reset_in_child()
+        self.compiled_ranges.reset_in_child()
         self.recorder.reset_in_child()
         self.recording_file.reset_in_child()
         self.emitters.reset_in_child()
@@ -195,5 +210,6 @@ class Session:
         }
         if not self.module_ranges.is_known_torch:
             details["torch"] = "unknown version; every module call takes the slow path"
+        details["compiled"] = self.compiled_ranges.reason
         details["modules"] = self.module_ranges.list_decisions()
         doctor_channel.report(bool(self.range_switch.active), self.range_switch.reason, details)

@@ -8,14 +8,16 @@ from __future__ import annotations
 from array import array
 from typing import TYPE_CHECKING
 
+from autoinstr.analysis.mean_test import Sample
 from autoinstr.analysis.tree_lines import list_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from autoinstr.analysis.mean_test import Sample
     from autoinstr.analysis.processes import Process
     from autoinstr.analysis.tree import Node
-    from autoinstr.analysis.tree_lines import TreeLine
+from autoinstr.analysis.tree_lines import TreeLine
 
 LinePhase = tuple[int, "str | None"]  # index of a line, phase
 
@@ -24,7 +26,8 @@ class DomainGroup:
     """Processes of the same roles whose trees of one domain have the same lines.
 
     `processes` are in the order of the run, and `lines` are the busiest one's. `calls` and
-    `total_ns` have, for each line and phase, one entry for each process."""
+    `total_ns` have, for each line and phase, one entry for each process. `squares`, the sums of
+    squared durations, are only kept for outermost lines."""
 
     def __init__(self, domain: str) -> None:
         self.domain = domain
@@ -32,6 +35,7 @@ class DomainGroup:
         self.lines: list[TreeLine] = []
         self.calls: dict[LinePhase, array[int]] = {}
         self.total_ns: dict[LinePhase, array[int]] = {}
+        self.squares: dict[LinePhase, array[float]] = {}
         self._largest_busy_ns = -1
 
     def add(self, process: Process, lines: list[TreeLine]) -> None:
@@ -44,9 +48,21 @@ class DomainGroup:
             for phase, figures in line.node.phases.items():
                 _append_value(self.calls, (index, phase), count, figures.calls)
                 _append_value(self.total_ns, (index, phase), count, figures.total_ns)
+                if not line.depth:
+                    squares = self.squares.setdefault((index, phase), array("d"))
+                    squares.extend([0.0] * (count - len(squares)))
+                    squares.append(float(figures.squares))
         for table in (self.calls, self.total_ns):
             for column in table.values():
                 column.extend([0] * (count + 1 - len(column)))
+        for squares in self.squares.values():
+            squares.extend([0.0] * (count + 1 - len(squares)))
+
+    def make_sample(self, place: LinePhase, index: int) -> Sample:
+        """Return the calls of one process in an outermost line."""
+        return Sample(
+            self.calls[place][index], self.total_ns[place][index], self.squares[place][index]
+        )
 
     def compute_mean_ns(self, place: LinePhase) -> list[float | None]:
         """Return the mean duration of a call in each process; None for one without calls."""

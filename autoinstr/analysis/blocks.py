@@ -49,6 +49,15 @@ class NameCodes(Protocol):
         """Return the codes of the next records of a thread."""
 
 
+class BlockReceiver(Protocol):
+    """Sums up blocks of all domains of a thread (inside_time.py)."""
+
+    def add_block(
+        self, thread: int, numbers: Sequence[int], starts: Sequence[int], ends: Sequence[int]
+    ) -> None:
+        """Add the next records of a thread, in order of start."""
+
+
 def ignore_tick(count: int) -> None:
     """Ignore progress: the default where a function takes a ProgressTick."""
 
@@ -65,12 +74,13 @@ def read_batches(
     tick: ProgressTick = ignore_tick,
     codes: NameCodes | None = None,
     still_open: list[OpenRange] | None = None,
+    inside: BlockReceiver | None = None,
 ) -> Iterator[RangeBatch]:
     """Yield the marks and the ended ranges of a recording.
 
     `tick` is called after each block. Ranges without an end are appended to `still_open` if that is
-    a list. An unreadable block ends the batches; the reason is appended to the recording's
-    problems."""
+    a list. `inside` receives each block before it is split. An unreadable block ends the batches;
+    the reason is appended to the recording's problems."""
     splitter = _BlockSplitter(recording, codes)
     blocks = _read_readable(recording.read_blocks_with_open_ranges, recording)
     for thread, words, open_ranges in blocks:
@@ -82,6 +92,8 @@ def read_batches(
         numbers, starts, ends = words[0::3], words[1::3], words[2::3]
         if codes is not None:
             numbers = codes.assign_codes(thread, numbers, starts, ends)
+        if inside is not None:
+            inside.add_block(thread, numbers, starts, ends)
         yield from splitter.split(thread, numbers, starts, ends)
         tick(len(numbers))
 

@@ -14,18 +14,33 @@ if TYPE_CHECKING:
 
 
 class Figures:
-    """Sum up calls. Times are in nanoseconds.
+    """Sum up calls. Times are in nanoseconds, and `squares` is the sum of squared durations.
+    `first_call` has the start and the duration of the first call.
 
     `durations` has the duration of every call. It is empty if durations were not collected, or
     after `summarize_durations`, which sets `percentiles`. `parts` collects the `parts` of
     everything that was added. `device` sums up the device time; None without any."""
 
-    __slots__ = ("calls", "device", "durations", "parts", "percentiles", "self_ns", "total_ns")
+    __slots__ = (
+        "calls",
+        "device",
+        "durations",
+        "first_call",
+        "parts",
+        "percentiles",
+        "self_ns",
+        "squares",
+        "total_ns",
+        "waiting_ns",
+    )
 
     def __init__(self) -> None:
         self.calls = 0
         self.total_ns = 0
         self.self_ns = 0
+        self.waiting_ns = 0
+        self.squares = 0
+        self.first_call: tuple[int, int] | None = None
         self.durations = array("Q")
         self.percentiles: Percentiles | None = None
         self.parts: list[Any] = []
@@ -36,6 +51,10 @@ class Figures:
         self.calls += addend.calls
         self.total_ns += addend.total_ns
         self.self_ns += addend.self_ns
+        self.waiting_ns += addend.waiting_ns
+        self.squares += addend.squares
+        calls = filter(None, (self.first_call, addend.first_call))
+        self.first_call = min(calls, default=None)
         self.parts.extend(addend.parts)
         if durations:
             self.durations.extend(addend.durations)

@@ -22,16 +22,20 @@ if TYPE_CHECKING:
     from autoinstr.analysis.tree_lines import TreeLine
 
 LARGE_OVERHEAD = 0.05  # the share of the time inside ranges from which recording is a finding
+MIN_FIRST_CALLS = 3  # calls of a module whose first call may be a finding
+FIRST_CALL_RATIO = 10  # how many times the others' mean the first call takes
+FIRST_CALL_SHARE = 0.05  # of the busy time of the process
+COMPILED_CLASS = "OptimizedModule"  # torch.compile's wrapper
 NAMED_OTHERS = 2  # other layers or processes that a finding names
 
 
 class Finding(NamedTuple):
     """One line of prose about one place.
 
-    `kind` is runs, outlier, rank or overhead. The place is the index of a process, a domain and the
-    path of a line; -1 and "" for a finding about the whole run. `excess_ns` is the time beyond what
-    is usual, the order of findings. All that stands out in one place is one finding. So there are
-    no more findings than lists of layers and outermost modules."""
+    `kind` is runs, outlier, first, rank or overhead. The place is the index of a process, a domain
+    and the path of a line; -1 and "" for a finding about the whole run. `excess_ns` is the time
+    beyond what is usual, the order of findings. All that stands out in one place is one finding. So
+    there are no more findings than lists of layers and outermost modules."""
 
     kind: str
     summary: str
@@ -49,6 +53,8 @@ def collect_findings(groups: Sequence[ProcessGroup], processes: Sequence[Process
         for domain in group.lines
         for finding in find_outlier_layers(group.busiest, domain, group.lines[domain])
     ]
+    for group in groups:
+        findings += find_slow_first_calls(group)
     for domain_group in list_domain_groups(groups):
         findings += find_slow_ranks(domain_group)
     findings.sort(key=lambda finding: -finding.excess_ns)
@@ -84,6 +90,31 @@ def find_outlier_layers(
         )
         excess_ns = sum_excess(outliers.entries)
         yield Finding("outlier", summary, process.index, domain, outliers.line.path, excess_ns)
+
+
+def find_slow_first_calls(group: ProcessGroup) -> Iterator[Finding]:
+    """Yield a finding for each outermost module whose first call takes most of its time.
+
+    The first call compiles, loads or warms up. A module that torch.compile made says so."""
+    process = group.busiest
+    for domain, lines in group.lines.items():
+        for line in lines:
+            node, first_ns = line.node, line.node.first_call_ns
+            if line.depth or not node.cls or first_ns is None or node.calls < MIN_FIRST_CALLS:
+                continue
+            usual_ns = (node.total_ns - first_ns) / (node.calls - 1)
+            is_slow = first_ns >= FIRST_CALL_RATIO * usual_ns and first_ns >= node.total_ns / 2
+            if not is_slow or first_ns < FIRST_CALL_SHARE * process.busy_ns:
+                continue
+            is_compiled = COMPILED_CLASS in node.classes
+            first, total = map(text.format_duration, (first_ns, node.total_ns))
+            summary = (
+                f"{line.path} {'is compiled; its' if is_compiled else 'takes longest in its'} "
+                f"first call{' takes' if is_compiled else ':'} {first} of {total} "
+                f"({text.format_count(node.calls, 'call')}, {text.format_duration(usual_ns)} "
+                "each after it)"
+            )
+            yield Finding("first", summary, process.index, domain, line.path, first_ns - usual_ns)
 
 
 def find_slow_ranks(group: DomainGroup) -> Iterator[Finding]:

@@ -1,11 +1,14 @@
 """Layers and ranks that take longer than those they are compared with.
 
-A call counts as slower by its mean duration, in each phase separately. The bounds are below."""
+A call counts as slower by its mean duration, in each phase separately, if it is slower by more than
+the bounds below and by more than noise (mean_test.py)."""
 
 from __future__ import annotations
 
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from autoinstr.analysis.mean_test import Sample, is_slower
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -91,10 +94,15 @@ def find_layer_outliers(lines: Sequence[TreeLine]) -> Iterator[LayerOutliers]:
                 for path, node in separate.items()
                 if phase in node.phases and node.phases[phase].calls
             }
+            usual_calls = _add_samples(
+                _make_sample(figures) for figures in members.values() if figures.mean_ns < bound_ns
+            )
             for path, figures in {**members, **separate_figures}.items():
                 mean_ns = figures.mean_ns
                 excess = _make_excess(phase, mean_ns, usual_ns, figures.calls)
-                if usual_ns and mean_ns >= bound_ns and excess.ns >= min_excess_ns:
+                if not usual_ns or mean_ns < bound_ns or excess.ns < min_excess_ns:
+                    continue
+                if is_slower(_make_sample(figures), usual_ns, usual_calls, len(members)):
                     excesses.setdefault(path, []).append(excess)
         if excesses:
             entries = _sort_by_excess(excesses.items())
@@ -122,11 +130,18 @@ def find_slow_processes(group: DomainGroup) -> Iterator[SlowRanks]:
             if len(means) < MIN_RANKS:
                 continue
             usual_ns, bound_ns = _find_bound(list(means.values()), RANK_RATIO, RANK_SPREAD)
+            usual_calls = _add_samples(
+                group.make_sample(place, index)
+                for index, mean_ns in means.items()
+                if mean_ns < bound_ns
+            )
             for index, mean_ns in means.items():
                 excess = _make_excess(phase, mean_ns, usual_ns, group.calls[place][index])
-                min_excess_ns = MIN_EXCESS * group.processes[index].inside_ns
+                min_excess_ns = MIN_EXCESS * group.processes[index].busy_ns
                 if usual_ns and mean_ns >= bound_ns and excess.ns >= min_excess_ns:
-                    excesses.setdefault(index, []).append(excess)
+                    sample = group.make_sample(place, index)
+                    if is_slower(sample, usual_ns, usual_calls, len(means)):
+                        excesses.setdefault(index, []).append(excess)
         if excesses:
             yield SlowRanks(line, _sort_by_excess(excesses.items()))
 
@@ -134,6 +149,15 @@ def find_slow_processes(group: DomainGroup) -> Iterator[SlowRanks]:
 def sum_excess(entries: Iterable[tuple[_Key, list[Excess]]]) -> float:
     """Return the excess of all entries in nanoseconds."""
     return sum(excess.ns for _, excesses in entries for excess in excesses)
+
+
+def _make_sample(figures: Figures) -> Sample:
+    return Sample(figures.calls, figures.total_ns, figures.squares)
+
+
+def _add_samples(samples: Iterable[Sample]) -> Sample:
+    columns = list(zip(*samples))
+    return Sample(*map(sum, columns)) if columns else Sample(0, 0, 0)
 
 
 def _make_excess(phase: str | None, mean_ns: float, usual_ns: float, calls: int) -> Excess:

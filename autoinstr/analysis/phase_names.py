@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from autoinstr.recording.run import Run
 
 NO_PHASE = "none"  # the name for ranges without a phase
-# The phases of vLLM's steps. A run may have other ones, from ranges of the user.
-PHASES = ("prefill", "decode", "mixed", "idle", NO_PHASE)
+# The phases of vLLM's steps, of drafting in them, and of `generate` of transformers. A run may have
+# other ones, from ranges of the user.
+PHASES = ("prefill", "decode", "mixed", "idle", "draft", NO_PHASE)
 
 
 def is_in_phase(phase: str | None, selected: str | None) -> bool:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from autoinstr.analysis.attributes import collect_attributes
 from autoinstr.analysis.blocks import ProgressTick, format_title, ignore_tick
+from autoinstr.analysis.compiled_summary import CompiledSummary
 from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
 from autoinstr.analysis.labels import count_hosts, format_process_label, format_thread_label
-from autoinstr.analysis.liveness import ALIVE, KILLED, read_process_state
+from autoinstr.analysis.liveness import ALIVE, KILLED, REPLACED, read_process_state
 from autoinstr.analysis.phase_names import NO_PHASE, is_in_phase
 from autoinstr.analysis.stats import collect_stats
 from autoinstr.analysis.tree import Node, build_tree, fold_tree
@@ -39,11 +40,12 @@ class Process:
     """The sums of one process. Times are in nanoseconds.
 
     `ranges`, `threads` and all times are those of the selected phase. `phases` has, for every
-    phase, the number of ranges and the time in them. `still_open` is the number of ranges without
-    an end. `busy_ns` is the time inside ranges of all domains, `inside_ns` that of each thread's
-    busiest domain. `cost_ns` is an estimate of the time that recording took. `first_ns` and
-    `last_ns` are times of the recording's perf_counter; None without ranges. `notes` are the lines
-    of `describe_problems`."""
+    phase, the number of ranges and the busy time in them. `still_open` is the number of ranges
+    without an end. `inside_ns` is the time inside ranges: the union of all threads and domains.
+    `busy_ns` is its part that is work, not waiting (inside_time.py). `thread_busy_ns` is the sum of
+    the busy time of each thread. `cost_ns` is an estimate of the time that recording took.
+    `first_ns` and `last_ns` are times of the recording's perf_counter; None without ranges. `notes`
+    are the lines of `describe_problems`."""
 
     def __init__(self, index: int, recording: Recording, label: str) -> None:
         self.index = index
@@ -53,12 +55,14 @@ class Process:
         self.threads = 0
         self.busy_ns = 0
         self.inside_ns = 0
+        self.thread_busy_ns = 0
         self.cost_ns = 0
         self.first_ns: int | None = None
         self.last_ns: int | None = None
         self.still_open = 0
         self.domains: dict[str, Node] = {}
         self.phases: dict[str, tuple[int, int]] = {}
+        self.compiled = CompiledSummary(recording)
         self.notes: list[str] = []
         self.device: ProcessDevice | None = None
 
@@ -66,15 +70,13 @@ class Process:
         self, rows: list[StatsRow], stats: RecordingStats, attributes: RecordingAttributes
     ) -> None:
         """Add the rows of the selected phase."""
+        self.compiled.add_rows(rows)
         self.ranges = sum(row.calls for row in rows)
         self.threads = len({row.thread for row in rows})
-        self.busy_ns = sum(row.self_ns for row in rows)
+        self.inside_ns, self.busy_ns, self.thread_busy_ns = stats.inside.compute_sums(
+            row.phase for row in rows
+        )
         self.first_ns, self.last_ns = stats.first_ns, stats.last_ns
-        busy: dict[int, dict[str, int]] = {}  # thread -> domain -> time
-        for row in rows:
-            time_of = busy.setdefault(row.thread, {})
-            time_of[row.name.domain] = time_of.get(row.name.domain, 0) + row.self_ns
-        self.inside_ns = sum(max(domains.values()) for domains in busy.values())
         module_calls = sum(row.calls for row in rows if row.name.cls)
         annotated = sum(
             len(starts) for names in attributes.ranges.values() for starts in names.values()
@@ -115,7 +117,7 @@ def read_processes(
         process.device = device.find_process(index) if device is not None else None
         if process.device is not None:
             process.device.add_to_rows(stats.rows)
-        process.phases = _sum_by_phase(stats.rows)
+        process.phases = _sum_by_phase(stats)
         rows = [row for row in stats.rows if is_in_phase(row.phase, phase)]
         process.add_rows(rows, stats, attributes)
         process.still_open = len(stats.read_open_ranges(recording))
@@ -131,31 +133,49 @@ def collect_into(processes: Iterable[Process], collected: list[Process]) -> Iter
         yield process
 
 
-def estimate_overhead(processes: Iterable[Process]) -> float | None:
-    """Return the estimated share (0 to 1) of the time inside ranges that recording took; None
-    without ranges."""
-    cost_ns = inside_ns = 0
+def summarize_durations(processes: Iterable[Process]) -> Iterator[Process]:
+    """Yield the processes. Replace the durations of each by percentiles before the next is read."""
     for process in processes:
-        cost_ns, inside_ns = cost_ns + process.cost_ns, inside_ns + process.inside_ns
-    return cost_ns / inside_ns if inside_ns else None
+        for tree in process.domains.values():
+            tree.summarize_durations()
+        yield process
 
 
-def _sum_by_phase(rows: list[StatsRow]) -> dict[str, tuple[int, int]]:
-    """Return the number of ranges and the time in them by phase, the longest time first and ranges
-    without a phase last."""
-    sums: dict[str, tuple[int, int]] = {}
-    for row in rows:
-        phase = row.phase or NO_PHASE
-        calls, time_ns = sums.get(phase, (0, 0))
-        sums[phase] = calls + row.calls, time_ns + row.self_ns
+def estimate_overhead(processes: Iterable[Process]) -> float | None:
+    """Return the estimated share (0 to 1) of the busy time of all threads that recording took; None
+    without ranges that do work."""
+    cost_ns = busy_ns = 0
+    for process in processes:
+        cost_ns, busy_ns = cost_ns + process.cost_ns, busy_ns + process.thread_busy_ns
+    return cost_ns / busy_ns if busy_ns else None
+
+
+def _sum_by_phase(stats: RecordingStats) -> dict[str, tuple[int, int]]:
+    """Return the number of ranges and the busy time in them by phase, the longest time first and
+    ranges without a phase last."""
+    calls: dict[str | None, int] = {}
+    for row in stats.rows:
+        calls[row.phase] = calls.get(row.phase, 0) + row.calls
+    sums = {
+        phase or NO_PHASE: (count, stats.inside.compute_sums([phase]).busy_ns)
+        for phase, count in calls.items()
+    }
     return dict(sorted(sums.items(), key=lambda entry: (entry[0] == NO_PHASE, -entry[1][1])))
+
+
+def describe_lazy_classes(recording: Recording) -> list[str]:
+    """Return a line for each class whose `forward` makes an object that does the work later."""
+    return [
+        f"{cls}.forward makes a {kind}: its time is that of the making, not of the iteration"
+        for cls, kind in recording.header.get("lazy_classes", {}).items()
+    ]
 
 
 def describe_problems(process: Process, stats: RecordingStats) -> list[str]:
     """Return the lines that a reader needs before believing the figures: dropped ranges, a process
-    that did not end in order, and ranges that are still open."""
+    that did not end in order, calls that only make a generator, and ranges that are still open."""
     recording, label = process.recording, process.label
-    notes = []
+    notes = [f"{label}: {line}" for line in describe_lazy_classes(recording)]
     dropped_ranges = describe_dropped_ranges(recording)
     if dropped_ranges:
         notes.append(f"{label}: {dropped_ranges}")
@@ -170,6 +190,8 @@ def describe_problems(process: Process, stats: RecordingStats) -> list[str]:
             reason = "the process still runs"
         elif state == KILLED:
             reason = "the process was killed"
+        elif state == REPLACED:
+            reason = "the process became another program (exec)"
         else:
             reason = "the process was killed or still runs"
         notes.append(f"{label}: {reason}")

@@ -11,6 +11,8 @@ import shlex
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.completeness import describe_missing_processes
+from autoinstr.analysis.labels import format_data_parallel
+from autoinstr.analysis.same_work import describe_same_work
 from autoinstr.base.errors import RecordingError, UsageError
 from autoinstr.base.text import format_count
 from autoinstr.recording.format import SUFFIX
@@ -59,6 +61,7 @@ def find_run(path: str, *, latest: bool = False, command: str = "autoinstr repor
         *run.problems,
         *(f"{link}: {_NOT_FOLLOWED}" for link in links),
         *describe_missing_processes(run.recordings),
+        *describe_same_work(run.recordings),
     ]
     return Run(run.path, sorted(run.recordings, key=_make_sort_key), problems)
 
@@ -125,6 +128,9 @@ def _list_names(recording: Recording) -> set[str]:
     names = {str(recording.pid), *(role.lower() for role in recording.roles)}
     if recording.rank is not None:
         names |= {f"rank {recording.rank}", f"rank{recording.rank}"}
+    data_parallel = format_data_parallel(recording).lower()
+    if data_parallel:
+        names |= {data_parallel, data_parallel.partition(" of ")[0]}
     return names
 
 

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 from autoinstr.analysis.attributes import collect_attributes
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_intact_blocks
 from autoinstr.analysis.clock import Axis
+from autoinstr.analysis.engine_step import EngineStep
 from autoinstr.analysis.phases import Phases
-from autoinstr.analysis.requests import Request, RequestCollector
-from autoinstr.analysis.steps import EngineStep, StepCollector
+from autoinstr.analysis.request import Request
+from autoinstr.analysis.requests import RequestCollector
+from autoinstr.analysis.same_work import find_leaders
+from autoinstr.analysis.steps import StepCollector
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from autoinstr.analysis.attributes import RecordingAttributes
     from autoinstr.recording.run import Run
 
@@ -35,6 +40,7 @@ class ServingCollector:
     def __init__(self, run: Run) -> None:
         axis = Axis(run.recordings)
         self._offsets = [axis.base_ns + offset for offset in axis.offsets]
+        self._leaders = find_leaders(run.recordings)
         self._requests = RequestCollector()
         self._steps = StepCollector()
 
@@ -47,11 +53,11 @@ class ServingCollector:
 
     def list_requests(self) -> list[Request]:
         """Return the requests in order of arrival."""
-        return self._requests.build_requests()
+        return self._requests.build_requests(self._leaders)
 
     def list_steps(self) -> list[EngineStep]:
         """Return the steps in order of start."""
-        return self._steps.build_steps()
+        return self._steps.build_steps(self._leaders)
 
 
 def read_requests(run: Run, tick: ProgressTick = ignore_tick) -> list[Request]:
@@ -82,8 +88,15 @@ def read_steps(run: Run, tick: ProgressTick = ignore_tick) -> list[EngineStep]:
 
 
 def build_request_entry(request: Request) -> dict[str, Any]:
-    """Return one request as an object of the JSON report."""
-    return {column: getattr(request, column) for column in REQUEST_COLUMNS}
+    """Return one request as an object of the JSON report; `adapter` only if it has one."""
+    columns = list_request_columns([request])
+    return {column: getattr(request, column) for column in columns}
+
+
+def list_request_columns(requests: Iterable[Request]) -> tuple[str, ...]:
+    """Return the columns of these requests: `adapter` only if some request has one."""
+    has_adapter = any(request.adapter is not None for request in requests)
+    return (*REQUEST_COLUMNS, "adapter") if has_adapter else REQUEST_COLUMNS
 
 
 def build_step_entry(step: EngineStep) -> dict[str, Any]:

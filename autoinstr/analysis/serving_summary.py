@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.analysis.percentiles import find_nearest_rank
+from autoinstr.analysis.request_names import count_client_requests
 from autoinstr.base import text
 
 if TYPE_CHECKING:
-    from autoinstr.analysis.requests import Request
-    from autoinstr.analysis.steps import EngineStep
+    from autoinstr.analysis.engine_step import EngineStep
+    from autoinstr.analysis.request import Request
 
 REQUEST_STATES = ("finished", "aborted", "unfinished")
-PHASE_ORDER = ("prefill", "mixed", "decode", "idle")  # other phases come after these
+PHASE_ORDER = ("prefill", "mixed", "decode", "draft", "idle")  # other phases come after these
 PART_TIMES = ("schedule_ns", "execute_ns", "sample_ns", "update_ns")
 
 
@@ -32,6 +33,29 @@ class StepPhaseSummary(NamedTuple):
     parts: tuple[float | None, ...]
 
 
+class OutputTokens(NamedTuple):
+    """The output tokens of the `requests` whose number is known.
+
+    `per_second` counts from the first arrival to the last event. It is None if the tokens of some
+    request that has ended are not known."""
+
+    tokens: int
+    requests: int
+    per_second: float | None
+
+
+def sum_output_tokens(requests: Sequence[Request]) -> OutputTokens:
+    """Return the known output tokens; there must be at least one request."""
+    counts = _drop_none(request.output_tokens for request in requests)
+    first_ns = min(request.first_ns for request in requests)
+    duration_ns = max(request.last_ns for request in requests) - first_ns
+    has_rate = duration_ns > 0 and all(
+        request.output_tokens is not None or request.state == "unfinished" for request in requests
+    )
+    tokens = sum(counts)
+    return OutputTokens(tokens, len(counts), tokens * 1e9 / duration_ns if has_rate else None)
+
+
 def has_engine_times_only(requests: Sequence[Request]) -> bool:
     """Return whether the front end's process is not in this run. Times to first token and end to
     end are then the engine's."""
@@ -45,6 +69,14 @@ def summarize_requests(requests: Sequence[Request], width: int) -> list[str]:
     states = [request.state for request in requests]
     counts = [(state, states.count(state)) for state in REQUEST_STATES]
     items = [", ".join(f"{count:,} {state}" for state, count in counts if count)]
+    client_count = count_client_requests(requests)
+    if client_count < len(requests):
+        items[0] += f" (parts of {text.format_count(client_count, 'request')} of clients: n > 1)"
+    partial_count = sum(
+        request.arrived_ns is None and request.queued_ns is None for request in requests
+    )
+    if partial_count:
+        items.append(f"{partial_count:,} whose beginning was not recorded")
     if has_engine_times_only(requests):
         first_token_times = _drop_none(request.engine_ttft_ns for request in requests)
         place = " in the engine"
@@ -56,11 +88,13 @@ def summarize_requests(requests: Sequence[Request], width: int) -> list[str]:
     token_times = _drop_none(request.tpot_ns for request in requests)
     if token_times:
         items.append(f"TPOT {_format_percentiles(token_times)}")
-    tokens = sum(_drop_none(request.output_tokens for request in requests))
-    first_ns = min(request.first_ns for request in requests)
-    duration_ns = max(request.last_ns for request in requests) - first_ns
-    if tokens and duration_ns > 0:
-        items.append(f"{tokens:,} output tokens, {tokens * 1e9 / duration_ns:,.1f}/s")
+    output = sum_output_tokens(requests)
+    if output.tokens and output.per_second is not None:
+        items.append(f"{output.tokens:,} output tokens, {output.per_second:,.1f}/s")
+    elif output.tokens:
+        items.append(
+            f"{output.tokens:,} output tokens of {text.format_count(output.requests, 'request')}"
+        )
     return text.wrap_items("requests", items, width)
 
 
@@ -85,7 +119,17 @@ def summarize_steps(steps: Sequence[EngineStep], width: int) -> list[str]:
         if summary.batch is not None and summary.phase != "idle":
             figures.append(f"batch {summary.batch:.1f}")
         items.append(", ".join(figures))
+    partly = describe_partial_steps(steps).lstrip(", ")
+    items += [partly] if partly else []
     return text.wrap_items("steps", items, width) if items else []
+
+
+def describe_partial_steps(steps: Sequence[EngineStep]) -> str:
+    """Return how many steps have parts only, if others are complete; "" if none has."""
+    partial_count = sum(not step.is_scheduled for step in steps)
+    if not 0 < partial_count < len(steps):
+        return ""
+    return f", {partial_count:,} of them without the beginning: no duration"
 
 
 def summarize_phases(steps: Sequence[EngineStep]) -> list[StepPhaseSummary]:

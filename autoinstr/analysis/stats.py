@@ -17,76 +17,33 @@ Definitions, for the ranges of one domain on one thread, in order of start:
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_batches
+from autoinstr.analysis.inside_time import InsideTime
 from autoinstr.analysis.nesting import NO_PARENT, OpenRangeStack, sweep_ranges
-from autoinstr.analysis.percentiles import compute_percentiles
 from autoinstr.analysis.phases import Phases
+from autoinstr.analysis.stats_row import StatsRow as StatsRow
+from autoinstr.analysis.stats_row import get_merge_key, note_shared_kernels
 
 if TYPE_CHECKING:
     from autoinstr.analysis.attributes import RecordingAttributes
-    from autoinstr.device.device_times import RowTimes
-    from autoinstr.recording.reader import OpenRange, RangeName, Recording
-
-
-class StatsRow:
-    """The sums of one name on one thread in one phase (None: without a phase).
-
-    Times are in nanoseconds. `durations` has that of every call; it is empty if durations were not
-    collected. `device` is the device time, if a profile has it."""
-
-    __slots__ = (
-        "calls",
-        "device",
-        "durations",
-        "is_mark",
-        "name",
-        "nested_ns",
-        "phase",
-        "thread",
-        "total_ns",
-    )
-
-    def __init__(self, thread: int, name: RangeName, phase: str | None = None) -> None:
-        self.thread = thread
-        self.name = name
-        self.is_mark = name.kind == "mark"
-        self.phase = None if self.is_mark else phase
-        self.calls = 0
-        self.total_ns = 0
-        self.nested_ns = 0
-        self.durations = array("Q")
-        self.device: RowTimes | None = None
-
-    @property
-    def self_ns(self) -> int:
-        """Time in these calls outside the ranges nested in them."""
-        return self.total_ns - self.nested_ns
-
-    @property
-    def parts(self) -> Sequence[object]:
-        """The parts that Figures collects: a row has none."""
-        return ()
-
-    def compute_percentiles(self) -> tuple[int, int, int, int]:
-        """Return (min, p50, p99, max) in nanoseconds; the durations must have been collected."""
-        return compute_percentiles(self.durations)
+    from autoinstr.recording.reader import OpenRange, Recording
 
 
 class RecordingStats:
     """The sums of one recording. `rows` and `marks` are in order of first appearance.
 
-    Of a row of `marks` only `calls` is meaningful. `first_ns` and `last_ns` are the first start and
-    the last end; None without ranges."""
+    Of a row of `marks` only `calls` is meaningful. `inside` has the intervals inside ranges.
+    `first_ns` and `last_ns` are the first start and the last end; None without ranges."""
 
     def __init__(self) -> None:
         self.rows: list[StatsRow] = []
         self.marks: list[StatsRow] = []
         self.first_ns: int | None = None
         self.last_ns: int | None = None
+        self.inside = InsideTime({}, {})
         self._open: list[OpenRange] | None = None
 
     def read_open_ranges(self, recording: Recording) -> list[OpenRange]:
@@ -108,18 +65,14 @@ class RecordingStats:
         """The number of ranges that ended."""
         return sum(row.calls for row in self.rows)
 
-    @property
-    def busy_ns(self) -> int:
-        """Time inside ranges, the sum of all threads and domains: the sum of the self times."""
-        return sum(row.self_ns for row in self.rows)
-
 
 class _ThreadSums:
     """The sums of one thread, by the number or code of the name."""
 
-    __slots__ = ("add_duration", "nested_ns", "rows", "stacks")
+    __slots__ = ("add_duration", "first_rows", "nested_ns", "rows", "stacks")
 
     def __init__(self) -> None:
+        self.first_rows: dict[tuple[object, ...], StatsRow] = {}
         self.rows: dict[int, StatsRow] = {}
         self.nested_ns: dict[int, int] = {NO_PARENT: 0}
         self.add_duration: dict[int, Callable[[int], None]] = {}
@@ -128,22 +81,28 @@ class _ThreadSums:
     def add_row(self, number: int, row: StatsRow) -> None:
         self.rows[number] = row
         self.nested_ns[number] = 0
-        self.add_duration[number] = row.durations.append
+        key = get_merge_key(row)
+        if row.name.is_part:
+            # The range that counts as the call is the latest one of the same module.
+            first = self.first_rows.get(key, row)
+            self.add_duration[number] = first.add_to_last_call
+        else:
+            self.first_rows[key] = row
+            self.add_duration[number] = row.durations.append
 
     def sum_durations(self) -> None:
         """Add the durations to the sums and remove them."""
         for row in self.rows.values():
             if row.durations:
-                row.calls += len(row.durations)
-                row.total_ns += sum(row.durations)
+                row.add_durations()
                 del row.durations[:]
 
     def finish(self) -> None:
         """Add the durations to the sums, and set the nested times."""
         for number, row in self.rows.items():
-            row.calls += len(row.durations)
-            row.total_ns += sum(row.durations)
+            row.add_durations()
             row.nested_ns = self.nested_ns[number]
+            row.basis = {row.name.basis: row.calls} if row.calls else {}
 
 
 def collect_stats(
@@ -165,7 +124,8 @@ def collect_stats(
         phases = Phases(recording, attributes, stats.read_open_ranges(recording))
     origin = phases.origin if phases is not None else {}
     still_open: list[OpenRange] = []
-    for batch in read_batches(recording, tick, phases, still_open):
+    stats.inside = InsideTime(recording.names, origin)
+    for batch in read_batches(recording, tick, phases, still_open, stats.inside):
         first_ns, last_ns = batch.starts[0], max(batch.ends)
         stats.first_ns = first_ns if stats.first_ns is None else min(first_ns, stats.first_ns)
         stats.last_ns = last_ns if stats.last_ns is None else max(last_ns, stats.last_ns)
@@ -175,7 +135,11 @@ def collect_stats(
         for number in dict.fromkeys(batch.name_numbers):
             if number not in thread.rows:
                 name, phase = origin.get(number, (number, None))
-                thread.add_row(number, StatsRow(batch.thread, recording.names[name], phase))
+                row = StatsRow(batch.thread, recording.names[name], phase)
+                position = batch.name_numbers.index(number)
+                start_ns = batch.starts[position]
+                row.first_call = start_ns, batch.ends[position] - start_ns
+                thread.add_row(number, row)
         stack = thread.stacks.setdefault(batch.domain, OpenRangeStack())
         if batch.is_mark:
             for number in batch.name_numbers:
@@ -192,11 +156,14 @@ def collect_stats(
         if not durations:
             thread.sum_durations()
     stats.set_open_ranges(still_open)
-    for thread in threads.values():
+    for thread_number, thread in threads.items():
         thread.finish()
+        for number, row in thread.rows.items():
+            row.waiting_ns = stats.inside.get_waiting_ns(thread_number, number, row.total_ns)
     rows = _merge_rows([row for thread in threads.values() for row in thread.rows.values()])
     stats.rows = [row for row in rows if not row.is_mark]
     stats.marks = [row for row in rows if row.is_mark]
+    stats.rows += note_shared_kernels(stats.rows)
     return stats
 
 
@@ -205,10 +172,16 @@ def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
     once for each module instance."""
     merged: dict[tuple[object, ...], StatsRow] = {}
     for row in rows:
-        first = merged.setdefault((row.thread, row.phase, *row.name[1:]), row)
+        first = merged.setdefault(get_merge_key(row), row)
         if first is not row:
             first.calls += row.calls
             first.total_ns += row.total_ns
             first.nested_ns += row.nested_ns
+            first.squares += row.squares
+            first_calls = filter(None, (first.first_call, row.first_call))
+            first.first_call = min(first_calls, default=None)
+            first.waiting_ns += row.waiting_ns
             first.durations.extend(row.durations)
+            for basis, calls in row.basis.items():
+                first.basis[basis] = first.basis.get(basis, 0) + calls
     return list(merged.values())

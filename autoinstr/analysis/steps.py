@@ -9,90 +9,23 @@ began."""
 
 from __future__ import annotations
 
-from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from autoinstr.targets.step_parts import EXECUTE, SAMPLE, SCHEDULE, UPDATE
+from autoinstr.analysis.engine_step import EngineStep
+from autoinstr.analysis.requests import CLOCK_TOLERANCE_NS
+from autoinstr.analysis.same_work import join_same_steps
+from autoinstr.targets.step_parts import SCHEDULE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from autoinstr.analysis.attributes import RecordingAttributes, StepPart
 
-COUNTS = ("tokens", "prefills", "decodes", "running", "waiting")
 ANY_PROCESS = -1
 
 # Process and name of a step. A named step can have parts in any process. A step without tokens has
 # no name, and all its parts are in the scheduler's process.
 StepKey = tuple[int, "str | None"]
-
-
-class EngineStep:
-    """One engine step.
-
-    Times are nanoseconds since 1970, or since the origin of the offset that was given. None: not
-    recorded. `process` is the index of the scheduler's recording, else of the first part's."""
-
-    __slots__ = (
-        "end_ns", "execute_ns", "gap_ns", "index", "kv_usage", "phase", "process", "request_ids",
-        "requests", "sample_ns", "schedule_ns", "start_ns", "step", "update_ns", *COUNTS,
-    )  # fmt: skip
-
-    def __init__(self, process: int, step: str | None, start_ns: int) -> None:
-        self.index = 0  # in the order of the run
-        self.process = process
-        self.step = step
-        self.start_ns = start_ns
-        self.end_ns: int | None = None
-        self.gap_ns: int | None = None
-        self.phase: str | None = None
-        self.requests: int | None = None
-        self.request_ids: list[str] = []
-        self.tokens: int | None = None
-        self.prefills: int | None = None
-        self.decodes: int | None = None
-        self.running: int | None = None
-        self.waiting: int | None = None
-        self.kv_usage: float | None = None
-        self.schedule_ns: int | None = None
-        self.execute_ns: int | None = None
-        self.sample_ns: int | None = None
-        self.update_ns: int | None = None
-
-    @property
-    def duration_ns(self) -> int | None:
-        """From the start of schedule to the end of update_from_output."""
-        return None if self.end_ns is None else self.end_ns - self.start_ns
-
-    def add_schedule_fields(self, fields: dict[str, Any]) -> None:
-        """Add the fields of the scheduler's output."""
-        for name in COUNTS:
-            value = fields.get(name)
-            if isinstance(value, int):
-                setattr(self, name, value)
-        usage = fields.get("kv_usage")
-        self.kv_usage = usage if isinstance(usage, (int, float)) and isfinite(usage) else None
-        ids = fields.get("requests")
-        self.request_ids = ids if isinstance(ids, list) else []
-        if self.prefills is not None and self.decodes is not None:
-            self.requests = self.prefills + self.decodes
-
-    def add_part(self, part: StepPart, offset_ns: int) -> None:
-        """Add a part. Of several parts of one kind (ranks, a worker and its runner) the longest
-        counts."""
-        self.phase = self.phase or part.phase
-        if part.end is None:
-            return
-        duration_ns = part.end - part.start
-        if part.kind == SCHEDULE:
-            self.schedule_ns = duration_ns
-        elif part.kind == EXECUTE:
-            self.execute_ns = max(duration_ns, self.execute_ns or 0)
-        elif part.kind == SAMPLE:
-            self.sample_ns = max(duration_ns, self.sample_ns or 0)
-        elif part.kind == UPDATE:
-            self.update_ns = max(duration_ns, self.update_ns or 0)
-            self.end_ns = max(part.end + offset_ns, self.end_ns or 0)
 
 
 class StepCollector:
@@ -111,7 +44,7 @@ class StepCollector:
         `offset_ns` moves the recording's times to the run's axis."""
         schedules = (part for part in attributes.parts if part.kind == SCHEDULE)
         for part in _select_outermost(schedules):
-            step = EngineStep(process, part.step, part.start + offset_ns)
+            step = EngineStep(process, part.step, part.start + offset_ns, is_scheduled=True)
             step.add_schedule_fields(part.fields or {})
             step.add_part(part, offset_ns)
             namesakes = self._steps.setdefault(_make_key(process, part), [])
@@ -127,8 +60,10 @@ class StepCollector:
             ):
                 self._unjoined.append((process, part, offset_ns))
 
-    def build_steps(self) -> list[EngineStep]:
-        """Return the steps in order of start, with their indices and the gaps between them."""
+    def build_steps(self, leaders: dict[int, int] | None = None) -> list[EngineStep]:
+        """Return the steps in order of start, with their indices and the gaps between them.
+
+        `leaders` are the processes that run the work of others (same_work.py)."""
         unscheduled = [entry for entry in self._unjoined if not self._join_part(*entry)]
         self._unjoined = []
         self._add_unscheduled(unscheduled)
@@ -136,12 +71,13 @@ class StepCollector:
             (step for namesakes in self._steps.values() for step in namesakes),
             key=lambda step: step.start_ns,
         )
+        steps = join_same_steps(steps, leaders or {})
         ends: dict[int, int] = {}  # process -> the last end of its steps so far
         previous: dict[int, EngineStep] = {}  # process -> its latest started step
         for index, step in enumerate(steps):
             step.index = index
             last = previous.get(step.process)
-            if last is not None and last.end_ns is not None:
+            if step.has_known_gap and last is not None and last.end_ns is not None:
                 step.gap_ns = max(0, step.start_ns - ends[step.process])
             previous[step.process] = step
             if step.end_ns is not None:
@@ -157,7 +93,11 @@ class StepCollector:
         while low < high:  # bisect_right, whose `key` needs Python 3.10
             middle = (low + high) // 2
             low, high = (low, middle) if start_ns < steps[middle].start_ns else (middle + 1, high)
-        steps[max(low - 1, 0)].add_part(part, offset_ns)
+        step = steps[max(low - 1, 0)]
+        tolerance_ns = 0 if step.process == process else CLOCK_TOLERANCE_NS
+        if start_ns < step.start_ns - tolerance_ns:
+            return False  # of an earlier step of this name, whose schedule was not recorded
+        step.add_part(part, offset_ns)
         return True
 
     def _add_unscheduled(self, parts: list[tuple[int, StepPart, int]]) -> None:
@@ -165,14 +105,18 @@ class StepCollector:
 
         The scheduler's process is missing or not selected, or was not recording yet."""
         counts: dict[tuple[int, str, str | None], int] = {}
+        unscheduled: dict[str | None, list[EngineStep]] = {}
         for process, part, offset_ns in sorted(parts, key=lambda entry: entry[1].start + entry[2]):
             # A process runs each part of a step once: a second part of one name is another step's.
             key = process, part.message, part.step
             index = counts[key] = counts.get(key, -1) + 1
-            steps = self._steps.setdefault((ANY_PROCESS, part.step), [])
-            if len(steps) <= index:
-                steps.append(EngineStep(process, part.step, part.start + offset_ns))
-            steps[index].add_part(part, offset_ns)
+            namesakes = unscheduled.setdefault(part.step, [])
+            if len(namesakes) <= index:
+                start_ns = part.start + offset_ns
+                namesakes.append(EngineStep(process, part.step, start_ns, is_scheduled=False))
+            namesakes[index].add_part(part, offset_ns)
+        for step, namesakes in unscheduled.items():
+            self._steps.setdefault((ANY_PROCESS, step), []).extend(namesakes)
 
 
 def _make_key(process: int, part: StepPart) -> StepKey:

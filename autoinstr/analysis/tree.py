@@ -43,6 +43,7 @@ class Node:
         "number",
         "percentiles",
         "phases",
+        "shared_kernels",
     )
 
     def __init__(self, name: str, number: int | None = None) -> None:
@@ -53,6 +54,7 @@ class Node:
         self.phases: dict[str | None, Figures] = {}
         self.members: dict[int, dict[str | None, Figures]] = {}
         self.children: dict[object, Node] = {}
+        self.shared_kernels: dict[str, None] = {}  # compiled kernels shared with other modules
         self.percentiles: Percentiles | None = None
         self._signature: tuple[object, ...] | None = None
 
@@ -72,6 +74,17 @@ class Node:
         return sum(figures.total_ns for figures in self.phases.values())
 
     @property
+    def first_call_ns(self) -> int | None:
+        """The duration of the first call in any phase; None without calls."""
+        calls = [figures.first_call for figures in self.phases.values() if figures.first_call]
+        return min(calls)[1] if calls else None
+
+    @property
+    def waiting_ns(self) -> int:
+        """Time in the calls in which functions waited, in all phases."""
+        return sum(figures.waiting_ns for figures in self.phases.values())
+
+    @property
     def self_ns(self) -> int:
         """Time in the calls outside the modules that they called, in all phases."""
         return sum(figures.self_ns for figures in self.phases.values())
@@ -89,8 +102,8 @@ class Node:
 
     @property
     def has_line(self) -> bool:
-        """Whether the module was called, or has kernels of a replayed graph."""
-        return bool(self.calls) or any(
+        """Whether the module was called, shares kernels, or has kernels of a replayed graph."""
+        return bool(self.calls or self.shared_kernels) or any(
             figures.device is not None for figures in self.phases.values()
         )
 
@@ -106,7 +119,9 @@ class Node:
         """Add the calls of a row to this node."""
         if row.name.cls:
             self.classes[row.name.cls] = None
-        _get_figures(self.phases, row.phase).add(row)
+        self.shared_kernels.update(dict.fromkeys(row.shared_kernels))
+        if row.calls or row.total_ns:
+            _get_figures(self.phases, row.phase).add(row)
 
     def set_member(self, number: int) -> None:
         """Make the figures, here and below, those of the list entry of this number."""
@@ -120,6 +135,7 @@ class Node:
     def merge(self, addend: Node) -> None:
         """Add another node of the same signature, with all that is below it."""
         self.classes.update(addend.classes)
+        self.shared_kernels.update(addend.shared_kernels)
         for phase, figures in addend.phases.items():
             _get_figures(self.phases, phase).add(figures)
         for number, other_phases in addend.members.items():

@@ -28,7 +28,8 @@ class TreeLine(NamedTuple):
 def list_lines(tree: Node) -> list[TreeLine]:
     """Return all lines in tree order.
 
-    A module that was never called itself has no line; its name precedes its children's names."""
+    A module that was never called itself has no line, unless it stands in a compiled kernel; its
+    name precedes its children's names."""
     roots = list(tree.children.values())
     classes = [root.name.rpartition("#")[0] for root in roots]
     lines: list[TreeLine] = []

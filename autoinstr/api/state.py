@@ -34,6 +34,10 @@ class _State:
         self.active = False
         self.ranges: RangeSink | None = None
 
+    def __reduce__(self) -> str:
+        # A decorated function may be pickled by value. It then uses the state of its new process.
+        return "state"
+
 
 state = _State()
 _listeners: list[Callable[[bool], None]] = []

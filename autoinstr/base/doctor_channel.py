@@ -10,6 +10,8 @@ import os
 import sys
 from typing import Callable
 
+from autoinstr.base.system import calls, open_descriptor
+
 DOCTOR_VARIABLE = "_AUTOINSTR_DOCTOR"
 
 _detail_readers: dict[str, Callable[[], object]] = {}
@@ -44,22 +46,26 @@ def _write(folder: str, active: bool, reason: str, details: dict[str, object]) -
 
     from autoinstr.base.redaction import redact_argv
 
-    pid = os.getpid()
+    pid = calls.getpid()
     argv = redact_argv(
         list(getattr(sys, "orig_argv", None) or [sys.executable, *getattr(sys, "argv", [])])
     )
     content = {
         "pid": pid,
-        "ppid": os.getppid(),
+        "ppid": calls.getppid(),
         "argv": argv,
         "active": active,
         "reason": reason,
         "details": details,
     }
-    draft = os.path.join(folder, f".{pid}.{os.urandom(4).hex()}")
-    descriptor = os.open(
+    draft = f"{folder}/.{pid}.{calls.urandom(4).hex()}"
+    descriptor = open_descriptor(
         draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
     )
-    with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
-        json.dump(content, stream, default=str)
-    os.replace(draft, os.path.join(folder, f"{pid}.json"))
+    try:
+        text = json.dumps(content, default=str).encode("utf-8", "backslashreplace")
+        while text:
+            text = text[calls.write(descriptor, text) :]
+    finally:
+        calls.close(descriptor)
+    calls.replace(draft, f"{folder}/{pid}.json")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+from autoinstr.base.system import calls
+
 
 def is_trusted(status: os.stat_result) -> bool:
     """Return whether the file belongs to this user or to root.
 
     Then nobody else put it there, and nobody else can change its mode."""
-    return status.st_uid in (os.geteuid(), 0)
+    return status.st_uid in (calls.geteuid(), 0)

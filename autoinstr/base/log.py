@@ -4,9 +4,8 @@ Each line is one write to stderr, or to `log_file`, so lines of several processe
 Nothing is written to stdout. No function here raises, takes a lock or keeps a file open, so the
 process may fork at any moment.
 
-structlog is imported at the first line that is written. The logger comes from `wrap_logger`: it
-neither reads nor changes the program's structlog configuration. Without structlog the same line is
-formatted here.
+structlog is imported at the first line. The logger comes from `wrap_logger`: it does not touch the
+program's structlog configuration. Without structlog the same line is formatted here.
 
 A console line is `autoinstr: <event> key=value … level=warning pid=1234`.
 """
@@ -19,7 +18,15 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.file_owner import is_trusted
+from autoinstr.base.libraries import is_library_alone
 from autoinstr.base.redaction import redact_text
+from autoinstr.base.system import (
+    call_without_signals,
+    calls,
+    clocks,
+    open_descriptor,
+    write_to_stderr,
+)
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -29,6 +36,8 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 MAX_LINE_BYTES = 4096
 MAX_VALUE_CHARS = 1000
 MAX_BRIEF_CHARS = 500  # of a value in a line that was too long
+# Packages that structlog imports if they are there.
+_OPTIONAL_OF_STRUCTLOG = ("rich", "better_exceptions", "colorama")
 MAX_ONCE_KEYS = 1000  # of `write_once`; events with further keys are not logged
 
 _threshold = LEVELS["warning"]
@@ -36,12 +45,19 @@ _format = "console"
 _path: str | None = None
 _written_keys: dict[str, object] = {}
 _structlog: Any = None  # None: not tried yet; False: structlog cannot be used
+_avoids_imports = False
 
 
 def configure(level: str = "warning", fmt: str = "console", path: str | None = None) -> None:
     """Set the lowest level to write, the format (`console`, `json`) and the file (None: stderr)."""
     global _threshold, _format, _path
     _threshold, _format, _path = LEVELS.get(level, LEVELS["warning"]), fmt, path
+
+
+def avoid_imports(on: bool) -> None:
+    """Write lines without structlog, unless it is imported."""
+    global _avoids_imports
+    _avoids_imports = on
 
 
 def reset() -> None:
@@ -93,7 +109,7 @@ def _log(level: str, event: str, fields: dict[str, object]) -> None:
     if LEVELS[level] < _threshold:
         return
     try:
-        line = {**fields, "event": event, "level": level, "pid": os.getpid()}
+        line = {**fields, "event": event, "level": level, "pid": calls.getpid()}
         logger = _find_structlog_logger()
         if logger:
             try:
@@ -110,11 +126,13 @@ def _find_structlog_logger() -> Any:
     """Return a structlog logger that shares nothing with the program's, or False."""
     global _structlog
     if _structlog is None:
-        # A fork can leave another thread's import of structlog unfinished for ever. To import it
-        # here would hang the child.
+        # After a fork, another thread's import of structlog may never end: to wait would hang.
         spec = getattr(sys.modules.get("structlog"), "__spec__", None)
-        if getattr(spec, "_initializing", False):
+        if _avoids_imports or getattr(spec, "_initializing", False):
             return False
+        if not is_library_alone("structlog", _OPTIONAL_OF_STRUCTLOG):
+            _structlog = False
+            return _structlog
         try:
             from structlog import BoundLogger, wrap_logger
 
@@ -152,10 +170,9 @@ def _format_console(line: dict[str, Any]) -> str:
 
 def _format_json(line: dict[str, Any]) -> str:
     import json
-    from time import gmtime, strftime
 
     head = {
-        "timestamp": strftime("%Y-%m-%dT%H:%M:%SZ", gmtime()),
+        "timestamp": clocks.strftime("%Y-%m-%dT%H:%M:%SZ", clocks.gmtime(clocks.time())),
         "logger": "autoinstr",
         "event": line["event"],
     }
@@ -185,9 +202,9 @@ class LineSink:
 
     def msg(self, text: str) -> None:
         """Append one line to the log file or stderr, in one write."""
-        data = f"{text}\n".encode("utf-8", "backslashreplace")
-        if _path is None or not _append(_path, data):
-            _write_to_stderr(data)
+        line = f"{text}\n"
+        if _path is None or not _append(_path, line.encode("utf-8", "backslashreplace")):
+            write_to_stderr(line)
 
     debug = info = warning = error = msg
 
@@ -196,24 +213,16 @@ def _append(path: str, data: bytes) -> bool:
     """Append to the log file; return False if that failed."""
     # The file is opened for each line. A daemon closes all descriptors, and an open one of ours
     # could then refer to a file of the program.
-    flags = (
-        os.O_WRONLY
-        | os.O_APPEND
-        | os.O_CREAT
-        | os.O_NOFOLLOW
-        | os.O_CLOEXEC
-        | os.O_NONBLOCK
-        | os.O_NOCTTY
-    )
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
     try:
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = open_descriptor(path, flags, 0o600)
     except OSError as error:
         if _is_first("log_file"):
             message = f"cannot write log_file {path!a}: {error.strerror}; logging to stderr"
-            _write_to_stderr(f"autoinstr: {message}\n".encode())
+            write_to_stderr(f"autoinstr: {message}\n")
         return False
     try:
-        status = os.fstat(descriptor)
+        status = calls.fstat(descriptor)
         problem = ""
         if not is_trusted(status):
             problem = f"belongs to user {status.st_uid}"
@@ -221,25 +230,10 @@ def _append(path: str, data: bytes) -> bool:
             problem = "has another name (a hard link)"
         if problem:
             if _is_first("log_file"):
-                _write_to_stderr(
-                    f"autoinstr: log_file {path!a} {problem}; logging to stderr\n".encode()
-                )
+                write_to_stderr(f"autoinstr: log_file {path!a} {problem}; logging to stderr\n")
             return False
-        return os.write(descriptor, data) == len(data)
+        return bool(call_without_signals(calls.write, descriptor, data) == len(data))
     except OSError:
         return False
     finally:
-        os.close(descriptor)
-
-
-def _write_to_stderr(data: bytes) -> None:
-    stream: Any = sys.stderr
-    if stream is None or getattr(stream, "closed", False):
-        return
-    native: Any = sys.__stderr__
-    if stream is native:
-        # The stream's buffer has a lock, which another thread may hold while this process forks.
-        os.write(stream.fileno(), data)
-    else:  # the program has replaced stderr, as a notebook does
-        stream.write(data.decode())
-        stream.flush()
+        calls.close(descriptor)

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple
 
-from autoinstr.base.guard import is_from_signal_handler
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from autoinstr.base.module_tree import find_compiled_module, read_named_modules
 
 
 class ModuleName(NamedTuple):
@@ -117,9 +114,11 @@ class ModuleNamer:
 
     def _name_tree(self, root: Any) -> list[tuple[Any, ModuleName]]:
         """Name the modules of a tree, and return those whose name is new."""
-        tree = list(_read_named_modules(root))
+        tree = list(read_named_modules(root))
         size = len(tree)
         known_root = self._known_modules.get(id(root))
+        if known_root is None:
+            known_root = self._find(find_compiled_module(root))
         if size == 1 and known_root is None and tree[0][1] is root:
             self._add_single(root)
             return []
@@ -212,7 +211,7 @@ class ModuleNamer:
                 )
 
     def _make_root_name(self, module: Any) -> str:
-        cls = _get_class_name(module)
+        cls = _get_class_name(find_compiled_module(module))
         self._root_counts[cls] = number = self._root_counts.get(cls, 0) + 1
         return f"{cls}#{number}"
 
@@ -228,20 +227,3 @@ def _get_class_name(module: Any) -> str:
     cls = type(module)
     later_class = getattr(cls, "cls_to_become", None)
     return later_class.__name__ if isinstance(later_class, type) else cls.__name__
-
-
-def _read_named_modules(root: Any) -> Iterator[tuple[str, Any]]:
-    """Yield (path, module) of a tree, each module once; nothing if `named_modules()` raises."""
-    seen_ids = set()
-    try:
-        tree = list(root.named_modules())
-    # A fault of the program: Module.__init__ was not called, for example. The tree then counts as
-    # a tree of one module.
-    except Exception as error:
-        if is_from_signal_handler(error):
-            raise
-        return
-    for path, module in tree:
-        if id(module) not in seen_ids:  # an override may repeat modules; the first path counts
-            seen_ids.add(id(module))
-            yield path, module

@@ -8,6 +8,8 @@ import os
 import sys
 from typing import Any, Callable
 
+from autoinstr.base.system import calls, read_file
+
 # Prefixes of the multiprocessing names of vLLM's processes (EngineCore_DP0, VllmWorker-0,
 # ApiServer_0), with their roles.
 _ROLE_PREFIXES = (
@@ -17,6 +19,8 @@ _ROLE_PREFIXES = (
     ("APIServer", "APIServer"),
 )
 
+_START_FIELD = 19  # of /proc/PID/stat, behind the name of the program
+
 # Environment variables of an NVTX tool: where NVTX finds its library, and two of Nsight Systems.
 NVTX_TOOLS = ("NVTX_INJECTION64_PATH", "NSYS_PROFILING_SESSION_ID", "QUADD_INJECTION_PROXY")
 
@@ -24,18 +28,41 @@ _distribution_versions: dict[str, str | None] = {}
 
 
 def describe_process() -> dict[str, Any]:
-    """Return host, boot id, platform, parent pid, roles, rank and world size."""
+    """Return host, boot id, platform, identity, parent pid, roles, rank and world size.
+
+    Also the process's multiprocessing name, and which restart of its workers torchrun made."""
     rank, world_size = get_rank()
-    uname = os.uname()
+    uname = calls.uname()
+    module = sys.modules.get("multiprocessing.process")
+    restart = os.environ.get("TORCHELASTIC_RESTART_COUNT", "")
     return {
+        **({"process": str(module.current_process().name)} if module is not None else {}),
+        **({"restart": int(restart)} if restart.isdecimal() else {}),
         "host": uname.nodename,
         "boot": _read_boot_id(),
         "platform": f"{uname.sysname} {uname.machine}",
-        "ppid": os.getppid(),
+        **identify_process(),
+        "ppid": calls.getppid(),
         "roles": _get_roles(),
         "rank": rank,
         "world_size": world_size,
     }
+
+
+def identify_process(pid: int | str = "self") -> dict[str, Any]:
+    """Return `pid_namespace` and `started` of a process, by its number in this process's /proc.
+
+    Both are missing if they cannot be read. With the pid in that namespace they identify a process
+    for as long as the machine runs. `started` is in clock ticks since the start of the machine. An
+    exec changes neither."""
+    identity: dict[str, Any] = {}
+    try:
+        fields = read_file(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+        identity["started"] = int(fields[_START_FIELD])
+        identity["pid_namespace"] = calls.readlink(f"/proc/{pid}/ns/pid")
+    except (OSError, IndexError, ValueError):  # another system, or another user's process
+        pass
+    return identity
 
 
 def _read_boot_id() -> str:
@@ -43,8 +70,7 @@ def _read_boot_id() -> str:
 
     Processes with the same id share one clock."""
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
-            return stream.read().strip()
+        return read_file("/proc/sys/kernel/random/boot_id").decode().strip()
     except OSError:
         return ""
 

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import UsageError
 from autoinstr.config.suggestions import find_nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NO_NICKNAMES: Mapping[str, str] = {}
 
 
 class WordChoice:
     """An argument type that accepts the words of `choices`; shell completion reads them too.
 
-    argparse's own `choices` would list all words in the error instead of the nearest one."""
+    argparse's own `choices` would list all words in the error instead of the nearest one.
+    `nicknames` maps words that users try to the choice that they mean."""
 
-    def __init__(self, choices: tuple[str, ...]) -> None:
+    def __init__(
+        self, choices: tuple[str, ...], nicknames: Mapping[str, str] = NO_NICKNAMES
+    ) -> None:
         self.choices = choices
+        self.nicknames = nicknames
 
     def __call__(self, word: str) -> str:
         if word not in self.choices:
-            raise argparse.ArgumentTypeError(explain_choice(word, self.choices))
+            raise argparse.ArgumentTypeError(explain_choice(word, self.choices, self.nicknames))
         return word
 
 
-def explain_choice(word: str, choices: tuple[str, ...]) -> str:
+def explain_choice(
+    word: str, choices: tuple[str, ...], nicknames: Mapping[str, str] = NO_NICKNAMES
+) -> str:
     """Return why `word` is refused: it is not one of `choices`, and which is the nearest."""
-    suggestion = find_nearest(word, choices)
+    near = find_nearest(word, [*choices, *nicknames])
+    suggestion = nicknames.get(near, near) if near else None
     hint = f"; did you mean {suggestion!r}?" if suggestion else ""
     return f"{word!a} is not one of {', '.join(choices)}{hint}"
 
@@ -43,14 +56,17 @@ def apply_table_defaults(args: argparse.Namespace, **defaults: object) -> None:
             )
 
 
-def add_format_option(parser: argparse.ArgumentParser, formats: tuple[str, ...]) -> None:
-    """Add `--format`, with the default table."""
+def add_format_option(
+    parser: argparse.ArgumentParser,
+    formats: tuple[str, ...],
+    nicknames: Mapping[str, str] = NO_NICKNAMES,
+) -> None:
+    """Add `--format`. Its value is None if the user gave none."""
     parser.add_argument(
         "--format",
-        default="table",
         metavar="FORMAT",
-        type=WordChoice(formats),
-        help=f"{', '.join(formats)} (default: table)",
+        type=WordChoice(formats, nicknames),
+        help=f"{', '.join(formats)} (default: the ending of -o decides, else table)",
     )
 
 

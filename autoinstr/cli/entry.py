@@ -6,11 +6,13 @@ only place that prints an error, as one line on stderr, and that turns one into 
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
 from autoinstr.base.errors import AutoinstrError
+from autoinstr.base.text import ASCII_TABLE
 from autoinstr.cli.subcommands import build_parser, check_subcommand
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; return its exit status: 0 success, 1 failure, 2 wrong usage."""
+    _replace_unknown_characters()
     try:
         return _run_subcommand(sys.argv[1:] if argv is None else argv)
     except SystemExit as exit_request:  # argparse exits after --help
@@ -38,6 +41,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         except OSError:
             _redirect_to_null(sys.stdout)  # a full disk under `autoinstr report … > file`
         return 1
+
+
+def _replace_unknown_characters() -> None:
+    """Let streams write similar characters for those that their encoding lacks: u for µ."""
+    codecs.register_error("autoinstr", _write_similar)
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None and stream.errors in ("strict", "backslashreplace"):
+            reconfigure(errors="autoinstr")
+
+
+def _write_similar(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    similar = error.object[error.start : error.end].translate(ASCII_TABLE)
+    return similar.encode("ascii", "backslashreplace").decode(), error.end
 
 
 def _run_subcommand(words: Sequence[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError, ConfigError
@@ -51,7 +52,7 @@ def build_environment(flags: Mapping[str, str]) -> dict[str, str]:
     # The run has a name even with `out`: a command may start several programs that write there.
     return {
         **environ,
-        EXPLICIT_RUN_VARIABLE: "1",
+        EXPLICIT_RUN_VARIABLE: str(os.getpid()),  # `run` becomes the command
         INHERITED_OUT_VARIABLE: choose_default_out(os.environ),
         **config.to_environ(),
     }
@@ -82,6 +83,14 @@ def has_python_set(name: str) -> bool:
 
 def make_command_error(program: str, error: OSError) -> CommandError:
     """Return the error for a program that could not be started."""
+    hint = _suggest_interpreter(program)
     if isinstance(error, (FileNotFoundError, NotADirectoryError)):
-        return CommandError(f"command not found: {program}", 127)
-    return CommandError(f"{program}: {error.strerror}", 126)
+        return CommandError(f"command not found: {program}{hint}", 127)
+    return CommandError(f"{program}: {error.strerror}{hint}", 126)
+
+
+def _suggest_interpreter(program: str) -> str:
+    """Return a hint for a Python script that was given without its interpreter."""
+    if not program.endswith(".py") or not os.path.isfile(program):
+        return ""
+    return f"; did you mean: python {shlex.quote(program)}?"

@@ -5,10 +5,10 @@ AUTOINSTR_<NAME>, the TOML file, the default."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.errors import ConfigError
+from autoinstr.base.system import exists, get_parent, is_folder
 from autoinstr.config.environment import (
     INHERITED_OUT_VARIABLE,
     WARNED_VARIABLE,
@@ -44,6 +44,7 @@ class Config:
     include: tuple[str, ...]
     exclude: tuple[str, ...]
     targets: tuple[str, ...]
+    compiled: str
     streams: str | None
     domain: str
     attributes: bool
@@ -176,9 +177,9 @@ def _check_folder(path: str, text: str, source: str) -> None:
 
     A folder that cannot be written is no error of the configuration."""
     place = path
-    while not os.path.lexists(place) and place != os.path.dirname(place):
-        place = os.path.dirname(place)
-    if not os.path.isdir(place):
+    while not exists(place) and place != get_parent(place):
+        place = get_parent(place)
+    if not is_folder(place):
         subject = "" if place == path else f"{place!a} "
         raise ConfigError(
             f"{subject}is a file, and must be a directory",

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from autoinstr.base.system import calls, clocks
 from autoinstr.config.inline_syntax import is_off
 from autoinstr.config.options import BY_NAME, OPTIONS
 from autoinstr.config.suggestions import find_nearest
@@ -49,17 +50,15 @@ def choose_default_out(environ: Mapping[str, str]) -> str:
     inherited = environ.get(INHERITED_OUT_VARIABLE)
     if inherited and os.path.isabs(inherited):
         return inherited
-    from time import time
-
     # The gate chooses a name of the same form, if it runs first.
     characters = "".join(
         letter if letter.isascii() and (letter.isalnum() or letter in "._") else "-"
-        for letter in os.uname().nodename
+        for letter in calls.uname().nodename
     )
     host = characters[:64].lstrip(".")
-    folder = f"{int(time())}-{host or 'host'}-{os.getpid()}-{os.urandom(4).hex()}"
+    folder = f"{int(clocks.time())}-{host or 'host'}-{calls.getpid()}-{calls.urandom(4).hex()}"
     try:
-        parent = os.getcwd()
+        parent = calls.getcwd()
     except OSError:  # the working directory was removed; recordings still need a place
         parent = environ.get("TMPDIR") or "/tmp"
     return os.path.join(parent, "autoinstr-runs", folder)

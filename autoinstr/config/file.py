@@ -12,6 +12,8 @@ from typing import Any
 
 from autoinstr.base.errors import ConfigError
 from autoinstr.base.file_owner import is_trusted
+from autoinstr.base.libraries import is_library
+from autoinstr.base.system import calls, open_descriptor
 from autoinstr.config.options import BY_NAME
 from autoinstr.config.suggestions import BadValue, find_nearest
 
@@ -83,19 +85,19 @@ def _read_bytes(path: str, source: str) -> bytes:
 
     try:
         # O_NONBLOCK: to open a FIFO without it would hang the user's program.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        descriptor = open_descriptor(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except FileNotFoundError:
         raise refuse("there is no such file", _find_similar_file(path)) from None
     except OSError as error:
         raise refuse(f"cannot be read: {error.strerror}") from None
     try:
-        status = os.fstat(descriptor)
+        status = calls.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise refuse("is not a regular file")
         if not is_trusted(status):
             raise refuse(
                 f"belongs to user {status.st_uid}, and must belong to this user"
-                f" ({os.geteuid()}) or root; copy it, or chown it"
+                f" ({calls.geteuid()}) or root; copy it, or chown it"
             )
         # A private group has the number of its only member, the owner. Many systems make files of
         # such a group group-writable.
@@ -105,11 +107,11 @@ def _read_bytes(path: str, source: str) -> bytes:
             raise refuse(f"others can write to it (mode {mode}); run chmod go-w on it")
         if status.st_size > MAX_FILE_BYTES:
             raise refuse(f"is larger than {MAX_FILE_BYTES} bytes")
-        return os.read(descriptor, MAX_FILE_BYTES + 1)
+        return calls.read(descriptor, MAX_FILE_BYTES + 1)
     except OSError as error:
         raise refuse(f"cannot be read: {error.strerror}") from None
     finally:
-        os.close(descriptor)
+        calls.close(descriptor)
 
 
 def _find_similar_file(path: str) -> str | None:
@@ -117,7 +119,7 @@ def _find_similar_file(path: str) -> str | None:
     folder, name = os.path.split(path)
     try:
         near = find_nearest(
-            name, [entry for entry in os.listdir(folder or ".") if entry.endswith(".toml")]
+            name, [entry for entry in calls.listdir(folder or ".") if entry.endswith(".toml")]
         )
     except OSError:
         return None
@@ -144,8 +146,6 @@ def _parse(data: bytes, path: str, source: str) -> dict[str, Any]:
 
 def _find_toml_parser() -> Any:
     for name in ("tomllib", "tomli"):
-        try:
+        if is_library(name):
             return importlib.import_module(name).loads
-        except ImportError:
-            continue
     return None

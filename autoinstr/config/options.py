@@ -109,13 +109,21 @@ OPTIONS = (
         "tables `[[autoinstr.custom_target]]`",
     ),
     Option(
+        "compiled",
+        WHAT_IS_RECORDED,
+        ChoiceType("modules", "off"),
+        "modules",
+        "modules, where the installed torch is known",
+        "ranges inside code that torch.compile made: for each module, or none",
+    ),
+    Option(
         "streams",
         PROFILERS_AND_ASCEND,
         ChoiceType("off", "steps", "on"),
         None,
         describe_streams,
         "which ranges carry a device stream: none, step-level targets, or modules too (domain "
-        "`ModuleDevice`)",
+        "`device:Module`)",
     ),
     Option(
         "domain",

@@ -114,14 +114,14 @@ def _add_names(
     role_rows: _RoleRows, rows: Sequence[StatsRow], tally: StepTally, by_class: bool
 ) -> None:
     for row in rows:
-        key: NameKey = (*row.name[2:], row.phase)
+        key: NameKey = (*row.name[2:7], row.phase)
         role_row = role_rows.get_row(_get_class_key(key) if by_class else key)
         role_row.calls += row.calls
         role_row.total_ns += row.total_ns
         role_row.nested_ns += row.nested_ns
         bins = count_bins(row.durations)
         role_row.bins = merge_bins([role_row.bins, bins]) if role_row.bins else bins
-    keys = {(*row.name[2:], row.phase) for row in rows}
+    keys = {(*row.name[2:7], row.phase) for row in rows}
     names = {key: series for key, series in tally.names.items() if key in keys}
     for key, series in (_merge_classes(names) if by_class else names).items():
         role_rows.get_row(key).add_series(series, tally.step_kind)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from autoinstr.base.module_name import ModuleName
+    from autoinstr.emitters.compiled_range import CompiledRange
     from autoinstr.emitters.range_slot import RangeSlot
 
 
@@ -51,6 +52,11 @@ class CombinedOutput:
     def name_module(self, name: ModuleName) -> tuple[Any, ...] | int:
         """Return each output's name of a module; 0 if the module has no ranges in any."""
         names = tuple(output.name_module(name) for output in self._outputs)
+        return names if any(names) else 0
+
+    def name_compiled(self, compiled: CompiledRange) -> tuple[Any, ...] | int:
+        """Return each output's name of a range inside compiled code; 0 if it has none in any."""
+        names = tuple(output.name_compiled(compiled) for output in self._outputs)
         return names if any(names) else 0
 
     def begin_module(self, names: tuple[Any, ...]) -> RangeSlot | None:

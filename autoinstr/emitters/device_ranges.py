@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.emitters.domains import make_device_domain
+
 if TYPE_CHECKING:
     from autoinstr.emitters.emitter import Emitter, EndRange, StartRange
-
-DOMAIN_SUFFIX = "Device"  # follows the modules' domain in the domain of the stream's ranges
 
 
 def pair_with_stream(emitter: Emitter, module_domain: str) -> tuple[StartRange, EndRange]:
@@ -18,7 +18,7 @@ def pair_with_stream(emitter: Emitter, module_domain: str) -> tuple[StartRange, 
     """
     start, end, start_on_stream = emitter.start, emitter.end, emitter.start_on_stream
     assert start_on_stream is not None
-    device_domain = module_domain + DOMAIN_SUFFIX
+    device_domain = make_device_domain(module_domain)
 
     def start_both(message: str, domain: str) -> Any:
         host_token = start(message, domain)

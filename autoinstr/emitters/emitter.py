@@ -44,6 +44,8 @@ class Emitter(NamedTuple):
     collection_ended: Callable[[], object]  # called after the tool has stopped collecting
     # Characters that break the tool's own files -> what is written in their place.
     replacements: dict[int, str] | None = None
+    # Returns the message in a form that the tool does not refuse; None: it takes every message.
+    fit_message: Callable[[str], str] | None = None
     attributes: bool = True  # a message may carry attributes at its end
 
 

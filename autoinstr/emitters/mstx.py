@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from autoinstr.emitters.emitter import StartRange, WriteMark
 
 DEFAULT_DOMAIN = "default"  # torch_npu's domain for ranges without one
+MAX_MESSAGE_BYTES = 254
+MESSAGE_END_BYTES = 80  # of the end of a message that is too long
+_REFUSED = ("=", "+", "-", "@")
 MAX_DECORATORS = 9  # that are followed to the code of a function
 
 
@@ -61,7 +64,25 @@ def make(torch_npu: ModuleType | None = None) -> Emitter:
         # A range that ends in a later session of the profiler is an end without a start there.
         closes_early=True,
         collection_ended=end_no_range,
+        fit_message=fit_message,
     )
+
+
+def fit_message(message: str) -> str:
+    """Return a message that CANN keeps.
+
+    msprof drops one that begins with = + - or @, a spreadsheet's formula. MSPTI drops one of 255
+    bytes or more. Of such a message the beginning and the end stay."""
+    if message.startswith(_REFUSED):
+        message = f"_{message}"
+    if len(message) * 4 <= MAX_MESSAGE_BYTES:  # a character has at most four bytes
+        return message
+    data = message.encode()
+    if len(data) <= MAX_MESSAGE_BYTES:
+        return message
+    end = data[-MESSAGE_END_BYTES:].decode("utf-8", "ignore")
+    head = data[: MAX_MESSAGE_BYTES - MESSAGE_END_BYTES - 3].decode("utf-8", "ignore")
+    return f"{head}...{end}"
 
 
 def _read_code(function: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import _thread
-import threading
-import time
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base.guard import is_from_signal_handler
 from autoinstr.base.module_name import make_message_format
+from autoinstr.base.own_thread import make_reentrant_lock
+from autoinstr.base.system import clocks
+from autoinstr.emitters.compiled_range import CompiledNames
 from autoinstr.emitters.range_slot import NULL_SLOT
+from autoinstr.emitters.recorded_facts import RecordedFacts
 from autoinstr.emitters.thread_identity import identify_thread
 from autoinstr.recording import facts
-from autoinstr.recording import format as f
 from autoinstr.recording.block_writer import RecordingFull
 
 if TYPE_CHECKING:
@@ -20,16 +21,18 @@ if TYPE_CHECKING:
     from autoinstr.emitters.range_slot import RangeSlot
     from autoinstr.recording.writer import RecordingWriter
 
+# The number of a name that the recording has no place for: its ranges are counted as dropped.
+UNRECORDED = -1
+
 # What internal code may raise. It is not every Exception: a signal handler of the program may raise
 # here, and that exception belongs to the program.
 _INTERNAL_ERRORS = (OSError, ValueError, TypeError, AttributeError, KeyError, RuntimeError)
 
 
-class Recorder:
+class Recorder(RecordedFacts, CompiledNames):
     """Opens the recording at the first range and gives threads their blocks.
 
-    After a failure it stays off: `next_record` then returns a record that nobody reads.
-    """
+    After a failure it stays off, and only counts what it drops."""
 
     null_slot = NULL_SLOT
     wants_fields = False  # fields are stored after the end of a range
@@ -44,22 +47,17 @@ class Recorder:
         """`open_writer` creates the recording, or raises OSError.
 
         `report_failure` receives, once, the error that turned the recorder off. `format_message`
-        returns the message of a module's range.
-        """
+        returns the message of a module's range."""
+        super().__init__()
         self.local = _thread._local()
         self.domain = domain
         self._format_message = format_message
-        self.writer: RecordingWriter | None = None
         self.on_name_defined: Callable[[], None] | None = None
         self._open_writer = open_writer
         self._report_failure = report_failure
-        self._is_off = False
-        self._state = f.STATE_OFF
         self._name_count = 0
-        self._modules: dict[tuple[str, ModuleName], int] = {}
+        self._modules: dict[tuple[Any, ...], int] = {}
         self._messages: dict[tuple[str, str, str], int] = {}
-        self._facts: list[dict[str, Any]] = []
-        self._lock = threading.RLock()
 
     def open(self) -> RecordingWriter | None:
         """Return the recording, and create it if there is none; None once the recorder is off."""
@@ -69,9 +67,7 @@ class Recorder:
                 if self.writer is None and not self._is_off:
                     try:
                         self.writer = self._open_writer()
-                        self.writer.set_state(self._state)
-                        for fact in self._facts:
-                            self._write(fact)
+                        self._write_all(self.writer)
                     except _INTERNAL_ERRORS as error:
                         if is_from_signal_handler(error):
                             raise
@@ -89,7 +85,7 @@ class Recorder:
             pass
         writer = self.open()
         if writer is None:
-            return NULL_SLOT[1:]
+            return self._drop_record()
         try:
             if not hasattr(local, "thread"):
                 index = writer.new_thread(*identify_thread())
@@ -99,20 +95,40 @@ class Recorder:
             slots = writer.allocate_slots(local.thread, block_count)
             if local.blocks == block_count:
                 local.blocks, local.slots = block_count + 1, slots
-            # Otherwise a signal handler has called modules meanwhile. Its block is the later one,
-            # and a thread's blocks must be in order of time.
+            # Otherwise a signal handler has called modules meanwhile. Its block is the later one.
             next_record, words = local.slots
             return (words, *next_record())
         except (RecordingFull, IndexError):
-            return NULL_SLOT[1:]
+            return self._drop_record()
         except OSError as error:
             if is_from_signal_handler(error):
                 raise
             self._switch_off(error)
+            return self._drop_record()
+
+    def _drop_record(self) -> tuple[memoryview[int], int, int, int]:
+        """Return this thread's next record that goes nowhere, and counts as dropped."""
+        writer = self.writer
+        if writer is None:
             return NULL_SLOT[1:]
+        next_record, words = self.local.slots = writer.give_drop_slots()
+        try:
+            return (words, *next_record())
+        except IndexError:  # other threads took them all
+            writer.drop_range()
+            return NULL_SLOT[1:]
+
+    def _drop_unnamed(self) -> RangeSlot:
+        """Count a range or mark whose name is not recorded."""
+        if self.writer is not None:
+            self.writer.drop_range()
+        return NULL_SLOT
 
     def begin_module(self, name: int) -> RangeSlot:
         """Begin a module's range in this thread."""
+        if name == UNRECORDED:
+            # Not 0: the module has its one range, and its own __call__ may reach Module.__call__.
+            return (1, *self._drop_unnamed()[1:])
         return (name, *self.next_record())
 
     def begin(
@@ -127,19 +143,22 @@ class Recorder:
         """Begin a range that is not a module's in this thread.
 
         Its fields are stored after its end, with `annotate`. The other arguments matter only to
-        tools.
-        """
+        tools."""
         name = self.define("range", domain, message)
-        return (name, *self.next_record()) if name else NULL_SLOT
+        return (name, *self.next_record()) if name else self._drop_unnamed()
 
     def name_module(self, name: ModuleName) -> int:
-        """Return the number of a module's name in this recording; 0 if it cannot be recorded."""
+        """Return the number of a module's name in this recording.
+
+        UNRECORDED: it has no place there. 0: there is no recording."""
         message = self._format_message(name)
         number = self._modules.get((message, name))
         if number is not None:
             return number
         fields = {"root": name.root, "path": name.path, "cls": name.cls, "module": name.module}
         number = self._define(("range", self.domain, message), fields)
+        if not number and self.writer is not None:
+            number = UNRECORDED
         self._modules[message, name] = number
         return number
 
@@ -162,26 +181,32 @@ class Recorder:
             return 0
         if not fields:
             self._messages[key] = number
-        if self.on_name_defined is not None:
+        if number and self.on_name_defined is not None:
             self.on_name_defined()
         return number
 
     def define(self, kind: str, domain: str, message: str) -> int:
-        """Return the number of a name that is not a module's; 0 if it cannot be recorded.
-
-        `kind` is "range" or "mark".
-        """
+        """Return the number of a name that is no module's; 0: it cannot be recorded. `kind` is
+        "range" or "mark"."""
         number = self._messages.get((kind, domain, message))
         return self._define((kind, domain, message), {}) if number is None else number
 
     def annotate(self, thread: int, name: int, start_ns: int, fields: dict[str, Any]) -> None:
         """Store fields with one range or mark; drop them if the recording is full."""
         writer = self.writer
-        if writer is not None and name > 0 and not self._is_off:
-            try:
-                writer.annotate(thread, name, start_ns, fields)
-            except RecordingFull:
-                pass
+        if writer is None:
+            return
+        if name <= 0 or self._is_off:
+            return writer.drop_attributes()
+        try:
+            writer.annotate(thread, name, start_ns, fields)
+        except RecordingFull:
+            pass  # the writer has counted them
+        except OSError as error:
+            if is_from_signal_handler(error):
+                raise
+            self._switch_off(error)
+            writer.drop_attributes()
 
     def mark(
         self,
@@ -192,39 +217,14 @@ class Recorder:
     ) -> None:
         """Write an instant event of this thread, now."""
         name = self.define("mark", domain, message)
-        words, i, j, k = self.next_record()
-        words[i] = name
-        words[j] = words[k] = now_ns = time.perf_counter_ns()
+        words, i, j, k = self.next_record() if name else self._drop_unnamed()[1:]
+        words[i], now_ns = name, clocks.perf_counter_ns()
+        words[j] = words[k] = now_ns
         if fields:
             self.annotate(getattr(self.local, "thread", 0), name, now_ns, fields)
 
     def write_late_fields(self, domain: str, message: str, fields: dict[str, Any]) -> None:
         """Do nothing: `annotate` stores the fields that are known at the end of a range."""
-
-    def update_header(self, **fields: Any) -> None:
-        """Add fields to the header of the recording, if there is one."""
-        self._write(facts.make_meta(fields))
-
-    def add_fact(self, fact: dict[str, Any]) -> None:
-        """Write a definition into this process's recording, a later one, and a forked child's."""
-        with self._lock:
-            self._facts.append(fact)
-            self._write(fact)
-
-    def _write(self, definition: dict[str, Any]) -> None:
-        if self.writer is None or self._is_off:
-            return
-        try:
-            self.writer.define(definition)
-        except (OSError, RecordingFull):
-            pass  # the next range finds the same error, and that is logged
-
-    def set_active(self, active: bool) -> None:
-        """Write whether ranges are on, which `autoinstr ctl status` shows."""
-        self._state = f.STATE_ON if active else f.STATE_OFF
-        if self.writer is not None:
-            self.writer.set_state(self._state)
-            self.writer.store_clock_pair()
 
     def reset_in_child(self) -> None:
         """After fork: leave the parent's recording alone. The first range opens a new one."""
@@ -233,7 +233,7 @@ class Recorder:
         self._name_count = 0
         self._modules.clear()
         self._messages.clear()
-        self._lock = threading.RLock()
+        self._lock = make_reentrant_lock()
         if writer is not None:
             writer.abandon_in_child()
 
@@ -245,4 +245,6 @@ class Recorder:
 
     def _switch_off(self, error: BaseException) -> None:
         self._is_off = True
+        if self.writer is not None:
+            self.writer.stop_growing()
         self._report_failure(error)

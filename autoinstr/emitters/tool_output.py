@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base.guard import is_from_signal_handler
 from autoinstr.emitters.device_ranges import pair_with_stream
+from autoinstr.emitters.domains import make_thread_domain
 from autoinstr.emitters.messages import append_fields
 from autoinstr.emitters.range_slot import END, NAME, START, UNNUMBERED, ToolRangeWords
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from autoinstr.base.module_name import ModuleName
+    from autoinstr.emitters.compiled_range import CompiledRange
     from autoinstr.emitters.emitter import Emitter, EndRange, StartRange
     from autoinstr.emitters.range_slot import RangeSlot
 
@@ -25,7 +27,7 @@ class ToolOutput:
 
     msprof-analyze's module_statistic reads mstx module ranges without regard to threads. So one
     thread at a time has the modules' domain, for one outermost call. A thread with an outermost
-    call at the same time gets the domain `Module:thread-<n>` with the smallest free n.
+    call at the same time gets the domain `thread-<n>:Module` with the smallest free n.
     """
 
     def __init__(
@@ -40,8 +42,7 @@ class ToolOutput:
         """`format_message` returns the message of a module's range.
 
         `domain`, `streams` and `attributes` are the options of these names. `report_error` receives
-        the errors of the tool.
-        """
+        the errors of the tool."""
         self.emitter = emitter
         self.domain = domain
         self.local = _thread._local()
@@ -52,21 +53,20 @@ class ToolOutput:
         if streams == "on" and emitter.start_on_stream is not None:
             self.start, self.end = pair_with_stream(emitter, domain)
         self.owner_thread = 0  # the thread whose outermost call has the domain; 0: none
-        # The hot path replaces these two. `set_owner` tells it the owner. `start_era` makes it
-        # leave open the ranges that it has begun, and returns the era that has ended.
+        # The wrappers replace these two. `set_owner` tells them the owner. `start_era` makes them
+        # leave open the ranges that they have begun, and returns the ended eras.
         self.set_owner: Callable[[int], None] = lambda thread: None
-        self.start_era: Callable[[], object] = lambda: None
-        # Code of the hot path. Its frames have the locals `token` and `range_era`.
-        self.wrapper_codes: set[CodeType] = set()
+        self.start_era: Callable[[], tuple[object, ...]] = lambda: ()
+        self.wrapper_codes: set[CodeType] = set()  # their frames have `token` and `range_era`
         self.wants_fields = attributes and emitter.attributes
+        self._fit = emitter.fit_message
         self._format_message = format_message
         self._uses_streams = streams != "off"
         self._report_error = report_error
         self._open_ranges: dict[int, tuple[Any, str, EndRange]] = {}  # by serial number
         # Domain number (0: the modules' own) -> serial number of the outermost range that has it.
-        # One call of a C function claims a domain, so no interrupt can come between the claim and
-        # its note.
-        self._domain_owners: dict[int, int] = {}
+        # One call of a C function claims a domain and notes the claim.
+        self.domain_owners: dict[int, int] = {}
 
     # -- modules -----------------------------------------------------------------------------------
 
@@ -74,18 +74,23 @@ class ToolOutput:
         """Return the message of a module's ranges, in a form that the tool takes; 0: no ranges."""
         return 0 if self.skips_modules else self._clean(self._format_message(name)) or "?"
 
+    def name_compiled(self, compiled: CompiledRange) -> str | int:
+        """Return the message of a range inside compiled code; 0: no ranges."""
+        message = compiled.make_message(self._format_message)
+        return 0 if self.skips_modules else self._clean(message) or "?"
+
     def begin_module(self, message: str) -> RangeSlot:
         """Begin a module's range in this thread."""
         thread = _thread.get_ident()
         if thread == self.owner_thread:
             return self._begin(ToolRangeWords(self), self.start, self.end, message, self.domain)
         number, serial = getattr(self.local, "claim", (0, 0))
-        if serial and self._domain_owners.get(number) == serial:
+        if serial and self.domain_owners.get(number) == serial:
             domain = self._get_domain(number)
             return self._begin(ToolRangeWords(self), self.start, self.end, message, domain)
         words = ToolRangeWords(self)
         for number in itertools.count():
-            if self._domain_owners.setdefault(number, words.serial) == words.serial:
+            if self.domain_owners.setdefault(number, words.serial) == words.serial:
                 break
         self.local.claim = number, words.serial
         if not number:
@@ -93,7 +98,7 @@ class ToolOutput:
         return self._begin(words, self.start, self.end, message, self._get_domain(number))
 
     def _get_domain(self, number: int) -> str:
-        return f"{self.domain}:thread-{number}" if number else self.domain
+        return make_thread_domain(self.domain, number) if number else self.domain
 
     def _change_owner(self, thread: int) -> None:
         self.owner_thread = thread
@@ -143,10 +148,7 @@ class ToolOutput:
         mark(self._make_text(domain, message, fields), self._clean(domain))
 
     def write_late_fields(self, domain: str, message: str, fields: dict[str, Any]) -> None:
-        """Write fields that are known only at the end of a range, as a mark.
-
-        The message of the range was written at its begin.
-        """
+        """Write fields that are known only at the end of a range, as a mark."""
         if self.wants_fields:
             self.mark(domain, message, fields)
 
@@ -164,9 +166,9 @@ class ToolOutput:
         """
         if self.emitter.replacements:
             text = text.translate(self.emitter.replacements)
-        if text.isascii() and "\0" not in text:
-            return text
-        return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
+        if not text.isascii() or "\0" in text:
+            text = text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode("utf-8")
+        return text if self._fit is None else self._fit(text)
 
     # -- begin and end of all ranges ---------------------------------------------------------------
 
@@ -188,28 +190,26 @@ class ToolOutput:
                 raise
             self._report_error(error)
         finally:
-            if serial in self._domain_owners.values():
+            if serial in self.domain_owners.values():
                 self._free_domain(serial)
 
     def _free_domain(self, serial: int) -> None:
-        for number, owner in list(self._domain_owners.items()):
+        for number, owner in list(self.domain_owners.items()):
             if owner == serial:
                 if not number:
                     self._change_owner(0)
-                self._domain_owners.pop(number, None)
+                self.domain_owners.pop(number, None)
 
     def end_open_ranges(self) -> None:
         """End all open ranges, the innermost first, because the tool is about to stop.
 
-        Calls that still run do not end them again. Do nothing if the tool takes an end after its
-        stop.
-        """
+        Calls that still run do not end them again. A tool may take an end after its stop."""
         if not self.emitter.closes_early:
             return
-        era = self.start_era()
+        eras = self.start_era()
         by_serial, self._open_ranges = self._open_ranges, {}
         open_ranges = list(by_serial.values())
-        for token in self._find_module_tokens(era):
+        for token in self._find_module_tokens(eras):
             open_ranges.append((token, self.domain, self.end))
         for token, domain, end in sorted(
             open_ranges, key=lambda open_range: _get_token_number(open_range[0]), reverse=True
@@ -221,14 +221,14 @@ class ToolOutput:
                     raise
                 self._report_error(error)
 
-    def _find_module_tokens(self, era: object) -> list[Any]:
+    def _find_module_tokens(self, eras: tuple[object, ...]) -> list[Any]:
         """Return the tokens of the ranges that the hot path has open, from the threads' frames."""
         tokens = []
         for frame in sys._current_frames().values() if self.wrapper_codes else ():
             while frame is not None:
                 if frame.f_code in self.wrapper_codes:
                     variables = frame.f_locals
-                    if "token" in variables and variables["range_era"] is era:
+                    if variables.get("token") is not None and variables["range_era"] in eras:
                         tokens.append(variables["token"])
                 frame = frame.f_back  # type: ignore[assignment]
         return tokens
@@ -238,13 +238,13 @@ class ToolOutput:
         self.start_era()
         self.range_count = 0
         self._open_ranges = {}
-        self._domain_owners = {}
+        self.domain_owners.clear()
         self.local.__dict__.clear()
         self._change_owner(0)
 
 
 def _get_token_number(token: Any) -> int:
-    """Return a number that grows with each range: the tokens of mstx count up."""
+    """Return a number that grows with each range."""
     while isinstance(token, tuple):
         token = token[-1]
     return token if isinstance(token, int) else 0

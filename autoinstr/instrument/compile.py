@@ -40,7 +40,15 @@ def register_substitutes() -> None:
     torch before 2.5 has no substitute_in_graph. There, only the copies that swap.py keeps equal
     help."""
     global _has_skip_rule
-    add_skip_rule = getattr(sys.modules.get("torch._dynamo.trace_rules"), "add", None)
+    # torch 2.1 and 2.2 have the rules in skipfiles.
+    add_skip_rule = next(
+        (
+            add
+            for name in ("trace_rules", "skipfiles")
+            if (add := getattr(sys.modules.get(f"torch._dynamo.{name}"), "add", None))
+        ),
+        None,
+    )
     if add_skip_rule is not None and not _has_skip_rule:
         _has_skip_rule = True
         add_skip_rule("autoinstr")  # its frames also run at graph breaks of a compiled program

@@ -16,7 +16,12 @@ This file runs before torch in every instrumented process. It imports only built
 even `__future__`."""
 
 import sys
+
+# base/own_thread.py takes the unused ones here, because a program may replace those of `_thread`.
+from _thread import RLock as RLock
+from _thread import allocate_lock as allocate_lock
 from _thread import get_ident
+from _thread import start_new_thread as start_new_thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -200,7 +205,9 @@ def _call(callback: "Callback", name: str, module: "ModuleType") -> None:
 def _complain(name: str, error: Exception) -> None:
     try:
         text = " ".join(str(error).split())
-        sys.stderr.write(f"autoinstr: not active on {name}: {type(error).__name__}: {text}\n")
+        from autoinstr.base.system import write_to_stderr
+
+        write_to_stderr(f"autoinstr: not active on {name}: {type(error).__name__}: {text}\n")
     except Exception:  # stderr may be None, closed or full
         pass
 

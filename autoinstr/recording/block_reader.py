@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoinstr.base.errors import RecordingError
+from autoinstr.base.system import open_descriptor
 from autoinstr.recording import format as f
 
 if TYPE_CHECKING:
@@ -73,6 +74,12 @@ class BlockReader:
             self.header = header
             size = os.fstat(fd).st_size
             self._find_blocks(fd, min(size, max_bytes or size) // 8 * 8)
+
+    def read_dropped_counts(self) -> tuple[int, int]:
+        """Return how many ranges and marks were dropped, and of how many the attributes were."""
+        drop_words = self.header[f.H_DROPS : f.H_DROPS + f.DROP_WORDS]
+        range_count = self.header[f.H_DROPPED] + f.DROP_WORDS - drop_words.count(0)
+        return range_count, self.header[f.H_DROPPED_ATTRIBUTES]
 
     def list_blocks(self, kind: int) -> list[Block]:
         """Return the blocks of one kind, by thread, and within a thread in the order of writing."""
@@ -202,7 +209,7 @@ class BlockReader:
 
 def _open_no_link(path: str, flags: int) -> int:
     """Open a file for open(), but no link, and without waiting for the writer of a pipe."""
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
+    return open_descriptor(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _swap_bytes(word: int) -> int:

@@ -5,18 +5,16 @@ survives SIGKILL."""
 
 from __future__ import annotations
 
-import os
-import threading
 from typing import Callable
 
+from autoinstr.base.own_thread import make_reentrant_lock
+from autoinstr.base.system import call_without_signals, calls
 from autoinstr.recording import format as f
+from autoinstr.recording.drop_counter import DropCounter
 from autoinstr.recording.mapping import Mapping
 from autoinstr.recording.ownfile import OwnFile
 
-Slot = tuple[int, int, int]
-
 BODY_WORD = f.BLOCK_HEADER_BYTES // 8  # index of the first word after a block's header
-DROPPED_PER_SLOT_LIST = 4096
 _MIN_BYTES = 1 << 20
 _NO_THREAD = (1 << 64) - 1
 _MAX_PAGE_BYTES = 65536  # the largest page size of a supported system
@@ -47,13 +45,10 @@ class BlockWriter:
         self.full = full
         self.on_removed: Callable[[], str] | None = None
         self._mode = mode
-        self._lock = threading.RLock()
+        self._lock = make_reentrant_lock()
         self._used_bytes = f.HEADER_BYTES
         self._sequence = 0
         self._attributes = TextPosition(f.KIND_ATTRIBUTES)
-        self._dropped_count = 0
-        # slot lists that were given to threads for records without a place; see count_dropped
-        self._drop_lists: list[list[Slot]] = []
         # (offset, bytes), oldest first: the blocks that a ring reuses
         self._range_blocks: list[tuple[int, int]] = []
         self._current: dict[int, int] = {}  # thread index -> offset of the block it writes to
@@ -64,6 +59,7 @@ class BlockWriter:
             self._mapping.extend(f.FIRST_SEGMENT_BYTES)
             self.words = self._mapping.words
             self._bytes = self.words.cast("B")
+            self._drops = DropCounter(self.words)
         except BaseException:
             self._remove()
             raise
@@ -74,17 +70,13 @@ class BlockWriter:
         return self._file.path
 
     def count_dropped(self) -> int:
-        """Return the number of dropped records, and store it in the header."""
+        """Return the number of dropped ranges and marks."""
         with self._lock:
-            count = self._dropped_count + sum(
-                DROPPED_PER_SLOT_LIST - len(slots) for slots in self._drop_lists
-            )
-            self.words[f.H_DROPPED] = count
-        return count
+            return self._drops.range_count
 
     def _remove(self) -> None:
         self._file.close()
-        os.unlink(self._file.path)
+        calls.unlink(self._file.path)
 
     def _truncate(self) -> None:
         """Give back the unused end of the file. Raises OSError."""
@@ -92,13 +84,13 @@ class BlockWriter:
         length = min(
             -(-self._used_bytes // _MAX_PAGE_BYTES) * _MAX_PAGE_BYTES, self._mapping.allocated
         )
-        os.ftruncate(self._file.get_descriptor(), length)
+        call_without_signals(calls.ftruncate, self._file.get_descriptor(), length)
 
     def _look_after_file(self) -> None:
         """Write the recording to a new file if somebody has removed the old one. Raises OSError."""
         if self.on_removed is not None and self._file.is_removed():
-            removed_file, name = self._file, os.path.basename(self.path)
-            file = OwnFile(os.path.join(self.on_removed(), name), self._mode)
+            removed_file, name = self._file, self.path.rpartition("/")[2]
+            file = OwnFile(f"{self.on_removed()}/{name}", self._mode)
             self._mapping.move(file.get_descriptor)
             self._file = file
             removed_file.close()
@@ -168,9 +160,9 @@ class BlockWriter:
                 names, ends = body[0:records:3].tolist(), body[2:records:3].tolist()
                 if 0 in ends and any(name and not end for name, end in zip(names, ends)):
                     continue
-                record_count = len(names) - names.count(0)
+                range_count, text_count = len(names) - names.count(0), 0
             else:
-                record_count = 0
+                range_count, text_count = 0, _count_texts(body)
             try:
                 self._range_blocks.remove((offset, size))
             except ValueError:  # a signal handler has taken it
@@ -178,8 +170,8 @@ class BlockWriter:
             if self._is_busy(offset):  # a signal handler has taken it and uses it now
                 self._range_blocks.append((offset, size))
                 continue
-            self._dropped_count += record_count
-            self.count_dropped()
+            self._drops.add_ranges(range_count)
+            self._drops.add_attributes(text_count)
             self.words[offset // 8 + f.B_THREAD] = _NO_THREAD  # until the block is empty
             body.cast("B")[:] = bytes(8 * len(body))
             return offset, size
@@ -188,3 +180,12 @@ class BlockWriter:
     def _is_busy(self, offset: int) -> bool:
         """Return whether a thread or the attributes write to the block."""
         return offset in self._current.values() or offset == self._attributes.block
+
+
+def _count_texts(body: memoryview[int]) -> int:
+    """Return the number of entries in a block of texts."""
+    count = index = 0
+    while index < len(body) and body[index]:
+        index += 1 + -(-(body[index] & 0xFFFFFFFF) // 8)
+        count += 1
+    return count

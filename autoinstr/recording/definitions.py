@@ -20,6 +20,13 @@ def _is_list_of_texts(value: Any) -> bool:
     return type(value) is list and all(type(item) is str for item in value)
 
 
+def _is_list_of_members(value: Any) -> bool:
+    """Return whether these are root, path, class and number of modules."""
+    return type(value) is list and all(
+        type(member) is list and [*map(type, member)] == [str, str, str, int] for member in value
+    )
+
+
 def _is_dict_of_texts(value: Any) -> bool:
     return type(value) is dict and all(type(item) is str for item in value.values())
 
@@ -36,12 +43,15 @@ REQUIRED: dict[str, dict[str, Check]] = {
     THREAD: {"index": _is_number, "tid": _is_number, "name": _is_text},
 }
 _HEADER_FIELDS: dict[str, Check] = {
-    **dict.fromkeys(("host", "boot", "platform", "emitter", "name", "domain"), _is_text),
-    **dict.fromkeys(("rank", "world_size"), _is_number_or_none),
+    **dict.fromkeys(("host", "boot", "platform", "emitter", "name", "domain", "process"), _is_text),
+    **dict.fromkeys(
+        ("rank", "world_size", "dp_rank", "dp_size", "restart", "fork"), _is_number_or_none
+    ),
     "ppid": _is_number,
     "roles": _is_list_of_texts,
     "argv": _is_list_of_texts,
     "versions": _is_dict_of_texts,
+    "lazy_classes": _is_dict_of_texts,
 }
 OPTIONAL: dict[str, dict[str, Check]] = {
     NAME: {
@@ -50,6 +60,10 @@ OPTIONAL: dict[str, dict[str, Check]] = {
         "path": _is_text,
         "cls": _is_text,
         "module": _is_number_or_none,
+        "basis": lambda value: value in ("compiled", "shared"),
+        "part": _make_type_check(bool),
+        "members": _is_list_of_members,
+        "kernels": _is_list_of_texts,
     },
     HEADER: _HEADER_FIELDS,
     META: _HEADER_FIELDS,

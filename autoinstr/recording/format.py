@@ -23,8 +23,10 @@ H_START_WALL, H_START_CLOCK, H_STATE, H_DROPPED, H_END_WALL, H_END_CLOCK, H_USED
     10,
     11,
 )
-# Three words that are never read: a call whose range is dropped stores there.
-H_NOWHERE = 256
+H_DROPPED_ATTRIBUTES = 12
+# Start and end of a dropped range go to a word that is never read, and its name to one of
+# DROP_WORDS others. Each of them that is not 0 counts as a dropped range, besides H_DROPPED.
+H_NOWHERE, H_DROPS, DROP_WORDS = 256, 264, 240
 
 STATE_OFF, STATE_ON, STATE_CLOSED = 0, 1, 2
 

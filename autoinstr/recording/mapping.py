@@ -11,13 +11,14 @@ from __future__ import annotations
 import ctypes
 import errno
 import mmap
-import os
-from typing import Any, Callable
+from typing import Callable
+
+from autoinstr.base.system import call_without_signals, calls, read_file
 
 _PROT_NONE = 0
 _PROT_RW = mmap.PROT_READ | mmap.PROT_WRITE
 _MAP_FIXED = 0x10  # the same value on Linux and macOS
-_MAP_NORESERVE = 0x4000 if os.uname().sysname == "Linux" else 0x40
+_MAP_NORESERVE = 0x4000 if calls.uname().sysname == "Linux" else 0x40
 _ANONYMOUS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
 _FAILED = ctypes.c_void_p(-1).value
 _NOT_SUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
@@ -45,7 +46,7 @@ def _map(
     result = _mmap(address, length, protection, flags, fd, offset)
     if result == _FAILED or result is None:
         number = ctypes.get_errno()
-        raise OSError(number, "mmap: " + os.strerror(number))
+        raise OSError(number, "mmap: " + calls.strerror(number))
     return int(result)
 
 
@@ -125,29 +126,26 @@ class Mapping:
 
 def _find_address_space() -> int:
     """Return how many bytes of address space the process may still reserve."""
-    resource: Any
     try:
-        import resource
-
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if limit == resource.RLIM_INFINITY:
+        limits = read_file("/proc/self/limits").decode()
+        line = next(line for line in limits.splitlines() if line.startswith("Max address space"))
+        limit = line.split()[3]
+        if limit == "unlimited":
             return 1 << 62
-        with open("/proc/self/statm", "rb") as statm:
-            return max(0, int(limit) - int(statm.read().split()[0]) * mmap.PAGESIZE)
-    except (ImportError, OSError, ValueError):  # not Linux: the kernel refuses what is too much
+        return max(0, int(limit) - int(read_file("/proc/self/statm").split()[0]) * mmap.PAGESIZE)
+    except (OSError, ValueError, StopIteration):  # the kernel refuses what is too much
         return 1 << 62
 
 
 def _allocate(fd: int, offset: int, length: int) -> None:
     """Allocate blocks on disk. If the file system cannot do that, write zeros."""
-    fallocate = getattr(os, "posix_fallocate", None)
-    if fallocate is not None:
-        try:
-            fallocate(fd, offset, length)
+    try:
+        if hasattr(calls, "posix_fallocate"):
+            call_without_signals(calls.posix_fallocate, fd, offset, length)
             return
-        except OSError as error:
-            if error.errno not in _NOT_SUPPORTED:
-                raise
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
     end = offset + length
     while offset < end:
-        offset += os.pwrite(fd, _ZEROS[: end - offset], offset)
+        offset += call_without_signals(calls.pwrite, fd, _ZEROS[: end - offset], offset)

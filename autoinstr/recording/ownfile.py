@@ -8,7 +8,9 @@ from __future__ import annotations
 import errno
 import os
 
-_FLAGS = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC
+from autoinstr.base.system import calls, open_descriptor
+
+_FLAGS = os.O_RDWR | os.O_NOFOLLOW
 
 
 class OwnFile:
@@ -17,21 +19,23 @@ class OwnFile:
     def __init__(self, path: str, mode: int) -> None:
         """Create `path`, which must not exist. Raises OSError."""
         self.path = path
-        self._fd = os.open(path, _FLAGS | os.O_CREAT | os.O_EXCL, mode)  # see get_descriptor()
+        self._fd = open_descriptor(
+            path, _FLAGS | os.O_CREAT | os.O_EXCL, mode
+        )  # see get_descriptor()
         try:
-            status = os.fstat(self._fd)
+            status = calls.fstat(self._fd)
             self._identity = status.st_dev, status.st_ino
             # the umask is the program's, but the user has set the mode of recordings
-            os.fchmod(self._fd, mode)
+            calls.fchmod(self._fd, mode)
         except BaseException:
-            os.close(self._fd)
-            os.unlink(path)
+            calls.close(self._fd)
+            calls.unlink(path)
             raise
 
     def _stat_if_ours(self, fd: int) -> os.stat_result | None:
         """Return the status of a descriptor if it refers to this file, else None."""
         try:
-            status = os.fstat(fd)
+            status = calls.fstat(fd)
         except OSError:
             return None
         return status if (status.st_dev, status.st_ino) == self._identity else None
@@ -41,9 +45,9 @@ class OwnFile:
 
         Raises OSError if that is not possible."""
         if self._stat_if_ours(self._fd) is None:
-            fd = os.open(self.path, _FLAGS)
+            fd = open_descriptor(self.path, _FLAGS)
             if self._stat_if_ours(fd) is None:
-                os.close(fd)
+                calls.close(fd)
                 raise OSError(errno.ESTALE, "another file is in the recording's place", self.path)
             self._fd = fd
         return self._fd
@@ -58,4 +62,4 @@ class OwnFile:
     def close(self) -> None:
         """Close the descriptor, unless its number belongs to another file by now."""
         if self._stat_if_ours(self._fd) is not None:
-            os.close(self._fd)
+            calls.close(self._fd)

@@ -9,6 +9,8 @@ from autoinstr.recording import facts
 from autoinstr.recording import format as f
 from autoinstr.recording.block_reader import BlockReader
 from autoinstr.recording.definitions import find_invalid_fields
+from autoinstr.recording.range_name import RangeName as RangeName
+from autoinstr.recording.range_name import build_names
 from autoinstr.recording.records import read_records
 
 if TYPE_CHECKING:
@@ -19,18 +21,6 @@ if TYPE_CHECKING:
 # Recordings whose names are in memory: of a thousand ranks, those of the last few.
 _NAMED_RECORDINGS: deque[Recording] = deque()
 MAX_NAMED_RECORDINGS = 16
-
-
-class RangeName(NamedTuple):
-    """What the first word of a record refers to. A root module's `path` is ""."""
-
-    id: int
-    kind: str
-    domain: str
-    message: str
-    root: str
-    path: str
-    cls: str
 
 
 class ThreadInfo(NamedTuple):
@@ -72,7 +62,7 @@ class Recording:
         words = self._file.header
         self.pid = words[f.H_PID]
         self.state = words[f.H_STATE]
-        self.dropped_count = words[f.H_DROPPED]
+        self.dropped_count, self.dropped_attributes_count = self._file.read_dropped_counts()
         self.used_bytes = words[f.H_USED]
         self.clock_pairs = [
             (words[f.H_START_WALL], words[f.H_START_CLOCK]),
@@ -220,19 +210,7 @@ class Recording:
 
         for entry in self._file.read_texts(f.KIND_DEFINITIONS):
             self._apply_if_valid(entry, add_name)
-        names: dict[int, RangeName] = {}
-        for entry in entries:
-            last = last_entries.get(entry.get("module") or 0, entry)
-            names[entry["id"]] = RangeName(
-                entry["id"],
-                entry.get("kind", "range"),
-                entry["domain"],
-                last["message"],
-                last.get("root", ""),
-                last.get("path", ""),
-                last.get("cls", ""),
-            )
-        return names
+        return build_names(entries, last_entries)
 
     def _apply_if_valid(self, entry: Any, apply: Callable[[Any], None]) -> None:
         """Call `apply` with a valid definition, or with the valid fields of a header."""

@@ -6,24 +6,21 @@ once and survives SIGKILL."""
 
 from __future__ import annotations
 
-import os
-import time
 import zlib
 from typing import Any, Callable
 
+from autoinstr.base.system import calls, clocks
 from autoinstr.recording import facts
 from autoinstr.recording import format as f
 from autoinstr.recording.block_writer import (
     BODY_WORD,
-    DROPPED_PER_SLOT_LIST,
     BlockWriter,
     RecordingFull,
-    Slot,
     TextPosition,
 )
+from autoinstr.recording.drop_counter import Slot, Slots
 from autoinstr.recording.json_encoder import encode_json
-
-Slots = tuple[Callable[[], Slot], "memoryview[int]"]
+from autoinstr.recording.wall_clock import read_wall_clock_ns
 
 _MAX_RECORDS = f.count_records(f.RANGE_BLOCK_BYTES[-1])
 # The indices of name, start and end of each record of a block, last record first. They are made
@@ -38,7 +35,7 @@ _SLOTS_BY_BYTES = {
 class RecordingWriter(BlockWriter):
     """One open recording.
 
-    `on_full` is called once, when the first record is dropped. `on_removed` is called whenever the
+    `on_full` is called once, when the first entry is dropped. `on_removed` is called whenever the
     file has been removed, and returns the folder for a new one; it may raise OSError."""
 
     def __init__(
@@ -61,14 +58,13 @@ class RecordingWriter(BlockWriter):
         self._encoded: tuple[dict[str, Any], str] = ({}, "{}")
         self._is_full_reported = False
         try:
-            self.nowhere = self.words[f.H_NOWHERE : f.H_NOWHERE + 3]
             for index, value in (
                 (f.H_BYTE_ORDER, f.BYTE_ORDER_MARK),
                 (f.H_VERSION, f.VERSION),
                 (f.H_HEADER_BYTES, f.HEADER_BYTES),
-                (f.H_PID, os.getpid()),
-                (f.H_START_WALL, time.time_ns()),
-                (f.H_START_CLOCK, time.perf_counter_ns()),
+                (f.H_PID, calls.getpid()),
+                (f.H_START_WALL, read_wall_clock_ns()),
+                (f.H_START_CLOCK, clocks.perf_counter_ns()),
                 (f.H_USED, self._used_bytes),
                 (f.H_MAGIC, f.MAGIC),
             ):
@@ -93,7 +89,11 @@ class RecordingWriter(BlockWriter):
         encoded = self._encoded
         if encoded[0] is not fields:
             encoded = self._encoded = (fields, encode_json(fields))
-        self._append(self._attributes, f"[{thread},{name},{start_ns},{encoded[1]}]")
+        try:
+            self._append(self._attributes, f"[{thread},{name},{start_ns},{encoded[1]}]")
+        except RecordingFull:
+            self.drop_attributes()
+            raise
 
     def _append(self, texts: TextPosition, text: str) -> None:
         """Append an entry.
@@ -119,7 +119,11 @@ class RecordingWriter(BlockWriter):
                     )
                 position = texts.position
                 texts.position = position + need
-            self._write_text(position, payload)
+                # Under the lock: a ring could give the block to another thread meanwhile.
+                self._write_text(position, payload)
+        except RecordingFull:
+            self._report_full()
+            raise
         except BaseException:
             if position:
                 self._write_text(position, b"null".ljust(len(payload)))
@@ -154,7 +158,7 @@ class RecordingWriter(BlockWriter):
                 offset, size = self._allocate_range_block(size)
             except RecordingFull:
                 self._current.pop(thread, None)
-                return self._drop()
+                return self.give_drop_slots()
             self._write_block_header(offset, size, f.KIND_RANGES, thread)
             self._current[thread] = offset
             self._range_blocks.append((offset, size))
@@ -162,18 +166,34 @@ class RecordingWriter(BlockWriter):
         slots = _SLOTS_BY_BYTES.get(size, _SLOTS)
         return slots.copy().pop, self.words[start : start + 3 * len(slots)]
 
-    def _drop(self) -> Slots:
-        # The slots that the thread has not popped tell how many records were dropped, at no cost
-        # for the call.
-        slots = [(0, 1, 2)] * DROPPED_PER_SLOT_LIST
-        unfinished = [drop_list for drop_list in self._drop_lists if drop_list]
-        self._dropped_count += DROPPED_PER_SLOT_LIST * (len(self._drop_lists) - len(unfinished))
-        self._drop_lists = [*unfinished, slots]
-        self.count_dropped()
+    def give_drop_slots(self) -> Slots:
+        """Return records that go nowhere and count as dropped, as `allocate_slots` does."""
+        with self._lock:
+            slots = self._drops.give_slots()
+        self._report_full()
+        return slots
+
+    def drop_range(self) -> None:
+        """Count a range or mark that has no name or no record here."""
+        with self._lock:
+            self._drops.add_ranges(1)
+        self._report_full()
+
+    def drop_attributes(self) -> None:
+        """Count the attributes of a range or mark that are not stored."""
+        with self._lock:
+            self._drops.add_attributes(1)
+        self._report_full()
+
+    def _report_full(self) -> None:
         is_reported, self._is_full_reported = self._is_full_reported, True
         if not is_reported and self.on_full is not None:
             self.on_full()
-        return slots.pop, self.nowhere
+
+    def stop_growing(self) -> None:
+        """Count whatever has no place from now on; somebody else has said why."""
+        with self._lock:
+            self._max, self.full, self._is_full_reported = 0, "stop", True
 
     # -- the state of the process ------------------------------------------------------------------
 
@@ -185,17 +205,20 @@ class RecordingWriter(BlockWriter):
         """Store the wall clock and the recording's clock of this moment.
 
         Such pairs put recordings of several hosts on one time axis."""
-        self.words[f.H_END_WALL], self.words[f.H_END_CLOCK] = time.time_ns(), time.perf_counter_ns()
+        self.words[f.H_END_WALL], self.words[f.H_END_CLOCK] = (
+            read_wall_clock_ns(),
+            clocks.perf_counter_ns(),
+        )
 
     def close(self) -> None:
         """Store that the process ended in order, and give back the unused end of the file.
 
         The memory stays mapped: a call that still runs may store the end of its range."""
         with self._lock:
-            self.count_dropped()
+            self.stop_growing()
+            self._drops.store_count()
             self.store_clock_pair()
             self.set_state(f.STATE_CLOSED)
-            self._max, self.full, self._is_full_reported = 0, "stop", True
             try:
                 self._truncate()
             except OSError:
@@ -206,5 +229,5 @@ class RecordingWriter(BlockWriter):
         """Stop writing to the parent's file, in a child after fork."""
         self._mapping.replace_with_private_memory()
         self.on_removed = None
-        self._max, self.full, self._is_full_reported = 0, "stop", True
+        self.stop_growing()
         self._file.close()

@@ -12,6 +12,8 @@ import importlib
 from typing import TYPE_CHECKING, Any, BinaryIO, Callable, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from autoinstr.analysis.blocks import ProgressTick
     from autoinstr.recording.run import Run
     from autoinstr.report.options import TableOptions
@@ -161,3 +163,40 @@ _ROWS = (
     ),
 )
 FORMATS = {row.name: row for row in _ROWS}
+# What users call a format. An error about such a word names the format.
+NICKNAMES = {
+    "perfetto": "pftrace",
+    "perfetto-trace": "pftrace",
+    "trace": "pftrace",
+    "timeline": "pftrace",
+    "tracing": "chrome",
+    "page": "html",
+    "web": "html",
+    "text": "table",
+    "txt": "table",
+    "excel": "csv",
+    "insight": "ascend-db",
+    "flamegraph": "speedscope",
+}
+_ENDINGS = {
+    ".html": "html",
+    ".htm": "html",
+    ".csv": "csv",
+    ".pftrace": "pftrace",
+    ".perfetto-trace": "pftrace",
+    ".chrome.json": "chrome",
+    ".speedscope.json": "speedscope",
+    ".json": "json",
+}
+
+
+def find_format_by_ending(path: str, formats: Iterable[str] = FORMATS) -> str | None:
+    """Return the format that the ending of a file name stands for, or None; .gz is skipped.
+
+    `formats` are the formats that the command can write."""
+    name = path.lower().removesuffix(".gz")
+    available = set(formats)
+    for ending, format_name in _ENDINGS.items():
+        if name.endswith(ending) and format_name in available:
+            return format_name
+    return None

@@ -2,18 +2,17 @@
 
 A getter's arguments are the instance (None for a function), the positional arguments without it,
 the keyword arguments, and the result (NO_RESULT if there is none). It returns fields or None, and
-changes nothing. An exception in it costs the fields only.
-
-The fields of vLLM's SchedulerOutput are the same from 0.9.2 to 0.33, except where noted."""
+changes nothing. An exception in it costs the fields only."""
 
 from __future__ import annotations
 
-import weakref
 from typing import Any, Callable
+
+from autoinstr.targets import step_fields
+from autoinstr.targets.step_fields import describe_step as describe_step
 
 # The result of a call that raised, or whose result is not available.
 NO_RESULT: Any = object()
-MAX_REQUEST_IDS = 32  # stored with one range; the counts are always complete
 
 Fields = dict[str, Any]
 Getter = Callable[[Any, Any, Any, Any], "Fields | None"]
@@ -25,106 +24,40 @@ def read_scheduled(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields
     It may be the result or any of the arguments."""
     for value in (result, *args, *kwargs.values()):
         if hasattr(value, "total_num_scheduled_tokens"):
-            return _read_step(value)
+            return step_fields.describe_step(value)
     return None
 
 
-class _LastStep:
-    """The step that was described last in this process: several targets see the same step."""
-
-    output: Callable[[], Any]  # a weak reference
-    fields: Fields
-
-
-_LastStep.output, _LastStep.fields = (lambda: None), {}
-
-
-def _read_step(output: Any) -> Fields:
-    if _LastStep.output() is not output:
-        _LastStep.output = lambda: None
-        _LastStep.fields = describe_step(output)
-        try:
-            _LastStep.output = weakref.ref(output)
-        except TypeError:  # no weak references to this class: describe the step again each time
-            pass
-    return _LastStep.fields
+def read_executed(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | None:
+    """Return the same as read_scheduled, and remember the step for read_same_step."""
+    fields = read_scheduled(instance, args, kwargs, result)
+    step_fields.remember_executed(fields)
+    return fields
 
 
 def read_same_step(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | None:
     """Return phase and id of the step whose model ran last in this process.
 
-    The call that asks for sampling does not name the step."""
-    return {
-        key: _LastStep.fields[key] for key in ("phase", "step") if key in _LastStep.fields
-    } or None
+    The call that asks for sampling does not name the step. None if ranges were off when the model
+    ran."""
+    fields = step_fields.get_executed()
+    return {key: fields[key] for key in ("phase", "step") if key in fields} or None
 
 
 def read_queues(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | None:
     """Return the numbers of running and waiting requests of a Scheduler after scheduling.
 
-    `kv_usage` is the used part of its KV cache, 0 to 1."""
+    `kv_usage` is the used part of its KV cache, 0 to 1. `unseen_before`: ranges were off since the
+    schedule before."""
     running, waiting = instance.get_request_counts()  # in every version
-    return {
+    fields: Fields = {
         "running": running,
         "waiting": waiting,
         "kv_usage": round(float(instance.kv_cache_manager.usage), 6),
     }
-
-
-def describe_step(output: Any) -> Fields:
-    """Return what a SchedulerOutput tells about its step.
-
-    `step` is the same in every process that sees the step: the first request, and the number of
-    its tokens computed before."""
-    tokens: dict[str, int] = output.num_scheduled_tokens
-    new_requests = {
-        request.req_id: request.num_computed_tokens for request in output.scheduled_new_reqs
-    }
-    cached = output.scheduled_cached_reqs
-    is_context_phase = getattr(cached, "is_context_phase", None)  # from 0.13 on
-    if is_context_phase is not None:
-        prefills = sum(
-            1 for request in tokens if request in new_requests or is_context_phase(request)
-        )
-    else:
-        prefills = sum(
-            1
-            for request in tokens
-            if request in new_requests or _is_in_prefill(output, request, tokens[request])
-        )
-    decodes = len(tokens) - prefills
-    phase = "prefill" if prefills else "decode" if decodes else "idle"
-    fields: Fields = {
-        "phase": "mixed" if prefills and decodes else phase,
-        "tokens": output.total_num_scheduled_tokens,
-        "prefills": prefills,
-        "decodes": decodes,
-    }
-    if tokens:
-        first = next(iter(tokens))
-        computed = new_requests.get(first)
-        if computed is None:
-            computed = _count_computed_tokens(cached, first)
-        fields["step"] = f"{first}@{computed}"
-        fields["requests"] = list(tokens)[:MAX_REQUEST_IDS]
+    if step_fields.take_unseen_time():
+        fields[step_fields.UNSEEN_BEFORE] = True
     return fields
-
-
-def _is_in_prefill(output: Any, request: str, token_count: int) -> bool:
-    """Return whether a known request is still in its prompt.
-
-    Then it gets more tokens than decoding takes. Newer versions have is_context_phase."""
-    return token_count > 1 + len(output.scheduled_spec_decode_tokens.get(request, ()))
-
-
-def _count_computed_tokens(cached: Any, request: str) -> int:
-    """Return the tokens that a running request had before this step, or -1.
-
-    From 0.9.2 on, `cached` is one object with lists."""
-    try:
-        return int(cached.num_computed_tokens[cached.req_ids.index(request)])
-    except (ValueError, IndexError):
-        return -1
 
 
 def read_request(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | None:
@@ -188,8 +121,15 @@ def read_profile(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields |
     return {"start": bool(value)}
 
 
+def make_phase_getter(phase: str) -> Getter:
+    """Return a getter for calls that are a phase as a whole."""
+    fields = {"phase": phase}
+    return lambda instance, args, kwargs, result: fields
+
+
 GETTERS: dict[str, Getter] = {
     "scheduled": read_scheduled,
+    "executed": read_executed,
     "same_step": read_same_step,
     "queues": read_queues,
     "request": read_request,
@@ -199,4 +139,7 @@ GETTERS: dict[str, Getter] = {
     "count": read_count,
     "bytes": read_bytes,
     "profile": read_profile,
+    "draft": make_phase_getter("draft"),
+    "prefill_phase": make_phase_getter("prefill"),
+    "decode_phase": make_phase_getter("decode"),
 }

@@ -5,7 +5,8 @@ preempted, and finishes. In the process that talks to clients it arrives, has it
 completes. `request` is vLLM's internal id, the same in all processes.
 
 Marks that need the beginning of a request are written only if that was seen. Otherwise a late token
-would count as the first one after the agent was switched on. Read in vLLM 0.9.2 to 0.33.
+would count as the first one after the agent was switched on. The same holds after a time without
+ranges: what happened then is unknown. Read in vLLM 0.9.2 to 0.33.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ MAX_LIVE_REQUESTS = 1 << 16  # beyond that, the oldest requests are forgotten
 
 
 class _Request:
-    """A request that was seen entering a Scheduler."""
+    """A request that was seen entering a Scheduler. A count is None after a time without ranges."""
 
     __slots__ = ("is_scheduled", "preemptions", "token_count")
 
     def __init__(self) -> None:
-        self.token_count = 0
-        self.preemptions = 0
+        self.token_count: int | None = 0
+        self.preemptions: int | None = 0
         self.is_scheduled = False
 
 
@@ -52,10 +53,8 @@ def mark_queued(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
     # a session that streams its input adds the same request again and again
     if request.request_id not in _queued_requests:
         _remember(_queued_requests, request.request_id, _Request())
-        yield (
-            "request.queued",
-            {"request": request.request_id, "prompt_tokens": request.num_prompt_tokens},
-        )
+        fields = {"request": request.request_id, "prompt_tokens": request.num_prompt_tokens}
+        yield "request.queued", {**fields, **_read_adapter(request)}
 
 
 def mark_first_scheduled(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
@@ -78,7 +77,7 @@ def mark_preempted(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks
     """Read Scheduler._preempt_request."""
     request_id = (args[0] if args else kwargs["request"]).request_id
     request = _queued_requests.get(request_id)
-    if request is not None:
+    if request is not None and request.preemptions is not None:
         request.preemptions += 1
     yield "request.preempted", {"request": request_id}
 
@@ -91,7 +90,7 @@ def mark_produced(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
     for client_outputs in result.values() if isinstance(result, dict) else (result,):
         for output in getattr(client_outputs, "outputs", ()):
             request = _queued_requests.get(output.request_id)
-            if request is not None and output.new_token_ids:
+            if request is not None and request.token_count is not None and output.new_token_ids:
                 if not request.token_count:
                     yield "request.first_token", {"request": output.request_id}
                 request.token_count += len(output.new_token_ids)
@@ -119,9 +118,15 @@ def mark_ended_by_client(scheduler: Any, args: Any, kwargs: Any, result: Any) ->
 def _make_finished(request_id: str, reason: str) -> tuple[str, dict[str, Any]]:
     request = _queued_requests.pop(request_id, None)
     fields: dict[str, Any] = {"request": request_id, "reason": reason}
-    if request is not None:
+    if request is not None and request.token_count is not None:
         fields.update(output_tokens=request.token_count, preemptions=request.preemptions)
     return "request.finished", fields
+
+
+def _read_adapter(request: Any) -> dict[str, str]:
+    """Return the name of the LoRA adapter that a request asks for, if it asks for one."""
+    name = getattr(getattr(request, "lora_request", None), "lora_name", None)
+    return {"adapter": name} if isinstance(name, str) else {}
 
 
 # -- the front end ---------------------------------------------------------------------------------
@@ -143,7 +148,7 @@ def mark_arrived(client: Any, args: Any, kwargs: Any, result: Any) -> Marks:
         fields["prompt_tokens"] = len(request.prompt_token_ids)
     if request.arrival_time:
         fields["waited_ns"] = max(0, int((time.time() - request.arrival_time) * 1e9))
-    yield "request.arrived", fields
+    yield "request.arrived", {**fields, **_read_adapter(request)}
 
 
 def mark_delivered(processor: Any, args: Any, kwargs: Any, result: Any) -> Marks:
@@ -160,6 +165,15 @@ def mark_delivered(processor: Any, args: Any, kwargs: Any, result: Any) -> Marks
     for request_id in result.reqs_to_abort:
         if _arrived_requests.pop(request_id, None) is not None:
             yield "request.completed", {"request": request_id, "reason": "stop"}
+
+
+def note_unseen_time() -> None:
+    """Note that ranges were off: tokens, preemptions and first outputs may have been missed."""
+    for request in list(_queued_requests.values()):
+        request.token_count = request.preemptions = None
+        request.is_scheduled = True
+    for request_id in list(_arrived_requests):
+        _arrived_requests[request_id] = True
 
 
 def reset_in_child() -> None:

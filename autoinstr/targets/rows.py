@@ -5,16 +5,27 @@ process."""
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
+from autoinstr.base.system import get_parent, read_file
 from autoinstr.targets.versions import is_within
 
 CALL_KINDS = ("sync", "async", "generator", "async_generator", "future")
 ROLES = ("MainProcess", "APIServer", "EngineCore", "Worker")
 # the package of a table -> the domain of its ranges
-DOMAINS = {"vllm": "vllm", "vllm_ascend": "vllm", "torch": "torch"}
-COLUMNS = ("name", "target", "kind", "roles", "since", "before", "attributes", "default", "note")
+DOMAINS = {"vllm": "vllm", "vllm_ascend": "vllm", "torch": "torch", "transformers": "transformers"}
+COLUMNS = (
+    "name",
+    "target",
+    "kind",
+    "roles",
+    "since",
+    "before",
+    "attributes",
+    "default",
+    "waits",
+    "note",
+)
 
 
 class Target(NamedTuple):
@@ -30,9 +41,10 @@ class Target(NamedTuple):
     before: str  # first version that no longer has it, "" for no bound
     attributes: tuple[str, ...]  # names of getters and events
     default: bool  # in the default set
-    package: str  # vllm | vllm_ascend | torch | "" for a user's row
-    domain: str  # vllm | torch | user, or the domain in a user's row
+    package: str  # one of DOMAINS, "" for a user's row
+    domain: str  # that of the package, user, or the domain in a user's row
     note: str
+    waits: bool = False  # blocks its thread until something happens: its time is not work
 
 
 _builtin_targets: tuple[Target, ...] = ()
@@ -42,11 +54,9 @@ def load_builtin_targets() -> tuple[Target, ...]:
     """Return all rows of the tables, in the order of a step. The tables are read once."""
     global _builtin_targets
     if not _builtin_targets:
-        folder = os.path.dirname(os.path.abspath(__file__))
+        folder = get_parent(__file__)
         _builtin_targets = tuple(
-            row
-            for package in DOMAINS
-            for row in read_table(os.path.join(folder, package + ".tsv"), package)
+            row for package in DOMAINS for row in read_table(f"{folder}/{package}.tsv", package)
         )
     return _builtin_targets
 
@@ -56,12 +66,11 @@ def read_table(path: str, package: str) -> list[Target]:
 
     Cells are separated by tabs, and the first line names the columns. "-" is an empty cell, and
     commas separate the items of a list."""
-    with open(path, encoding="utf-8") as file:
-        lines = file.read().splitlines()
+    lines = read_file(path).decode().splitlines()
     domain = DOMAINS[package]
     rows = []
     for line in lines[1:]:
-        name, target, kind, roles, since, before, attributes, default, note = (
+        name, target, kind, roles, since, before, attributes, default, waits, note = (
             "" if cell == "-" else cell for cell in line.split("\t")
         )
         module, _, qualname = target.partition(":")
@@ -79,6 +88,7 @@ def read_table(path: str, package: str) -> list[Target]:
                 package,
                 domain,
                 note,
+                waits == "1",
             )
         )
     return rows

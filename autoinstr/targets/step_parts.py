@@ -54,6 +54,12 @@ STEP_TARGETS: tuple[tuple[str, ...], ...] = (
     ("output.process",),
 )
 
+# Targets that end a step whose model ran without sampling: of a model runner, and of an executor.
+SAMPLE_TARGETS: tuple[tuple[str, ...], ...] = (
+    tuple(f"{name}.sample_tokens" for name in _MODEL_CALLERS if "runner" in name),
+    tuple(f"exec.sample_tokens{suffix}" for suffix in ("", ".mp", ".uni", ".ray")),
+)
+
 # Targets that run the model on dummy input.
 DUMMY_RUN_TARGETS = (
     "worker.determine_memory",
@@ -73,7 +79,9 @@ DUMMY_RUN_TARGETS = (
 )
 
 _TRAINING_PARTS = ("backward", OPTIMIZER_STEP)
-_STEP_GETTERS = frozenset(("scheduled", "same_step"))  # they read which step a call belongs to
+_STEP_GETTERS = frozenset(
+    ("scheduled", "executed", "same_step")
+)  # they read which step a call belongs to
 
 
 def is_step_part(target: Target) -> bool:

@@ -366,7 +366,7 @@ def lower_case(made: Database) -> None:
 
 def on_the_device_only(made: Database) -> None:
     with (
-        made.range("Model", domain="ModuleDevice", stream=True),
+        made.range("Model", domain="device:Module", stream=True),
         made.range("Worker.step", domain="vllm"),
     ):
         made.operator("aten::linear", "MatMulV2")
@@ -378,7 +378,7 @@ def default_domain(made: Database) -> None:
 
 
 def other_threads(made: Database) -> None:
-    with made.range("Model", domain="Module:thread-2"):
+    with made.range("Model", domain="thread-2:Module"):
         made.operator("aten::linear", "MatMulV2")
 
 
@@ -427,12 +427,14 @@ MISSING: dict[Callable[[Database], None], str] = {
         "the only one that msprof-analyze reads; there are: module (1) ('module' is spelled "
         "differently: AUTOINSTR_DOMAIN=Module)"
     ),
-    on_the_device_only: "there are: ModuleDevice (1), vllm (1) (the modules are on the device only",
+    on_the_device_only: (
+        "there are: device:Module (1), vllm (1) (the modules are on the device only"
+    ),
     default_domain: (
         "there are: default (1) (if modules are in it: a CANN without domains puts all ranges "
         "into default)"
     ),
-    other_threads: "there are: Module:thread-2 (1) (modules were called by other threads only)",
+    other_threads: "there are: thread-2:Module (1) (modules were called by other threads only)",
     push_pop: (
         "the domain Module has 1 push/pop (eventType 1), and msprof-analyze reads ranges made "
         "by start and end"
@@ -493,7 +495,7 @@ def too_deep(made: Database, level: int = 0) -> None:
 
 def second_thread(made: Database) -> None:
     model(made)
-    with made.range("Model", domain="Module:thread-2"):
+    with made.range("Model", domain="thread-2:Module"):
         made.operator("aten::linear", "MatMulV2")
 
 
@@ -520,7 +522,7 @@ REMARKS: dict[Callable[[Database], None], str] = {
     ),
     second_thread: (
         "other threads called modules too, and msprof-analyze does not read those: "
-        "Module:thread-2 (1)"
+        "thread-2:Module (1)"
     ),
     with_a_stream: "1 of 1 range of Module were made with a stream",
     partly_replayed: "59.0% of the kernels' time has no operator: graph replay",

@@ -303,8 +303,8 @@ def test_threads_that_call_modules_at_once_have_domains_of_their_own(tmp_path: P
     assert exported.rows(made.database, query) == [
         ("Module", 0, "Model"),
         ("Module", 0, "Linear"),
-        ("Module:thread-1", 1, "Model"),
-        ("Module:thread-1", 1, "Linear"),
+        ("thread-1:Module", 1, "Model"),
+        ("thread-1:Module", 1, "Linear"),
         ("Module", 2, "Model"),
         ("Module", 1, "Model"),
         ("Module", 0, "Model"),

@@ -206,6 +206,13 @@ def test_a_command_that_cannot_start(command: list[str], status: int, said: str)
     )
 
 
+def test_a_script_without_its_interpreter_is_answered_with_the_command(tmp_path: Path) -> None:
+    script = tmp_path / "try it.py"
+    script.write_text("print()")
+    done = autoinstr("run", "--", str(script))
+    assert done.returncode == 126 and done.stderr.endswith(f"did you mean: python '{script}'?\n")
+
+
 @pytest.mark.parametrize(
     "value",
     ["--when=manul", "--include=re:(", "--mode=999", "--config=/no/such.toml", "--emitter=recoder"],

@@ -184,20 +184,22 @@ def test_hostile_names_are_shown_and_harm_nothing(browser: Browser, tmp_path: Pa
     watched.context.close()
 
 
-def test_a_hundred_thousand_modules_stay_usable(browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.parametrize("several", [10_000, pytest.param(100_000, marks=pytest.mark.long)])
+def test_many_modules_stay_usable(browser: Browser, tmp_path: Path, several: int) -> None:
     found = compare_runs(run_of(model(20)), run_of(model(20, seed=2)))
     found.lines = [
         found.lines[1]._replace(path=f"part{at % 300}.named{at}", parent=-1)
-        for at in range(1, 100_001)
+        for at in range(1, several + 1)
     ]
     with open(tmp_path / "large.html", "w", encoding="utf-8") as stream:
         diff_page.write_page(found, stream)
     watched = pages.opened(browser, tmp_path / "large.html")
     table = table_of(watched.page)
-    assert table.get_attribute("aria-rowcount") == "100001"
+    assert table.get_attribute("aria-rowcount") == str(several + 1)
     assert table.locator("tbody tr[data-row]").count() < 200
-    watched.page.get_by_role("searchbox").fill("named77777")
-    assert pages.names(table) == ["part77.named77777"]
-    assert watched.page.get_by_role("status").inner_text() == "1 of 100,000 shown"
+    one = several * 7 // 9
+    watched.page.get_by_role("searchbox").fill(f"named{one}")
+    assert pages.names(table) == [f"part{one % 300}.named{one}"]
+    assert watched.page.get_by_role("status").inner_text() == f"1 of {several:,} shown"
     pages.quiet(watched)
     watched.context.close()

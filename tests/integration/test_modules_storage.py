@@ -4,6 +4,7 @@ line, and the part already written can be read."""
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from autoinstr.recording.run import open_run
-from tests.conftest import Python
+from tests.conftest import GATE, REPO, Python
 from tests.programs import PROGRAMS
 from tests.support.disks import mounted
 from tests.support.recorded import counts, ranges, the_recording
@@ -53,6 +54,7 @@ def test_a_full_disk(python: Python, small_disk: Path, result: str) -> None:
     found = ranges(recording)
     assert len(found) > 10_000
     assert counts(found)["Net||Net"] == pytest.approx(len(found) / 12, abs=2)
+    assert len(found) + recording.dropped_count == 12 * CALLS
     assert os.path.getsize(recording.file) <= 2 << 20
 
 
@@ -107,6 +109,30 @@ def test_max_mb_is_never_passed(python: Python, result: str, full: str) -> None:
     starts = [one.start for one in found]
     if full == "ring":
         assert max(starts) > recording.clock_pairs[1][1] - 10**9, "the last second is kept"
+
+
+@pytest.mark.parametrize(
+    ("full", "kind", "end"),
+    [("stop", "copies", "end"), ("ring", "copies", "kill"), ("ring", "threads", "end")],
+)
+def test_names_and_threads_that_have_no_place_are_counted(
+    python: Python, full: str, kind: str, end: str
+) -> None:
+    out = python.cwd / "out"
+    env = {"AUTOINSTR_OUT": str(out), "AUTOINSTR_MAX_MB": "1", "AUTOINSTR_FULL": full}
+    done = python.run(
+        PROGRAMS / "overfull.py", kind, end, env={**env, "OMP_NUM_THREADS": "1"}, path=(GATE, REPO)
+    )
+    assert done.returncode == (0 if end == "end" else -signal.SIGKILL), done.stderr
+    assert done.stderr.count("the recording is full") == 1, done.stderr
+    (recording,) = open_run(str(out)).recordings
+    assert not recording.problems
+    recorded = sum(len(words) // 3 for _, words in recording.read_blocks())
+    made = int(done.stdout)
+    assert 0 < recorded < made
+    assert recorded + recording.dropped_count == made
+    attributes = sum(1 for _ in recording.read_attributes())
+    assert attributes + recording.dropped_attributes_count == made * 2 / 11
 
 
 def test_modes(python: Python) -> None:

@@ -60,40 +60,29 @@ def test_named_parameters_are_set_and_no_others(python: Python, native: dict[str
 def test_activities_that_this_torch_has_not_are_left_out(
     python: Python, native: dict[str, Any]
 ) -> None:
-    found, said = built(python, "activities=cpu,npu")
+    """And fields of the experimental config are added to the program's."""
+    found, said = built(python, "activities=cpu,npu;profile_all_threads=true")
     assert found["bare"]["activities"] == ["CPU"]
     assert "npu" in said and said.count("\n") == 0
-    found, _ = built(python, "activities=npu")  # nothing is left: as the program has it
-    assert found["bare"] == native["bare"]
-
-
-def test_fields_of_the_experimental_config_are_added_to_the_programs(
-    python: Python, native: dict[str, Any]
-) -> None:
-    found, said = built(python, "profile_all_threads=true")
     before, after = native["given"]["experimental"], found["given"]["experimental"]
     assert [(old, new) for old, new in zip(before, after) if old != new] == [("False", "True")]
     assert before.count("True") == 1
     assert found["bare"]["experimental"].count("True") == 1
-    assert said == ""
 
 
-def test_a_schedule(python: Python) -> None:
-    found, _ = built(python, "schedule=wait:2,warmup:1,active:2,repeat:1")
-    assert found["bare"]["schedule"] == [
-        "NONE",
-        "NONE",
-        "WARMUP",
-        "RECORD",
-        "RECORD_AND_SAVE",
-        "NONE",
-    ]
+def test_a_schedule(python: Python, native: dict[str, Any]) -> None:
+    """Of the activities nothing is left: they are as the program has them."""
+    found, _ = built(python, "activities=npu;schedule=wait:2,warmup:1,active:2,repeat:1")
+    steps = ["NONE", "NONE", "WARMUP", "RECORD", "RECORD_AND_SAVE", "NONE"]
+    assert found["bare"] == {**native["bare"], "schedule": steps}
     assert found["ready at"] == [5]
 
 
-def test_traces_go_to_a_directory(python: Python, tmp_path: Path) -> None:
-    found, _ = built(python, f"on_trace_ready={tmp_path / 'traces'}")
-    assert found["ready at"] == []
+def test_traces_go_to_a_directory(python: Python, native: dict[str, Any], tmp_path: Path) -> None:
+    """What torch_npu alone has is known, and changes nothing."""
+    of_npu = "level=Level1;aic_metrics=PipeUtilization;l2_cache=false;export_type=db"
+    found, said = built(python, f"{of_npu};on_trace_ready={tmp_path / 'traces'}")
+    assert (found, said) == ({**native, "ready at": []}, "")
     assert len(list((tmp_path / "traces").glob("*.pt.trace.json"))) == 2
 
 
@@ -132,13 +121,6 @@ def test_the_command_line_refuses_it(python: Python, name: str) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"autoinstr: error: profiler={pair!r} (--profiler): ")
-
-
-def test_what_torch_npu_alone_has_is_known(python: Python, native: dict[str, Any]) -> None:
-    found, said = built(
-        python, "level=Level1;aic_metrics=PipeUtilization;l2_cache=false;export_type=db"
-    )
-    assert (found, said) == (native, "")
 
 
 def test_the_line_is_said_once_a_run(python: Python) -> None:

@@ -6,9 +6,11 @@ cannot run here: vLLM 0.32 refuses it on a CPU ("current platform cpu does not s
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sysconfig
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -22,38 +24,85 @@ pytestmark = pytest.mark.peers
 PEERS = REPO / ".venv-peers" / "bin" / "python"
 
 
-@pytest.fixture
-def python(tmp_path: Path) -> Python:
+NO_ENV = "null"
+
+
+class WithoutAgent(NamedTuple):
+    """What tasks returned on nodes without the agent: natively, and in the runtime_env of deploy/,
+    which records into `out`."""
+
+    native: dict[str, Any]
+    in_runtime_env: dict[str, Any] | None
+    out: Path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ray")
+
+
+@pytest.fixture(scope="module")
+def python(folder: Path) -> Python:
     if not PEERS.exists() or not list((REPO / ".venv-peers").glob("lib/python*/site-packages/ray")):
         pytest.skip("no Ray: `make setup` could not install .venv-peers")
-    return Python(PEERS, tmp_path)
+    return Python(PEERS, folder)
 
 
-@pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def environ(folder: Path) -> dict[str, str]:
     return {
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_TMPDIR": str(tmp_path)[:40] if len(str(tmp_path)) < 40 else "/tmp",
+        "RAY_TMPDIR": str(folder)[:40] if len(str(folder)) < 40 else "/tmp",
     }
+
+
+@pytest.fixture(scope="module")
+def without_agent(python: Python, environ: dict[str, str], folder: Path) -> WithoutAgent:
+    """One cluster without the agent serves both tests: its start takes long."""
+    torch, out = sysconfig.get_path("purelib"), folder / "out-of-runtime-env"
+    runtime_envs = [NO_ENV]
+    if importlib.util.find_spec("yaml") is not None:
+        runtime_envs.append(json.dumps(runtime_env_of_deploy(folder, out, torch)))
+    done = python.run(
+        PROGRAMS / "on_ray.py", *runtime_envs, path=(torch,), on=None, env=environ, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    assert "autoinstr" not in done.stderr, done.stderr
+    native, *others = json.loads(done.stdout)
+    return WithoutAgent(native, others[0] if others else None, out)
+
+
+def runtime_env_of_deploy(folder: Path, out: Path, torch: str) -> dict[str, Any]:
+    """Return deploy/ray/runtime_env.yaml with a bundle and a folder of this test."""
+    import yaml
+
+    bundle = make(folder / "bundle")
+    text = (REPO / "deploy" / "ray" / "runtime_env.yaml").read_text()
+    assert "/opt/autoinstr/" in text and "/shared/autoinstr-runs/first" in text
+    text = text.replace("/opt/autoinstr/", f"{bundle}/").replace(
+        "/shared/autoinstr-runs/first", str(out)
+    )
+    runtime_env: dict[str, Any] = yaml.safe_load(text)
+    runtime_env["env_vars"]["PYTHONPATH"] += f":{torch}"
+    return runtime_env
 
 
 @pytest.mark.timeout(280)
 def test_tasks_and_actors_on_two_nodes(
-    python: Python, environ: dict[str, str], tmp_path: Path
+    python: Python, environ: dict[str, str], without_agent: WithoutAgent, tmp_path: Path
 ) -> None:
     torch = sysconfig.get_path("purelib")
-    native = python.run(PROGRAMS / "on_ray.py", path=(torch,), on=None, env=environ, timeout=130)
-    assert native.returncode == 0, native.stderr
     out = tmp_path / "out"
     done = python.run(
         PROGRAMS / "on_ray.py",
+        NO_ENV,
         path=(GATE, torch),
         env={**environ, "AUTOINSTR_OUT": str(out)},
         timeout=130,
     )
     assert done.returncode == 0, done.stderr
     assert "autoinstr" not in done.stderr, done.stderr
-    said, alone = json.loads(done.stdout), json.loads(native.stdout)
+    [said], alone = json.loads(done.stdout), without_agent.native
     for what in ("tasks", "actors"):
         assert [result for _, _, result in said[what]] == [result for _, _, result in alone[what]]
         assert len({node for _, node, _ in said[what]}) == 2, "both ran on one node"
@@ -78,37 +127,13 @@ def test_tasks_and_actors_on_two_nodes(
 
 
 @pytest.mark.timeout(280)
-def test_workers_of_the_runtime_env_in_deploy(
-    python: Python, environ: dict[str, str], tmp_path: Path
-) -> None:
-    """deploy/ray/runtime_env.yaml enables the agent in the workers.
-
-    It is used with a bundle and a folder of this test. The nodes and the driver have no agent.
-    """
-    yaml = pytest.importorskip(
-        "yaml", reason="PyYAML, which reads the file, is not installed (make setup)"
-    )
-    torch, out = sysconfig.get_path("purelib"), tmp_path / "out"
-    bundle = make(tmp_path / "bundle")
-    text = (REPO / "deploy" / "ray" / "runtime_env.yaml").read_text()
-    assert "/opt/autoinstr/" in text and "/shared/autoinstr-runs/first" in text
-    text = text.replace("/opt/autoinstr/", f"{bundle}/").replace(
-        "/shared/autoinstr-runs/first", str(out)
-    )
-    runtime_env = yaml.safe_load(text)
-    runtime_env["env_vars"]["PYTHONPATH"] += f":{torch}"
-    done = python.run(
-        PROGRAMS / "on_ray.py",
-        json.dumps(runtime_env),
-        path=(torch,),
-        on=None,
-        env=environ,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "autoinstr" not in done.stderr, done.stderr
-    said = json.loads(done.stdout)
-    found = {one.pid: one for one in recordings(out)}
+def test_workers_of_the_runtime_env_in_deploy(without_agent: WithoutAgent) -> None:
+    """deploy/ray/runtime_env.yaml enables the agent in the workers. The nodes and the driver have
+    no agent, and neither have workers without this runtime_env."""
+    said = without_agent.in_runtime_env
+    if said is None:
+        pytest.skip("PyYAML, which reads the file, is not installed (make setup)")
+    found = {one.pid: one for one in recordings(without_agent.out)}
     assert set(found) == {pid for what in said.values() for pid, _, _ in what}
     for what, calls in (("tasks", 3), ("actors", 5)):
         for pid, _, _ in said[what]:

@@ -39,14 +39,24 @@ kind = "asynch"
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a configuration and a package that prints a line when it is imported."""
-    (tmp_path / "mine.toml").write_text(OWN)
-    (tmp_path / "trainer").mkdir()
-    (tmp_path / "trainer" / "__init__.py").write_text("open(__file__ + '.imported', 'w').close()\n")
-    (tmp_path / "trainer" / "loop.py").write_text("class Trainer:\n    def step(self): pass\n")
-    return tmp_path
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "mine.toml").write_text(OWN)
+    (folder / "trainer").mkdir()
+    (folder / "trainer" / "__init__.py").write_text("open(__file__ + '.imported', 'w').close()\n")
+    (folder / "trainer" / "loop.py").write_text("class Trainer:\n    def step(self): pass\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def by_variable(project: Path) -> dict[str, Any]:
+    """What `targets --json` says. It has read all sources of torch and vLLM, which takes long."""
+    done = targets("--json", cwd=project, AUTOINSTR_CONFIG="mine.toml")
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
 
 
 def targets(*words: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -62,10 +72,8 @@ def targets(*words: str, cwd: Path, **variables: str) -> subprocess.CompletedPro
     )
 
 
-def test_json_has_every_row_and_imports_nothing(project: Path) -> None:
-    done = targets("--json", cwd=project, AUTOINSTR_CONFIG="mine.toml")
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+def test_json_has_every_row_and_imports_nothing(project: Path, by_variable: dict[str, Any]) -> None:
+    told = by_variable
     assert told["schema"] == "autoinstr.targets/1"
     assert {row["status"] for row in told["rows"]} <= {"ok", "missing", "not-applicable"}
     assert all({"name", "target", "version", "status"} <= set(row) for row in told["rows"])
@@ -86,11 +94,10 @@ def test_json_has_every_row_and_imports_nothing(project: Path) -> None:
     assert not (project / "trainer" / "__init__.py.imported").exists()
 
 
-def test_the_flag_is_the_variable(project: Path) -> None:
+def test_the_flag_is_the_variable(project: Path, by_variable: dict[str, Any]) -> None:
     by_flag = targets("--json", "--config", "mine.toml", cwd=project)
-    by_variable = targets("--json", cwd=project, AUTOINSTR_CONFIG="mine.toml")
     assert by_flag.returncode == 0
-    assert json.loads(by_flag.stdout) == json.loads(by_variable.stdout)
+    assert json.loads(by_flag.stdout) == by_variable
 
 
 def test_text_names_what_is_missing_and_what_is_wrong(project: Path) -> None:
@@ -129,13 +136,13 @@ from autoinstr.targets.resolve import resolve_target
 from autoinstr.targets.source_tree import SourceTree
 from autoinstr.targets.installed import OK, _find_package_folder, check_targets
 
-package = sys.argv[1]
-tree = SourceTree([_find_package_folder(package)])
-wrong, absent, agreed = [], [], []
+found_by_package = {package: ([], [], []) for package in sys.argv[1:]}
+trees = {package: SourceTree([_find_package_folder(package)]) for package in found_by_package}
 for one in check_targets()[0]:
     row = one.target
-    if one.status != OK or row.package != package:
+    if one.status != OK or row.package not in found_by_package:
         continue
+    tree, (wrong, absent, agreed) = trees[row.package], found_by_package[row.package]
     try:
         module = importlib.import_module(row.module)
     except ImportError as error:
@@ -155,14 +162,21 @@ for one in check_targets()[0]:
     if owner != read.owner or kind != (row.kind if row.kind != "future" else "sync"):
         wrong.append([row.name, owner, read.owner, kind, row.kind])
     agreed.append(row.name)
-print("RESULT", json.dumps([wrong, absent, agreed]))
+print("RESULT", json.dumps(found_by_package))
 """
 
 
-def compared(package: str, cwd: Path) -> tuple[list[Any], list[str], list[str]]:
+Compared = dict[str, tuple[list[Any], list[str], list[str]]]
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Compared:
+    """For each installed package: (rows that are read wrongly, modules that cannot be imported,
+    rows that agree)."""
+    packages = [name for name in ("torch", "vllm") if importlib.util.find_spec(name) is not None]
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(TRUTH), package],
-        cwd=cwd,
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(TRUTH), *packages],
+        cwd=tmp_path_factory.mktemp("compared"),
         env={**os.environ, "PYTHONPATH": str(REPO)},
         capture_output=True,
         text=True,
@@ -171,13 +185,14 @@ def compared(package: str, cwd: Path) -> tuple[list[Any], list[str], list[str]]:
     )
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     assert lines, done.stderr
-    wrong, absent, agreed = json.loads(lines[0].partition(" ")[2])
-    return wrong, absent, agreed
+    by_package: Compared = json.loads(lines[0].partition(" ")[2])
+    return by_package
 
 
-def test_torch_as_imported_is_torch_as_read(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    wrong, absent, agreed = compared("torch", tmp_path)
+def test_torch_as_imported_is_torch_as_read(compared: Compared) -> None:
+    if "torch" not in compared:
+        pytest.skip("torch is not installed")
+    wrong, absent, agreed = compared["torch"]
     assert wrong == []
     assert absent == []
     assert {"backward", "data.fetch", "optim.step", "save", "load", "dist.all_reduce"} <= set(
@@ -186,10 +201,10 @@ def test_torch_as_imported_is_torch_as_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.vllm
-def test_vllm_as_imported_is_vllm_as_read(tmp_path: Path) -> None:
-    if importlib.util.find_spec("vllm") is None:
+def test_vllm_as_imported_is_vllm_as_read(compared: Compared) -> None:
+    if "vllm" not in compared:
         pytest.skip("vllm is not installed")
-    wrong, absent, agreed = compared("vllm", tmp_path)
+    wrong, absent, agreed = compared["vllm"]
     assert wrong == []
     assert len(set(agreed)) > 200, f"modules that cannot be imported here: {sorted(set(absent))}"
 

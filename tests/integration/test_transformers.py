@@ -3,6 +3,7 @@ agent, and every call is counted under its name."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 import pytest
@@ -11,7 +12,9 @@ from tests.conftest import Python
 from tests.programs import PROGRAMS
 from tests.support.recorded import assert_nested, counts, ranges, the_recording
 
-pytest.importorskip("transformers", reason="needs transformers")
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("transformers") is None, reason="needs transformers"
+)
 
 
 @pytest.mark.timeout(300)

@@ -51,6 +51,49 @@ for _ in range(6):
 print(torch.nn.Module.__call__ is torch.nn.Module._wrapped_call_impl)
 """
 
+# A validation between the construction of the optimizer and the training.
+FROZEN = """
+import gc
+import torch
+net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+optimizer = torch.optim.Adam(net.parameters())
+gc.collect()
+gc.freeze()
+for _ in range(5):
+    net(torch.zeros(1, 2))
+for _ in range(10):
+    net(torch.zeros(1, 2)).sum().backward()
+    optimizer.step()
+gc.unfreeze()  # or libraries of torch complain at the end
+print(torch.nn.Module.__call__ is torch.nn.Module._wrapped_call_impl)
+"""
+
+# The only optimizer is a copy, of a class of the script. An earlier one is dropped.
+COPIED = """
+import copy, gc
+import torch
+class Descent(torch.optim.SGD):
+    def step(self, closure=None):
+        return super().step(closure)
+net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+for _ in range(2):
+    net(torch.zeros(1, 2))
+optimizer = Descent(net.parameters(), lr=0.1)
+del optimizer
+gc.collect()
+net(torch.zeros(1, 2))
+net, optimizer = copy.deepcopy((net, Descent(net.parameters(), lr=0.1)))
+gc.collect()
+gc.freeze()
+for _ in range(5):
+    net(torch.zeros(1, 2))
+for _ in range(10):
+    net(torch.zeros(1, 2)).sum().backward()
+    optimizer.step()
+gc.unfreeze()  # or libraries of torch complain at the end
+print(torch.nn.Module.__call__ is torch.nn.Module._wrapped_call_impl)
+"""
+
 
 @pytest.mark.parametrize(
     ("program", "window", "roots", "out_again"),
@@ -59,9 +102,11 @@ print(torch.nn.Module.__call__ is torch.nn.Module._wrapped_call_impl)
         (CALLS, "8:", {"Sequential": 2}, False),
         (CALLS, "0:1", {"Sequential": 1}, True),
         (TRAINING, "2:3", {"Sequential": 6}, True),
+        (FROZEN, "1:2", {"Sequential": 2}, True),
+        (COPIED, "4:2", {"Sequential": 2}, True),  # three calls without an optimizer are steps
         (TWICE, "1:2", {"Sequential": 4}, True),
     ],
-    ids=["calls", "calls-open", "first-call", "optimizer", "each-activation"],
+    ids=["calls", "calls-open", "first-call", "optimizer", "frozen", "copied", "each-activation"],
 )
 def test_window(
     python: Python, program: str, window: str, roots: dict[str, int], out_again: bool

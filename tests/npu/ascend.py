@@ -56,27 +56,26 @@ if profile:
     llm.stop_profile()
 print(json.dumps({"tokens": [list(output.outputs[0].token_ids) for output in outputs]}))
 """
+# The model, and what it answers in another program, on a CPU.
 MODEL = """
-import functools, sys
-import transformers
+import functools, json, sys
+import torch, transformers
 sys.path.insert(0, sys.argv[1])
 import tiny_model
-transformers.Qwen2Config = functools.partial(transformers.Qwen2Config, initializer_range=0.2)
+config = transformers.Qwen2Config
+transformers.Qwen2Config = functools.partial(config, initializer_range=0.2)
 tiny_model.LAYERS = int(sys.argv[2])
 tiny_model.make(sys.argv[3])
-"""
-# What the same model answers by another program, on a CPU.
-REFERENCE = """
-import json, sys, torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
-model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32)
+transformers.Qwen2Config = config
+tokenizer = transformers.AutoTokenizer.from_pretrained(sys.argv[3])
+model = transformers.AutoModelForCausalLM.from_pretrained(sys.argv[3], dtype=torch.float32)
 answers = []
-for prompt in json.loads(sys.argv[2]):
+for prompt in json.loads(sys.argv[4]):
     given = tokenizer(prompt, return_tensors="pt")
     answer = model.generate(**given, max_new_tokens=6, min_new_tokens=6, do_sample=False)
     answers.append(answer[0, given.input_ids.shape[1] :].tolist())
-print(json.dumps({"tokens": answers}))
+with open(sys.argv[3] + "/answers.json", "w") as stream:
+    json.dump(answers, stream)
 """
 PROMPTS = [
     "Hello, my name is",
@@ -182,25 +181,18 @@ def make_model(folder: Path) -> Path:
         str(REPO / "examples"),
         str(LAYERS),
         str(folder),
+        json.dumps(PROMPTS),
     ]
-    made = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
+    environ = clean_environment(HF_HUB_OFFLINE="1")
+    made = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, env=environ)
     assert made.returncode == 0, made.stderr
     return folder
 
 
 def reference(model: Path) -> list[list[int]]:
     """Return the answers of transformers to PROMPTS."""
-    command = [str(REPO / ".venv/bin/python"), "-c", REFERENCE, str(model), json.dumps(PROMPTS)]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        env=clean_environment(HF_HUB_OFFLINE="1"),
-    )
-    assert done.returncode == 0, done.stderr
-    tokens: list[list[int]] = json.loads(done.stdout.splitlines()[-1])["tokens"]
-    return tokens
+    answers: list[list[int]] = json.loads((model / "answers.json").read_text())
+    return answers
 
 
 def run_all(programs: Sequence[Program]) -> list[Ran]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.npu import simulated
+from tests.npu import ascend, simulated
+from tests.vllm.engines import make_once
 
 HERE = Path(__file__).parent
 
@@ -26,6 +27,16 @@ def cann() -> Path:
         return simulated.built()
     except simulated.Unavailable as missing:
         pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model that vllm-ascend runs."""
+    try:
+        ascend.require_ascend()
+    except simulated.Unavailable as missing:
+        pytest.skip(str(missing))
+    return make_once(tmp_path_factory, "ascend_model", ascend.make_model)
 
 
 @pytest.fixture(scope="module")

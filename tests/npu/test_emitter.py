@@ -190,14 +190,14 @@ def test_filters_and_names_are_as_asked(options: Ran) -> None:
 
 def test_device_ranges_have_the_stream_that_the_module_ran_on(options: Ran) -> None:
     streams = {
-        start.message: (start.stream, end.stream) for start, end in options.pairs("ModuleDevice")
+        start.message: (start.stream, end.stream) for start, end in options.pairs("device:Module")
     }
     default, second = options.given["default"], options.given["second"]
     assert (
         streams["here"][0] == streams["Net"][0] == default
         and streams["there"][0] == second != default
     )
-    assert len(options.pairs("ModuleDevice")) == len(options.pairs("Module")) == 6
+    assert len(options.pairs("device:Module")) == len(options.pairs("Module")) == 6
 
 
 def test_parts_of_a_training_step_are_on_the_stream_too(options: Ran) -> None:
@@ -214,7 +214,7 @@ def test_streams_are_off_where_that_is_asked(cann: Path, folder: Path) -> None:
         cann, folder / "off", OPTIONS, streams="off", attributes="on", emitter="mstx,recorder"
     )
     assert {call.stream for call in ran.of("start", "end", "mark")} == {0}
-    assert not ran.of("start", domain="ModuleDevice")
+    assert not ran.of("start", domain="device:Module")
     assert [call.message for call in ran.of("mark", domain="torch")] == ["step step=1"]
     recordings = list((ran.folder / "autoinstr-runs").glob("*/*"))
     assert len(recordings) == 1  # the recorder is always on, mstx while the profiler runs
@@ -323,7 +323,7 @@ def test_threads_never_share_the_domain_and_a_forked_child_writes_nothing(
 ) -> None:
     ran = under_agent.run(cann, folder / "processes", PROCESSES, when="profiling", emitter="mstx")
     domains = {call.domain for call in ran.of("start")}
-    assert "Module" in domains and domains <= {"Module", "Module:thread-1", "Module:thread-2"}
+    assert "Module" in domains and domains <= {"Module", "thread-1:Module", "thread-2:Module"}
     for domain in domains:
         tree(ran, domain)  # nested, whatever the threads do
     assert sum(call.message == "Linear" for call in ran.of("start")) == 40

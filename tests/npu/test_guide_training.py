@@ -103,7 +103,7 @@ def test_every_range_of_the_guides_is_there_on_the_same_stream_and_more(
     )  # conv1, relu and conv2 in two steps
     ours = runs["agent"]
     assert tree(ours, "Module") == STEP * 2
-    device = [(start.message, start.stream) for start, _ in ours.pairs("ModuleDevice")]
+    device = [(start.message, start.stream) for start, _ in ours.pairs("device:Module")]
     assert [message for message, _ in device if message in ("Conv2d", "ReLU")] == [
         "Conv2d",
         "ReLU",

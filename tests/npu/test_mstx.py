@@ -16,8 +16,8 @@ give(
     start=bound._range_start_on_host("a", "Module"), end=bound._range_end(0, "Module"),
     unknown=bound._range_end(7, "nowhere"), mark=bound._mark_on_host("m", "Module"),
     push=bound._range_push_on_host("p", "Module"), pop=bound._range_pop("Module"),
-    on_stream=bound._range_start("a", *now, "ModuleDevice"),
-    mark_on_stream=bound._mark("m", *now, "ModuleDevice"),
+    on_stream=bound._range_start("a", *now, "device:Module"),
+    mark_on_stream=bound._mark("m", *now, "device:Module"),
     public=public.range_start("a", domain="Module"), idle_until=time.monotonic_ns(),
     names=sorted(name for name in dir(bound) if not name.startswith("__")),
 )
@@ -54,12 +54,12 @@ with profile():
         public.range_end(public.range_start("kept", domain="public"), domain="public")])
 
     on_default = bound._range_start("on default", *torch_npu._C._npu_getCurrentStream(0),
-        "ModuleDevice")
+        "device:Module")
     with torch_npu.npu.stream(second):
         on_second = bound._range_start("on second", *torch_npu._C._npu_getCurrentStream(0),
-            "ModuleDevice")
-    bound._range_end(on_second, "ModuleDevice"); bound._range_end(on_default, "ModuleDevice")
-    public.mark("public on second", second, "ModuleDevice")
+            "device:Module")
+    bound._range_end(on_second, "device:Module"); bound._range_end(on_default, "device:Module")
+    public.mark("public on second", second, "device:Module")
     torch.npu.synchronize()
     give(acl=[acl_id(default), acl_id(second)], before=time.monotonic_ns())
 
@@ -209,11 +209,11 @@ def test_the_public_functions_do_the_same(running: Ran) -> None:
 def test_ranges_with_a_stream_are_made_by_torch_npus_own_thread(running: Ran) -> None:
     """Unproved: when the device reaches them. What is shown is which stream they name, and that
     their times are not the caller's."""
-    pairs = running.pairs("ModuleDevice")
+    pairs = running.pairs("device:Module")
     assert [(start.message, start.stream) for start, _ in pairs] == list(
         zip(["on default", "on second"], running.given["acl"])
     )
-    [mark] = running.of("mark", domain="ModuleDevice")
+    [mark] = running.of("mark", domain="device:Module")
     assert (mark.message, mark.stream) == ("public on second", running.given["acl"][1])
     assert {call.tid for pair in pairs for call in pair}.isdisjoint({running.given["main"]})
 

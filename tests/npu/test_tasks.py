@@ -20,7 +20,7 @@ def work():
     bound._range_end(number, "Module")
     with torch_npu.npu.stream(side):
         y += 1
-        bound._mark("on side", *torch_npu._C._npu_getCurrentStream(0), "ModuleDevice")
+        bound._mark("on side", *torch_npu._C._npu_getCurrentStream(0), "device:Module")
     return y
 work().sum().item()
 for level in LEVELS:
@@ -95,7 +95,7 @@ def test_without_the_task_queue_the_caller_launches_and_all_is_linked(without_qu
 
 
 def test_without_the_task_queue_the_caller_makes_the_marks_of_a_stream(without_queue: Ran) -> None:
-    [mark] = without_queue.of("mark", domain="ModuleDevice")
+    [mark] = without_queue.of("mark", domain="device:Module")
     assert (mark.message, mark.tid, mark.stream) == (
         "on side",
         without_queue.given["main"],

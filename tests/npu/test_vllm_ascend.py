@@ -59,15 +59,6 @@ class Runs(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    try:
-        ascend.require_ascend()
-    except simulated.Unavailable as missing:
-        pytest.skip(str(missing))
-    return ascend.make_model(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
 def runs(cann: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     folder = tmp_path_factory.mktemp("offline")
     script = folder / "offline.py"

@@ -113,13 +113,8 @@ def drive(client: Client, model: Path, cycles: int) -> tuple[list[int], list[Ans
     return statuses, answers
 
 
-def serve(cann: Path, base: Path, ranks: int, cycles: int, **env: str) -> Served:
+def serve(cann: Path, model: Path, folder: Path, ranks: int, cycles: int, **env: str) -> Served:
     """A server under the agent, from its start to its end."""
-    try:
-        ascend.require_ascend()
-    except simulated.Unavailable as missing:
-        pytest.skip(str(missing))
-    model, folder = ascend.make_model(base / "model"), base / "server"
     client = Client(model)
     arguments = [
         *SERVER,
@@ -140,7 +135,6 @@ def serve(cann: Path, base: Path, ranks: int, cycles: int, **env: str) -> Served
         **env,
     )
     with ending_all([server.process]):
-        reference = ascend.reference(model)
         client.wait(server.process, server)
         statuses, answers = drive(client, model, cycles)
         server.process.send_signal(signal.SIGTERM)
@@ -149,15 +143,15 @@ def serve(cann: Path, base: Path, ranks: int, cycles: int, **env: str) -> Served
         server,
         statuses,
         answers,
-        reference,
+        ascend.reference(model),
         sorted((folder / "vllm_profile").glob("*_ascend_pt")),
         status,
     )
 
 
 @pytest.fixture(scope="module")
-def served(cann: Path, tmp_path_factory: pytest.TempPathFactory) -> Served:
-    return serve(cann, tmp_path_factory.mktemp("served"), RANKS, CYCLES)
+def served(cann: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    return serve(cann, model, tmp_path_factory.mktemp("served") / "server", RANKS, CYCLES)
 
 
 def logs(served: Served) -> list[list[Call]]:
@@ -252,9 +246,11 @@ def test_the_agent_is_silent_and_the_server_ends_as_it_should(served: Served) ->
 @pytest.mark.long
 @pytest.mark.parametrize("method", ["spawn", "fork"])
 def test_ten_profiles_of_an_engine_that_was_spawned_or_forked(
-    cann: Path, tmp_path: Path, method: str
+    cann: Path, model: Path, tmp_path: Path, method: str
 ) -> None:
-    served = serve(cann, tmp_path, 1, 10, VLLM_WORKER_MULTIPROCESSING_METHOD=method)
+    served = serve(
+        cann, model, tmp_path / "server", 1, 10, VLLM_WORKER_MULTIPROCESSING_METHOD=method
+    )
     assert served.statuses == [200] * 20 and len(served.sessions) == 10
     test_every_answer_is_that_of_transformers(served)
     test_no_range_reaches_beyond_its_session(served)

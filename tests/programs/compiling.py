@@ -2,7 +2,7 @@
 off, and switched in between.
 
 argv: `native`, `agent` (the gate has switched it on) or `late` (activated by hand when
-torch._dynamo has been imported), then the backend."""
+torch._dynamo has been imported), then the backends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch import nn
 from truth import digest
 
 torch.set_num_threads(1)
-HOW, BACKEND = sys.argv[1], sys.argv[2]
+HOW, BACKENDS = sys.argv[1], sys.argv[2:]
 if HOW == "late":
     import torch._dynamo
 
@@ -93,11 +93,10 @@ class Breaks(nn.Module):
         return self.net(x @ torch.ones(2, 4))
 
 
-def compile_(module, **options):
-    return torch.compile(module, backend=BACKEND, **options)
+def run_cases(backend: str) -> dict:
+    def compile_(module, **options):
+        return torch.compile(module, backend=backend, **options)
 
-
-def main() -> dict:
     found = {}
     fresh()
     explained = torch._dynamo.explain(Net())(X)
@@ -126,7 +125,7 @@ def main() -> dict:
     results.append(digest(compiled(X)))
     switch(True)
     found["compiled while off"] = [results, facts()]
-    if BACKEND == "inductor":
+    if backend == "inductor":
         return found
     fresh()
     broken = compile_(Breaks())
@@ -155,7 +154,7 @@ def main() -> dict:
     ]
     fresh()
     in_place = Net()
-    in_place.compile(backend=BACKEND, fullgraph=True)
+    in_place.compile(backend=backend, fullgraph=True)
     outer = nn.Sequential(in_place, nn.ReLU())
     found["Module.compile"] = [[digest(in_place(X)), digest(outer(X)), digest(outer(X))], facts()]
     fresh()
@@ -170,8 +169,8 @@ def main() -> dict:
     return found
 
 
-def race(seconds: float) -> dict:
-    """One thread compiles in a loop while another switches."""
+def race() -> dict:
+    """One thread compiles in a loop while another switches, for a second and often enough."""
     fresh()
     stop = threading.Event()
     switched = [0]
@@ -185,10 +184,10 @@ def race(seconds: float) -> dict:
 
     thread = threading.Thread(target=toggling)
     thread.start()
-    end = time.monotonic() + seconds
+    end = time.monotonic() + 1
     compiled, outputs, graphs, traced = 0, set(), set(), set()
     try:
-        while time.monotonic() < end:
+        while time.monotonic() < end or compiled < 6 or switched[0] < 200:
             fresh()
             outputs.add(digest(torch.compile(Net(), backend="eager", fullgraph=True)(X)))
             stats = facts()
@@ -214,8 +213,8 @@ def race(seconds: float) -> dict:
 
 
 note_traced_code()
-found = main()
-raced = race(float(sys.argv[3])) if len(sys.argv) > 3 else None
+found = {backend: run_cases(backend) for backend in BACKENDS}
+raced = race()
 print(
     json.dumps(
         {"found": found, "race": raced, "call": nn.Module.__call__ is nn.Module._wrapped_call_impl}

@@ -189,10 +189,10 @@ def forks_among_threads(out: str) -> Any:
 
 
 def thread_storm(out: str) -> Any:
-    """3,000 threads, up to 200 at a time, each of which calls a model once."""
+    """Threads, up to 200 at a time, each of which calls a model once."""
     net, results = Net(), []
     expected = digest(net(X))
-    for _ in range(15):
+    for _ in range(int(os.environ.get("FAULTY_STORMS", "3"))):
         threads = [
             threading.Thread(target=lambda: results.append(digest(net(X)) == expected))
             for _ in range(200)
@@ -205,9 +205,10 @@ def thread_storm(out: str) -> Any:
 
 
 def many_modules(out: str) -> Any:
-    """A tree of 100,000 modules."""
-    net = nn.Sequential(*(nn.Sequential(*(Leaf() for _ in range(99))) for _ in range(1000)))
-    assert sum(1 for _ in net.modules()) == 100_001 - 1000 + 1000
+    """A tree of as many modules as the environment says."""
+    count = int(os.environ.get("FAULTY_MODULES", "10000"))
+    net = nn.Sequential(*(nn.Sequential(*(Leaf() for _ in range(99))) for _ in range(count // 100)))
+    assert sum(1 for _ in net.modules()) == count + 1
     return [net(X) is X, net(X) is X]
 
 
@@ -258,6 +259,30 @@ def plain(out: str) -> Any:
     return [digest(net(X)) for _ in range(20)][-1]
 
 
+def print_each(faults: list[str]) -> None:
+    """Print what each of the faults prints, as JSON. Each has a fork for itself."""
+    printed = {}
+    for fault in faults:
+        with tempfile.TemporaryFile("w+") as file:
+            child = os.fork()
+            if child == 0:
+                os.dup2(file.fileno(), 1)
+                print_result(fault, "nothing")
+                sys.stdout.flush()
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0, fault
+            file.seek(0)
+            printed[fault] = file.read()
+    print(json.dumps(printed))
+
+
+def print_result(fault: str, out: str) -> None:
+    function: Callable[[str], Any] = globals()[fault]
+    print(json.dumps(function(out)))
+
+
 if __name__ == "__main__":
-    fault: Callable[[str], Any] = globals()[sys.argv[1]]
-    print(json.dumps(fault(sys.argv[2])))
+    if sys.argv[1] == "each":
+        print_each(sys.argv[2:])
+    else:
+        print_result(sys.argv[1], sys.argv[2])

@@ -1,5 +1,5 @@
 """Tasks and actors of Ray on two nodes of a cluster on this machine, which run modules. Prints
-process numbers and results as JSON. An argument is a runtime_env, as JSON."""
+process numbers and results as JSON, once for each argument: a runtime_env, as JSON."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ def main() -> None:
         head_node_args={"num_cpus": 1, "include_dashboard": False, "resources": {"first": 1}},
     )
     cluster.add_node(num_cpus=1, resources={"second": 1})
-    ray.init(
-        address=cluster.address,
-        log_to_driver=False,
-        runtime_env=json.loads(sys.argv[1]) if len(sys.argv) > 1 else None,
-    )
+    print(json.dumps([run_in(cluster, json.loads(one)) for one in sys.argv[1:]]))
+    cluster.shutdown()
+
+
+def run_in(cluster: Cluster, runtime_env: dict[str, object] | None) -> dict[str, object]:
+    ray.init(address=cluster.address, log_to_driver=False, runtime_env=runtime_env)
     nodes = ("first", "second")
     tasks = ray.get([task.options(resources={node: 0.1}).remote() for node in nodes])
     actors = [Actor.options(resources={node: 0.1}).remote() for node in nodes]
     acted = ray.get([actor.step.remote() for actor in actors])
-    print(json.dumps({"tasks": tasks, "actors": acted}))
     ray.shutdown()
-    cluster.shutdown()
+    return {"tasks": tasks, "actors": acted}
 
 
 main()

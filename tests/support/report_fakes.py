@@ -43,6 +43,7 @@ class FakeRecording:
         **fields: Any,
     ) -> None:
         self.events = sorted(events, key=lambda event: (event.thread, event.start))
+        self.capacity = len(self.events)
         self.file = f"/runs/one/host-{pid}-00000000.airec"
         self.pid = pid
         self.roles = ["MainProcess"]
@@ -53,7 +54,7 @@ class FakeRecording:
         self.emitter = "recorder"
         self.is_complete = True
         self.state = STATE_ON  # only asked of one that is not complete
-        self.dropped_count = 0
+        self.dropped_count = self.dropped_attributes_count = 0
         self.versions: dict[str, str] = {}
         self.argv: list[str] = []
         self.clock_pairs = [(1_795_389_621_000_000_123, 1_000), (0, 0)]
@@ -173,3 +174,13 @@ def slow(events: list[Event]) -> dict[tuple[Any, ...], dict[str, int]]:
             "min": ordered[0], "p50": rank[50], "p99": rank[99], "max": ordered[-1],
         }  # fmt: skip
     return figures
+
+
+def layered_run() -> FakeRecording:
+    """A model of four equal layers, one of them slow, in a process that was killed."""
+    events = [Event(0, 100_000, "", "Net")]
+    for layer in range(4):
+        start = 20_000 * layer + 1
+        end = start + (18_000 if layer == 2 else 2_000)
+        events.append(Event(start, end, f"layers.{layer}", "Layer"))
+    return FakeRecording(events, is_complete=False)

@@ -3,12 +3,15 @@ reads: one range after the other, nothing incremental."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from typing import Any, NamedTuple
 
 from tests.support.slow_recording import Name, Read, Record
 
 FOREVER = 1 << 70
+# functions of vLLM that wait, and one of asynchronous code (autoinstr/targets/vllm.tsv)
+WAITING, ASYNCHRONOUS = ("comm.shm_dequeue",), ("client.get_output_async",)
 Sums = tuple[int, int, int]  # calls, total, self
 
 
@@ -49,6 +52,57 @@ def calls_of(file: Read) -> list[Call]:
             if one.end
         ]
     return found
+
+
+Pieces = set[tuple[int, int]]  # pieces of time that no range divides
+
+
+class SlowTimes:
+    """The time inside ranges, piece by piece: a piece lies between two times at which a range
+    begins or ends."""
+
+    def __init__(self, calls: list[Call]) -> None:
+        self.calls = calls
+        self.times = sorted({time for call in calls for time in (call.start, call.end)})
+
+    def inside(self, calls: list[Call]) -> Pieces:
+        """Return the pieces of time that lie in these ranges."""
+        pieces: Pieces = set()
+        for call in calls:
+            first, last = bisect_left(self.times, call.start), bisect_left(self.times, call.end)
+            pieces.update(zip(self.times[first:last], self.times[first + 1 : last + 1]))
+        return pieces
+
+    def busy(self, phases: set[str | None]) -> dict[int, Pieces]:
+        """Map each thread to the pieces in which it works in a range of these phases: it is in a
+        range of work, and in no range that waits, except in a range of work within that."""
+        busy: dict[int, Pieces] = {}
+        for thread in {call.thread for call in self.calls}:
+            own = [call for call in self.calls if call.thread == thread]
+            work = [
+                (position, call)
+                for position, call in enumerate(own)
+                if call.name.message not in (*WAITING, *ASYNCHRONOUS)
+            ]
+            waits = [
+                (position, call)
+                for position, call in enumerate(own)
+                if call.name.message in WAITING
+            ]
+            handled = [
+                call
+                for position, call in work
+                if any(before < position and wait.end >= call.end for before, wait in waits)
+            ]
+            idle = self.inside([call for _, call in waits]) - self.inside(handled)
+            in_phases = [call for _, call in work if call.phase in phases]
+            busy[thread] = self.inside(in_phases) - idle
+        return busy
+
+
+def sum_pieces(*sets: Pieces) -> int:
+    """Return the length of the union."""
+    return sum(end - start for start, end in set().union(*sets))
 
 
 def _nested(ranges: list[tuple[int, int]]) -> dict[int, list[tuple[int, int]]]:

@@ -247,7 +247,7 @@ def test_environment_of_a_run(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "AUTOINSTR_WHEN": "manual",
         "AUTOINSTR_DOMAIN": "new",
         "AUTOINSTR_OUT": str(tmp_path / "runs"),
-        "_AUTOINSTR_ASKED": "1",
+        "_AUTOINSTR_ASKED": str(os.getpid()),
     }
     assert environ["AUTOINSTR_MAX_MB"] == "7"
     assert before == dict(os.environ)

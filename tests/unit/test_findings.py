@@ -223,9 +223,18 @@ def test_lists_in_layers_of_as_many_entries_are_not_taken_for_the_layers() -> No
 
 
 def test_more_slow_ranks_are_counted_and_what_is_usual_between_ranks_is_none() -> None:
-    def ranks(scales: list[float]) -> list[FakeRecording]:
+    def ranks(scales: list[float], passes: int = 1) -> list[FakeRecording]:
         return [
-            FakeRecording(forward(0, {}, scale=scale), pid=10 + rank, roles=["Worker"], rank=rank)
+            FakeRecording(
+                [
+                    event
+                    for index in range(passes)
+                    for event in forward(index * 100 * MS, {}, scale=scale)
+                ],
+                pid=10 + rank,
+                roles=["Worker"],
+                rank=rank,
+            )
             for rank, scale in enumerate(scales)
         ]
 
@@ -236,7 +245,28 @@ def test_more_slow_ranks_are_counted_and_what_is_usual_between_ranks_is_none() -
         "also slow: Worker rank 4, pid 14"
     ]
     assert analysed(*ranks([1.0, 1.2, 0.8, 1.1, 0.9, 1.25, 0.75]))[2] == []
-    two = analysed(*ranks([1.0, 1.5]))[2]
+    assert analysed(*ranks([1.0, 1.5]))[2] == []  # one call of each: that may be noise
+    two = analysed(*ranks([1.0, 1.5], passes=2))[2]
     assert [one.summary for one in two] == [
         "Worker rank 1, pid 11 takes 1.50 × the other in Model (12.00 ms a call against 8.000 ms)"
     ]
+
+
+def test_a_first_call_that_takes_most_of_the_time_is_named_and_compiled_modules_say_so() -> None:
+    def called(cls: str, first_ns: int) -> list[Finding]:
+        events = [Event(0, first_ns, "", cls)]
+        events += [
+            Event(first_ns + call * 10 * MS, first_ns + call * 10 * MS + MS, "", cls)
+            for call in range(1, 6)
+        ]
+        return analysed(FakeRecording(events))[2]
+
+    assert [finding.summary for finding in called("OptimizedModule", 94 * MS)] == [
+        "Model is compiled; its first call takes 94.00 ms of 99.00 ms (6 calls, 1.000 ms "
+        "each after it)"
+    ]
+    (finding,) = called("Net", 94 * MS)
+    assert finding.kind == "first" and finding.summary.startswith(
+        "Model takes longest in its first call: 94.00 ms of 99.00 ms"
+    )
+    assert called("Net", 5 * MS) == []  # slower, but not most of the time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,13 @@ import pytest
 from autoinstr.cli.completion.tables import read_tables
 from autoinstr.cli.entry import main
 from autoinstr.cli.subcommands import build_parser
-from autoinstr.report.formats import FORMATS, Format, name_formats
+from autoinstr.report.formats import (
+    FORMATS,
+    NICKNAMES,
+    Format,
+    find_format_by_ending,
+    name_formats,
+)
 from autoinstr.report.options import TableOptions
 from tests.support.recordings import make_recording
 
@@ -56,8 +63,8 @@ def test_a_new_format_is_in_the_help_and_in_the_completion(
 ) -> None:
     assert main(["report", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert f"{', '.join(FORMATS)} (default: table)" in text
-    assert ", toy (default: table)" in text and "report.toy" in text
+    assert f"{', '.join(FORMATS)} (default: the ending of -o decides, else table)" in text
+    assert ", toy (default: the ending of -o decides, else table)" in text and "report.toy" in text
     assert name_formats("limit").endswith(" and toy")
     assert f"--limit N {name_formats('limit')}: " in text
     report = next(row for row in read_tables(build_parser()).subcommands if row.name == "report")
@@ -165,3 +172,45 @@ def test_the_command_line_starts_without_the_writers(words: list[str]) -> None:
     packages = ("report", "analysis", "recording", "device", "diff", "merge", "bundle", "targets")
     heavy = [name for name in modules if name.split(".")[1] in packages and name not in allowed]
     assert heavy == []
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("x.html", "html"),
+        ("X.HTM", "html"),
+        ("x.json", "json"),
+        ("x.json.gz", "json"),
+        ("x.chrome.json", "chrome"),
+        ("x.speedscope.json.gz", "speedscope"),
+        ("x.pftrace", "pftrace"),
+        ("x.csv", "csv"),
+        ("x.txt", None),
+        ("html", None),
+        ("-", None),
+    ],
+)
+def test_the_ending_of_a_file_chooses_the_format(path: str, expected: str | None) -> None:
+    assert find_format_by_ending(path) == expected
+
+
+def test_report_and_diff_write_the_format_of_the_ending(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        make_recording(str(tmp_path / folder), [(0, "", "Net", 1_000, 2_000)])
+    runs = str(tmp_path / "a"), str(tmp_path / "b")
+    page, comparison, table = (str(tmp_path / name) for name in ("p.html", "d.json", "t.txt"))
+    assert main(["report", runs[0], "-o", page]) == 0
+    assert main(["report", runs[0], "-o", table]) == 0
+    assert main(["diff", *runs, "-o", comparison]) == 0
+    assert Path(page).read_text(encoding="utf-8").lower().startswith("<!doctype html>")
+    assert Path(table).read_text(encoding="utf-8").startswith(runs[0])
+    assert "schema" in json.loads(Path(comparison).read_text(encoding="utf-8"))
+
+
+def test_what_users_call_a_format_is_answered_with_its_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert set(NICKNAMES.values()) <= set(FORMATS) and not set(NICKNAMES) & set(FORMATS)
+    for word, name in NICKNAMES.items():
+        assert main(["report", "x", "--format", word]) == 2
+        assert f"did you mean {name!r}?" in capsys.readouterr().err

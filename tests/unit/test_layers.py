@@ -4,6 +4,7 @@ circle."""
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,7 @@ def module_name(file: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@cache
 def imports_of(file: Path) -> list[tuple[int, str]]:
     """List (line number, absolute module) of every import in a file.
 

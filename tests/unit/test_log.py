@@ -121,14 +121,15 @@ def test_a_child_does_not_wait_for_an_import_that_only_its_parent_can_finish(
 ) -> None:
     """A fork while another thread imports structlog: in the child that thread is gone, and the lock
     of the import is never released."""
-    (tmp_path / "structlog.py").write_text("import time; time.sleep(5)")
+    (tmp_path / "structlog.py").write_text("import time; time.sleep(60)")
     code = (
         f"import signal, threading, time; sys.path.insert(0, {str(tmp_path)!r})\n"
         "threading.Thread(target=__import__, args=('structlog',)).start()\n"
         "while 'structlog' not in sys.modules: time.sleep(0.01)\n"
         "child = os.fork()\n"
         "if not child:\n    signal.alarm(4); logger.warning('hello'); os._exit(0)\n"
-        "print(os.waitpid(child, 0)[1])\n"
+        "print(os.waitpid(child, 0)[1], flush=True)\n"
+        "os._exit(0)  # without the thread, which still imports\n"
     )
     done = run(code)
     assert done.stdout == "0\n"

@@ -27,6 +27,7 @@ CONTRACT = {
     "include": (),
     "exclude": (),
     "targets": ("default",),
+    "compiled": "modules",
     "streams": None,
     "domain": "Module",
     "attributes": False,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from autoinstr.base import system
 from autoinstr.recording.ownfile import OwnFile
 from autoinstr.recording.reader import Recording
 from autoinstr.recording.writer import RecordingWriter
@@ -143,7 +144,7 @@ def test_a_file_that_cannot_be_made_is_an_error_and_leaves_nothing(
     def fails(*_: Any) -> None:
         raise OSError("no")
 
-    monkeypatch.setattr(os, "fchmod", fails)
+    monkeypatch.setattr(system.calls, "fchmod", fails)
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="no"):
         OwnFile(str(tmp_path / "a"), 0o600)

@@ -168,17 +168,22 @@ def test_on_full_is_called_once(tmp_path: Path) -> None:
     said: list[int] = []
     writer.on_full = lambda: said.append(1)
     thread = writer.new_thread(1, "one")
+    count = 0
     for generation in range(200):
         next_record, words = writer.allocate_slots(thread, generation)
         try:
             while True:
                 i, j, k = next_record()
-                words[i], words[j], words[k] = 0, 1, 1
+                words[i], words[j], words[k] = 1, 1, 1
+                count += 1
         except IndexError:
             pass
     assert said == [1]
-    assert writer.count_dropped() > 100_000
+    file = writer.path
+    recorded = Recording(file).capacity
+    assert writer.count_dropped() == Recording(file).dropped_count == count - recorded > 1000
     writer.close()
+    assert Recording(file).dropped_count == count - recorded
 
 
 def test_a_recording_of_a_killed_process_is_not_complete(tmp_path: Path) -> None:

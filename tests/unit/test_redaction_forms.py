@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoinstr.base.redaction import REDACTED, redact_argv, redact_text
+from tests.support.examples import scale_examples
 
 SECRET = "s3cr3t-V4lue"
 LOOKS = "abcDEF123456"
@@ -195,7 +196,7 @@ PIECES = (
 )
 def test_the_time_is_linear_in_what_looks_like_a_secret(piece: str, start: str) -> None:
     """A quadratic pattern would take minutes for each of these."""
-    text = start + piece * (100_000 // len(piece))
+    text = start + piece * (scale_examples(100_000) // len(piece))
     redact_text(text)
     redact_argv(["-c", text])
 

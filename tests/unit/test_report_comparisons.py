@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+import unittest.mock
 from collections import defaultdict
 from pathlib import Path
 from statistics import median
@@ -21,7 +22,7 @@ from autoinstr.analysis.serving import ServingCollector
 from tests.support.annotated import Entry, write
 from tests.support.examples import scale_examples
 from tests.support.slow_recording import read
-from tests.support.slow_report import Call, FoldedLine, calls_of, folded
+from tests.support.slow_report import Call, FoldedLine, SlowTimes, calls_of, folded, sum_pieces
 
 
 def model(choose: random.Random, layers: int, dense: int) -> list[Entry]:
@@ -138,7 +139,11 @@ def slow_outliers(lines: dict[str, FoldedLine], inside: int) -> dict[str, float]
 )
 def test_groups_and_findings(seed: int, ranks: int, layers: int, dense: int) -> None:
     choose = random.Random(seed)
-    with tempfile.TemporaryDirectory() as directory:
+    # The noise test has a test of its own: tests/unit/test_mean_test.py.
+    without_noise_test = unittest.mock.patch(
+        "autoinstr.analysis.outliers.is_slower", lambda *arguments: True
+    )
+    with without_noise_test, tempfile.TemporaryDirectory() as directory:
         for rank in range(ranks):
             built = layers + 1 if choose.random() < 0.15 else layers
             write(
@@ -156,7 +161,10 @@ def test_groups_and_findings(seed: int, ranks: int, layers: int, dense: int) -> 
             one.index: calls_of(read(Path(one.recording.file).read_bytes())) for one in processes
         }
         trees = {index: folded_by_domain(calls) for index, calls in truth.items()}
-        busy = {index: sum(one.own for one in calls) for index, calls in truth.items()}
+        busy = {
+            index: sum_pieces(*SlowTimes(calls).busy({call.phase for call in calls}).values())
+            for index, calls in truth.items()
+        }
 
         kinds: dict[Any, list[int]] = defaultdict(list)
         for index, tree in trees.items():
@@ -216,11 +224,7 @@ def test_groups_and_findings(seed: int, ranks: int, layers: int, dense: int) -> 
                     for place, excess in unlike(means, {}, 1.1, 3).items():
                         one = alike.processes[place]
                         more = excess * figures[place][0]
-                        inside = max(
-                            sum(c.own for c in truth[one.index] if c.name.domain == d)
-                            for d in trees[one.index]
-                        )
-                        if more >= 0.005 * inside:
+                        if more >= 0.005 * busy[one.index]:
                             expected["rank", -1, alike.domain, line.path] += more
         found = collect_findings(groups, processes)
         assert [one.excess_ns for one in found] == sorted(

@@ -28,6 +28,8 @@ ROW = [
     "max_ns",
     "phase",
     "device",
+    "basis",
+    "shared_kernels",
 ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from autoinstr.targets import installed
 from autoinstr.targets.installed import MISSING, NOT_APPLICABLE, OK, check_targets
 from autoinstr.targets.source_tree import SourceTree
 
@@ -121,6 +122,10 @@ def test_the_nearest_in_the_sources(package: Path, name: str, near: str | None) 
 
 
 def test_survey_of_own_rows(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find_folder = installed._find_package_folder
+    monkeypatch.setattr(  # the rows of torch and vLLM are checked in test_targets_tables.py
+        installed, "_find_package_folder", lambda name: find_folder(name) if name == "pkg" else None
+    )
     monkeypatch.syspath_prepend(str(package))
     tables = [
         {"name": "there", "target": "pkg.core:Engine.step"},

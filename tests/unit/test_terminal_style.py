@@ -9,6 +9,7 @@ import pty
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ from autoinstr.report.terminal.style import (
     style_line,
     write_lines,
 )
-from tests.support.report_fakes import Event, FakeRecording, run_of
+from tests.support.report_fakes import layered_run, run_of
 
 REPO = Path(__file__).resolve().parents[2]
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -42,23 +43,12 @@ def render(lines: list[str], *, colour: bool, encoding: str = "utf-8") -> str:
     return stream.getvalue()
 
 
-def layered_run() -> FakeRecording:
-    """A model of four equal layers, one of them slow, in a process that was killed."""
-    events = [Event(0, 100_000, "", "Net")]
-    for layer in range(4):
-        start = 20_000 * layer + 1
-        end = start + (18_000 if layer == 2 else 2_000)
-        events.append(Event(start, end, f"layers.{layer}", "Layer"))
-    return FakeRecording(events, is_complete=False)
-
-
-# A program that writes the first table of the module `layered_run` to its standard output.
+# A program that writes the first table of `layered_run` to its standard output.
 PROGRAM = """\
 import io, sys
 from autoinstr.report.terminal import modules_table
 from autoinstr.report.options import build_options
-from tests.support.report_fakes import run_of
-from tests.unit.test_terminal_style import layered_run
+from tests.support.report_fakes import layered_run, run_of
 target = sys.argv[1]
 stream = sys.stdout if target == "-" else open(target, "w", encoding="utf-8")
 modules_table.write_tables(run_of(layered_run()), stream, build_options(target))
@@ -98,6 +88,11 @@ def run_program(variables: dict[str, str], *, terminal: bool, target: str = "-")
     return b"".join(chunks).decode().replace("\r\n", "\n")
 
 
+@cache
+def plain_table() -> str:
+    return run_program({"NO_COLOR": "1"}, terminal=False)
+
+
 @pytest.mark.parametrize(
     ("variables", "terminal", "coloured"),
     [
@@ -118,8 +113,7 @@ def test_variables_and_the_terminal_decide(
     written = run_program(variables, terminal=terminal)
     assert ("\x1b[" in written) is coloured
     assert "Net" in written and "layers.[0-3]" in written
-    plain = run_program({"NO_COLOR": "1"}, terminal=False)
-    assert ESCAPE.sub("", written) == plain
+    assert ESCAPE.sub("", written) == plain_table()
 
 
 def test_a_file_has_no_colour_whatever_the_variables_say(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_one_thread_at_a_time_has_the_domain() -> None:
     domains = [(call[1], call[2]) for call in tool.calls if call[0] == "start"]
     assert domains[:2] == [("Module", "Outer"), ("Module", "Inner")]
     assert (
-        domains[2:6] == [("Module:thread-1", "Other"), ("Module:thread-1", "Nested")] * 2
+        domains[2:6] == [("thread-1:Module", "Other"), ("thread-1:Module", "Nested")] * 2
     )  # a number is used again
     assert domains[6:] == [("Module", "Other"), ("Module", "Nested")]
     assert live.owner_thread == 0 and not tool.failures
@@ -162,8 +162,8 @@ def test_streams_give_modules_a_second_range_in_a_domain_of_its_own() -> None:
     end(begun)
     assert tool.calls == [
         ("start", "Module", "Linear", 1),
-        ("start", "ModuleDevice", "Linear on stream", 2),
-        ("end", "ModuleDevice", 2),
+        ("start", "device:Module", "Linear on stream", 2),
+        ("end", "device:Module", 2),
         ("end", "Module", 1),
     ]
 

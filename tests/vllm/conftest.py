@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.vllm.engines import EXAMPLES, LIMIT_S, Offline, Place, run_offline
+from tests.conftest import REPO, clean_environment
+from tests.vllm.engines import LIMIT_S, Offline, Place, make_once, run_offline
+from tests.vllm.served import Served, serve
 
 HERE = Path(__file__).parent
 
@@ -40,25 +42,51 @@ class Pair(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random Qwen2 of four layers."""
-    folder = tmp_path_factory.mktemp("model")
-    made = subprocess.run(
-        [sys.executable, str(EXAMPLES / "tiny_model.py"), str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert made.returncode == 0, made.stderr
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that prepare.py makes."""
+
+    def prepare(folder: Path) -> None:
+        environ = clean_environment(
+            PYTHONPATH=str(REPO),
+            HF_HUB_OFFLINE="1",
+            OMP_NUM_THREADS="1",
+            VLLM_CACHE_ROOT=str(folder / "cache"),
+            VLLM_NO_USAGE_STATS="1",
+            VLLM_PLUGINS="none",
+        )
+        made = subprocess.run(
+            [sys.executable, str(HERE / "prepare.py"), str(folder)],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            env=environ,
+        )
+        assert made.returncode == 0, made.stderr
+
+    folder = make_once(tmp_path_factory, "prepared", prepare)
+    Place.model_infos = folder / "cache" / "modelinfos"
     return folder
 
 
 @pytest.fixture(scope="session")
+def model(prepared: Path) -> Path:
+    """A tiny random Qwen2 of four layers."""
+    return prepared / "model"
+
+
+@pytest.fixture(scope="session")
+def two_layers(prepared: Path) -> Path:
+    """One of two layers, which takes half the time to compile."""
+    return prepared / "two_layers"
+
+
+@pytest.fixture(scope="session")
 def eager(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    """The unedited script, not compiled, its forward functions counted."""
+    """The unedited script, not compiled; with the agent, its forward functions are counted."""
     base = tmp_path_factory.mktemp("eager")
     places = [
-        Place(base / name, agent=name == "agent", plugins=["count"]) for name in ("native", "agent")
+        Place(base / "native", agent=False, forked=True),
+        Place(base / "agent", agent=True, plugins=["count"]),
     ]
     return Pair(*run_offline(model, places))
 
@@ -71,24 +99,41 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def compiled(mode: str, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
-    """The unedited script, compiled, each with an empty cache of its own."""
+def compiled(mode: str, two_layers: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """The unedited script, compiled, each with an empty cache of its own.
+
+    Both have their children by the same method: the key of vLLM's cache differs between methods."""
     base = tmp_path_factory.mktemp(mode)
     places = [
-        Place(base / name, agent=name == "agent", plugins=[mode]) for name in ("native", "agent")
+        Place(base / name, agent=name == "agent", plugins=[mode], forked=mode == "piecewise")
+        for name in ("native", "agent")
     ]
-    return Pair(*run_offline(model, places, "--compile"))
+    return Pair(*run_offline(two_layers, places, "--compile"))
 
 
 @pytest.fixture(scope="session")
 def exchanged(
-    compiled: Pair, mode: str, model: Path, tmp_path_factory: pytest.TempPathFactory
+    compiled: Pair, mode: str, two_layers: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Pair:
     """Again, each with the cache that the other has made."""
     base = tmp_path_factory.mktemp(f"exchanged-{mode}")
     caches = {"native": compiled.agent.place.cache, "agent": compiled.native.place.cache}
     places = [
-        Place(base / name, agent=name == "agent", plugins=[mode], cache=cache)
+        Place(
+            base / name,
+            agent=name == "agent",
+            plugins=[mode],
+            cache=cache,
+            forked=mode == "piecewise",
+        )
         for name, cache in caches.items()
     ]
-    return Pair(*run_offline(model, places, "--compile"))
+    return Pair(*run_offline(two_layers, places, "--compile"))
+
+
+@pytest.fixture(scope="session")
+def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """A server under the agent, its forward functions counted."""
+    flags = ["--profiler", "with_stack=false"]
+    folder = tmp_path_factory.mktemp("server") / "agent"
+    return serve(model, Place(folder, agent=True, plugins=["count"], flags=flags))

@@ -3,6 +3,7 @@ no process is left behind."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -19,7 +20,9 @@ from tests.conftest import REPO, clean_environment
 from tests.support import recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    import pytest
 
     from autoinstr.recording.reader import Recording
 
@@ -29,13 +32,29 @@ LIMIT_S = (
 )
 
 
+def make_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return the folder `name` of this session, which the first of its xdist workers makes; the
+    others wait for it."""
+    base = factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        base = base.parent
+    folder, made = base / name, base / f"{name}.made"
+    with open(base / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder
+
+
 class Place:
     """The folder of one run: where its cache, its counts, its log and (with the agent) its
     recordings lie."""
 
-    # What vLLM found out about model classes in an earlier run, by a subprocess that takes ten
-    # seconds; it is no part of the compile cache.
-    model_infos: Path | None = None
+    # What vLLM found out about the model class in prepare.py. It is no part of the compile cache.
+    model_infos: Path
 
     def __init__(
         self,
@@ -45,15 +64,17 @@ class Place:
         plugins: Sequence[str] = (),
         cache: Path | None = None,
         flags: Sequence[str] = (),
+        forked: bool = False,
     ) -> None:
         """plugins: names of functions in plugin.py. cache: of another run, to be used by this one
-        too. flags: of `autoinstr run`."""
+        too. flags: of `autoinstr run`. forked: EngineCore and Worker are forked, for a third of the
+        processor time; plugins that look for the Worker by its name do not work then."""
         self.folder = folder
         self.agent = agent
         self.flags = flags
         self.out = folder / "run"
         self.cache = cache or folder / "cache"
-        if cache is None and Place.model_infos is not None:
+        if cache is None:
             shutil.copytree(Place.model_infos, self.cache / "modelinfos")
         self.counts_folder = folder / "counts"
         self.counts_folder.mkdir(parents=True)
@@ -65,7 +86,9 @@ class Place:
         (metadata / "METADATA").write_text(
             "Metadata-Version: 2.1\nName: tests-plugin\nVersion: 0\n"
         )
-        entries = "".join(f"{name} = tests_plugin:{name}\n" for name in ("count", "piecewise"))
+        entries = "".join(
+            f"{name} = tests_plugin:{name}\n" for name in ("count", "piecewise", "fork")
+        )
         (metadata / "entry_points.txt").write_text(f"[vllm.general_plugins]\n{entries}")
         self.environ = clean_environment(
             PYTHONPATH=str(packages),
@@ -73,7 +96,7 @@ class Place:
             HF_HUB_OFFLINE="1",
             VLLM_CACHE_ROOT=str(self.cache),
             VLLM_NO_USAGE_STATS="1",
-            VLLM_PLUGINS=",".join(plugins) or "none",
+            VLLM_PLUGINS=",".join([*plugins, *(["fork"] if forked else [])]) or "none",
             # Two engines at a time: each would bind itself to the same core.
             VLLM_CPU_OMP_THREADS_BIND="nobind",
             OMP_NUM_THREADS="1",
@@ -159,8 +182,6 @@ def run_offline(
                 f"exit status {process.returncode}, agent={place.agent}\n{place.end_of_log(stdout)}"
             )
             ended.append(Offline(place, stdout))
-            if (place.cache / "modelinfos").is_dir():
-                Place.model_infos = place.cache / "modelinfos"
     return ended
 
 

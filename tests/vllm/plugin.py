@@ -59,6 +59,20 @@ def piecewise():
     CpuPlatform.check_and_update_config = classmethod(check_and_update_config)
 
 
+def fork():
+    """In the main process: its children are forked, as vLLM does it on accelerators. The CPU
+    platform has them spawned, and each imports vLLM again, which takes ten seconds."""
+    from vllm.platforms.cpu import CpuPlatform
+
+    original = CpuPlatform.check_and_update_config.__func__
+
+    def check_and_update_config(cls, vllm_config):
+        original(cls, vllm_config)
+        os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "fork"
+
+    CpuPlatform.check_and_update_config = classmethod(check_and_update_config)
+
+
 # Named by vLLM 0.32's compilation passes, absent from the library that it loads on processors with
 # AVX512-BF16 (those with AMX among them).
 OPERATORS = (

@@ -164,7 +164,8 @@ def mark_warm_up(place: Place) -> None:
     shutil.copy(Path(__file__).with_name("warm.py"), packages / "tests_warm.py")
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: tests-warm\nVersion: 0\n")
     (metadata / "entry_points.txt").write_text("[vllm.general_plugins]\nwarm = tests_warm:warm\n")
-    place.environ["VLLM_PLUGINS"] = "warm"
+    others = place.environ["VLLM_PLUGINS"].replace("none", "")
+    place.environ["VLLM_PLUGINS"] = ",".join(filter(None, ["warm", others]))
 
 
 WARM_UP = "tests: warm-up"

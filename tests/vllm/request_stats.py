@@ -4,8 +4,6 @@
 import argparse
 import json
 
-from vllm import LLM, SamplingParams
-
 REQUESTS = (
     ("The capital of France is", 5),
     ("1 2 3 4 5", 17),
@@ -15,6 +13,8 @@ REQUESTS = (
 
 
 def main() -> None:
+    from vllm import LLM, SamplingParams  # not above: tests import REQUESTS
+
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
     parser.add_argument("--json", action="store_true")

@@ -4,12 +4,12 @@ the agent."""
 from __future__ import annotations
 
 import re
-from collections import Counter
 from pathlib import Path
 
+from autoinstr.analysis.stats import StatsRow, collect_stats
 from tests.support import recorded
 from tests.vllm.conftest import Pair
-from tests.vllm.engines import Offline, module_calls
+from tests.vllm.engines import Offline
 
 
 def keys(run: Offline) -> list[str]:
@@ -72,18 +72,31 @@ def test_a_cache_loads_with_and_without_the_agent(
     assert keys(exchanged.agent) == keys(exchanged.native) == keys(compiled.native)
 
 
-def test_what_is_outside_the_compiled_model_is_recorded(compiled: Pair) -> None:
-    """Inside it there is no module call any more: the layers are one compiled function."""
-    (worker,) = [
-        one for one in recorded.recordings(compiled.agent.place.out) if one.role == "Worker"
-    ]
-    calls = Counter((one.path, one.cls) for one in module_calls(worker))
-    model = {
-        ("", "Qwen2ForCausalLM"),
-        ("model", "Qwen2Model"),
-        ("logits_processor", "LogitsProcessor"),
-    }
-    assert set(calls) == model | {("", "Sampler"), ("topk_topp_sampler", "TopKTopPSampler")}
-    assert (
-        calls["", "Qwen2ForCausalLM"] == calls["model", "Qwen2Model"] >= 1 + 32
-    )  # a warm-up pass compiles it
+def read_modules(run: Offline) -> dict[tuple[str, str], StatsRow]:
+    """The rows of modules of the one Worker, all phases together."""
+    (worker,) = [one for one in recorded.recordings(run.place.out) if one.role == "Worker"]
+    rows: dict[tuple[str, str], StatsRow] = {}
+    for row in collect_stats(worker).rows:
+        if row.name.domain == "Module":
+            rows[row.name.path, row.name.cls] = row
+    assert not worker.problems
+    return rows
+
+
+def test_the_compiled_run_shows_the_modules_of_the_eager_run(compiled: Pair, eager: Pair) -> None:
+    """Each module has ranges, or is named in a kernel that it shares with others."""
+    eager_rows, rows = read_modules(eager.agent), read_modules(compiled.agent)
+    assert set(rows) == set(eager_rows)
+    steps = rows["", "Qwen2ForCausalLM"].calls
+    assert steps >= 1 + 32  # a warm-up pass compiles it
+    for (path, cls), row in rows.items():
+        assert sum(row.basis.values()) == row.calls
+        if not path.startswith("model."):
+            assert row.basis == {"eager": row.calls}
+        elif row.calls:
+            times = 4 if cls == "RotaryEmbedding" else 1  # the four layers have one in common
+            assert (row.basis, row.calls) == ({"compiled": row.calls}, times * steps), path
+        else:
+            assert row.shared_kernels and not row.total_ns, path
+    own = [path for (path, _), row in rows.items() if "compiled" in row.basis]
+    assert len(own) >= 4 * 9  # a layer has nine modules with kernels of their own

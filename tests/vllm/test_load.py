@@ -3,16 +3,8 @@ given: what every process records of it."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -21,11 +13,8 @@ from autoinstr.recording.reader import Recording
 from autoinstr.targets.installed import OK, check_targets
 from examples.tiny_model import LAYERS
 from tests.support import recorded
-from tests.vllm.engines import LIMIT_S, Place, ending_all
-from tests.vllm.test_server import free_port, post, wait_until_healthy
-
-REQUESTS, TOKENS = 24, 12
-CLIENT = Path(__file__).with_name("bench_client.py")
+from tests.vllm.engines import Place
+from tests.vllm.served import REQUESTS, TOKENS, Served
 
 # In each process: what every step with scheduled tokens calls, and how often.
 EACH_STEP = {
@@ -175,116 +164,31 @@ NOT_HERE = {
 
 
 class Load(NamedTuple):
+    """The part of the server's run that is the load."""
+
     place: Place
     client: dict[str, Any]
     processes: dict[str, Recording]
     steps: int
+    until: int
+
+    def named(self, role: str, kind: str = "range") -> list[recorded.Named]:
+        """The ranges of functions, or the marks, of a process until the end of the load."""
+        found = recorded.named(self.processes[role], kind)
+        return [one for one in found if one.start < self.until]
 
 
 @pytest.fixture(scope="module")
-def load(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
-    place = Place(
-        tmp_path_factory.mktemp("load") / "agent",
-        agent=True,
-        plugins=["count"],
-        flags=["--profiler", "with_stack=false"],
+def load(served: Served) -> Load:
+    return Load(
+        served.place, served.client, served.processes, served.loaded_steps, served.loaded_until
     )
-    port = free_port()
-    options = [
-        "--max-model-len=256",
-        "--max-num-seqs=4",
-        f"--kv-cache-memory-bytes={64 << 20}",
-        "--enforce-eager",
-    ]
-    server = [
-        "-m",
-        "vllm.entrypoints.openai.api_server",
-        "--model",
-        str(model),
-        "--host=127.0.0.1",
-        f"--port={port}",
-    ]
-    base = f"http://127.0.0.1:{port}"
-    started: list[subprocess.Popen[str]] = []
-    with ending_all(started):
-        started.append(place.start(*server, *options, pipe=False))
-        wait_until_healthy(base, started[0], place)
-        said = bench(place, model, port)
-        schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
-        with post(
-            base, model, "a", 8, structured_outputs={"json": schema}, ignore_eos=False
-        ) as answer:
-            json.load(answer)
-        leave(base, model, place)
-        started[0].send_signal(signal.SIGTERM)
-        started[0].wait(timeout=120)
-    processes = {one.role: one for one in recorded.recordings(place.out)}
-    yield Load(place, said, processes, place.counts()["Qwen2ForCausalLM"])
 
 
-def bench(place: Place, model: Path, port: int) -> dict[str, Any]:
-    result = place.folder / "result.json"
-    sizes = [
-        "--dataset-name=random",
-        "--random-input-len=20",
-        f"--random-output-len={TOKENS}",
-        f"--num-prompts={REQUESTS}",
-    ]
-    how = [
-        "--backend=openai",
-        "--host=127.0.0.1",
-        f"--port={port}",
-        f"--model={model}",
-        "--ignore-eos",
-        "--max-concurrency=6",
-        "--profile",
-    ]
-    kept = [
-        "--save-result",
-        "--save-detailed",
-        f"--result-filename={result}",
-        "--request-id-prefix=load-",
-        "--disable-tqdm",
-    ]
-    command = [sys.executable, str(CLIENT), *how, *sizes, *kept]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-        env=place.environ,
-        cwd=place.folder,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:] + place.end_of_log()
-    found: dict[str, Any] = json.loads(result.read_text())
-    return found
-
-
-def leave(base: str, model: Path, place: Place) -> None:
-    """A client that goes away in the middle of its answer.
-
-    The worker stands still meanwhile: on a quick machine it would be through before the server has
-    heard of it."""
-    (counts,) = place.counts_folder.iterdir()
-    worker = int(counts.name)
-    with post(base, model, "A long one", 230, stream=True) as answer:
-        for _ in range(3):
-            assert answer.readline()
-        try:
-            os.kill(worker, signal.SIGSTOP)
-            answer.close()
-            time.sleep(1)
-        finally:
-            os.kill(worker, signal.SIGCONT)
-    for _ in range(3):  # further requests, so that the engine has had the time to hear of it
-        with post(base, model, "b", 2) as answer:
-            json.load(answer)
-
-
-def marks(recording: Recording) -> dict[str, dict[str, recorded.Named]]:
+def marks(load: Load, role: str) -> dict[str, dict[str, recorded.Named]]:
     """Internal request id -> its marks by message."""
     found: dict[str, dict[str, recorded.Named]] = {}
-    for one in recorded.named(recording, "mark"):
+    for one in load.named(role, "mark"):
         if one.message.startswith("request."):
             found.setdefault(one.fields["request"], {})[one.message] = one
     return found
@@ -293,10 +197,8 @@ def marks(recording: Recording) -> dict[str, dict[str, recorded.Named]]:
 @pytest.fixture(scope="module")
 def counts(load: Load) -> dict[str, Counter[str]]:
     return {
-        role: Counter(
-            one.message for kind in ("range", "mark") for one in recorded.named(recording, kind)
-        )
-        for role, recording in load.processes.items()
+        role: Counter(one.message for kind in ("range", "mark") for one in load.named(role, kind))
+        for role in load.processes
     }
 
 
@@ -307,7 +209,7 @@ def test_the_client_got_what_it_asked_for(load: Load) -> None:
 
 def test_each_request_of_the_client_is_in_the_recordings(load: Load) -> None:
     """Ids hold the number of the request in the client's list."""
-    engine, front = marks(load.processes["EngineCore"]), marks(load.processes["APIServer"])
+    engine, front = marks(load, "EngineCore"), marks(load, "APIServer")
     numbers = {
         name: int(name.split("load-")[1].split("-")[0]) for name in engine if "load-" in name
     }
@@ -342,7 +244,7 @@ def test_each_request_of_the_client_is_in_the_recordings(load: Load) -> None:
 
 
 def test_who_went_away_is_an_abort(load: Load) -> None:
-    its = marks(load.processes["EngineCore"]).values()
+    its = marks(load, "EngineCore").values()
     ends = Counter(one["request.finished"].fields["reason"] for one in its)
     assert ends["abort"] == 1 and set(ends) <= {"abort", "length", "stop"}, ends
 
@@ -357,11 +259,7 @@ def test_every_step_has_its_parts(load: Load, counts: dict[str, Counter[str]]) -
 
 
 def test_every_schedule_is_carried_through(load: Load, counts: dict[str, Counter[str]]) -> None:
-    schedules = [
-        one.fields
-        for one in recorded.named(load.processes["EngineCore"])
-        if one.message == "sched.schedule"
-    ]
+    schedules = [one.fields for one in load.named("EngineCore") if one.message == "sched.schedule"]
     idle = sum(fields["phase"] == "idle" for fields in schedules)
     assert len(schedules) - idle == load.steps
     for role, names in EACH_STEP_OR_IDLE.items():
@@ -385,11 +283,9 @@ def test_every_schedule_is_carried_through(load: Load, counts: dict[str, Counter
 def test_tokens_of_steps_are_those_of_requests(load: Load) -> None:
     """Every token that was computed: prompts, and all outputs but the last of each request."""
     tokens = sum(
-        one.fields["tokens"]
-        for one in recorded.named(load.processes["EngineCore"])
-        if one.message == "sched.schedule"
+        one.fields["tokens"] for one in load.named("EngineCore") if one.message == "sched.schedule"
     )
-    its = marks(load.processes["EngineCore"]).values()
+    its = marks(load, "EngineCore").values()
     prompts = sum(
         one["request.queued"].fields["prompt_tokens"]
         - one["request.scheduled"].fields["cached_tokens"]
@@ -401,7 +297,7 @@ def test_tokens_of_steps_are_those_of_requests(load: Load) -> None:
 
 
 def test_requests_and_start_up(load: Load, counts: dict[str, Counter[str]]) -> None:
-    requests = len(marks(load.processes["EngineCore"]))
+    requests = len(marks(load, "EngineCore"))
     for role, names in EACH_REQUEST.items():
         assert {name: counts[role][name] for name in names} == dict.fromkeys(names, requests)
     for role, names in ONCE.items():
@@ -431,8 +327,7 @@ def test_the_clients_profile_is_there(load: Load) -> None:
     traces = sorted(path.name for path in (load.place.out / "profile").iterdir())
     assert any("rank0" in name for name in traces), traces
     for role, name in (("EngineCore", "engine.profile"), ("Worker", "worker.profile")):
-        assert [
-            one.fields["start"]
-            for one in recorded.named(load.processes[role])
-            if one.message == name
-        ] == [True, False]
+        assert [one.fields["start"] for one in load.named(role) if one.message == name] == [
+            True,
+            False,
+        ]

@@ -9,6 +9,7 @@ import sys
 import sysconfig
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -28,28 +29,53 @@ if __name__ == "__main__":
     sys.argv[:] = [{script!r}, *sys.argv[1:]]
     runpy.run_path({script!r}, run_name="__main__")
 """
+# Loads the plugins as vLLM does, once for each entry of PLAN. One import of vLLM serves all: the
+# first of several entries runs in a fork, and each entry has a file for its standard error.
 LOAD = """
 import json, os, sys
 import torch
+import vllm.plugins
 from vllm.plugins import load_general_plugins
 before = torch.nn.Module.__call__
-for name, value in json.loads(os.environ.get("LATE", "{}")).items():
-    os.environ[name] = value
-load_general_plugins()
-load_general_plugins()
-import vllm.plugins
-vllm.plugins.plugins_loaded = False
-load_general_plugins()
-torch.nn.Linear(2, 2)(torch.ones(2))
-ours = [name for name in sys.modules if name.split(".")[0] == "autoinstr"]
-ours = sorted(name for name in ours if name.count(".") < 2)
-print(json.dumps({
-    "finders": sum(type(finder).__module__.startswith("autoinstr") for finder in sys.meta_path),
-    "swapped": torch.nn.Module.__call__ is not torch.nn.Module._wrapped_call_impl,
-    "same": torch.nn.Module.__call__ is before, "ours": ours,
-    "exported": os.environ.get("AUTOINSTR"),
-}))
+plan = json.loads(os.environ["PLAN"])
+if len(plan) > 1:
+    child = os.fork()
+    if child:
+        assert os.waitpid(child, 0)[1] == 0
+    plan = plan[1:] if child else plan[:1]
+for name, value in plan:
+    os.environ.pop("AUTOINSTR", None)
+    if value is not None:
+        os.environ["AUTOINSTR"] = value
+    os.environ["AUTOINSTR_OUT"] = os.path.join(os.getcwd(), name + ".run")
+    os.dup2(os.open(name + ".err", os.O_CREAT | os.O_WRONLY), 2)
+    load_general_plugins()
+    load_general_plugins()
+    vllm.plugins.plugins_loaded = False
+    load_general_plugins()
+    vllm.plugins.plugins_loaded = False
+    torch.nn.Linear(2, 2)(torch.ones(2))
+    ours = [name for name in sys.modules if name.split(".")[0] == "autoinstr"]
+    ours = sorted(name for name in ours if name.count(".") < 2)
+    said = json.dumps({
+        "finders": sum(type(finder).__module__.startswith("autoinstr") for finder in sys.meta_path),
+        "swapped": torch.nn.Module.__call__ is not torch.nn.Module._wrapped_call_impl,
+        "same": torch.nn.Module.__call__ is before, "ours": ours,
+        "exported": os.environ.get("AUTOINSTR"),
+    })
+    with open(name + ".said", "w") as file:
+        file.write(said)
 """
+OFF = {"unset": None, "empty": "", "zero": "0", "off": "off"}
+ON, LATE, GATED = ("on", "1"), ("late", "exclude=Linear"), ("gated", "1")
+
+
+class Loaded(NamedTuple):
+    """What LOAD found after an entry of PLAN, the agent's log lines, and the run directory."""
+
+    said: dict[str, object]
+    stderr: str
+    run: Path
 
 
 @pytest.fixture(scope="module")
@@ -88,28 +114,37 @@ def write_driver(folder: Path, installed: Path, script: Path, *more: Path) -> Pa
     return driver
 
 
-@pytest.fixture
-def load(tmp_path: Path, installed: Path):  # type: ignore[no-untyped-def]
-    """Runs LOAD: load(isolated, environment…) -> what it printed, and its standard error."""
-    script = tmp_path / "load.py"
+def load(
+    folder: Path, installed: Path, plan: list[tuple[str, str | None]], *flags: str, **env: str
+) -> dict[str, Loaded]:
+    """Run LOAD and return what it found, by the name of the entry."""
+    script = folder / "load.py"
     script.write_text(LOAD)
+    environ = clean_environment(VLLM_PLUGINS="autoinstr", PLAN=json.dumps(plan), **env)
+    command = [sys.executable, *flags, str(write_driver(folder, installed, script))]
+    ended = subprocess.run(
+        command, env=environ, capture_output=True, text=True, timeout=LIMIT_S, cwd=folder
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "autoinstr: " not in ended.stderr
+    return {
+        name: Loaded(
+            json.loads((folder / f"{name}.said").read_text()),
+            "\n".join(
+                line
+                for line in (folder / f"{name}.err").read_text().splitlines()
+                if "autoinstr" in line
+            ),
+            folder / f"{name}.run",
+        )
+        for name, _ in plan
+    }
 
-    def run(isolated: bool, **env: str) -> tuple[dict[str, object], str]:
-        flags = ["-I", "-S"] if isolated else []
-        environ = clean_environment(
-            VLLM_PLUGINS="autoinstr", AUTOINSTR_OUT=str(tmp_path / "run"), **env
-        )
-        command = [sys.executable, *flags, str(write_driver(tmp_path, installed, script))]
-        ended = subprocess.run(
-            command, env=environ, capture_output=True, text=True, timeout=LIMIT_S, cwd=tmp_path
-        )
-        assert ended.returncode == 0, ended.stderr
-        lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
-        return json.loads(lines[-1]), "\n".join(
-            line for line in ended.stderr.splitlines() if "autoinstr" in line
-        )
 
-    return run
+@pytest.fixture(scope="module")
+def loaded(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
+    """Without a gate: on in a process of its own; off in four ways, then on, in another one."""
+    return load(tmp_path_factory.mktemp("loaded"), installed, [ON, *OFF.items(), LATE], "-I", "-S")
 
 
 def messages(recording: Recording) -> set[str]:
@@ -117,30 +152,28 @@ def messages(recording: Recording) -> set[str]:
     return {one.message for kind in ("range", "mark") for one in recorded.named(recording, kind)}
 
 
-def test_where_no_gate_ran(load, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    said, stderr = load(True, AUTOINSTR="1")
+def test_where_no_gate_ran(loaded: dict[str, Loaded]) -> None:
+    said, stderr, run = loaded["on"]
     assert (said["finders"], said["swapped"], stderr) == (1, True, "")
-    assert recorded.counts(recorded.ranges(recorded.the_recording(tmp_path / "run"))) == {
-        "Linear||Linear": 1
-    }
+    assert recorded.counts(recorded.ranges(recorded.the_recording(run))) == {"Linear||Linear": 1}
 
 
-@pytest.mark.parametrize("value", [None, "", "0", "off"])
-def test_off_unless_asked_for(value: str | None, load, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    said, stderr = load(True, **({} if value is None else {"AUTOINSTR": value}))
+@pytest.mark.parametrize("name", OFF)
+def test_off_unless_asked_for(name: str, loaded: dict[str, Loaded]) -> None:
+    said, stderr, run = loaded[name]
     assert (said["finders"], said["swapped"], said["ours"], stderr) == (
         0,
         False,
         ["autoinstr", "autoinstr._pth", "autoinstr.plugin"],
         "",
     )
-    assert said["exported"] == value
-    assert not (tmp_path / "run").exists()
+    assert said["exported"] == OFF[name]
+    assert not run.exists()
 
 
-def test_an_environment_that_comes_late(load, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_an_environment_that_comes_late(loaded: dict[str, Loaded]) -> None:
     """As Ray's workers get it: torch and vLLM are imported by then."""
-    said, stderr = load(True, LATE=json.dumps({"AUTOINSTR": "exclude=Linear"}))
+    said, stderr, _ = loaded["late"]
     assert (said["finders"], said["swapped"], said["exported"]) == (1, True, "exclude=Linear")
     assert (
         "no range was written: nothing that the filters keep was called" in stderr
@@ -148,12 +181,12 @@ def test_an_environment_that_comes_late(load, tmp_path: Path) -> None:  # type: 
     )
 
 
-def test_with_the_gate_on_nothing_is_done_twice(load, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    said, stderr = load(False, AUTOINSTR="1", PYTHONPATH=str(GATE))
+def test_with_the_gate_on_nothing_is_done_twice(installed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "gated.run"
+    environ = {"AUTOINSTR": "1", "AUTOINSTR_OUT": str(out), "PYTHONPATH": str(GATE)}
+    said, stderr, run = load(tmp_path, installed, [GATED], **environ)["gated"]
     assert (said["finders"], said["swapped"], said["same"], stderr) == (1, True, True, "")
-    assert recorded.counts(recorded.ranges(recorded.the_recording(tmp_path / "run"))) == {
-        "Linear||Linear": 1
-    }
+    assert recorded.counts(recorded.ranges(recorded.the_recording(run))) == {"Linear||Linear": 1}
 
 
 def test_an_engine_that_no_gate_reaches(

@@ -77,11 +77,17 @@ class Both(NamedTuple):
 @pytest.fixture(scope="module")
 def both(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Both:
     base = tmp_path_factory.mktemp("profiler")
-    places = [Place(base / name, agent=name == "agent") for name in ("native", "agent")]
+    places = [
+        Place(base / name, agent=name == "agent", forked=name == "native")
+        for name in ("native", "agent")
+    ]
     places[1].environ["AUTOINSTR_WHEN"] = "profiling"
+    # No test here looks at stacks, and the server waits while they are written.
+    places[1].environ["AUTOINSTR_PROFILER"] = "with_stack=false"
     native_traces = base / "traces"
     flags = [
         "--profiler-config.profiler=torch",
+        "--profiler-config.torch_profiler_with_stack=false",
         f"--profiler-config.torch_profiler_dir={native_traces}",
     ]
     clients = [Client(model) for _ in places]

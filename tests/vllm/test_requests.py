@@ -1,5 +1,5 @@
 """One request at a time: same tokens, marks that agree with vLLM's own statistics; and `window`,
-counted in steps of vLLM."""
+counted in steps of vLLM. EngineCore and Worker are forked, as on accelerators."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ class Runs(NamedTuple):
 @pytest.fixture(scope="module")
 def runs(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     base = tmp_path_factory.mktemp("requests")
-    places = [Place(base / "native", agent=False), Place(base / "agent", agent=True)]
-    places.append(Place(base / "windowed", agent=True, flags=["--window", f"{SKIP}:{COUNT}"]))
+    places = [
+        Place(base / name, agent=name == "agent", forked=True) for name in ("native", "agent")
+    ]
+    window = ["--window", f"{SKIP}:{COUNT}"]
+    places.append(Place(base / "windowed", agent=True, flags=window, forked=True))
     return Runs(*run_offline(model, places, script=SCRIPT))
 
 

@@ -3,11 +3,13 @@ traces. Knows nothing of autoinstr."""
 
 import functools
 import multiprocessing
+import os
 
 
 def warm():
-    """In the Worker."""
-    if not multiprocessing.current_process().name.startswith("VllmWorker"):
+    """In the Worker, or in the process from which it is forked."""
+    forked = "fork" in os.environ["VLLM_PLUGINS"].split(",")
+    if not forked and not multiprocessing.current_process().name.startswith("VllmWorker"):
         return
     import torch
     from vllm.v1.worker.cpu_model_runner import CPUModelRunner

@@ -37,6 +37,8 @@ _SECRET_WORDS = frozenset(
 _SECRET_WORD_ENDINGS = ("key", "keys", "pwd", "pw")  # of any word of a name
 _SECRET_NAME_ENDINGS = ("pass", "pin")  # of the last word of a name
 _HARMLESS_WORDS = frozenset({"monkey", "hotkey", "hotkeys", "turkey", "bypass", "compass", "spin"})
+# Endings of classes of exceptions. The text behind KeyError says what is wrong, not a key.
+_ERRORS = ("Error", "Exception", "Warning")
 # Words in names of counts and numbers of model tokens. The value of `--max-num-batched-tokens 8192`
 # describes the run: it stays if it is a number.
 _COUNT_WORDS = frozenset(
@@ -75,7 +77,7 @@ def rate_name(name: str) -> int:
     words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
     letters = "".join(words)
     suspects = [word for word in words if word not in _HARMLESS_WORDS]
-    if not words or letters in _FLAGS_WITHOUT_VALUE:
+    if not words or letters in _FLAGS_WITHOUT_VALUE or name.endswith(_ERRORS):
         return NOT_SECRET
     if (
         any(part in letters for part in _SECRET_PARTS)

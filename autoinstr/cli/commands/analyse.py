@@ -117,8 +117,10 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from autoinstr.report.formats import find_format_by_ending
     from autoinstr.report.output import check_target, open_output
 
+    args.format = args.format or find_format_by_ending(args.output, FORMATS) or "table"
     _check_options(args)
     check_target(args.output)
     analyses = _analyse_folders(args)

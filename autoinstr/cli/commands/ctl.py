@@ -94,16 +94,25 @@ def find_run_to_switch(directory: str, verb: str, *, latest: bool) -> Run:
 
 def check_switchable(run_to_switch: Run) -> None:
     """Raise AutoinstrError if no process would follow the control file."""
-    from autoinstr.analysis.liveness import ALIVE, ENDED, ON_OTHER_HOST, read_process_state
+    from autoinstr.analysis.liveness import (
+        ALIVE,
+        ENDED,
+        ON_OTHER_HOST,
+        REPLACED,
+        read_process_state,
+    )
     from autoinstr.base.text import format_count
 
     states = [read_process_state(recording) for recording in run_to_switch.recordings]
     if not {ALIVE, ON_OTHER_HOST}.intersection(states):
         ended_count = states.count(ENDED)
-        killed_count = len(states) - ended_count
+        replaced_count = states.count(REPLACED)
+        killed_count = len(states) - ended_count - replaced_count
         reasons = []
         if ended_count:
             reasons.append(f"{format_count(ended_count, 'process', 'processes')} ended")
+        if replaced_count:
+            reasons.append(f"{replaced_count} became another program (exec)")
         if killed_count:
             reasons.append(f"{killed_count} killed, or not visible from this container")
         raise AutoinstrError(

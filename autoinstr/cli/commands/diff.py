@@ -38,8 +38,7 @@ Compare two runs module by module: before and after a change, two machines, or A
 NVIDIA. A is the old run, B the new one. A module is compared with the one of the same
 role, path and phase. Repeated layers are folded, even if one model has more of them. The
 time per step is compared, so the runs may differ in length. Each difference has a 95 %
-interval. docs/reference/diff.md says what is matched, what a step is, and when a difference counts
-as noise."""
+interval. docs/reference/diff.md says what is matched, and when a difference is noise."""
 
 EXAMPLES = """\
   autoinstr diff runs/before runs/after                       the differences, the largest first
@@ -105,8 +104,10 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
 def run(args: argparse.Namespace) -> int:
     from autoinstr.diff import table
     from autoinstr.diff.gate import judge
+    from autoinstr.report.formats import find_format_by_ending
     from autoinstr.report.output import check_target, open_output
 
+    args.format = args.format or find_format_by_ending(args.output, FORMATS) or "table"
     apply_table_defaults(args, sort="difference", limit=20)
     check_target(args.output)
     comparison = _compare(args)
@@ -123,9 +124,8 @@ def run(args: argparse.Namespace) -> int:
             text.detach()
     if args.output != "-":
         print_message(f"wrote {args.output}")
-    if args.format != "table":
-        for line in table.list_remarks(comparison):
-            print_message(f"warning: {line}")
+    for line in table.list_remarks(comparison) if args.format != "table" else ():
+        print_message(f"warning: {line}")
     _check_common_modules(comparison)
     if verdict is not None:
         _check_verdict(verdict, args.fail_above)

@@ -17,7 +17,7 @@ from autoinstr.cli.arguments import (
 from autoinstr.cli.messages import print_message
 from autoinstr.cli.parser import add_command
 from autoinstr.cli.report_options import add_format_options, choose_sort, collect_own_options
-from autoinstr.report.formats import FORMATS
+from autoinstr.report.formats import FORMATS, NICKNAMES, find_format_by_ending
 
 if TYPE_CHECKING:
     import argparse
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Read a run directory and show the time of each module. The table folds repeated layers
 into one line. 'total' is the time in a module, 'self' the time outside the modules that
-it called, and 'share' is total divided by the time inside all ranges of the same process
-and domain. For vLLM, --table shows a line for each request or for each engine step.
+it called, and 'share' is total without waiting, divided by the busy time of the process.
+For vLLM, --table shows a line for each request or for each engine step. Without --format,
+the ending of -o chooses the format.
 docs/reference/formats.md describes all formats and columns."""
 
 EXAMPLES = """\
@@ -63,7 +64,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         type=parse_path,
         help="a run directory (it contains *.airec files), or a directory that contains one",
     )
-    add_format_option(parser, tuple(FORMATS))
+    add_format_option(parser, tuple(FORMATS), NICKNAMES)
     files = ", ".join(row.default_file for row in FORMATS.values() if row.default_file)
     folders = ", ".join(row.name for row in FORMATS.values() if row.writes_folder)
     parser.add_argument(
@@ -84,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     from autoinstr.analysis.runs import list_recording_files, list_runs
     from autoinstr.device.profile_kinds import find_profiles
 
+    args.format = args.format or find_format_by_ending(args.output or "") or "table"
     row = FORMATS[args.format]
     sort = choose_sort(args, row)
     profiles = []

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Run a command with the agent on in every Python process that it starts. You do not
 edit the program; its arguments, output, signals and exit status stay the same.
+Recordings go to a new folder in autoinstr-runs, in the working directory; a file
+watcher there would start the command again, so give another place with --out.
 Every option is also an environment variable (--when is AUTOINSTR_WHEN); a flag
 wins over the environment. docs/reference/options.md describes all of them."""
 

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     from autoinstr.report.view.report_cache import ReportCache
     from autoinstr.report.view.routes import TIMELINE, build_routes
 
-    source_run = find_run(args.dir, latest=args.latest)
+    source_run = find_run(args.dir, latest=args.latest, command="autoinstr view ")
     perfetto_files = perfetto.find_local_files()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP

@@ -116,7 +116,8 @@ def format_processes(facts: dict[str, Any]) -> list[str]:
     if not facts["processes"]:
         lines += [
             "no Python process reported: the command started none, or PYTHONPATH does not reach it",
-            "(python -I or -E, sudo, env -i, a remote machine, an agent that replaces PYTHONPATH)",
+            "(python -I or -E, a PEX file, sudo, env -i, a remote machine, an agent that replaces "
+            "PYTHONPATH)",
         ]
     for report in facts["processes"]:
         lines += _format_report(report)

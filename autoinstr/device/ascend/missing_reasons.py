@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from autoinstr.base.text import format_count
 from autoinstr.device.ascend.database import MAX_DEPTH, MODULE, START_END
 from autoinstr.device.ascend.database_checks import NEEDED_TABLES, describe_missing_tables
+from autoinstr.emitters.domains import is_device_domain, is_thread_domain
 
 if TYPE_CHECKING:
     from autoinstr.device.ascend.database import DatabaseFacts, ModuleRanges
 
-DEVICE_DOMAIN = "ModuleDevice"
 PUSH_POP = 1  # eventType
 EVENT_TYPES = {0: "marks", PUSH_POP: "push/pop", START_END: "start/end", 3: "marks"}
 MIN_REPORTED_SHARE = 0.01  # of the kernels' time without an operator
@@ -97,7 +97,7 @@ def list_remarks(facts: DatabaseFacts, ranges: ModuleRanges) -> list[str]:
     thread_domains = {
         domain: sum(counts.values())
         for domain, counts in facts.domains.items()
-        if domain.startswith(f"{MODULE}:")
+        if is_thread_domain(domain, MODULE)
     }
     if thread_domains:
         remarks.append(
@@ -126,14 +126,14 @@ def _explain_missing_domain(facts: DatabaseFacts) -> str:
     similar = next((domain for domain in counts if domain.lower() == MODULE.lower()), None)
     if similar:
         advice = f"{similar!a} is spelled differently: AUTOINSTR_DOMAIN={MODULE}"
-    elif DEVICE_DOMAIN in counts:
+    elif any(is_device_domain(domain, MODULE) for domain in counts):
         advice = (
             "the modules are on the device only: their host ranges were filtered out, see "
             "mstx_domain_include and mstx_domain_exclude"
         )
     elif set(counts) == {"default"}:
         advice = "if modules are in it: a CANN without domains puts all ranges into default"
-    elif any(domain.startswith(f"{MODULE}:") for domain in counts):
+    elif any(is_thread_domain(domain, MODULE) for domain in counts):
         advice = "modules were called by other threads only"
     else:
         advice = (

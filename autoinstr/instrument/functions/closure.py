@@ -11,10 +11,10 @@ add a call to every range."""
 from __future__ import annotations
 
 import functools
-import time
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.base.system import clocks
 from autoinstr.instrument.frames import hide_frame
 from autoinstr.instrument.functions.wrappers import call_when_done
 from autoinstr.targets.getters import NO_RESULT
@@ -40,7 +40,7 @@ def make_call_closure(
 
     `target` is the number of the target. With `has_attributes`, `ranges.finish` gets arguments and
     result after the call. Name, signature and pickle are those of the original."""
-    clock = time.perf_counter_ns
+    clock = clocks.perf_counter_ns
     names, local, recorder = ranges.names, ranges.local, ranges.recorder
     begin, finish = ranges.begin_record, ranges.finish
 
@@ -90,10 +90,11 @@ def make_future_closure(
 ) -> FunctionType:
     """Return a closure as make_call_closure does, for a function that may return a Future.
 
-    The range then ends when the Future is done, in any thread."""
-    clock = time.perf_counter_ns
+    The range then ends when the Future is done, in any thread. What the getters read is read at
+    the call: later another step may be under way."""
+    clock = clocks.perf_counter_ns
     names, local, recorder = ranges.names, ranges.local, ranges.recorder
-    begin, finish = ranges.begin_record, ranges.finish
+    begin, finish, read_at_call = ranges.begin_record, ranges.finish, ranges.read_at_call
 
     @hide_frame
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -113,10 +114,11 @@ def make_future_closure(
         )
         words[i] = name
         words[j] = start = clock()
+        fields = read_at_call(target, args, kwargs)
 
         def end(result: Any = NO_RESULT) -> None:
             words[k] = clock()
-            finish(target, name, start, writer, args, kwargs, result, thread)
+            finish(target, name, start, writer, args, kwargs, result, thread, fields)
 
         try:
             result = function(*args, **kwargs)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import inspect
 import keyword
-import time
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.base.system import clocks
 from autoinstr.instrument.frames import IMPORT_SYSTEM_FILE
 from autoinstr.targets.getters import NO_RESULT
 
@@ -77,8 +77,13 @@ class _Constants:
         self.has_attributes = has_attributes
         self.names, self.local, self.recorder = ranges.names, ranges.local, ranges.recorder
         self.begin, self.finish = ranges.begin_record, ranges.finish
-        self.clock, self.no_result = time.perf_counter_ns, NO_RESULT
+        self.clock, self.no_result = clocks.perf_counter_ns, NO_RESULT
         self.errors = (KeyError, AttributeError, IndexError)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A function that is pickled by value only calls its twin, and needs no package.
+        inactive = SimpleNamespace(active=False)
+        return SimpleNamespace, (), {"ranges": inactive, "twin": self.twin}
 
 
 def find_innermost(function: Any) -> FunctionType | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import _thread
 import functools
+import sys
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base import log
 from autoinstr.base.guard import contain_errors
+from autoinstr.base.libraries import is_library
 from autoinstr.base.process_facts import get_loaded_version
 from autoinstr.instrument import importhook
 from autoinstr.targets import resolve
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from autoinstr.instrument.functions.ranges import FunctionRanges
     from autoinstr.targets.rows import Target
+
+_WRAPPERS = "autoinstr.instrument.functions.wrappers"
 
 
 class FunctionPatches:
@@ -56,6 +60,10 @@ class FunctionPatches:
 
     @contain_errors("wrapping a function target")
     def _wrap(self, target: Target, module: ModuleType) -> None:
+        if _WRAPPERS not in sys.modules and not is_library("wrapt"):
+            event = "function targets are off: wrapt is missing, or a file of the program hides it"
+            log.write_once("wrapt", "warning", event)
+            return
         # These import wrapt, which a process without targets does not need.
         from autoinstr.instrument.functions import closure, vllm_scopes, wrappers
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from autoinstr.base.guard import is_from_signal_handler
+from autoinstr.base.system import clocks
 
 if TYPE_CHECKING:
     from autoinstr.emitters.range_slot import RangeSlot
     from autoinstr.emitters.recorder import Recorder
-
-_clock = time.perf_counter_ns
 
 
 class RunningRange(NamedTuple):
@@ -62,7 +60,7 @@ class NamedRanges:
         if running_range is None:
             return
         words, end, thread, name, start_ns, writer = running_range
-        words[end] = _clock()
+        words[end] = clocks.perf_counter_ns()
         if fields and self.has_recorder and writer is self.recorder.writer:
             self.recorder.annotate(thread, name, start_ns, fields)
 
@@ -84,7 +82,7 @@ class NamedRanges:
     def _begin_with(self, begin: Callable[[], RangeSlot]) -> RunningRange | None:
         try:
             name, words, i, j, k = begin()
-            start_ns = _clock()
+            start_ns = clocks.perf_counter_ns()
             words[i] = name
             words[j] = start_ns
             thread = getattr(self.local, "thread", 0)

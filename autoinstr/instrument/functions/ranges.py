@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base import log
 from autoinstr.base.guard import is_from_signal_handler
+from autoinstr.base.system import clocks
 from autoinstr.emitters import marked_by_others
 from autoinstr.instrument import compile
 from autoinstr.instrument.functions.named_ranges import NamedRanges
@@ -18,7 +18,7 @@ from autoinstr.instrument.functions.target_table import (
     split_instance,
 )
 from autoinstr.recording import facts
-from autoinstr.targets import request_events
+from autoinstr.targets import request_events, step_fields
 from autoinstr.targets.getters import NO_RESULT
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from autoinstr.instrument.functions.named_ranges import RunningRange
     from autoinstr.targets.rows import Target
 
-_clock = time.perf_counter_ns
 _NO_KEYWORDS: dict[str, Any] = {}
 
 
@@ -48,6 +47,7 @@ class FunctionRanges(NamedRanges):
         self.end = compile.hide_from_dynamo(self._end)
         self.begin_record = compile.hide_from_dynamo(self._begin_record)
         self.finish = compile.hide_from_dynamo(self._finish)
+        self.read_at_call = compile.hide_from_dynamo(self._read_at_call)
 
     def add_target(self, target: Target) -> int:
         """Add a target and return the number by which wrappers refer to it."""
@@ -68,11 +68,19 @@ class FunctionRanges(NamedRanges):
         # After the new output is set. A thread that defines a name later defines it for this
         # output, or sees that the output has changed.
         self.names.clear()
+        if output is not None:  # calls that are running when ranges end still name their step
+            step_fields.forget_steps()
         self.active = output is not None
 
+    def note_unseen_time(self) -> None:
+        """Note that calls are not seen for a time, or were not."""
+        request_events.note_unseen_time()
+        step_fields.note_unseen_time()
+
     def reset_in_child(self) -> None:
-        """Forget numbers of names and requests after a fork: they are the parent's."""
+        """Forget numbers of names, steps and requests after a fork: they are the parent's."""
         self.names.clear()
+        step_fields.forget_steps()
         request_events.reset_in_child()
 
     # -- for closure.py and code_swap.py -----------------------------------------------------------
@@ -109,6 +117,12 @@ class FunctionRanges(NamedRanges):
         )
         return open_range or self.recorder.null_slot
 
+    def _read_at_call(self, target: int, args: Any, kwargs: Any) -> dict[str, Any]:
+        """Return what the getters read before the call. Never raises an Exception."""
+        entry = self._entries[target]
+        instance, arguments = split_instance(entry, args)
+        return read_early_fields(entry, instance, arguments, kwargs, NO_RESULT)
+
     def _finish(
         self,
         target: int,
@@ -119,16 +133,20 @@ class FunctionRanges(NamedRanges):
         kwargs: Any,
         result: Any,
         thread: int | None = None,
+        fields: dict[str, Any] | None = None,
     ) -> None:
         """Store what is known after a call that began in this thread, or in `thread`.
 
-        `writer` is the recording's at the begin. Never raises an Exception."""
+        `writer` is the recording's at the begin. `fields` were read at the call; None: they are
+        read now. Never raises an Exception."""
         if writer is not None and writer is not self.recorder.writer:
             return  # the process forked during the call
         if thread is None:
             thread = getattr(self.local, "thread", 0)
         instance, arguments = split_instance(self._entries[target], args)
-        self._store_result(target, thread, name, start_ns, instance, arguments, kwargs, result)
+        self._store_result(
+            target, thread, name, start_ns, instance, arguments, kwargs, result, fields
+        )
 
     # -- for wrappers.py ---------------------------------------------------------------------------
 
@@ -149,7 +167,7 @@ class FunctionRanges(NamedRanges):
         if running_range is None:
             return
         words, end, thread, name, start_ns, writer = running_range
-        words[end] = _clock()
+        words[end] = clocks.perf_counter_ns()
         if writer is self.recorder.writer:
             self._store_result(target, thread, name, start_ns, instance, args, kwargs, result)
 
@@ -163,12 +181,14 @@ class FunctionRanges(NamedRanges):
         args: Any,
         kwargs: Any,
         result: Any,
+        fields: dict[str, Any] | None = None,
     ) -> None:
         """Store what the getters read, and a mark for each event of a request."""
         entry = self._entries[target]
         row = entry.row
         try:
-            fields = read_fields(entry, instance, args, kwargs, result)
+            if fields is None:
+                fields = read_fields(entry, instance, args, kwargs, result)
             if fields and self.has_recorder:
                 self.recorder.annotate(thread, name, start_ns, fields)
             if fields and self.output.wants_fields:

@@ -1,4 +1,5 @@
-"""Applies the function targets that lie in torch itself."""
+"""Applies the function targets that lie in torch and transformers, whose functions stay the same
+objects."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ class TorchPatches(FunctionPatches):
 
     @contain_errors("instrumenting a torch function")
     def _wrap(self, target: Target, module: ModuleType) -> None:
-        if not is_in_version(target, get_loaded_version("torch")):
+        if not is_in_version(target, get_loaded_version(target.package)):
             return
         resolved = resolve.resolve_target(target, module)
         function = code_swap.find_innermost(resolved[2]) if resolved else None

@@ -8,11 +8,11 @@ variable is not."""
 
 from __future__ import annotations
 
-import time
 from contextlib import nullcontext
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Callable
 
+from autoinstr.base.system import clocks
 from autoinstr.targets.rows import Target
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _make_scope_factory(
 ) -> Callable[[str], Any]:
     # Scope name -> number of its target. It stays small: the names are literals in vLLM's source.
     targets: dict[str, int] = {}
-    clock, begin = time.perf_counter_ns, ranges.begin_record
+    clock, begin = clocks.perf_counter_ns, ranges.begin_record
     names, local = ranges.names, ranges.local
 
     class Scope:

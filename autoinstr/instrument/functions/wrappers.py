@@ -44,6 +44,9 @@ def _reduce_to_original(wrapper: Any) -> Any:
 
     A process without the agent can unpickle it."""
     original = wrapper.__wrapped__
+    if isinstance(original, (staticmethod, classmethod)):
+        # Only the dictionary of its class holds it: the class is pickled by value.
+        return type(original), (original.__func__,)
     instance = getattr(original, "__self__", None)
     if instance is not None and not isinstance(instance, ModuleType):
         return getattr, (instance, original.__name__)

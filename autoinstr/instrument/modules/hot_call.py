@@ -15,10 +15,10 @@ a tuple of arguments costs more than the recording of a range."""
 from __future__ import annotations
 
 import _thread
-import time
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Callable
 
+from autoinstr.base.system import clocks
 from autoinstr.instrument.frames import copy_metadata, copy_with_line_of
 from autoinstr.instrument.modules.module_refs import MessageRef, NumberRef
 
@@ -52,7 +52,7 @@ def make_recording_call(
     (RecordingWriter.allocate_slots). `begin` supplies what is missing. A module that the filter
     excludes goes straight to `forward`. While the agent is off, there are no references, and
     `begin` records nothing."""
-    clock, ref_class = time.perf_counter_ns, NumberRef
+    clock, ref_class = clocks.perf_counter_ns, NumberRef
     absent = object()
 
     def call(
@@ -150,7 +150,7 @@ def make_emitting_call(
     Only the thread whose outermost call owns the domain takes the short path. `begin` gives it the
     domain. `report_error` receives errors of the emitter at the end of a range."""
     start, end, domain = output.start, output.end, output.domain
-    clock, get_ident = time.perf_counter_ns, _thread.get_ident
+    clock, get_ident = clocks.perf_counter_ns, _thread.get_ident
     absent, ref_class = object(), MessageRef
     owner, era = 0, object()
 
@@ -158,10 +158,10 @@ def make_emitting_call(
         nonlocal owner
         owner = thread
 
-    def start_era() -> object:
+    def start_era() -> tuple[object, ...]:
         nonlocal era
         previous, era = era, object()
-        return previous
+        return (previous,)
 
     def call(
         self: Any, x: Any = absent, y: Any = absent, z: Any = absent, /, *args: Any, **kwargs: Any

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base import log
 from autoinstr.instrument import compile
-from autoinstr.instrument.modules import hot_call, original_calls, torch_versions
+from autoinstr.instrument.modules import hot_call, original_calls, torch_versions, traced_calls
 from autoinstr.instrument.modules.foreign_ranges import ForeignRanges
 from autoinstr.instrument.modules.module_rules import ModuleRules
 from autoinstr.instrument.modules.name_cache import NameCache
@@ -38,7 +38,7 @@ class ModuleCallRanges:
         self._recorder = recorder
         self._report_error = report_error
         self.swap = Swap(torch_module.Module)
-        self._rules = ModuleRules(torch_module, recorder, module_filter)
+        self._rules = ModuleRules(torch_module, self.swap, recorder, module_filter)
         self._foreign_ranges = ForeignRanges(self.swap, recorder)
         self.name_cache = NameCache(recorder, self._rules, self._foreign_ranges, report_error)
         local, begin, original = recorder.local, self.name_cache.begin, self.swap.original
@@ -48,6 +48,7 @@ class ModuleCallRanges:
         )
         self._recording_call = self._torch_call
         self._emitting_calls: dict[int, FunctionType] = {}  # by id of the emitter's output
+        self._traced_calls: dict[int, FunctionType] = {}  # by id of the output
         self._register_wrapper(self._torch_call)
         self._register_wrapper(self._counting_call)
         if self._rules.is_known_torch:
@@ -60,6 +61,17 @@ class ModuleCallRanges:
                 begin,
             )
             self._register_wrapper(self._recording_call)
+        self._add_traced_call(
+            recorder,
+            traced_calls.make_traced_recording_call(
+                original, self.name_cache.number_refs, local, begin
+            ),
+        )
+
+    def _add_traced_call(self, output: Any, wrapper: FunctionType) -> None:
+        """Use this wrapper for the output while a Python tracer runs."""
+        self._traced_calls[id(output)] = wrapper
+        self._register_wrapper(wrapper)
 
     def _register_wrapper(self, wrapper: FunctionType) -> None:
         self._rules.callers.codes.add(wrapper.__code__)
@@ -80,6 +92,17 @@ class ModuleCallRanges:
             )
             self._emitting_calls[id(output)] = wrapper
             self._register_wrapper(wrapper)
+        self._add_traced_call(
+            output,
+            traced_calls.make_traced_emitting_call(
+                self.swap.original,
+                self._recorder.local,
+                self.name_cache.message_refs,
+                self.name_cache.begin,
+                output,
+                self._report_error,
+            ),
+        )
 
     def install_wrapper(self, output: Any, is_counting: bool, is_traced: bool) -> str | None:
         """Install the wrapper that fits.
@@ -90,7 +113,7 @@ class ModuleCallRanges:
         if is_counting:
             wrapper = self._counting_call
         elif is_traced:
-            wrapper = self._torch_call
+            wrapper = self._traced_calls.get(id(output), self._torch_call)
         elif output is self._recorder:
             wrapper = self._recording_call
         else:

@@ -6,15 +6,17 @@ Everything else happens here, under one lock."""
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol
 
 from autoinstr.base.guard import is_from_signal_handler
 from autoinstr.base.module_name import ModuleName, ModuleNamer
+from autoinstr.base.own_thread import make_reentrant_lock
+from autoinstr.emitters.recorder import UNRECORDED
 from autoinstr.instrument import compile
 from autoinstr.instrument.modules.module_refs import MessageRef, ModuleRef, NumberRef, add_ref
 
 if TYPE_CHECKING:
+    from autoinstr.emitters.compiled_range import CompiledRange
     from autoinstr.emitters.range_slot import RangeSlot
     from autoinstr.emitters.recorder import Recorder
     from autoinstr.instrument.modules.foreign_ranges import ForeignRanges
@@ -26,6 +28,9 @@ class RangeOutput(Protocol):
 
     def name_module(self, name: ModuleName) -> Any:
         """Return what `begin_module` needs for a module; 0 if it cannot have ranges."""
+
+    def name_compiled(self, compiled: CompiledRange) -> Any:
+        """Return what `begin_module` needs for a range inside compiled code; 0 if it has none."""
 
     def begin_module(self, name: Any) -> RangeSlot | None:
         """Begin a module's range in this thread; None if it has none."""
@@ -72,7 +77,7 @@ class NameCache:
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = threading.RLock()
+        self._lock = make_reentrant_lock()
         self._namer = ModuleNamer()
         self._activate(None, is_recorder=True)
 
@@ -129,6 +134,30 @@ class NameCache:
             self._report_error(error)
             return self._null_slot
 
+    @property
+    def activation(self) -> _Activation:
+        """The active output and the table of its references."""
+        return self._activation
+
+    def name_inner_module(
+        self, module: Any, outer_modules: list[Any]
+    ) -> tuple[ModuleName, bool, ModuleRef] | None:
+        """Name a module that runs inside compiled code.
+
+        `outer_modules` contain it there, innermost first. Return its name, whether the filter keeps
+        it, and its reference; None while the agent is off."""
+        callers = [*outer_modules, *self._rules.callers.find_callers(module)]
+        with self._lock:
+            if self._activation.output is None:
+                return None
+            name, relatives = self._namer.name_module(module, callers)
+            for relative, relative_name in relatives:
+                self._add_ref(relative, relative_name)
+            ref = self._activation.refs.get(id(module))
+            if ref is None or ref() is not module:
+                ref = self._add_ref(module, name)
+            return name, self._rules.decide_module(name), ref
+
     def _name_module(self, module: Any, activation: _Activation) -> ModuleRef | None:
         """Name the module, and its tree the first time; None if the activation is over."""
         callers = self._rules.callers.find_callers(module)
@@ -148,4 +177,6 @@ class NameCache:
         cls = type(module)
         self._rules.prepare_class(cls, self.begin_own)
         range_name = output.name_module(name) if self._rules.decide_module(name) else 0
-        return add_ref(ref_class, refs, module, range_name, self._rules.has_short_path(cls))
+        # The slow path counts the ranges that the recording has no name for.
+        is_plain = range_name != UNRECORDED and self._rules.has_short_path(cls)
+        return add_ref(ref_class, refs, module, range_name, is_plain)

@@ -5,14 +5,13 @@ tracer, classes with their own `__call__`, and the count of outermost calls for 
 
 from __future__ import annotations
 
-import time
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Callable
 
-from autoinstr.instrument.frames import copy_metadata
+from autoinstr.base.system import clocks
+from autoinstr.instrument.frames import copy_metadata, hide_frame
 
 if TYPE_CHECKING:
-    from types import FunctionType
-
     from autoinstr.emitters.range_slot import RangeSlot
 
 
@@ -21,7 +20,7 @@ def make_torch_call(original: FunctionType, begin: Callable[[Any], RangeSlot]) -
 
     It serves a torch version whose calling code is unknown, and a running Python tracer, which
     looks for the frame of torch's function."""
-    clock = time.perf_counter_ns
+    clock = clocks.perf_counter_ns
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -38,6 +37,28 @@ def make_torch_call(original: FunctionType, begin: Callable[[Any], RangeSlot]) -
     return copy_metadata(call, original)
 
 
+class _OwnCallRanges:
+    """What the wrapper of a class's own `__call__` needs.
+
+    cloudpickle and dill pickle a class of the script by value, with the wrapper and this object. It
+    is then False: the copy of the wrapper only calls the original, and needs no package."""
+
+    __slots__ = ("begin", "clock", "enter", "leave", "recursion_error")
+
+    def __init__(self, local: Any, begin: Callable[[Any], RangeSlot]) -> None:
+        def enter(module: Any) -> None:
+            local.__dict__.setdefault("own_calls", []).append(id(module))
+
+        def leave() -> None:
+            local.own_calls.pop()
+
+        self.begin, self.enter, self.leave = begin, enter, leave
+        self.clock, self.recursion_error = clocks.perf_counter_ns, RecursionError
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return bool, ()
+
+
 def make_own_call(
     original: FunctionType, local: Any, begin: Callable[[Any], RangeSlot]
 ) -> FunctionType:
@@ -46,26 +67,39 @@ def make_own_call(
     That method may call `Module.__call__`, which must not write a second range. `local.own_calls`
     lists the modules, by id, whose own call runs in this thread and has not reached
     `Module.__call__` yet."""
-    clock = time.perf_counter_ns
+    if original.__code__ == _own_call_code:  # the copy of a wrapper, from another process
+        original = original.__dict__["__wrapped__"]
+    copy = _make_own_call(original, _OwnCallRanges(local, begin))
+    # The globals are those of the original, because dill pickles all globals of a function.
+    wrapper = FunctionType(_own_call_code, original.__globals__, "call", None, copy.__closure__)
+    return copy_metadata(wrapper, original)
 
+
+def _make_own_call(original: Any, ranges: _OwnCallRanges | None) -> FunctionType:
+    @hide_frame
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if not ranges:
+            return original(self, *args, **kwargs)
         try:
-            name, words, i, j, k = begin(self)
-        except RecursionError:  # as in make_torch_call
+            name, words, i, j, k = ranges.begin(self)
+        except ranges.recursion_error:  # as in make_torch_call
             name, words, i, j, k = 0, [0, 0, 0], 0, 1, 2
         if not name:
             return original(self, *args, **kwargs)
-        own_calls = local.__dict__.setdefault("own_calls", [])
-        own_calls.append(id(self))
+        ranges.enter(self)
         try:
             words[i] = name
-            words[j] = clock()
+            words[j] = ranges.clock()
             return original(self, *args, **kwargs)
         finally:
-            words[k] = clock()
-            own_calls.pop()
+            words[k] = ranges.clock()
+            ranges.leave()
 
-    return copy_metadata(call, original)
+    assert isinstance(call, FunctionType)
+    return call
+
+
+_own_call_code = _make_own_call(None, None).__code__
 
 
 def make_counting_call(
@@ -78,7 +112,7 @@ def make_counting_call(
 
     It calls `count_outermost_call` after each outermost call of a thread. It is installed only
     while a window is open or still ahead."""
-    clock = time.perf_counter_ns
+    clock = clocks.perf_counter_ns
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         depth = getattr(local, "depth", 0)

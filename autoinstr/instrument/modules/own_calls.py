@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from autoinstr.emitters.range_slot import RangeSlot
+    from autoinstr.instrument.modules.swap import Swap
 
 
 class OwnCallWrappers:
     """The wrappers of classes with a `__call__` of their own."""
 
-    def __init__(self, module_class: type, local: Any, codes: set[CodeType]) -> None:
+    def __init__(self, swap: Swap, local: Any, codes: set[CodeType]) -> None:
         """`local` is the wrappers' thread-local object. The code object of each wrapper is added to
         `codes`, so that its frames can be recognised."""
-        self._module_class = module_class
+        self._swap = swap
         self._local = local
         self._codes = codes
         self._wrappers: list[FunctionType] = []
@@ -37,7 +38,7 @@ class OwnCallWrappers:
             if call is None:
                 continue
             is_torch_call = (
-                base is self._module_class
+                self._swap.follow_class(base)
                 or base.__module__.split(".")[0] == "torch"
                 or not isinstance(call, FunctionType)
             )

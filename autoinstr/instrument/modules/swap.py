@@ -36,6 +36,7 @@ class Swap:
         self.original: FunctionType = module_class.__dict__["__call__"]
         self._wrappers: set[Any] = set()
         self._last_function: Any = self.original  # the last one that this class stored
+        self._followers: list[Any] = []  # classes with `__call__ = nn.Module.__call__`
 
     def install(self, wrapper: FunctionType) -> str:
         """Install `wrapper` unless another program patched the attribute; return the new state.
@@ -90,8 +91,20 @@ class Swap:
         if self.read_state() in ("in", "out"):
             self._set(self._module_class.__dict__["__call__"])
 
+    def follow_class(self, cls: Any) -> bool:
+        """Return whether the `__call__` in the class is Module's; it then changes with Module's."""
+        call = cls.__dict__.get("__call__")
+        if call is not self.original and call not in self._wrappers:
+            return False
+        if cls is not self._module_class and cls not in self._followers:
+            self._followers.append(cls)
+            self.synchronise_copies()
+        return True
+
     def _set(self, function: FunctionType) -> None:
-        stores: list[tuple[Any, str]] = []
+        stores: list[tuple[Any, str]] = [
+            (cls, "__call__") for cls in self._followers if self.follow_class(cls)
+        ]
         for name, attribute in _COPIES:
             module = sys.modules.get(name)
             copy = getattr(module, attribute, None)

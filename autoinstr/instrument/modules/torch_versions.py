@@ -9,9 +9,13 @@ between calls (hot_call.py).
 
 from __future__ import annotations
 
+import re
+import sys
 import zlib
 from types import FunctionType, ModuleType
 from typing import Any
+
+from autoinstr.base.system import read_file
 
 # crc32 of the text of torch/nn/modules/module.py from `def _slow_forward` to the line that sets
 # `__call__` -> the versions that were read. They are 2.1.2 to 2.13.0, from the wheels. The path
@@ -26,14 +30,30 @@ KNOWN_CALL_CODE = {
     2860474229: "2.10 to 2.13",
 }
 
+OLDEST = (2, 1)  # the first version of torch that is supported
+
 _HOOK_TABLES = ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
+
+
+def explain_unusable_torch() -> tuple[str, str]:
+    """Return why the agent cannot work with the module `torch` of this program, and the log level.
+
+    The text is empty for a torch that can be used. A program's own `torch.py` is no fault."""
+    torch = sys.modules.get("torch")
+    if not hasattr(sys.modules.get("torch.nn.modules.module"), "Module"):
+        place = getattr(torch, "__file__", None)
+        return f"{place} is not PyTorch: it has no torch.nn.modules.module.Module", "info"
+    version = str(getattr(torch, "__version__", ""))
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    if numbers and (0, 0) < tuple(map(int, numbers.groups())) < OLDEST:
+        return f"torch {version} is older than {OLDEST[0]}.{OLDEST[1]}", "warning"
+    return "", ""
 
 
 def read_call_code(module: ModuleType) -> str | None:
     """Return the text of torch's calling code; None if its source cannot be read."""
     try:
-        with open(module.__file__ or "", encoding="utf-8") as stream:
-            text = stream.read()
+        text = read_file(module.__file__ or "").decode()
         start = text.index("    def _slow_forward(")
         return text[start : text.index("    __call__", start)]
     except (OSError, ValueError, UnicodeDecodeError):
@@ -63,10 +83,10 @@ def find_forward_line(module: ModuleType) -> int:
     code = module.Module._call_impl.__code__
     first_line = int(code.co_firstlineno)
     try:
-        with open(module.__file__ or "", encoding="utf-8") as stream:
-            for line_number, text in enumerate(stream, 1):
-                if line_number >= first_line and "return forward_call(" in text:
-                    return line_number
+        lines = read_file(module.__file__ or "").decode().splitlines()
+        for line_number, text in enumerate(lines, 1):
+            if line_number >= first_line and "return forward_call(" in text:
+                return line_number
     except (OSError, UnicodeDecodeError):
         pass
     return first_line
@@ -77,12 +97,9 @@ def is_plain_class(cls: type, module_class: Any) -> bool:
     defines it.
 
     `Module.__call__` may be our wrapper at the moment."""
-    if (
-        _find_owner(cls, "__getattribute__") is not object
-        or _find_owner(cls, "__call__") is not module_class
-    ):
+    if _find_owner(cls, "__getattribute__") is not object:
         return False
-    for name in ("_call_impl", "_slow_forward", "__getattr__", "_compiled_call_impl"):
+    for name in ("__call__", "_call_impl", "_slow_forward", "__getattr__", "_compiled_call_impl"):
         if _find_attribute(cls, name) is not module_class.__dict__.get(name):
             return False
     # A property of that name on the class would take precedence over the instance's own table.

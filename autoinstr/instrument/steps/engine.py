@@ -1,5 +1,5 @@
 """Counts steps of vLLM for `window`: model-runner steps with scheduled tokens, as each process sees
-them.
+them. From 0.11.1 on, sampling is a call of its own, and a step ends with it.
 
 These wrappers are separate from those of the ranges. Steps are counted while nothing is recorded,
 whatever `targets` says."""
@@ -15,7 +15,7 @@ from autoinstr.base.process_facts import get_loaded_version
 from autoinstr.instrument import importhook
 from autoinstr.targets import resolve
 from autoinstr.targets.rows import is_in_version, load_builtin_targets
-from autoinstr.targets.step_parts import DUMMY_RUN_TARGETS, STEP_TARGETS
+from autoinstr.targets.step_parts import DUMMY_RUN_TARGETS, SAMPLE_TARGETS, STEP_TARGETS
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -44,11 +44,19 @@ class EngineSteps:
         self._count_step = count_step
         self._local = _thread._local()
         self._best_rank = len(STEP_TARGETS)  # of the groups that have ended a step
+        self._sampling_ranks: set[int] = set()  # of the groups that have a call for sampling
+        self._unsampled: int | None = None  # rank of a step whose model ran without sampling
 
     def apply(self) -> None:
         """Register every target with the import hook."""
         ranks = {name: rank for rank, names in enumerate(STEP_TARGETS) for name in names}
+        sample_ranks = {name: rank for rank, names in enumerate(SAMPLE_TARGETS) for name in names}
         for target in load_builtin_targets():
+            if target.name in sample_ranks:
+                wrap_sample = functools.partial(
+                    self._wrap_sample, target, sample_ranks[target.name]
+                )
+                importhook.register(target.module, wrap_sample)
             if target.name in ranks or target.name in DUMMY_RUN_TARGETS:
                 importhook.register(
                     target.module,
@@ -56,16 +64,33 @@ class EngineSteps:
                 )
 
     @contain_errors("counting steps")
+    def _wrap_sample(self, target: Target, rank: int, module: ModuleType) -> None:
+        if self._replace(
+            target, module, lambda function: self._make_sample_wrapper(function, rank)
+        ):
+            self._sampling_ranks.add(rank)
+
+    @contain_errors("counting steps")
     def _wrap(self, target: Target, rank: int, module: ModuleType) -> None:
+        self._replace(target, module, lambda function: self._make_wrapper(function, rank))
+
+    def _replace(
+        self,
+        target: Target,
+        module: ModuleType,
+        make_wrapper: Callable[[Callable[..., Any]], Callable[..., Any]],
+    ) -> bool:
+        """Put a wrapper in the target's place; return whether the module has the target."""
         if not is_in_version(target, get_loaded_version(target.package)):
-            return
+            return False
         resolved = resolve.resolve_target(target, module)
         if resolved is None or getattr(resolved[2], "_autoinstr_steps", False):
-            return
+            return resolved is not None
         owner, attribute, function = resolved
-        wrapper = functools.update_wrapper(self._make_wrapper(function, rank), function)
+        wrapper = functools.update_wrapper(make_wrapper(function), function)
         wrapper.__dict__["_autoinstr_steps"] = True
         setattr(owner, attribute, wrapper)
+        return True
 
     def _make_wrapper(self, function: Callable[..., Any], rank: int) -> Callable[..., Any]:
         """Return a wrapper of `function` that counts its calls.
@@ -78,19 +103,41 @@ class EngineSteps:
             outer_rank = getattr(local, "rank", len(STEP_TARGETS))
             if rank >= outer_rank:
                 return function(*args, **kwargs)
+            if self._unsampled == rank:
+                self._finish_sampling(rank)  # it was not sampled at all
             local.rank = rank
             try:
                 result = function(*args, **kwargs)
             finally:
                 local.rank = outer_rank
             if rank != _DUMMY_RANK:
-                self._finish_call(rank, args, kwargs)
+                self._finish_call(rank, args, kwargs, result)
+            return result
+
+        return call
+
+    def _make_sample_wrapper(self, function: Callable[..., Any], rank: int) -> Callable[..., Any]:
+        """Return a wrapper of `function` that ends the step whose model ran before."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = function(*args, **kwargs)
+            if self._unsampled == rank:
+                self._finish_sampling(rank)
             return result
 
         return call
 
     @contain_errors("counting steps")
-    def _finish_call(self, rank: int, args: Any, kwargs: Any) -> None:
+    def _finish_call(self, rank: int, args: Any, kwargs: Any, result: Any) -> None:
         if rank <= self._best_rank and has_tokens(args, kwargs):
             self._best_rank = rank
+            if result is None and rank in self._sampling_ranks:
+                self._unsampled = rank
+            else:
+                self._count_step()
+
+    @contain_errors("counting steps")
+    def _finish_sampling(self, rank: int) -> None:
+        self._unsampled = None
+        if rank == self._best_rank:
             self._count_step()

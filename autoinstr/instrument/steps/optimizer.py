@@ -10,11 +10,13 @@ import atexit
 import itertools
 import sys
 import weakref
+from contextlib import nullcontext
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from autoinstr.base.guard import contain_errors
 from autoinstr.instrument import compile, importhook
-from autoinstr.instrument.frames import copy_with_line_of
+from autoinstr.instrument.frames import copy_with_line_of, hide_frame
 from autoinstr.instrument.functions.torch_functions import TorchPatches
 from autoinstr.targets.step_parts import OPTIMIZER_STEP
 
@@ -43,6 +45,24 @@ def apply_torch_targets(
     if has_ranges or counts_steps:
         optimizer_steps = OptimizerSteps(ranges, has_ranges, count_step)
         importhook.register("torch.optim.optimizer", optimizer_steps.apply)
+
+
+class _StepEvent:
+    """A function that a hook calls.
+
+    An optimizer class of the script may be pickled by value, and torch's hooks with its `step`. The
+    copy of a hook does nothing, and needs no package."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[[Any, Any], None]) -> None:
+        self._function = function
+
+    def __call__(self, optimizer: Any, frame: Any) -> None:
+        self._function(optimizer, frame)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (nullcontext(), "__exit__")
 
 
 class _RunningStep(NamedTuple):
@@ -82,21 +102,25 @@ class OptimizerSteps:
 
         def do_nothing(optimizer: Any, args: Any, kwargs: Any) -> None: ...
 
-        begin_step = compile.hide_from_dynamo(self._begin_step)
-        end_step = compile.hide_from_dynamo(self._end_step)
+        begin_step = _StepEvent(compile.hide_from_dynamo(self._begin_step))
+        end_step = _StepEvent(compile.hide_from_dynamo(self._end_step))
 
         def begin(optimizer: Any, args: Any, kwargs: Any) -> None:
-            begin_step(optimizer, sys._getframe(1))
+            begin_step(optimizer, get_frame(1))
 
         def end(optimizer: Any, args: Any, kwargs: Any) -> None:
-            end_step(optimizer, sys._getframe(1))
+            end_step(optimizer, get_frame(1))
 
-        for hook, register in (
+        get_frame = sys._getframe
+        for function, register in (
             (begin, module.register_optimizer_step_pre_hook),
             (end, module.register_optimizer_step_post_hook),
         ):
+            # With torch's globals, because dill pickles a function with its globals.
+            code, closure = hide_frame(function).__code__, function.__closure__
+            hook = FunctionType(code, module.__dict__, function.__name__, None, closure)
             traced_hook = copy_with_line_of(do_nothing, module, "do_nothing", 1)
-            compile.trace_as(hook, traced_hook)  # type: ignore[arg-type]
+            compile.trace_as(hook, traced_hook)
             register(hook)
         atexit.register(self._drop_running_steps)
 

@@ -3,11 +3,10 @@ module call."""
 
 from __future__ import annotations
 
-import gc
-import sys
 from typing import Any, Callable
 
 from autoinstr.base.guard import contain_errors
+from autoinstr.instrument.steps.live_optimizers import LiveOptimizers
 
 
 class StepWindow:
@@ -52,20 +51,20 @@ class StepEvents:
     def __init__(self, count_step: Callable[[], None]) -> None:
         """`count_step` is called for each step; it never raises."""
         self._count_step = count_step
-        self._has_optimizer: bool | None = None  # None: not known yet
+        self.optimizers = LiveOptimizers()
+        self._has_optimizer = False  # the program held one since the last activation
         self.serves_vllm = False
 
     def recheck_optimizer(self) -> None:
-        """Look again for an optimizer at the next call: the program may have made one."""
-        self._has_optimizer = None
+        """Ask again whether there is an optimizer: the program may have dropped it."""
+        self._has_optimizer = False
 
     @contain_errors("counting steps")
     def handle_outermost_call(self) -> None:
         """Handle the end of an outermost module call."""
         if self.serves_vllm:
             return
-        if self._has_optimizer is None:
-            self._has_optimizer = optimizer_exists()
+        self._has_optimizer = self._has_optimizer or self.optimizers.exist
         if not self._has_optimizer:
             self._count_step()
 
@@ -78,13 +77,3 @@ class StepEvents:
     def handle_engine_step(self) -> None:
         """Handle the end of a vLLM step with scheduled tokens (instrument/steps/engine.py)."""
         self._count_step()
-
-
-def optimizer_exists() -> bool:
-    """Return whether the program holds an optimizer."""
-    module = sys.modules.get("torch.optim.optimizer")
-    # type(), not isinstance(), which reads __class__: proxies and deprecated names answer that with
-    # warnings and errors.
-    return module is not None and any(
-        issubclass(type(instance), module.Optimizer) for instance in gc.get_objects()
-    )

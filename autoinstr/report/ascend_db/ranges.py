@@ -2,7 +2,7 @@
 
 msprof-analyze's module_statistic reads the domain `Module` and ignores threads. So only one thread
 at a time uses this domain, for one outermost call, as with the mstx emitter. Another thread that
-makes such a call in the meantime uses `Module:thread-<n>`, with the smallest free n.
+makes such a call in the meantime uses `thread-<n>:Module`, with the smallest free n.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from autoinstr.analysis.blocks import NO_END_NS, ProgressTick, format_title, rea
 from autoinstr.analysis.labels import get_native_tid
 from autoinstr.base.module_name import ModuleName, make_message_format
 from autoinstr.device.ascend.database import MODULE
+from autoinstr.emitters.domains import make_thread_domain
 from autoinstr.report.ascend_db.schema import MARK, NO_VALUE, START_END
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def _separate_threads(database: DatabaseWriter, module: int) -> list[int]:
             number = next(free for free in itertools.count() if free_times.get(free, 0) <= start)
             outermost_calls[thread], free_times[number] = (end, number), end
         if number:
-            domain = database.intern_text(f"{MODULE}:thread-{number}")
+            domain = database.intern_text(make_thread_domain(MODULE, number))
             database.add_rows(MOVED_RANGES, [(row, domain)])
     database.flush()
     connection.execute(
@@ -164,5 +165,5 @@ def _separate_threads(database: DatabaseWriter, module: int) -> list[int]:
         SET domainId = (SELECT domain FROM {MOVED_RANGES} WHERE row = {EVENTS}.rowid)
         WHERE rowid IN (SELECT row FROM {MOVED_RANGES})"""
     )
-    names = [f"{MODULE}:thread-{number}" for number in sorted(free_times) if number]
+    names = [make_thread_domain(MODULE, number) for number in sorted(free_times) if number]
     return [module, *map(database.intern_text, names)]

@@ -74,7 +74,7 @@ def _describe_missing(processes: Sequence[ExportedProcess]) -> Iterator[str]:
             threads = format_count(len(process.ranges.module_domains) - 1, "more thread")
             yield (
                 f"{label}: {threads} called modules at the same time: their ranges are in other "
-                "domains (Module:thread-1, …), which module_statistic does not read"
+                "domains (thread-1:Module, …), which module_statistic does not read"
             )
 
 

@@ -13,6 +13,7 @@ from autoinstr.analysis.clock import Axis
 from autoinstr.analysis.labels import format_thread_label, get_native_tid
 from autoinstr.analysis.module_classes import ModuleClasses
 from autoinstr.analysis.phase_names import is_in_phase, list_missing_phase
+from autoinstr.analysis.processes import describe_lazy_classes
 from autoinstr.analysis.serving import ServingCollector, build_request_entry, build_step_entry
 from autoinstr.analysis.stats import collect_stats
 from autoinstr.device.profile_recording import FROM_PROFILE
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from autoinstr.recording.run import Run
 
 SCHEMA = "autoinstr.stats/1"
+# Facts of a process that its entry has only where they are known.
+OPTIONAL_FACTS = ("dp_rank", "dp_size", "restart", "fork")
 
 
 def write(
@@ -69,6 +72,7 @@ def write(
         offset_ns = axis.base_ns + axis.offsets[index]
         still_open.extend(build_open_entries(index, recording, stats, offset_ns))
         problems.extend(recording.problems)
+        problems.extend(describe_lazy_classes(recording))
         del attributes, stats  # free the memory before the next recording is read
     # These come after the rows: reading the rows finds out whether a recording is damaged.
     dropped_count = sum(recording.dropped_count for recording in recordings)
@@ -115,6 +119,7 @@ def build_process_entry(recording: Recording) -> dict[str, Any]:
         "rank": recording.rank,
         "world_size": recording.world_size,
         "host": recording.host,
+        **{key: recording.header[key] for key in OPTIONAL_FACTS if key in recording.header},
         "emitter": recording.emitter,
         "complete": recording.is_complete,
         "dropped": recording.dropped_count,
@@ -196,4 +201,6 @@ def _build_figures_entry(row: StatsRow) -> dict[str, Any]:
         "p99_ns": p99,
         "max_ns": highest,
         "phase": row.phase,
+        "basis": row.basis,
+        "shared_kernels": row.shared_kernels,
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoinstr import __version__
 from autoinstr.analysis.clock import describe_alignment
+from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
 from autoinstr.analysis.processes import estimate_overhead
 from autoinstr.base.text import escape_unprintable
 from autoinstr.report.terminal.device_columns import format_basis_lines, format_device_lines
@@ -59,7 +60,6 @@ def build_run_entry(
         "dropped": sum(recording.dropped_count for recording in recordings),
         "overhead": estimate_overhead(processes),
         "incomplete": sum(not recording.is_complete for recording in recordings),
-        "unread": len(run.problems),
         "version": __version__,
     }
 
@@ -91,6 +91,7 @@ def build_process_entry(process: Process) -> dict[str, Any]:
         "ranges": process.ranges,
         "threads": process.threads,
         "inside_ns": process.inside_ns,
+        "waiting_ns": process.inside_ns - process.busy_ns,
         "file": escape_unprintable(os.path.basename(recording.file)),
     }
 
@@ -101,11 +102,27 @@ def _describe_state(recording: Recording) -> str:
     return "complete" if recording.is_complete else "killed or still running"
 
 
-def list_notices(run: Run, processes: Sequence[Process]) -> list[str]:
-    """Return what a reader must know about the figures, a line each."""
-    lines = [*run.problems, *describe_alignment(run.recordings)]
+def list_losses(run: Run, processes: Sequence[Process]) -> list[str]:
+    """Return what is lost, a line each: dropped ranges, damaged and unreadable recordings."""
+    lines = list(run.problems)
     for process in processes:
-        lines += [*process.notes, *process.recording.problems]
+        dropped_ranges = describe_dropped_ranges(process.recording)
+        if dropped_ranges:
+            lines.append(f"{process.label}: {dropped_ranges}")
+        lines += process.recording.problems
+    return [escape_unprintable(line) for line in lines]
+
+
+def list_notes(run: Run, processes: Sequence[Process]) -> list[str]:
+    """Return what else a reader must know about the figures, a line each.
+
+    A process that was killed, or still runs, loses nothing: what it recorded is in the file."""
+    lines = describe_alignment(run.recordings)
+    for process in processes:
+        dropped_ranges = describe_dropped_ranges(process.recording)
+        lines += [
+            note for note in process.notes if not dropped_ranges or dropped_ranges not in note
+        ]
         if process.device is not None:
             lines += [f"{process.label}: {line}" for line in format_device_lines(process.device)]
             lines += format_basis_lines(process.device, LINE_WIDTH)

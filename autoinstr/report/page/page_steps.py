@@ -20,7 +20,7 @@ from autoinstr.report.page.outermost_calls import ThreadSteps
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autoinstr.analysis.steps import EngineStep
+    from autoinstr.analysis.engine_step import EngineStep
     from autoinstr.recording.reader import Recording
 
 MAX_STEPS = 100_000  # in one page

@@ -13,12 +13,22 @@ from autoinstr.analysis.alike import ProcessGroup, group_processes
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick
 from autoinstr.analysis.clock import Axis
 from autoinstr.analysis.findings import collect_findings
-from autoinstr.analysis.processes import Process, collect_into, read_processes
+from autoinstr.analysis.processes import (
+    Process,
+    collect_into,
+    read_processes,
+    summarize_durations,
+)
 from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.serving_summary import PHASE_ORDER
 from autoinstr.base.text import escape_unprintable
 from autoinstr.report.page import assemble
-from autoinstr.report.page.facts import build_process_entry, build_run_entry, list_notices
+from autoinstr.report.page.facts import (
+    build_process_entry,
+    build_run_entry,
+    list_losses,
+    list_notes,
+)
 from autoinstr.report.page.instrumented import list_instrumented
 from autoinstr.report.page.page_steps import (
     NO_STEPS,
@@ -38,7 +48,7 @@ from autoinstr.report.page.step_selection import select_steps
 from autoinstr.report.page.tree_groups import build_finding, build_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from autoinstr.analysis.device_rows import RunDevice
     from autoinstr.analysis.tree import Node
@@ -91,7 +101,7 @@ def build_payload(
     serving = ServingCollector(run)
     processes: list[Process] = []
     process_stream = read_processes(run, serving, durations=True, tick=tick, device=device)
-    groups = group_processes(_summarize_durations(collect_into(process_stream, processes)))
+    groups = group_processes(summarize_durations(collect_into(process_stream, processes)))
     axis = Axis(run.recordings)
     offsets = [axis.base_ns + offset for offset in axis.offsets]
     times = _find_times(processes, offsets)
@@ -117,7 +127,8 @@ def build_payload(
             build_finding(finding, groups_with_tree)
             for finding in collect_findings(groups, processes)
         ],
-        "notices": list_notices(run, processes),
+        "losses": list_losses(run, processes),
+        "notes": list_notes(run, processes),
         **serving_entries,
         "excerpts": read_excerpts(run, shown_processes, offsets, selected_steps, steps, tick),
         "groups": trees,
@@ -142,14 +153,6 @@ def _build_serving(
         "requests": requests,
     }
     return entries, steps, list(dict.fromkeys(step.process for step in engine_steps))
-
-
-def _summarize_durations(processes: Iterable[Process]) -> Iterator[Process]:
-    """Yield the processes. Replace the durations of each by percentiles before the next is read."""
-    for process in processes:
-        for tree in process.domains.values():
-            tree.summarize_durations()
-        yield process
 
 
 def _find_times(processes: Sequence[Process], offsets: Sequence[int]) -> tuple[int, int] | None:

@@ -9,6 +9,7 @@ from autoinstr.analysis.percentiles import find_nearest_rank
 from autoinstr.analysis.serving_summary import (
     REQUEST_STATES,
     has_engine_times_only,
+    sum_output_tokens,
     summarize_phases,
 )
 from autoinstr.base.text import escape_unprintable
@@ -16,8 +17,8 @@ from autoinstr.base.text import escape_unprintable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from autoinstr.analysis.requests import Request
-    from autoinstr.analysis.steps import EngineStep
+    from autoinstr.analysis.engine_step import EngineStep
+    from autoinstr.analysis.request import Request
     from autoinstr.report.page.page_steps import PageSteps
 
 MAX_REQUESTS = 100_000  # in one page
@@ -35,10 +36,13 @@ def build_engine_cards(
     """
     cards = []
     for phase in summarize_phases(engine_steps):
+        # Steps of which only a part was recorded count where no step is complete.
         durations = [
             duration
-            for duration, kind in zip(steps.durations, steps.kind)
-            if steps.kinds[kind] == phase.phase and duration >= 0
+            for duration, kind, step in zip(steps.durations, steps.kind, engine_steps)
+            if steps.kinds[kind] == phase.phase
+            and duration >= 0
+            and (phase.mean_ns is None or step.duration_ns is not None)
         ]
         times = {
             "mean": None if phase.mean_ns is None else round(phase.mean_ns),
@@ -126,11 +130,10 @@ def build_requests_entry(requests: Sequence[Request], origin_ns: int) -> dict[st
         "tpot": "tpot_ns",
         "e2e": "engine_e2e_ns" if is_engine_only else "e2e_ns",
     }
-    tokens = sum(request.output_tokens or 0 for request in requests)
-    first_ns = min(request.first_ns for request in requests)
-    last_ns = max(request.last_ns for request in requests)
-    has_rate = tokens and last_ns > first_ns
-    ends, columns = _build_request_columns(requests[:MAX_REQUESTS], attributes, origin_ns)
+    output = sum_output_tokens(requests)
+    ends, columns = _build_request_columns(
+        requests[:MAX_REQUESTS], attributes, is_engine_only, origin_ns
+    )
     return {
         "of": len(requests),
         "engine": is_engine_only,
@@ -142,15 +145,15 @@ def build_requests_entry(requests: Sequence[Request], origin_ns: int) -> dict[st
             key: _get_percentiles(getattr(request, attributes[key]) for request in requests)
             for key in ("ttft", "tpot", "e2e")
         },
-        "output_tokens": tokens,
-        "tokens_per_s": tokens * 1e9 / (last_ns - first_ns) if has_rate else None,
+        "output_tokens": output.tokens,
+        "tokens_per_s": output.per_second if output.tokens else None,
         "ends": ends,
         "columns": columns,
     }
 
 
 def _build_request_columns(
-    requests: Sequence[Request], attributes: dict[str, str], origin_ns: int
+    requests: Sequence[Request], attributes: dict[str, str], is_engine_only: bool, origin_ns: int
 ) -> tuple[list[str], dict[str, list[Any]]]:
     """Return the distinct ends of requests, and the columns that have values."""
     ends: dict[str, int] = {}
@@ -160,8 +163,15 @@ def _build_request_columns(
             None if request.id == request.name else escape_unprintable(request.id)
             for request in requests
         ],
-        "arrived": [request.first_ns - origin_ns for request in requests],
+        "arrived": [
+            None
+            if (time := request.queued_ns if is_engine_only else request.arrived_ns) is None
+            else time - origin_ns
+            for request in requests
+        ],
     }
+    adapters = [request.adapter for request in requests]
+    columns["adapter"] = [name and escape_unprintable(name) for name in adapters]
     for key, attribute in {**attributes, **dict(zip(COUNTS, COUNTS))}.items():
         columns[key] = [getattr(request, attribute) for request in requests]
     columns["end"] = [

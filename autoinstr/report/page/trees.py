@@ -2,20 +2,22 @@
 
 A tree has these members:
 
-- `domain`, `modules` (whether it has modules), `everything_ns`, `left_out` (number of rows).
+- `domain`, `modules` (whether it has modules), `left_out` (number of rows).
 - `labels`, `paths`, `classes`, `parents`: a value for each row.
 - `numbers`: [row, index into `lists`] of each folded list; `lists` has the numbers of its entries.
 - `figures`: an entry for each phase, and one for all phases together (`all`). It has the rows with
-  calls (`rows`) and, parallel to them, `calls`, `total`, `self`, `min`, `p50`, `p99` and `max`;
-  times are in nanoseconds. `layers` has, for each of `numbers`, the mean time of a call of each
-  list entry (0: no calls). With a profile there are also `device`, `device_self`, `backward`,
-  `communication`, `kernels` and `top`, and the tree has `device_ns`, which shares are of.
+  calls (`rows`) and, parallel to them, `calls`, `total`, `self`, `waiting`, `min`, `p50`, `p99`
+  and `max`; times are in nanoseconds. `busy` is the busy time of the process in the phase.
+  `layers` has, for each of `numbers`, the mean time of a call of each list entry (0: no calls).
+  With a profile there are also `device`, `device_self`, `backward`, `communication`, `kernels` and
+  `top`, and the tree has `device_ns`, which shares are of.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.analysis.phase_names import NO_PHASE
 from autoinstr.analysis.tree_lines import choose_lines
 from autoinstr.base.text import escape_unprintable
 from autoinstr.device.bases import BACKWARD
@@ -46,15 +48,22 @@ def build_tree(group: ProcessGroup, domain: str, phases: Sequence[str | None]) -
     list_of_row, lists = _collect_lists(lines)
     device = group.busiest.device if any(line.node.device for line in lines) else None
     tree_phases = [phase for phase in phases if any(phase in line.node.phases for line in lines)]
-    figures = [_build_phase(lines, list_of_row, lists, phase, device) for phase in tree_phases]
+    process = group.busiest
+    figures = [
+        {
+            **_build_phase(lines, list_of_row, lists, phase, device),
+            "busy": process.phases[phase or NO_PHASE][1],
+        }
+        for phase in tree_phases
+    ]
     if len(figures) == 1:
         all_phases = figures.pop()
     else:
         all_phases = _build_all_phases(lines, list_of_row, lists, device)
+    all_phases["busy"] = process.busy_ns
     return {
         "domain": escape_unprintable(domain),
         "modules": any(line.node.classes for line in all_lines),
-        "everything_ns": sum(line.node.self_ns for line in all_lines),
         "left_out": len(all_lines) - len(lines),
         **({"device_ns": device.times.base_ns} if device is not None else {}),
         "labels": [line.label for line in lines],
@@ -158,6 +167,7 @@ def _build_columns(
         "calls": [figures.calls for _, figures in rows_with_calls],
         "total": [figures.total_ns for _, figures in rows_with_calls],
         "self": [figures.self_ns for _, figures in rows_with_calls],
+        "waiting": [figures.waiting_ns for _, figures in rows_with_calls],
         **{
             key: [
                 None if percentiles is None else percentiles[index]

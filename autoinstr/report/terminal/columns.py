@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from autoinstr.analysis.inside_time import ASYNCHRONOUS, BUSY, WAITING, classify_functions
+from autoinstr.analysis.phase_names import NO_PHASE
 from autoinstr.analysis.serving_summary import PHASE_ORDER
 from autoinstr.base import text
-from autoinstr.report.terminal.cells import format_share
+from autoinstr.report.terminal.cells import format_share, format_time
 from autoinstr.report.terminal.layout import Column
 from autoinstr.report.terminal.style import FOLDED, choose_weight_style
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from autoinstr.analysis.figures import Figures
+    from autoinstr.analysis.processes import Process
+    from autoinstr.analysis.tree import Node
     from autoinstr.analysis.tree_lines import TreeLine
 
 MIN_LABEL_WIDTH, MIN_PATH_WIDTH, MIN_CLASS_WIDTH = 28, 44, 16
@@ -22,6 +26,7 @@ WIDTH_FOR_BAR = 110  # a narrower terminal has no column of bars
 PHASE_LIMIT = 4  # phases with columns of their own
 MIN_PHASE_SHARE = 0.02  # a phase with a smaller share of the time has no columns
 NO_PHASE_HEADING = "no phase"
+UNSHARED = {WAITING: "waits", ASYNCHRONOUS: "async"}  # instead of a share of the busy time
 
 
 def choose_phases(lines: Iterable[TreeLine]) -> list[str]:
@@ -46,15 +51,23 @@ def choose_phases(lines: Iterable[TreeLine]) -> list[str]:
     )
 
 
+def compute_busy_ns(figures: Figures | Node) -> int:
+    """Return the time in the calls in which nothing waited."""
+    return max(0, figures.total_ns - figures.waiting_ns)
+
+
 def compute_weights(lines: Sequence[TreeLine]) -> list[float]:
     """Return the weight (0 to 1) of each line.
 
     It is the line's time divided by the heaviest line's, in total or in the phase where this is
     largest."""
-    columns = [[line.node.total_ns for line in lines]]
+    columns = [[compute_busy_ns(line.node) for line in lines]]
     for phase in choose_phases(lines):
         columns.append(
-            [line.node.phases[phase].total_ns if phase in line.node.phases else 0 for line in lines]
+            [
+                compute_busy_ns(line.node.phases[phase]) if phase in line.node.phases else 0
+                for line in lines
+            ]
         )
     heaviest = [max(column, default=0) or 1 for column in columns]
     return [
@@ -63,15 +76,24 @@ def compute_weights(lines: Sequence[TreeLine]) -> list[float]:
 
 
 def build_columns(
-    heading: str, lines: Sequence[TreeLine], *, sort: str, width: int, by_phase: bool
+    heading: str,
+    lines: Sequence[TreeLine],
+    process: Process,
+    *,
+    sort: str,
+    width: int,
+    by_phase: bool,
+    domain: str,
 ) -> list[Column]:
     """Return the columns of a table with these lines, which may show only some of them.
 
-    Shares are of the time of all lines. In any `sort` but "tree", names are full paths, and the
-    column of that name is never dropped. With `by_phase` each phase has two columns: the mean of a
-    call, and the share of the phase's time."""
+    Shares are of the process's busy time: of a line, its time without waiting. A function that
+    waits, or runs asynchronously, has none. In any `sort` but
+    "tree", names are full paths, and the column of that name is never dropped. With `by_phase` each
+    phase has two columns: the mean of a call, and the share of the phase's busy time."""
     is_flat = sort != "tree"
-    total_ns = sum(line.node.self_ns for line in lines)
+    total_ns = process.busy_ns
+    kinds = classify_functions()
     phases = choose_phases(lines) if by_phase else []
     columns = [
         Column(
@@ -81,11 +103,16 @@ def build_columns(
             keep_end=is_flat,
             choose_style=lambda line: FOLDED if line.node.folded else "",
         ),
-        Column("class", lambda line: line.node.cls, 16 if phases else 1, MIN_CLASS_WIDTH),
+        Column("class", _format_class, 16 if phases else 1, MIN_CLASS_WIDTH),
         Column("total", _skip_uncalled(lambda line: text.format_duration(line.node.total_ns))),
         Column(
             "share",
-            _skip_uncalled(lambda line: format_share(line.node.total_ns, total_ns, unknown="-")),
+            _skip_uncalled(
+                lambda line: (
+                    UNSHARED.get(kinds.get((domain, line.path), BUSY))
+                    or format_share(compute_busy_ns(line.node), total_ns, unknown="-")
+                )
+            ),
             3,
             choose_style=_make_weight_style(total_ns),
         ),
@@ -100,15 +127,21 @@ def build_columns(
             _skip_uncalled(lambda line: text.format_duration(line.node.self_ns)),
             14 if phases else 0,
         ),
+        Column("p50", lambda line: format_time(_get_median_ns(line)), 20 if phases else 6),
+        Column("first call", lambda line: format_time(line.node.first_call_ns), 21),
     ]
     columns = [
         column._replace(drop_rank=0) if column.heading == sort else column for column in columns
     ]
-    columns += _build_phase_columns(lines, phases)
+    columns += _build_phase_columns(lines, phases, process)
     if not phases and width >= WIDTH_FOR_BAR and total_ns:
         bar = Column(
             "",
-            lambda line: "█" * min(BAR_WIDTH, round(BAR_WIDTH * line.node.total_ns / total_ns)),
+            lambda line: (
+                ""
+                if kinds.get((domain, line.path), BUSY) in UNSHARED
+                else "█" * min(BAR_WIDTH, round(BAR_WIDTH * compute_busy_ns(line.node) / total_ns))
+            ),
             5,
             BAR_WIDTH,
             choose_style=_make_weight_style(total_ns),
@@ -117,16 +150,24 @@ def build_columns(
     return columns
 
 
-def _build_phase_columns(lines: Sequence[TreeLine], phases: Sequence[str]) -> list[Column]:
+def _format_class(line: TreeLine) -> str:
+    """Return the class; for a module without time of its own, also the kernel that it stands in."""
+    kernels = list(line.node.shared_kernels)
+    if line.node.calls or not kernels:
+        return line.node.cls
+    more = f" and {len(kernels) - 1} more" if len(kernels) > 1 else ""
+    return f"{line.node.cls} in {text.escape_unprintable(kernels[0])}{more}"
+
+
+def _build_phase_columns(
+    lines: Sequence[TreeLine], phases: Sequence[str], process: Process
+) -> list[Column]:
     """Return two columns for each phase, and for ranges without a phase. The phase with the least
     time is dropped first."""
     column_phases: list[str | None] = [*phases]
     if phases and any(None in line.node.phases for line in lines):
         column_phases.append(None)
-    times = {
-        phase: sum(line.node.phases[phase].self_ns for line in lines if phase in line.node.phases)
-        for phase in column_phases
-    }
+    times = {phase: process.phases.get(phase or NO_PHASE, (0, 0))[1] for phase in column_phases}
     lightest_first = sorted(phases, key=lambda phase: times[phase])
     columns = []
     for phase in column_phases:
@@ -156,7 +197,13 @@ def _skip_uncalled(format_cell: Callable[[TreeLine], str]) -> Callable[[TreeLine
 
 
 def _make_weight_style(total_ns: int) -> Callable[[TreeLine], str]:
-    return lambda line: choose_weight_style(line.node.total_ns / total_ns) if total_ns else ""
+    return lambda line: (
+        choose_weight_style(compute_busy_ns(line.node) / total_ns) if total_ns else ""
+    )
+
+
+def _get_median_ns(line: TreeLine) -> int | None:
+    return None if line.node.percentiles is None else line.node.percentiles[1]
 
 
 def _get_called_figures(line: TreeLine, phase: str | None) -> Figures | None:
@@ -177,7 +224,10 @@ def _make_percent_formatter(phase: str | None, phase_ns: int) -> Callable[[TreeL
         figures = _get_called_figures(line, phase)
         if figures is None or not phase_ns:
             return ""
-        percent = 100 * figures.total_ns / phase_ns
+        busy_ns = compute_busy_ns(figures)
+        if not busy_ns:
+            return ""
+        percent = 100 * busy_ns / phase_ns
         return f"{percent:.0f}" if percent >= 10 else f"{percent:.1f}"
 
     return format_percent
@@ -186,6 +236,8 @@ def _make_percent_formatter(phase: str | None, phase_ns: int) -> Callable[[TreeL
 def _make_phase_weight_style(phase: str | None, phase_ns: int) -> Callable[[TreeLine], str]:
     def choose_style(line: TreeLine) -> str:
         figures = _get_called_figures(line, phase)
-        return choose_weight_style(figures.total_ns / phase_ns) if figures and phase_ns else ""
+        if not figures or not phase_ns:
+            return ""
+        return choose_weight_style(compute_busy_ns(figures) / phase_ns)
 
     return choose_style

@@ -53,6 +53,23 @@ def format_table(columns: Sequence[Column], rows: Sequence[Any], width: int) -> 
     """Yield the heading and a line for each row, at most `width` wide where that is possible.
 
     A column that may be dropped is also left out where all its cells are empty."""
+    filled_columns, _ = _select_columns(columns, rows, width)
+    widths = _choose_widths(filled_columns, width)
+    yield style_line(_join_cells(filled_columns, widths, 0), HEADING)
+    for index, row in enumerate(rows, 1):
+        line = _join_cells(filled_columns, widths, index)
+        yield StyledLine(line, _find_styled_parts(filled_columns, widths, row, line))
+
+
+def list_left_out(columns: Sequence[Column], rows: Sequence[Any], width: int) -> list[str]:
+    """Return the headings of the columns that `format_table` has no room for."""
+    return _select_columns(columns, rows, width)[1]
+
+
+def _select_columns(
+    columns: Sequence[Column], rows: Sequence[Any], width: int
+) -> tuple[list[_FilledColumn], list[str]]:
+    """Return the columns that fit, and the headings of those that do not."""
     filled_columns = [
         _FilledColumn(column, [column.heading, *(column.format_cell(row) for row in rows)])
         for column in columns
@@ -60,16 +77,16 @@ def format_table(columns: Sequence[Column], rows: Sequence[Any], width: int) -> 
     filled_columns = [
         entry for entry in filled_columns if not entry.column.drop_rank or any(entry.cells[1:])
     ]
+    left_out: list[str] = []
     while _sum_smallest_widths(filled_columns) > width and any(
         entry.column.drop_rank for entry in filled_columns
     ):
         highest = max(entry.column.drop_rank for entry in filled_columns)
+        left_out += [
+            entry.column.heading for entry in filled_columns if entry.column.drop_rank == highest
+        ]
         filled_columns = [entry for entry in filled_columns if entry.column.drop_rank != highest]
-    widths = _choose_widths(filled_columns, width)
-    yield style_line(_join_cells(filled_columns, widths, 0), HEADING)
-    for index, row in enumerate(rows, 1):
-        line = _join_cells(filled_columns, widths, index)
-        yield StyledLine(line, _find_styled_parts(filled_columns, widths, row, line))
+    return filled_columns, left_out
 
 
 def _join_cells(filled_columns: Sequence[_FilledColumn], widths: Sequence[int], index: int) -> str:

@@ -10,21 +10,23 @@ from autoinstr.analysis import serving_summary
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick
 from autoinstr.analysis.clock import describe_alignment
 from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
-from autoinstr.analysis.serving import REQUEST_COLUMNS, STEP_COLUMNS, read_requests, read_steps
+from autoinstr.analysis.labels import format_short_label
+from autoinstr.analysis.serving import STEP_COLUMNS, list_request_columns, read_requests, read_steps
 from autoinstr.base import text
 from autoinstr.report.data.stats_csv import guard_cell
 from autoinstr.report.terminal.cells import format_number, format_time
-from autoinstr.report.terminal.layout import Column, format_table
+from autoinstr.report.terminal.layout import Column, format_table, list_left_out
 from autoinstr.report.terminal.style import format_warning
 
 if TYPE_CHECKING:
-    from autoinstr.analysis.requests import Request
-    from autoinstr.analysis.steps import EngineStep
+    from autoinstr.analysis.engine_step import EngineStep
+    from autoinstr.analysis.request import Request
     from autoinstr.recording.run import Run
     from autoinstr.report.options import TableOptions
 
 MIN_NAME_WIDTH = 12
 PROBLEM_LIMIT = 8
+ZERO_RANK = 20  # columns of zeros go before all others
 UNSORTED = ("tree", "arrival", "start")  # orders that keep the rows as they are
 # What a run without rows lacks, and where it comes from.
 NO_ROWS = {
@@ -48,7 +50,7 @@ def format_requests(
         yield f"{run.path}: {text.format_count(len(requests), 'request')}"
         yield from serving_summary.summarize_requests(requests, options.width)
         yield ""
-        columns = _build_request_columns(requests)
+        columns = _build_request_columns(run, requests)
         yield from _format_rows(columns, sort_rows(requests, options.sort), options)
     else:
         yield from NO_ROWS["requests"]
@@ -63,12 +65,13 @@ def format_steps(
     steps = [step for step in all_steps if options.phase in (None, step.phase)]
     if steps:
         phase = f" of phase {options.phase}" if options.phase else ""
-        yield f"{run.path}: {text.format_count(len(steps), 'step')}{phase}"
+        partly = serving_summary.describe_partial_steps(steps)
+        yield f"{run.path}: {text.format_count(len(steps), 'step')}{phase}{partly}"
         yield ""
         phases = serving_summary.summarize_phases(steps)
         yield from format_table(_PHASE_COLUMNS, phases, options.width)
         yield ""
-        columns = _build_step_columns(steps)
+        columns = _build_step_columns(run, steps)
         yield from _format_rows(columns, sort_rows(steps, options.sort), options)
     elif all_steps:
         available = ", ".join(dict.fromkeys(str(step.phase) for step in all_steps))
@@ -87,8 +90,8 @@ def write_csv(
     columns: Sequence[str]
     rows: list[Any]
     if options.table == "requests":
-        columns = REQUEST_COLUMNS
         rows = sort_rows(read_requests(run, tick), options.sort)
+        columns = list_request_columns(rows)
     else:
         columns = STEP_COLUMNS
         steps = sort_rows(read_steps(run, tick), options.sort)
@@ -133,18 +136,23 @@ def _format_rows(
 ) -> Iterator[str]:
     shown_rows = rows[: options.limit] if options.limit else rows
     yield from format_table(columns, shown_rows, options.width)
+    left_out = list_left_out(columns, shown_rows, options.width)
+    if left_out:
+        yield from text.wrap_items("columns left out for lack of width", left_out, options.width)
     if len(shown_rows) < len(rows):
         hidden_rows = text.format_count(len(rows) - len(shown_rows), "more line")
         yield f"… {hidden_rows} (--limit 0 shows all, --sort puts the largest first)"
 
 
-def _build_request_columns(requests: Sequence[Request]) -> list[Column]:
+def _build_request_columns(run: Run, requests: Sequence[Request]) -> list[Column]:
     """Return the columns of requests.
 
     If the front end's process is not in the run, times are the engine's, and the headings say so.
     """
-    first_ns = min(request.first_ns for request in requests)
-    if serving_summary.has_engine_times_only(requests):
+    is_engine_only = serving_summary.has_engine_times_only(requests)
+    begin = "queued" if is_engine_only else "arrived"
+    first_ns = min((time for row in requests if (time := getattr(row, f"{begin}_ns"))), default=0)
+    if is_engine_only:
         ttft = Column("engine TTFT", lambda row: format_time(row.engine_ttft_ns))
         e2e = Column("in engine", lambda row: format_time(row.engine_e2e_ns))
     else:
@@ -157,24 +165,53 @@ def _build_request_columns(requests: Sequence[Request]) -> list[Column]:
             min_width=MIN_NAME_WIDTH,
             keep_end=True,
         ),
-        Column("arrived", lambda row: "+" + text.format_duration(row.first_ns - first_ns)),
+        *_build_engine_columns(run, requests),
+        Column(begin, lambda row: _format_distance(getattr(row, f"{begin}_ns"), first_ns)),
         Column("queue", lambda row: format_time(row.queue_ns), 2),
         ttft,
         Column("TPOT", lambda row: format_time(row.tpot_ns), 1),
         e2e,
         Column("prompt", lambda row: format_number(row.prompt_tokens), 3),
         Column("output", lambda row: format_number(row.output_tokens), 3),
-        Column("cached", lambda row: format_number(row.cached_tokens), 6),
-        Column("preempted", lambda row: format_number(row.preemptions), 5),
+        _make_count_column("cached", "cached_tokens", requests, 6),
+        _make_count_column("preempted", "preemptions", requests, 5),
+        Column("adapter", lambda row: text.escape_unprintable(row.adapter or ""), 7),
         Column("end", lambda row: text.escape_unprintable(row.reason or row.state)),
     ]
 
 
-def _build_step_columns(steps: Sequence[EngineStep]) -> list[Column]:
+def _build_engine_columns(run: Run, rows: Sequence[Any]) -> list[Column]:
+    """Return a column that says which engine served a row; none if there is one engine."""
+    engines = {
+        index: format_short_label(recording)
+        for index, recording in enumerate(run.recordings)
+        if "EngineCore" in recording.roles
+    }
+    if len({row.process for row in rows if row.process in engines}) < 2:
+        return []
+    return [Column("engine", lambda row: engines.get(row.process, ""), 7)]
+
+
+def _make_count_column(heading: str, attribute: str, rows: Sequence[Any], drop_rank: int) -> Column:
+    """Return a column of counts. Where all are zero it is the first that a narrow table loses."""
+    is_zero = not any(getattr(row, attribute) for row in rows)
+    return Column(
+        heading,
+        lambda row: format_number(getattr(row, attribute)),
+        ZERO_RANK if is_zero else drop_rank,
+    )
+
+
+def _format_distance(time_ns: int | None, origin_ns: int) -> str:
+    return "" if time_ns is None else "+" + text.format_duration(time_ns - origin_ns)
+
+
+def _build_step_columns(run: Run, steps: Sequence[EngineStep]) -> list[Column]:
     first_ns = min(step.start_ns for step in steps)
     return [
         Column("step", lambda row: f"{row.index:,}", min_width=MIN_NAME_WIDTH),
         Column("phase", lambda row: text.escape_unprintable(row.phase or "?")),
+        *_build_engine_columns(run, steps),
         Column("start", lambda row: "+" + text.format_duration(row.start_ns - first_ns)),
         Column("duration", lambda row: format_time(row.duration_ns)),
         Column("batch", lambda row: format_number(row.requests)),

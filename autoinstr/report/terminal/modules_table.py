@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 from autoinstr.analysis import serving_summary
 from autoinstr.analysis.alike import ProcessGroup, group_processes
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick
+from autoinstr.analysis.compiled_summary import describe_compiled
 from autoinstr.analysis.phase_names import NO_PHASE, describe_missing_phase
 from autoinstr.analysis.processes import (
     MODULE_DOMAIN,
@@ -14,14 +15,18 @@ from autoinstr.analysis.processes import (
     collect_into,
     estimate_overhead,
     read_processes,
+    summarize_durations,
 )
 from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.tree_lines import TreeLine, choose_lines
 from autoinstr.base import text
 from autoinstr.device.profile_recording import FROM_PROFILE
 from autoinstr.report.terminal import lists
-from autoinstr.report.terminal.cells import format_share
-from autoinstr.report.terminal.columns import build_columns, choose_phases, compute_weights
+from autoinstr.report.terminal.columns import (
+    build_columns,
+    choose_phases,
+    compute_weights,
+)
 from autoinstr.report.terminal.device_columns import (
     build_device_columns,
     compute_device_weights,
@@ -29,10 +34,12 @@ from autoinstr.report.terminal.device_columns import (
     format_device_lines,
     has_device,
 )
+from autoinstr.report.terminal.hidden_lines import format_bound
 from autoinstr.report.terminal.layout import format_table
 from autoinstr.report.terminal.next_step import ReportSummary, suggest_next_step
 from autoinstr.report.terminal.remarks import (
     format_findings,
+    format_inside,
     format_process_lines,
     format_run_problems,
 )
@@ -47,6 +54,7 @@ if TYPE_CHECKING:
     from autoinstr.report.options import TableOptions
 
 TABLE_LIMIT = 4  # groups of processes with a table; the processes of other groups are listed
+MAX_MEDIAN_RECORDS = 3_000_000  # more would make the table slow: it has no medians then
 # Functions with a smaller share of a process's time are one line if all is to fit one screen.
 MIN_FUNCTION_SHARE = 0.01
 
@@ -54,6 +62,8 @@ MIN_FUNCTION_SHARE = 0.01
 class DomainTable(NamedTuple):
     """All lines of one domain of a process. A table with `is_summary` is shown as one line."""
 
+    process: Process
+    domain: str
     heading: str
     lines: list[TreeLine]
     has_modules: bool
@@ -66,7 +76,8 @@ def write_tables(
 ) -> None:
     """Write the table that the options select: modules, requests or steps.
 
-    Memory: the folded trees of all processes, and the names of one recording."""
+    Memory: the folded trees of all processes, the names of one recording, and for medians the
+    durations of one recording with at most MAX_MEDIAN_RECORDS."""
     formatters = {
         "modules": format_modules,
         "requests": lists.format_requests,
@@ -79,9 +90,13 @@ def format_modules(run: Run, options: TableOptions, tick: ProgressTick) -> Itera
     """Yield the lines of `--table modules`."""
     serving = ServingCollector(run)
     processes: list[Process] = []
-    reading = read_processes(run, serving, phase=options.phase, tick=tick, device=options.device)
-    groups = group_processes(collect_into(reading, processes))
+    durations = run.capacity <= MAX_MEDIAN_RECORDS
+    reading = read_processes(
+        run, serving, phase=options.phase, durations=durations, tick=tick, device=options.device
+    )
+    groups = group_processes(collect_into(summarize_durations(reading), processes))
     header = _format_header(run, options, processes)
+    header += describe_compiled(process.compiled for process in processes)
     header += serving_summary.summarize_requests(serving.list_requests(), options.width)
     header += serving_summary.summarize_steps(serving.list_steps(), options.width)
     for process in processes:
@@ -145,8 +160,7 @@ def _format_title(group: ProcessGroup, options: TableOptions) -> list[str]:
     process = group.busiest
     ranges = text.format_count(process.ranges, "range")
     threads = text.format_count(process.threads, "thread")
-    busy = text.format_duration(process.busy_ns)
-    title = f"{process.label}: {ranges} in {threads}, {busy} inside ranges"
+    title = f"{process.label}: {ranges} in {threads}, {format_inside(process)}"
     lines: list[str] = ["", style_line(title, HEADING)]
     if any(phase != NO_PHASE for phase in process.phases):
         items = [
@@ -173,7 +187,9 @@ def _list_tables(group: ProcessGroup, options: TableOptions) -> list[DomainTable
         )
         heading = "module" if domain == MODULE_DOMAIN else domain
         device = group.busiest.device if has_device(lines) else None
-        tables.append(DomainTable(heading, lines, has_modules, is_summary, device))
+        tables.append(
+            DomainTable(group.busiest, domain, heading, lines, has_modules, is_summary, device)
+        )
     return sorted(tables, key=lambda table: (not table.has_modules, table.is_summary))
 
 
@@ -200,7 +216,7 @@ def _choose_limits(
 def _format_summary(table: DomainTable) -> str:
     calls = text.format_count(sum(line.node.calls for line in table.lines), "range")
     time = text.format_duration(sum(line.node.self_ns for line in table.lines))
-    return f"{table.heading}: {calls}, {time} inside ranges (--limit 0 shows all)"
+    return f"{table.heading}: {calls}, {time} of self time (--limit 0 shows all)"
 
 
 def _format_domain_table(table: DomainTable, limit: int, options: TableOptions) -> Iterator[str]:
@@ -212,9 +228,11 @@ def _format_domain_table(table: DomainTable, limit: int, options: TableOptions) 
         columns = build_columns(
             table.heading,
             table.lines,
+            table.process,
             sort=options.sort,
             width=options.width,
             by_phase=options.phase is None,
+            domain=table.domain,
         )
     shown_lines, hidden_lines = choose_lines(table.lines, limit, options.sort, weights)
     yield from format_table(columns, shown_lines, options.width)
@@ -222,7 +240,7 @@ def _format_domain_table(table: DomainTable, limit: int, options: TableOptions) 
         return
     bound = ""
     if options.sort == "tree" and table.device is None:
-        total_ns = sum(line.node.self_ns for line in table.lines)
-        largest_ns = max(line.node.total_ns for line in hidden_lines)
-        bound = f", each at most {format_share(largest_ns, total_ns, unknown='-')}"
+        bound = format_bound(
+            table.process, table.lines, hidden_lines, by_phase=options.phase is None
+        )
     yield f"… {text.format_count(len(hidden_lines), 'more line')}{bound} (--limit 0 shows all)"

@@ -48,7 +48,7 @@ def _format_similar(group: ProcessGroup) -> Iterator[str]:
     (lowest_ns, lowest_label), highest_ns = times[0], times[-1][0]
     median_ns = times[len(times) // 2][0]
     yield (
-        f"  {len(group.processes):,} like {group.busiest.label}: inside ranges "
+        f"  {len(group.processes):,} like {group.busiest.label}: busy inside ranges "
         f"{text.format_duration(lowest_ns)} ({lowest_label}) to "
         f"{text.format_duration(highest_ns)}, median {text.format_duration(median_ns)}"
     )
@@ -56,7 +56,16 @@ def _format_similar(group: ProcessGroup) -> Iterator[str]:
 
 def _format_process(process: Process) -> str:
     ranges = text.format_count(process.ranges, "range")
-    return f"  {process.label}: {ranges}, {text.format_duration(process.busy_ns)} inside ranges"
+    return f"  {process.label}: {ranges}, {format_inside(process)}"
+
+
+def format_inside(process: Process) -> str:
+    """Return the time inside ranges, and how much of it is waiting."""
+    inside = f"{text.format_duration(process.inside_ns)} inside ranges"
+    waiting_ns = process.inside_ns - process.busy_ns
+    if waiting_ns:
+        inside += f", {text.format_duration(waiting_ns)} of it waiting"
+    return inside
 
 
 def format_findings(groups: Sequence[ProcessGroup], processes: Sequence[Process]) -> list[str]:

@@ -17,7 +17,7 @@ from autoinstr.report.timeline.flows import BEGIN, END, Flow, Flows
 from autoinstr.report.timeline.request_lanes import iterate_request_slices
 
 if TYPE_CHECKING:
-    from autoinstr.analysis.requests import Request
+    from autoinstr.analysis.request import Request
     from autoinstr.recording.reader import Recording
     from autoinstr.report.timeline.serving_marks import ServingMark, ServingMarks
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from autoinstr.analysis.blocks import NO_END_NS
 
 if TYPE_CHECKING:
-    from autoinstr.analysis.requests import Request
+    from autoinstr.analysis.request import Request
 
 # (phase, attribute of a request where it begins, attribute where it ends)
 _PHASES = (

@@ -8,7 +8,9 @@
  * It goes to the file that CANNSIM_LOG names (appended, whole lines also from several processes), and while a profiling session runs to its
  * PROF_.../host/mstx.jsonl too. CANNSIM_LOG=off: to neither; a call then costs two readings of the clock, so that a
  * caller can be timed.
- * Not simulated: whether CANN would keep the event (its own filters, length of messages, full buffers), and device times:
+ * A message that msprof or MSPTI refuses (first character = + - or @, or 255 bytes and more) is in CANNSIM_LOG only:
+ * read in CANN's public source, not seen.
+ * Not simulated: what else CANN would drop (its own filters, full buffers), and device times:
  * a call with a stream is stamped when it is made, not when the device reaches it. A message is cut at 60 KB. */
 #include "cannsim.h"
 #include <pthread.h>
@@ -36,6 +38,7 @@ static char *quote(char *to, char *end, const char *s) {
     *to++ = '"';
     return to;
 }
+static int is_refused(const char *message) { return message && (!*message || strchr("=+-@", *message) || strlen(message) > 254); }
 static void record(const char *call, const char *domain, const char *message, const int32_t *stream, uint64_t id) {
     int64_t ns = clock_ns(CLOCK_MONOTONIC), raw = clock_ns(CLOCK_MONOTONIC_RAW);
     pthread_once(&once, begin);
@@ -48,7 +51,7 @@ static void record(const char *call, const char *domain, const char *message, co
     to = quote(to, end, message);
     to += sprintf(to, ", \"stream\": %d, \"id\": %llu, \"pid\": %d, \"tid\": %ld, \"ns\": %lld, \"raw_ns\": %lld}\n", stream ? *stream : 0,
                   (unsigned long long)id, getpid(), thread_id, (long long)ns, (long long)raw);
-    for (int i = 0, files[] = {log_file, session_file}; i < 2; i++)
+    for (int i = 0, files[] = {log_file, is_refused(message) ? -1 : session_file}; i < 2; i++)
         if (files[i] >= 0 && write(files[i], line, to - line) != to - line) perror("cannsim: cannot write the log"), abort();
 }
 /* by libascendcl at aclprofStart; NULL at aclprofStop */

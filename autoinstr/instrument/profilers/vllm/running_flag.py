@@ -8,12 +8,12 @@ started them.
 
 from __future__ import annotations
 
-import _thread
 import os
-from typing import Callable
+from typing import Any, Callable
 
-from autoinstr.base import run_directory
+from autoinstr.base import own_thread, run_directory
 from autoinstr.base.guard import contain_errors
+from autoinstr.base.system import calls, exists, open_descriptor
 
 PREFIX = ".profiling-"
 INTERVAL = 0.01  # seconds between two reads, while a profile with bounds is announced
@@ -32,39 +32,38 @@ class RunningFlag:
         """Create the file when a profiler of this process runs, and remove it afterwards."""
         if running and self._path is None and self._is_worker():
             folder = run_directory.create(find_folder(self._run_folder))
-            path = os.path.join(folder, f"{PREFIX}{os.getpid()}")
-            if os.path.lexists(path):  # of an earlier process of this number, which was killed
-                os.unlink(path)
-            flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
-            os.close(os.open(path, flags, 0o600))
+            path = f"{folder}/{PREFIX}{calls.getpid()}"
+            if exists(path):  # of an earlier process of this number, which was killed
+                calls.unlink(path)
+            flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY
+            calls.close(open_descriptor(path, flags, 0o600))
             self._path = path
         elif not running and self._path is not None:
             path, self._path = self._path, None
-            if path.endswith(f"{PREFIX}{os.getpid()}"):  # a forked child leaves the parent's file
-                os.unlink(path)
+            if path.endswith(
+                f"{PREFIX}{calls.getpid()}"
+            ):  # a forked child leaves the parent's file
+                calls.unlink(path)
 
 
 class FlagFollower:
-    """The side of the other processes: a thread between start_profile and stop_profile.
-
-    It is started below `threading`, which counts threads.
-    """
+    """The side of the other processes: a thread between start_profile and stop_profile."""
 
     def __init__(self, run_folder: str, report_state: Callable[[bool], None]) -> None:
         """`report_state(running)` is called with the first state, and at each change."""
         self._run_folder = run_folder
         self._report_state = report_state
-        self._stop_request: _thread.LockType | None = None
-        self._report_lock = _thread.allocate_lock()
+        self._stop_request: Any = None  # a lock, while the thread runs
+        self._report_lock = own_thread.allocate_lock()
 
     def start(self) -> bool:
         """Start to follow; return False if it follows already."""
         if self._stop_request is not None:
             return False
-        self._stop_request = _thread.allocate_lock()
+        self._stop_request = own_thread.allocate_lock()
         self._stop_request.acquire()
         self._report_state(self.read_state())
-        _thread.start_new_thread(self._run, (self._stop_request,))
+        own_thread.start_thread(self._run, self._stop_request)
         return True
 
     def stop(self) -> None:
@@ -77,16 +76,15 @@ class FlagFollower:
     def read_state(self) -> bool:
         """Return True if a Worker that is alive has a file."""
         try:
-            names = os.listdir(find_folder(self._run_folder))
+            names = calls.listdir(find_folder(self._run_folder))
         except OSError:
             return False
         return any(
-            name.startswith(PREFIX) and os.path.exists(f"/proc/{name[len(PREFIX) :]}")
-            for name in names
+            name.startswith(PREFIX) and exists(f"/proc/{name[len(PREFIX) :]}") for name in names
         )
 
     @contain_errors("following the Worker's profiler")
-    def _run(self, stop_request: _thread.LockType) -> None:
+    def _run(self, stop_request: Any) -> None:
         reported_state = None
         while not stop_request.acquire(timeout=INTERVAL):
             state = self.read_state()

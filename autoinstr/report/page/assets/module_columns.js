@@ -27,13 +27,18 @@ function listPhaseChoices(allFigures) {
   });
 }
 
-/** Return the number of steps in a phase, or null where steps have no phases like these. */
+/**
+ * Return the number of steps in a phase, or null where steps have no phases like these. In all
+ * phases together, idle steps of vLLM do not count: no model runs in them.
+ */
 function getStepCount(figures) {
   const { sort, of: stepCount } = data.steps;
-  if (sort === "engine" && !figures.all) {
-    return data.cards.find((card) => card.kind === figures.phase)?.steps ?? null;
-  }
-  return sort === "engine" || sort === "optimizer" ? stepCount : null;
+  if (sort === "optimizer") return stepCount;
+  if (sort !== "engine") return null;
+  const counts = data.cards
+    .filter((card) => (figures.all ? card.kind !== "idle" : card.kind === figures.phase))
+    .map((card) => card.steps);
+  return counts.length ? counts.reduce((sum, count) => sum + count, 0) : null;
 }
 
 /** List the columns of a ModulesSection. Columns that would be empty are omitted. */
@@ -43,7 +48,8 @@ function listModuleColumns(modules) {
   const total = (row) => get("total", row);
   const divide = (value, divisor) => (value === null || !divisor ? null : value / divisor);
   const perStep = (key) => (row) => divide(get(key, row), modules.stepDivisor);
-  const share = (row) => divide(total(row), modules.timeInRanges);
+  const share = (row) => divide(total(row) - get("waiting", row), modules.busyTime);
+  const isWaiting = (row) => total(row) > 0 && get("waiting", row) === total(row);
   const formatCalls = (row) => {
     const calls = perStep("calls")(row);
     return calls !== null && modules.stepDivisor > 1 ? calls.toFixed(1) : formatCount(calls);
@@ -70,15 +76,16 @@ function listModuleColumns(modules) {
   const shareColumn = {
     key: "share",
     title: "Share",
-    hint: "Total divided by the time inside ranges of this process, domain and phase",
+    hint:
+      "Time in the calls without waiting, divided by the busy time of this process in this phase",
     kind: "number",
     width: "9ch",
     value: share,
-    text: (row) => formatPercent(share(row)),
+    text: (row) => (isWaiting(row) ? "waits" : formatPercent(share(row))),
     fill: (cell, row) => {
       cell.classList.add("share-bar");
       cell.style.setProperty("--part", `${Math.min(100, 100 * (share(row) ?? 0))}%`);
-      cell.append(formatPercent(share(row)));
+      cell.append(isWaiting(row) ? "waits" : formatPercent(share(row)));
     },
   };
   const callsColumn = {

@@ -125,7 +125,7 @@ class ModulesSection {
 
   _readFigures() {
     this.figuresOfRow = indexByRow(this.tree, this.figures);
-    this.timeInRanges = this.figures.self.reduce((sum, ns) => sum + ns, 0);
+    this.busyTime = this.figures.busy;
     this.layersOfRow = new Map(
       this.tree.numbers.map(([row, list], index) => [
         row,

@@ -24,12 +24,12 @@ function makeFact(term, ...values) {
   return el("div", {}, el("dt", { text: term }), el("dd", {}, ...values));
 }
 
-/** Say whether all processes have a complete recording. */
+/** Say whether all processes ended with a complete recording. */
 function describeCompleteness(run) {
   const total = data.processes.length;
   if (run.incomplete)
-    return `${formatCount(total - run.incomplete)} of ${countNoun(total, "process", "processes")}`;
-  return run.unread || run.dropped ? "no, see the notes" : "yes";
+    return `${formatCount(total - run.incomplete)} of ${formatCount(total)} complete`;
+  return data.losses.length ? "no, see below" : "yes";
 }
 
 function makeNotice(title, lines, isMinor = false) {
@@ -72,7 +72,7 @@ function makeFacts(run) {
     ),
     makeFact(
       "Complete",
-      completeness === "yes" ? "yes" : el("span", { class: "bad", text: completeness }),
+      el("span", { class: data.losses.length ? "bad" : null, text: completeness }),
     ),
     makeFact("Versions", makeName(versions || NO_VALUE)),
   );
@@ -87,15 +87,14 @@ function drawHead() {
     main.append(el("code", attributes, makeName(run.command, 4200)));
   }
   main.append(makeFacts(run));
-  const isComplete = describeCompleteness(run) === "yes";
-  if (data.notices.length)
-    main.append(makeNotice("Notes on these figures", data.notices, isComplete));
+  if (data.losses.length) main.append(makeNotice("Lost data", data.losses));
+  if (data.notes.length) main.append(makeNotice("Notes on these figures", data.notes, true));
 }
 
 /** List the findings. `show(finding)` goes to the row of a finding. */
 function drawFindings(show) {
   if (!data.findings.length) return;
-  const kinds = { outlier: "layer", rank: "rank", overhead: "overhead" };
+  const kinds = { outlier: "layer", first: "first call", rank: "rank", overhead: "overhead" };
   const list = el("ul", { class: "findings" });
   for (const finding of data.findings.slice(0, MAX_FINDINGS)) {
     const label = `Show: ${truncate(finding.words, 80)}`;

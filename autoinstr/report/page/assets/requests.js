@@ -25,9 +25,13 @@ function listRequestColumns(requests) {
       value: get("name"),
       text: (row) => values.name[row],
     },
-    {
-      ...time("arrived", "Arrived", "Time since the first range of the run"),
-      text: (row) => formatSigned(values.arrived[row]),
+    values.arrived && {
+      ...time(
+        "arrived",
+        requests.engine ? "Queued" : "Arrived",
+        "Time since the first range of the run",
+      ),
+      text: (row) => (get("arrived")(row) === null ? "" : formatSigned(values.arrived[row])),
     },
     time(
       "queue",
@@ -42,6 +46,15 @@ function listRequestColumns(requests) {
     number("output_tokens", "Output", "Tokens of the output", 1),
     number("cached_tokens", "Cached", "Tokens of the prompt from the prefix cache", 3),
     number("preemptions", "Preempted", "How often the request lost its KV cache blocks", 3),
+    values.adapter && {
+      key: "adapter",
+      title: "Adapter",
+      kind: "text",
+      width: "16ch",
+      drop: 3,
+      value: get("adapter"),
+      text: (row) => get("adapter")(row) ?? "",
+    },
     { key: "end", title: "End", kind: "text", width: "12ch", drop: 2, value: end, text: end },
   ].filter(Boolean);
 }

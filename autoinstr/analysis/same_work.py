@@ -1,0 +1,132 @@
+"""Ranks that run the same work: each has a scheduler of its own, and all get the same requests.
+
+The launcher starts vLLM so (`external_launcher`, as training code does): every rank of a
+tensor-parallel group is EngineCore and Worker in one process. Their requests and steps are one
+rank's work, which a run has once."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Sequence
+
+    from autoinstr.analysis.engine_step import EngineStep
+    from autoinstr.analysis.request import Request
+    from autoinstr.recording.reader import Recording
+
+# What vLLM appends to the client's id, different in each process.
+_RANDOM_SUFFIX = re.compile(r"-[0-9a-f]{8}$")
+NAMED_RANKS = 8  # ranks that a line names
+
+
+def find_leaders(recordings: Sequence[Recording]) -> dict[int, int]:
+    """Map the index of each recording whose work another rank has too to that rank's index.
+
+    With data parallelism, each group has its own requests."""
+    groups: dict[Hashable, list[int]] = {}
+    for index, recording in enumerate(recordings):
+        size = recording.world_size
+        is_whole_engine = {"EngineCore", "Worker"} <= set(recording.roles)
+        if is_whole_engine and isinstance(recording.rank, int) and size is not None and size > 1:
+            fields = recording.header
+            key = (fields.get("run"), size, fields.get("dp_rank"), fields.get("restart"))
+            groups.setdefault(key, []).append(index)
+    leaders = {}
+    for indices in groups.values():
+        ranks = [recordings[index].rank for index in indices]
+        if len(set(ranks)) == len(ranks):
+            first = min(indices, key=lambda index: recordings[index].rank or 0)
+            leaders.update({index: first for index in indices if index != first})
+    return leaders
+
+
+def describe_same_work(recordings: Sequence[Recording]) -> list[str]:
+    """Return a line for each group of ranks that run the same work."""
+    followers: dict[int, list[int]] = {}
+    for index, leader in find_leaders(recordings).items():
+        followers.setdefault(leader, []).append(index)
+    lines = []
+    for leader, others in followers.items():
+        ranks = sorted(recordings[index].rank or 0 for index in (leader, *others))
+        names = ", ".join(map(str, ranks[:NAMED_RANKS])) + (", …" * (len(ranks) > NAMED_RANKS))
+        lines.append(
+            f"ranks {names} of {recordings[leader].world_size} each ran the engine: the same "
+            "requests and steps of several ranks are counted once"
+        )
+    return lines
+
+
+def join_same_requests(requests: Iterable[Request], leaders: dict[int, int]) -> list[Request]:
+    """Return the requests without those that the leading rank has too."""
+    requests = list(requests)
+    if not leaders:
+        return requests
+    known = {
+        (request.process, *key): request
+        for request, key in _number_requests(requests)
+        if request.process not in leaders
+    }
+    kept = []
+    for request, key in _number_requests(requests):
+        leader = leaders.get(request.process)
+        same = None if leader is None else known.get((leader, *key))
+        if same is None or not _may_be_equal(same.prompt_tokens, request.prompt_tokens):
+            kept.append(request)
+    return kept
+
+
+def join_same_steps(steps: Iterable[EngineStep], leaders: dict[int, int]) -> list[EngineStep]:
+    """Return the steps without those that the leading rank has too.
+
+    Of their parts the longest rank counts, as for ranks under one scheduler."""
+    steps = list(steps)
+    if not leaders:
+        return steps
+    known = {
+        (step.process, *key): step
+        for step, key in _number_steps(steps)
+        if step.process not in leaders
+    }
+    kept = []
+    for step, key in _number_steps(steps):
+        leader = leaders.get(step.process)
+        same = None if leader is None else known.get((leader, *key))
+        if same is None or not _may_be_equal(same.tokens, step.tokens):
+            kept.append(step)
+        else:
+            same.execute_ns = _choose_longer(same.execute_ns, step.execute_ns)
+            same.sample_ns = _choose_longer(same.sample_ns, step.sample_ns)
+    return kept
+
+
+def strip_random_suffix(request: str) -> str:
+    """Return the part of a request's id that is the same in all ranks."""
+    return _RANDOM_SUFFIX.sub("", request)
+
+
+def _number_requests(requests: list[Request]) -> Iterable[tuple[Request, tuple[str, int]]]:
+    """Yield each request with its id, and how many requests of its process had that id before."""
+    counts: dict[tuple[int, str], int] = {}
+    for request in requests:
+        name = strip_random_suffix(request.id)
+        count = counts[request.process, name] = counts.get((request.process, name), -1) + 1
+        yield request, (name, count)
+
+
+def _number_steps(steps: list[EngineStep]) -> Iterable[tuple[EngineStep, tuple[str, int]]]:
+    counts: dict[tuple[int, str], int] = {}
+    for step in steps:
+        request, _, computed = (step.step or "").rpartition("@")
+        name = f"{strip_random_suffix(request)}@{computed}"
+        count = counts[step.process, name] = counts.get((step.process, name), -1) + 1
+        yield step, (name, count)
+
+
+def _may_be_equal(a: int | None, b: int | None) -> bool:
+    return a is None or b is None or a == b
+
+
+def _choose_longer(a: int | None, b: int | None) -> int | None:
+    return max((time for time in (a, b) if time is not None), default=None)

@@ -1,0 +1,57 @@
+"""What a recording says about its process: facts, and whether ranges are on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from autoinstr.base.own_thread import make_reentrant_lock
+from autoinstr.recording import facts
+from autoinstr.recording import format as f
+from autoinstr.recording.block_writer import RecordingFull
+
+if TYPE_CHECKING:
+    from autoinstr.recording.writer import RecordingWriter
+
+
+class RecordedFacts:
+    """Writes facts into the recording, and again into a later one of this process.
+
+    `writer` is the recording, if there is one by now."""
+
+    def __init__(self) -> None:
+        self.writer: RecordingWriter | None = None
+        self._is_off = False
+        self._state = f.STATE_OFF
+        self._facts: list[dict[str, Any]] = []
+        self._lock = make_reentrant_lock()
+
+    def _write_all(self, writer: RecordingWriter) -> None:
+        """Write the state and all facts into a new recording."""
+        writer.set_state(self._state)
+        for fact in self._facts:
+            self._write(fact)
+
+    def update_header(self, **fields: Any) -> None:
+        """Add fields to the header of the recording, if there is one."""
+        self._write(facts.make_meta(fields))
+
+    def add_fact(self, fact: dict[str, Any]) -> None:
+        """Write a definition into this process's recording, a later one, and a forked child's."""
+        with self._lock:
+            self._facts.append(fact)
+            self._write(fact)
+
+    def _write(self, definition: dict[str, Any]) -> None:
+        if self.writer is None or self._is_off:
+            return
+        try:
+            self.writer.define(definition)
+        except (OSError, RecordingFull):
+            pass  # the next range finds the same error, and that is logged
+
+    def set_active(self, active: bool) -> None:
+        """Write whether ranges are on, which `autoinstr ctl status` shows."""
+        self._state = f.STATE_ON if active else f.STATE_OFF
+        if self.writer is not None:
+            self.writer.set_state(self._state)
+            self.writer.store_clock_pair()

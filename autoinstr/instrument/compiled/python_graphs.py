@@ -1,0 +1,123 @@
+"""Graphs that run as Python: those of the backends `eager` and `aot_eager`, and of own backends.
+
+A statement that assigns a name computes the FX node of that name."""
+
+from __future__ import annotations
+
+import ast
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from autoinstr.base.guard import contain_errors
+from autoinstr.instrument.compiled.call_sites import (
+    GraphSites,
+    NodeOrigin,
+    Site,
+    is_weak,
+    read_site,
+)
+from autoinstr.instrument.compiled.range_plan import TableRow, iterate_statements
+from autoinstr.instrument.compiled.source_table import SourceTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import ModuleType
+
+    from autoinstr.instrument.compiled.function_weaver import FunctionWeaver
+
+
+def list_node_sites(graph: Any, sites: GraphSites | None = None) -> dict[str, Site]:
+    """Map the name of each node that works to its site.
+
+    `sites` are those of the graph of torch._dynamo, if this graph was made from it."""
+    by_name: dict[str, Site] = {}
+    own_sites = iter(GraphSites(graph).sites) if sites is None else None
+    for node in graph.nodes:
+        if node.op not in ("call_function", "call_method", "call_module"):
+            continue
+        if own_sites is not None:
+            site = next(own_sites)
+        elif sites is not None:
+            site = sites.find_origin(node).site
+        else:
+            site = read_site(node)
+        if site is not None and not is_weak(node):
+            by_name[node.name] = site
+    return by_name
+
+
+def find_rows(function: ast.FunctionDef, site_by_name: Mapping[str, Site]) -> list[TableRow]:
+    """Return the rows of a generated function: its statements that call something."""
+    rows = []
+    for statement in iterate_statements(function.body):
+        if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
+            continue
+        site = site_by_name.get(statement.targets[0].id)
+        if site is not None and any(isinstance(part, ast.Call) for part in ast.walk(statement)):
+            name = statement.targets[0].id
+            rows.append(TableRow(statement.lineno, name, (NodeOrigin(None, site, False),)))
+    return rows
+
+
+def weave_graph(weaver: FunctionWeaver, graph_module: Any) -> None:
+    """Give the `forward` that fx generated for one graph module new code."""
+    from autoinstr.instrument.compiled.range_plan import find_functions
+
+    graph = weaver.compilations.find_graph()
+    source = graph_module.code  # generates it, if fx has put that off
+    forward = type(graph_module).__dict__.get("forward")
+    if not isinstance(forward, FunctionType):
+        return
+    code = forward.__code__
+    if code.co_name != "forward" or not code.co_filename.startswith("<eval_with"):
+        return
+    functions = find_functions(ast.parse(source))
+    if "forward" not in functions or weaver.is_woven(forward):
+        return
+    rows = find_rows(
+        functions["forward"], list_node_sites(graph_module.graph, graph.sites if graph else None)
+    )
+    table = SourceTable({"forward": rows}, _is_backward(graph_module.graph))
+    if rows:
+        sources = graph.sources if graph else None
+        weaver.weave_functions({"forward": forward}, source, code.co_filename, table, sources)
+
+
+def _is_backward(graph: Any) -> bool:
+    """Return whether a graph is a backward: it takes gradients, which AOTAutograd names so."""
+    return any(
+        node.op == "placeholder" and node.name.startswith("tangents") for node in graph.nodes
+    )
+
+
+def follow_boxed_nop(weaver: FunctionWeaver, debugging: ModuleType) -> None:
+    """Give `boxed_nop` of the backend `aot_eager` code that also weaves its graph.
+
+    torch holds the function itself, so the object stays."""
+    native = debugging.__dict__.get("boxed_nop")
+    if type(native) is not FunctionType or native.__closure__ or "__wrapped__" in native.__dict__:
+        return
+    twin = FunctionType(native.__code__, native.__globals__, native.__name__, native.__defaults__)
+    twin.__kwdefaults__ = native.__kwdefaults__
+
+    @contain_errors("making ranges in a graph of aot_eager")
+    def weave_boxed(graph_module: Any) -> None:
+        weave_graph(weaver, graph_module)
+
+    def compile_boxed(*args: Any, **kwargs: Any) -> Any:
+        result = twin(*args, **kwargs)
+        weave_boxed(args[0] if args else kwargs["fx_g"])
+        return result
+
+    def template(*args, **kwargs):  # type: ignore[no-untyped-def]
+        call = "autoinstr call"
+        return call(*args, **kwargs)  # type: ignore[operator]
+
+    constants = template.__code__.co_consts
+    native.__code__ = template.__code__.replace(
+        co_consts=tuple(compile_boxed if part == "autoinstr call" else part for part in constants),
+        co_name=native.__code__.co_name,
+        co_filename=native.__code__.co_filename,
+        co_firstlineno=native.__code__.co_firstlineno,
+    )
+    native.__dict__["__wrapped__"] = twin
