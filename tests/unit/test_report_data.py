@@ -27,9 +27,9 @@ ROW = [
     "p99_ns",
     "max_ns",
     "phase",
-    "device",
     "basis",
     "shared_kernels",
+    "device",
 ]
 
 
@@ -67,6 +67,7 @@ def test_the_contract() -> None:
         "domain": "Module", "root": "Model#1", "path": "", "class": "M", "message": ":M",
         "calls": 1, "total_ns": 10, "self_ns": 6, "min_ns": 10, "p50_ns": 10, "p99_ns": 10,
         "max_ns": 10, "phase": None, "classes": ["M"], "device": None,
+        "basis": {"eager": 1}, "shared_kernels": [],
     }  # fmt: skip
     assert report["open"] == report["problems"] == report["marks"] == []
 
