@@ -170,11 +170,11 @@ class ModuleNamer:
             self._free_tree(entry)
         free_trees = self._free_trees.get(cls)
         if free_trees:
-            label, numbers = free_trees.pop()
-        else:
-            self._root_counts[cls] = count = self._root_counts.get(cls, 0) + 1
-            label, numbers = f"{cls}#{count}", {}
-        return NamedTree(root, label, numbers)
+            tree = NamedTree(root, *free_trees.pop())
+            tree.is_separate = True  # the numbers stand for calls of a dead module too
+            return tree
+        self._root_counts[cls] = count = self._root_counts.get(cls, 0) + 1
+        return NamedTree(root, f"{cls}#{count}", {})
 
     def _watch(self, tree: NamedTree, root: Any) -> None:
         """Let the death of a root remove the ids of its modules from the tables.

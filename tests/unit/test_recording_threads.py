@@ -57,8 +57,7 @@ def test_a_ring_keeps_the_last_ranges_of_many_threads(tmp_path: Path) -> None:
 
 
 def test_a_full_recording_keeps_nothing_for_ended_threads(tmp_path: Path) -> None:
-    recording, recorder, calls = record(tmp_path / "r.airec", "stop", [12] * 2000)
-    assert len(ranges(recording)) + recording.dropped_count == calls
+    _, recorder, _ = record(tmp_path / "r.airec", "stop", [12] * 2000)
     assert recorder.writer is not None
     assert len(recorder.writer._threads.current_blocks) < 20
 
