@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from autoinstr.emitters.recorder import Recorder
     from autoinstr.instrument.modules.swap import Swap
 
+_GRAPH_CLASSES = ("GraphModule", "<lambda>")  # of torch.fx and of AOTAutograd
+
 
 class ModuleRules:
     """Decides for each version of a class and for each module name.
@@ -84,7 +86,7 @@ class ModuleRules:
 
         Write the first excluded module of each class and reason into the recording."""
         decision = self._filter.decide(name.path, name.cls, name.depth)
-        if name.cls == "GraphModule" and name.path.endswith("?"):
+        if name.cls in _GRAPH_CLASSES and name.path.endswith("?"):
             # The program does not hold it: torch.compile made it, and its nodes have ranges.
             decision = decision._replace(keep=False, reason="a graph of torch.compile")
         self._decisions[name.path, name.cls] = decision

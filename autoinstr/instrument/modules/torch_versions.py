@@ -19,7 +19,7 @@ from autoinstr.base.class_facts import find_attribute, find_owner, get_entries
 from autoinstr.base.system import read_file
 
 # crc32 of the text of torch/nn/modules/module.py from `def _slow_forward` to the line that sets
-# `__call__` -> the versions that were read. They are 2.1.2 to 2.13.0, from the wheels. The path
+# `__call__` -> the versions that were read. They are 2.1.2 to 2.14.1, from the wheels. The path
 # without hooks is identical in all of them; only the path with hooks differs.
 KNOWN_CALL_CODE = {
     385231222: "2.1, 2.2",
@@ -28,7 +28,7 @@ KNOWN_CALL_CODE = {
     754736153: "2.5",
     1034027000: "2.6, 2.7",
     4078316480: "2.8, 2.9",
-    2860474229: "2.10 to 2.13",
+    2860474229: "2.10 to 2.14",
 }
 
 OLDEST = (2, 1)  # the first version of torch that is supported
