@@ -20,6 +20,8 @@ def build_leaf(torch: Any) -> tuple[Any, Callable[[], object]]:
     classes = [
         type(f"Leaf{number}", (nn.Module,), {"forward": lambda self, x: x}) for number in range(12)
     ]
+    # As in a real program: a Python module holds the classes by their names.
+    globals().update((cls.__name__, cls) for cls in classes)
 
     class Root(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:

@@ -23,6 +23,7 @@ from typing import NamedTuple
 REPO = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPO), str(REPO / "tools")]
 
+from compat_newest import check_call_code, find_newest_release  # noqa: E402
 from compat_pages import format_page, format_releases, format_rows  # noqa: E402
 
 from autoinstr.instrument.profilers.patched_names import ROWS, PatchedName  # noqa: E402
@@ -185,20 +186,38 @@ def main() -> int:
         action="store_true",
         help="only releases that are cached; the page is not written",
     )
+    parser.add_argument(
+        "--newest",
+        action="store_true",
+        help="only the newest release of each package in the index; the page is not written",
+    )
     args = parser.parse_args()
     os.nice(10)
     rows = list(load_builtin_targets())
     results: dict[str, list[Result]] = {}
     for package in [args.package] if args.package else PACKAGES:
         package_rows = [row for row in rows if row.package == package]
-        for release in read_releases()[package]:
+        newest = find_newest_release(PACKAGES[package].projects) if args.newest else ""
+        for release in [newest] if newest else read_releases()[package]:
             if args.cached and not (CACHE / f"{package}-{release}").is_dir():
                 continue
-            tree = SourceTree([str(fetch_sources(package, release))])
+            try:
+                folder = fetch_sources(package, release)
+            except SystemExit as error:
+                if not args.newest:
+                    raise
+                print(f"  ERROR {error}", flush=True)  # the other packages are still checked
+                results.setdefault(package, []).append(
+                    Result(release, 0, 0, 0, 0, [str(error)], [])
+                )
+                continue
+            tree = SourceTree([str(folder)])
             result = check_targets(package_rows, release, tree)
             patches, errors = check_patches(
                 [row for row in ROWS if row.package == package], release, tree
             )
+            if package == "torch":
+                errors += check_call_code(folder)
             result = result._replace(patches=patches, errors=[*result.errors, *errors])
             results.setdefault(package, []).append(result)
             print(
@@ -210,7 +229,7 @@ def main() -> int:
                 print(f"  ERROR {error}", flush=True)
             for warning in result.warnings:
                 print(f"  warning: {warning}", flush=True)
-    if not args.package and not args.cached:
+    if not args.package and not args.cached and not args.newest:
         PAGE.write_text(format_page(results, rows), encoding="utf-8")
         releases_file = PAGE.with_name("compatibility-releases.tsv")
         releases_file.write_text(format_releases(results), encoding="utf-8")

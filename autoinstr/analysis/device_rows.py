@@ -125,7 +125,7 @@ def join_profile(
     rows = fill_ranges(store, recording, shift_ns, tick)
     if not is_aligned:
         align_ranges(store, recording)
-    classes = ModuleClasses(recording)
+    classes = ModuleClasses(rows.names)
 
     def list_classes(key: object) -> list[str]:
         if isinstance(key, int):

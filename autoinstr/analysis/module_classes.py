@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from autoinstr.recording.reader import RangeName, Recording
+    from collections.abc import Iterable
+
+    from autoinstr.recording.reader import RangeName
 
 
 class ModuleClasses:
-    """Finds the classes of the modules of one recording. A container that was never called has no
-    name, so its class is not among them."""
+    """Finds the classes of modules. `called` are the names of all modules that were called: a list
+    of layers may have a name too, but it was not called, and its class is left out."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, called: Iterable[RangeName]) -> None:
         self._class_of_path = {
-            (name.root, name.path): name.cls
-            for name in recording.names.values()
-            if name.cls and name.kind == "range"
+            (name.root, name.path): name.cls for name in called if name.cls and name.kind == "range"
         }
         self._known: dict[tuple[str, str], list[str]] = {}
 

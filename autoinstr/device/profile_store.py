@@ -49,7 +49,7 @@ COMPUTE, COMMUNICATION, COPY = 0, 1, 2
 KINDS = ("compute", "communication", "copy")
 
 
-class Step(NamedTuple):
+class ProfileStep(NamedTuple):
     """A step that the profile names, such as ProfilerStep#3."""
 
     name: str
@@ -74,7 +74,7 @@ class ProfileStore:
         self.base_ns = 0
         self.begin_ns = 0
         self.end_ns = 0
-        self.steps: list[Step] = []
+        self.steps: list[ProfileStep] = []
         self.devices: dict[int, str] = {}
         self.thread_names: dict[int, str] = {}
         self.complaints: list[str] = []

@@ -14,7 +14,7 @@ from autoinstr.device.profile_store import COMMUNICATION, KERNELS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from autoinstr.device.profile_store import ProfileStore, Step
+    from autoinstr.device.profile_store import ProfileStep, ProfileStore
 
 _KERNELS = f"SELECT device, startNs, endNs, kind FROM {KERNELS} ORDER BY device, startNs"
 _LAUNCHED = f"""
@@ -29,7 +29,7 @@ class StepTimes:
 
     __slots__ = ("busy_ns", "device_ns", "kernels", "step")
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: ProfileStep) -> None:
         self.step = step
         self.kernels = self.device_ns = self.busy_ns = 0
 
@@ -129,17 +129,17 @@ def _add_launched(store: ProfileStore, steps: list[StepTimes], starts: list[int]
             steps[index].device_ns += duration
 
 
-def choose_steps(steps: Sequence[Step]) -> list[Step]:
+def choose_steps(steps: Sequence[ProfileStep]) -> list[ProfileStep]:
     """Return the steps of one kind, in order: a profile may name the steps of an engine and those
     of its own schedule. Of nested kinds the one with more steps counts."""
-    by_kind: dict[str, list[Step]] = {}
+    by_kind: dict[str, list[ProfileStep]] = {}
     for step in steps:
         by_kind.setdefault(name_step_kind(step), []).append(step)
     chosen = max(by_kind.values(), key=len, default=[])
     return sorted(chosen, key=lambda step: (step.start_ns, step.end_ns))
 
 
-def name_step_kind(step: Step) -> str:
+def name_step_kind(step: ProfileStep) -> str:
     """Return the word in front of a step's number."""
     for separator in ("#", "[", "_"):
         kind, found, _ = step.name.partition(separator)

@@ -90,7 +90,7 @@ class Recorder(RecordedFacts, CompiledNames):
             if not hasattr(local, "thread"):
                 index = writer.new_thread(*identify_thread())
                 if not hasattr(local, "thread"):
-                    local.thread, local.blocks = index, 0
+                    local.life, local.thread, local.blocks = writer.watch_thread(index), index, 0
             block_count = local.blocks
             slots = writer.allocate_slots(local.thread, block_count)
             if local.blocks == block_count:

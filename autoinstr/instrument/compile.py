@@ -28,6 +28,37 @@ def trace_as(wrapper: FunctionType, original: FunctionType) -> None:
         register_substitutes()
 
 
+def trace_own_call_as(wrapper: FunctionType, original: FunctionType) -> None:
+    """Make torch._dynamo trace a class's own `__call__` in place of its wrapper.
+
+    torch._dynamo keeps a registered substitute for ever, so only the attribute is set."""
+    wrapper.__dict__["_torchdynamo_inline"] = original
+
+
+def is_guarded(function: FunctionType) -> bool:
+    """Return whether a compiled program checks that this function keeps its code.
+
+    torch._dynamo does so where a class's own `__call__` calls `super().__call__`. Another function
+    in its place would let the program be compiled anew."""
+    frames = sys.modules.get("torch._dynamo.convert_frame")
+    list_entries = getattr(
+        getattr(getattr(sys.modules.get("torch._C"), "_dynamo", None), "eval_frame", None),
+        "_debug_get_cache_entry_list",
+        None,
+    )
+    if frames is None or list_entries is None:
+        return False
+    number = f"{id(function.__code__)})"
+    for reference in list(getattr(getattr(frames, "input_codes", None), "seen", ())):
+        code = reference()
+        for entry in list_entries(code) if code is not None else ():
+            guards = getattr(entry, "guard_manager", None) or getattr(entry, "check_fn", None)
+            parts = getattr(guards, "code_parts", ())
+            if any("__call__.__code__" in part and number in part for part in parts):
+                return True
+    return False
+
+
 def is_dynamo_loaded() -> bool:
     """Return whether torch._dynamo has been imported completely."""
     module = sys.modules.get("torch._dynamo")

@@ -11,6 +11,7 @@ from autoinstr.base.own_thread import make_reentrant_lock
 from autoinstr.base.system import call_without_signals, calls
 from autoinstr.recording import format as f
 from autoinstr.recording.drop_counter import DropCounter
+from autoinstr.recording.live_threads import LiveThreads
 from autoinstr.recording.mapping import Mapping
 from autoinstr.recording.ownfile import OwnFile
 
@@ -51,7 +52,7 @@ class BlockWriter:
         self._attributes = TextPosition(f.KIND_ATTRIBUTES)
         # (offset, bytes), oldest first: the blocks that a ring reuses
         self._range_blocks: list[tuple[int, int]] = []
-        self._current: dict[int, int] = {}  # thread index -> offset of the block it writes to
+        self._threads = LiveThreads()
         self._file = OwnFile(path, mode)
         try:
             self._mapping = Mapping(self._file.get_descriptor, max(max_bytes, _MIN_BYTES))
@@ -134,14 +135,15 @@ class BlockWriter:
                 raise
         return self._recycle(0)
 
-    def _allocate_text_block(self, kind: int, size: int) -> tuple[int, int]:
-        """Return offset and size of a block for texts. A ring reuses none for definitions."""
+    def _allocate_text_block(self, kind: int, size: int, min_size: int) -> tuple[int, int]:
+        """Return offset and size of a block for texts: `size`, or at least `min_size` if the file
+        is full. A ring takes the oldest block, and never one of definitions."""
         try:
             offset = self._allocate(size)
         except RecordingFull:
-            if self.full != "ring" or kind != f.KIND_ATTRIBUTES:
+            if self.full != "ring":
                 raise
-            offset, size = self._recycle(size)
+            offset, size = self._recycle(size if kind == f.KIND_ATTRIBUTES else min_size)
         if kind == f.KIND_ATTRIBUTES:
             self._range_blocks.append((offset, size))
         return offset, size
@@ -150,8 +152,9 @@ class BlockWriter:
         """Empty the oldest block of at least `min_size` bytes, and return its offset and size.
 
         A block in use is skipped: a thread writes to it, or a range in it is open."""
+        busy = {*self._threads.current_blocks.values(), self._attributes.block}
         for offset, size in self._range_blocks:
-            if size < min_size or self._is_busy(offset):
+            if size < min_size or offset in busy:
                 continue
             start = offset // 8 + BODY_WORD
             body = self.words[start : (offset + size) // 8]
@@ -170,6 +173,8 @@ class BlockWriter:
             if self._is_busy(offset):  # a signal handler has taken it and uses it now
                 self._range_blocks.append((offset, size))
                 continue
+            if self.words[offset // 8] == f.make_block_mark(f.KIND_RANGES):
+                self._threads.remove_block(self.words[offset // 8 + f.B_THREAD])
             self._drops.add_ranges(range_count)
             self._drops.add_attributes(text_count)
             self.words[offset // 8 + f.B_THREAD] = _NO_THREAD  # until the block is empty
@@ -179,7 +184,7 @@ class BlockWriter:
 
     def _is_busy(self, offset: int) -> bool:
         """Return whether a thread or the attributes write to the block."""
-        return offset in self._current.values() or offset == self._attributes.block
+        return offset in self._threads.current_blocks.values() or offset == self._attributes.block
 
 
 def _count_texts(body: memoryview[int]) -> int:

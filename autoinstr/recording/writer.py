@@ -6,20 +6,15 @@ once and survives SIGKILL."""
 
 from __future__ import annotations
 
-import zlib
-from typing import Any, Callable
+from typing import Any
 
 from autoinstr.base.system import calls, clocks
 from autoinstr.recording import facts
 from autoinstr.recording import format as f
-from autoinstr.recording.block_writer import (
-    BODY_WORD,
-    BlockWriter,
-    RecordingFull,
-    TextPosition,
-)
+from autoinstr.recording.block_writer import BODY_WORD, RecordingFull, TextPosition
 from autoinstr.recording.drop_counter import Slot, Slots
 from autoinstr.recording.json_encoder import encode_json
+from autoinstr.recording.text_writer import TextWriter
 from autoinstr.recording.wall_clock import read_wall_clock_ns
 
 _MAX_RECORDS = f.count_records(f.RANGE_BLOCK_BYTES[-1])
@@ -32,7 +27,7 @@ _SLOTS_BY_BYTES = {
 }
 
 
-class RecordingWriter(BlockWriter):
+class RecordingWriter(TextWriter):
     """One open recording.
 
     `on_full` is called once, when the first entry is dropped. `on_removed` is called whenever the
@@ -52,11 +47,10 @@ class RecordingWriter(BlockWriter):
         `max_bytes` bounds the file, `full` is "stop" or "ring", `mode` is the file mode. Raises
         OSError; then no file is left behind."""
         super().__init__(path, max_bytes=max_bytes, full=full, mode=mode)
-        self.on_full: Callable[[], None] | None = None
-        self._threads = 0
+        self._thread_count = 0
+        self._thread_entries: dict[int, tuple[int, int]] = {}  # where each thread is defined
         self._definitions = TextPosition(f.KIND_DEFINITIONS)
         self._encoded: tuple[dict[str, Any], str] = ({}, "{}")
-        self._is_full_reported = False
         try:
             for index, value in (
                 (f.H_BYTE_ORDER, f.BYTE_ORDER_MARK),
@@ -95,54 +89,39 @@ class RecordingWriter(BlockWriter):
             self.drop_attributes()
             raise
 
-    def _append(self, texts: TextPosition, text: str) -> None:
-        """Append an entry.
-
-        Its length is stored last, so an entry that a kill cuts off does not exist. If a signal
-        handler raises in between, the entry becomes null, and the entries behind it stay
-        readable."""
-        payload = text.encode("utf-8", "surrogatepass")
-        need = 8 + -(-len(payload) // 8) * 8
-        position = 0
-        try:
-            with self._lock:
-                if texts.position + need > texts.end:
-                    offset, size = self._allocate_text_block(
-                        texts.kind,
-                        max(f.TEXT_BLOCK_BYTES, -(-(need + f.BLOCK_HEADER_BYTES) // 64) * 64),
-                    )
-                    self._write_block_header(offset, size, texts.kind, 0)
-                    texts.block, texts.position, texts.end = (
-                        offset,
-                        offset + f.BLOCK_HEADER_BYTES,
-                        offset + size,
-                    )
-                position = texts.position
-                texts.position = position + need
-                # Under the lock: a ring could give the block to another thread meanwhile.
-                self._write_text(position, payload)
-        except RecordingFull:
-            self._report_full()
-            raise
-        except BaseException:
-            if position:
-                self._write_text(position, b"null".ljust(len(payload)))
-            raise
-
-    def _write_text(self, position: int, payload: bytes) -> None:
-        # the padding is zero already, because blocks of definitions are never used twice
-        self._bytes[position + 8 : position + 8 + len(payload)] = payload
-        self.words[position // 8] = zlib.crc32(payload) << 32 | len(payload)
-
     # -- ranges ------------------------------------------------------------------------------------
 
     def new_thread(self, tid: int, name: str) -> int:
         """Define a thread and return its index, from 0. `tid` is the operating system's number."""
         with self._lock:
-            index = self._threads
-            self._threads += 1
-        self.define(facts.make_thread(index, tid, name))
+            self._threads.take_ended()
+            if self._threads.free:
+                index = self._threads.free.pop()
+            else:
+                index = self._thread_count
+                self._thread_count += 1
+            try:
+                self._define_thread(index, facts.make_thread(index, tid, name))
+            except RecordingFull:
+                pass  # its ranges are dropped, and counted
         return index
+
+    def _define_thread(self, index: int, definition: dict[str, Any]) -> None:
+        """Define a thread, in place of an earlier one with its index if the text fits there."""
+        text = encode_json(definition)
+        length = len(text.encode("utf-8", "surrogatepass"))
+        position, size = self._thread_entries.get(index, (0, 0))
+        if length <= size:
+            self._write_text(
+                position, (text + " " * (size - length)).encode("utf-8", "surrogatepass")
+            )
+        else:
+            self._thread_entries[index] = self._append(self._definitions, text), length
+
+    def watch_thread(self, index: int) -> object:
+        """Return what this thread must hold in a thread-local variable until it ends."""
+        with self._lock:
+            return self._threads.watch(index)
 
     def allocate_slots(self, thread: int, generation: int) -> Slots:
         """Return the free records of a new block for a thread, and the block's words.
@@ -154,13 +133,14 @@ class RecordingWriter(BlockWriter):
         size = f.RANGE_BLOCK_BYTES[min(generation, len(f.RANGE_BLOCK_BYTES) - 1)]
         with self._lock:
             self._look_after_file()
+            self._threads.take_ended()
             try:
                 offset, size = self._allocate_range_block(size)
             except RecordingFull:
-                self._current.pop(thread, None)
+                self._threads.current_blocks.pop(thread, None)
                 return self.give_drop_slots()
             self._write_block_header(offset, size, f.KIND_RANGES, thread)
-            self._current[thread] = offset
+            self._threads.add_block(thread, offset)
             self._range_blocks.append((offset, size))
         start = offset // 8 + BODY_WORD
         slots = _SLOTS_BY_BYTES.get(size, _SLOTS)
@@ -184,11 +164,6 @@ class RecordingWriter(BlockWriter):
         with self._lock:
             self._drops.add_attributes(1)
         self._report_full()
-
-    def _report_full(self) -> None:
-        is_reported, self._is_full_reported = self._is_full_reported, True
-        if not is_reported and self.on_full is not None:
-            self.on_full()
 
     def stop_growing(self) -> None:
         """Count whatever has no place from now on; somebody else has said why."""

@@ -220,12 +220,7 @@ def own_getattribute():
     module = Watches()
     del seen[:]
     module(X)
-    # The agent asks every module for the two that every object has, and for the tree once.
-    return [
-        name
-        for name in seen
-        if name not in ("__weakref__", "__dict__", "named_modules", "_modules")
-    ]
+    return seen
 
 
 @scenario

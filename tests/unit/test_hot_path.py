@@ -17,7 +17,9 @@ import pytest
 
 from autoinstr.emitters.emitter import Emitter
 from autoinstr.emitters.tool_output import ToolOutput
-from autoinstr.instrument.modules.hot_call import make_emitting_call, make_recording_call
+from autoinstr.instrument.modules.class_versions import ClassStates, dict_versions
+from autoinstr.instrument.modules.hot_call import make_recording_call
+from autoinstr.instrument.modules.hot_emitting_call import make_emitting_call
 from autoinstr.instrument.modules.module_refs import MessageRef, ModuleRef, NumberRef, add_ref
 
 TABLES = ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
@@ -58,11 +60,15 @@ class Calls:
     def __init__(self) -> None:
         self.torch = ModuleType("torch.nn.modules.module")
         self.torch.__dict__.update(
-            {f"_global{name}": {} for name in TABLES}, Module=Module, __file__="module.py"
+            {f"_global{name}": {} for name in TABLES},
+            Module=Module,
+            __file__="module.py",
+            torch=SimpleNamespace(_C=SimpleNamespace(_get_tracing_state=print)),
         )
         self.tracing: Any = ModuleType("torch.jit._trace")
         self.tracing._trace_module_map = None
         self.refs: dict[int, Any] = {}
+        self.class_states = ClassStates()
         self.begun: list[Any] = []
         self.ranges: list[Any] = []  # [name, ended], as they began
         self.call: Callable[..., Any]
@@ -72,7 +78,10 @@ class Calls:
         return 0, [0, 0, 0], 0, 1, 2
 
     def add_ref(self, module: Any, name: Any, plain: bool = True) -> None:
-        add_ref(self.ref_class, self.refs, module, name, plain)
+        ref = add_ref(self.ref_class, self.refs, module, name)
+        if plain:
+            cls = type(module)
+            _, ref.class_version = self.class_states.store(cls, self.class_states.read_version(cls))
 
     def takes_the_short_path(self, module: Any) -> bool:
         self.begun.clear()
@@ -93,7 +102,7 @@ class Recording(Calls):
             slots=([(i, i + 1, i + 2) for i in reversed(range(0, 3000, 3))].pop, self.words)
         )
         self.call = make_recording_call(
-            self.torch, self.tracing, 1, self.refs, self.local, self.begin
+            self.torch, self.tracing, 1, self.class_states, self.refs, self.local, self.begin
         )
 
     def written(self) -> list[Any]:
@@ -122,7 +131,14 @@ class Emitting(Calls):
         )
         live = ToolOutput(emitter, lambda name: name.cls, "Module", "off", False, self._failed)
         self.call = make_emitting_call(
-            self.torch, self.tracing, 1, self.refs, self.begin, live, self._failed
+            self.torch,
+            self.tracing,
+            1,
+            self.class_states,
+            self.refs,
+            self.begin,
+            live,
+            self._failed,
         )
         live.set_owner(_thread.get_ident())
 
@@ -200,6 +216,10 @@ GUARDED: dict[str, Callable[[Any, Module], object]] = {
     "traced by torch.jit": lambda calls, module: setattr(calls.tracing, "_trace_module_map", {}),
     "another class": lambda calls, module: setattr(module, "__class__", Other),
     "not a plain class": lambda calls, module: calls.add_ref(module, 7, plain=False),
+    "a changed class": lambda calls, module: setattr(Module, "attribute", module),
+    "another tracing": lambda calls, module: setattr(
+        calls.torch.torch._C, "_get_tracing_state", len
+    ),
     "no tie": lambda calls, module: calls.refs.clear(),
 }
 
@@ -211,6 +231,16 @@ def test_all_else_goes_torchs_way(calls: Any, what: str, kept: bool) -> None:
     calls.add_ref(module, 7 if kept else 0)
     assert calls.takes_the_short_path(module)
     GUARDED[what](calls, module)
+    assert not calls.takes_the_short_path(module)
+
+
+def test_changed_children_go_torchs_way(calls: Any) -> None:
+    module = Module()
+    module.__dict__["_modules"] = children = {"a": Module()}
+    calls.add_ref(module, 7)
+    module.__weakref__.children_version = dict_versions[id(children) >> 3]
+    assert calls.takes_the_short_path(module)
+    children["a"] = Module()
     assert not calls.takes_the_short_path(module)
 
 
@@ -257,7 +287,7 @@ BEFORE: dict[str, Callable[[Module], Any]] = {
     "a reference and a proxy": lambda module: (weakref.ref(module), weakref.proxy(module)),
     "a later one with a callback": lambda module: weakref.ref(module, print),
     "a key of a dictionary": lambda module: weakref.WeakKeyDictionary({module: 1}),
-    "a tie of another kind": lambda module: add_ref(OtherRef, {}, module, "other", True),
+    "a tie of another kind": lambda module: add_ref(OtherRef, {}, module, "other"),
 }
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoinstr.base.module_name import ModuleName, ModuleNamer, make_message_format
+from autoinstr.base.module_name import ModuleName, make_message_format
+from autoinstr.base.module_namer import ModuleNamer
 
 
 class Module:
@@ -118,7 +119,10 @@ def test_the_class_may_change(namer: ModuleNamer) -> None:
     before = namer.name_module(module, [])[0]
     module.__class__ = Net
     after = namer.name_module(module, [])[0]
-    assert (before.cls, after.cls, before.module) == ("Linear", "Net", after.module)
+    assert (before.cls, after.cls) == ("Linear", "Net")
+    assert before.module != after.module, "earlier calls keep the earlier class"
+    module.__class__ = Linear
+    assert namer.name_module(module, [])[0] == before
 
 
 def test_a_lazy_module_is_called_by_what_it_becomes(namer: ModuleNamer) -> None:
@@ -225,3 +229,82 @@ def _all_paths(root: Module, prefix: str = "") -> Any:
     yield prefix, root
     for name, child in root._modules.items():
         yield from _all_paths(child, f"{prefix}.{name}" if prefix else name)
+
+
+def test_a_module_that_moves_has_the_name_of_its_place(namer: ModuleNamer) -> None:
+    inner = Linear()
+    net = Net(a=inner, b=Linear())
+    namer.name_module(net, [])
+    before = namer.name_module(inner, [net])[0]
+    net._modules["a"] = Net(held=inner)
+    renamed, removed = namer.rename_children(net)
+    moved = namer.name_module(inner, [net])[0]
+    assert (before.path, moved.path) == ("a", "a.held")
+    assert before.module != moved.module, "earlier calls keep the earlier name"
+    assert inner in [module for module, _ in renamed] and not removed
+    net._modules["a"] = inner
+    namer.rename_children(net)
+    assert namer.name_module(inner, [net])[0] == before
+
+
+def test_a_module_that_leaves_its_tree_is_no_longer_of_it(namer: ModuleNamer) -> None:
+    inner = Linear()
+    net = Net(a=inner, b=Linear())
+    namer.name_module(net, [])
+    del net._modules["a"]
+    assert not namer.is_in_place(inner)
+    assert namer.rename_children(net) == ([], [id(inner)])
+    assert namer.name_module(inner, [])[0].root == "Linear#1"
+
+
+def test_a_wrapper_that_is_gone_leaves_the_names_as_they_were() -> None:
+    table: dict[int, Any] = {}
+    namer = ModuleNamer(table)
+    net = Net(a=Linear())
+    before = namer.name_module(net, [])[0]
+    for _ in range(50):
+        wrapper = Net(net=net, more=Linear())
+        assert namer.name_module(wrapper, [])[1]
+        assert namer.name_module(net, [wrapper])[0].path == "net"
+        table.update(dict.fromkeys((id(net), id(net._modules["a"]), 1)))
+        del wrapper
+        gc.collect(0)
+        assert table.keys() == {1}, "at once, or the hot path would use the wrapper's names"
+        after = namer.name_module(net, [])[0]
+        assert (after.root, after.path) == (before.root, "")
+    assert namer._module_count < 12
+
+
+def test_names_of_dead_trees_are_used_again(namer: ModuleNamer) -> None:
+    names = set()
+    for _ in range(50):
+        net = Net(a=Net(b=Linear()), c=Linear())
+        names |= {namer.name_module(net, [])[0], *(name for _, name in namer._name_tree(net))}
+        names |= {namer.name_module(net._modules["c"], [net])[0]}
+        del net
+        gc.collect(0)
+    assert len(names) <= 4
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.booleans()), max_size=30))
+def test_after_any_moves_each_path_leads_to_its_module(moves: list[tuple[int, int, bool]]) -> None:
+    blocks = [Net(x=Linear()) for _ in range(6)]
+    net = Net(**{f"b{number}": block for number, block in enumerate(blocks)})
+    namer = ModuleNamer()
+    namer.name_module(net, [])
+    for source, target, is_removed in moves:
+        children = net._modules
+        children[f"b{source}"], children[f"b{target}"] = (
+            children.get(f"b{target}") or Net(),
+            children.get(f"b{source}") or Net(),
+        )
+        if is_removed:
+            del children[f"b{target}"]
+        _, removed = namer.rename_children(net)
+        paths: dict[int, set[str]] = {}
+        for path, module in _all_paths(net):
+            paths.setdefault(id(module), set()).add(path)
+            assert namer.name_module(module, [net])[0].path in {
+                path for path, other in _all_paths(net) if other is module
+            }
+        assert not paths.keys() & set(removed)

@@ -132,3 +132,13 @@ def test_csv_has_a_line_per_row_and_survives_any_name() -> None:
     assert {
         (line["tid"], line["pid"], line["calls"], line["phase"], line["rank"]) for line in lines
     } == {("4001", "77", "1", "", "")}
+
+
+def test_classes_are_those_of_the_modules_that_were_called() -> None:
+    """A list of layers may have a name, but nobody calls it."""
+    recording = FakeRecording([Event(0, 10, "", "Bert"), Event(2, 6, "encoder.layer.0", "Layer")])
+    name = next(name for name in recording.names.values() if name.cls == "Bert")
+    unused = name._replace(id=99, path="encoder.layer", cls="ModuleList")
+    recording.names[99] = unused
+    rows = as_json(recording)["rows"]
+    assert [row["classes"] for row in rows] == [["Bert"], ["Bert", "Layer"]]

@@ -7,13 +7,14 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from autoinstr.base.errors import AutoinstrError, UsageError
+from autoinstr.base.errors import UsageError
 from autoinstr.cli.arguments import (
     add_format_option,
     add_latest_option,
     add_process_option,
     parse_path,
 )
+from autoinstr.cli.joined_profiles import join_named_profiles
 from autoinstr.cli.messages import print_message
 from autoinstr.cli.parser import add_command
 from autoinstr.cli.report_options import add_format_options, choose_sort, collect_own_options
@@ -44,6 +45,7 @@ EXAMPLES = """\
   autoinstr report autoinstr-runs/<run> --format html        everything on one page, for a browser
   autoinstr report autoinstr-runs/<run> --format pftrace     a timeline, for https://ui.perfetto.dev
   autoinstr report autoinstr-runs/<run> --format json -o -   every figure, for a program
+  autoinstr report trace.json.gz                             device time of any torch.profiler trace
   autoinstr report autoinstr-runs/<run> --format ascend-db --kineto trace.json
                                                              a database for MindStudio Insight
 """
@@ -61,7 +63,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         "dir",
         metavar="DIR",
         type=parse_path,
-        help="a run directory (it contains *.airec files), or a directory that contains one",
+        help="a run directory (it contains *.airec files), or a directory that contains one; or a "
+        "profile: a trace of torch.profiler, or a folder or database of torch_npu",
     )
     add_format_option(parser, tuple(FORMATS), NICKNAMES)
     files = ", ".join(row.default_file for row in FORMATS.values() if row.default_file)
@@ -129,35 +132,8 @@ def _report_run(args: argparse.Namespace, row: Format, sort: str) -> None:
         return
     device = None
     if "profile" in row.options:
-        device = _join_profiles(args, source_run)
+        device = join_named_profiles(args, source_run)
     _write_file(args, row, sort, source_run, device)
-
-
-def _join_profiles(args: argparse.Namespace, source_run: Run) -> RunDevice | None:
-    """Join the profiles that the user named, or those in the run directory."""
-    from autoinstr.analysis.device_join import join_profiles
-    from autoinstr.base.progress import Progress
-    from autoinstr.device.profile_kinds import find_profiles
-
-    found = []
-    for path in args.profile or ():
-        profiles = find_profiles(path)
-        if not profiles:
-            raise UsageError(f"--profile {path}: holds no profile of torch.profiler or torch_npu")
-        found += profiles
-    if not args.profile:
-        found = find_profiles(source_run.path)
-    if not found:
-        return None
-    progress = Progress(sys.stderr, f"profiles of {source_run.path}", "events")
-    try:
-        joined = join_profiles(source_run, found, args.capture or (), progress.tick)
-    finally:
-        progress.finish()
-    if args.profile and joined.device is None:
-        raise AutoinstrError(joined.problems[0])
-    source_run.problems.extend(joined.problems)
-    return joined.device
 
 
 def _write_file(

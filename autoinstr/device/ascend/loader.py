@@ -31,8 +31,8 @@ from autoinstr.device.profile_store import (
     MODULES,
     OPERATORS,
     PLAIN,
+    ProfileStep,
     ProfileStore,
-    Step,
 )
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class _DatabaseLoader:
         self._add_modules()
         if "STEP_TIME" in self._tables:
             store.steps = [
-                Step(f"ProfilerStep#{number}", start, end)
+                ProfileStep(f"ProfilerStep#{number}", start, end)
                 for number, start, end in self._query("SELECT id, startNs, endNs FROM STEP_TIME")
                 if is_interval(start, end)
             ]

@@ -34,8 +34,8 @@ from autoinstr.device.profile_store import (
     LAUNCHES,
     MODULES,
     OPERATORS,
+    ProfileStep,
     ProfileStore,
-    Step,
 )
 
 MODULE_PREFIX = "nn.Module: "
@@ -105,7 +105,9 @@ class _TraceLoader:
                 self._add_kernel(event, category)
             elif category == ANNOTATION:
                 if _STEP.fullmatch(event["name"]) and len(self._store.steps) < MAX_STEPS:
-                    self._store.steps.append(Step(event["name"], *read_short_interval(event)))
+                    self._store.steps.append(
+                        ProfileStep(event["name"], *read_short_interval(event))
+                    )
                 if not self._store.pid:
                     self._store.pid = read_integer(event["pid"])
             elif event.get("ph") == "M" and event.get("name") == "thread_name":

@@ -98,7 +98,6 @@ class FunctionWeaver:
                 graph.sources if graph else None,
                 graph.sites.sites if graph else None,
             )
-        self._recorder.update_header(compiled=dict(self.counts))
 
     def note_unknown(self) -> None:
         """Count compiled code of which nothing is known: the region around it is one range."""
@@ -183,6 +182,7 @@ class FunctionWeaver:
                     self._woven[function] = woven
                     woven.switch(self._is_on)
                     self.counts["functions"] += 1
+        self._recorder.update_header(compiled=dict(self.counts))
 
 
 def _list_sites(table: SourceTable) -> list[Any]:

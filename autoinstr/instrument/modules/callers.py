@@ -21,7 +21,7 @@ class CallerFinder:
         self._module_class = module_class
         self.codes: set[CodeType] = set()
 
-    def find_callers(self, module: Any) -> list[Any]:
+    def find_callers(self, module: Any, only_nearest: bool = False) -> list[Any]:
         """List the modules whose calls are running, innermost first, without `module` itself."""
         callers: list[Any] = []
         frame: FrameType | None = sys._getframe(1)
@@ -29,11 +29,14 @@ class CallerFinder:
             code = frame.f_code
             if code in self.codes or code.co_name == "__call__":
                 caller = frame.f_locals.get("self")
+                # isinstance() would read `__class__`, which an object may answer with its own code.
                 if (
-                    isinstance(caller, self._module_class)
+                    issubclass(type(caller), self._module_class)
                     and caller is not module
                     and (not callers or callers[-1] is not caller)
                 ):
                     callers.append(caller)
+                    if only_nearest:
+                        break
             frame = frame.f_back
         return callers

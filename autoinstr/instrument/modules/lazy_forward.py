@@ -8,6 +8,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from autoinstr.base.class_facts import find_attribute
+
 _KINDS = (
     (inspect.CO_ASYNC_GENERATOR, "async generator"),
     (inspect.CO_COROUTINE | inspect.CO_ITERABLE_COROUTINE, "coroutine"),
@@ -19,9 +21,7 @@ def find_lazy_kind(cls: type) -> str:
     """Return what a call of the class's `forward` makes; "" for a function that runs at the call.
 
     No code of the program is called."""
-    function: Any = next(
-        (base.__dict__["forward"] for base in cls.__mro__ if "forward" in base.__dict__), None
-    )
+    function: Any = find_attribute(cls, "forward")
     while isinstance(function, (staticmethod, classmethod)):
         function = function.__func__
     flags = getattr(getattr(function, "__code__", None), "co_flags", 0)

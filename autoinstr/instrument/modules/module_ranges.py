@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base import log
 from autoinstr.instrument import compile
-from autoinstr.instrument.modules import hot_call, original_calls, torch_versions, traced_calls
+from autoinstr.instrument.modules import (
+    hot_call,
+    hot_emitting_call,
+    original_calls,
+    torch_versions,
+    traced_calls,
+)
 from autoinstr.instrument.modules.foreign_ranges import ForeignRanges
 from autoinstr.instrument.modules.module_rules import ModuleRules
 from autoinstr.instrument.modules.name_cache import NameCache
@@ -56,6 +62,7 @@ class ModuleCallRanges:
                 torch_module,
                 sys.modules["torch.jit._trace"],
                 torch_versions.find_forward_line(torch_module),
+                self._rules.class_states,
                 self.name_cache.number_refs,
                 local,
                 begin,
@@ -81,10 +88,11 @@ class ModuleCallRanges:
         """Make the wrapper for one emitter alone."""
         self._foreign_ranges.add_output(output)
         if self._rules.is_known_torch:
-            wrapper = hot_call.make_emitting_call(
+            wrapper = hot_emitting_call.make_emitting_call(
                 self._torch_module,
                 sys.modules["torch.jit._trace"],
                 torch_versions.find_forward_line(self._torch_module),
+                self._rules.class_states,
                 self.name_cache.message_refs,
                 self.name_cache.begin,
                 output,
@@ -119,6 +127,13 @@ class ModuleCallRanges:
         else:
             wrapper = self._emitting_calls.get(id(output), self._torch_call)
         state = self.swap.install(wrapper)
+        if state == "guarded":
+            log.write_once(
+                "guarded",
+                "warning",
+                "module ranges stay off: compiled code would be compiled anew",
+                reason="it checks torch.nn.Module.__call__",
+            )
         if state not in ("blocked", "beneath"):
             return None
         patched_by = self.swap.describe_foreign_function()

@@ -17,15 +17,19 @@ from typing import Any
 class ModuleRef(weakref.ReferenceType[Any]):
     """Holds what was decided for one module.
 
-    `name` is what the output calls the module; 0 if the filter excludes it. `module_class` is the
-    class that the decision was made for. `short_path_class` is the same class, or None if it must
-    not take the short path. `add_ref` sets them: an earlier read raises AttributeError."""
+    `name` is what the output calls the module; 0 if the filter excludes it. `class_version` is the
+    number in the state of its class (class_versions.py), the same object; None as long as calls
+    must not take the short path. `children_version` is the version of the dictionary of its
+    children; None if it has none. `add_ref` sets them: an earlier read raises AttributeError."""
 
-    __slots__ = ("module_class", "name", "short_path_class")
+    __slots__ = ("children", "children_version", "class_ref", "class_version", "name", "place")
 
     name: Any
-    short_path_class: type | None
-    module_class: type
+    class_version: int | None
+    children_version: int | None
+    class_ref: weakref.ReferenceType[type]
+    children: tuple[Any, ...]  # what read_children returned
+    place: int  # one of the constants of name_cache.py
 
 
 class NumberRef(ModuleRef):
@@ -40,18 +44,18 @@ class MessageRef(ModuleRef):
     __slots__ = ()
 
 
-def add_ref(
-    ref_class: type[ModuleRef], refs: dict[int, Any], module: Any, name: Any, is_plain: bool
-) -> ModuleRef:
+def add_ref(ref_class: type[ModuleRef], refs: dict[int, Any], module: Any, name: Any) -> ModuleRef:
     """Return a new reference to `module` and store it in `refs`, in place of an earlier one.
 
-    The entry is removed when the module dies, because its id can then belong to another object. The
-    callback is a C function: an exception of a signal handler would be lost in a Python callback.
-    TypeError if the module cannot have weak references."""
+    Calls do not take the short path yet. The entry is removed when the module dies, because its id
+    can then belong to another object. The callback is a C function: an exception of a signal
+    handler would be lost in a Python callback. TypeError if the module cannot have weak
+    references."""
     key = id(module)
     ref = ref_class(module, partial(refs.pop, key))
-    ref.short_path_class = type(module) if is_plain else None
-    ref.module_class = type(module)
+    ref.class_version = ref.children_version = None
+    ref.class_ref = weakref.ref(type(module))
+    ref.children, ref.place = (), 0
     ref.name = name  # last, because the hot path reads it first
     refs[key] = ref
     return ref

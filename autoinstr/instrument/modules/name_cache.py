@@ -9,13 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Protocol
 
 from autoinstr.base.guard import is_from_signal_handler
-from autoinstr.base.module_name import ModuleName, ModuleNamer
+from autoinstr.base.module_namer import ModuleNamer
 from autoinstr.base.own_thread import make_reentrant_lock
 from autoinstr.emitters.recorder import UNRECORDED
 from autoinstr.instrument import compile
 from autoinstr.instrument.modules.module_refs import MessageRef, ModuleRef, NumberRef, add_ref
+from autoinstr.instrument.modules.places import Places
 
 if TYPE_CHECKING:
+    from autoinstr.base.module_name import ModuleName
     from autoinstr.emitters.compiled_range import CompiledRange
     from autoinstr.emitters.range_slot import RangeSlot
     from autoinstr.emitters.recorder import Recorder
@@ -78,7 +80,8 @@ class NameCache:
 
     def _reset(self) -> None:
         self._lock = make_reentrant_lock()
-        self._namer = ModuleNamer()
+        self._namer = ModuleNamer(self.number_refs, self.message_refs)
+        self._places = Places(self._rules, self._namer)
         self._activate(None, is_recorder=True)
 
     def _activate(self, output: RangeOutput | None, is_recorder: bool) -> None:
@@ -122,10 +125,19 @@ class NameCache:
             output, _, refs = activation = self._activation
             if output is None:
                 return self._null_slot
+            cls = type(module)
+            version = self._rules.check_class(cls, self.begin_own)
             ref = refs.get(id(module))
-            if ref is None or ref() is not module or ref.module_class is not type(module):
+            if ref is None or ref() is not module or ref.class_ref() is not cls:
                 ref = self._name_module(module, activation)
-            if ref is None or not ref.name or self._activation is not activation:
+            elif not self._places.is_current(module, ref):
+                ref = self._rename(module, activation)
+            if ref is None:
+                return self._null_slot
+            if ref.name == UNRECORDED:  # the slow path counts the ranges that have no name
+                version = None
+            self._places.open_short_path(module, ref, version)
+            if not ref.name or self._activation is not activation:
                 return self._null_slot
             return output.begin_module(ref.name) or self._null_slot
         except Exception as error:
@@ -133,6 +145,18 @@ class NameCache:
                 raise
             self._report_error(error)
             return self._null_slot
+
+    def _rename(self, module: Any, activation: _Activation) -> ModuleRef | None:
+        """Name a module anew whose children have changed, or that has left its place."""
+        with self._lock:
+            if self._activation is not activation:
+                return None
+            renamed, removed = self._namer.rename_children(module)
+            for relative, relative_name in renamed:
+                self._add_ref(relative, relative_name)
+            for key in removed:
+                activation.refs.pop(key, None)
+        return self._name_module(module, activation)
 
     @property
     def activation(self) -> _Activation:
@@ -169,14 +193,12 @@ class NameCache:
             name, relatives = self._namer.name_module(module, callers)
             for relative, relative_name in relatives:
                 self._add_ref(relative, relative_name)
-            return self._add_ref(module, name)
+            ref = self._add_ref(module, name)
+            self._places.place(module, ref, name, callers)
+            return ref
 
     def _add_ref(self, module: Any, name: ModuleName) -> ModuleRef:
         output, ref_class, refs = self._activation
         assert output is not None
-        cls = type(module)
-        self._rules.prepare_class(cls, self.begin_own)
         range_name = output.name_module(name) if self._rules.decide_module(name) else 0
-        # The slow path counts the ranges that the recording has no name for.
-        is_plain = range_name != UNRECORDED and self._rules.has_short_path(cls)
-        return add_ref(ref_class, refs, module, range_name, is_plain)
+        return add_ref(ref_class, refs, module, range_name)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.base.class_facts import get_entries
 from autoinstr.emitters.registry import list_emitters
+from autoinstr.instrument.compile import is_guarded
 
 if TYPE_CHECKING:
     from types import FunctionType
@@ -41,17 +43,20 @@ class Swap:
     def install(self, wrapper: FunctionType) -> str:
         """Install `wrapper` unless another program patched the attribute; return the new state.
 
-        In the state `blocked` the wrapper is not called at all."""
+        In the state `blocked` the wrapper is not called at all. If compiled code checks the
+        function in place, it stays: "in" if it is a wrapper of ours, else "guarded"."""
         self._wrappers.add(wrapper)
         state = self.read_state()
         if state in ("in", "out"):
+            if self._is_guarded(wrapper):
+                return "in" if state == "in" else "guarded"
             self._set(wrapper)
             return "in"
         return state
 
     def restore_original(self) -> str:
         """Restore torch's own function if one of our wrappers is in place; return the new state."""
-        if self.read_state() == "in":
+        if self.read_state() == "in" and not self._is_guarded(self.original):
             self._set(self.original)
             return "out"
         return self.read_state()
@@ -91,9 +96,13 @@ class Swap:
         if self.read_state() in ("in", "out"):
             self._set(self._module_class.__dict__["__call__"])
 
+    def _is_guarded(self, successor: FunctionType) -> bool:
+        current = self._module_class.__dict__["__call__"]
+        return current is not successor and is_guarded(current)
+
     def follow_class(self, cls: Any) -> bool:
         """Return whether the `__call__` in the class is Module's; it then changes with Module's."""
-        call = cls.__dict__.get("__call__")
+        call = get_entries(cls).get("__call__")
         if call is not self.original and call not in self._wrappers:
             return False
         if cls is not self._module_class and cls not in self._followers:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import re
 import sys
 import zlib
-from types import FunctionType, ModuleType
+from types import FunctionType, GetSetDescriptorType, ModuleType
 from typing import Any
 
+from autoinstr.base.class_facts import find_attribute, find_owner, get_entries
 from autoinstr.base.system import read_file
 
 # crc32 of the text of torch/nn/modules/module.py from `def _slow_forward` to the line that sets
-# `__call__` -> the versions that were read. They are 2.1.2 to 2.13.0, from the wheels. The path
+# `__call__` -> the versions that were read. They are 2.1.2 to 2.14.1, from the wheels. The path
 # without hooks is identical in all of them; only the path with hooks differs.
 KNOWN_CALL_CODE = {
     385231222: "2.1, 2.2",
@@ -27,11 +28,12 @@ KNOWN_CALL_CODE = {
     754736153: "2.5",
     1034027000: "2.6, 2.7",
     4078316480: "2.8, 2.9",
-    2860474229: "2.10 to 2.13",
+    2860474229: "2.10 to 2.14",
 }
 
 OLDEST = (2, 1)  # the first version of torch that is supported
 
+_STEPS = ("_call_impl", "_slow_forward", "__getattr__", "_compiled_call_impl")
 _HOOK_TABLES = ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
 
 
@@ -92,24 +94,27 @@ def find_forward_line(module: ModuleType) -> int:
     return first_line
 
 
-def is_plain_class(cls: type, module_class: Any) -> bool:
+def copy_call_steps(module_class: Any) -> dict[str, Any]:
+    """Return the attributes of torch's Module on the way from `__call__` to `forward`."""
+    entries = get_entries(module_class)
+    return {name: entries.get(name) for name in _STEPS}
+
+
+def is_plain_class(cls: type, module_class: Any, steps: dict[str, Any]) -> bool:
     """Return whether the class keeps every step between `__call__` and `forward` as torch's Module
-    defines it.
+    defined it when `steps` was copied.
 
-    `Module.__call__` may be our wrapper at the moment."""
-    if _find_owner(cls, "__getattribute__") is not object:
+    `Module.__call__` may be our wrapper at the moment. Code of the program does not run here."""
+    if find_owner(cls, "__getattribute__") is not object:
         return False
-    for name in ("__call__", "_call_impl", "_slow_forward", "__getattr__", "_compiled_call_impl"):
-        if _find_attribute(cls, name) is not module_class.__dict__.get(name):
-            return False
+    if find_attribute(cls, "__call__") is not get_entries(module_class).get("__call__"):
+        return False
+    if any(find_attribute(cls, name) is not step for name, step in steps.items()):
+        return False
+    if any(
+        type(find_attribute(cls, name)) is not GetSetDescriptorType
+        for name in ("__dict__", "__weakref__")
+    ):
+        return False
     # A property of that name on the class would take precedence over the instance's own table.
-    return not any(_find_attribute(cls, name) is not None for name in _HOOK_TABLES)
-
-
-def _find_owner(cls: type, name: str) -> Any:
-    return next((base for base in cls.__mro__ if name in base.__dict__), None)
-
-
-def _find_attribute(cls: type, name: str) -> Any:
-    owner = _find_owner(cls, name)
-    return None if owner is None else owner.__dict__[name]
+    return not any(find_owner(cls, name) for name in _HOOK_TABLES)

@@ -37,7 +37,7 @@ def make_traced_recording_call(
             if type(module_ref) is not ref_class:
                 module_ref = refs[id(self)]
             own_calls = getattr(local, "own_calls", None)
-            is_ready = type(self) is module_ref.module_class and not own_calls
+            is_ready = module_ref.class_ref() is type(self) and not own_calls
             name = module_ref.name
             if is_ready and name:
                 next_record, words = local.slots
@@ -100,7 +100,7 @@ def make_traced_emitting_call(
                     module_ref = refs[id(self)]
                 message = module_ref.name
                 own_calls = getattr(local, "own_calls", None)
-                is_ready = type(self) is module_ref.module_class and not own_calls
+                is_ready = module_ref.class_ref() is type(self) and not own_calls
                 if is_ready and message:
                     thread = get_ident()
                     if not owner:

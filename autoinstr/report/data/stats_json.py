@@ -137,7 +137,7 @@ def build_row_entries(
     """Yield the rows of one recording (docs/reference/json.md); `phase` selects those of one phase.
 
     `process` is the index of the recording."""
-    classes = ModuleClasses(recording)
+    classes = ModuleClasses(row.name for row in stats.rows)
     has_paths = FROM_PROFILE not in recording.header
     for row in stats.rows:
         if is_in_phase(row.phase, phase):

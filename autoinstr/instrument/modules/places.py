@@ -1,0 +1,96 @@
+"""Notices at a call that a module has another place in its tree than its name says.
+
+A tree changes where the program stores a module, without a call that could be observed. So a
+module's call checks its children: the version of the dictionary that holds them, on the short path
+(hot_call.py), or the children themselves. A module that is called from elsewhere than its parent's
+call is looked up from its root at each call, and has no short path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from autoinstr.base.module_tree import get_own_children, list_children
+from autoinstr.instrument.modules.class_versions import (
+    are_dict_versions_readable,
+    dict_versions,
+)
+
+if TYPE_CHECKING:
+    from autoinstr.base.module_name import ModuleName
+    from autoinstr.base.module_namer import ModuleNamer
+    from autoinstr.instrument.modules.module_refs import ModuleRef
+    from autoinstr.instrument.modules.module_rules import ModuleRules
+
+# What is known of a module's place: nothing yet; its parent's call checks it; its own calls do
+UNKNOWN, CHECKED_BY_PARENT, CHECKED_BY_ITSELF = 0, 1, 2
+
+_Children = tuple[tuple[str, int, Any], ...]  # name, id and, of a container, its children
+
+
+class Places:
+    """The places of modules. Not thread-safe where the name cache holds its lock."""
+
+    def __init__(self, rules: ModuleRules, namer: ModuleNamer) -> None:
+        self._rules = rules
+        self._namer = namer
+        self._has_dict_versions = are_dict_versions_readable()
+
+    def is_current(self, module: Any, ref: ModuleRef) -> bool:
+        """Return whether the module's place, and that of its children, are those of the names.
+
+        The first call decides who checks the place from now on."""
+        if ref.place == CHECKED_BY_ITSELF:
+            return self._namer.is_in_place(module) and ref.children == self._read_children(module)
+        if ref.place == UNKNOWN:
+            ref.children = self._read_children(module)
+            callers = self._rules.callers.find_callers(module, only_nearest=True)
+            self._choose_checker(module, ref, callers)
+            return self._namer.is_in_place(module)
+        return ref.children == self._read_children(module)
+
+    def place(self, module: Any, ref: ModuleRef, name: ModuleName, callers: list[Any]) -> None:
+        """Note the place of a module that has just been named."""
+        ref.children = self._read_children(module)
+        if not name.path or name.path.endswith("?"):
+            ref.place = CHECKED_BY_PARENT  # there is no parent that holds it
+        else:
+            self._choose_checker(module, ref, callers)
+
+    def _choose_checker(self, module: Any, ref: ModuleRef, callers: list[Any]) -> None:
+        is_inside_parent = bool(callers) and self._holds(callers[0], module)
+        ref.place = CHECKED_BY_PARENT if is_inside_parent else CHECKED_BY_ITSELF
+
+    def open_short_path(self, module: Any, ref: ModuleRef, version: int | None) -> None:
+        """Let later calls of a module take the short path, if they may.
+
+        `version` is that of its class, None if the class must not."""
+        if ref.place != CHECKED_BY_PARENT:
+            version = None
+        elif ref.children:
+            own_children = get_own_children(module)
+            if (
+                self._has_dict_versions
+                and own_children is not None
+                and not any(below for _, _, below in ref.children)
+            ):
+                ref.children_version = dict_versions[id(own_children) >> 3]
+                if ref.children != self._read_children(module):
+                    version = None  # another thread has changed them meanwhile
+            else:
+                version = None
+        ref.class_version = version
+
+    def _read_children(self, module: Any) -> _Children:
+        return tuple(
+            (name, id(child), self._read_children(child) if self._is_container(child) else ())
+            for name, child in list_children(module)
+        )
+
+    def _holds(self, parent: Any, module: Any) -> bool:
+        return any(
+            child is module or (self._is_container(child) and self._holds(child, module))
+            for _, child in list_children(parent)
+        )
+
+    def _is_container(self, module: Any) -> bool:
+        return self._rules.is_container(module)
