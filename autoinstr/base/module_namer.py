@@ -117,11 +117,12 @@ class ModuleNamer:
         """Name the modules of a tree, and return those whose name is new."""
         # A root inside a larger tree keeps its name there, and new modules below it are named
         # below that name.
-        known_root = self._find(root) or self._find(find_compiled_module(root))
+        compiled = find_compiled_module(root)
+        known_root = self._find(root) or self._find(compiled)
         tree, prefix = (
             (known_root.tree, known_root.name.path)
             if known_root is not None
-            else (self._make_tree(root), "")
+            else (self._make_tree(compiled), "")
         )
         paths = {id(module): (join_path(prefix, path), module) for path, module in walk_tree(root)}
         tree.size = max(tree.size, len(paths)) if prefix else len(paths)
@@ -141,7 +142,7 @@ class ModuleNamer:
             renamed.append((module, self._known_modules[id(module)].name))
         if len(paths) > 1:
             tree.keys = list({**dict.fromkeys(tree.keys), **paths} if prefix else paths)
-            self._watch(tree, root if not prefix else tree.reference())
+            self._watch(tree, compiled if not prefix else tree.reference())
         return renamed
 
     def _find_earlier_number(
@@ -158,7 +159,7 @@ class ModuleNamer:
 
     def _make_tree(self, root: Any) -> NamedTree:
         """Return the tree whose root is `root`: an earlier, a dead one's, or a new one."""
-        entry, cls = self._get(root), get_class_name(find_compiled_module(root))
+        entry, cls = self._get(root), get_class_name(root)
         tree = None if entry is None else entry.own_tree
         if entry is not None and tree is not None:
             if entry.class_ref() is type(root):
@@ -170,11 +171,11 @@ class ModuleNamer:
             self._free_tree(entry)
         free_trees = self._free_trees.get(cls)
         if free_trees:
-            label, numbers = free_trees.pop()
-        else:
-            self._root_counts[cls] = count = self._root_counts.get(cls, 0) + 1
-            label, numbers = f"{cls}#{count}", {}
-        return NamedTree(root, label, numbers)
+            tree = NamedTree(root, *free_trees.pop())
+            tree.is_separate = True  # the numbers stand for calls of a dead module too
+            return tree
+        self._root_counts[cls] = count = self._root_counts.get(cls, 0) + 1
+        return NamedTree(root, f"{cls}#{count}", {})
 
     def _watch(self, tree: NamedTree, root: Any) -> None:
         """Let the death of a root remove the ids of its modules from the tables.
@@ -211,7 +212,7 @@ class ModuleNamer:
         if entry is None:
             entry = KnownModule(weakref.KeyedRef(module, self._dead.append, key))
             self._known_modules[key] = entry
-        if not path:
+        if not path and tree.reference() is module:
             entry.own_tree = tree
         if number is None:
             number = tree.numbers.get((path, cls))

@@ -22,7 +22,9 @@ class NamedTree:
         self.watch: Any = None  # a second reference to the root; see ModuleNamer._watch
         self.keys: list[int] = []  # ids of the modules below the root
         self.size = 1
-        self.is_separate = False  # a larger tree held it for a while, and does so no longer
+        # A larger tree does not get its numbers: one held it for a while, and does so no longer,
+        # or an earlier tree had them.
+        self.is_separate = False
 
 
 class KnownModule:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
+import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.device.ascend.loader import load_database
@@ -22,6 +24,9 @@ _TRACE_NAME = re.compile(r".*trace.*\.json(\.gz|\.gzip)?", re.IGNORECASE)
 _JSON = re.compile(r".*\.json(\.gz|\.gzip)?", re.IGNORECASE)
 _BEGINNINGS = (b"{", b"\x1f\x8b", b"\xef\xbb\xbf{")
 _DATABASE_BEGIN = b"SQLite format 3\x00"
+_GZIP, _KINETO_MARK = b"\x1f\x8b", b'"schemaVersion"'
+_SURE_SUFFIXES = (".pt.trace.json", ".pt.trace.json.gz")  # torch's own trace handler
+BEGIN_BYTES = 4_096
 MAX_DEPTH = 4  # folders below the given one
 
 
@@ -54,7 +59,7 @@ def find_profiles(path: str) -> list[FoundProfile]:
         found += [
             FoundProfile(KINETO, os.path.join(folder, name))
             for name in sorted(files)
-            if _TRACE_NAME.fullmatch(name) and not _is_own(name)
+            if _TRACE_NAME.fullmatch(name) and _is_of_kineto(os.path.join(folder, name))
         ]
     return found
 
@@ -95,6 +100,12 @@ def load_profile(profile: FoundProfile, tick: Callable[[int], None]) -> ProfileS
     return load_trace(profile.path, tick)
 
 
-def _is_own(name: str) -> bool:
-    """Return whether a file is a timeline that autoinstr wrote."""
-    return name.startswith("report.")
+def _is_of_kineto(path: str) -> bool:
+    """Return whether a file begins as Kineto's traces do; timelines of other tools do not."""
+    try:
+        with open(path, "rb") as stream:
+            is_compressed = stream.read(2) == _GZIP
+        with gzip.open(path, "rb") if is_compressed else open(path, "rb") as content:
+            return _KINETO_MARK in content.read(BEGIN_BYTES)
+    except (OSError, EOFError, zlib.error):
+        return path.endswith(_SURE_SUFFIXES)  # it is damaged, and the reader says how

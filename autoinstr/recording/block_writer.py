@@ -136,14 +136,18 @@ class BlockWriter:
         return self._recycle(0)
 
     def _allocate_text_block(self, kind: int, size: int, min_size: int) -> tuple[int, int]:
-        """Return offset and size of a block for texts: `size`, or at least `min_size` if the file
-        is full. A ring takes the oldest block, and never one of definitions."""
+        """Return offset and size of a block for texts: `size`, or at least `min_size` for
+        definitions if the file is full. A ring takes the oldest block, and never one of
+        definitions."""
+        if kind == f.KIND_ATTRIBUTES:
+            min_size = size
         try:
             offset = self._allocate(size)
         except RecordingFull:
-            if self.full != "ring":
-                raise
-            offset, size = self._recycle(size if kind == f.KIND_ATTRIBUTES else min_size)
+            if self.full == "ring":
+                offset, size = self._recycle(min_size)
+            else:  # a thread that has no definition could still get a block for ranges
+                offset, size = self._allocate(min_size), min_size
         if kind == f.KIND_ATTRIBUTES:
             self._range_blocks.append((offset, size))
         return offset, size

@@ -141,10 +141,11 @@ def test_a_loss_is_said_once(full: str, kind: str) -> None:
 @pytest.mark.parametrize("full", ["stop", "ring"])
 def test_many_threads_that_end(full: str) -> None:
     counted = Counted(full)
-    for _ in range(4000):  # their definitions fill the recording
+    for _ in range(4000):
         thread = threading.Thread(target=counted.work, args=("one module", 3, 10))
         thread.start()
         thread.join()
-    assert counted.said
+    # The definitions of threads fill a recording that stops. A ring overwrites their blocks.
+    assert bool(counted.said) is (full == "stop")
     assert counted.read() == (12_000, 0)
     shutil.rmtree(counted.folder)

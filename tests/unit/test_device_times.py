@@ -367,3 +367,12 @@ def test_a_profile_is_joined_with_the_recording_of_its_process(
     foreign.write(tmp_path / "trace.json")
     assert main([*command, "--profile", str(tmp_path / "trace.json")]) == 1
     assert "process 77, which is not in this run" in capsys.readouterr().err
+
+
+def test_timelines_of_other_tools_in_a_run_are_no_profiles(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run")
+    (run / "trace.json").write_text('{"traceEvents": []}')
+    (run / "rank1.pt.trace.json.gz").write_bytes(b"\x1f\x8b and then nothing")
+    Trace().write(run / "my-trace.json")
+    names = [Path(profile.path).name for profile in find_profiles(str(run))]
+    assert names == ["my-trace.json", "rank1.pt.trace.json.gz"]

@@ -16,11 +16,13 @@ from typing import Any
 import pytest
 
 from autoinstr.emitters.emitter import Emitter
+from autoinstr.emitters.recorder import UNRECORDED
 from autoinstr.emitters.tool_output import ToolOutput
 from autoinstr.instrument.modules.class_versions import ClassStates, dict_versions
 from autoinstr.instrument.modules.hot_call import make_recording_call
 from autoinstr.instrument.modules.hot_emitting_call import make_emitting_call
 from autoinstr.instrument.modules.module_refs import MessageRef, ModuleRef, NumberRef, add_ref
+from autoinstr.instrument.modules.traced_calls import make_traced_recording_call
 
 TABLES = ("_backward_hooks", "_backward_pre_hooks", "_forward_hooks", "_forward_pre_hooks")
 ARGUMENTS = [
@@ -323,3 +325,24 @@ def test_nothing_of_ours_is_on_a_module(calls: Any) -> None:
     assert vars(copy.copy(module)) == vars(bare)
     assert copy.copy(module).__weakref__ is None
     assert pickle.dumps(module) == pickle.dumps(bare)
+
+
+def test_a_traced_call_counts_the_range_without_a_name() -> None:
+    calls, module = Recording(), Module()
+
+    def torch_call(self: Any, *args: Any) -> Any:
+        return args
+
+    traced = make_traced_recording_call(torch_call, calls.refs, calls.local, calls.begin)  # type: ignore[arg-type]
+    for name, place_is_known, begun in (
+        (7, True, 0),
+        (0, True, 0),
+        (7, False, 1),
+        (UNRECORDED, True, 1),
+    ):
+        calls.add_ref(module, name)
+        calls.refs[id(module)].is_place_known = place_is_known
+        calls.begun.clear()
+        assert traced(module, 1) == (1,)
+        assert len(calls.begun) == begun, name
+    assert calls.written() == [(7, True)]

@@ -32,6 +32,10 @@ class Linear(Module):
     pass
 
 
+class OptimizedModule(Module):
+    """As torch.compile(module) returns it."""
+
+
 class Net(Module):
     pass
 
@@ -308,3 +312,30 @@ def test_after_any_moves_each_path_leads_to_its_module(moves: list[tuple[int, in
                 path for path, other in _all_paths(net) if other is module
             }
         assert not paths.keys() & set(removed)
+
+
+def test_a_compiled_model_that_is_dropped_leaves_its_name_to_the_model(namer: ModuleNamer) -> None:
+    for calls in (("net", "compiled"), ("compiled", "net")):
+        net = Net(head=Linear())
+        modules: dict[str, Any] = {"net": net, "compiled": OptimizedModule(_orig_mod=net)}
+        roots = {namer.name_module(modules[call], [])[0].root for call in calls}
+        modules.clear()
+        gc.collect()
+        other = namer.name_module(Net(head=Linear()), [])[0]
+        assert namer.name_module(net, [])[0].root in roots
+        assert len(roots) == 1
+        assert other.root not in roots, "both models are alive"
+
+
+def test_a_larger_tree_gets_no_number_of_a_dead_module(namer: ModuleNamer) -> None:
+    dead = Net(head=Linear())
+    first = namer.name_module(dead, [])[0]
+    del dead
+    gc.collect()
+    net = Net(head=Linear())
+    assert namer.name_module(net, [])[0] == first
+    outer = Net(inner=net)
+    namer.name_module(outer, [])
+    later = namer.name_module(net, [])[0]
+    assert later.path == "inner"
+    assert later.module != first.module, "a report would show the dead module's calls there"

@@ -20,13 +20,24 @@ class ModuleRef(weakref.ReferenceType[Any]):
     `name` is what the output calls the module; 0 if the filter excludes it. `class_version` is the
     number in the state of its class (class_versions.py), the same object; None as long as calls
     must not take the short path. `children_version` is the version of the dictionary of its
-    children; None if it has none. `add_ref` sets them: an earlier read raises AttributeError."""
+    children; None if it has none. `is_place_known` says that no more must be checked to know that
+    the name is current, besides the class. `add_ref` sets them: an earlier read raises
+    AttributeError."""
 
-    __slots__ = ("children", "children_version", "class_ref", "class_version", "name", "place")
+    __slots__ = (
+        "children",
+        "children_version",
+        "class_ref",
+        "class_version",
+        "is_place_known",
+        "name",
+        "place",
+    )
 
     name: Any
     class_version: int | None
     children_version: int | None
+    is_place_known: bool
     class_ref: weakref.ReferenceType[type]
     children: tuple[Any, ...]  # what read_children returned
     place: int  # one of the constants of name_cache.py
@@ -55,7 +66,7 @@ def add_ref(ref_class: type[ModuleRef], refs: dict[int, Any], module: Any, name:
     ref = ref_class(module, partial(refs.pop, key))
     ref.class_version = ref.children_version = None
     ref.class_ref = weakref.ref(type(module))
-    ref.children, ref.place = (), 0
+    ref.children, ref.place, ref.is_place_known = (), 0, False
     ref.name = name  # last, because the hot path reads it first
     refs[key] = ref
     return ref

@@ -200,5 +200,6 @@ class NameCache:
     def _add_ref(self, module: Any, name: ModuleName) -> ModuleRef:
         output, ref_class, refs = self._activation
         assert output is not None
+        self._rules.check_class(type(module), self.begin_own)
         range_name = output.name_module(name) if self._rules.decide_module(name) else 0
         return add_ref(ref_class, refs, module, range_name)

@@ -64,9 +64,12 @@ class Places:
         """Let later calls of a module take the short path, if they may.
 
         `version` is that of its class, None if the class must not."""
+        ref.is_place_known = False
         if ref.place != CHECKED_BY_PARENT:
-            version = None
-        elif ref.children:
+            ref.class_version = None
+            return
+        is_place_known = True
+        if ref.children:
             own_children = get_own_children(module)
             if (
                 self._has_dict_versions
@@ -74,11 +77,12 @@ class Places:
                 and not any(below for _, _, below in ref.children)
             ):
                 ref.children_version = dict_versions[id(own_children) >> 3]
-                if ref.children != self._read_children(module):
-                    version = None  # another thread has changed them meanwhile
+                # Another thread may have changed them meanwhile.
+                is_place_known = ref.children == self._read_children(module)
             else:
-                version = None
-        ref.class_version = version
+                is_place_known = False
+        ref.is_place_known = is_place_known
+        ref.class_version = version if is_place_known else None
 
     def _read_children(self, module: Any) -> _Children:
         return tuple(

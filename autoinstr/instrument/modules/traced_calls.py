@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base.system import clocks
 from autoinstr.instrument.frames import copy_metadata
+from autoinstr.instrument.modules import class_versions
 from autoinstr.instrument.modules.module_refs import MessageRef, NumberRef
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def make_traced_recording_call(
     """Return a wrapper around torch's own function that records; the arguments are those of
     hot_call.make_recording_call."""
     clock, ref_class = clocks.perf_counter_ns, NumberRef
+    dict_versions = class_versions.dict_versions
 
     def call(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         words = None
@@ -36,9 +38,18 @@ def make_traced_recording_call(
             module_ref = self.__weakref__
             if type(module_ref) is not ref_class:
                 module_ref = refs[id(self)]
-            own_calls = getattr(local, "own_calls", None)
-            is_ready = module_ref.class_ref() is type(self) and not own_calls
             name = module_ref.name
+            is_ready = (
+                module_ref.is_place_known
+                and name >= 0  # begin() counts the ranges that have no name
+                and module_ref.class_ref() is type(self)
+                and not getattr(local, "own_calls", None)
+                and (
+                    module_ref.children_version is None
+                    or dict_versions[id(self.__dict__["_modules"]) >> 3]
+                    == module_ref.children_version
+                )
+            )
             if is_ready and name:
                 next_record, words = local.slots
                 i, j, k = next_record()
@@ -71,12 +82,13 @@ def make_traced_emitting_call(
     report_error: Callable[[BaseException], None],
 ) -> FunctionType:
     """Return a wrapper around torch's own function for one emitter; the arguments are those of
-    hot_call.make_emitting_call."""
+    hot_emitting_call.make_emitting_call."""
     start, end, domain = output.start, output.end, output.domain
     clock, get_ident, ref_class = clocks.perf_counter_ns, _thread.get_ident, MessageRef
+    dict_versions = class_versions.dict_versions
     serials, domain_owners = output.serials, output.domain_owners
     owner, era = 0, object()
-    # The wrapper of hot_call.py follows the same output.
+    # The wrapper of hot_emitting_call.py follows the same output.
     set_other_owner, start_other_era = output.set_owner, output.start_era
 
     def set_owner(thread: int) -> None:
@@ -99,8 +111,16 @@ def make_traced_emitting_call(
                 if type(module_ref) is not ref_class:
                     module_ref = refs[id(self)]
                 message = module_ref.name
-                own_calls = getattr(local, "own_calls", None)
-                is_ready = module_ref.class_ref() is type(self) and not own_calls
+                is_ready = (
+                    module_ref.is_place_known
+                    and module_ref.class_ref() is type(self)
+                    and not getattr(local, "own_calls", None)
+                    and (
+                        module_ref.children_version is None
+                        or dict_versions[id(self.__dict__["_modules"]) >> 3]
+                        == module_ref.children_version
+                    )
+                )
                 if is_ready and message:
                     thread = get_ident()
                     if not owner:
