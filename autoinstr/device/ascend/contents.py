@@ -51,7 +51,7 @@ def read_contents(profile: Profile, tick: Callable[[int], None]) -> ProfileConte
             ranges = read_ranges(connection, tick) if facts.range_count else no_ranges
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         advice = "; remove it to analyse the profile again" if profile.raw else ""
         message = f"{os.path.basename(profile.database)} cannot be read: {error}{advice}"
         return ProfileContents(profile, None, no_ranges, read_error=message)
