@@ -53,7 +53,8 @@ def read_contents(profile: Profile, tick: Callable[[int], None]) -> ProfileConte
             connection.close()
     except (sqlite3.Error, UnicodeDecodeError) as error:
         advice = "; remove it to analyse the profile again" if profile.raw else ""
-        message = f"{os.path.basename(profile.database)} cannot be read: {' '.join(str(error).split())}{advice}"
+        reason = " ".join(str(error).split())
+        message = f"{os.path.basename(profile.database)} cannot be read: {reason}{advice}"
         return ProfileContents(profile, None, no_ranges, read_error=message)
     settings = profiles.read_settings(profile.folder)
     reason = missing_reasons.explain_missing_table(facts, settings)
