@@ -19,7 +19,6 @@ from autoinstr.analysis.blocks import ignore_tick
 from autoinstr.analysis.profile_run import ProfileRun
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.cli import main
-from autoinstr.cli.entry import main
 from autoinstr.device.profile_kinds import find_profiles
 from autoinstr.report.data import stats_json
 from tests.support.kineto import ENGINE, Trace
