@@ -23,7 +23,7 @@ KERNELS = """SELECT COUNT(*), SUM(t.startNs >= d.startNs AND t.endNs <= d.endNs)
     JOIN CONNECTION_IDS c ON c.id = a.connectionId
     JOIN TASK t ON t.connectionId = c.connectionId
     JOIN COMPUTE_TASK_INFO i ON i.globalTaskId = t.globalTaskId
-    WHERE h.domainId IN (SELECT id FROM STRING_IDS WHERE value = 'ModuleDevice')
+    WHERE h.domainId IN (SELECT id FROM STRING_IDS WHERE value = 'device:Module')
     AND h.message IN (SELECT id FROM STRING_IDS WHERE value = 'Net')"""
 
 

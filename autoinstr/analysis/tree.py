@@ -120,7 +120,7 @@ class Node:
         if row.name.cls:
             self.classes[row.name.cls] = None
         self.shared_kernels.update(dict.fromkeys(row.shared_kernels))
-        if row.calls or row.total_ns:
+        if row.calls or row.total_ns or row.device is not None:
             _get_figures(self.phases, row.phase).add(row)
 
     def set_member(self, number: int) -> None:

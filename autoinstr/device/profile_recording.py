@@ -94,7 +94,7 @@ def _write_ranges(
     for start, end, tid, text in store.query(_ROWS):
         if tid != current_tid:
             current_tid, generation, next_slot = tid, 0, None
-            thread = writer.new_thread(tid & 0xFFFFFFFFFFFFFFFF, store.thread_names.get(tid, ""))
+            thread = writer.new_thread(tid, store.thread_names.get(tid, ""))
             stack.clear()
         while stack and stack[-1][0] < end:
             stack.pop()

@@ -3,6 +3,7 @@ kernel."""
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import json
@@ -86,7 +87,7 @@ def test_events_with_any_values(tmp_path: Path, changes: list[tuple[int, str, An
         if target is None and isinstance(event.get("args"), dict):
             target = event["args"]
         if target is not None:
-            target[key] = value
+            target[key] = copy.deepcopy(value)
     path = tmp_path / "trace.json"
     path.write_text(trace.text())
     report(path)

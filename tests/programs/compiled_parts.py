@@ -65,9 +65,13 @@ def digest(tensors):
     return text.hexdigest()
 
 
+nets = []  # kept: the name of a dead model may be used again
+
+
 def make_net():
     torch.manual_seed(0)
-    return Net()
+    nets.append(Net())
+    return nets[-1]
 
 
 def run(model, x, steps=3):
@@ -164,14 +168,16 @@ def threads(backend="eager"):
             session.switch_off("the test")
             session.switch_on("the test")
 
-    def work(seed):
-        torch.manual_seed(seed)
-        model = torch.compile(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), backend=backend)
-        found.append((seed, run(model, torch.ones(2, 4), 20)[-1]))
+    torch.manual_seed(0)
+    models = [nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in range(3)]
+
+    def work(number):
+        model = torch.compile(models[number], backend=backend)
+        found.append((number, run(model, torch.ones(2, 4), 20)[-1]))
 
     toggler = threading.Thread(target=toggle)
     toggler.start()
-    workers = [threading.Thread(target=work, args=(seed,)) for seed in range(3)]
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:

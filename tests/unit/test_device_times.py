@@ -265,7 +265,9 @@ def captured(path: Path, names: list[str]) -> Path:
     return trace.write(path)
 
 
-def test_a_replayed_graph_by_order_and_name(tmp_path: Path) -> None:
+def test_a_replayed_graph_by_order_and_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Two captures, of two batch sizes: the one whose names fit counts."""
     small, large = (
         captured(tmp_path / f"{name}.json", [f"{name}_mm", "add"]) for name in ("small", "large")
@@ -281,6 +283,10 @@ def test_a_replayed_graph_by_order_and_name(tmp_path: Path) -> None:
         "Net/Layer0": {"graph": [1, 3]},
         "Net/Layer1": {"graph": [1, 4]},
     }
+    capture = ["--capture", str(large), "--capture", str(small)]
+    assert main(["report", str(path), *capture]) == 0
+    table = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    assert "3 ns" in table["Layer0"] and "4 ns" in table["Layer1"], "modules that made no call"
     report = read(path, small)
     assert bases(report) == {"unknown": (2, 7)}
     assert "0 are those of" in report["problems"][0] and "large_mm" in report["problems"][0]

@@ -140,5 +140,5 @@ def test_rows_are_looked_up_and_can_fail(compat: ModuleType, tmp_path: Path) -> 
 
 
 def test_every_row_is_of_a_package_that_is_looked_up(compat: ModuleType) -> None:
-    assert {row.package for row in ROWS} == set(compat.PACKAGES)
+    assert {row.package for row in ROWS} <= set(compat.PACKAGES)
     assert all(row.module.partition(".")[0] == row.package for row in ROWS)

@@ -57,7 +57,8 @@ def test_a_ring_keeps_the_last_ranges_of_many_threads(tmp_path: Path) -> None:
 
 
 def test_a_full_recording_keeps_nothing_for_ended_threads(tmp_path: Path) -> None:
-    _, recorder, _ = record(tmp_path / "r.airec", "stop", [12] * 2000)
+    recording, recorder, calls = record(tmp_path / "r.airec", "stop", [12] * 2000)
+    assert len(ranges(recording)) + recording.dropped_count == calls
     assert recorder.writer is not None
     assert len(recorder.writer._threads.current_blocks) < 20
 

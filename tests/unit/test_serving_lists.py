@@ -262,4 +262,4 @@ def test_a_generators_forward_is_named_in_every_report(tmp_path: Path) -> None:
     stream = StringIO()
     stats_json.write(run, stream)
     assert line in json.loads(stream.getvalue())["problems"]
-    assert any(line in str(notice) for notice in build_payload(run)["notices"])
+    assert any(line in str(notice) for notice in build_payload(run)["notes"])

@@ -51,9 +51,10 @@ def read_contents(profile: Profile, tick: Callable[[int], None]) -> ProfileConte
             ranges = read_ranges(connection, tick) if facts.range_count else no_ranges
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         advice = "; remove it to analyse the profile again" if profile.raw else ""
-        message = f"{os.path.basename(profile.database)} cannot be read: {error}{advice}"
+        reason = " ".join(str(error).split())
+        message = f"{os.path.basename(profile.database)} cannot be read: {reason}{advice}"
         return ProfileContents(profile, None, no_ranges, read_error=message)
     settings = profiles.read_settings(profile.folder)
     reason = missing_reasons.explain_missing_table(facts, settings)

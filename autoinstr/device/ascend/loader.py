@@ -65,9 +65,10 @@ def load_database(path: str, rank: int | None, tick: Callable[[int], None]) -> P
             _DatabaseLoader(store, connection, tick).load()
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
         store.close()
-        raise AutoinstrError(f"{path}: cannot be read: {error}") from error
+        reason = " ".join(str(error).split())
+        raise AutoinstrError(f"{path}: cannot be read: {reason}") from error
     except BaseException:
         store.close()
         raise

@@ -31,7 +31,10 @@ def explain_missing_table(facts: DatabaseFacts, settings: dict[str, Any]) -> str
         )
     if not facts.domains:
         if settings and not (settings.get("mstx") or settings.get("msprof_tx")):
-            return "no mstx ranges: it was profiled without mstx (AUTOINSTR_PROFILER=mstx=on)"
+            return (
+                "no mstx ranges: it was profiled without mstx (AUTOINSTR_PROFILER=mstx=on); with "
+                "with_modules, autoinstr report shows torch's own rows of modules"
+            )
         return "no mstx ranges: nothing was called while the profiler ran, or it ran without mstx"
     if MODULE not in facts.domains:
         return _explain_missing_domain(facts)

@@ -25,7 +25,7 @@ RESULT = os.path.join("cluster_analysis_output", "cluster_analysis.db")
 INSTALL = (
     "msprof-analyze is not installed: pip install 'autoinstr[ascend]' here, or pip install "
     "'msprof-analyze==26.*' in an environment of its own and name it "
-    "(--msprof-analyze /path/to/bin/msprof-analyze)"
+    "(--msprof-analyze /path/to/bin/msprof-analyze); autoinstr report DIR makes a table without it"
 )
 _ROWS = """
     SELECT rankID, parentModule, module, opName, kernelList, "totalKernelDuration(ns)", opCount

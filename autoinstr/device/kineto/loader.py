@@ -24,6 +24,7 @@ from autoinstr.device.kineto.values import (
     read_integer,
     read_optional_integer,
     read_short_interval,
+    read_thread,
 )
 from autoinstr.device.operator_roles import find_role
 from autoinstr.device.profile_store import (
@@ -111,7 +112,7 @@ class _TraceLoader:
                 if not self._store.pid:
                     self._store.pid = read_integer(event["pid"])
             elif event.get("ph") == "M" and event.get("name") == "thread_name":
-                self._store.thread_names[read_integer(event["tid"])] = str(event["args"]["name"])
+                self._store.thread_names[read_thread(event["tid"])] = str(event["args"]["name"])
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             self._unreadable += 1
 
@@ -141,7 +142,7 @@ class _TraceLoader:
         row = (
             start,
             end,
-            read_integer(event["tid"]),
+            read_thread(event["tid"]),
             number,
             role,
             sequence if is_integer(sequence) and sequence >= 0 else None,
@@ -160,7 +161,7 @@ class _TraceLoader:
         store = self._store
         row = (
             start,
-            read_integer(event["tid"]),
+            read_thread(event["tid"]),
             store.intern_text(name),
             read_integer(args["correlation"]),
             _GRAPH_LAUNCH in name,
@@ -179,7 +180,7 @@ class _TraceLoader:
             cls = match[1] if match else name[len(MODULE_PREFIX) :]
             number = self._modules[name] = self._store.intern_text(cls)
         self._note_time(start, end)
-        self._store.add(MODULES, (start, end, read_integer(event["tid"]), number))
+        self._store.add(MODULES, (start, end, read_thread(event["tid"]), number))
 
     def _add_kernel(self, event: dict[str, Any], category: str) -> None:
         start, end = read_short_interval(event)

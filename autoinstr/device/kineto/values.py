@@ -109,6 +109,11 @@ def read_integer(value: Any) -> int:
     return int(value)
 
 
+def read_thread(value: Any) -> int:
+    """Return the number of a thread, which a recording holds without a sign."""
+    return read_integer(value) & (LIMIT_NS - 1)
+
+
 def read_optional_integer(value: Any) -> int | None:
     """Return an integer, or None for another value."""
     return value if is_integer(value) else None
