@@ -83,7 +83,10 @@ class RecordingFile:
         log.write_once("recorder", "error", "recording is off", out=self._config.out, error=reason)
 
     def _report_full(self) -> None:
-        event = "the recording is full; later ranges are counted and dropped"
+        if self._config.full == "ring":
+            event = "the recording is full; the oldest ranges are overwritten and counted"
+        else:
+            event = "the recording is full; later ranges are counted and dropped"
         log.write_once("full", "warning", event, max_mb=self._config.max_mb, full=self._config.full)
 
     def _choose_new_folder(self) -> str:

@@ -1,7 +1,8 @@
 """Name modules: a module's name is its dotted path in the largest tree seen so far that holds it.
 
 The namer keeps weak references to modules and classes, and stores nothing on them. Names of dead
-trees serve later trees of the class, or the names would grow with each copy of a model."""
+trees serve later trees of the class once there are many: they would grow with each copy of a model.
+Until then a tree has its own, and a larger tree that holds it takes over its earlier calls."""
 
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ from autoinstr.base.module_tree import (
     walk_tree,
 )
 from autoinstr.base.named_tree import KnownModule, NamedTree, Numbers
+
+MAX_DEAD_NAMES = 8_000  # each takes about 360 bytes of memory
 
 
 class ModuleNamer:
@@ -42,6 +45,7 @@ class ModuleNamer:
         self._unreachable: dict[tuple[int, str], int] = {}
         # labels and numbers of dead trees, by the class of the root
         self._free_trees: dict[str, list[tuple[str, Numbers]]] = {}
+        self._dead_name_count = 0  # of the modules and labels in _free_trees
 
     def name_module(
         self, module: Any, callers: list[Any]
@@ -153,9 +157,9 @@ class ModuleNamer:
         A report then shows its earlier calls here too. None if the module has moved."""
         root = entry.tree.reference()
         root_path = paths.get(id(root), ("", None))[0]
-        is_part = root is not None and root_path and not entry.tree.is_separate
-        is_part = is_part and join_path(root_path, entry.name.path) == path
-        return entry.name.module if is_part else None
+        if root is None or not root_path or entry.tree.is_separate:
+            return None
+        return entry.name.module if join_path(root_path, entry.name.path) == path else None
 
     def _make_tree(self, root: Any) -> NamedTree:
         """Return the tree whose root is `root`: an earlier, a dead one's, or a new one."""
@@ -170,8 +174,11 @@ class ModuleNamer:
                 return tree
             self._free_tree(entry)
         free_trees = self._free_trees.get(cls)
-        if free_trees:
-            tree = NamedTree(root, *free_trees.pop())
+        has_many = self._dead_name_count > MAX_DEAD_NAMES
+        if free_trees and (has_many or len(free_trees[-1][1]) <= 1):
+            label, numbers = free_trees.pop()
+            self._dead_name_count -= len(numbers) + 1
+            tree = NamedTree(root, label, numbers)
             tree.is_separate = True  # the numbers stand for calls of a dead module too
             return tree
         self._root_counts[cls] = count = self._root_counts.get(cls, 0) + 1
@@ -240,3 +247,4 @@ class ModuleNamer:
             numbers = tree.numbers if has_numbers else {}  # else a larger tree has them
             cls = tree.label.rpartition("#")[0]
             self._free_trees.setdefault(cls, []).append((tree.label, numbers))
+            self._dead_name_count += len(numbers) + 1

@@ -50,6 +50,7 @@ class BlockWriter:
         self._used_bytes = f.HEADER_BYTES
         self._sequence = 0
         self._attributes = TextPosition(f.KIND_ATTRIBUTES)
+        self._has_overwritten = False  # in a ring: ranges that were recorded before
         # (offset, bytes), oldest first: the blocks that a ring reuses
         self._range_blocks: list[tuple[int, int]] = []
         self._threads = LiveThreads()
@@ -181,6 +182,7 @@ class BlockWriter:
                 self._threads.remove_block(self.words[offset // 8 + f.B_THREAD])
             self._drops.add_ranges(range_count)
             self._drops.add_attributes(text_count)
+            self._has_overwritten = True
             self.words[offset // 8 + f.B_THREAD] = _NO_THREAD  # until the block is empty
             body.cast("B")[:] = bytes(8 * len(body))
             return offset, size

@@ -142,6 +142,8 @@ class RecordingWriter(TextWriter):
             self._write_block_header(offset, size, f.KIND_RANGES, thread)
             self._threads.add_block(thread, offset)
             self._range_blocks.append((offset, size))
+        if self._has_overwritten and not self._is_full_reported:
+            self._report_full()
         start = offset // 8 + BODY_WORD
         slots = _SLOTS_BY_BYTES.get(size, _SLOTS)
         return slots.copy().pop, self.words[start : start + 3 * len(slots)]

@@ -208,8 +208,8 @@ def shared_modules():
 
 
 def use_own_classes(net, prefix):
-    """Give modules classes with a name that no module of an earlier scenario had. Names of dead trees serve
-    later trees of the class, and a larger tree does not take these over."""
+    """Give modules classes with a name that no module of an earlier scenario had. Names of dead
+    trees serve later trees of the class, and a larger tree does not take these over."""
     for module in net.modules():
         cls = type(module)
         module.__class__ = type(f"{prefix}{cls.__name__}", (cls,), {})

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoinstr.base.module_name import ModuleName, make_message_format
-from autoinstr.base.module_namer import ModuleNamer
+from autoinstr.base.module_namer import MAX_DEAD_NAMES, ModuleNamer
 
 
 class Module:
@@ -261,7 +261,10 @@ def test_a_module_that_leaves_its_tree_is_no_longer_of_it(namer: ModuleNamer) ->
     assert namer.name_module(inner, [])[0].root == "Linear#1"
 
 
-def test_a_wrapper_that_is_gone_leaves_the_names_as_they_were() -> None:
+def test_a_wrapper_that_is_gone_leaves_the_names_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("autoinstr.base.module_namer.MAX_DEAD_NAMES", 0)
     table: dict[int, Any] = {}
     namer = ModuleNamer(table)
     net = Net(a=Linear())
@@ -279,7 +282,21 @@ def test_a_wrapper_that_is_gone_leaves_the_names_as_they_were() -> None:
     assert namer._module_count < 12
 
 
-def test_names_of_dead_trees_are_used_again(namer: ModuleNamer) -> None:
+def test_names_of_dead_trees_are_used_again_once_there_are_many(namer: ModuleNamer) -> None:
+    trees = MAX_DEAD_NAMES // 4  # three names and a label each
+    labels = set()
+    for _ in range(2 * trees):
+        net = Net(a=Net(b=Linear()))
+        labels.add(namer.name_module(net, [])[0].root)
+        del net
+        gc.collect(0)
+    assert trees <= len(labels) <= trees + 2
+
+
+def test_names_of_dead_trees_are_used_again(
+    namer: ModuleNamer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autoinstr.base.module_namer.MAX_DEAD_NAMES", 0)
     names = set()
     for _ in range(50):
         net = Net(a=Net(b=Linear()), c=Linear())
@@ -327,7 +344,10 @@ def test_a_compiled_model_that_is_dropped_leaves_its_name_to_the_model(namer: Mo
         assert other.root not in roots, "both models are alive"
 
 
-def test_a_larger_tree_gets_no_number_of_a_dead_module(namer: ModuleNamer) -> None:
+def test_a_larger_tree_gets_no_number_of_a_dead_module(
+    namer: ModuleNamer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("autoinstr.base.module_namer.MAX_DEAD_NAMES", 0)
     dead = Net(head=Linear())
     first = namer.name_module(dead, [])[0]
     del dead
