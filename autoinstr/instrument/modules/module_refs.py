@@ -32,6 +32,7 @@ class ModuleRef(weakref.ReferenceType[Any]):
         "is_place_known",
         "name",
         "place",
+        "versions",
     )
 
     name: Any
@@ -41,6 +42,7 @@ class ModuleRef(weakref.ReferenceType[Any]):
     class_ref: weakref.ReferenceType[type]
     children: tuple[Any, ...]  # what read_children returned
     place: int  # one of the constants of name_cache.py
+    versions: Any  # what read_versions returned when these children were seen last, or None
 
 
 class NumberRef(ModuleRef):
@@ -66,7 +68,7 @@ def add_ref(ref_class: type[ModuleRef], refs: dict[int, Any], module: Any, name:
     ref = ref_class(module, partial(refs.pop, key))
     ref.class_version = ref.children_version = None
     ref.class_ref = weakref.ref(type(module))
-    ref.children, ref.place, ref.is_place_known = (), 0, False
+    ref.children, ref.place, ref.is_place_known, ref.versions = (), 0, False, None
     ref.name = name  # last, because the hot path reads it first
     refs[key] = ref
     return ref

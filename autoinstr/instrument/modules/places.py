@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 UNKNOWN, CHECKED_BY_PARENT, CHECKED_BY_ITSELF = 0, 1, 2
 
 _Children = tuple[tuple[str, int, Any], ...]  # name, id and, of a container, its children
+# version; name, id of the class and versions of each container below
+_Versions = tuple[int, tuple[tuple[str, int, Any], ...]]
 
 
 class Places:
@@ -40,17 +42,17 @@ class Places:
 
         The first call decides who checks the place from now on."""
         if ref.place == CHECKED_BY_ITSELF:
-            return self._namer.is_in_place(module) and ref.children == self._read_children(module)
+            return self._namer.is_in_place(module) and self._has_same_children(module, ref)
         if ref.place == UNKNOWN:
-            ref.children = self._read_children(module)
+            ref.children, ref.versions = self._read_children(module), None
             callers = self._rules.callers.find_callers(module, only_nearest=True)
             self._choose_checker(module, ref, callers)
             return self._namer.is_in_place(module)
-        return ref.children == self._read_children(module)
+        return self._has_same_children(module, ref)
 
     def place(self, module: Any, ref: ModuleRef, name: ModuleName, callers: list[Any]) -> None:
         """Note the place of a module that has just been named."""
-        ref.children = self._read_children(module)
+        ref.children, ref.versions = self._read_children(module), None
         if not name.path or name.path.endswith("?"):
             ref.place = CHECKED_BY_PARENT  # there is no parent that holds it
         else:
@@ -83,6 +85,43 @@ class Places:
                 is_place_known = False
         ref.is_place_known = is_place_known
         ref.class_version = version if is_place_known else None
+
+    def _has_same_children(self, module: Any, ref: ModuleRef) -> bool:
+        """Return whether a module has the children that it had when it was named.
+
+        Versions of dictionaries tell it without a look at each child: a ModuleList may be long."""
+        if ref.versions is not None and self._has_versions(module, ref.versions):
+            return True
+        versions = self._read_versions(module)  # first: another thread may change them meanwhile
+        if ref.children != self._read_children(module):
+            return False
+        ref.versions = versions
+        return True
+
+    def _read_versions(self, module: Any) -> _Versions | None:
+        """Return the versions of the dictionaries of a module's children; None if unknown."""
+        own_children = get_own_children(module)
+        if own_children is None or not self._has_dict_versions:
+            return None
+        version = dict_versions[id(own_children) >> 3]
+        below = []
+        for name, child in list(own_children.items()):
+            if child is not None and self._is_container(child):
+                versions = self._read_versions(child)
+                if versions is None:
+                    return None
+                below.append((name, id(type(child)), versions))
+        return version, tuple(below)
+
+    def _has_versions(self, module: Any, versions: _Versions) -> bool:
+        own_children = get_own_children(module)
+        version, below = versions
+        if own_children is None or dict_versions[id(own_children) >> 3] != version:
+            return False
+        return all(
+            id(type(own_children[name])) == cls and self._has_versions(own_children[name], inner)
+            for name, cls, inner in below
+        )
 
     def _read_children(self, module: Any) -> _Children:
         return tuple(
