@@ -72,6 +72,9 @@ def test_a_cache_loads_with_and_without_the_agent(
     assert keys(exchanged.agent) == keys(exchanged.native) == keys(compiled.native)
 
 
+LATER_LAYERS = ("model.layers.2", "model.layers.3")
+
+
 def read_modules(run: Offline) -> dict[tuple[str, str], StatsRow]:
     """The rows of modules of the one Worker, all phases together."""
     (worker,) = [one for one in recorded.recordings(run.place.out) if one.role == "Worker"]
@@ -86,7 +89,9 @@ def read_modules(run: Offline) -> dict[tuple[str, str], StatsRow]:
 def test_the_compiled_run_shows_the_modules_of_the_eager_run(compiled: Pair, eager: Pair) -> None:
     """Each module has ranges, or is named in a kernel that it shares with others."""
     eager_rows, rows = read_modules(eager.agent), read_modules(compiled.agent)
-    assert set(rows) == set(eager_rows)
+    # The eager run has two layers more. Only the warm-up of a compiled one samples with top-k.
+    expected = {key for key in eager_rows if not key[0].startswith(LATER_LAYERS)}
+    assert set(rows) - {("topk_topp_sampler", "TopKTopPSampler")} == expected
     steps = rows["", "Qwen2ForCausalLM"].calls
     assert steps >= 1 + 32  # a warm-up pass compiles it
     for (path, cls), row in rows.items():
@@ -94,9 +99,9 @@ def test_the_compiled_run_shows_the_modules_of_the_eager_run(compiled: Pair, eag
         if not path.startswith("model."):
             assert row.basis == {"eager": row.calls}
         elif row.calls:
-            times = 4 if cls == "RotaryEmbedding" else 1  # the four layers have one in common
+            times = 2 if cls == "RotaryEmbedding" else 1  # the two layers have one in common
             assert (row.basis, row.calls) == ({"compiled": row.calls}, times * steps), path
         else:
             assert row.shared_kernels and not row.total_ns, path
     own = [path for (path, _), row in rows.items() if "compiled" in row.basis]
-    assert len(own) >= 4 * 9  # a layer has nine modules with kernels of their own
+    assert len(own) >= 2 * 9  # a layer has nine modules with kernels of their own

@@ -126,11 +126,11 @@ SERVED = {
 }
 # The rest of the default set, and why it cannot be seen in a server of a text model on one CPU.
 NOT_HERE = {
-    "llm.*": "offline: test_targets.py",
-    "llm_engine.*": "offline: test_targets.py",
-    "input.tokenize": "offline: test_targets.py",
-    "client.add_request": "offline: test_targets.py",
-    "client.get_output": "offline: test_targets.py",
+    "llm.*": "offline: test_offline.py",
+    "llm_engine.*": "offline: test_offline.py",
+    "input.tokenize": "offline: test_offline.py",
+    "client.add_request": "offline: test_offline.py",
+    "client.get_output": "offline: test_offline.py",
     "api.chat": "the tiny model has no chat template",
     "input.render_chat_async": "the tiny model has no chat template",
     "async_llm.encode": "pooling models",
@@ -160,6 +160,11 @@ NOT_HERE = {
     "comm.*tensor_dict": "pipeline parallel",
     "kvconn.*": "KV connectors",
     "vllm.scopes": "ranges under vLLM's own names",
+    "lora.*": "LoRA adapters",
+    "*.reload_weights": "training with rollouts",
+    "worker.update_weights": "training with rollouts",
+    "worker.sleep": "a device whose memory can be given back",
+    "worker.wake_up": "a device whose memory can be given back",
 }
 
 
