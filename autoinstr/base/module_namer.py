@@ -31,9 +31,8 @@ class ModuleNamer:
 
     def __init__(self, *tables: dict[int, Any]) -> None:
         """Once a root dies, the ids of its modules are removed from `tables`."""
-        # The callback of a weak reference runs wherever the last reference to a module is dropped,
-        # and an exception in it is lost. A C function is safe there: in a Python function one of
-        # the program's signal handlers could run and raise.
+        # The callback of a weak reference must be a C function: in a Python function a signal
+        # handler of the program could raise, and that exception would be lost.
         self._dead: deque[weakref.KeyedRef[int, Any]] = deque()
         self._known_modules: dict[int, KnownModule] = {}
         self._tables = tables
@@ -52,9 +51,8 @@ class ModuleNamer:
     ) -> tuple[ModuleName, list[tuple[Any, ModuleName]]]:
         """Return the module's name, and each other module whose name this call set or changed.
 
-        `callers` are the modules whose calls run in this thread, innermost first. The last one is
-        the outermost call. Raises TypeError if no weak reference to the module is possible.
-        """
+        `callers` are the modules whose calls run in this thread, innermost first, the outermost
+        last. Raises TypeError if no weak reference to the module is possible."""
         self._forget_dead()
         entry = self._find(module)
         if entry is not None:
@@ -185,9 +183,7 @@ class ModuleNamer:
         return NamedTree(root, f"{cls}#{count}", {})
 
     def _watch(self, tree: NamedTree, root: Any) -> None:
-        """Let the death of a root remove the ids of its modules from the tables.
-
-        The callback is C code: `dict.fromkeys` runs the iterator to its end."""
+        """Let the death of a root remove the ids of its modules from the tables, in C code."""
         tree.watch = [
             weakref.ref(
                 root, partial(dict.fromkeys, map(bool, map(table.pop, tree.keys, repeat(None))))
@@ -215,20 +211,24 @@ class ModuleNamer:
 
     def _add(self, module: Any, tree: NamedTree, path: str, number: int | None) -> None:
         key, cls = id(module), get_class_name(module)
-        entry = self._get(module)
-        if entry is None:
-            entry = KnownModule(weakref.KeyedRef(module, self._dead.append, key))
-            self._known_modules[key] = entry
-        if not path and tree.reference() is module:
-            entry.own_tree = tree
         if number is None:
             number = tree.numbers.get((path, cls))
         if number is None:
             self._module_count += 1
             number = self._module_count
         tree.numbers[path, cls] = number
-        entry.tree, entry.class_ref = tree, weakref.ref(type(module))
-        entry.name = ModuleName(number, tree.label, path, cls, path.count(".") + 1 if path else 0)
+        name = ModuleName(number, tree.label, path, cls, path.count(".") + 1 if path else 0)
+        class_ref = weakref.ref(type(module))
+        entry = self._get(module)
+        # A signal handler may raise, or call modules, between any two lines.
+        if entry is None:
+            reference = weakref.KeyedRef(module, self._dead.append, key)
+            entry = KnownModule(reference, tree, class_ref, name)
+            self._known_modules[key] = entry
+        else:
+            entry.tree, entry.class_ref, entry.name = tree, class_ref, name
+        if not path and tree.reference() is module:
+            entry.own_tree = tree
 
     def _forget_dead(self) -> None:
         while self._dead:

@@ -30,10 +30,13 @@ class NamedTree:
 class KnownModule:
     __slots__ = ("class_ref", "name", "own_tree", "reference", "tree")
 
-    class_ref: weakref.ReferenceType[type]
-    name: ModuleName
-    tree: NamedTree
-
-    def __init__(self, reference: weakref.KeyedRef[int, Any]) -> None:
-        self.reference = reference
+    def __init__(
+        self,
+        reference: weakref.KeyedRef[int, Any],
+        tree: NamedTree,
+        class_ref: weakref.ReferenceType[type],
+        name: ModuleName,
+    ) -> None:
+        self.reference, self.class_ref = reference, class_ref
+        self.tree, self.name = tree, name
         self.own_tree: NamedTree | None = None  # the tree whose root this module is or was
