@@ -307,7 +307,10 @@ def test_bad_input_is_one_clear_line(run_directory: Path, tmp_path: Path) -> Non
             "--phase 'prefil': neither vLLM nor this recording has such a phase; did you mean "
             "'prefill'?",
         ),
-        (["--phase", "xyz"], "has such a phase; there are: prefill, decode, mixed, idle, draft, none"),
+        (
+            ["--phase", "xyz"],
+            "has such a phase; there are: prefill, decode, mixed, idle, draft, none",
+        ),
         *(
             (
                 [option, value, "--format", kind],

@@ -126,7 +126,10 @@ def test_the_default_table_sums_up_requests_and_steps_and_says_the_phases_of_eac
         == "by phase: decode 13.50 ms; prefill 4.500 ms; mixed 4.500 ms; below: mean of a call"
     )
     table = [words(line) for line in lines[head + 2 : head + 6]]
-    assert table[0] == "module class total share calls mean self prefill % mixed % decode %"
+    assert (
+        table[0]
+        == "module class total share calls mean self p50 first call prefill % mixed % decode %"
+    )
     assert (
         table[2]
         == "layers.0 Layer 10.00 ms 66.7% 5 2.000 ms 10.00 ms 2.000 ms 67 2.000 ms 67 2.000 ms 67"
@@ -136,8 +139,8 @@ def test_the_default_table_sums_up_requests_and_steps_and_says_the_phases_of_eac
 @pytest.mark.parametrize(
     ("width", "heading"),
     [
-        (103, "module class total share calls self prefill % mixed % decode %"),
-        (93, "module class total share calls self prefill mixed decode"),
+        (97, "module class total share calls self prefill % mixed % decode %"),
+        (87, "module class total share calls self prefill mixed decode"),
         (78, "module total share calls self prefill mixed decode"),
         (71, "module total share self prefill mixed decode"),
         (64, "module total share prefill mixed decode"),
@@ -180,7 +183,7 @@ def test_the_table_of_one_phase(served: Path) -> None:
         "3 processes, 21 ranges of phase decode, 0 dropped, estimated overhead 0.6%"
     )
     layer = next(line for line in lines if line.strip().startswith("layers.0"))
-    assert words(layer.rstrip("█ ")).endswith("3 2.000 ms 6.000 ms")
+    assert words(layer.rstrip("█ ")).endswith("3 2.000 ms 6.000 ms 2.000 ms 2.000 ms")
     assert any(line.startswith("nothing in this phase: APIServer, pid 1") for line in lines)
     nothing = text(served, "--process", "APIServer", "--phase", "decode")
     assert nothing[2].startswith("no range has the phase 'decode'; this run has: "), nothing
