@@ -131,8 +131,8 @@ def test_the_default_table_sums_up_requests_and_steps_and_says_the_phases_of_eac
         == "module class total share calls mean self p50 first call prefill % mixed % decode %"
     )
     assert (
-        table[2]
-        == "layers.0 Layer 10.00 ms 66.7% 5 2.000 ms 10.00 ms 2.000 ms 67 2.000 ms 67 2.000 ms 67"
+        table[2] == "layers.0 Layer 10.00 ms 44.4% 5 2.000 ms 10.00 ms 2.000 ms 2.000 ms "
+        "2.000 ms 44 2.000 ms 44 2.000 ms 44"
     )
 
 
