@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from autoinstr.analysis.blocks import ProgressTick
     from autoinstr.device.profile_kinds import FoundProfile
-    from autoinstr.device.profile_store import ProfileStore
     from autoinstr.recording.reader import Recording
     from autoinstr.recording.run import Run
 
@@ -49,7 +48,7 @@ def join_profiles(
                 )
             store = load_profile(profile, tick)
             try:
-                index = find_recording(run.recordings, store)
+                index = find_recording(run.recordings, store.path, store.pid, store.rank)
                 if any(entry.facts.process == index for entry in profiles):
                     raise AutoinstrError(
                         f"{profile.path}: is left out, because another profile is of the same "
@@ -74,12 +73,13 @@ def join_profiles(
     return JoinedProfiles(RunDevice(profiles) if profiles else None, problems)
 
 
-def find_recording(recordings: Sequence[Recording], store: ProfileStore) -> int:
+def find_recording(
+    recordings: Sequence[Recording], path: str, pid: int | None, rank: int | None
+) -> int:
     """Return the index of the process that a profile was made in.
 
     A process is identified by its pid. If several processes of the run have one pid (on other
     machines or in other containers), the rank decides. Raise AutoinstrError if there is none."""
-    pid, rank = store.pid, store.rank
     candidates = [
         index
         for index, recording in enumerate(recordings)
@@ -90,13 +90,15 @@ def find_recording(recordings: Sequence[Recording], store: ProfileStore) -> int:
     process = f"process {pid}" + (f", rank {rank}" if rank is not None else "")
     if candidates:
         raise AutoinstrError(
-            f"{store.path}: is of {process}: {len(candidates)} processes of the run have this pid, "
+            f"{path}: is of {process}: {len(candidates)} processes of the run have this pid, "
             "and no rank tells them apart"
         )
     processes = ", ".join(
-        f"{recording.pid} ({recording.role})" for recording in recordings[:MAX_LISTED]
+        f"{recording.pid} ({recording.role}"
+        f"{'' if recording.rank is None else f', rank {recording.rank}'})"
+        for recording in recordings[:MAX_LISTED]
     )
     raise AutoinstrError(
-        f"{store.path}: is of {process}, which is not in this run (its processes: {processes}): "
-        "is the profile of another run?"
+        f"{path}: is of {process}, which is not in this run (its processes: {processes}): "
+        "is the trace of another run?"
     )

@@ -7,18 +7,20 @@ rank's work, which a run has once."""
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable, TypeVar
+
+from autoinstr.analysis.engine_step import EngineStep
+from autoinstr.analysis.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
 
-    from autoinstr.analysis.engine_step import EngineStep
-    from autoinstr.analysis.request import Request
     from autoinstr.recording.reader import Recording
 
 # What vLLM appends to the client's id, different in each process.
 _RANDOM_SUFFIX = re.compile(r"-[0-9a-f]{8}$")
 NAMED_RANKS = 8  # ranks that a line names
+_Item = TypeVar("_Item", Request, EngineStep)
 
 
 def find_leaders(recordings: Sequence[Recording]) -> dict[int, int]:
@@ -60,45 +62,26 @@ def describe_same_work(recordings: Sequence[Recording]) -> list[str]:
 
 def join_same_requests(requests: Iterable[Request], leaders: dict[int, int]) -> list[Request]:
     """Return the requests without those that the leading rank has too."""
-    requests = list(requests)
-    if not leaders:
-        return requests
-    known = {
-        (request.process, *key): request
-        for request, key in _number_requests(requests)
-        if request.process not in leaders
-    }
-    kept = []
-    for request, key in _number_requests(requests):
-        leader = leaders.get(request.process)
-        same = None if leader is None else known.get((leader, *key))
-        if same is None or not _may_be_equal(same.prompt_tokens, request.prompt_tokens):
-            kept.append(request)
-    return kept
+    pairs = _pair_with_leader(list(requests), leaders, _name_request)
+    return [
+        request
+        for request, twin in pairs
+        if twin is None or not _may_be_equal(twin.prompt_tokens, request.prompt_tokens)
+    ]
 
 
 def join_same_steps(steps: Iterable[EngineStep], leaders: dict[int, int]) -> list[EngineStep]:
     """Return the steps without those that the leading rank has too.
 
     Of their parts the longest rank counts, as for ranks under one scheduler."""
-    steps = list(steps)
-    if not leaders:
-        return steps
-    known = {
-        (step.process, *key): step
-        for step, key in _number_steps(steps)
-        if step.process not in leaders
-    }
-    kept = []
-    for step, key in _number_steps(steps):
-        leader = leaders.get(step.process)
-        same = None if leader is None else known.get((leader, *key))
-        if same is None or not _may_be_equal(same.tokens, step.tokens):
-            kept.append(step)
+    remaining = []
+    for step, twin in _pair_with_leader(list(steps), leaders, _name_step):
+        if twin is None or not _may_be_equal(twin.tokens, step.tokens):
+            remaining.append(step)
         else:
-            same.execute_ns = _choose_longer(same.execute_ns, step.execute_ns)
-            same.sample_ns = _choose_longer(same.sample_ns, step.sample_ns)
-    return kept
+            twin.execute_ns = _choose_longer(twin.execute_ns, step.execute_ns)
+            twin.sample_ns = _choose_longer(twin.sample_ns, step.sample_ns)
+    return remaining
 
 
 def strip_random_suffix(request: str) -> str:
@@ -106,22 +89,31 @@ def strip_random_suffix(request: str) -> str:
     return _RANDOM_SUFFIX.sub("", request)
 
 
-def _number_requests(requests: list[Request]) -> Iterable[tuple[Request, tuple[str, int]]]:
-    """Yield each request with its id, and how many requests of its process had that id before."""
-    counts: dict[tuple[int, str], int] = {}
-    for request in requests:
-        name = strip_random_suffix(request.id)
-        count = counts[request.process, name] = counts.get((request.process, name), -1) + 1
-        yield request, (name, count)
+def _name_request(request: Request) -> str:
+    return strip_random_suffix(request.id)
 
 
-def _number_steps(steps: list[EngineStep]) -> Iterable[tuple[EngineStep, tuple[str, int]]]:
+def _name_step(step: EngineStep) -> str:
+    request, _, computed = (step.step or "").rpartition("@")
+    return f"{strip_random_suffix(request)}@{computed}"
+
+
+def _pair_with_leader(
+    items: list[_Item], leaders: dict[int, int], make_name: Callable[[_Item], str]
+) -> Iterator[tuple[_Item, _Item | None]]:
+    """Yield each item with the leading rank's item of the same name; None if there is none.
+
+    The n-th item of a name in a process is paired with the n-th of the leading rank."""
     counts: dict[tuple[int, str], int] = {}
-    for step in steps:
-        request, _, computed = (step.step or "").rpartition("@")
-        name = f"{strip_random_suffix(request)}@{computed}"
-        count = counts[step.process, name] = counts.get((step.process, name), -1) + 1
-        yield step, (name, count)
+    numbered: list[tuple[_Item, tuple[str, int]]] = []
+    for item in items:
+        name = make_name(item)
+        count = counts[item.process, name] = counts.get((item.process, name), -1) + 1
+        numbered.append((item, (name, count)))
+    known = {(item.process, *key): item for item, key in numbered if item.process not in leaders}
+    for item, key in numbered:
+        leader = leaders.get(item.process)
+        yield item, None if leader is None else known.get((leader, *key))
 
 
 def _may_be_equal(a: int | None, b: int | None) -> bool:

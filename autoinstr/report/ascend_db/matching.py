@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from autoinstr.base.errors import AutoinstrError, UsageError
+from autoinstr.analysis.device_join import find_recording
+from autoinstr.base.errors import UsageError
 from autoinstr.device.kineto.owner import TraceOwner, read_owner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from autoinstr.recording.reader import Recording
-
-MAX_LISTED = 20  # processes in an error message
 
 
 class ProcessTrace(NamedTuple):
@@ -35,7 +34,7 @@ def match_traces(recordings: Sequence[Recording], paths: Sequence[str]) -> dict[
         if not os.path.isfile(path):
             raise UsageError(f"--kineto {path}: there is no such file")
         trace = ProcessTrace(path, read_owner(path))
-        index = _find_recording(recordings, trace)
+        index = find_recording(recordings, trace.path, *trace.owner)
         if index in traces:
             raise UsageError(
                 f"--kineto {path}: is of the same process as {traces[index].path} "
@@ -43,32 +42,6 @@ def match_traces(recordings: Sequence[Recording], paths: Sequence[str]) -> dict[
             )
         traces[index] = trace
     return traces
-
-
-def _find_recording(recordings: Sequence[Recording], trace: ProcessTrace) -> int:
-    pid, rank = trace.owner
-    candidates = [
-        index
-        for index, recording in enumerate(recordings)
-        if recording.pid == pid and (rank is None or recording.rank in (None, rank))
-    ]
-    if len(candidates) == 1:
-        return candidates[0]
-    process = f"process {pid}" + (f", rank {rank}" if rank is not None else "")
-    if candidates:
-        raise AutoinstrError(
-            f"{trace.path}: is of {process}: {len(candidates)} processes of the run have this pid, "
-            "and no rank tells them apart"
-        )
-    processes = ", ".join(
-        f"{recording.pid} ({recording.role}"
-        f"{'' if recording.rank is None else f', rank {recording.rank}'})"
-        for recording in recordings[:MAX_LISTED]
-    )
-    raise AutoinstrError(
-        f"{trace.path}: is of {process}, which is not in this run "
-        f"(its processes: {processes}): is the trace of another run?"
-    )
 
 
 def assign_ranks(recordings: Sequence[Recording], traces: dict[int, ProcessTrace]) -> list[int]:
