@@ -105,15 +105,19 @@ def _pair_with_leader(
 
     The n-th item of a name in a process is paired with the n-th of the leading rank."""
     counts: dict[tuple[int, str], int] = {}
-    numbered: list[tuple[_Item, tuple[str, int]]] = []
+    numbered: list[tuple[_Item, str, int]] = []
     for item in items:
         name = make_name(item)
         count = counts[item.process, name] = counts.get((item.process, name), -1) + 1
-        numbered.append((item, (name, count)))
-    known = {(item.process, *key): item for item, key in numbered if item.process not in leaders}
-    for item, key in numbered:
+        numbered.append((item, name, count))
+    of_leaders = {
+        (item.process, name, count): item
+        for item, name, count in numbered
+        if item.process not in leaders
+    }
+    for item, name, count in numbered:
         leader = leaders.get(item.process)
-        yield item, None if leader is None else known.get((leader, *key))
+        yield item, None if leader is None else of_leaders.get((leader, name, count))
 
 
 def _may_be_equal(a: int | None, b: int | None) -> bool:
