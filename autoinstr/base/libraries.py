@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _INSTALLED = ("site-packages", "dist-packages")  # folders that hold libraries alone
 _OWN_FOLDERS = ("", "/libraries", "/libraries-before-3.11")  # beside the package; of a bundle
 _DISTRIBUTIONS = (".dist-info", ".egg-info")
+# Files that tell a copy of a library, without its distribution, from a program's file.
+_FILES = {"wrapt": {"decorators.py", "importer.py", "wrappers.py"}}
 
 
 def is_library(name: str) -> bool:
@@ -51,17 +53,25 @@ def _find_file(name: str) -> str | None:
 def _is_in_library(name: str, file: str) -> bool:
     folder = get_parent(file)
     if file.endswith("/__init__.py"):
+        if name in _FILES and _FILES[name].issubset(_list_files(folder)):
+            return True
         folder = get_parent(folder)
     if folder.rpartition("/")[2] in _INSTALLED or folder in _list_standard_folders():
         return True
     root = get_parent(get_parent(get_parent(__file__)))
     if any(folder == root + ending for ending in _OWN_FOLDERS):
         return True
+    return any(
+        entry.startswith(name + "-") and entry.endswith(_DISTRIBUTIONS)
+        for entry in _list_files(folder)
+    )
+
+
+def _list_files(folder: str) -> list[str]:
     try:
-        entries = calls.listdir(folder)
+        return list(calls.listdir(folder))
     except OSError:
-        return False
-    return any(entry.startswith(name + "-") and entry.endswith(_DISTRIBUTIONS) for entry in entries)
+        return []
 
 
 def _list_standard_folders() -> tuple[str, ...]:

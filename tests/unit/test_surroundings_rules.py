@@ -95,6 +95,15 @@ def test_files_of_the_program_are_no_libraries(
     assert libraries.is_library("pytest") and libraries.is_library("json")
     (tmp_path / "hidden_two-1.0.dist-info").mkdir()
     assert libraries.is_library("hidden_two"), "an installed distribution in a folder of its own"
+    (tmp_path / "copy").mkdir()
+    copy = tmp_path / "copy" / "wrapt"
+    monkeypatch.setattr(libraries, "_find_file", lambda name: str(copy / "__init__.py"))
+    copy.mkdir()
+    (copy / "wrappers.py").touch()
+    assert not libraries.is_library("wrapt"), "a package of the program with that name"
+    (copy / "decorators.py").touch()
+    (copy / "importer.py").touch()
+    assert libraries.is_library("wrapt"), "a copy without its distribution"
 
 
 def test_descriptors_are_above_two(tmp_path: Path) -> None:
