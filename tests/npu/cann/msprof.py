@@ -20,7 +20,8 @@ import time
 from typing import Any
 
 NO_ID = 4294967295
-NODE = 10000
+NODE, ACL = 10000, 20000
+CALL = "CALL"  # the kind of a call on the host that launches no task
 COMMUNICATION = "COMMUNICATION"  # the kind of a collective
 TABLES = """
 CREATE TABLE STRING_IDS(id INTEGER PRIMARY KEY, value TEXT);
@@ -107,7 +108,9 @@ def mstx_rows(calls: list[dict[str, Any]], strings: Strings, wall: int) -> list[
 def add_tasks(
     database: sqlite3.Connection, tasks: list[dict[str, Any]], strings: Strings, wall: int
 ) -> None:
-    """Fill the tables of tasks: each task has one launch, with a common connection."""
+    """Fill the tables of tasks: each task has one launch, with a common connection.
+
+    A captured launch has no task. That of a replay has the connection of the captured launch."""
     database.executescript(TASK_TABLES)
     if any(task["kind"] == COMMUNICATION for task in tasks):
         database.executescript(COMMUNICATION_TABLE)
@@ -115,7 +118,12 @@ def add_tasks(
     for number, task in enumerate(tasks):
         kind, name, launch = strings[task["kind"]], strings[task["name"]], strings["launch"]
         host = task["launched"] + wall, task["done"] + wall, NODE, thread(task), task["id"], launch
-        database.execute("INSERT INTO CANN_API VALUES (?,?,?,?,?,?)", host)
+        if task["kind"] == CALL:
+            host = *host[:2], ACL, *host[3:5], strings[task["name"]]
+        if "replayed" not in task:
+            database.execute("INSERT INTO CANN_API VALUES (?,?,?,?,?,?)", host)
+        if task["kind"] == CALL or "captured" in task:
+            continue
         if task["kind"] == COMMUNICATION:
             collective = (
                 strings[f"{task['name']}_{number}"],
@@ -133,7 +141,7 @@ def add_tasks(
             task["start"] + wall,
             task["end"] + wall,
             task["device"],
-            task["id"],
+            task["id"] or NO_ID,
             number,
             task["pid"],
         )
