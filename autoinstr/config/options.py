@@ -111,10 +111,11 @@ OPTIONS = (
     Option(
         "compiled",
         WHAT_IS_RECORDED,
-        ChoiceType("modules", "off"),
+        ChoiceType("modules", "again", "off"),
         "modules",
         "modules, where the installed torch is known",
-        "ranges inside code that torch.compile made: for each module, or none",
+        "ranges inside code that torch.compile made: for each module; the same, compiled anew "
+        "without torch's and vLLM's caches; or none",
     ),
     Option(
         "streams",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.base import log
 from autoinstr.base.guard import contain_errors
 from autoinstr.base.own_thread import make_reentrant_lock
 from autoinstr.base.system import read_file
@@ -34,7 +35,9 @@ class FunctionWeaver:
     def __init__(self, name_cache: NameCache, recorder: Any) -> None:
         """`name_cache` names the modules, and says where their ranges go."""
         self.reason = NOT_COMPILED  # why there are ranges in compiled code or none
-        self.counts = {"functions": 0, "kernels": 0, "shared": 0, "unknown": 0}
+        self.counts = dict.fromkeys(
+            ("functions", "kernels", "shared", "unknown", "recovered", "unknown_kernels"), 0
+        )
         self._name_cache = name_cache
         self._recorder = recorder
         self.lock = make_reentrant_lock()
@@ -78,6 +81,8 @@ class FunctionWeaver:
         table: SourceTable | None = None
         if captured is None:
             table = side_files.read(source, decode_table)
+            if table is None and graph is not None:
+                table = self._recover_table(source, graph)
         else:
             try:
                 table = build_table(source, captured, graph.sites if graph else None)
@@ -99,10 +104,22 @@ class FunctionWeaver:
                 graph.sites.sites if graph else None,
             )
 
+    def _recover_table(self, source: str, graph: DynamoGraph) -> SourceTable | None:
+        """Return what the comments of cached code say of it."""
+        from autoinstr.instrument.compiled.recovery import count_unknown, recover_table
+
+        table = recover_table(source, graph.sites)
+        if table is not None:
+            self.counts["recovered"] += 1
+            self.counts["unknown_kernels"] += count_unknown(table)
+            _log_unknown()
+        return table
+
     def note_unknown(self) -> None:
         """Count compiled code of which nothing is known: the region around it is one range."""
         self.counts["unknown"] += 1
         self._recorder.update_header(compiled=dict(self.counts))
+        _log_unknown()
 
     def is_woven(self, function: FunctionType) -> bool:
         """Return whether the function has got new code."""
@@ -183,6 +200,15 @@ class FunctionWeaver:
                     woven.switch(self._is_on)
                     self.counts["functions"] += 1
         self._recorder.update_header(compiled=dict(self.counts))
+
+
+def _log_unknown() -> None:
+    log.write_once(
+        "compiled code",
+        "warning",
+        "compiled code comes from a cache that was made without autoinstr: some or all of its "
+        "modules have no ranges (compiled=again compiles it anew, without the cache)",
+    )
 
 
 def _list_sites(table: SourceTable) -> list[Any]:
