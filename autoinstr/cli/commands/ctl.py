@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError, UsageError
 from autoinstr.cli.arguments import add_latest_option, explain_choice, parse_path
 from autoinstr.cli.messages import print_message
 from autoinstr.cli.parser import add_command
+from autoinstr.recording.format import STATE_OFF, STATE_ON
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from autoinstr.cli.parser import Parser
     from autoinstr.recording.reader import Recording
     from autoinstr.recording.run import Run
 
 VERBS = ("on", "off", "status")
+ANSWER_SECONDS = 2  # the agent reads the control file five times a second
 
 DESCRIPTION = """\
 Switch recording on or off in all processes of a run that was started with when=manual.
@@ -66,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
             f"one that starts there with when=manual will start {args.verb}"
         )
     write_control(run_to_switch.path, args.verb)
+    for line in confirm_switch(run_to_switch, args.verb):
+        print(line, flush=True)
     return 0
 
 
@@ -157,6 +163,37 @@ def write_control(directory: str, word: str) -> None:
         ) from None
 
 
+def confirm_switch(switched_run: Run, verb: str) -> Iterator[str]:
+    """Yield a line for each process once it has followed the control file.
+
+    A process that takes more than ANSWER_SECONDS has a line that says so."""
+    from autoinstr.analysis.labels import count_hosts, format_process_label
+    from autoinstr.analysis.liveness import ALIVE, ON_OTHER_HOST, read_process_state
+    from autoinstr.recording.block_reader import read_state
+
+    hosts = count_hosts(switched_run.recordings)
+    state_after = STATE_ON if verb == "on" else STATE_OFF
+    deadline = time.monotonic() + ANSWER_SECONDS
+    for recording in switched_run.recordings:
+        state = read_process_state(recording)
+        if state not in (ALIVE, ON_OTHER_HOST):
+            continue
+        label = f"{format_process_label(recording, hosts)}, pid {recording.pid}"
+        if not _may_be_manual(recording):
+            yield f"{label}: is not switched (it has no when=manual)"
+            continue
+        while (answer := read_state(recording.file)) != state_after:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        if answer == state_after:
+            yield f"{label}: {verb}"
+        elif state == ON_OTHER_HOST:
+            yield f"{label}: on another host; whether it follows cannot be seen here"
+        else:
+            yield f"{label}: no answer within {ANSWER_SECONDS} s (autoinstr ctl status says more)"
+
+
 def format_status(run_to_show: Run) -> list[str]:
     """Return a heading, one line per recording, and what could not be read."""
     rows = [("PID", "ROLE", "STATE", "RECORDING", "RANGES", "DROPPED")]
@@ -179,18 +216,12 @@ def _make_row(recording: Recording) -> tuple[str, str, str, str, str, str]:
     if recording.rank is not None:
         role += f" rank {recording.rank}"
     state = read_process_state(recording)
-    mark_names = {number for number, name in recording.names.items() if name.kind == "mark"}
-    # a record is three words: its name, its start and its end
-    range_count = sum(
-        len(words) // 3 - sum(map(mark_names.__contains__, words[::3]))
-        for _, words in recording.read_blocks()
-    )
     is_recording = recording.is_active and state in (ALIVE, ON_OTHER_HOST)
     return (
         str(recording.pid),
         role,
         state,
         "on" if is_recording else "off",
-        f"{range_count:,}",
+        f"{recording.count_ranges():,}",
         f"{recording.dropped_count:,}",
     )
