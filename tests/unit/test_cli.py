@@ -174,7 +174,8 @@ def test_a_value_is_not_taken_for_the_command() -> None:
         (["ctl", "onn", "x"], "'onn' is not one of on, off, status, window; did you mean 'on'?"),
         (
             ["ctl"],
-            "the following arguments are required: on|off|status|window, DIR (see autoinstr ctl --help)",
+            "the following arguments are required: on|off|status|window, DIR "
+            "(see autoinstr ctl --help)",
         ),
         (
             ["path", "x"],
