@@ -17,7 +17,6 @@ from autoinstr.cli.window.arguments import (
     read_limit,
     refuse_window_arguments,
 )
-from autoinstr.recording.format import STATE_OFF, STATE_ON
 
 if TYPE_CHECKING:
     import argparse
@@ -165,6 +164,7 @@ def confirm_switch(switched_run: Run, verb: str) -> Iterator[str]:
     from autoinstr.analysis.liveness import ALIVE, ON_OTHER_HOST, read_process_state
     from autoinstr.cli.window.live_processes import is_manual
     from autoinstr.recording.block_reader import read_state
+    from autoinstr.recording.format import STATE_OFF, STATE_ON
 
     hosts = count_hosts(switched_run.recordings)
     state_after = STATE_ON if verb == "on" else STATE_OFF
