@@ -10,8 +10,8 @@ import pytest
 
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.cli import main
+from autoinstr.device.ascend.check import split_kernels
 from autoinstr.device.ascend.database import connect, read_facts
-from autoinstr.device.ascend.modules import split_kernels
 from autoinstr.device.ascend.writers import is_being_written
 from tests.support.ascend_db import TID, US, Database, database, model
 from tests.unit.test_device_times import bases, own, read
