@@ -7,8 +7,9 @@ from typing import Any
 
 from autoinstr.base.errors import AutoinstrError
 
-# CANN writes 4294967295 for a task without a connection. Its own ranges have connections from
-# 4000000000 on.
+# CANN writes this for a task or range without a connection. Its ranges have connections from
+# 4000000000 on; one that was made with a stream has a task of its connection.
+NO_CONNECTION = 4294967295
 FIRST_RANGE_CONNECTION = 4000000000
 LIMIT_NS, LONGEST_NS = 1 << 62, 1 << 50
 THREAD_MASK = 0xFFFFFFFF  # of globalTid; the process is above it
