@@ -50,8 +50,8 @@ waits = Waits()
 def threads():
     with torch.no_grad():
         waits(x)
-for name, program in (("inference", with_stream), ("training", train), ("checkpointed", checkpointed),
-        ("threads", threads)):
+programs = dict(inference=with_stream, training=train, checkpointed=checkpointed, threads=threads)
+for name, program in programs.items():
     with profile(name, level="Level1", analyse=False):
         program(); program()
 give(names=[])
