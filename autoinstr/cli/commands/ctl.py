@@ -10,7 +10,6 @@ from autoinstr.base.errors import AutoinstrError, UsageError
 from autoinstr.cli.arguments import add_latest_option, explain_choice, parse_path
 from autoinstr.cli.messages import print_message
 from autoinstr.cli.parser import add_command
-from autoinstr.recording.format import STATE_OFF, STATE_ON
 
 if TYPE_CHECKING:
     import argparse
@@ -170,6 +169,7 @@ def confirm_switch(switched_run: Run, verb: str) -> Iterator[str]:
     from autoinstr.analysis.labels import count_hosts, format_process_label
     from autoinstr.analysis.liveness import ALIVE, ON_OTHER_HOST, read_process_state
     from autoinstr.recording.block_reader import read_state
+    from autoinstr.recording.format import STATE_OFF, STATE_ON
 
     hosts = count_hosts(switched_run.recordings)
     state_after = STATE_ON if verb == "on" else STATE_OFF
