@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError, UsageError
 from autoinstr.cli.arguments import add_latest_option, explain_choice, parse_path
-from autoinstr.cli.control import write_control
 from autoinstr.cli.messages import print_message
 from autoinstr.cli.parser import add_command
 from autoinstr.cli.window.arguments import (
@@ -17,7 +16,6 @@ from autoinstr.cli.window.arguments import (
     read_limit,
     refuse_window_arguments,
 )
-from autoinstr.recording.format import STATE_OFF, STATE_ON
 
 if TYPE_CHECKING:
     import argparse
@@ -90,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
         from autoinstr.cli.window.command import run_window
 
         return run_window(run_to_switch, limit, profile=args.profile)
+    from autoinstr.cli.control import write_control
+
     write_control(run_to_switch.path, args.verb)
     for line in confirm_switch(run_to_switch, args.verb):
         print(line, flush=True)
@@ -165,6 +165,7 @@ def confirm_switch(switched_run: Run, verb: str) -> Iterator[str]:
     from autoinstr.analysis.liveness import ALIVE, ON_OTHER_HOST, read_process_state
     from autoinstr.cli.window.live_processes import is_manual
     from autoinstr.recording.block_reader import read_state
+    from autoinstr.recording.format import STATE_OFF, STATE_ON
 
     hosts = count_hosts(switched_run.recordings)
     state_after = STATE_ON if verb == "on" else STATE_OFF
