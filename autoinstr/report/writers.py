@@ -55,12 +55,11 @@ def write_json(run: Run, stream: BinaryIO, options: TableOptions, tick: Progress
 
 def write_csv(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> list[str]:
     """Write the table of `--table` as CSV."""
-    from autoinstr.report.data import stats_csv
-    from autoinstr.report.terminal import lists
+    from autoinstr.report.data import lists_csv, stats_csv
 
     with open_text(stream, "utf-8") as text:
         if options.table != "modules":
-            return lists.write_csv(run, text, options, tick)
+            return lists_csv.write_csv(run, text, options, tick)
         return stats_csv.write(
             run,
             text,

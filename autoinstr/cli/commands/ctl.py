@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError, UsageError
 from autoinstr.cli.arguments import add_latest_option, explain_choice, parse_path
-from autoinstr.cli.control import write_control
 from autoinstr.cli.messages import print_message
 from autoinstr.cli.parser import add_command
 from autoinstr.cli.window.arguments import (
@@ -89,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
         from autoinstr.cli.window.command import run_window
 
         return run_window(run_to_switch, limit, profile=args.profile)
+    from autoinstr.cli.control import write_control
+
     write_control(run_to_switch.path, args.verb)
     for line in confirm_switch(run_to_switch, args.verb):
         print(line, flush=True)
