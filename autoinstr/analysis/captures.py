@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from autoinstr.analysis.module_classes import ModuleClasses
 from autoinstr.analysis.profile_ranges import align_ranges, fill_ranges
 from autoinstr.base.errors import AutoinstrError
-from autoinstr.device.attribution import Scopes, place_launches
+from autoinstr.device.attribution import place_launches
 from autoinstr.device.capture import has_captures, read_capture
 from autoinstr.device.profile_kinds import KINETO, FoundProfile, find_profiles, load_profile
 from autoinstr.device.profile_store import MODULES, RANGES
+from autoinstr.device.scopes import Scopes
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
     from typing import Callable
 
-    from autoinstr.device.attribution import Scopes
     from autoinstr.device.profile_store import ProfileStore
+    from autoinstr.device.scopes import Scopes
 
 _BEGIN = re.compile(r"(cuda|hip)StreamBeginCapture|cuStreamBeginCapture|aclmdlRICaptureBegin")
 _END = re.compile(r"(cuda|hip)StreamEndCapture|cuStreamEndCapture|aclmdlRICaptureEnd")

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.device import bases
-from autoinstr.device.attribution import ROOT
 from autoinstr.device.bases import BASES
 from autoinstr.device.profile_store import COMMUNICATION, KINDS
+from autoinstr.device.scopes import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from autoinstr.device.attribution import Scopes
+    from autoinstr.device.scopes import Scopes
     from autoinstr.device.utilisation import Utilisation
 
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
     from typing import Callable
 
-    from autoinstr.device.attribution import Scopes
     from autoinstr.device.capture import CapturedGraphs, CapturedLaunch
     from autoinstr.device.profile_store import ProfileStore
+    from autoinstr.device.scopes import Scopes
 
 KERNEL_PLACES = "KERNEL_PLACES"  # the places of single kernels of graphs, by rowid
 MAX_POSITIONS = 2_000  # of a capture without bounds, that are compared with one graph
