@@ -8,15 +8,16 @@ from autoinstr.device import bases
 from autoinstr.device.attribution import PLACES
 from autoinstr.device.bases import BASES
 from autoinstr.device.capture import KERNEL_PLACES
-from autoinstr.device.profile_store import KERNELS, KINDS
+from autoinstr.device.profile_recording import MODULE_DOMAIN
+from autoinstr.device.profile_store import KERNELS, KINDS, RANGES
 from autoinstr.device.profile_times import IS_EARLY, find_first_launched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
+    from autoinstr.analysis.profile_ranges import RowKeys
     from autoinstr.device.profile_store import ProfileStore
     from autoinstr.device.scopes import Scopes
-    from autoinstr.recording.reader import RangeName
 
 _ROWS = f"""
     SELECT k.device, k.stream, k.startNs, k.endNs, k.name, k.kind, COALESCE(g.scope, p.scope),
@@ -24,6 +25,12 @@ _ROWS = f"""
     FROM {KERNELS} k LEFT JOIN {PLACES} p ON p.correlation = k.correlation
     LEFT JOIN {KERNEL_PLACES} g ON g.kernel = k.rowid
     ORDER BY k.device, k.stream, k.startNs, k.rowid"""
+
+_LAUNCHED = f"""
+    SELECT p.startNs, COALESCE(g.scope, p.scope), k.endNs - k.startNs
+    FROM {KERNELS} k JOIN {PLACES} p ON p.correlation = k.correlation
+    LEFT JOIN {KERNEL_PLACES} g ON g.kernel = k.rowid"""
+_CALLS = f"SELECT startNs, endNs FROM {RANGES} ORDER BY startNs, endNs DESC"
 
 
 class KernelName(NamedTuple):
@@ -54,16 +61,17 @@ class DeviceKernels:
         self,
         store: ProfileStore,
         scopes: Scopes,
-        row_names: Sequence[RangeName],
+        rows: RowKeys,
         shift_ns: int,
     ) -> None:
         """Add `shift_ns` to the profile's times to get those of the recording."""
         self.names: list[KernelName] = []
+        self._calls: dict[tuple[str, str, str, str, str, str | None], int] | None = None
         self._numbers: dict[tuple[int, int, int, str], int] = {}
         self._store = store
         self._scopes = scopes
-        self._row_names = row_names
-        self._shift_ns = shift_ns
+        self._rows = rows
+        self.shift_ns = shift_ns
 
     def __iter__(self) -> Iterator[Kernel]:
         """Yield the kernels by device and stream, in order of start."""
@@ -81,7 +89,48 @@ class DeviceKernels:
                 number = self._numbers[key] = len(self.names)
                 module = self._name_module(scope)
                 self.names.append(KernelName(self._store.texts[text], KINDS[kind], module, basis))
-            yield Kernel(device, stream, start + self._shift_ns, end + self._shift_ns, number)
+            yield Kernel(device, stream, start + self.shift_ns, end + self.shift_ns, number)
+
+    def iterate_launched(self) -> Iterator[tuple[int, int, int]]:
+        """Yield the time of the launch, the scope and the duration of each kernel that was launched
+        in the profile."""
+        if not self._store.on_cpu:
+            rows = self._store.connection.execute(_LAUNCHED)
+            for launch, scope, ns in rows:
+                yield launch + self.shift_ns, scope, ns
+
+    def list_outermost_starts(self) -> list[int]:
+        """Return when the outermost calls of modules began, in order."""
+        starts: list[int] = []
+        latest_end = 0
+        for start, end in self._store.query(_CALLS):
+            if not starts or start > latest_end:
+                starts.append(start + self.shift_ns)
+            latest_end = max(latest_end, end)
+        return starts
+
+    def list_name_keys(self, scope: int) -> list[tuple[str, str, str, str, str, str | None]]:
+        """Return the domain, message, root, path, class and phase of each call of a scope, the
+        outermost first."""
+        keys = self._scopes.list_keys(scope)
+        return [self._get_name_key(key) for key in keys]
+
+    def count_calls(self, name_key: tuple[str, str, str, str, str, str | None]) -> int:
+        """Return how often a module was called in the profile."""
+        if self._calls is None:
+            self._calls = {}
+            for key, calls in zip(self._scopes.keys[1:], self._scopes.calls[1:]):
+                known_key = self._get_name_key(key)
+                self._calls[known_key] = self._calls.get(known_key, 0) + calls
+        return self._calls.get(name_key, 0)
+
+    def _get_name_key(self, key: object) -> tuple[str, str, str, str, str, str | None]:
+        if isinstance(key, int):
+            name = self._rows.names[key]
+            return (*name[2:7], self._rows.keys[key][1])
+        classes = key if isinstance(key, tuple) else (str(key),)
+        cls = "" if isinstance(key, str) else classes[-1]
+        return (MODULE_DOMAIN, classes[-1], classes[0], ".".join(classes[1:]), cls, None)
 
     def close(self) -> None:
         """Close the store."""
@@ -92,6 +141,6 @@ class DeviceKernels:
             return ""
         key = self._scopes.keys[scope]
         if isinstance(key, int):
-            name = self._row_names[key]
+            name = self._rows.names[key]
             return f"{name.path}:{name.cls}" if name.path else name.cls
         return ".".join(key) if isinstance(key, tuple) else str(key)

@@ -179,7 +179,7 @@ def _join_open(
     )
     device = ProcessDevice(facts, times, store.texts)
     assert times.scopes is not None
-    device.kernels = DeviceKernels(store, times.scopes, rows.names, -shift_ns)
+    device.kernels = DeviceKernels(store, times.scopes, rows, -shift_ns)
     for key, row in times.rows.items():
         if isinstance(key, int):
             device.add_row(rows.keys[key], row)
