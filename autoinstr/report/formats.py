@@ -30,8 +30,8 @@ class Format(NamedTuple):
     `autoinstr report` prints on stderr. A writer with `writes_folder` gets the path of a directory
     instead of a stream.
 
-    `file_name` names the file where a report is stored without -o. With `to_stdout` the report
-    goes to standard output without -o, and the name is for `view` alone.
+    `file_name` names the file, or folder, where a report is stored without -o. With `to_stdout` the
+    report goes to standard output without -o, and the name is for `view` alone.
 
     `options` are the options of `autoinstr report` that only some formats take. Those without a
     field in TableOptions are keyword arguments of the writer, passed if the user gave them.
@@ -165,6 +165,13 @@ _ROWS = (
         writes_folder=True,
         options=("kineto", "name"),
         content="a database has every range",
+    ),
+    Format(
+        "parquet",
+        "autoinstr.report.writers:write_parquet",
+        "parquet",
+        writes_folder=True,
+        content="the files have every range",
     ),
 )
 FORMATS = {row.name: row for row in _ROWS}

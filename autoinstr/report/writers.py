@@ -94,6 +94,13 @@ def write_speedscope(
     return speedscope.write(run, stream, tick)
 
 
+def write_parquet(run: Run, directory: str, options: TableOptions, tick: ProgressTick) -> list[str]:
+    """Write ranges, modules, steps and requests as Parquet files into the directory."""
+    from autoinstr.report.parquet.export import export
+
+    return export(run, directory, tick)
+
+
 def write_ascend_db(
     run: Run,
     directory: str,
