@@ -32,12 +32,17 @@ class JoinedProfiles(NamedTuple):
 
 
 def join_profiles(
-    run: Run, found: Sequence[FoundProfile], captures: Sequence[str], tick: ProgressTick
+    run: Run,
+    found: Sequence[FoundProfile],
+    captures: Sequence[str],
+    tick: ProgressTick,
+    *,
+    with_kernels: bool = False,
 ) -> JoinedProfiles:
-    """Join the profiles with the recordings of a run.
+    """Join the profiles with the recordings of a run. `with_kernels` keeps each kernel.
 
     A profile that cannot be joined is a problem, and the report goes on without it."""
-    joiner = _Joiner(run, read_captures(captures, tick), tick)
+    joiner = _Joiner(run, read_captures(captures, tick), tick, with_kernels)
     for profile in found:
         try:
             joiner.add(profile)
@@ -49,11 +54,14 @@ def join_profiles(
 class _Joiner:
     """Joins one profile of each process. Others of a process may say what its graphs captured."""
 
-    def __init__(self, run: Run, captures: list[CapturedGraphs], tick: ProgressTick) -> None:
+    def __init__(
+        self, run: Run, captures: list[CapturedGraphs], tick: ProgressTick, with_kernels: bool
+    ) -> None:
         self.problems: list[str] = []
         self._axis = Axis(run.recordings)
         self._recordings = run.recordings
         self._tick = tick
+        self._with_kernels = with_kernels
         self._captures = captures
         self._captures_of_process: dict[int, list[CapturedGraphs]] = {}
         self._joined: dict[int, tuple[FoundProfile, ProcessDevice]] = {}
@@ -68,30 +76,25 @@ class _Joiner:
         store = load_profile(profile, self._tick)
         try:
             index = find_recording(self._recordings, store.path, store.pid, store.rank)
-            if index not in self._joined:
-                self._join(profile, store, index)
-                return
-            joined_profile, device = self._joined[index]
-            if has_captures(store):
+            joined = self._joined.get(index)
+            is_capture = joined is not None and has_captures(store)
+            if is_capture:
                 recording, shift_ns = self._recordings[index], self._find_shift(store, index)
                 capture = read_run_capture(store, recording, shift_ns, self._tick)
                 self._captures_of_process.setdefault(index, []).append(capture)
-            elif device.capture is not None:  # the joined profile is that of the capture
-                self._join(profile, store, index)
-                return
-            else:
+                store.close()
+            elif joined is not None and joined[1].capture is None:
                 raise AutoinstrError(
                     f"{profile.path}: is left out, because another profile is of the same "
                     "process (give the one that you mean with --profile)"
                 )
-        finally:
+        except BaseException:
             store.close()
-        if device.unplaced:
-            store = load_profile(joined_profile, self._tick)
-            try:
-                self._join(joined_profile, store, index)
-            finally:
-                store.close()
+            raise
+        if not is_capture:  # a joined profile with the capture makes room for this one
+            self._join(profile, store, index)
+        elif joined is not None and joined[1].unplaced:
+            self._join(joined[0], load_profile(joined[0], self._tick), index)
 
     def get_result(self) -> JoinedProfiles:
         """Return what was joined."""
@@ -113,7 +116,10 @@ class _Joiner:
             self._tick,
             [*self._captures, *self._captures_of_process.get(index, ())],
             is_aligned=False,
+            with_kernels=self._with_kernels,
         )
+        if index in self._joined:
+            self._joined[index][1].close()
         if device.capture is not None:
             self._captures_of_process.setdefault(index, []).append(device.capture)
         self._joined[index] = profile, device

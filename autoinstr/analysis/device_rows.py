@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.analysis.captures import CapturedRow, name_rows, read_joined_capture
+from autoinstr.analysis.device_kernels import DeviceKernels
 from autoinstr.analysis.module_classes import ModuleClasses
 from autoinstr.analysis.profile_ranges import RowKey, align_ranges, fill_ranges
 from autoinstr.analysis.stats import StatsRow
@@ -45,12 +46,13 @@ class ProfileFacts(NamedTuple):
 class ProcessDevice:
     """The device time of one process: its profile, and the times of its rows.
 
-    `capture` has the graphs that were captured while the profile was made. `unplaced` counts the
-    kernels of replays whose capture is not known."""
+    `kernels` has each kernel, where they were asked for. `capture` has the graphs captured while
+    the profile was made. `unplaced` counts the kernels of replays whose capture is not known."""
 
     def __init__(self, facts: ProfileFacts, times: DeviceTimes, texts: list[str]) -> None:
         self.facts = facts
         self.times = times
+        self.kernels: DeviceKernels | None = None
         self.capture: CapturedGraphs | None = None
         self.unplaced = 0
         # by classes: modules of replayed graphs, and lines of no module, such as AccumulateGrad
@@ -82,6 +84,12 @@ class ProcessDevice:
             row.device = times
             rows.append(row)
 
+    def close(self) -> None:
+        """Close the kernels."""
+        if self.kernels is not None:
+            self.kernels.close()
+            self.kernels = None
+
     def name_top_kernel(self, row: RowTimes) -> str:
         """Return the name of the kernels that take most of a row's time."""
         return row.find_top_kernel(self._texts)
@@ -98,6 +106,11 @@ class RunDevice:
         return next(
             (profile for profile in self.profiles if profile.facts.process == process), None
         )
+
+    def close(self) -> None:
+        """Close the kernels of all profiles."""
+        for profile in self.profiles:
+            profile.close()
 
     @property
     def total(self) -> KernelSum:
@@ -125,14 +138,35 @@ def join_profile(
     captures: Sequence[CapturedGraphs],
     *,
     is_aligned: bool = True,
+    with_kernels: bool = False,
 ) -> ProcessDevice:
     """Return the device time of one process. `captures` are those of graphs that it replays.
 
     Add `shift_ns` to the recording's times to get those of the profile. If these are not aligned to
-    the microsecond, measure the rest. Raise AutoinstrError if the two do not fit."""
+    the microsecond, measure the rest. Raise AutoinstrError if the two do not fit. The store is
+    closed, except with `with_kernels`: then it stays open until the kernels are closed."""
+    try:
+        device = _join_open(store, recording, process, shift_ns, tick, captures, is_aligned)
+    except BaseException:
+        store.close()
+        raise
+    if not with_kernels:
+        device.close()
+    return device
+
+
+def _join_open(
+    store: ProfileStore,
+    recording: Recording,
+    process: int,
+    shift_ns: int,
+    tick: ProgressTick,
+    captures: Sequence[CapturedGraphs],
+    is_aligned: bool,
+) -> ProcessDevice:
     rows = fill_ranges(store, recording, shift_ns, tick)
     if not is_aligned:
-        align_ranges(store, recording)
+        shift_ns -= align_ranges(store, recording)
     classes = ModuleClasses(rows.names)
 
     def list_classes(key: object) -> list[str]:
@@ -159,6 +193,8 @@ def join_profile(
         device.capture = name_rows(graphs.own_capture, rows)
     elif has_captures(store):  # nothing ran on the device
         device.capture = read_joined_capture(store, rows, tick)
+    assert times.scopes is not None
+    device.kernels = DeviceKernels(store, times.scopes, rows, -shift_ns)
     for key, row in times.rows.items():
         if isinstance(key, int):
             device.add_row(rows.keys[key], row)

@@ -26,14 +26,23 @@ class ProfileRun:
     """Some profiles as a run, and its device time. Closing it removes the recordings."""
 
     def __init__(
-        self, name: str, found: Sequence[FoundProfile], captures: Sequence[str], tick: ProgressTick
+        self,
+        name: str,
+        found: Sequence[FoundProfile],
+        captures: Sequence[str],
+        tick: ProgressTick,
+        *,
+        with_kernels: bool = False,
     ) -> None:
+        """Read the profiles. `with_kernels` keeps each kernel, for timelines."""
+        self.device = RunDevice([])
         self._folder = tempfile.mkdtemp(prefix="autoinstr-profile-")
         self._tick = tick
+        self._with_kernels = with_kernels
         self._captures = read_captures(captures, tick)
         self._captures_of_process: dict[tuple[int, int | None], list[CapturedGraphs]] = {}
         recordings: list[Recording] = []
-        profiles: list[ProcessDevice] = []
+        profiles = self.device.profiles
         try:
             for index, profile in enumerate(found):
                 recording, device = self._read_profile(index, profile)
@@ -47,6 +56,7 @@ class ProfileRun:
                     beside = read_captures_beside(profile.path, *process, tick)
                     self._captures_of_process.setdefault(process, []).extend(beside)
                 if self._captures_of_process.get(process):
+                    profiles[index].close()
                     recordings[index], profiles[index] = self._read_profile(index, profile)
         except BaseException:
             self.close()
@@ -57,7 +67,6 @@ class ProfileRun:
             for complaint in profile.facts.complaints
         ]
         self.run = Run(name, recordings, problems)
-        self.device = RunDevice(profiles)
 
     def __enter__(self) -> ProfileRun:
         return self
@@ -71,20 +80,28 @@ class ProfileRun:
         self.close()
 
     def close(self) -> None:
-        """Remove the recordings."""
+        """Remove the recordings, and close the profiles."""
+        self.device.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _read_profile(self, index: int, profile: FoundProfile) -> tuple[Recording, ProcessDevice]:
         store = load_profile(profile, self._tick)
         try:
             recording = Recording(write_recording(store, self._folder, self._tick))
-            shift_ns = store.begin_ns - shift_time(store, store.begin_ns)
-            process = store.pid, store.rank
-            captures = [*self._captures, *self._captures_of_process.get(process, ())]
-            device = join_profile(store, recording, index, shift_ns, self._tick, captures)
-            if device.capture is not None:
-                capture = name_classes(device.capture)
-                self._captures_of_process.setdefault(process, []).append(capture)
-        finally:
+        except BaseException:
             store.close()
+            raise
+        process = store.pid, store.rank
+        device = join_profile(
+            store,
+            recording,
+            index,
+            store.begin_ns - shift_time(store, store.begin_ns),
+            self._tick,
+            [*self._captures, *self._captures_of_process.get(process, ())],
+            with_kernels=self._with_kernels,
+        )
+        if device.capture is not None:
+            capture = name_classes(device.capture)
+            self._captures_of_process.setdefault(process, []).append(capture)
         return recording, device
