@@ -1,14 +1,13 @@
 """Compiles tiny models of several architectures and prints, as JSON, what must be the same with and
 without autoinstr: digests of outputs and gradients, graphs, breaks and recompiles.
 
-Arguments: "native", "agent" or "switched", then the architectures; those with a "+" run a backward
-too. "switched" turns the ranges off and on between the calls."""
+Arguments: "native", "agent" or "switched", the backend, then the architectures; those with a "+"
+run a backward too. "switched" turns the ranges off and on between the calls."""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 
 import torch
 from architectures import build
@@ -48,9 +47,9 @@ def toggle() -> None:
         session.switch_on("the test")
 
 
-def run(name: str, has_backward: bool, is_switched: bool) -> dict[str, object]:
+def run(name: str, backend: str, has_backward: bool, is_switched: bool) -> dict[str, object]:
     model, inputs = build(name)
-    compiled = torch.compile(model)
+    compiled = torch.compile(model, backend=backend)
     digests = []
     # The third call has another batch size: it is compiled again, with dynamic shapes.
     for repeats in (1, 1, 3) if not has_backward else (1, 1):
@@ -71,14 +70,13 @@ def run(name: str, has_backward: bool, is_switched: bool) -> dict[str, object]:
     return {"digests": digests, **count()}
 
 
-def main(how: str, names: list[str]) -> None:
-    outcomes, windows = {}, {}
-    for name in names:
-        begin = time.perf_counter_ns()
-        outcomes[name] = run(name.rstrip("+"), name.endswith("+"), how == "switched")
-        windows[name] = (begin, time.perf_counter_ns())
-    print(json.dumps({"outcomes": outcomes, "windows": windows}))
+def main(how: str, backend: str, names: list[str]) -> None:
+    outcomes = {
+        name: run(name.rstrip("+"), backend, name.endswith("+"), how == "switched")
+        for name in names
+    }
+    print(json.dumps(outcomes))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

@@ -173,7 +173,9 @@ def add_other_tasks(
     database: sqlite3.Connection, strings: Strings, with_stream: list[tuple[int, int]], wall: int
 ) -> None:
     """Add tasks that are no kernels: an event, which has no connection, and those of ranges."""
-    [(number, time_ns)] = database.execute("SELECT COUNT(*), MIN(startNs) FROM TASK")
+    [(number, time_ns)] = database.execute(
+        "SELECT COALESCE(MAX(globalTaskId), -1) + 1, MIN(startNs) FROM TASK"
+    )
     rows = [(time_ns or wall, NO_ID, strings["EVENT_RECORD"])]
     rows += [(start, connection, strings["MSTX"]) for start, connection in with_stream]
     for index, (start, connection, kind) in enumerate(rows):
