@@ -28,6 +28,7 @@ _LAUNCHES = f"""
     FROM {LAUNCHES} l LEFT JOIN {PLACES} p ON p.correlation = l.correlation
     LEFT JOIN {KERNELS} k ON k.correlation = l.correlation
     WHERE NOT l.graph GROUP BY l.rowid ORDER BY l.startNs"""
+_STARTS = f"SELECT name, startNs FROM {LAUNCHES} ORDER BY startNs"
 _NAMES = f"SELECT DISTINCT name FROM {LAUNCHES}"
 KERNELS_BY_LAUNCH = f"CREATE INDEX IF NOT EXISTS KERNELS_BY_LAUNCH ON {KERNELS} (correlation)"
 
@@ -86,14 +87,17 @@ def read_capture(
     eager: list[CapturedLaunch] = []
     end_ns = 0
     is_open = not is_bounded
-    rows = list(_read_rows(store))
-    ends = [row.start_ns for row in rows if _END.match(row.call)]
+    ends = [
+        start
+        for name, start in store.query(_STARTS)
+        if is_bounded and _END.match(store.texts[name])
+    ]
 
     def make_launch(name: str, is_copy: bool, row: _Row) -> CapturedLaunch:
         classes, keys = describe(scopes.list_keys(row.scope or 0))
         return CapturedLaunch(name, is_copy, classes, keys, row.correlation)
 
-    for row in rows:
+    for row in _read_rows(store):
         if _BEGIN.match(row.call):
             graphs.append([])
             end_ns = next((end for end in ends if end > row.start_ns), 1 << 62)
@@ -102,12 +106,11 @@ def read_capture(
             is_open = not is_bounded
         elif row.ran_name is not None:
             is_copy = row.ran_kind == COPY
-            launch = make_launch(store.texts[row.ran_name], is_copy, row)
             # A kernel that ran after the capture belongs to a replay that names this launch.
-            if is_bounded and is_open and row.ran_at_ns is not None and row.ran_at_ns > end_ns:
-                graphs[-1].append(launch)
-            else:
-                eager.append(launch)
+            if not is_bounded:
+                eager.append(make_launch(store.texts[row.ran_name], is_copy, row))
+            elif is_open and row.ran_at_ns is not None and row.ran_at_ns > end_ns:
+                graphs[-1].append(make_launch(store.texts[row.ran_name], is_copy, row))
         elif is_open and _is_launch(row):
             name = store.texts[row.kernel] if row.kernel is not None else ""
             graphs[-1].append(make_launch(name, _is_copy(row.call), row))

@@ -55,6 +55,13 @@ class FunctionWeaver:
             for woven in list(self._woven.values()):
                 woven.switch(on)
 
+    def describe(self) -> str:
+        """Return why there are ranges in compiled code or none, and how much code has none."""
+        unknown = self.counts["unknown"]
+        if not unknown:
+            return self.reason
+        return f"{self.reason}; {unknown} functions came from a cache without ranges"
+
     def reset_in_child(self) -> None:
         """After fork: drop the lock, which may be held by a thread of the parent."""
         self.lock = make_reentrant_lock()
