@@ -70,7 +70,7 @@ def compare(folder: Path, backend: str, names: list[str], *, with_agent: bool) -
 
 @pytest.mark.timeout(600)
 def test_three_architectures_are_the_same_also_when_switched(tmp_path: Path) -> None:
-    compare(tmp_path, "aot_eager", FEW, with_agent=False)
+    compare(tmp_path, "eager", FEW, with_agent=False)
 
 
 @pytest.mark.long

@@ -232,3 +232,33 @@ def test_without_side_files_comments_say_what_they_can(native: Ran, agent: Ran) 
     crosswise = execute(native.cache.parent, "native", agent.cache)
     assert crosswise.said["inference"]["fx"][1] == 0
     assert crosswise.said["inference"]["value"] == native.said["inference"]["value"]
+
+
+MODES = REPO / "tests" / "programs" / "compiled_modes.py"
+
+
+@pytest.mark.long  # two programs with eight compilations each
+def test_other_modes_of_inductor_are_the_same(tmp_path: Path) -> None:
+    """Conditions, shared subgraphs, freezing, partitions, C++ wrappers and AOTInductor."""
+    said = {}
+    for name in ("native", "agent"):
+        place = tmp_path / "inductor"
+        environ = {
+            "TORCHINDUCTOR_CACHE_DIR": str(place),
+            "TORCHINDUCTOR_COMPILE_THREADS": "1",
+            "XDG_CACHE_HOME": str(tmp_path / "side"),
+            **({"AUTOINSTR_OUT": str(tmp_path / "run")} if name == "agent" else {}),
+        }
+        python = Python(sys.executable, tmp_path)
+        on = "1" if name == "agent" else None
+        done = python.run(MODES, str(tmp_path), on=on, env=environ, timeout=1200)
+        assert done.returncode == 0, done.stderr[-4000:]
+        assert "autoinstr" not in done.stderr, done.stderr
+        said[name] = json.loads(done.stdout.splitlines()[-1]), list_files(place), list_keys(place)
+        place.rename(tmp_path / f"{name}.cache")
+    assert said["agent"][0] == said["native"][0]
+    assert said["native"][0]["cond"]["graphs"] == said["native"][0]["freezing"]["graphs"] == 1
+    assert set(said["agent"][1]) == set(said["native"][1])
+    assert said["agent"][2] == said["native"][2]
+    shown = {row["path"] for row in read_rows(tmp_path / "run") if row["basis"].get("compiled")}
+    assert {"up", "down"} <= shown
