@@ -6,7 +6,6 @@ import os
 import time
 
 from autoinstr.base.errors import AutoinstrError
-from autoinstr.recording.format import CONTROL_FILE
 
 
 class ControlContent(bytes):
@@ -17,6 +16,8 @@ class ControlContent(bytes):
 
 def read_control(directory: str) -> ControlContent | None:
     """Return the words of the control file; None if there are none that can be read."""
+    from autoinstr.recording.format import CONTROL_FILE
+
     path = os.path.join(directory, CONTROL_FILE)
     try:
         with open(path, "rb") as stream:
@@ -29,6 +30,8 @@ def read_control(directory: str) -> ControlContent | None:
 
 def write_control(directory: str, words: str) -> None:
     """Replace the control file in one step: a reader sees the old words or the new ones."""
+    from autoinstr.recording.format import CONTROL_FILE
+
     draft = os.path.join(directory, f".{CONTROL_FILE}.{os.getpid()}.{os.urandom(4).hex()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
