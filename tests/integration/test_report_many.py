@@ -122,8 +122,13 @@ def test_a_thousand_ranks_are_compared_in_bounded_memory(
         f"{tmp_path}: {count:,} processes, {count * one:,} ranges, 0 dropped"
     )
     assert len(lines) <= 46
-    busy = f"  {count:,} like Worker rank {slow} of {count}, pid {1000 + slow}: busy inside ranges "
-    assert any(line.startswith(busy) for line in lines)
+    assert any(
+        line.startswith(
+            f"  {count:,} like Worker rank {slow} of {count}, pid {1000 + slow}: "
+            "busy inside ranges "
+        )
+        for line in lines
+    )
     said = (
         f"* Worker rank {slow} of {count}, pid {1000 + slow} takes 1.50 × the median of "
         f"{count:,} similar processes in Model ("
