@@ -53,10 +53,21 @@ def is_guarded(function: FunctionType) -> bool:
         code = reference()
         for entry in list_entries(code) if code is not None else ():
             guards = getattr(entry, "guard_manager", None) or getattr(entry, "check_fn", None)
-            parts = getattr(guards, "code_parts", ())
-            if any(check in part for part in parts for check in checks):
+            if any(check in part for part in _list_guards(guards) for check in checks):
                 return True
     return False
+
+
+def _list_guards(guards: Any) -> list[str]:
+    """Return the texts of the guards of one graph.
+
+    torch 2.13 leaves those of modules in lists out of `code_parts`; the tree of guards has all."""
+    texts = list(getattr(guards, "code_parts", ()))
+    try:
+        texts.append(str(guards))
+    except Exception:  # the tree belongs to a graph that another thread removes
+        pass
+    return texts
 
 
 def is_dynamo_loaded() -> bool:
