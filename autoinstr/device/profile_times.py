@@ -50,6 +50,7 @@ def compute_device_times(
     else:
         times = _sum_kernels(store, scopes, tick, graphs, list_classes)
         times.utilisation = measure_utilisation(store)
+    times.scopes = scopes
     times.check_conservation(store.path)
     return times
 

@@ -48,6 +48,7 @@ class Format(NamedTuple):
     writes_folder: bool = False
     shows_warnings: bool = False  # the report itself contains the warnings about its recordings
     hint: str = ""  # what to do with the file
+    shows_kernels: bool = False  # the report has each kernel of the profiles
     unpack_first: bool = False  # the program that reads the file does not take .gz
     options: tuple[str, ...] = ()
     content: str = ""
@@ -133,6 +134,8 @@ _ROWS = (
         "report.pftrace",
         binary=True,
         hint="open it at https://ui.perfetto.dev",
+        options=("profile", "capture"),
+        shows_kernels=True,
         content="a timeline has every range",
         label="Perfetto trace",
     ),
@@ -141,6 +144,8 @@ _ROWS = (
         "autoinstr.report.writers:write_chrome",
         "report.chrome.json",
         hint="open it at https://ui.perfetto.dev or in chrome://tracing",
+        options=("profile", "capture"),
+        shows_kernels=True,
         content="a timeline has every range",
         label="Chrome trace",
         media_type=_JSON_TYPE,

@@ -75,14 +75,14 @@ def write_pftrace(run: Run, stream: BinaryIO, options: TableOptions, tick: Progr
     """Write the timeline for Perfetto."""
     from autoinstr.report.timeline import perfetto
 
-    perfetto.write(run, stream, tick)
+    perfetto.write(run, stream, tick, options.device)
 
 
 def write_chrome(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> None:
     """Write the timeline in Chrome's format."""
     from autoinstr.report.timeline import chrome
 
-    chrome.write(run, stream, tick)
+    chrome.write(run, stream, tick, options.device)
 
 
 def write_speedscope(

@@ -116,7 +116,13 @@ def _report_profiles(
     profiles = analyse_raw_profiles(profiles, args.dir)
     progress = Progress(sys.stderr, args.dir, "events")
     try:
-        profile_run = ProfileRun(args.dir, profiles, args.capture or (), progress.tick)
+        profile_run = ProfileRun(
+            args.dir,
+            profiles,
+            args.capture or (),
+            progress.tick,
+            with_kernels=row.shows_kernels,
+        )
     finally:
         progress.finish()
     with profile_run:
@@ -137,8 +143,12 @@ def _report_run(args: argparse.Namespace, row: Format, sort: str) -> None:
         return
     device = None
     if "profile" in row.options:
-        device = join_named_profiles(args, source_run)
-    _write_file(args, row, sort, source_run, device)
+        device = join_named_profiles(args, source_run, with_kernels=row.shows_kernels)
+    try:
+        _write_file(args, row, sort, source_run, device)
+    finally:
+        if device is not None:
+            device.close()
 
 
 def _write_file(
