@@ -106,8 +106,8 @@ bench-check: setup ## instructions of a call, counted by valgrind, against the c
 bench-growth: setup ## cost and memory by modules, threads and processes
 	@$(RUN) -m benchmarks.growth $(ARGS)
 
-compat: setup ## resolve every target in the releases of vLLM, vllm-ascend and torch
-	$(RUN) tools/compat.py
+compat: setup ## resolve every target in the releases of vLLM, vllm-ascend and torch (ARGS=--newest)
+	$(RUN) tools/compat.py $(ARGS)
 
 npu-acceptance: ## on an NPU: prove what the simulation cannot; writes npu-acceptance.md
 	@$(PYTHON) tools/npu_acceptance.py $(ARGS)

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.agent.metrics.module_times import ModuleTimes
+from autoinstr.agent.metrics.module_totals import ModuleTotals
 from autoinstr.agent.metrics.recording_tail import RecordingTail
 from autoinstr.agent.metrics.serving_times import MAX_OPEN, ServingTimes
 from autoinstr.agent.metrics.snapshot import build_snapshot
@@ -51,7 +51,7 @@ class MetricsService:
         """Count from zero."""
         recorder = self._session.recorder
         self._events: deque[Event] = deque(maxlen=MAX_OPEN)
-        self._modules, self._serving = ModuleTimes(recorder), ServingTimes(recorder)
+        self._modules, self._serving = ModuleTotals(recorder), ServingTimes(recorder)
         self._tail: RecordingTail | None = None
         self._writer: Any = None
 

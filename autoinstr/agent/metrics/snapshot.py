@@ -10,7 +10,7 @@ from autoinstr.agent.metrics.histogram import Histogram
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from autoinstr.agent.metrics.module_times import ModuleTimes
+    from autoinstr.agent.metrics.module_totals import ModuleTotals
     from autoinstr.agent.metrics.serving_times import ServingTimes
 
 # Names of labels of each histogram and each number, after `process`.
@@ -75,7 +75,7 @@ class Snapshot:
 
 def build_snapshot(
     process: str,
-    modules: ModuleTimes,
+    modules: ModuleTotals,
     serving: ServingTimes,
     dropped_count: int,
     is_on: bool,

@@ -22,7 +22,7 @@ Series = tuple[str, str]  # folded path and class
 _OTHERS: Series = ("(other modules)", "")
 
 
-class ModuleTimes:
+class ModuleTotals:
     """Sums up records by series. `range_count` has all ranges, also those of no module."""
 
     def __init__(self, recorder: Recorder) -> None:
