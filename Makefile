@@ -109,8 +109,8 @@ bench-analyse: setup-npu ## analyse beside msprof-analyze on 111,000 kernels (10
 bench-growth: setup ## cost and memory by modules, threads and processes
 	@$(RUN) -m benchmarks.growth $(ARGS)
 
-compat: setup ## resolve every target in the releases of vLLM, vllm-ascend and torch
-	$(RUN) tools/compat.py
+compat: setup ## resolve every target in the releases of vLLM, vllm-ascend and torch (ARGS=--newest)
+	$(RUN) tools/compat.py $(ARGS)
 
 npu-acceptance: ## on an NPU: prove what the simulation cannot; writes npu-acceptance.md
 	@$(PYTHON) tools/npu_acceptance.py $(ARGS)
