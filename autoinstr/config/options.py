@@ -108,8 +108,7 @@ OPTIONS = (
         ChoiceType("modules", "again", "off"),
         "modules",
         "modules, where the installed torch is known",
-        "ranges inside code that torch.compile made: for each module; the same, compiled anew "
-        "without torch's and vLLM's caches; or none",
+        "ranges inside code that torch.compile made: `again` compiles anew, without the caches",
     ),
     Option(
         "streams",
