@@ -19,6 +19,7 @@ class CompiledSummary:
     def __init__(self, recording: Recording) -> None:
         facts = recording.header.get("compiled")
         self.unknown = _read_count(facts, "unknown")  # generated functions
+        self.unwoven = _read_count(facts, "unwoven")  # of a form without ranges
         self.unknown_kernels = _read_count(facts, "unknown_kernels")  # of recovered functions
         self.own: set[tuple[str, str]] = set()  # modules with ranges of their own
         self.shared: set[tuple[str, str]] = set()  # modules that only share kernels
@@ -45,6 +46,7 @@ def describe_compiled(summaries: Iterable[CompiledSummary]) -> list[str]:
     shared = max((len(summary.shared) for summary in listed), default=0)
     unknown = sum(summary.unknown for summary in listed)
     unknown_kernels = sum(summary.unknown_kernels for summary in listed)
+    unwoven = sum(summary.unwoven for summary in listed)
     parts = []
     if own or shared:
         parts.append(f"{text.format_count(own, 'module')} ran inside compiled code")
@@ -57,6 +59,10 @@ def describe_compiled(summaries: Iterable[CompiledSummary]) -> list[str]:
         parts.append(
             f"{text.format_count(unknown, 'compiled function')} came from a cache without ranges: "
             "compiled=again gives them"
+        )
+    if unwoven:
+        parts.append(
+            f"{text.format_count(unwoven, 'compiled function')} of a form without ranges (C++)"
         )
     if unknown_kernels:
         parts.append(

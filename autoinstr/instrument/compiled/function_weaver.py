@@ -36,7 +36,16 @@ class FunctionWeaver:
         """`name_cache` names the modules, and says where their ranges go."""
         self.reason = NOT_COMPILED  # why there are ranges in compiled code or none
         self.counts = dict.fromkeys(
-            ("functions", "kernels", "shared", "unknown", "recovered", "unknown_kernels"), 0
+            (
+                "functions",
+                "kernels",
+                "shared",
+                "unknown",
+                "recovered",
+                "unknown_kernels",
+                "unwoven",
+            ),
+            0,
         )
         self._name_cache = name_cache
         self._recorder = recorder
@@ -84,7 +93,7 @@ class FunctionWeaver:
         try:
             source = read_file(path, _MAX_SOURCE_BYTES).decode()
         except (OSError, UnicodeDecodeError):  # removed, or in a file system of the program's
-            return self.note_unknown()
+            return self.note_unwoven()
         table: SourceTable | None = None
         if captured is None:
             table = side_files.read(source, decode_table)
@@ -100,7 +109,7 @@ class FunctionWeaver:
             if table is not None:
                 side_files.write(source, encode_table(table))
         if table is None:
-            return self.note_unknown()
+            return self.note_unknown() if captured is None else self.note_unwoven()
         if table.rows:
             self.weave_functions(
                 module.__dict__,
@@ -123,10 +132,15 @@ class FunctionWeaver:
         return table
 
     def note_unknown(self) -> None:
-        """Count compiled code of which nothing is known: the region around it is one range."""
+        """Count cached code of which nothing is known: the region around it is one range."""
         self.counts["unknown"] += 1
         self._recorder.update_header(compiled=dict(self.counts))
         _log_unknown()
+
+    def note_unwoven(self) -> None:
+        """Count code of a form that has no ranges, such as a C++ wrapper."""
+        self.counts["unwoven"] += 1
+        self._recorder.update_header(compiled=dict(self.counts))
 
     def is_woven(self, function: FunctionType) -> bool:
         """Return whether the function has got new code."""
