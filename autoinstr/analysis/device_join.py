@@ -30,11 +30,17 @@ class JoinedProfiles(NamedTuple):
 
 
 def join_profiles(
-    run: Run, found: Sequence[FoundProfile], captures: Sequence[str], tick: ProgressTick
+    run: Run,
+    found: Sequence[FoundProfile],
+    captures: Sequence[str],
+    tick: ProgressTick,
+    *,
+    keep_kernels: bool = False,
 ) -> JoinedProfiles:
     """Join the profiles with the recordings of a run.
 
-    A profile that cannot be joined is a problem, and the report goes on without it."""
+    With `keep_kernels`, the result has every kernel of a device, for a timeline. A profile that
+    cannot be joined is a problem, and the report goes on without it."""
     axis = Axis(run.recordings)
     captured = read_captures(captures, tick)
     profiles: list[ProcessDevice] = []
@@ -63,6 +69,7 @@ def join_profiles(
                     tick,
                     GraphPlacer(captured),
                     is_aligned=False,
+                    keep_kernels=keep_kernels,
                 )
                 profiles.append(device)
                 problems += [f"{profile.path}: {line}" for line in device.facts.complaints]

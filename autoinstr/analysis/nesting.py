@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from autoinstr.analysis.blocks import NO_END_NS
@@ -43,11 +44,13 @@ def sweep_ranges(
     stack: OpenRangeStack,
     nested_ns: dict[int, int],
     add_duration: dict[int, Callable[[int], None]],
+    parent_ns: Counter[tuple[int, int]] | None = None,
 ) -> None:
     """Add every range's duration to its name, and to the nested time of its parent's name.
 
-    `numbers` are those of the names; ranges are in order of start. `stack` and `nested_ns` continue
-    from the thread's earlier batches of the same domain."""
+    `parent_ns` gets the time of each name by the name around it. `numbers` are those of the names;
+    ranges are in order of start. `stack` and `nested_ns` continue from the thread's earlier batches
+    of the same domain."""
     open_ends, open_numbers = stack.ends, stack.numbers
     for number, start, end in zip(numbers, starts, ends):
         while open_ends[-1] <= start:
@@ -59,6 +62,16 @@ def sweep_ranges(
         else:
             parent, uncovered_ns = stack.find_parent(start, end)
             nested_ns[parent] += uncovered_ns
+        if parent_ns is not None:
+            parent_ns[number, _find_enclosing(stack, end)] += duration
         open_ends.append(end)
         open_numbers.append(number)
         add_duration[number](duration)
+
+
+def _find_enclosing(stack: OpenRangeStack, end: int) -> int:
+    """Return the number of the name of the latest open range that lasts until `end`."""
+    index = len(stack.ends) - 1
+    while stack.ends[index] < end:
+        index -= 1
+    return stack.numbers[index]

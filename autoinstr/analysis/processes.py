@@ -65,6 +65,7 @@ class Process:
         self.compiled = CompiledSummary(recording)
         self.notes: list[str] = []
         self.device: ProcessDevice | None = None
+        self.function_parents: dict[str, dict[str, str]] = {}  # by domain, then by message
 
     def add_rows(
         self, rows: list[StatsRow], stats: RecordingStats, attributes: RecordingAttributes
@@ -90,6 +91,7 @@ class Process:
             tree = build_tree(row for row in rows if row.name.domain == domain)
             fold_tree(tree)
             self.domains[domain] = tree
+            self.function_parents[domain] = stats.functions.find_parents(domain)
 
 
 def read_processes(

@@ -93,8 +93,10 @@ def fill_ranges(
     return rows
 
 
-def align_ranges(store: ProfileStore, recording: Recording) -> None:
-    """Move the ranges to where the profile's operators say that they are."""
+def align_ranges(store: ProfileStore, recording: Recording) -> int:
+    """Move the ranges to where the profile's operators say that they are.
+
+    Return the nanoseconds by which they now start earlier."""
     if not store.counts[RANGES]:
         raise AutoinstrError(
             f"{store.path}: process {recording.pid} recorded no module while this profile was made"
@@ -111,6 +113,7 @@ def align_ranges(store: ProfileStore, recording: Recording) -> None:
         f"UPDATE {RANGES} SET startNs = startNs - ?, endNs = endNs - ?",
         (fit.offset_ns, fit.offset_ns),
     )
+    return fit.offset_ns
 
 
 def mark_own_events(store: ProfileStore, recording: Recording) -> None:

@@ -25,8 +25,16 @@ class ProfileRun:
     """Some profiles as a run, and its device time. Closing it removes the recordings."""
 
     def __init__(
-        self, name: str, found: Sequence[FoundProfile], captures: Sequence[str], tick: ProgressTick
+        self,
+        name: str,
+        found: Sequence[FoundProfile],
+        captures: Sequence[str],
+        tick: ProgressTick,
+        *,
+        keep_kernels: bool = False,
     ) -> None:
+        """Read the profiles. With `keep_kernels`, the device time has every kernel of a device."""
+        self._keep_kernels = keep_kernels
         self._folder = tempfile.mkdtemp(prefix="autoinstr-profile-")
         self._tick = tick
         self._captures = read_captures(captures, tick)
@@ -69,7 +77,15 @@ class ProfileRun:
             recording = Recording(write_recording(store, self._folder, self._tick))
             shift_ns = store.begin_ns - shift_time(store, store.begin_ns)
             graphs = GraphPlacer(self._captures)
-            device = join_profile(store, recording, index, shift_ns, self._tick, graphs)
+            device = join_profile(
+                store,
+                recording,
+                index,
+                shift_ns,
+                self._tick,
+                graphs,
+                keep_kernels=self._keep_kernels,
+            )
         finally:
             store.close()
         return recording, device

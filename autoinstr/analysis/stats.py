@@ -20,7 +20,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_batches
+from autoinstr.analysis.blocks import ProgressTick, RangeBatch, ignore_tick, read_batches
+from autoinstr.analysis.function_nesting import FunctionNesting
 from autoinstr.analysis.inside_time import InsideTime
 from autoinstr.analysis.nesting import NO_PARENT, OpenRangeStack, sweep_ranges
 from autoinstr.analysis.phases import Phases
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 class RecordingStats:
     """The sums of one recording. `rows` and `marks` are in order of first appearance.
 
-    Of a row of `marks` only `calls` is meaningful. `inside` has the intervals inside ranges.
+    Of a row of `marks` only `calls` is meaningful. `inside` has the intervals inside ranges, and
+    `functions` says which function runs inside which.
     `first_ns` and `last_ns` are the first start and the last end; None without ranges."""
 
     def __init__(self) -> None:
@@ -44,6 +46,7 @@ class RecordingStats:
         self.first_ns: int | None = None
         self.last_ns: int | None = None
         self.inside = InsideTime({}, {})
+        self.functions = FunctionNesting({}, {})
         self._open: list[OpenRange] | None = None
 
     def read_open_ranges(self, recording: Recording) -> list[OpenRange]:
@@ -125,6 +128,7 @@ def collect_stats(
     origin = phases.origin if phases is not None else {}
     still_open: list[OpenRange] = []
     stats.inside = InsideTime(recording.names, origin)
+    stats.functions = FunctionNesting(recording.names, origin)
     for batch in read_batches(recording, tick, phases, still_open, stats.inside):
         first_ns, last_ns = batch.starts[0], max(batch.ends)
         stats.first_ns = first_ns if stats.first_ns is None else min(first_ns, stats.first_ns)
@@ -152,6 +156,7 @@ def collect_stats(
                 stack,
                 thread.nested_ns,
                 thread.add_duration,
+                stats.functions.parent_ns if _has_functions_only(batch, thread) else None,
             )
         if not durations:
             thread.sum_durations()
@@ -165,6 +170,10 @@ def collect_stats(
     stats.marks = [row for row in rows if row.is_mark]
     stats.rows += note_shared_kernels(stats.rows)
     return stats
+
+
+def _has_functions_only(batch: RangeBatch, thread: _ThreadSums) -> bool:
+    return not any(thread.rows[number].name.cls for number in set(batch.name_numbers))
 
 
 def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:

@@ -7,6 +7,7 @@ experts than its neighbour still has the same structure."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.figures import Figures
@@ -35,6 +36,7 @@ class Node:
 
     __slots__ = (
         "_signature",
+        "bases",
         "children",
         "classes",
         "folded",
@@ -55,6 +57,7 @@ class Node:
         self.members: dict[int, dict[str | None, Figures]] = {}
         self.children: dict[object, Node] = {}
         self.shared_kernels: dict[str, None] = {}  # compiled kernels shared with other modules
+        self.bases: Counter[str] = Counter()  # how the calls were seen: eager, compiled, shared
         self.percentiles: Percentiles | None = None
         self._signature: tuple[object, ...] | None = None
 
@@ -120,6 +123,7 @@ class Node:
         if row.name.cls:
             self.classes[row.name.cls] = None
         self.shared_kernels.update(dict.fromkeys(row.shared_kernels))
+        self.bases.update(row.basis)
         if row.calls or row.total_ns or row.device is not None:
             _get_figures(self.phases, row.phase).add(row)
 
@@ -136,6 +140,7 @@ class Node:
         """Add another node of the same signature, with all that is below it."""
         self.classes.update(addend.classes)
         self.shared_kernels.update(addend.shared_kernels)
+        self.bases.update(addend.bases)
         for phase, figures in addend.phases.items():
             _get_figures(self.phases, phase).add(figures)
         for number, other_phases in addend.members.items():

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from autoinstr.recording.run import Run
 
 
-def join_named_profiles(args: argparse.Namespace, source_run: Run) -> RunDevice | None:
-    """Join the profiles that the user named, or those in the run directory."""
+def join_named_profiles(
+    args: argparse.Namespace, source_run: Run, *, keep_kernels: bool = False
+) -> RunDevice | None:
+    """Join the profiles that the user named, or those in the run directory.
+
+    `keep_kernels` is for reports that draw every kernel."""
     from autoinstr.analysis.device_join import join_profiles
     from autoinstr.base.progress import Progress
     from autoinstr.device.profile_kinds import find_profiles
@@ -32,7 +36,9 @@ def join_named_profiles(args: argparse.Namespace, source_run: Run) -> RunDevice 
         return None
     progress = Progress(sys.stderr, f"profiles of {source_run.path}", "events")
     try:
-        joined = join_profiles(source_run, found, args.capture or (), progress.tick)
+        joined = join_profiles(
+            source_run, found, args.capture or (), progress.tick, keep_kernels=keep_kernels
+        )
     finally:
         progress.finish()
     if args.profile and joined.device is None:

@@ -16,6 +16,7 @@ from autoinstr.device.utilisation import measure_utilisation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from autoinstr.device.kernel_timeline import KernelTimeline
     from autoinstr.device.profile_store import ProfileStore
 
 # A kernel without a launch in the profile was launched earlier if its number is smaller than all
@@ -37,10 +38,12 @@ def compute_device_times(
     tick: Callable[[int], None],
     graphs: GraphPlacer,
     list_classes: Callable[[object], list[str]],
+    timeline: KernelTimeline | None = None,
 ) -> DeviceTimes:
     """Attribute all kernels of a profile to the ranges in its table RANGES.
 
-    `list_classes` returns the classes of a key of RANGES, from the outside in."""
+    `list_classes` returns the classes of a key of RANGES, from the outside in. `timeline` gets the
+    kernels of a device."""
     store.flush()
     scopes = Scopes()
     if store.on_cpu:
@@ -48,6 +51,8 @@ def compute_device_times(
     else:
         times = _sum_kernels(store, scopes, tick, graphs, list_classes)
         times.utilisation = measure_utilisation(store)
+        if timeline is not None:
+            timeline.read(store, scopes)
     times.check_conservation(store.path)
     return times
 

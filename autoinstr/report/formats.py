@@ -47,6 +47,7 @@ class Format(NamedTuple):
     binary: bool = False
     writes_folder: bool = False
     shows_warnings: bool = False  # the report itself contains the warnings about its recordings
+    draws_kernels: bool = False  # the report has each kernel of a joined profile
     hint: str = ""  # what to do with the file
     unpack_first: bool = False  # the program that reads the file does not take .gz
     options: tuple[str, ...] = ()
@@ -101,6 +102,7 @@ _ROWS = (
         "html",
         "autoinstr.report.writers:write_html",
         "report.html",
+        draws_kernels=True,
         hint="open it in a browser",
         unpack_first=True,
         options=("profile", "capture"),

@@ -75,7 +75,7 @@ def page(watched: Watched) -> Page:
 
 
 def table_of(page: Page) -> Locator:
-    return page.locator("#modules-table table")
+    return page.locator("#modules-table [role=treegrid]")
 
 
 def test_the_head_says_what_failed_what_differs_and_what_stands_out(page: Page) -> None:

@@ -111,7 +111,13 @@ def _report_profiles(
     profiles = analyse_raw_profiles(profiles, args.dir)
     progress = Progress(sys.stderr, args.dir, "events")
     try:
-        profile_run = ProfileRun(args.dir, profiles, args.capture or (), progress.tick)
+        profile_run = ProfileRun(
+            args.dir,
+            profiles,
+            args.capture or (),
+            progress.tick,
+            keep_kernels=row.draws_kernels,
+        )
     finally:
         progress.finish()
     with profile_run:
@@ -132,7 +138,7 @@ def _report_run(args: argparse.Namespace, row: Format, sort: str) -> None:
         return
     device = None
     if "profile" in row.options:
-        device = join_named_profiles(args, source_run)
+        device = join_named_profiles(args, source_run, keep_kernels=row.draws_kernels)
     _write_file(args, row, sort, source_run, device)
 
 

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from autoinstr.analysis.labels import format_thread_label
 from autoinstr.base.text import escape_unprintable
+from autoinstr.report.page.device_lanes import describe_lane
 from autoinstr.targets.rows import DOMAINS, load_builtin_targets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from autoinstr.analysis.device_rows import ProcessDevice
     from autoinstr.recording.reader import Recording
 
 OPEN = -1  # the duration of a range that never ended
@@ -82,14 +84,15 @@ def order_lane(
 ) -> tuple[int, ...]:
     """Return the key by which lanes are sorted: the Worker, the engine, then the others.
 
-    `position` is that of the process on the page. A thread that called modules comes first.
+    `position` is that of the process on the page. A thread that called modules comes first, and
+    the lanes of a device (negative threads) follow its threads.
     """
     roles: Collection[str] = recording.roles
     if "Worker" in roles or recording.rank is not None:
         place = 0
     else:
         place = 1 if "EngineCore" in roles else 2
-    return place, position, not has_modules, thread
+    return place, position, thread < 0, not has_modules, abs(thread)
 
 
 def build_lane(
@@ -98,15 +101,23 @@ def build_lane(
     thread: int,
     lane: list[ExcerptRange],
     requests: dict[str, Any] | None,
+    device: ProcessDevice | None,
 ) -> dict[str, Any]:
-    """Return one lane. `requests` is the entry of its RequestRow, if it has one."""
+    """Return one lane. `requests` is the entry of its RequestRow, if it has one, and `device` has
+    the lanes of negative threads."""
     # In order of start; of ranges with one start, the outer ones first.
     lane.sort(key=lambda range_: (range_[0], range_[1] != OPEN, -range_[1]))
+    is_device = device is not None and thread < 0
+    if device is not None and thread < 0:
+        label = describe_lane(device, thread)
+    else:
+        label = format_thread_label(recording, thread)
     return {
         "process": process,
-        "thread": escape_unprintable(format_thread_label(recording, thread)),
+        "thread": escape_unprintable(label),
         "start": [start for start, _, _ in lane],
         "duration": [duration for _, duration, _ in lane],
         "name": [name for _, _, name in lane],
         **({"requests": requests} if requests is not None else {}),
+        **({"device": True} if is_device else {}),
     }

@@ -112,7 +112,7 @@ function listDiffColumns(section) {
     },
     {
       key: "result",
-      title: "Result",
+      title: "Verdict",
       hint: "Whether the step time differs",
       kind: "text",
       width: "18ch",
@@ -143,7 +143,7 @@ function listDiffColumns(section) {
   ];
 }
 
-/** Show all figures of a row below the table. */
+/** Make the details of a row: all figures of both runs. */
 function inspectDiffRow(section, row) {
   const { rows } = data;
   const index = section.first + row;
@@ -161,7 +161,9 @@ function inspectDiffRow(section, row) {
     rows.p[index] === null ? null : `p = ${rows.p[index].toPrecision(2)}`,
   ];
   const near = rows.near[index];
-  section.inspector.replaceChildren(
+  return el(
+    "div",
+    {},
     el("div", { class: "path", tabindex: "0" }, el("bdi", { text: rows.path[index] })),
     el("div", { class: getTone(rows, index), text: summary.filter(Boolean).join(", ") }),
     near === null
@@ -175,5 +177,4 @@ function inspectDiffRow(section, row) {
         ),
     makePlainTable("Figures of both runs", ["figure", "A", "B"], lines),
   );
-  section.inspector.hidden = false;
 }
