@@ -34,7 +34,7 @@ def find_profiled_steps(
         number
         for number in step_numbers
         if any(
-            start <= steps.starts[number] and steps.starts[number] + steps.durations[number] <= end
+            steps.starts[number] < end and steps.starts[number] + steps.durations[number] > start
             for start, end in spans
         )
     ]
