@@ -56,7 +56,7 @@ class Session:
         )
         self.emitters = ActiveEmitters(config, self.recorder)
         self.profilers = RunningProfilers()
-        self.steps = StepEvents(self._count_step)
+        self.steps = StepEvents(self._count_step, self.recorder.store_steps)
         self.module_ranges = ModuleCallRanges(
             torch_module,
             self.recorder,

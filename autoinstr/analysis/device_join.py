@@ -35,12 +35,11 @@ def join_profiles(
     captures: Sequence[str],
     tick: ProgressTick,
     *,
-    keep_kernels: bool = False,
+    with_kernels: bool = False,
 ) -> JoinedProfiles:
-    """Join the profiles with the recordings of a run.
+    """Join the profiles with the recordings of a run. `with_kernels` keeps each kernel.
 
-    With `keep_kernels`, the result has every kernel of a device, for a timeline. A profile that
-    cannot be joined is a problem, and the report goes on without it."""
+    A profile that cannot be joined is a problem, and the report goes on without it."""
     axis = Axis(run.recordings)
     captured = read_captures(captures, tick)
     profiles: list[ProcessDevice] = []
@@ -60,21 +59,21 @@ def join_profiles(
                         f"{profile.path}: is left out, because another profile is of the same "
                         "process (give the one that you mean with --profile)"
                     )
-                offset_ns = axis.offsets[index] + axis.base_ns - store.base_ns
-                device = join_profile(
-                    store,
-                    run.recordings[index],
-                    index,
-                    offset_ns,
-                    tick,
-                    GraphPlacer(captured),
-                    is_aligned=False,
-                    keep_kernels=keep_kernels,
-                )
-                profiles.append(device)
-                problems += [f"{profile.path}: {line}" for line in device.facts.complaints]
-            finally:
+            except AutoinstrError:
                 store.close()
+                raise
+            device = join_profile(
+                store,
+                run.recordings[index],
+                index,
+                axis.offsets[index] + axis.base_ns - store.base_ns,
+                tick,
+                GraphPlacer(captured),
+                is_aligned=False,
+                with_kernels=with_kernels,
+            )
+            profiles.append(device)
+            problems += [f"{profile.path}: {line}" for line in device.facts.complaints]
         except AutoinstrError as error:
             problems.append(str(error))
     return JoinedProfiles(RunDevice(profiles) if profiles else None, problems)

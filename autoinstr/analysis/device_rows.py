@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from autoinstr.analysis.device_kernels import DeviceKernels
 from autoinstr.analysis.module_classes import ModuleClasses
 from autoinstr.analysis.profile_ranges import RowKey, align_ranges, fill_ranges
 from autoinstr.analysis.stats import StatsRow
 from autoinstr.device.device_times import KernelSum, RowTimes
-from autoinstr.device.kernel_timeline import KernelTimeline
 from autoinstr.device.profile_recording import MODULE_DOMAIN
 from autoinstr.device.profile_times import compute_device_times
 from autoinstr.recording.reader import RangeName
@@ -40,32 +40,17 @@ class ProfileFacts(NamedTuple):
     complaints: list[str]
 
 
-class KernelPlace(NamedTuple):
-    """What a report says about one kernel: its name, its module's path and class ("" for none), and
-    its device and stream. Times are nanoseconds of the recording's perf_counter."""
-
-    start: int
-    duration: int
-    lane: int
-    name: str
-    path: str
-    cls: str
-
-
 class ProcessDevice:
     """The device time of one process: its profile, and the times of its rows.
 
-    `timeline` has the kernels, if they were kept. Subtract `shift_ns` from the profile's times to
-    get those of the recording."""
+    `kernels` has each kernel, where they were asked for."""
 
     def __init__(self, facts: ProfileFacts, times: DeviceTimes, texts: list[str]) -> None:
         self.facts = facts
         self.times = times
+        self.kernels: DeviceKernels | None = None
         # by classes: modules of replayed graphs, and lines of no module, such as AccumulateGrad
         self.lines: dict[tuple[str, ...], RowTimes] = {}
-        self.timeline: KernelTimeline | None = None
-        self.shift_ns = 0
-        self.names: list[RangeName] = []  # by the number of a row
         self._rows: dict[RowKey, RowTimes] = {}
         self._texts = texts
 
@@ -93,28 +78,11 @@ class ProcessDevice:
             row.device = times
             rows.append(row)
 
-    def find_span(self) -> tuple[int, int] | None:
-        """Return the times of the first and the last kept kernel in the recording's time."""
-        span = self.timeline.span if self.timeline is not None else None
-        return span and (span[0] - self.shift_ns, span[1] - self.shift_ns)
-
-    def find_kernels(self, start_ns: int, end_ns: int) -> Iterator[KernelPlace]:
-        """Yield the kept kernels that overlap an interval of the recording's time."""
-        if self.timeline is None:
-            return
-        for kernel in self.timeline.find(start_ns + self.shift_ns, end_ns + self.shift_ns):
-            key = self.timeline.get_key(kernel.scope)
-            path = cls = ""
-            if isinstance(key, int):
-                path, cls = self.names[key].path, self.names[key].cls
-            elif isinstance(key, tuple):
-                cls = str(key[-1])
-            elif key is not None:
-                path = str(key)
-            start = kernel.start - self.shift_ns
-            yield KernelPlace(
-                start, kernel.duration, kernel.lane, self._texts[kernel.name], path, cls
-            )
+    def close(self) -> None:
+        """Close the kernels."""
+        if self.kernels is not None:
+            self.kernels.close()
+            self.kernels = None
 
     def name_top_kernel(self, row: RowTimes) -> str:
         """Return the name of the kernels that take most of a row's time."""
@@ -132,6 +100,11 @@ class RunDevice:
         return next(
             (profile for profile in self.profiles if profile.facts.process == process), None
         )
+
+    def close(self) -> None:
+        """Close the kernels of all profiles."""
+        for profile in self.profiles:
+            profile.close()
 
     @property
     def total(self) -> KernelSum:
@@ -159,12 +132,32 @@ def join_profile(
     graphs: GraphPlacer,
     *,
     is_aligned: bool = True,
-    keep_kernels: bool = False,
+    with_kernels: bool = False,
 ) -> ProcessDevice:
     """Return the device time of one process.
 
     Add `shift_ns` to the recording's times to get those of the profile. If these are not aligned to
-    the microsecond, measure the rest. Raise AutoinstrError if the two do not fit."""
+    the microsecond, measure the rest. Raise AutoinstrError if the two do not fit. The store is
+    closed, except with `with_kernels`: then it stays open until the kernels are closed."""
+    try:
+        device = _join_open(store, recording, process, shift_ns, tick, graphs, is_aligned)
+    except BaseException:
+        store.close()
+        raise
+    if not with_kernels:
+        device.close()
+    return device
+
+
+def _join_open(
+    store: ProfileStore,
+    recording: Recording,
+    process: int,
+    shift_ns: int,
+    tick: ProgressTick,
+    graphs: GraphPlacer,
+    is_aligned: bool,
+) -> ProcessDevice:
     rows = fill_ranges(store, recording, shift_ns, tick)
     if not is_aligned:
         shift_ns -= align_ranges(store, recording)
@@ -175,8 +168,7 @@ def join_profile(
             return classes.list_classes(rows.names[key])
         return list(key) if isinstance(key, tuple) else []
 
-    timeline = KernelTimeline() if keep_kernels else None
-    times = compute_device_times(store, tick, graphs, list_classes, timeline)
+    times = compute_device_times(store, tick, graphs, list_classes)
     facts = ProfileFacts(
         store.path,
         store.kind,
@@ -186,7 +178,8 @@ def join_profile(
         store.complaints,
     )
     device = ProcessDevice(facts, times, store.texts)
-    device.timeline, device.shift_ns, device.names = timeline, shift_ns, rows.names
+    assert times.scopes is not None
+    device.kernels = DeviceKernels(store, times.scopes, rows, -shift_ns)
     for key, row in times.rows.items():
         if isinstance(key, int):
             device.add_row(rows.keys[key], row)

@@ -24,7 +24,7 @@ from autoinstr.analysis.blocks import ProgressTick, RangeBatch, ignore_tick, rea
 from autoinstr.analysis.function_nesting import FunctionNesting
 from autoinstr.analysis.inside_time import InsideTime
 from autoinstr.analysis.nesting import NO_PARENT, OpenRangeStack, sweep_ranges
-from autoinstr.analysis.phases import Phases
+from autoinstr.analysis.phases import find_phases
 from autoinstr.analysis.stats_row import StatsRow as StatsRow
 from autoinstr.analysis.stats_row import get_merge_key, note_shared_kernels
 
@@ -123,8 +123,8 @@ def collect_stats(
     stats = RecordingStats()
     threads: dict[int, _ThreadSums] = {}
     phases = None
-    if attributes is not None and attributes.ranges:
-        phases = Phases(recording, attributes, stats.read_open_ranges(recording))
+    if attributes is not None:
+        phases = find_phases(recording, attributes, lambda: stats.read_open_ranges(recording))
     origin = phases.origin if phases is not None else {}
     still_open: list[OpenRange] = []
     stats.inside = InsideTime(recording.names, origin)

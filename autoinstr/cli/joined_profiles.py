@@ -15,11 +15,9 @@ if TYPE_CHECKING:
 
 
 def join_named_profiles(
-    args: argparse.Namespace, source_run: Run, *, keep_kernels: bool = False
+    args: argparse.Namespace, source_run: Run, *, with_kernels: bool = False
 ) -> RunDevice | None:
-    """Join the profiles that the user named, or those in the run directory.
-
-    `keep_kernels` is for reports that draw every kernel."""
+    """Join the profiles that the user named, or those in the run directory."""
     from autoinstr.analysis.device_join import join_profiles
     from autoinstr.base.progress import Progress
     from autoinstr.device.profile_kinds import find_profiles
@@ -37,7 +35,7 @@ def join_named_profiles(
     progress = Progress(sys.stderr, f"profiles of {source_run.path}", "events")
     try:
         joined = join_profiles(
-            source_run, found, args.capture or (), progress.tick, keep_kernels=keep_kernels
+            source_run, found, args.capture or (), progress.tick, with_kernels=with_kernels
         )
     finally:
         progress.finish()

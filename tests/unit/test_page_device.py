@@ -64,7 +64,7 @@ def test_the_kernels_of_a_step_have_a_lane_with_their_modules(tmp_path: Path, sh
     trace.write(tmp_path / "trace.json")
     run = open_run(str(run_of(tmp_path / "run")))
     found = find_profiles(str(tmp_path / "trace.json"))
-    joined = join_profiles(run, found, (), ignore_tick, keep_kernels=True)
+    joined = join_profiles(run, found, (), ignore_tick, with_kernels=True)
     assert joined.problems == []
     payload = build_payload(run, device=joined.device)
     # the step begins at 1,000; its last kernel ends after it, and `late` is not in it
@@ -91,7 +91,7 @@ def test_a_profile_alone_has_a_device_lane_too(tmp_path: Path) -> None:
     module(trace, "Linear", 2_000, 20_000)
     add_kernels(trace)
     path = str(trace.write(tmp_path / "trace.json"))
-    with ProfileRun(path, find_profiles(path), (), ignore_tick, keep_kernels=True) as profiles:
+    with ProfileRun(path, find_profiles(path), (), ignore_tick, with_kernels=True) as profiles:
         payload = build_payload(profiles.run, device=profiles.device)
     lanes = list_device_lanes(payload)
     assert [label for label, _ in lanes] == ["device 0, stream 7", "device 0, stream 9"]

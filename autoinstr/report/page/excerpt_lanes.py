@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from autoinstr.analysis.labels import format_thread_label
 from autoinstr.base.text import escape_unprintable
-from autoinstr.report.page.device_lanes import describe_lane
 from autoinstr.targets.rows import DOMAINS, load_builtin_targets
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from autoinstr.analysis.device_rows import ProcessDevice
     from autoinstr.recording.reader import Recording
 
 OPEN = -1  # the duration of a range that never ended
@@ -101,17 +99,13 @@ def build_lane(
     thread: int,
     lane: list[ExcerptRange],
     requests: dict[str, Any] | None,
-    device: ProcessDevice | None,
+    device_label: str | None,
 ) -> dict[str, Any]:
-    """Return one lane. `requests` is the entry of its RequestRow, if it has one, and `device` has
-    the lanes of negative threads."""
+    """Return one lane. `requests` is the entry of its RequestRow, if it has one. `device_label` is
+    the label of a lane of a device."""
     # In order of start; of ranges with one start, the outer ones first.
     lane.sort(key=lambda range_: (range_[0], range_[1] != OPEN, -range_[1]))
-    is_device = device is not None and thread < 0
-    if device is not None and thread < 0:
-        label = describe_lane(device, thread)
-    else:
-        label = format_thread_label(recording, thread)
+    label = device_label or format_thread_label(recording, thread)
     return {
         "process": process,
         "thread": escape_unprintable(label),
@@ -119,5 +113,5 @@ def build_lane(
         "duration": [duration for _, duration, _ in lane],
         "name": [name for _, _, name in lane],
         **({"requests": requests} if requests is not None else {}),
-        **({"device": True} if is_device else {}),
+        **({"device": True} if device_label else {}),
     }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from autoinstr.analysis.blocks import ProgressTick, format_title, ignore_tick, read_intact_blocks
 from autoinstr.analysis.inside_time import classify_functions
 from autoinstr.base.text import escape_unprintable
-from autoinstr.report.page.device_lanes import list_kernels
+from autoinstr.report.page.device_lanes import add_kernels
 from autoinstr.report.page.excerpt_lanes import (
     OPEN,
     build_lane,
@@ -26,9 +26,9 @@ from autoinstr.report.page.excerpt_window import ExcerptWindow
 from autoinstr.report.page.step_selection import MAX_RANGES_OF_PAGE, MIN_STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from autoinstr.analysis.device_rows import ProcessDevice, RunDevice
+    from autoinstr.analysis.device_rows import RunDevice
     from autoinstr.recording.reader import RangeName, Recording
     from autoinstr.recording.run import Run
     from autoinstr.report.page.page_steps import PageSteps
@@ -61,6 +61,7 @@ def read_excerpts(
         ExcerptWindow(steps.starts[number], steps.starts[number] + steps.durations[number])
         for number, _ in selected_steps
     ]
+    device_labels: dict[tuple[int, int], str] = {}  # (process, lane) -> label
     by_start = sorted(windows, key=lambda window: window.start)
     for process in processes if windows else ():
         recording = run.recordings[process]
@@ -87,8 +88,9 @@ def read_excerpts(
                 add = window.add_asynchronous if number in asynchronous else window.add
                 add(process, thread, range_)
         process_device = device.find_process(process) if device is not None else None
-        if process_device is not None:
-            _add_kernels(process_device, process, windows, offsets[process], names)
+        if process_device is not None and process_device.kernels is not None:
+            labels = add_kernels(process_device.kernels, process, by_start, offsets[process], names)
+            device_labels.update(((process, lane), label) for lane, label in labels.items())
     all_names = list(names)
     items: list[dict[str, Any]] = []
     range_count = 0
@@ -101,7 +103,7 @@ def read_excerpts(
             {
                 "step": selected_step.number,
                 "reason": selected_step.reason,
-                "lanes": _build_lanes(run, processes, window, all_names, device),
+                "lanes": _build_lanes(run, processes, window, all_names, device_labels),
                 "left_out": window.excluded_count,
             }
         )
@@ -149,7 +151,7 @@ def _build_lanes(
     processes: Sequence[int],
     window: ExcerptWindow,
     names: Sequence[NameTexts],
-    device: RunDevice | None,
+    device_labels: Mapping[tuple[int, int], str],
 ) -> list[dict[str, Any]]:
     positions = {process: position for position, process in enumerate(processes)}
     lanes = {
@@ -173,27 +175,11 @@ def _build_lanes(
                     thread,
                     lane,
                     requests,
-                    device.find_process(process) if device is not None else None,
+                    device_labels.get((process, thread)),
                 ),
             )
         )
     return [entry for _, entry in sorted(entries, key=lambda entry: entry[0])]
-
-
-def _add_kernels(
-    device: ProcessDevice,
-    process: int,
-    windows: Sequence[ExcerptWindow],
-    offset: int,
-    names: dict[NameTexts, int],
-) -> None:
-    def index_name(title: str, cls: str, path: str) -> int:
-        return names.setdefault((title, cls, path), len(names))
-
-    for window in windows:
-        start, end = window.start - offset, window.end - offset
-        for lane, begin, duration, name in list_kernels(device, start, end, index_name):
-            window.add(process, lane, (begin, duration, name))
 
 
 def _get_key(name: RangeName) -> tuple[str, str]:
