@@ -69,7 +69,7 @@ class DiffModulesSection {
       columns: listDiffColumns(this),
       search: (row) => [rows.path[first + row], ...this.getBoth("class", row)].join(" "),
       present: (row) =>
-        !this.showsChangesOnly || !["alike", "untold"].includes(rows.change[first + row]),
+        !this.showsChangesOnly || !["alike", "inconclusive"].includes(rows.change[first + row]),
       sort: { key: "difference", descending: true },
       detail: (row) => inspectDiffRow(this, row),
       onarrange: () => this._updateRowCount(),
