@@ -124,7 +124,8 @@ def test_a_thousand_ranks_are_compared_in_bounded_memory(
     assert len(lines) <= 46
     assert any(
         line.startswith(
-            f"  {count:,} like Worker rank {slow} of {count}, pid {1000 + slow}: busy inside ranges "
+            f"  {count:,} like Worker rank {slow} of {count}, pid {1000 + slow}: "
+            "busy inside ranges "
         )
         for line in lines
     )
