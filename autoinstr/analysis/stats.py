@@ -17,10 +17,10 @@ Definitions, for the ranges of one domain on one thread, in order of start:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from autoinstr.analysis.blocks import ProgressTick, RangeBatch, ignore_tick, read_batches
+from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_batches
 from autoinstr.analysis.function_nesting import FunctionNesting
 from autoinstr.analysis.inside_time import InsideTime
 from autoinstr.analysis.nesting import NO_PARENT, OpenRangeStack, sweep_ranges
@@ -136,7 +136,8 @@ def collect_stats(
         thread = threads.get(batch.thread)
         if thread is None:
             thread = threads[batch.thread] = _ThreadSums()
-        for number in dict.fromkeys(batch.name_numbers):
+        numbers = dict.fromkeys(batch.name_numbers)
+        for number in numbers:
             if number not in thread.rows:
                 name, phase = origin.get(number, (number, None))
                 row = StatsRow(batch.thread, recording.names[name], phase)
@@ -156,7 +157,7 @@ def collect_stats(
                 stack,
                 thread.nested_ns,
                 thread.add_duration,
-                stats.functions.parent_ns if _has_functions_only(batch, thread) else None,
+                None if _has_modules(numbers, thread) else stats.functions.parent_ns,
             )
         if not durations:
             thread.sum_durations()
@@ -172,8 +173,8 @@ def collect_stats(
     return stats
 
 
-def _has_functions_only(batch: RangeBatch, thread: _ThreadSums) -> bool:
-    return not any(thread.rows[number].name.cls for number in set(batch.name_numbers))
+def _has_modules(numbers: Iterable[int], thread: _ThreadSums) -> bool:
+    return any(thread.rows[number].name.cls for number in numbers)
 
 
 def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
