@@ -12,6 +12,9 @@ import pytest
 
 from tests.support import pages
 from tests.support.busy_server import write_busy_server
+from tests.support.kineto import Trace
+from tests.unit.test_device_times import run_of as write_run
+from tests.unit.test_page_device import add_kernels
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -126,8 +129,42 @@ def test_details_stand_below_their_row_and_lead_to_a_step(page: Page) -> None:
     assert detail.count() == 0
 
 
+def test_kernels_of_a_joined_profile_have_a_lane(browser: Browser, tmp_path: Path) -> None:
+    trace = Trace()
+    add_kernels(trace)
+    run = write_run(tmp_path / "run")
+    trace.write(run / "rank0.pt.trace.json")
+    pages.page_of(run, tmp_path / "report.html")
+    watched = pages.opened(browser, tmp_path / "report.html", color_scheme="dark")
+    page = watched.page
+    heads = page.locator("#steps .lane-heads button").all_inner_texts()
+    assert [head.split(" · ")[1] for head in heads] == [
+        "thread-0",
+        "device 0, stream 7",
+        "device 0, stream 9",
+    ]
+    assert "2 ranges in 1 thread, 3 kernels" in page.locator("#steps .description").inner_text()
+    legend = page.locator("#steps .classes").inner_text()
+    assert "Linear" in legend and "kernel" in legend
+    view = page.get_by_role("application", name="Ranges of the step")
+    view.focus()
+    for _ in range(3):
+        view.press("ArrowDown")
+    status = page.locator("#steps .description [role=status]").inner_text()
+    assert status.startswith("gemm<int, 4> · Linear · fc · 700 ns")
+    page.locator("#modules-table tr[data-row]", has_text="fc").first.locator("td").first.click()
+    device = page.locator("#modules-table tr.detail [aria-label='Device time by phase']")
+    assert "1.10 µs" in device.inner_text() and "launched in its calls" in device.inner_text()
+    page.screenshot(path=tmp_path / "device.png", full_page=True)
+    pages.quiet(watched)
+    watched.context.close()
+
+
 @pytest.mark.parametrize("width", [1440, 1024, 390])
-def test_the_layout_holds_at_every_width(browser: Browser, file: Path, width: int) -> None:
+def test_the_layout_holds_at_every_width(
+    browser: Browser, file: Path, width: int, tmp_path: Path
+) -> None:
+    """The folder of the test has pictures, for people to look at."""
     for scheme in ("light", "dark"):
         watched = pages.opened(
             browser, file, viewport={"width": width, "height": 900}, color_scheme=scheme
@@ -136,6 +173,7 @@ def test_the_layout_holds_at_every_width(browser: Browser, file: Path, width: in
         page.locator("#modules-table tr[data-row] td").first.click()
         page.locator("#requests tr[data-row] td").first.click()
         page.get_by_role("button", name=re.compile("^slowest decode")).click()
+        page.screenshot(path=tmp_path / f"{scheme}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert page.evaluate(FIND_ESCAPED_TEXTS) == []
         name = page.locator("#modules-table th.name").bounding_box()
