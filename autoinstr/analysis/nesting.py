@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 from autoinstr.analysis.blocks import NO_END_NS
@@ -44,13 +43,13 @@ def sweep_ranges(
     stack: OpenRangeStack,
     nested_ns: dict[int, int],
     add_duration: dict[int, Callable[[int], None]],
-    parent_ns: Counter[tuple[int, int]] | None = None,
+    caller_ns: dict[tuple[int, int], int] | None = None,
 ) -> None:
     """Add every range's duration to its name, and to the nested time of its parent's name.
 
-    `parent_ns` gets the time of each name by the name around it. `numbers` are those of the names;
-    ranges are in order of start. `stack` and `nested_ns` continue from the thread's earlier batches
-    of the same domain."""
+    `numbers` are those of the names; ranges are in order of start. `stack` and `nested_ns` continue
+    from the thread's earlier batches of the same domain. With `caller_ns`, the duration is also
+    added for the number and its parent's."""
     open_ends, open_numbers = stack.ends, stack.numbers
     for number, start, end in zip(numbers, starts, ends):
         while open_ends[-1] <= start:
@@ -58,20 +57,13 @@ def sweep_ranges(
             open_numbers.pop()
         duration = end - start
         if end <= open_ends[-1]:
-            nested_ns[open_numbers[-1]] += duration
+            parent = open_numbers[-1]
+            nested_ns[parent] += duration
         else:
             parent, uncovered_ns = stack.find_parent(start, end)
             nested_ns[parent] += uncovered_ns
-        if parent_ns is not None:
-            parent_ns[number, _find_enclosing(stack, end)] += duration
+        if caller_ns is not None:
+            caller_ns[number, parent] = caller_ns.get((number, parent), 0) + duration
         open_ends.append(end)
         open_numbers.append(number)
         add_duration[number](duration)
-
-
-def _find_enclosing(stack: OpenRangeStack, end: int) -> int:
-    """Return the number of the name of the latest open range that lasts until `end`."""
-    index = len(stack.ends) - 1
-    while stack.ends[index] < end:
-        index -= 1
-    return stack.numbers[index]

@@ -68,7 +68,6 @@ class Process:
         self.compiled = CompiledSummary(recording)
         self.notes: list[str] = []
         self.device: ProcessDevice | None = None
-        self.function_parents: dict[str, dict[str, str]] = {}  # by domain, then by message
 
     @property
     def hides_backward(self) -> bool:
@@ -103,7 +102,6 @@ class Process:
             tree = build_tree(row for row in rows if row.name.domain == domain)
             fold_tree(tree)
             self.domains[domain] = tree
-            self.function_parents[domain] = stats.functions.find_parents(domain)
 
 
 def read_processes(

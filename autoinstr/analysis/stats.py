@@ -17,11 +17,10 @@ Definitions, for the ranges of one domain on one thread, in order of start:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_batches
-from autoinstr.analysis.function_nesting import FunctionNesting
 from autoinstr.analysis.inside_time import InsideTime
 from autoinstr.analysis.nesting import NO_PARENT, OpenRangeStack, sweep_ranges
 from autoinstr.analysis.phases import find_phases
@@ -36,8 +35,7 @@ if TYPE_CHECKING:
 class RecordingStats:
     """The sums of one recording. `rows` and `marks` are in order of first appearance.
 
-    Of a row of `marks` only `calls` is meaningful. `inside` has the intervals inside ranges, and
-    `functions` says which function runs inside which.
+    Of a row of `marks` only `calls` is meaningful. `inside` has the intervals inside ranges.
     `first_ns` and `last_ns` are the first start and the last end; None without ranges."""
 
     def __init__(self) -> None:
@@ -46,7 +44,6 @@ class RecordingStats:
         self.first_ns: int | None = None
         self.last_ns: int | None = None
         self.inside = InsideTime({}, {})
-        self.functions = FunctionNesting({}, {})
         self._open: list[OpenRange] | None = None
 
     def read_open_ranges(self, recording: Recording) -> list[OpenRange]:
@@ -72,7 +69,7 @@ class RecordingStats:
 class _ThreadSums:
     """The sums of one thread, by the number or code of the name."""
 
-    __slots__ = ("add_duration", "first_rows", "nested_ns", "rows", "stacks")
+    __slots__ = ("add_duration", "caller_ns", "first_rows", "nested_ns", "rows", "stacks")
 
     def __init__(self) -> None:
         self.first_rows: dict[tuple[object, ...], StatsRow] = {}
@@ -80,6 +77,8 @@ class _ThreadSums:
         self.nested_ns: dict[int, int] = {NO_PARENT: 0}
         self.add_duration: dict[int, Callable[[int], None]] = {}
         self.stacks: dict[str, OpenRangeStack] = {}  # by domain
+        # Of functions, by number or code and that of the function around them.
+        self.caller_ns: dict[tuple[int, int], int] = {}
 
     def add_row(self, number: int, row: StatsRow) -> None:
         self.rows[number] = row
@@ -106,6 +105,10 @@ class _ThreadSums:
             row.add_durations()
             row.nested_ns = self.nested_ns[number]
             row.basis = {row.name.basis: row.calls} if row.calls else {}
+        for (number, caller), duration in self.caller_ns.items():
+            message = self.rows[caller].name.message if caller != NO_PARENT else ""
+            callers = self.rows[number].caller_ns
+            callers[message] = callers.get(message, 0) + duration
 
 
 def collect_stats(
@@ -128,7 +131,6 @@ def collect_stats(
     origin = phases.origin if phases is not None else {}
     still_open: list[OpenRange] = []
     stats.inside = InsideTime(recording.names, origin)
-    stats.functions = FunctionNesting(recording.names, origin)
     for batch in read_batches(recording, tick, phases, still_open, stats.inside):
         first_ns, last_ns = batch.starts[0], max(batch.ends)
         stats.first_ns = first_ns if stats.first_ns is None else min(first_ns, stats.first_ns)
@@ -136,8 +138,7 @@ def collect_stats(
         thread = threads.get(batch.thread)
         if thread is None:
             thread = threads[batch.thread] = _ThreadSums()
-        numbers = dict.fromkeys(batch.name_numbers)
-        for number in numbers:
+        for number in dict.fromkeys(batch.name_numbers):
             if number not in thread.rows:
                 name, phase = origin.get(number, (number, None))
                 row = StatsRow(batch.thread, recording.names[name], phase)
@@ -157,7 +158,7 @@ def collect_stats(
                 stack,
                 thread.nested_ns,
                 thread.add_duration,
-                None if _has_modules(numbers, thread) else stats.functions.parent_ns,
+                None if thread.rows[batch.name_numbers[0]].name.cls else thread.caller_ns,
             )
         if not durations:
             thread.sum_durations()
@@ -171,10 +172,6 @@ def collect_stats(
     stats.marks = [row for row in rows if row.is_mark]
     stats.rows += note_shared_kernels(stats.rows)
     return stats
-
-
-def _has_modules(numbers: Iterable[int], thread: _ThreadSums) -> bool:
-    return any(thread.rows[number].name.cls for number in numbers)
 
 
 def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
@@ -191,6 +188,8 @@ def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
             first_calls = filter(None, (first.first_call, row.first_call))
             first.first_call = min(first_calls, default=None)
             first.waiting_ns += row.waiting_ns
+            for message, duration in row.caller_ns.items():
+                first.caller_ns[message] = first.caller_ns.get(message, 0) + duration
             first.durations.extend(row.durations)
             for basis, calls in row.basis.items():
                 first.basis[basis] = first.basis.get(basis, 0) + calls

@@ -37,6 +37,7 @@ class Node:
     __slots__ = (
         "_signature",
         "bases",
+        "caller_ns",
         "children",
         "classes",
         "folded",
@@ -56,6 +57,7 @@ class Node:
         self.phases: dict[str | None, Figures] = {}
         self.members: dict[int, dict[str | None, Figures]] = {}
         self.children: dict[object, Node] = {}
+        self.caller_ns: Counter[str] = Counter()  # by the function around a function
         self.shared_kernels: dict[str, None] = {}  # compiled kernels shared with other modules
         self.bases: Counter[str] = Counter()  # how the calls were seen: eager, compiled, shared
         self.percentiles: Percentiles | None = None
@@ -111,8 +113,7 @@ class Node:
         )
 
     def get_child(self, name: str, number: int | None = None) -> Node:
-        """Return the child of this name; make it if there is none. Children keep the order of
-        their first calls."""
+        """Return the child of this name; make it if there is none. Children keep their order."""
         key = name if number is None else (name, number)
         if key not in self.children:
             self.children[key] = Node(name, number)
@@ -124,6 +125,7 @@ class Node:
             self.classes[row.name.cls] = None
         self.shared_kernels.update(dict.fromkeys(row.shared_kernels))
         self.bases.update(row.basis)
+        self.caller_ns.update(row.caller_ns)
         if row.calls or row.total_ns or row.device is not None:
             _get_figures(self.phases, row.phase).add(row)
 
@@ -169,9 +171,9 @@ class Node:
             child.summarize_durations()
 
     def compute_signature(self) -> tuple[object, ...]:
-        """Return the structure of this node: its classes and all that is below.
+        """Return the classes of this node and of all below it, in a tree that is complete.
 
-        The node's own name and its figures do not count. The tree must be complete."""
+        The node's own name and its figures do not count."""
         if self._signature is None:
             signatures = {
                 (child.name if child.number is None else "[]", child.compute_signature())
@@ -182,9 +184,7 @@ class Node:
 
 
 def build_tree(rows: Iterable[StatsRow]) -> Node:
-    """Return the tree of all modules of some rows of one process and domain.
-
-    Below a node without a name come the roots, then the parts of their paths."""
+    """Return the tree of some rows of a domain: a node without a name, roots, parts of paths."""
     top = Node("")
     for row in rows:
         root, path, cls = row.name.root, row.name.path, row.name.cls

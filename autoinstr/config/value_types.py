@@ -6,9 +6,9 @@ in every interpreter."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
+from autoinstr.base.system import make_absolute
 from autoinstr.config.suggestions import BadValue, find_nearest
 
 ON_WORDS = ("on", "1", "yes", "true")
@@ -65,7 +65,7 @@ class PathType(ValueType):
         if not text.strip() or "\0" in text:
             raise BadValue("must be a path")
         try:
-            return os.path.abspath(os.path.expanduser(text))
+            return make_absolute(text)
         except OSError:
             raise BadValue(
                 "is relative, and the working directory no longer exists; write an absolute path"
@@ -147,6 +147,24 @@ class ModeType(ValueType):
         if not isinstance(value, str):
             raise BadValue("must be a TOML string", '"0600"')
         return value
+
+
+class AddressType(ValueType):
+    """`host:port`, or a port of loopback, as (host, port)."""
+
+    values = "host:port, or a port"
+
+    def parse(self, text: str) -> Any:
+        host, colon, digits = text.strip().rpartition(":")
+        host = host.removeprefix("[").removesuffix("]") if colon else "127.0.0.1"
+        is_port = digits.isascii() and digits.isdigit() and 0 < int(digits[:6]) < 1 << 16
+        if not host or not is_port or not host.isprintable() or " " in host:
+            raise BadValue("must be host:port or a port", "127.0.0.1:9464")
+        return (host, int(digits))
+
+    def dump(self, value: Any) -> str:
+        host, port = value
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class WindowType(ValueType):

@@ -88,7 +88,6 @@ class Database:
         connection = HOST_ONLY + self.ranges
         if stream:
             self.tasks += 1
-            connection = 900_000 + self.tasks
             self.insert(
                 "TASK",
                 self.device,

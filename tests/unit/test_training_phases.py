@@ -16,6 +16,7 @@ from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.training_steps import STEP_PHASES, read_training_steps
 from autoinstr.recording.reader import ThreadInfo
 from autoinstr.report.options import TableOptions
+from autoinstr.report.page.report import build_payload
 from autoinstr.report.terminal import lists, modules_table
 from tests.support.examples import scale_examples
 from tests.support.report_fakes import Event, FakeRecording, run_of
@@ -166,3 +167,13 @@ def test_the_list_of_steps_has_the_phases() -> None:
     assert [" ".join(line.split()) for line in lines if line.startswith("1 ")] == [
         "1 +100 ns 100 ns 10 ns 30 ns 40 ns 12 ns 15 ns 5 ns"
     ]
+
+
+def test_the_page_has_a_card_for_each_phase_and_its_time_in_each_step() -> None:
+    payload = build_payload(run_of(make_loop()))
+    cards = {card["kind"]: card for card in payload["cards"]}
+    assert list(cards) == ["optimizer step", *STEP_PHASES]
+    assert (cards["recompute"]["steps"], cards["recompute"]["p50"]) == (2, 12)
+    assert payload["steps"]["forward_ns"] == [30, 30]
+    assert payload["phases"] == list(STEP_PHASES)
+    assert any("backward by layer" in note for note in payload["notes"])

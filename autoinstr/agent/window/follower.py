@@ -6,12 +6,12 @@ shows the command how far the window is (recording/format.py)."""
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, Callable
 
 from autoinstr.agent.window.profile import WindowProfile
 from autoinstr.agent.window.step_window import ControlledWindow
 from autoinstr.base import log
+from autoinstr.base.system import clocks
 from autoinstr.recording import format as f
 from autoinstr.recording.window_words import parse_words
 
@@ -40,7 +40,7 @@ class WindowFollower:
         if words is None:
             log.write_once("window", "warning", "the control file is not understood")
             return
-        self._renewed_s = time.monotonic()
+        self._renewed_s = clocks.monotonic()
         previous = self._words
         if previous is None or previous.number != words.number:
             self.finish("another window begins")
@@ -52,7 +52,7 @@ class WindowFollower:
 
     def check(self) -> None:
         """Do what is due: called several times a second."""
-        window, words, now_s = self._window, self._words, time.monotonic()
+        window, words, now_s = self._window, self._words, clocks.monotonic()
         if window is None or words is None:
             return
         if now_s - self._renewed_s > words.lease_s:
@@ -93,7 +93,7 @@ class WindowFollower:
     def _open(self, words: WindowWords) -> None:
         session = self._session
         steps, file_name = session.steps, self._find_file_name()
-        self._words, self._taken_s = words, time.monotonic()
+        self._words, self._taken_s = words, clocks.monotonic()
         first = words.starts.get(file_name, -1)
         read_position: Callable[[], int] | None
         has_steps = steps.serves_vllm or steps.optimizers.exist or steps.total > 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoinstr.base import log
 from autoinstr.base.guard import contain_errors
+from autoinstr.base.system import calls, open_descriptor
 
 if TYPE_CHECKING:
     from autoinstr.agent.session import Session
@@ -78,7 +79,8 @@ class WindowProfile:
             return
         path = self._find_path()
         mode = self._session.config.mode
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        calls.close(open_descriptor(path, flags, mode))
         profiler.export_chrome_trace(path)
 
     def _find_path(self) -> str:

@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from autoinstr.device.ascend.database_checks import NO_CONNECTION
+from autoinstr.device.ascend.database_checks import FIRST_RANGE_CONNECTION, NO_CONNECTION
 from autoinstr.device.ascend.module_rows import is_module_domain
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ _SILENT_THREADS = f"""
     WHERE globalTid NOT IN (SELECT DISTINCT globalTid FROM PYTORCH_API WHERE {{operators}})"""
 _WITH_STREAM = f"""
     SELECT COUNT(*) FROM MSTX_EVENTS
-    WHERE {_OF_MODULES} AND connectionId != {NO_CONNECTION}
-        AND connectionId IN (SELECT connectionId FROM TASK)"""
+    WHERE {_OF_MODULES} AND connectionId IN (SELECT connectionId FROM TASK
+        WHERE connectionId > {FIRST_RANGE_CONNECTION} AND connectionId != {NO_CONNECTION})"""
 
 # The task type that `autoinstr report --format ascend-db` writes for a run without a device.
 CPU = "cpu_op"

@@ -17,16 +17,18 @@ from autoinstr.device.profile_times import IS_EARLY, find_first_launched
 from autoinstr.device.scopes import ROOT, Scopes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from autoinstr.device.profile_store import ProfileStore
 
-_KERNELS = f"""
-    SELECT p.scope, p.basis, p.reason, {IS_EARLY}, p.startNs, p.name, p.operator, k.name,
-        k.endNs - k.startNs
-    FROM {KERNELS} k LEFT JOIN {PLACES} p ON p.correlation = k.correlation
+_PLACED = f"""
+    SELECT p.scope, p.basis, p.reason, p.startNs, p.name, p.operator, k.name, k.endNs - k.startNs
+    FROM {KERNELS} k JOIN {PLACES} p ON p.correlation = k.correlation
     ORDER BY p.startNs, p.name, k.startNs, k.rowid"""
-
+_WITHOUT_PLACE = f"""
+    SELECT {IS_EARLY}, COUNT(*), SUM(k.endNs - k.startNs)
+    FROM {KERNELS} k LEFT JOIN {PLACES} p ON p.correlation = k.correlation
+    WHERE p.scope IS NULL GROUP BY 1"""
 _LINKS = f"""
     SELECT (SELECT COUNT(*) FROM ({KNOWN_THREADS})), COUNT(*) - COUNT(DISTINCT correlation)
     FROM {LAUNCHES} WHERE operator = {OF_OPERATOR}"""
@@ -62,13 +64,16 @@ class ModuleTimes(NamedTuple):
 
 
 class _Group(NamedTuple):
-    """The kernels of one launch or operator: their place, its name, and their names."""
+    """Equal launches or operators: their place, their name, and the names of their kernels.
+
+    `operator` is that of the table LAUNCHES."""
 
     scope: int
     basis: int
+    reason: int
     name: int
+    operator: int
     kernels: tuple[int, ...]
-    is_bare: bool
 
 
 class _Totals:
@@ -93,29 +98,26 @@ def compute_module_times(store: ProfileStore, tick: Callable[[int], None]) -> Mo
     )
     scopes = Scopes()
     place_launches(store, scopes, tick)
+    groups = _group_launches(store, tick)
     by_basis = {basis: _Totals() for basis in BASES}
-    linked, unknown = _Totals(), dict[str, _Totals]()
-    groups: dict[_Group, list[int]] = {}
-    no_launch = bases.NO_LAUNCH if store.counts[LAUNCHES] else bases.NO_LAUNCHES
-    for scope, code, reason, is_early, is_linked, name, kernels, ns in _iterate_launches(store):
-        if scope is None:
-            basis = bases.BEFORE if is_early else bases.UNKNOWN
-            reason_text = no_launch
-        else:
-            basis, reason_text = BASES[code], bases.REASONS[reason]
-        by_basis[basis].add(len(kernels), ns)
+    linked, unknown, total = _Totals(), dict[str, _Totals](), _Totals()
+
+    def add(basis: str, reason: str, number: int, ns: int) -> None:
+        total.add(number, ns)
+        by_basis[basis].add(number, ns)
         if basis == bases.UNKNOWN:
-            unknown.setdefault(reason_text, _Totals()).add(len(kernels), ns)
-        if is_linked:
-            linked.add(len(kernels), ns)
-        if scope:
-            sums = groups.setdefault(_Group(scope, code, name, kernels, not is_linked), [0, 0])
-            sums[0] += 1
-            sums[1] += ns
-        tick(0)
-    total = _Totals()
-    for part in by_basis.values():
-        total.add(part.number, part.total_ns)
+            unknown.setdefault(reason, _Totals()).add(number, ns)
+
+    for group, (count, ns) in groups.items():
+        number = count * len(group.kernels)
+        add(BASES[group.basis], bases.REASONS[group.reason], number, ns)
+        if group.operator == OF_OPERATOR:
+            linked.add(number, ns)
+    no_launch = bases.NO_LAUNCH if store.counts[LAUNCHES] else bases.NO_LAUNCHES
+    for is_early, number, ns in store.connection.execute(
+        _WITHOUT_PLACE, find_first_launched(store)
+    ):
+        add(bases.BEFORE if is_early else bases.UNKNOWN, no_launch, number, ns)
     return ModuleTimes(
         _build_tree(store, scopes, groups),
         total.freeze(),
@@ -126,25 +128,39 @@ def compute_module_times(store: ProfileStore, tick: Callable[[int], None]) -> Mo
     )
 
 
-def _iterate_launches(
-    store: ProfileStore,
-) -> Iterator[tuple[int | None, int, int, bool, bool, int, tuple[int, ...], int]]:
-    """Yield the place of each launch, whether its kernels are early or linked to an operator, its
-    name, those of its kernels, and their time. A kernel without a launch stands alone."""
-    current: tuple[int | None, ...] | None = None
-    kernels: list[int] = []
+def _group_launches(store: ProfileStore, tick: Callable[[int], None]) -> dict[_Group, list[int]]:
+    """Return the number of equal launches and the time of their kernels.
+
+    Kernels of one operator follow each other: they have its time and name."""
+    groups: dict[_Group, list[int]] = {}
+    launch: tuple[int, ...] = ()
+    kernels: tuple[int, ...] = ()
+    last_start = last_name = None
     time_ns = 0
-    rows = store.connection.execute(_KERNELS, find_first_launched(store))
-    for scope, code, reason, is_early, start, name, operator, kernel, ns in rows:
-        launch = (scope, code, reason, is_early, operator == OF_OPERATOR, start, name)
-        if launch != current or scope is None:
-            if current is not None:
-                yield (*current[:5], current[6], tuple(kernels), time_ns)  # type: ignore[misc]
-            current, kernels, time_ns = launch, [], 0
-        kernels.append(kernel)
-        time_ns += ns
-    if current is not None:
-        yield (*current[:5], current[6], tuple(kernels), time_ns)  # type: ignore[misc]
+
+    def add_launch() -> None:
+        scope, code, reason, name, operator = launch
+        key = (scope, code, reason, name, operator, kernels)
+        sums = groups.get(key)  # type: ignore[call-overload]
+        if sums is None:
+            sums = groups[_Group(*key)] = [0, 0]
+        sums[0] += 1
+        sums[1] += time_ns
+
+    for rows in store.query_batches(_PLACED):
+        for scope, code, reason, start, name, operator, kernel, ns in rows:
+            if start == last_start and name == last_name:
+                kernels += (kernel,)
+                time_ns += ns
+                continue
+            if launch:
+                add_launch()
+            launch = (scope, code, reason, name, operator)
+            last_start, last_name, kernels, time_ns = start, name, (kernel,), ns
+        tick(0)
+    if launch:
+        add_launch()
+    return groups
 
 
 def _build_tree(
@@ -164,13 +180,16 @@ def _build_tree(
             module.host_ns += scopes.host_ns[scope]
     root = modules[ROOT]
     for group, (count, ns) in groups.items():
+        if group.scope == ROOT:
+            continue
         module = modules[group.scope]
         if not isinstance(scopes.keys[group.scope], int):
             module = root.get_child(module.name)
         elif BASES[group.basis] == bases.BACKWARD:
             parent = modules[scopes.parents[group.scope]]
             module = parent.get_child(f"{BACKWARD}{module.name}")
+        is_bare = group.operator != OF_OPERATOR
         names = tuple(texts[kernel] for kernel in group.kernels)
-        module.add_operator(Operator(texts[group.name], names, ns, count, group.is_bare))
+        module.add_operator(Operator(texts[group.name], names, ns, count, is_bare))
     sum_totals(root)
     return root

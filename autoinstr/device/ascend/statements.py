@@ -63,12 +63,12 @@ COPY_OPERATORS = f"""
         CASE WHEN typeof(p.fwdThreadId) = 'integer' AND p.fwdThreadId > 0 THEN p.fwdThreadId END,
         NULL
     FROM source.PYTORCH_API p CROSS JOIN NAMES n ON n.id = COALESCE(p.name, -1)
-    WHERE {{condition}} AND {IS_VALID_OPERATOR} AND ({_HAS_SEQUENCE} OR n.class != {{plain}})"""
+    WHERE {{condition}} AND ({_HAS_SEQUENCE} OR n.class != {{plain}}) AND {IS_VALID_OPERATOR}"""
 FIND_PROCESS = f"SELECT p.globalTid >> 32 FROM source.PYTORCH_API p WHERE {_HAS_THREAD} LIMIT 1"
 
 COPY_LINKED = f"""
     SELECT {_START}, p.globalTid & {THREAD_MASK}, n.number, c.connectionId, 0, NULL, {OF_OPERATOR}
-    FROM source.CONNECTION_IDS c CROSS JOIN source.PYTORCH_API p ON p.connectionId = c.id
+    FROM source.PYTORCH_API p CROSS JOIN source.CONNECTION_IDS c ON c.id = p.connectionId
     CROSS JOIN NAMES n ON n.id = COALESCE(p.name, -1)
     WHERE c.connectionId IN (SELECT correlation FROM {KERNELS}) AND {_HAS_PLACE}"""
 COPY_CALLS = f"""

@@ -21,6 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.analysis.compiled_summary import COMPILED
+from autoinstr.analysis.function_nesting import nest_functions
 from autoinstr.analysis.phase_names import NO_PHASE
 from autoinstr.analysis.tree_lines import choose_lines
 from autoinstr.base.text import escape_unprintable
@@ -74,7 +75,7 @@ def build_tree(group: ProcessGroup, domain: str, phases: Sequence[str | None]) -
         "labels": [line.label for line in lines],
         "paths": [line.path for line in lines],
         "classes": [escape_unprintable(line.node.cls) for line in lines],
-        "parents": _list_parents(lines, group.busiest.function_parents.get(domain, {})),
+        "parents": _list_parents(lines, domain),
         "compiled": [
             [row, calls, line.node.calls]
             for row, line in enumerate(lines)
@@ -120,19 +121,15 @@ def _limit_rows(lines: list[TreeLine]) -> list[TreeLine]:
     ]
 
 
-def _list_parents(lines: list[TreeLine], function_parents: dict[str, str]) -> list[int]:
-    """Return the row of each line's parent, -1 for none."""
-    rows = {line.path: row for row, line in enumerate(lines)}
-    parent_paths = {
-        escape_unprintable(message): escape_unprintable(parent)
-        for message, parent in function_parents.items()
-    }
-    return [
-        line.parent
-        if line.node.classes or line.parent >= 0
-        else rows.get(parent_paths.get(line.path, ""), -1)
-        for line in lines
-    ]
+def _list_parents(lines: list[TreeLine], domain: str) -> list[int]:
+    """Return the row of each line's parent, -1 for none. Functions nest by time."""
+    rows = {id(line.node): row for row, line in enumerate(lines)}
+    nested_lines = nest_functions(lines, domain)
+    parents = [-1] * len(lines)
+    for line in nested_lines:
+        if line.parent >= 0:
+            parents[rows[id(line.node)]] = rows[id(nested_lines[line.parent].node)]
+    return parents
 
 
 def _collect_lists(lines: list[TreeLine]) -> tuple[dict[int, int], list[list[int]]]:

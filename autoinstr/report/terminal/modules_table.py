@@ -8,6 +8,7 @@ from autoinstr.analysis import serving_summary
 from autoinstr.analysis.alike import ProcessGroup, group_processes
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick
 from autoinstr.analysis.compiled_summary import describe_compiled
+from autoinstr.analysis.function_nesting import nest_functions
 from autoinstr.analysis.phase_names import NO_PHASE, describe_missing_phase
 from autoinstr.analysis.processes import (
     MODULE_DOMAIN,
@@ -179,8 +180,9 @@ def _format_title(group: ProcessGroup, options: TableOptions) -> list[str]:
 def _list_tables(group: ProcessGroup, options: TableOptions) -> list[DomainTable]:
     """Return the tables of a group: those of modules first, those of one line last."""
     tables = []
-    for domain, lines in group.lines.items():
-        has_modules = any(line.node.cls for line in lines)
+    for domain, domain_lines in group.lines.items():
+        has_modules = any(line.node.cls for line in domain_lines)
+        lines = domain_lines if has_modules else nest_functions(domain_lines, domain)
         is_summary = (
             bool(options.screen_lines)
             and not has_modules
