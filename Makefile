@@ -19,7 +19,7 @@ BENCH_STAMP := .venv-bench/.installed
 
 .PHONY: help demo test test-unit test-npu test-long check format lint types dist \
 	setup setup-demo setup-npu setup-ascend setup-python314 setup-bench \
-	bench bench-check bench-growth compat npu-acceptance clean
+	bench bench-check bench-analyse bench-growth compat npu-acceptance clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -103,11 +103,14 @@ bench: setup-bench ## the cost of a module call beside its peers, one table (15 
 bench-check: setup ## instructions of a call, counted by valgrind, against the committed counts
 	@$(RUN) -m benchmarks.instructions $(ARGS)
 
+bench-analyse: setup-npu ## analyse beside msprof-analyze on 111,000 kernels (10 min)
+	@$(RUN) -m benchmarks.analyse $(ARGS)
+
 bench-growth: setup ## cost and memory by modules, threads and processes
 	@$(RUN) -m benchmarks.growth $(ARGS)
 
-compat: setup ## resolve every target in the releases of vLLM, vllm-ascend and torch
-	$(RUN) tools/compat.py
+compat: setup ## resolve every target in the releases of vLLM, vllm-ascend and torch (ARGS=--newest)
+	$(RUN) tools/compat.py $(ARGS)
 
 npu-acceptance: ## on an NPU: prove what the simulation cannot; writes npu-acceptance.md
 	@$(PYTHON) tools/npu_acceptance.py $(ARGS)

@@ -22,7 +22,7 @@ if [ ! -x "$root/usr/bin/python3.14" ]; then
     rm -rf "$root"
     # A mirror may lag behind: the age of the archive's index is not checked.
     mmdebstrap --quiet --mode=root --variant=extract --aptopt='Acquire::Check-Valid-Until "false"' \
-        --include=base-files,libc6,python3.14,python3.14-minimal,libpython3.14-stdlib sid "$root"
+        --include=base-files,libc6,libstdc++6,python3.14,python3.14-minimal,libpython3.14-stdlib sid "$root"
 fi
 cat >"$home/bin/python3.14" <<SCRIPT
 #!/bin/sh

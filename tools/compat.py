@@ -23,7 +23,7 @@ from typing import NamedTuple
 REPO = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPO), str(REPO / "tools")]
 
-from compat_newest import check_call_code, find_newest_release  # noqa: E402
+from compat_newest import check_call_code, check_known_texts, find_newest_release  # noqa: E402
 from compat_pages import format_page, format_releases, format_rows  # noqa: E402
 
 from autoinstr.instrument.profilers.patched_names import ROWS, PatchedName  # noqa: E402
@@ -54,6 +54,7 @@ PACKAGES = {
     "torch": Package(("torch",), MACOS),
     "torch_npu": Package(("torch-npu",), LINUX),
     "transformers": Package(("transformers",), LINUX),
+    "sglang": Package(("sglang",), LINUX),
 }
 
 
@@ -198,7 +199,7 @@ def main() -> int:
     for package in [args.package] if args.package else PACKAGES:
         package_rows = [row for row in rows if row.package == package]
         newest = find_newest_release(PACKAGES[package].projects) if args.newest else ""
-        for release in [newest] if newest else read_releases()[package]:
+        for release in [newest] if newest else read_releases().get(package, ()):
             if args.cached and not (CACHE / f"{package}-{release}").is_dir():
                 continue
             try:
@@ -218,6 +219,8 @@ def main() -> int:
             )
             if package == "torch":
                 errors += check_call_code(folder)
+            if args.newest:
+                errors += check_known_texts(package, folder)
             result = result._replace(patches=patches, errors=[*result.errors, *errors])
             results.setdefault(package, []).append(result)
             print(

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+# Package -> a folder of it, and the text there that names a step in its traces. The reports read
+# these names (autoinstr/device/kineto/loader.py).
+KNOWN_TEXTS = {
+    "vllm": ("vllm/v1/worker", r'"execute_(\w+_)?context_'),
+    "sglang": ("sglang/srt/utils", r'f"step\['),
+}
+
 
 def find_newest_release(projects: Iterable[str]) -> str:
     """Return the highest release of these names in the index. Raises SystemExit without one."""
@@ -43,3 +50,14 @@ def check_call_code(folder: Path) -> list[str]:
         return []
     checksum = "" if text is None else f" (checksum {zlib.crc32(text.encode())})"
     return [f"the code of Module.__call__ is unknown{checksum}: calls take the slow path"]
+
+
+def check_known_texts(package: str, folder: Path) -> list[str]:
+    """Return an error if the package no longer names its steps as the reports expect."""
+    if package not in KNOWN_TEXTS:
+        return []
+    place, pattern = KNOWN_TEXTS[package]
+    files = (folder / place).rglob("*.py")
+    if any(re.search(pattern, file.read_text(encoding="utf-8")) for file in files):
+        return []
+    return [f"no file of {place} has the name of a step: {pattern}"]

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from autoinstr.agent.control_file import ControlWatcher
+from autoinstr.agent.control_words import ControlWords
 from autoinstr.agent.function_targets import apply_targets
 from autoinstr.agent.session import Session
 from autoinstr.base import doctor_channel, log
@@ -106,9 +107,9 @@ def _connect(session: Session) -> None:
     session.compiled_ranges.connect(session.config.compiled == "modules")
     for name in _DYNAMO_MODULES:
         importhook.register(name, _follow_dynamo_import)
-    if session.range_switch.window is not None:
+    if session.config.counts_steps:
         importhook.register("torch.optim.optimizer", session.steps.optimizers.watch)
-        EngineSteps(session.steps.handle_engine_step).apply()
+        EngineSteps(session.steps.handle_engine_step, session.steps.handle_output_step).apply()
     os.register_at_fork(before=session.prepare_fork, after_in_child=session.reset_in_child)
     atexit.register(session.close)
 
@@ -138,11 +139,7 @@ def _follow_control_file(session: Session) -> None:
     if writer is None:
         return
 
-    @contain_errors("switching by autoinstr ctl")
-    def switch(on: bool) -> None:
-        (session.switch_on if on else session.switch_off)(f"autoinstr ctl {'on' if on else 'off'}")
-
-    watcher = ControlWatcher(os.path.dirname(writer.path), switch)
+    watcher = ControlWatcher(os.path.dirname(writer.path), ControlWords(session))
     watcher.read_once()
     watcher.start()
     os.register_at_fork(

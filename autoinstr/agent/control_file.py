@@ -10,17 +10,33 @@ from __future__ import annotations
 import ctypes
 import os
 import stat
-from typing import Any, Callable
+from typing import Any, Protocol
 
 from autoinstr.base import own_thread
 from autoinstr.base.file_owner import is_trusted
 from autoinstr.base.system import calls, open_descriptor
 from autoinstr.recording.format import CONTROL_FILE
+from autoinstr.recording.wall_clock import read_wall_clock_ns
 
 INTERVAL = 0.2  # seconds between two reads: `autoinstr ctl` promises a second
+STALE_NS = 15_000_000_000  # a file that was not touched for this time is old when it is first read
+MAX_BYTES = 4 << 20
 
 
-def _read_word(file: str) -> bytes | None:
+class ControlReceiver(Protocol):
+    """Does what the control file asks for. No method raises an Exception."""
+
+    def follow(self, content: bytes, is_stale: bool) -> None:
+        """Get the words when the file was written or touched; `is_stale`: long before the start."""
+
+    def check(self) -> None:
+        """Do what is due; called every INTERVAL."""
+
+    def reset_in_child(self) -> None:
+        """Forget, in a forked child, what the parent does for the file."""
+
+
+def _read_content(file: str) -> bytes | None:
     """Return the content of the control file; None unless it is a regular, trusted file.
 
     A trusted file belongs to this user or to root.
@@ -30,35 +46,36 @@ def _read_word(file: str) -> bytes | None:
     try:
         status = calls.fstat(descriptor)
         is_valid = stat.S_ISREG(status.st_mode) and is_trusted(status)
-        return calls.read(descriptor, 16).strip() if is_valid else None
+        return calls.read(descriptor, MAX_BYTES).strip() if is_valid else None
     finally:
         calls.close(descriptor)
 
 
 class ControlWatcher:
-    """Calls `switch(on)` when the control file of a run directory changes."""
+    """Gives the content of a run directory's control file to a receiver when it changes."""
 
-    def __init__(self, directory: str, switch: Callable[[bool], None]) -> None:
+    def __init__(self, directory: str, receiver: ControlReceiver) -> None:
         self._file = f"{directory}/{CONTROL_FILE}"
-        self._switch = switch
+        self._receiver = receiver
         self._stop_request: Any = None  # locks, while the thread runs
         self._end_signal: Any = None
         self._last_state: object = None  # inode, time and size of the file when it was read
         self._restart_call = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self._restart)
 
     def read_once(self) -> None:
-        """Read the control file, and switch if it has changed."""
+        """Read the control file, and follow it if it has changed."""
         try:
             status = calls.lstat(self._file)
             state = (status.st_ino, status.st_mtime_ns, status.st_size)
             if state == self._last_state:
                 return
-            word = _read_word(self._file)
+            content = _read_content(self._file)
         except OSError:
             return
-        self._last_state = state
-        if word is not None:
-            self._switch(word == b"on")
+        is_first, self._last_state = self._last_state is None, state
+        if content is not None:
+            is_old = read_wall_clock_ns() - status.st_mtime_ns > STALE_NS
+            self._receiver.follow(content, is_first and is_old)
 
     def start(self) -> None:
         """Start the thread, unless it runs."""
@@ -86,7 +103,8 @@ class ControlWatcher:
 
     def restart_in_child(self) -> None:
         """In a forked child, where the thread does not exist: start a new one later."""
-        self._stop_request = self._end_signal = None
+        self._stop_request = self._end_signal = self._last_state = None
+        self._receiver.reset_in_child()
         self.restart_later()
 
     def _restart(self, _: object) -> int:
@@ -102,5 +120,6 @@ class ControlWatcher:
         try:
             while not stop_request.acquire(timeout=INTERVAL):
                 self.read_once()
+                self._receiver.check()
         finally:
             end_signal.release()

@@ -51,7 +51,7 @@ def apply_targets(session: Session) -> None:
     optimizer.apply_torch_targets(
         session.function_ranges,
         [target for target in targets if target.package in KEPT_PACKAGES],
-        session.range_switch.window is not None,
+        session.config.counts_steps,
         session.steps.handle_optimizer_step,
     )
     FunctionPatches(

@@ -6,7 +6,7 @@ together, under one lock.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.api import state as range_state
 from autoinstr.base.guard import contain_errors
@@ -16,6 +16,7 @@ from autoinstr.instrument.steps.window import StepEvents, StepWindow
 
 if TYPE_CHECKING:
     from autoinstr.agent.active_emitters import ActiveEmitters
+    from autoinstr.agent.window.step_window import ControlledWindow
     from autoinstr.config.config import Config
     from autoinstr.instrument.compiled.compiled_ranges import CompiledRanges
     from autoinstr.instrument.functions.ranges import FunctionRanges
@@ -43,9 +44,8 @@ class RangeSwitch:
         self.lock = make_reentrant_lock()
         self.reason = _INITIAL_REASON  # why ranges are on or off, for `autoinstr doctor`
         self.active: tuple[str, ...] = ()  # names of the emitters that are on
-        self.window = (
-            None if config.window is None else StepWindow(*config.window, self._switch_window)
-        )
+        # of the option, or of `autoinstr ctl window` (agent/window/)
+        self.window: Any = self._make_window(config)
         self._config = config
         self._emitters = emitters
         self._profilers = profilers
@@ -64,6 +64,19 @@ class RangeSwitch:
         with self.lock:
             self._manual = on
             self.refresh(reason)
+
+    def begin_window(self, window: ControlledWindow, reason: str) -> None:
+        """Record the steps of a window that `autoinstr ctl window` has asked for, and no others."""
+        with self.lock:
+            self.switch_manually(False, reason)
+            self.window = window
+            self.switch_manually(True, reason)
+
+    def end_window(self, reason: str) -> None:
+        """Turn off all emitters as `autoinstr ctl off` does; the option `window` counts again."""
+        with self.lock:
+            self.switch_manually(False, reason)
+            self.window = self._make_window(self._config)
 
     def make_emitters(self) -> None:
         """Make the emitters whose modules are imported by now, and switch on what is due."""
@@ -126,20 +139,28 @@ class RangeSwitch:
         self.lock = make_reentrant_lock()
 
     def _put_wrapper(self) -> None:
-        if self.window is not None and self.window.is_over:
+        window = self.window
+        if window is not None and (
+            window.is_over or not (window.counts_calls or window.includes_step)
+        ):
             return self._module_ranges.restore_original()
         foreign = self._module_ranges.install_wrapper(
             self._emitters.find_output(self.active),
-            self.window is not None,
+            window is not None and window.counts_calls,
             self._profilers.has_python_tracer,
         )
         if foreign is not None:
             self.reason = f"torch.nn.Module.__call__ is patched by {foreign}"
 
-    def _switch_window(self, on: bool) -> None:
-        """Let ranges begin or end inside the window."""
+    def write_window(self, on: bool) -> None:
+        """Let ranges begin or end inside the window. The caller holds the lock."""
         self._function_ranges.note_unseen_time()
         self._write_ranges(on)
+        if on and not self.window.counts_calls:
+            self._put_wrapper()
+
+    def _make_window(self, config: Config) -> StepWindow | None:
+        return None if config.window is None else StepWindow(*config.window, self.write_window)
 
     def _write_ranges(self, on: bool) -> None:
         """Send the ranges of modules, functions and the user to the active emitters, or nowhere."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from autoinstr.agent import empty_run
+from autoinstr.agent import empty_run, end_line
 from autoinstr.agent.active_emitters import ActiveEmitters
 from autoinstr.agent.identity import Identity
 from autoinstr.agent.profiler_events import ProfilerEvents
 from autoinstr.agent.range_switch import RangeSwitch
 from autoinstr.agent.recording_file import RecordingFile
+from autoinstr.agent.unmatched_filters import report_unmatched_filters
 from autoinstr.api import state as range_state
-from autoinstr.base import doctor_channel, log
+from autoinstr.base import doctor_channel
 from autoinstr.base.guard import contain_errors, log_failure
 from autoinstr.base.module_name import make_message_format
 from autoinstr.config.filters import compile_filter
@@ -55,7 +56,7 @@ class Session:
         )
         self.emitters = ActiveEmitters(config, self.recorder)
         self.profilers = RunningProfilers()
-        self.steps = StepEvents(self._count_step)
+        self.steps = StepEvents(self._count_step, self.recorder.store_steps)
         self.module_ranges = ModuleCallRanges(
             torch_module,
             self.recorder,
@@ -154,12 +155,10 @@ class Session:
     def close(self) -> None:
         """Close the recording at the orderly end of the process, and log what was not written."""
         self.identity.update_rank()
-        decisions = self.module_ranges.copy_decisions().values()
-        level = "info" if any(keep for keep, _ in decisions) else "warning"
-        # A pattern may be unmatched only because another one before it matched first.
-        for pattern in self.filter.find_unmatched() if decisions else ():
-            event = "a filter matched no module"
-            log.write_once(f"unmatched {pattern}", level, event, filter=pattern)
+        is_alone = self.is_explicit and self.speaks_for_run()
+        report_unmatched_filters(
+            self.filter, self.module_ranges.copy_decisions(), is_alone=is_alone
+        )
         self.recorder.close()
         self.report_to_doctor()
         if self.is_first:
@@ -171,6 +170,11 @@ class Session:
     def _report_missing_ranges(self) -> None:
         if not (self.speaks_for_run() and empty_run.report_empty_run(self._summarise())):
             self.emitters.report_silent_emitters(is_first=True)
+            if end_line.is_run_command():
+                recording_file = self.recording_file
+                end_line.write_end_line(
+                    self.config, recording_file.find_folder(), recording_file.run
+                )
 
     def speaks_for_run(self) -> bool:
         """Return True if this process logs what concerns the whole run."""

@@ -30,9 +30,14 @@ class JoinedProfiles(NamedTuple):
 
 
 def join_profiles(
-    run: Run, found: Sequence[FoundProfile], captures: Sequence[str], tick: ProgressTick
+    run: Run,
+    found: Sequence[FoundProfile],
+    captures: Sequence[str],
+    tick: ProgressTick,
+    *,
+    with_kernels: bool = False,
 ) -> JoinedProfiles:
-    """Join the profiles with the recordings of a run.
+    """Join the profiles with the recordings of a run. `with_kernels` keeps each kernel.
 
     A profile that cannot be joined is a problem, and the report goes on without it."""
     axis = Axis(run.recordings)
@@ -54,20 +59,21 @@ def join_profiles(
                         f"{profile.path}: is left out, because another profile is of the same "
                         "process (give the one that you mean with --profile)"
                     )
-                offset_ns = axis.offsets[index] + axis.base_ns - store.base_ns
-                device = join_profile(
-                    store,
-                    run.recordings[index],
-                    index,
-                    offset_ns,
-                    tick,
-                    GraphPlacer(captured),
-                    is_aligned=False,
-                )
-                profiles.append(device)
-                problems += [f"{profile.path}: {line}" for line in device.facts.complaints]
-            finally:
+            except AutoinstrError:
                 store.close()
+                raise
+            device = join_profile(
+                store,
+                run.recordings[index],
+                index,
+                axis.offsets[index] + axis.base_ns - store.base_ns,
+                tick,
+                GraphPlacer(captured),
+                is_aligned=False,
+                with_kernels=with_kernels,
+            )
+            profiles.append(device)
+            problems += [f"{profile.path}: {line}" for line in device.facts.complaints]
         except AutoinstrError as error:
             problems.append(str(error))
     return JoinedProfiles(RunDevice(profiles) if profiles else None, problems)

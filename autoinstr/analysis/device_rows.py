@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from autoinstr.analysis.device_kernels import DeviceKernels
 from autoinstr.analysis.module_classes import ModuleClasses
 from autoinstr.analysis.profile_ranges import RowKey, align_ranges, fill_ranges
 from autoinstr.analysis.stats import StatsRow
@@ -40,11 +41,14 @@ class ProfileFacts(NamedTuple):
 
 
 class ProcessDevice:
-    """The device time of one process: its profile, and the times of its rows."""
+    """The device time of one process: its profile, and the times of its rows.
+
+    `kernels` has each kernel, where they were asked for."""
 
     def __init__(self, facts: ProfileFacts, times: DeviceTimes, texts: list[str]) -> None:
         self.facts = facts
         self.times = times
+        self.kernels: DeviceKernels | None = None
         # by classes: modules of replayed graphs, and lines of no module, such as AccumulateGrad
         self.lines: dict[tuple[str, ...], RowTimes] = {}
         self._rows: dict[RowKey, RowTimes] = {}
@@ -74,6 +78,12 @@ class ProcessDevice:
             row.device = times
             rows.append(row)
 
+    def close(self) -> None:
+        """Close the kernels."""
+        if self.kernels is not None:
+            self.kernels.close()
+            self.kernels = None
+
     def name_top_kernel(self, row: RowTimes) -> str:
         """Return the name of the kernels that take most of a row's time."""
         return row.find_top_kernel(self._texts)
@@ -90,6 +100,11 @@ class RunDevice:
         return next(
             (profile for profile in self.profiles if profile.facts.process == process), None
         )
+
+    def close(self) -> None:
+        """Close the kernels of all profiles."""
+        for profile in self.profiles:
+            profile.close()
 
     @property
     def total(self) -> KernelSum:
@@ -117,14 +132,35 @@ def join_profile(
     graphs: GraphPlacer,
     *,
     is_aligned: bool = True,
+    with_kernels: bool = False,
 ) -> ProcessDevice:
     """Return the device time of one process.
 
     Add `shift_ns` to the recording's times to get those of the profile. If these are not aligned to
-    the microsecond, measure the rest. Raise AutoinstrError if the two do not fit."""
+    the microsecond, measure the rest. Raise AutoinstrError if the two do not fit. The store is
+    closed, except with `with_kernels`: then it stays open until the kernels are closed."""
+    try:
+        device = _join_open(store, recording, process, shift_ns, tick, graphs, is_aligned)
+    except BaseException:
+        store.close()
+        raise
+    if not with_kernels:
+        device.close()
+    return device
+
+
+def _join_open(
+    store: ProfileStore,
+    recording: Recording,
+    process: int,
+    shift_ns: int,
+    tick: ProgressTick,
+    graphs: GraphPlacer,
+    is_aligned: bool,
+) -> ProcessDevice:
     rows = fill_ranges(store, recording, shift_ns, tick)
     if not is_aligned:
-        align_ranges(store, recording)
+        shift_ns -= align_ranges(store, recording)
     classes = ModuleClasses(rows.names)
 
     def list_classes(key: object) -> list[str]:
@@ -142,6 +178,8 @@ def join_profile(
         store.complaints,
     )
     device = ProcessDevice(facts, times, store.texts)
+    assert times.scopes is not None
+    device.kernels = DeviceKernels(store, times.scopes, rows, -shift_ns)
     for key, row in times.rows.items():
         if isinstance(key, int):
             device.add_row(rows.keys[key], row)

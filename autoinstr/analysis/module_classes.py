@@ -24,17 +24,16 @@ class ModuleClasses:
         """Return the classes of a module; none for a range that is no module's."""
         if not name.cls:
             return []
-        known = self._known.get((name.root, name.path))
-        if known is None:
-            known = self._known[name.root, name.path] = [
-                cls
-                for path in _list_paths(name.path)
-                if (cls := self._class_of_path.get((name.root, path)))
-            ]
+        missing: list[str] = []
+        path = name.path
+        while (known := self._known.get((name.root, path))) is None:
+            missing.append(path)
+            if not path:
+                known = []
+                break
+            path = path.rpartition(".")[0]
+        for path in reversed(missing):
+            cls = self._class_of_path.get((name.root, path))
+            known = [*known, cls] if cls else known
+            self._known[name.root, path] = known
         return known
-
-
-def _list_paths(path: str) -> list[str]:
-    """Return the path and those of all that contain it, the root first."""
-    parts = path.split(".") if path else []
-    return ["", *(".".join(parts[:count]) for count in range(1, len(parts) + 1))]

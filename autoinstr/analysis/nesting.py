@@ -43,11 +43,13 @@ def sweep_ranges(
     stack: OpenRangeStack,
     nested_ns: dict[int, int],
     add_duration: dict[int, Callable[[int], None]],
+    caller_ns: dict[tuple[int, int], int] | None = None,
 ) -> None:
     """Add every range's duration to its name, and to the nested time of its parent's name.
 
     `numbers` are those of the names; ranges are in order of start. `stack` and `nested_ns` continue
-    from the thread's earlier batches of the same domain."""
+    from the thread's earlier batches of the same domain. With `caller_ns`, the duration is also
+    added for the number and its parent's."""
     open_ends, open_numbers = stack.ends, stack.numbers
     for number, start, end in zip(numbers, starts, ends):
         while open_ends[-1] <= start:
@@ -55,10 +57,13 @@ def sweep_ranges(
             open_numbers.pop()
         duration = end - start
         if end <= open_ends[-1]:
-            nested_ns[open_numbers[-1]] += duration
+            parent = open_numbers[-1]
+            nested_ns[parent] += duration
         else:
             parent, uncovered_ns = stack.find_parent(start, end)
             nested_ns[parent] += uncovered_ns
+        if caller_ns is not None:
+            caller_ns[number, parent] = caller_ns.get((number, parent), 0) + duration
         open_ends.append(end)
         open_numbers.append(number)
         add_duration[number](duration)

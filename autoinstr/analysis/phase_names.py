@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import RecordingError, UsageError
 from autoinstr.config.suggestions import find_nearest
+from autoinstr.targets.step_parts import BACKWARD, DATA, FORWARD, OPTIMIZER, RECOMPUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -13,9 +14,12 @@ if TYPE_CHECKING:
     from autoinstr.recording.run import Run
 
 NO_PHASE = "none"  # the name for ranges without a phase
-# The phases of vLLM's steps, of drafting in them, and of `generate` of transformers. A run may have
-# other ones, from ranges of the user.
-PHASES = ("prefill", "decode", "mixed", "idle", "draft", NO_PHASE)
+# The phases of vLLM's steps, of drafting in them, of `generate` of transformers, and of training. A
+# run may have other ones, from ranges of the user.
+PHASES = (
+    "prefill", "decode", "mixed", "idle", "draft", DATA, FORWARD, BACKWARD, RECOMPUTE, OPTIMIZER,
+    NO_PHASE,
+)  # fmt: skip
 
 
 def is_in_phase(phase: str | None, selected: str | None) -> bool:
@@ -38,7 +42,7 @@ def list_missing_phase(selected: str | None, phases: Iterable[str | None]) -> li
 
 
 def check_phase(phase: str, runs: Sequence[Run]) -> None:
-    """Raise UsageError for a phase that vLLM does not have and that no range of these runs has."""
+    """Raise UsageError for a phase that is not in PHASES and that no range of these runs has."""
     if phase in PHASES:
         return
     known_phases = dict.fromkeys(PHASES)

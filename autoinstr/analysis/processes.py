@@ -6,6 +6,7 @@ are kept."""
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from autoinstr.analysis.phase_names import NO_PHASE, is_in_phase
 from autoinstr.analysis.stats import collect_stats
 from autoinstr.analysis.tree import Node, build_tree, fold_tree
 from autoinstr.base import text
+from autoinstr.targets.step_parts import BACKWARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from autoinstr.recording.reader import OpenRange, Recording
     from autoinstr.recording.run import Run
 
+BACKWARD_SUFFIX = ":backward"  # of the domain of layers in a compiled backward
 MODULE_DOMAIN = "Module"  # the domain of modules, unless the option `domain` says otherwise
 # What recording costs the program, in nanoseconds (docs/internals/benchmarks.md: 0.95 × floor, 1.70
 # × floor, a step's attributes).
@@ -65,6 +68,15 @@ class Process:
         self.compiled = CompiledSummary(recording)
         self.notes: list[str] = []
         self.device: ProcessDevice | None = None
+
+    @property
+    def hides_backward(self) -> bool:
+        """Whether a backward ran of which no layer is known: neither a profile nor compiled code
+        has it."""
+        is_seen = self.device is not None or any(
+            domain.endswith(BACKWARD_SUFFIX) for domain in self.domains
+        )
+        return BACKWARD in self.phases and not is_seen
 
     def add_rows(
         self, rows: list[StatsRow], stats: RecordingStats, attributes: RecordingAttributes
@@ -161,6 +173,17 @@ def _sum_by_phase(stats: RecordingStats) -> dict[str, tuple[int, int]]:
         for phase, count in calls.items()
     }
     return dict(sorted(sums.items(), key=lambda entry: (entry[0] == NO_PHASE, -entry[1][1])))
+
+
+def describe_hidden_backward(run: Run, processes: Iterable[Process]) -> list[str]:
+    """Return a line if the backward of some process has no layers, with the command that shows
+    them."""
+    if not any(process.hides_backward for process in processes):
+        return []
+    return [
+        "backward by layer: profile a few steps with torch.profiler, then "
+        f"autoinstr report {shlex.quote(run.path)} --profile TRACE.json"
+    ]
 
 
 def describe_lazy_classes(recording: Recording) -> list[str]:

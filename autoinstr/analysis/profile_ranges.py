@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from autoinstr.analysis.attributes import collect_attributes
 from autoinstr.analysis.blocks import ProgressTick, read_batches
 from autoinstr.analysis.labels import get_native_tid
-from autoinstr.analysis.phases import Phases
+from autoinstr.analysis.phases import Phases, find_phases
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.base.text import format_duration
 from autoinstr.device.alignment import FARTHEST_NS, measure_offset
@@ -68,9 +68,7 @@ def fill_ranges(
     Add `shift_ns` to the recording's times to get those of the profile. Ranges far from the profile
     are left out."""
     attributes = collect_attributes(recording)
-    phases = None
-    if attributes.ranges:
-        phases = Phases(recording, attributes, recording.find_open_ranges())
+    phases = find_phases(recording, attributes, recording.find_open_ranges)
     rows = RowKeys(recording, phases)
     still_open: list[OpenRange] = []
     for batch in read_batches(recording, tick, phases, still_open):
@@ -93,8 +91,10 @@ def fill_ranges(
     return rows
 
 
-def align_ranges(store: ProfileStore, recording: Recording) -> None:
-    """Move the ranges to where the profile's operators say that they are."""
+def align_ranges(store: ProfileStore, recording: Recording) -> int:
+    """Move the ranges to where the profile's operators say that they are.
+
+    Return how much earlier that is, in nanoseconds."""
     if not store.counts[RANGES]:
         raise AutoinstrError(
             f"{store.path}: process {recording.pid} recorded no module while this profile was made"
@@ -111,6 +111,7 @@ def align_ranges(store: ProfileStore, recording: Recording) -> None:
         f"UPDATE {RANGES} SET startNs = startNs - ?, endNs = endNs - ?",
         (fit.offset_ns, fit.offset_ns),
     )
+    return fit.offset_ns
 
 
 def mark_own_events(store: ProfileStore, recording: Recording) -> None:

@@ -25,13 +25,22 @@ class ProfileRun:
     """Some profiles as a run, and its device time. Closing it removes the recordings."""
 
     def __init__(
-        self, name: str, found: Sequence[FoundProfile], captures: Sequence[str], tick: ProgressTick
+        self,
+        name: str,
+        found: Sequence[FoundProfile],
+        captures: Sequence[str],
+        tick: ProgressTick,
+        *,
+        with_kernels: bool = False,
     ) -> None:
+        """Read the profiles. `with_kernels` keeps each kernel, for timelines."""
+        self.device = RunDevice([])
         self._folder = tempfile.mkdtemp(prefix="autoinstr-profile-")
         self._tick = tick
+        self._with_kernels = with_kernels
         self._captures = read_captures(captures, tick)
         recordings: list[Recording] = []
-        profiles: list[ProcessDevice] = []
+        profiles = self.device.profiles
         try:
             for index, profile in enumerate(found):
                 recording, device = self._read_profile(index, profile)
@@ -46,7 +55,6 @@ class ProfileRun:
             for complaint in profile.facts.complaints
         ]
         self.run = Run(name, recordings, problems)
-        self.device = RunDevice(profiles)
 
     def __enter__(self) -> ProfileRun:
         return self
@@ -60,18 +68,26 @@ class ProfileRun:
         self.close()
 
     def close(self) -> None:
-        """Remove the recordings."""
+        """Remove the recordings, and close the profiles."""
+        self.device.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _read_profile(self, index: int, profile: FoundProfile) -> tuple[Recording, ProcessDevice]:
         store = load_profile(profile, self._tick)
         try:
             recording = Recording(write_recording(store, self._folder, self._tick))
-            shift_ns = store.begin_ns - shift_time(store, store.begin_ns)
-            graphs = GraphPlacer(self._captures)
-            device = join_profile(store, recording, index, shift_ns, self._tick, graphs)
-        finally:
+        except BaseException:
             store.close()
+            raise
+        device = join_profile(
+            store,
+            recording,
+            index,
+            store.begin_ns - shift_time(store, store.begin_ns),
+            self._tick,
+            GraphPlacer(self._captures),
+            with_kernels=self._with_kernels,
+        )
         return recording, device
 
 

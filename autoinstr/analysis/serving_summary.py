@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from autoinstr.analysis.percentiles import find_nearest_rank
 from autoinstr.analysis.request_names import count_client_requests
 from autoinstr.base import text
+from autoinstr.targets.step_parts import BACKWARD, DATA, FORWARD, OPTIMIZER, RECOMPUTE
 
 if TYPE_CHECKING:
     from autoinstr.analysis.engine_step import EngineStep
     from autoinstr.analysis.request import Request
 
 REQUEST_STATES = ("finished", "aborted", "unfinished")
-PHASE_ORDER = ("prefill", "mixed", "decode", "draft", "idle")  # other phases come after these
+PHASE_ORDER = (
+    "prefill", "mixed", "decode", "draft", "idle", DATA, FORWARD, BACKWARD, RECOMPUTE, OPTIMIZER
+)  # other phases come after these  # fmt: skip
 PART_TIMES = ("schedule_ns", "execute_ns", "sample_ns", "update_ns")
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_batches
 from autoinstr.analysis.inside_time import InsideTime
 from autoinstr.analysis.nesting import NO_PARENT, OpenRangeStack, sweep_ranges
-from autoinstr.analysis.phases import Phases
+from autoinstr.analysis.phases import find_phases
 from autoinstr.analysis.stats_row import StatsRow as StatsRow
 from autoinstr.analysis.stats_row import get_merge_key, note_shared_kernels
 
@@ -69,7 +69,7 @@ class RecordingStats:
 class _ThreadSums:
     """The sums of one thread, by the number or code of the name."""
 
-    __slots__ = ("add_duration", "first_rows", "nested_ns", "rows", "stacks")
+    __slots__ = ("add_duration", "caller_ns", "first_rows", "nested_ns", "rows", "stacks")
 
     def __init__(self) -> None:
         self.first_rows: dict[tuple[object, ...], StatsRow] = {}
@@ -77,6 +77,8 @@ class _ThreadSums:
         self.nested_ns: dict[int, int] = {NO_PARENT: 0}
         self.add_duration: dict[int, Callable[[int], None]] = {}
         self.stacks: dict[str, OpenRangeStack] = {}  # by domain
+        # Of functions, by number or code and that of the function around them.
+        self.caller_ns: dict[tuple[int, int], int] = {}
 
     def add_row(self, number: int, row: StatsRow) -> None:
         self.rows[number] = row
@@ -103,6 +105,10 @@ class _ThreadSums:
             row.add_durations()
             row.nested_ns = self.nested_ns[number]
             row.basis = {row.name.basis: row.calls} if row.calls else {}
+        for (number, caller), duration in self.caller_ns.items():
+            message = self.rows[caller].name.message if caller != NO_PARENT else ""
+            callers = self.rows[number].caller_ns
+            callers[message] = callers.get(message, 0) + duration
 
 
 def collect_stats(
@@ -120,8 +126,8 @@ def collect_stats(
     stats = RecordingStats()
     threads: dict[int, _ThreadSums] = {}
     phases = None
-    if attributes is not None and attributes.ranges:
-        phases = Phases(recording, attributes, stats.read_open_ranges(recording))
+    if attributes is not None:
+        phases = find_phases(recording, attributes, lambda: stats.read_open_ranges(recording))
     origin = phases.origin if phases is not None else {}
     still_open: list[OpenRange] = []
     stats.inside = InsideTime(recording.names, origin)
@@ -152,6 +158,7 @@ def collect_stats(
                 stack,
                 thread.nested_ns,
                 thread.add_duration,
+                None if thread.rows[batch.name_numbers[0]].name.cls else thread.caller_ns,
             )
         if not durations:
             thread.sum_durations()
@@ -181,6 +188,8 @@ def _merge_rows(rows: list[StatsRow]) -> list[StatsRow]:
             first_calls = filter(None, (first.first_call, row.first_call))
             first.first_call = min(first_calls, default=None)
             first.waiting_ns += row.waiting_ns
+            for message, duration in row.caller_ns.items():
+                first.caller_ns[message] = first.caller_ns.get(message, 0) + duration
             first.durations.extend(row.durations)
             for basis, calls in row.basis.items():
                 first.basis[basis] = first.basis.get(basis, 0) + calls

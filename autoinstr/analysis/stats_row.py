@@ -25,6 +25,7 @@ class StatsRow:
 
     __slots__ = (
         "basis",
+        "caller_ns",
         "calls",
         "device",
         "durations",
@@ -53,6 +54,7 @@ class StatsRow:
         self.first_call: tuple[int, int] | None = None
         self.durations = array("Q")
         self.device: RowTimes | None = None
+        self.caller_ns: dict[str, int] = {}  # of a function: its time in calls of others
         self.basis: dict[str, int] = {}  # how the calls were seen: eager, compiled, shared
         self.shared_kernels: list[str] = []  # those that this module shares with others
 

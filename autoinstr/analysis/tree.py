@@ -35,6 +35,7 @@ class Node:
 
     __slots__ = (
         "_signature",
+        "caller_ns",
         "children",
         "classes",
         "folded",
@@ -54,6 +55,7 @@ class Node:
         self.phases: dict[str | None, Figures] = {}
         self.members: dict[int, dict[str | None, Figures]] = {}
         self.children: dict[object, Node] = {}
+        self.caller_ns: dict[str, int] = {}  # of a function, by the message of the one around it
         self.shared_kernels: dict[str, None] = {}  # compiled kernels shared with other modules
         self.percentiles: Percentiles | None = None
         self._signature: tuple[object, ...] | None = None
@@ -120,6 +122,8 @@ class Node:
         if row.name.cls:
             self.classes[row.name.cls] = None
         self.shared_kernels.update(dict.fromkeys(row.shared_kernels))
+        for message, duration in row.caller_ns.items():
+            self.caller_ns[message] = self.caller_ns.get(message, 0) + duration
         if row.calls or row.total_ns or row.device is not None:
             _get_figures(self.phases, row.phase).add(row)
 

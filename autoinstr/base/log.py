@@ -60,6 +60,11 @@ def avoid_imports(on: bool) -> None:
     _avoids_imports = on
 
 
+def is_written(level: str) -> bool:
+    """Return whether events of this level are written."""
+    return LEVELS.get(level, 0) >= _threshold
+
+
 def reset() -> None:
     """Restore the initial settings and forget which events were logged. For tests."""
     global _structlog
@@ -96,7 +101,7 @@ def get_logger() -> Logger:
 
 def write_once(key: str, level: str, event: str, **fields: object) -> None:
     """Log an event unless this process, or the process it was forked from, has logged `key`."""
-    if LEVELS.get(level, 0) >= _threshold and _is_first(key):
+    if is_written(level) and _is_first(key):
         _log(level, event, fields)
 
 

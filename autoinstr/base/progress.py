@@ -40,6 +40,11 @@ class Progress:
         if self._is_due():
             self._show(f"{self._format_share()}{self.count:,} {self._unit}, ")
 
+    def report(self, state: str) -> None:
+        """Show `state` in place of a count, if it is time to. It ends with a comma and a blank."""
+        if self._is_due():
+            self._show(state)
+
     def finish(self) -> None:
         """Clear the line on a terminal."""
         if self._is_terminal and self._has_output:

@@ -132,6 +132,13 @@ def get_parent(path: str) -> str:
     return head.rstrip("/") or head
 
 
+def make_absolute(path: str) -> str:
+    """Return the absolute path; `~` is the home directory. Raises OSError without a working
+    directory."""
+    path = os.path.expanduser(path)
+    return os.path.normpath(path if path.startswith("/") else f"{calls.getcwd()}/{path}")
+
+
 def make_temporary_folder(prefix: str) -> str:
     """Create a folder with mode 0700 in $TMPDIR, or in /tmp, /var/tmp or the working directory.
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from autoinstr.recording.run import Run
 
 
-def join_named_profiles(args: argparse.Namespace, source_run: Run) -> RunDevice | None:
+def join_named_profiles(
+    args: argparse.Namespace, source_run: Run, *, with_kernels: bool = False
+) -> RunDevice | None:
     """Join the profiles that the user named, or those in the run directory."""
     from autoinstr.analysis.device_join import join_profiles
     from autoinstr.base.progress import Progress
@@ -32,7 +34,9 @@ def join_named_profiles(args: argparse.Namespace, source_run: Run) -> RunDevice 
         return None
     progress = Progress(sys.stderr, f"profiles of {source_run.path}", "events")
     try:
-        joined = join_profiles(source_run, found, args.capture or (), progress.tick)
+        joined = join_profiles(
+            source_run, found, args.capture or (), progress.tick, with_kernels=with_kernels
+        )
     finally:
         progress.finish()
     if args.profile and joined.device is None:

@@ -18,7 +18,21 @@ NAMINGS = ("class", "path", "path:class")
 SORTS = {
     "modules": ("tree", "total", "self", "calls", "mean", "device"),
     "requests": ("arrival", "queue", "ttft", "tpot", "e2e"),
-    "steps": ("start", "duration", "schedule", "execute", "sample", "update", "gap"),
+    "steps": (
+        "start",
+        "duration",
+        "schedule",
+        "execute",
+        "sample",
+        "update",
+        "gap",
+        "data",
+        "forward",
+        "backward",
+        "recompute",
+        "optimizer",
+        "rest",
+    ),
 }
 # The options that only some formats take, and their values where the user gave none.
 JOINED = ("profile", "capture")  # options that are read before a writer runs

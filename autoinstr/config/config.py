@@ -70,6 +70,11 @@ class Config:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Config is not changed: {name}")
 
+    @property
+    def counts_steps(self) -> bool:
+        """Whether steps are counted: for `window`, or for `autoinstr ctl window`."""
+        return self.window is not None or self.when == "manual"
+
     def get_when(self, emitter: str) -> str:
         """Return always, profiling or manual for this emitter."""
         return self.when or find_defaults(emitter).when

@@ -80,12 +80,10 @@ class Filter:
             return Decision(True, f"included by {including.text!r}")
         return Decision(False, "no pattern of include matches it" + self._make_hint(path))
 
-    def find_unmatched(self) -> list[str]:
-        """Return the patterns that no module has matched, with their option.
-
-        For example "include 'layers.*.mlp'"."""
+    def find_unmatched(self) -> list[Pattern]:
+        """Return the patterns that no module has matched."""
         return [
-            f"{pattern.option} {pattern.text!r}"
+            pattern
             for pattern in self._include + self._exclude
             if pattern not in self._used_patterns
         ]

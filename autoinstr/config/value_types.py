@@ -6,9 +6,9 @@ in every interpreter."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
+from autoinstr.base.system import make_absolute
 from autoinstr.config.suggestions import BadValue, find_nearest
 
 ON_WORDS = ("on", "1", "yes", "true")
@@ -65,7 +65,7 @@ class PathType(ValueType):
         if not text.strip() or "\0" in text:
             raise BadValue("must be a path")
         try:
-            return os.path.abspath(os.path.expanduser(text))
+            return make_absolute(text)
         except OSError:
             raise BadValue(
                 "is relative, and the working directory no longer exists; write an absolute path"

@@ -18,13 +18,16 @@ from autoinstr.device.bases import CODES
 from autoinstr.device.profile_store import (
     ACCUMULATE,
     ADDITION,
+    BARE,
     LAUNCHES,
     NODE,
+    OF_OPERATOR,
     OPERATORS,
     PLAIN,
     RANGES,
     SequenceTable,
 )
+from autoinstr.device.scopes import ROOT, Place, Scopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -32,65 +35,43 @@ if TYPE_CHECKING:
     from autoinstr.device.profile_store import ProfileStore
 
 PLACES = "PLACES"
-ROOT = 0  # the scope outside all modules
 RANGE_ROW, OPERATOR_ROW, LAUNCH_ROW = 0, 1, 2
 # What an entry of a thread's stack is.
 _MODULE, _NODE, _INNER, _SUM = 0, 1, 2, 3
 
+# Threads of which the profile knows what they ran.
+KNOWN_THREADS = f"""
+    SELECT tid FROM {RANGES} UNION SELECT tid FROM {LAUNCHES} WHERE operator = {OF_OPERATOR}"""
 _ROWS = f"""
     SELECT startNs, {RANGE_ROW}, -endNs, tid, key, 0, 0, 0 FROM {RANGES}
     UNION ALL
     SELECT startNs, {OPERATOR_ROW}, -endNs, tid, role, sequence, forward, 0 FROM {OPERATORS}
         WHERE role IN ({NODE}, {ACCUMULATE}, {ADDITION}) OR sequence IS NOT NULL
     UNION ALL
-    SELECT startNs, {LAUNCH_ROW}, 0, tid, correlation, graph, 0, 0 FROM {LAUNCHES}
+    SELECT startNs, {LAUNCH_ROW}, 0, tid, correlation, graph, operator, name FROM {LAUNCHES}
     ORDER BY 1, 2, 3"""
 
 
-class Place(NamedTuple):
-    """Where a launch belongs, and how that was found. `reason` is an index of bases.REASONS."""
+class _Entry(NamedTuple):
+    """Something that runs in a thread: a module's call, or an operator of autograd.
 
-    scope: int
-    basis: int
-    reason: int = -1
-
-
-class Scopes:
-    """Paths of calls as numbers. The root is 0.
-
-    `keys` has the key of the last call of each path, and `parents` the path without it.
+    `scope` is that of the innermost module's call up to this entry. `in_operator` says whether an
+    operator of autograd is among them.
     """
 
-    def __init__(self) -> None:
-        self.keys: list[Hashable] = [None]
-        self.parents: list[int] = [-1]
-        self._numbers: dict[tuple[int, Hashable], int] = {}
-
-    def enter(self, parent: int, key: Hashable) -> int:
-        """Return the path of a call inside another path."""
-        number = self._numbers.get((parent, key))
-        if number is None:
-            number = self._numbers[parent, key] = len(self.keys)
-            self.keys.append(key)
-            self.parents.append(parent)
-        return number
-
-    def list_keys(self, scope: int) -> list[Hashable]:
-        """Return the keys of a path, the outermost call first."""
-        keys = []
-        while scope:
-            keys.append(self.keys[scope])
-            scope = self.parents[scope]
-        return keys[::-1]
+    end: int
+    kind: int
+    place: Place
+    scope: int
+    in_operator: bool
 
 
-class _Entry:
-    """Something that runs in a thread: a module's call, or an operator of autograd."""
+_make_entry = _Entry._make  # without the names of arguments: twice as quick
 
-    __slots__ = ("end", "kind", "place")
 
-    def __init__(self, end: int, kind: int, place: Place) -> None:
-        self.end, self.kind, self.place = end, kind, place
+def _push(stack: list[_Entry], end: int, kind: int, place: Place) -> None:
+    """Begin an operator of autograd."""
+    stack.append(_Entry(end, kind, place, stack[-1].scope if stack else ROOT, True))
 
 
 class Sweep:
@@ -101,6 +82,8 @@ class Sweep:
         self._stacks: dict[int, list[_Entry]] = {}
         self._sequences: dict[int, SequenceTable] = {}
         self._thread_of_forward: dict[int, int] = {}  # autograd's number of a thread -> tid
+        self._eager: dict[int, Place] = {}
+        self._recomputed: dict[int, Place] = {}
         self._outside = Place(ROOT, CODES[bases.OUTSIDE])
         accumulation = scopes.enter(ROOT, bases.ACCUMULATION_LINE)
         self._accumulation = Place(accumulation, CODES[bases.BACKWARD])
@@ -121,18 +104,22 @@ class Sweep:
         stack = self.get_stack(tid, start)
         return stack[-1].place if stack else self._outside
 
-    def add_range(self, tid: int, start: int, end: int, key: Hashable) -> _Entry:
+    def add_range(self, tid: int, start: int, end: int, key: Hashable) -> None:
         """Begin a call of a module."""
         stack = self.get_stack(tid, start)
         while stack and stack[-1].end < end and stack[-1].kind == _MODULE:
             stack.pop()  # it overlaps this one without nesting
-        around = next((entry for entry in reversed(stack) if entry.kind == _MODULE), None)
-        has_node = any(entry.kind != _MODULE for entry in stack)
-        parent = around.place.scope if around is not None else ROOT
-        basis = CODES[bases.RECOMPUTE if has_node else bases.EAGER]
-        entry = _Entry(end, _MODULE, Place(self.scopes.enter(parent, key), basis))
-        stack.append(entry)
-        return entry
+        around, in_operator = ROOT, False
+        if stack:
+            around, in_operator = stack[-1].scope, stack[-1].in_operator
+        scope = self.scopes.enter(around, key)
+        self.scopes.count_call(scope, end - start)
+        places = self._recomputed if in_operator else self._eager
+        place = places.get(scope)
+        if place is None:
+            basis = bases.RECOMPUTE if in_operator else bases.EAGER
+            place = places[scope] = Place(scope, CODES[basis])
+        stack.append(_make_entry((end, _MODULE, place, scope, in_operator)))
 
     def add_operator(
         self, tid: int, start: int, end: int, role: int, sequence: int | None, forward: int | None
@@ -140,22 +127,23 @@ class Sweep:
         """Note an operator of the forward pass, or begin one of the backward pass."""
         stack = self.get_stack(tid, start)
         if role == ACCUMULATE:
-            stack.append(_Entry(end, _INNER, self._accumulation))
+            _push(stack, end, _INNER, self._accumulation)
         elif role == NODE:
             place = self._find_forward(tid, start, sequence, forward)
-            stack.append(_Entry(end, _NODE, place))
+            _push(stack, end, _NODE, place)
         elif stack and stack[-1].kind == _NODE:
             if forward is not None and sequence is not None:
                 # torch_npu and old versions write the number here, and not at the node
-                stack[-1].place = self._find_forward(tid, start, sequence, forward)
-                stack.append(_Entry(end, _INNER, stack[-1].place))
+                place = self._find_forward(tid, start, sequence, forward)
+                stack[-1] = stack[-1]._replace(place=place)
+                _push(stack, end, _INNER, stack[-1].place)
             elif forward is not None or role != ADDITION:
-                stack.append(_Entry(end, _INNER, stack[-1].place))
+                _push(stack, end, _INNER, stack[-1].place)
             else:
-                stack.append(_Entry(end, _SUM, self._gradient_sum))
+                _push(stack, end, _SUM, self._gradient_sum)
         elif forward is not None and sequence is not None and not stack:
             place = self._find_forward(tid, start, sequence, forward)
-            stack.append(_Entry(end, _INNER, place))
+            _push(stack, end, _INNER, place)
         if role in (PLAIN, ADDITION) and sequence is not None and forward is None:
             scope = stack[-1].place.scope if stack else ROOT
             table = self._sequences.get(tid)
@@ -214,29 +202,33 @@ class Sweep:
 
 
 def place_launches(store: ProfileStore, scopes: Scopes, tick: Callable[[int], None]) -> None:
-    """Fill the table PLACES: the place of each launch, by correlation."""
+    """Fill the table PLACES: the place of each launch, by correlation, and its name."""
     sweep = Sweep(scopes)
     connection = store.connection
     connection.execute(f"DROP TABLE IF EXISTS {PLACES}")
     connection.execute(
         f"""CREATE TABLE {PLACES} (correlation INTEGER PRIMARY KEY, scope INTEGER, basis INTEGER,
-        reason INTEGER, graph INTEGER, startNs INTEGER)"""
+        reason INTEGER, graph INTEGER, startNs INTEGER, name INTEGER, operator INTEGER)"""
     )
-    insert = f"INSERT OR REPLACE INTO {PLACES} VALUES (?,?,?,?,?,?)"
-    pending: list[tuple[int, ...]] = []
+    insert = f"INSERT OR REPLACE INTO {PLACES} VALUES (?,?,?,?,?,?,?,?)"
     replayed = Place(ROOT, CODES[bases.UNKNOWN], bases.REASONS.index(bases.REPLAYED))
-    for start, kind, negative_end, tid, first, second, third, _ in store.query(_ROWS):
-        if kind == LAUNCH_ROW:
-            place = sweep.find_place(tid, start)
-            if second and place.scope == ROOT:
-                place = replayed
-            pending.append((first, *place, second, start))
-            if len(pending) >= 4_000:
-                connection.executemany(insert, pending)
-                pending.clear()
-        elif kind == RANGE_ROW:
-            sweep.add_range(tid, start, -negative_end, first)
-        else:
-            sweep.add_operator(tid, start, -negative_end, first, second, third)
+    no_operator = Place(ROOT, CODES[bases.UNKNOWN], bases.REASONS.index(bases.NO_OPERATOR))
+    known_threads = {tid for (tid,) in store.query(KNOWN_THREADS)}
+    add_range, find_place = sweep.add_range, sweep.find_place
+    for rows in store.query_batches(_ROWS):
+        places: list[tuple[int | None, ...]] = []
+        for start, kind, negative_end, tid, first, second, third, name in rows:
+            if kind == LAUNCH_ROW:
+                place = find_place(tid, start)
+                if place.scope == ROOT:
+                    if second:
+                        place = replayed
+                    elif third == BARE and tid not in known_threads:
+                        place = no_operator
+                places.append((first, *place, second, start, name, third))
+            elif kind == RANGE_ROW:
+                add_range(tid, start, -negative_end, first)
+            else:
+                sweep.add_operator(tid, start, -negative_end, first, second, third)
+        connection.executemany(insert, places)
         tick(0)
-    connection.executemany(insert, pending)

@@ -19,7 +19,8 @@ NO_LAUNCHES = "the profile has no launches: it was made without runtime events"
 REPLAYED = "replayed from a graph: give the trace of its capture with --capture"
 NO_CAPTURE = "replayed from a graph that no capture fits"
 NO_FORWARD = "backward of operators that the profile does not have"
-REASONS = (NO_LAUNCH, NO_LAUNCHES, REPLAYED, NO_CAPTURE, NO_FORWARD)
+NO_OPERATOR = "launched without an operator, by a thread of which the profile has none"
+REASONS = (NO_LAUNCH, NO_LAUNCHES, REPLAYED, NO_CAPTURE, NO_FORWARD, NO_OPERATOR)
 
 # Lines of their own, which stand for no module.
 ACCUMULATION_LINE = "[AccumulateGrad]"

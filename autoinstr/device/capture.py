@@ -12,9 +12,10 @@ from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.device import bases
-from autoinstr.device.attribution import PLACES, Scopes, place_launches
+from autoinstr.device.attribution import PLACES, place_launches
 from autoinstr.device.bases import CODES
 from autoinstr.device.profile_store import COPY, KERNELS, LAUNCHES, MODULES, RANGES
+from autoinstr.device.scopes import Scopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoinstr.device.attribution import OPERATOR_ROW, RANGE_ROW, Place, Scopes, Sweep
+from autoinstr.device.attribution import OPERATOR_ROW, RANGE_ROW, Sweep
 from autoinstr.device.bases import BASES
 from autoinstr.device.device_times import DeviceTimes, KernelSum
 from autoinstr.device.profile_store import (
@@ -19,6 +19,7 @@ from autoinstr.device.profile_store import (
     OWN_EVENT,
     RANGES,
 )
+from autoinstr.device.scopes import Place, Scopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

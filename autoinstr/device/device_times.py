@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.device import bases
-from autoinstr.device.attribution import ROOT
 from autoinstr.device.bases import BASES
 from autoinstr.device.profile_store import COMMUNICATION, KINDS
+from autoinstr.device.scopes import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from autoinstr.device.attribution import Scopes
+    from autoinstr.device.scopes import Scopes
     from autoinstr.device.utilisation import Utilisation
 
 
@@ -88,7 +88,8 @@ class DeviceTimes:
     """The device time of one profile.
 
     `rows` has the times of each key of RANGES, and of the lines that stand for no module. `total`
-    is the sum of all kernels of the profile, counted apart from `by_basis`.
+    is the sum of all kernels of the profile, counted apart from `by_basis`. `scopes` are those that
+    the table PLACES of the profile's store names.
     """
 
     def __init__(self, on_cpu: bool, total: KernelSum) -> None:
@@ -100,6 +101,7 @@ class DeviceTimes:
         self.utilisation: Utilisation | None = None
         self.base_ns = 0  # what a share is of: compute and copies that the profile saw launched
         self.rows: dict[Hashable, RowTimes] = {}
+        self.scopes: Scopes | None = None
 
     def add(
         self,

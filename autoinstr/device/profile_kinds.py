@@ -101,11 +101,15 @@ def load_profile(profile: FoundProfile, tick: Callable[[int], None]) -> ProfileS
 
 
 def _is_of_kineto(path: str) -> bool:
-    """Return whether a file begins as Kineto's traces do; timelines of other tools do not."""
+    """Return whether a file begins as Kineto's traces do; timelines of other tools do not.
+
+    A file of torch's own name is one, however damaged: the reader says what is wrong with it."""
+    if path.endswith(_SURE_SUFFIXES):
+        return True
     try:
         with open(path, "rb") as stream:
             is_compressed = stream.read(2) == _GZIP
         with gzip.open(path, "rb") if is_compressed else open(path, "rb") as content:
             return _KINETO_MARK in content.read(BEGIN_BYTES)
     except (OSError, EOFError, zlib.error):
-        return path.endswith(_SURE_SUFFIXES)  # it is damaged, and the reader says how
+        return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.base.errors import AutoinstrError
@@ -43,6 +44,10 @@ NODE = 1  # autograd's event around each node of the backward pass
 ACCUMULATE = 2  # the same around AccumulateGrad
 ADDITION = 3  # directly in a node, it sums two gradients
 OWN_EVENT = 4  # a range of our own emitter
+
+# LAUNCHES.operator of a database of torch_npu: what the launch is. A call of CANN is bare if no
+# operator of torch has its connection.
+BARE, OF_OPERATOR = 0, 1
 
 # Kinds of kernels.
 COMPUTE, COMMUNICATION, COPY = 0, 1, 2
@@ -82,7 +87,7 @@ class ProfileStore:
         self.texts: list[str] = [""]
         self._numbers: dict[str, int] = {"": 0}
         self._pending: dict[str, list[Sequence[object]]] = {table: [] for table in TABLES}
-        self.connection = sqlite3.connect("")
+        self.connection = sqlite3.connect("", uri=True)
         self.connection.executescript(
             "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA temp_store=FILE;"
             "PRAGMA cache_size=-24000;"
@@ -128,13 +133,26 @@ class ProfileStore:
 
     def query(self, statement: str, *parameters: object) -> Iterator[tuple[int, ...]]:
         """Yield the rows of a query."""
-        try:
+        with self._explain_errors():
             yield from self.connection.execute(statement, parameters)
-        except sqlite3.Error as error:
-            raise AutoinstrError(
-                f"{self.path}: temporary files cannot be written: {error} "
-                "(another folder: SQLITE_TMPDIR)"
-            ) from error
+
+    def query_batches(self, statement: str, size: int = 2_000) -> Iterator[list[tuple[int, ...]]]:
+        """Yield the rows of a query, some at a time."""
+        with self._explain_errors():
+            cursor = self.connection.execute(statement)
+        while True:
+            with self._explain_errors():
+                rows = cursor.fetchmany(size)
+            if not rows:
+                return
+            yield rows
+
+    def copy(self, table: str, select: str, *parameters: object) -> int:
+        """Add the rows of a query to a table, and return how many these were."""
+        self._write(table)
+        number = self.connection.execute(f"INSERT INTO {table} {select}", parameters).rowcount
+        self.counts[table] += number
+        return number
 
     def set_times(self) -> None:
         """Set the begin and the end of the profile to those of its rows."""
@@ -148,18 +166,24 @@ class ProfileStore:
         """Remove the rows."""
         self.connection.close()
 
-    def _write(self, table: str) -> None:
-        rows = self._pending[table]
-        if not rows:
-            return
-        placeholders = ",".join("?" * len(rows[0]))
+    @contextmanager
+    def _explain_errors(self) -> Iterator[None]:
+        """Say that an error of SQLite is one of its temporary files."""
         try:
-            self.connection.executemany(f"INSERT INTO {table} VALUES ({placeholders})", rows)
+            yield
         except sqlite3.Error as error:
             raise AutoinstrError(
                 f"{self.path}: temporary files cannot be written: {error} "
                 "(another folder: SQLITE_TMPDIR)"
             ) from error
+
+    def _write(self, table: str) -> None:
+        rows = self._pending[table]
+        if not rows:
+            return
+        placeholders = ",".join("?" * len(rows[0]))
+        with self._explain_errors():
+            self.connection.executemany(f"INSERT INTO {table} VALUES ({placeholders})", rows)
         self.counts[table] += len(rows)
         rows.clear()
 

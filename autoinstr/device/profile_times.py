@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from autoinstr.device import bases
-from autoinstr.device.attribution import PLACES, ROOT, Scopes, place_launches
+from autoinstr.device.attribution import PLACES, place_launches
 from autoinstr.device.bases import BASES
 from autoinstr.device.capture import KERNEL_PLACES, GraphPlacer
 from autoinstr.device.cpu_sweep import add_operators
 from autoinstr.device.device_times import DeviceTimes, KernelSum
 from autoinstr.device.profile_store import KERNELS, LAUNCHES
+from autoinstr.device.scopes import ROOT, Scopes
 from autoinstr.device.utilisation import measure_utilisation
 
 if TYPE_CHECKING:
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
 # A kernel without a launch in the profile was launched earlier if its number is smaller than all
 # of them, or if it began before the first kernel that has one.
+IS_EARLY = "p.scope IS NULL AND (k.correlation < :first_number OR k.startNs < :first_start)"
 _GROUPS = f"""
     SELECT COALESCE(g.scope, p.scope), COALESCE(g.basis, p.basis), COALESCE(g.reason, p.reason),
         k.kind, k.name,
-        p.scope IS NULL AND (k.correlation < :first_number OR k.startNs < :first_start),
+        {IS_EARLY},
         COUNT(*), SUM(k.endNs - k.startNs)
     FROM {KERNELS} k LEFT JOIN {PLACES} p ON p.correlation = k.correlation
     LEFT JOIN {KERNEL_PLACES} g ON g.kernel = k.rowid
@@ -48,8 +50,16 @@ def compute_device_times(
     else:
         times = _sum_kernels(store, scopes, tick, graphs, list_classes)
         times.utilisation = measure_utilisation(store)
+    times.scopes = scopes
     times.check_conservation(store.path)
     return times
+
+
+def find_first_launched(store: ProfileStore) -> dict[str, int | None]:
+    """Return the parameters of IS_EARLY, after place_launches."""
+    [(first_start,)] = store.query(_FIRST_LINKED)
+    [(first_number,)] = store.query(f"SELECT MIN(correlation) FROM {LAUNCHES}")
+    return {"first_number": first_number, "first_start": first_start}
 
 
 def _sum_kernels(
@@ -68,12 +78,9 @@ def _sum_kernels(
     )
     graphs.place(store, scopes, list_classes)
     [(kernels, ns)] = store.query(f"SELECT COUNT(*), SUM(endNs - startNs) FROM {KERNELS}")
-    [(first_start,)] = store.query(_FIRST_LINKED)
-    [(first_number,)] = store.query(f"SELECT MIN(correlation) FROM {LAUNCHES}")
     times = DeviceTimes(False, KernelSum(kernels, ns))
     has_launches = bool(store.counts[LAUNCHES])
-    limits = {"first_number": first_number, "first_start": first_start}
-    for row in connection.execute(_GROUPS, limits):
+    for row in connection.execute(_GROUPS, find_first_launched(store)):
         scope, code, reason, kind, name, is_early, count, time_ns = row
         if scope is not None:
             basis = BASES[code]

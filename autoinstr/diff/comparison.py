@@ -15,6 +15,7 @@ from autoinstr.diff.side import RoleSummary, RunSide, read_side
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from autoinstr.analysis.device_rows import RunDevice
     from autoinstr.recording.run import Run
 
 
@@ -26,6 +27,7 @@ class Comparison:
     call, the lines of the outermost roots stand there instead. `lines` are all modules in tree
     order. `entries` are the entries of folded lists that changed differently from the others.
     `counterparts` maps the index of a line of one side to the line that it probably became.
+    `is_of_device` says that all times are device times.
     """
 
     def __init__(self, a: RunSide, b: RunSide) -> None:
@@ -35,6 +37,7 @@ class Comparison:
         self.lines: list[DiffLine] = []
         self.entries: list[DiffLine] = []
         self.counterparts: dict[int, int] = {}
+        self.is_of_device = False
 
     @property
     def has_common_modules(self) -> bool:
@@ -49,15 +52,20 @@ def compare_runs(
     *,
     phase: str | None = None,
     by_class: bool = False,
+    devices: tuple[RunDevice, RunDevice] | None = None,
 ) -> Comparison:
-    """Read both runs and compare them.
+    """Read both runs and compare them; with their devices, compare their device time.
 
     `phase` restricts the comparison to the ranges of that phase. `by_class` matches classes
     instead of paths.
     """
     groups = RoleGroups([*a.recordings, *b.recordings])
-    sides = (read_side(run, groups, tick, phase=phase, by_class=by_class) for run in (a, b))
+    sides = (
+        read_side(run, groups, tick, phase=phase, by_class=by_class, device=device)
+        for run, device in zip((a, b), devices or (None, None))
+    )
     comparison = Comparison(*sides)
+    comparison.is_of_device = devices is not None
     empty = RoleSummary()
     entries: list[DiffLine] = []
     for label in dict.fromkeys([*comparison.a.roles, *comparison.b.roles]):

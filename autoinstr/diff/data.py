@@ -34,6 +34,7 @@ def build_contents(
         "a": _build_side_entry(comparison.a),
         "b": _build_side_entry(comparison.b),
         "differences": [{"what": entry.name, "a": entry.a, "b": entry.b} for entry in differences],
+        "time": "device" if comparison.is_of_device else "host",
         "in_common": comparison.has_common_modules,
         "whole": [_build_line_entry(line) for line in comparison.step_lines],
         "rows": [

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
 
 ENGINE, TRAINING, CALL = "engine step", "training step", "outermost call"
+PROFILED = "profiled step"  # one that a profile names
 # (kind, domain, message) of the mark that instrument/steps/optimizer.py sets after a step.
 STEP_MARK = ("mark", "torch", "step")
 
@@ -45,13 +46,13 @@ class ProcessSteps:
 
     def __init__(self, kind: str, times: list[int]) -> None:
         self.kind = kind
-        self._times = times
+        self.times = times
 
     def split_batch(self, batch: RangeBatch) -> Iterator[StepSlice]:
         """Yield the slices of a batch that lie in steps, without ranges outside all steps."""
-        low, step = 0, bisect_right(self._times, batch.starts[0]) - 1
-        while low < len(batch.starts) and step + 1 < len(self._times):
-            high = bisect_left(batch.starts, self._times[step + 1], low)
+        low, step = 0, bisect_right(self.times, batch.starts[0]) - 1
+        while low < len(batch.starts) and step + 1 < len(self.times):
+            high = bisect_left(batch.starts, self.times[step + 1], low)
             if step >= 0 and high > low:
                 yield StepSlice(step, low, high)
             low, step = high, step + 1

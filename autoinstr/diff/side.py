@@ -11,6 +11,7 @@ from autoinstr.analysis.processes import Process, describe_problems
 from autoinstr.analysis.stats import StatsRow, collect_stats
 from autoinstr.analysis.tree import build_tree, fold_tree
 from autoinstr.diff.bins import count_bins, merge_bins
+from autoinstr.diff.device_tally import DeviceSeries, DeviceTally, merge_series, tally_device
 from autoinstr.diff.side_figures import Branch, RoleRow, SideFigures
 from autoinstr.diff.tally import StepSeries, tally_steps
 from autoinstr.recording.reader import RangeName
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from autoinstr.analysis.blocks import ProgressTick
+    from autoinstr.analysis.device_rows import RunDevice
     from autoinstr.diff.role_groups import RoleGroups
     from autoinstr.diff.tally import NameKey, PhaseKey, StepTally
     from autoinstr.recording.run import Run
@@ -77,8 +79,9 @@ def read_side(
     *,
     phase: str | None = None,
     by_class: bool = False,
+    device: RunDevice | None = None,
 ) -> RunSide:
-    """Read all recordings of a run, one after the other.
+    """Read all recordings of a run, one after the other; with a device, its kernels too.
 
     The memory used is that of one recording's durations, plus 14 bytes for each name and step of a
     role. The result needs about a kilobyte for each line.
@@ -99,6 +102,16 @@ def read_side(
         role = groups.get_label(recording)
         side.roles.setdefault(role, RoleSummary()).processes.append(process)
         role_rows = rows_by_role.setdefault(role, _RoleRows())
+        if device is not None:
+            profile = device.find_process(index)
+            if profile is not None and not profile.times.on_cpu:
+                device_tally = tally_device(profile, recording, attributes)
+                _add_device(role_rows, device_tally, phase, by_class)
+                for phase_key in device_tally.outermost:
+                    side.roles[role].outermost_roots.setdefault(phase_key, set()).update(
+                        tally.outermost_roots.get(phase_key, set())
+                    )
+            continue
         selected = [row for row in stats.rows if phase is None or (row.phase or NO_PHASE) == phase]
         _add_names(role_rows, selected, tally, by_class)
         _add_outermost(role_rows, tally, phase)
@@ -127,7 +140,25 @@ def _add_names(
         role_rows.get_row(key).add_series(series, tally.step_kind)
 
 
-def _add_outermost(role_rows: _RoleRows, tally: StepTally, phase: str | None) -> None:
+def _add_device(
+    role_rows: _RoleRows, tally: DeviceTally, phase: str | None, by_class: bool
+) -> None:
+    """Add the device time of one process to the rows of its role."""
+    names: dict[NameKey, list[DeviceSeries]] = {}
+    for key, series in tally.names.items():
+        if phase is None or (key[-1] or NO_PHASE) == phase:
+            names.setdefault(_get_class_key(key) if by_class else key, []).append(series)
+    for key, parts in names.items():
+        role_row = role_rows.get_row(key)
+        merged = parts[0] if len(parts) == 1 else merge_series(parts)
+        role_row.calls += merged.calls
+        role_row.total_ns += merged.total_ns
+        role_row.nested_ns += merged.total_ns - merged.own_ns
+        role_row.add_series(merged, tally.step_kind)
+    _add_outermost(role_rows, tally, phase)
+
+
+def _add_outermost(role_rows: _RoleRows, tally: StepTally | DeviceTally, phase: str | None) -> None:
     for key, outermost in tally.outermost.items():
         if phase is None or (key[1] or NO_PHASE) == phase:
             role_row = role_rows.outermost.get(key)

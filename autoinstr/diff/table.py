@@ -37,6 +37,7 @@ STEP_DESCRIPTIONS = {
     "engine step": "an engine step",
     "training step": "a training step (up to the optimizer's)",
     "outermost call": "an outermost call",
+    "profiled step": "a step that the profile names",
 }
 
 
@@ -137,6 +138,7 @@ def _describe_steps(comparison: Comparison) -> list[str]:
     return [
         " or ".join(STEP_DESCRIPTIONS[kind] for kind in kinds),
         "its time is the median of the steps a module ran in, in one process",
+        *(["times are of kernels on the device"] if comparison.is_of_device else []),
     ]
 
 

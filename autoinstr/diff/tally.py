@@ -7,7 +7,7 @@ from operator import lt, sub
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_batches
-from autoinstr.analysis.phases import Phases
+from autoinstr.analysis.phases import find_phases
 from autoinstr.analysis.tree import NO_ROOT
 from autoinstr.diff.run_steps import determine_steps, find_outermost
 
@@ -94,7 +94,7 @@ def tally_steps(
     The memory used is 12 bytes for each name and step that it ran in, and 8 for each outermost
     call.
     """
-    phases = Phases(recording, attributes, open_ranges) if attributes.ranges else None
+    phases = find_phases(recording, attributes, lambda: open_ranges)
     names = recording.names
     origin = phases.origin if phases is not None else {}
     steps = determine_steps(recording, attributes)

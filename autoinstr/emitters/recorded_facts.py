@@ -49,6 +49,24 @@ class RecordedFacts:
         except (OSError, RecordingFull):
             pass  # the next range finds the same error, and that is logged
 
+    def store_steps(self, count: int) -> None:
+        """Write how many steps the process has ended, for `autoinstr ctl window`."""
+        if self.writer is not None:
+            self.writer.words[f.H_STEPS] = count
+
+    def store_window(
+        self, state: int, span: tuple[int, int] | None = None, number: int | None = None
+    ) -> None:
+        """Write the state of a window, its first step and its end, and its number."""
+        if self.writer is None:
+            return
+        words = self.writer.words
+        if span is not None:
+            words[f.H_WINDOW_FIRST], words[f.H_WINDOW_END] = span
+        words[f.H_WINDOW_STATE] = state
+        if number is not None:  # last: a reader then sees the rest
+            words[f.H_WINDOW] = number
+
     def set_active(self, active: bool) -> None:
         """Write whether ranges are on, which `autoinstr ctl status` shows."""
         self._state = f.STATE_ON if active else f.STATE_OFF

@@ -65,6 +65,12 @@ def is_dynamo_loaded() -> bool:
     return module is not None and is_complete(module)
 
 
+def is_tracing() -> bool:
+    """Return whether torch.compile traces in this thread: nothing is computed then."""
+    context = getattr(sys.modules.get("torch._guards"), "TracingContext", None)
+    return context is not None and context.try_get() is not None
+
+
 def register_substitutes() -> None:
     """Register the pending substitutes, and the package's files as files to skip.
 

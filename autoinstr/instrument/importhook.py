@@ -177,8 +177,11 @@ def _announce(name: str, module: "ModuleType") -> None:
     _pending_names.discard(name)
     # A module may have replaced itself by another object.
     module = sys.modules.get(name) or module
-    for callback in list(_callbacks.get(name, ())):
+    # A callback may register more callbacks for this module, which are called here too. To
+    # `register`, the module is not complete yet.
+    for callback in _callbacks.get(name, ()):
         _call(callback, name, module)
+    _pending_names.discard(name)
 
 
 def is_complete(module: "ModuleType") -> bool:

@@ -207,6 +207,14 @@ class BlockReader:
             raise RecordingError(f"{self.file}: {reason}") from error
 
 
+def read_state(file: str) -> int | None:
+    """Return the state of a recording's process (a STATE_ constant); None if it is unreadable."""
+    try:
+        return BlockReader(file, max_bytes=f.HEADER_BYTES).header[f.H_STATE]
+    except RecordingError:
+        return None
+
+
 def _open_no_link(path: str, flags: int) -> int:
     """Open a file for open(), but no link, and without waiting for the writer of a pipe."""
     return open_descriptor(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)

@@ -24,6 +24,10 @@ H_START_WALL, H_START_CLOCK, H_STATE, H_DROPPED, H_END_WALL, H_END_CLOCK, H_USED
     11,
 )
 H_DROPPED_ATTRIBUTES = 12
+# For `autoinstr ctl window`: the steps that this process has ended, and its last window. Words 16
+# and 17 are the numbers of steps after which the window begins and ends.
+H_STEPS, H_WINDOW, H_WINDOW_STATE, H_WINDOW_FIRST, H_WINDOW_END = 13, 14, 15, 16, 17
+WINDOW_WAITING, WINDOW_OPEN, WINDOW_OVER, WINDOW_SAVED = 1, 2, 3, 4
 # Start and end of a dropped range go to a word that is never read, and its name to one of
 # DROP_WORDS others. Each of them that is not 0 counts as a dropped range, besides H_DROPPED.
 H_NOWHERE, H_DROPS, DROP_WORDS = 256, 264, 240

@@ -169,6 +169,15 @@ class Recording:
                 count = min(f.count_records(block.size), len(words) // f.RECORD_WORDS)
                 yield block, words[: f.RECORD_WORDS * count].tolist()
 
+    def count_ranges(self) -> int:
+        """Return the number of closed ranges. Raises RecordingError as `read_blocks` does."""
+        marks = {number for number, name in self.names.items() if name.kind == "mark"}
+        # a record is three words: its name, its start and its end
+        return sum(
+            len(words) // 3 - sum(map(marks.__contains__, words[::3]))
+            for _, words in self.read_blocks()
+        )
+
     def find_open_ranges(self) -> list[OpenRange]:
         """Return the ranges without an end, outermost first within a thread.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from autoinstr.base.own_thread import make_reentrant_lock
 from autoinstr.base.system import calls, clocks
 from autoinstr.recording import facts
 from autoinstr.recording import format as f
@@ -203,7 +204,10 @@ class RecordingWriter(TextWriter):
             self._file.close()
 
     def abandon_in_child(self) -> None:
-        """Stop writing to the parent's file, in a child after fork."""
+        """Stop writing to the parent's file, in a child after fork.
+
+        The lock may be held by a thread that does not exist in the child."""
+        self._lock = make_reentrant_lock()
         self._mapping.replace_with_private_memory()
         self.on_removed = None
         self.stop_growing()

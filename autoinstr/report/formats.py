@@ -30,8 +30,8 @@ class Format(NamedTuple):
     `autoinstr report` prints on stderr. A writer with `writes_folder` gets the path of a directory
     instead of a stream.
 
-    `file_name` names the file where a report is stored without -o. With `to_stdout` the report
-    goes to standard output without -o, and the name is for `view` alone.
+    `file_name` names the file, or folder, where a report is stored without -o. With `to_stdout` the
+    report goes to standard output without -o, and the name is for `view` alone.
 
     `options` are the options of `autoinstr report` that only some formats take. Those without a
     field in TableOptions are keyword arguments of the writer, passed if the user gave them.
@@ -48,6 +48,7 @@ class Format(NamedTuple):
     writes_folder: bool = False
     shows_warnings: bool = False  # the report itself contains the warnings about its recordings
     hint: str = ""  # what to do with the file
+    shows_kernels: bool = False  # the report has each kernel of the profiles
     unpack_first: bool = False  # the program that reads the file does not take .gz
     options: tuple[str, ...] = ()
     content: str = ""
@@ -133,6 +134,8 @@ _ROWS = (
         "report.pftrace",
         binary=True,
         hint="open it at https://ui.perfetto.dev",
+        options=("profile", "capture"),
+        shows_kernels=True,
         content="a timeline has every range",
         label="Perfetto trace",
     ),
@@ -141,6 +144,8 @@ _ROWS = (
         "autoinstr.report.writers:write_chrome",
         "report.chrome.json",
         hint="open it at https://ui.perfetto.dev or in chrome://tracing",
+        options=("profile", "capture"),
+        shows_kernels=True,
         content="a timeline has every range",
         label="Chrome trace",
         media_type=_JSON_TYPE,
@@ -160,6 +165,13 @@ _ROWS = (
         writes_folder=True,
         options=("kineto", "name"),
         content="a database has every range",
+    ),
+    Format(
+        "parquet",
+        "autoinstr.report.writers:write_parquet",
+        "parquet",
+        writes_folder=True,
+        content="the files have every range",
     ),
 )
 FORMATS = {row.name: row for row in _ROWS}

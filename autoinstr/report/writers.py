@@ -55,12 +55,11 @@ def write_json(run: Run, stream: BinaryIO, options: TableOptions, tick: Progress
 
 def write_csv(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> list[str]:
     """Write the table of `--table` as CSV."""
-    from autoinstr.report.data import stats_csv
-    from autoinstr.report.terminal import lists
+    from autoinstr.report.data import lists_csv, stats_csv
 
     with open_text(stream, "utf-8") as text:
         if options.table != "modules":
-            return lists.write_csv(run, text, options, tick)
+            return lists_csv.write_csv(run, text, options, tick)
         return stats_csv.write(
             run,
             text,
@@ -76,14 +75,14 @@ def write_pftrace(run: Run, stream: BinaryIO, options: TableOptions, tick: Progr
     """Write the timeline for Perfetto."""
     from autoinstr.report.timeline import perfetto
 
-    perfetto.write(run, stream, tick)
+    perfetto.write(run, stream, tick, options.device)
 
 
 def write_chrome(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> None:
     """Write the timeline in Chrome's format."""
     from autoinstr.report.timeline import chrome
 
-    chrome.write(run, stream, tick)
+    chrome.write(run, stream, tick, options.device)
 
 
 def write_speedscope(
@@ -93,6 +92,13 @@ def write_speedscope(
     from autoinstr.report.timeline import speedscope
 
     return speedscope.write(run, stream, tick)
+
+
+def write_parquet(run: Run, directory: str, options: TableOptions, tick: ProgressTick) -> list[str]:
+    """Write ranges, modules, steps and requests as Parquet files into the directory."""
+    from autoinstr.report.parquet.export import export
+
+    return export(run, directory, tick)
 
 
 def write_ascend_db(

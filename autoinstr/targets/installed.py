@@ -5,11 +5,11 @@ They are found in source files, because to import vLLM takes ten seconds."""
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 from importlib import metadata
 from typing import TYPE_CHECKING, NamedTuple
 
+from autoinstr.base.system import get_parent, make_absolute
 from autoinstr.targets.custom_targets import parse_custom_targets
 from autoinstr.targets.rows import Target, is_in_version, load_builtin_targets
 from autoinstr.targets.source_tree import SourceTree
@@ -99,9 +99,9 @@ def _find_package_folder(package: str) -> str | None:
     except (ImportError, ValueError):
         spec = None
     if spec is not None and spec.submodule_search_locations:
-        return os.path.dirname(os.path.abspath(next(iter(spec.submodule_search_locations))))
+        return get_parent(make_absolute(next(iter(spec.submodule_search_locations))))
     if spec is not None and spec.origin and spec.origin.endswith(".py"):
-        return os.path.dirname(os.path.abspath(spec.origin))
+        return get_parent(make_absolute(spec.origin))
     return None
 
 

@@ -6,6 +6,8 @@ import ast
 import warnings
 from typing import TYPE_CHECKING, NamedTuple, Union
 
+from autoinstr.base.system import read_file
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -28,10 +30,11 @@ def read_scope(path: str, module: str) -> Scope | None:
     """Return the names of a module, or None if its file cannot be read or parsed."""
     package = module if path.endswith("__init__.py") else module.rpartition(".")[0]
     try:
-        with open(path, "rb") as file, warnings.catch_warnings():
+        text = read_file(path)
+        with warnings.catch_warnings():
             # invalid escape sequences in a package do not concern the user
             warnings.simplefilter("ignore")
-            return make_scope(ast.parse(file.read()).body, package)
+            return make_scope(ast.parse(text).body, package)
     except (OSError, ValueError, SyntaxError):
         return None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from autoinstr.base.system import calls, is_file, is_folder
 from autoinstr.config.suggestions import find_nearest
 from autoinstr.targets.source_scopes import (
     Scope,
@@ -173,7 +174,7 @@ class SourceTree:
         for root in self._roots:
             base = os.path.join(root, *module.split("."))
             for path in (base + ".py", os.path.join(base, "__init__.py")):
-                if os.path.isfile(path):
+                if is_file(path):
                     return path
         return None
 
@@ -181,6 +182,6 @@ class SourceTree:
         names: list[str] = []
         for root in self._roots:
             folder = os.path.join(root, *package.split("."))
-            if os.path.isdir(folder):
-                names += [entry.partition(".")[0] for entry in os.listdir(folder)]
+            if is_folder(folder):
+                names += [entry.partition(".")[0] for entry in calls.listdir(folder)]
         return names

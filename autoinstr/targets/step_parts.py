@@ -16,6 +16,28 @@ OPTIMIZER_STEP = "optim.step"
 # The kinds of parts of an engine step.
 SCHEDULE, UPDATE, EXECUTE, SAMPLE = "schedule", "update", "execute", "sample"
 
+# The phases of training, in the order of a step.
+DATA, FORWARD, BACKWARD, RECOMPUTE, OPTIMIZER = (
+    "data",
+    "forward",
+    "backward",
+    "recompute",
+    "optimizer",
+)
+# The name of a target of torch -> the phase of its calls.
+TRAINING_PHASES = {
+    "data.iter": DATA,
+    "data.fetch": DATA,
+    "backward": BACKWARD,
+    "autograd.grad": BACKWARD,
+    OPTIMIZER_STEP: OPTIMIZER,
+    "optim.zero_grad": OPTIMIZER,
+    "optim.clip_grad_norm": OPTIMIZER,
+    "amp.unscale": OPTIMIZER,
+    "amp.step": OPTIMIZER,
+    "amp.update": OPTIMIZER,
+}
+
 # Schedulers of vllm-ascend. Some replace vLLM's scheduler, others call it.
 _ASCEND_SCHEDULERS = (
     "ascend",

@@ -7,6 +7,7 @@ import copy
 import functools
 import io
 import json
+import random
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +22,11 @@ from hypothesis import strategies as st
 from autoinstr.analysis.blocks import ignore_tick
 from autoinstr.analysis.profile_run import ProfileRun
 from autoinstr.base.errors import AutoinstrError
+from autoinstr.device.ascend.analysis import AnalysisTools, analyse_folder
+from autoinstr.device.ascend.modules import walk_modules
 from autoinstr.device.profile_kinds import find_profiles
+from autoinstr.report.ascend_modules import data as ascend_json
+from autoinstr.report.ascend_modules import tables
 from autoinstr.report.data import stats_json
 from autoinstr.report.options import TableOptions
 from autoinstr.report.terminal.modules_table import write_tables
@@ -104,9 +109,30 @@ def test_a_trace_that_is_cut_or_damaged(tmp_path: Path, position: int, damage: b
     report(path)
 
 
-TABLES = st.sampled_from(
-    ["TASK", "PYTORCH_API", "CONNECTION_IDS", "COMPUTE_TASK_INFO", "MSTX_EVENTS", "CANN_API"]
+def analyse(file: Path) -> None:
+    """Make the table and the JSON of `autoinstr analyse`, and check that no kernel is lost."""
+    analysis = analyse_folder(str(file.parent.parent), AnalysisTools(), str(file.parent))
+    ascend_json.write_json(analysis, io.StringIO())
+    assert list(tables.format_analysis(analysis, TableOptions()))
+    for result in analysis.results:
+        assert "\n" not in result.problem and bool(result.problem) != bool(result.tree)
+        if result.times is not None:
+            parts = result.times.by_basis.values()
+            assert sum(part.number for part in parts) == result.times.kernels.number
+            assigned = result.times.tree.kernels
+            inside = ("eager", "backward", "recompute", "graph")
+            assert assigned == sum(result.times.by_basis[name].number for name in inside)
+
+
+ALL_TABLES = (
+    "TASK",
+    "PYTORCH_API",
+    "CONNECTION_IDS",
+    "COMPUTE_TASK_INFO",
+    "MSTX_EVENTS",
+    "CANN_API",
 )
+TABLES = st.sampled_from(ALL_TABLES)
 
 
 @functools.lru_cache(maxsize=1)
@@ -152,6 +178,63 @@ def test_a_database_with_any_values(
         connection.commit()
         connection.close()
         report(file.parent.parent)
+        analyse(file)
+
+
+@FEW
+@given(st.permutations(list(range(6))), st.sampled_from([None, *ALL_TABLES]))
+def test_rows_in_any_order(seed: list[int], reversed_table: str | None) -> None:
+    """The order of rows says nothing: the figures stay as they are."""
+    with open_copy(make_database()) as file:
+        sound_lines = read_lines(file)
+        connection = sqlite3.connect(file)
+        for table in ALL_TABLES:
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            rows = connection.execute(f"SELECT * FROM {table}").fetchall()
+            random.Random(str(seed)).shuffle(rows)
+            if table == reversed_table:
+                rows.sort(key=str, reverse=True)
+            connection.execute(f"DELETE FROM {table}")
+            marks = ",".join("?" * len(columns))
+            connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+        connection.commit()
+        connection.close()
+        assert read_lines(file) == sound_lines
+
+
+def read_lines(file: Path) -> list[tuple[str, int | None, int, int]]:
+    analysis = analyse_folder(str(file.parent.parent), AnalysisTools(), str(file.parent))
+    [result] = analysis.results
+    assert result.tree is not None
+    return [
+        (module.path, module.calls, module.kernels, module.total_ns)
+        for module in walk_modules(result.tree)
+    ]
+
+
+def test_a_database_of_many_names_and_threads() -> None:
+    """20,000 kernels with names, connections and threads of their own."""
+    with open_copy(make_database()) as file:
+        connection = sqlite3.connect(file)
+        numbers = range(1_000, 21_000)
+        connection.executemany(
+            "INSERT INTO STRING_IDS VALUES (?,?)", ((one, f"kernel {one}") for one in numbers)
+        )
+        connection.executemany(
+            "INSERT INTO TASK VALUES (?,?,0,?,?,4242,0,0,2,?,0)",
+            ((one, one + 5, one, one, one) for one in numbers),
+        )
+        connection.executemany(
+            "INSERT INTO COMPUTE_TASK_INFO VALUES (?,?,0,0)", ((one, one) for one in numbers)
+        )
+        connection.executemany(
+            "INSERT INTO CANN_API VALUES (?,?,10000,?,?,?)",
+            ((one, one + 1, one << 8, one, one) for one in numbers),
+        )
+        connection.commit()
+        connection.close()
+        analyse(file)
+        report(file.parent.parent)
 
 
 @FEW
@@ -161,3 +244,4 @@ def test_a_damaged_database(position: int, damage: bytes) -> None:
     data[position % len(data) : position % len(data) + len(damage)] = damage
     with open_copy(bytes(data)) as file:
         report(file.parent.parent)
+        analyse(file)

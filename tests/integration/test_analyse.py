@@ -1,4 +1,4 @@
-"""Test `autoinstr analyse` with the real msprof-analyze, on databases in the real schema."""
+"""Test `autoinstr analyse` on databases in the real schema; `--check-with` runs msprof-analyze."""
 
 from __future__ import annotations
 
@@ -18,26 +18,42 @@ from typing import Any, Protocol
 
 import pytest
 
+from autoinstr.device.ascend.check import BY_TIME, TOO_DEEP
 from tests.conftest import REPO, Python, clean_environment, hears_ctrl_c
-from tests.support.ascend_db import Database, database, model
+from tests.support.ascend_db import TID, Database, database, model
 
 MSPROF = REPO / ".venv-msprof" / "bin"
-pytestmark = pytest.mark.peers
+
+
+# A msprof-analyze that writes a table of its own: one row.
+FAKE_TABLE = """\
+#!{python}
+import os, sqlite3, sys
+folder = os.path.join(sys.argv[sys.argv.index("-o") + 1], "cluster_analysis_output")
+os.makedirs(folder)
+connection = sqlite3.connect(os.path.join(folder, "cluster_analysis.db"))
+connection.execute(
+    "CREATE TABLE ModuleStatistic (rankID, parentModule, module, opName, kernelList, "
+    "'totalKernelDuration(ns)', 'avgKernelDuration(ns)', opCount)")
+connection.execute(
+    "INSERT INTO ModuleStatistic VALUES (0, '', 'Model', 'aten::mul', 'Mul', 5, 5, 1)")
+connection.commit()
+"""
 
 
 class Analyse(Protocol):
-    """Run `autoinstr analyse` in a process of its own, with the real msprof-analyze by default."""
+    """Run `autoinstr analyse` in a process of its own; with a tool, compare with that one."""
 
     def __call__(
-        self, *args: object, tool: object = MSPROF, **more: Any
+        self, *args: object, tool: object = None, **more: Any
     ) -> subprocess.CompletedProcess[str]: ...
 
 
 def run_analyse(
-    cwd: Path, *args: object, tool: object, **more: Any
+    cwd: Path, *args: object, tool: object = None, **more: Any
 ) -> subprocess.CompletedProcess[str]:
     cwd.mkdir(exist_ok=True)
-    which = ("--msprof-analyze", tool) if tool else ()
+    which = ("--check-with", "msprof-analyze", "--msprof-analyze", tool) if tool else ()
     env = {"COLUMNS": "200", "TMPDIR": str(cwd), **more.pop("env", {})}
     words = [str(word) for word in (*args, *which)]
     return Python(sys.executable, cwd).run(
@@ -53,8 +69,8 @@ def msprof() -> Path:
 
 
 @pytest.fixture
-def analyse(msprof: Path, tmp_path: Path) -> Analyse:
-    def run(*args: object, tool: object = msprof, **more: Any) -> subprocess.CompletedProcess[str]:
+def analyse(tmp_path: Path) -> Analyse:
+    def run(*args: object, tool: object = None, **more: Any) -> subprocess.CompletedProcess[str]:
         return run_analyse(tmp_path / "cwd", *args, tool=tool, **more)
 
     return run
@@ -228,7 +244,7 @@ def test_csv_goes_to_a_file_and_may_be_compressed(analyse: Analyse, tmp_path: Pa
     ],
 )
 def test_wrong_usage(tmp_path: Path, words: list[str], problem: str) -> None:
-    done = run_analyse(tmp_path / "cwd", profile(tmp_path / "in"), *words, tool=None)
+    done = run_analyse(tmp_path / "cwd", profile(tmp_path / "in"), *words)
     assert done.returncode == 2 and done.stdout == ""
     [line] = done.stderr.splitlines()
     assert line.startswith("autoinstr: error: ") and problem in line
@@ -244,9 +260,9 @@ def test_wrong_usage(tmp_path: Path, words: list[str], problem: str) -> None:
 def test_what_cannot_work_is_said_before_the_long_part(
     analyse: Analyse, tmp_path: Path, words: list[str], problem: str
 ) -> None:
-    """The tool would fail too, but it must not run."""
-    folder = profile(tmp_path / "in")
-    done = analyse(folder, *words, tool="/bin/false")
+    """torch_npu's analysis would fail too, but it must not run."""
+    (tmp_path / "in" / "host_1_20260101_ascend_pt" / "FRAMEWORK").mkdir(parents=True)
+    done = analyse(tmp_path / "in", *words)
     assert done.returncode == 1
     assert done.stderr.startswith(f"autoinstr: error: {problem}") and done.stderr.count("\n") == 1
 
@@ -399,6 +415,13 @@ def no_cpu_activity(made: Database) -> None:
     made.connection.execute("DROP TABLE CONNECTION_IDS")
 
 
+def nest(made: Database, level: int = 0) -> None:
+    if level < 25:
+        with made.range(f"M{level}"):
+            made.operator("aten::add", "Add", us=1)
+            nest(made, level + 1)
+
+
 def graph_replay(made: Database) -> None:
     with made.range("Model"):
         made.operator("aten::linear", "MatMulV2", linked=False)
@@ -423,10 +446,6 @@ def damaged(made: Database) -> None:
 
 MISSING: dict[Callable[[Database], None], str] = {
     no_ranges: "no mstx ranges: nothing was called while the profiler ran, or it ran without mstx",
-    lower_case: (
-        "the only one that msprof-analyze reads; there are: module (1) ('module' is spelled "
-        "differently: AUTOINSTR_DOMAIN=Module)"
-    ),
     on_the_device_only: (
         "there are: device:Module (1), vllm (1) (the modules are on the device only"
     ),
@@ -434,33 +453,28 @@ MISSING: dict[Callable[[Database], None], str] = {
         "there are: default (1) (if modules are in it: a CANN without domains puts all ranges "
         "into default)"
     ),
-    other_threads: "there are: thread-2:Module (1) (modules were called by other threads only)",
-    push_pop: (
-        "the domain Module has 1 push/pop (eventType 1), and msprof-analyze reads ranges made "
-        "by start and end"
-    ),
     no_kernels: "no kernels: the device recorded nothing",
     no_cpu_activity: "no operators (PYTORCH_API): it was profiled without CPU activity",
-    graph_replay: "no kernel is linked to an operator: graph replay launches without operators",
+    graph_replay: "no kernel is known to belong to a module: kernels of a replayed graph",
     level0: (
-        "no kernel is linked to an operator: there is no record of launches (CANN_API; "
+        "no kernel is known to belong to a module: there is no record of launches (CANN_API; "
         "AUTOINSTR_PROFILER=level=Level1)"
     ),
-    elsewhere: "no operator that launched a kernel lies inside a range of Module",
+    elsewhere: "no operator that launched a kernel lies inside a call of a module",
     damaged: "cannot be read: no such column",
 }
 
 
 @pytest.fixture(scope="module")
 def without_tables(
-    msprof: Path, tmp_path_factory: pytest.TempPathFactory
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> subprocess.CompletedProcess[str]:
     """Analyse all cases in one run; each is a rank."""
     folder = tmp_path_factory.mktemp("without")
     for rank, make in enumerate(MISSING):
         with database(folder / f"host_{rank}_20260101_ascend_pt", rank) as made:
             make(made)
-    return run_analyse(folder / "cwd", folder, tool=msprof)
+    return run_analyse(folder / "cwd", folder)
 
 
 @pytest.mark.parametrize("make", MISSING)
@@ -482,21 +496,8 @@ def test_where_there_is_no_table_at_all_it_is_a_failure_and_one_line(
         line for line in without_tables.stderr.splitlines() if line.startswith("autoinstr: error: ")
     ]
     assert (
-        f"no module table: rank 0: {MISSING[no_ranges]} (and 11 more profiles without one)" in error
+        f"no module table: rank 0: {MISSING[no_ranges]} (and 8 more profiles without one)" in error
     )
-
-
-def too_deep(made: Database, level: int = 0) -> None:
-    if level < 25:
-        with made.range(f"M{level}"):
-            made.operator("aten::add", "Add", us=1)
-            too_deep(made, level + 1)
-
-
-def second_thread(made: Database) -> None:
-    model(made)
-    with made.range("Model", domain="thread-2:Module"):
-        made.operator("aten::linear", "MatMulV2")
 
 
 def with_a_stream(made: Database) -> None:
@@ -509,36 +510,32 @@ def partly_replayed(made: Database) -> None:
     made.operator("aten::replay", "MatMulV2", us=138, linked=False)
 
 
-def partly_pushed(made: Database) -> None:
+def early_kernels(made: Database) -> None:
+    """Two kernels that were launched before the profile began run before all others."""
+    device, made.device = made.device, made.device - 100_000
+    for _ in range(2):
+        made.operator("aten::before", "Early", us=10, linked=False)
+    made.device = device
+    made.connection.execute("DELETE FROM PYTORCH_API")
     model(made)
-    with made.range("Model", kind=1):
-        pass
 
 
 REMARKS: dict[Callable[[Database], None], str] = {
-    too_deep: (
-        "goes down 20 levels of modules, and this model has 25: the kernels of the 5 ranges "
-        "below count as outside modules"
-    ),
-    second_thread: (
-        "other threads called modules too, and msprof-analyze does not read those: "
-        "thread-2:Module (1)"
-    ),
     with_a_stream: "1 of 1 range of Module were made with a stream",
-    partly_replayed: "59.0% of the kernels' time has no operator: graph replay",
-    partly_pushed: "1 range of Module made by push/pop (eventType 1) are left out",
+    partly_replayed: "59.0% of the kernels' time has no known launch: kernels of a replayed graph",
+    early_kernels: "2 kernels were launched before the profile began",
 }
 
 
 @pytest.fixture(scope="module")
 def with_remarks(
-    msprof: Path, tmp_path_factory: pytest.TempPathFactory
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> subprocess.CompletedProcess[str]:
     folder = tmp_path_factory.mktemp("remarks")
     for rank, make in enumerate(REMARKS):
         with database(folder / f"host_{rank}_20260101_ascend_pt", rank) as made:
             make(made)
-    return run_analyse(folder / "cwd", folder, "--format", "json", tool=msprof)
+    return run_analyse(folder / "cwd", folder, "--format", "json")
 
 
 @pytest.mark.parametrize("make", REMARKS)
@@ -550,14 +547,17 @@ def test_what_to_know_before_believing_the_table(
     assert REMARKS[make] in said and f"warning: rank {rank}: {said}" in with_remarks.stderr
 
 
-def test_twenty_levels_are_what_msprof_analyze_goes_down(
-    with_remarks: subprocess.CompletedProcess[str],
+@pytest.mark.parametrize(("domain", "kind"), [("module", 2), ("thread-2:Module", 2), ("Module", 1)])
+def test_ranges_that_msprof_analyze_does_not_read_make_a_table(
+    analyse: Analyse, tmp_path: Path, domain: str, kind: int
 ) -> None:
-    """The limit is msprof-analyze's: the 20th level has its kernel, the 21st does not."""
-    rows = {
-        row["module"]: row["self_ns"] for row in data(with_remarks)["rows"] if row["profile"] == 0
-    }
-    assert (rows["M19"], rows["M20"]) == (1000, 0)
+    with (
+        database(tmp_path / "in" / "host_1_20260101_ascend_pt") as made,
+        made.range("Model", domain=domain, kind=kind),
+    ):
+        made.operator("aten::linear", "MatMulV2", us=3)
+    done = analyse(tmp_path / "in")
+    assert done.returncode == 0 and figures(cells(done.stdout, "Model"))[0] == "3.000 µs"
 
 
 def test_two_of_them_module_by_module(analyse: Analyse, tmp_path: Path) -> None:
@@ -608,24 +608,68 @@ def test_both_sides_of_a_comparison_need_a_table(analyse: Analyse, tmp_path: Pat
     )
 
 
-def test_msprof_analyze_is_found_on_the_path(analyse: Analyse, tmp_path: Path) -> None:
+@pytest.mark.peers
+def test_the_table_is_checked_with_msprof_analyze(
+    analyse: Analyse, msprof: Path, tmp_path: Path
+) -> None:
+    """It does not find what lies below 20 levels, and counts the kernels of another thread."""
+    profile(tmp_path / "in")
+    with database(tmp_path / "in" / "host_2_20260101_ascend_pt", rank=1) as made:
+        nest(made)
+        with made.range("Waits"):
+            made.operator("aten::add", "Add", us=1, tid=TID + 1)
+    done = analyse(tmp_path / "in", "--format", "json", tool=msprof)
+    assert done.returncode == 0, done.stderr
+    first, second = (one["check"] for one in data(done)["profiles"])
+    assert (first["equal"], first["differences"]) == (5, [])
+    assert second["equal"] == 20
+    assert [(one["path"][-3:], one["ours"], one["fault"]) for one in second["differences"]] == [
+        *((f"M{level}", {"count": 1, "device_ns": 1_000}, TOO_DEEP) for level in range(20, 25)),
+        ("its", None, BY_TIME),
+    ]
+
+
+@pytest.mark.peers
+def test_msprof_analyze_is_found_on_the_path(
+    analyse: Analyse, msprof: Path, tmp_path: Path
+) -> None:
     done = analyse(
-        profile(tmp_path / "in"), tool=None, env={"PATH": f"{MSPROF}:{os.environ['PATH']}"}
+        profile(tmp_path / "in"),
+        "--check-with",
+        "msprof-analyze",
+        env={"PATH": f"{MSPROF}:{os.environ['PATH']}"},
     )
-    assert done.returncode == 0 and "Attention" in done.stdout
+    assert done.returncode == 0
+    assert "rank 0: 5 operators of modules equal to msprof-analyze's, 0 not" in done.stdout
+
+
+def test_a_difference_without_a_known_cause_is_a_failure(analyse: Analyse, tmp_path: Path) -> None:
+    tool = tmp_path / "msprof-analyze"
+    tool.write_text(FAKE_TABLE.format(python=sys.executable))
+    tool.chmod(0o755)
+    done = analyse(profile(tmp_path / "in"), tool=tool)
+    assert done.returncode == 1 and "0 operators of modules equal to msprof-analyze's, 6 not" in (
+        done.stdout
+    )
+    assert "rank 0: 6 differences from msprof-analyze have no known cause, the first at" in (
+        done.stderr
+    )
 
 
 def test_without_msprof_analyze_one_line_says_what_to_install(
     analyse: Analyse, tmp_path: Path
 ) -> None:
-    done = analyse(profile(tmp_path / "in"), tool=None, env={"PATH": "/usr/bin:/bin"})
+    folder = profile(tmp_path / "in")
+    words = ("--check-with", "msprof-analyze")
+    done = analyse(folder, *words, env={"PATH": "/usr/bin:/bin"})
     assert done.returncode == 1 and done.stdout == ""
     [line] = done.stderr.splitlines()
     assert line.startswith(
         "autoinstr: error: msprof-analyze is not installed: pip install 'autoinstr[ascend]'"
     )
-    wrong = analyse(tmp_path / "in", tool=tmp_path / "nowhere")
+    wrong = analyse(folder, tool=tmp_path / "nowhere")
     assert wrong.returncode == 2 and "not an executable program" in wrong.stderr
+    assert analyse(folder, env={"PATH": "/usr/bin:/bin"}).returncode == 0
 
 
 def test_raw_profiles_need_torch_npu(analyse: Analyse, tmp_path: Path) -> None:
@@ -650,8 +694,8 @@ def test_a_tool_that_fails_is_quoted_without_addresses(analyse: Analyse, tmp_pat
     )
     tool.chmod(0o755)
     done = analyse(profile(tmp_path / "in"), tool=tool)
-    assert done.returncode == 1 and "no module table: msprof-analyze failed" in done.stdout
-    assert "  | ERROR: it went wrong" in done.stderr and "://" not in done.stderr + done.stdout
+    assert done.returncode == 1 and "rank 0: msprof-analyze failed: ERROR: it went" in done.stderr
+    assert "://" not in done.stderr + done.stdout
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -669,6 +713,8 @@ def test_what_it_started_ends_with_it(tmp_path: Path, number: int, status: int) 
         "autoinstr",
         "analyse",
         str(folder),
+        "--check-with",
+        "msprof-analyze",
         "--msprof-analyze",
         str(tool),
     ]
@@ -708,7 +754,7 @@ def test_results_that_a_killed_run_put_aside_are_put_back(analyse: Analyse, tmp_
     aside.mkdir()
     (aside / "trace_view.json").write_text("mine")
     assert analyse(folder, tool=tmp_path, env={"PATH": "/nowhere"}).returncode == 2
-    assert aside.exists()  # nothing was done yet
+    assert aside.exists()  # nothing was done yet: the tool is missing
     assert analyse(folder).returncode == 0
     assert (
         not aside.exists()

@@ -150,6 +150,14 @@ def test_another_agent_ahead_is_a_problem(tmp_path: Path) -> None:
     )
 
 
+def test_an_interpreter_without_torch_is_a_problem() -> None:
+    """`doctor` of one environment is often asked about a program of another."""
+    line = f"{BARE} has no torch: the agent starts when torch is imported"
+    assert [problem for problem in facts()["problems"] if line in problem]
+    own = doctor(interpreter=sys.executable)
+    assert "has no torch" not in own.stdout and ", torch 2." in own.stdout.replace("   ", ", ")
+
+
 def test_each_process_of_a_command_says_why() -> None:
     """One never imports torch, one is left alone, one is out of reach, one is not Python."""
     script = (

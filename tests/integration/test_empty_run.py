@@ -76,6 +76,14 @@ def test_a_run_without_a_range_is_one_line_that_says_what_to_do(tmp_path: Path, 
     )
 
 
+@pytest.mark.parametrize("option", ["include", "exclude"])
+def test_a_filter_that_matches_nothing_has_the_nearest_one(tmp_path: Path, option: str) -> None:
+    """Also `exclude`, which leaves a run with ranges."""
+    lines = said(tmp_path, "call", asked=True, real=True, **{option: "Nett"})
+    assert len(lines) == 1 and "level=warning" in lines[0]
+    assert f"""filter="{option} 'Nett'" nearest='Net (1 module)'""" in lines[0]
+
+
 def test_a_run_whose_children_have_none_either_is_one_line(tmp_path: Path) -> None:
     lines = said(tmp_path, "child:rest", "child:rest", asked=True)
     assert len(lines) == 1 and "no nn.Module and no target was called" in lines[0]

@@ -34,6 +34,17 @@ def test_fires_once_with_the_finished_module(write_modules: Write) -> None:
     assert seen == [(module, True)]
 
 
+def test_a_callback_registers_another_for_its_module(write_modules: Write) -> None:
+    """The other is called before the import ends, and only once: a program may import no more."""
+    seen = Seen()
+    write_modules(hooked="last = 1\n", later="")
+    importhook.register("hooked", lambda module: importhook.register("hooked", seen))
+    module = importlib.import_module("hooked")
+    assert seen == [(module, True)]
+    importlib.import_module("later")
+    assert seen == [(module, True)]
+
+
 def test_the_module_looks_as_it_would_without_us(write_modules: Write) -> None:
     from importlib.machinery import SourceFileLoader
 

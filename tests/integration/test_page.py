@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 SCALE = 58  # pixels at the right of the strip (strip.js)
+# The row of the scheduler in the flame view: below two Workers of six rows each, and its head.
+SCHEDULE_Y = 22 + 13 * 19 + 9
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +192,7 @@ def test_the_flame_view_says_what_it_draws_and_zooms(page: Page) -> None:
     view.focus()
     view.press("ArrowDown")
     first = said.inner_text()
-    assert "sched.schedule" in first
+    assert "worker.execute_model" in first
     for _ in range(2):
         view.press("ArrowDown")
     assert said.inner_text() != first
@@ -209,8 +211,8 @@ def test_the_flame_view_says_what_it_draws_and_zooms(page: Page) -> None:
     assert int(table.get_attribute("aria-rowcount") or 0) == 1 + 2 + 2 * (4 + 1 + 3 * pages.LAYERS)
     view.scroll_into_view_if_needed()
     canvas = view.locator("canvas")
-    canvas.hover(position={"x": 30, "y": 22 + 19 + 9})
-    canvas.hover(position={"x": 32, "y": 22 + 19 + 9})
+    canvas.hover(position={"x": 30, "y": SCHEDULE_Y})
+    canvas.hover(position={"x": 32, "y": SCHEDULE_Y})
     assert "sched.schedule" in page.locator("#tip").inner_text()
 
 
@@ -222,13 +224,13 @@ def test_the_flame_view_is_zoomed_and_panned_by_hand(page: Page) -> None:
     box = canvas.bounding_box()
     assert box is not None
     canvas.dblclick(
-        position={"x": 30, "y": 22 + 19 + 9}
+        position={"x": 30, "y": SCHEDULE_Y}
     )  # sched.schedule, a tenth of the step, fills the view
-    canvas.hover(position={"x": box["width"] / 2, "y": 22 + 19 + 9})
+    canvas.hover(position={"x": box["width"] / 2, "y": SCHEDULE_Y})
     assert "sched.schedule" in page.locator("#tip").inner_text()
     zoomed = canvas.screenshot()
     page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] / 2 - 200, box["y"] + 50, steps=4)
+    page.mouse.move(box["x"] + box["width"] / 2 - 200, box["y"] + SCHEDULE_Y - 5, steps=4)
     page.mouse.up()
     panned = canvas.screenshot()
     page.keyboard.down("Control")

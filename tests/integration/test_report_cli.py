@@ -309,7 +309,7 @@ def test_bad_input_is_one_clear_line(run_directory: Path, tmp_path: Path) -> Non
         ),
         (
             ["--phase", "xyz"],
-            "has such a phase; there are: prefill, decode, mixed, idle, draft, none",
+            "has such a phase; there are: prefill, decode, mixed, idle, draft, data, forward, ",
         ),
         *(
             (

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple, Protocol
 
 from tests.conftest import GATE, REPO, Python
 
-PYTHON = REPO / ".venv-npu" / "bin" / "python"
+# Another release of torch and torch_npu: tests/integration/test_newest_torch.py.
+PYTHON = Path(os.environ.get("TESTS_NPU_PYTHON") or REPO / ".venv-npu" / "bin" / "python")
 BUILD = REPO / "tests" / "npu" / "cann" / "build.py"
 LIMIT_S = 300
 

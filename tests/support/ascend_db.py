@@ -36,7 +36,7 @@ CREATE TABLE CANN_API (startNs INTEGER, endNs INTEGER, type INTEGER, globalTid I
 """
 US = 1_000
 BEGIN = 1_753_431_284_000_000_000
-HOST_ONLY = 4_294_967_295  # the connection of a range without a stream
+HOST_ONLY = 4_000_000_001  # the first connection of ranges, as CANN numbers them
 TID = (4242 << 32) | 4242
 
 
@@ -53,6 +53,7 @@ class Database:
         self.device = begin + 500 * US
         self.names: dict[str, int] = {}
         self.tasks = 0
+        self.ranges = 0
 
     def name(self, text: str) -> int:
         if text not in self.names:
@@ -83,10 +84,10 @@ class Database:
         """
         start = self.tick()
         yield
-        connection = HOST_ONLY
+        self.ranges += 1
+        connection = HOST_ONLY + self.ranges
         if stream:
             self.tasks += 1
-            connection = 900_000 + self.tasks
             self.insert(
                 "TASK",
                 self.device,
@@ -122,10 +123,14 @@ class Database:
         us: float = 10,
         linked: bool = True,
         communication: bool = False,
+        tid: int = TID,
+        sequence: int = -1,
+        forward: int = 0,
     ) -> None:
         """Add a torch operator that launches kernels of `us` each.
 
         An operator that is not linked stands for kernels that a graph launched without it.
+        `sequence` and `forward` are autograd's number, and the forward thread of a backward one.
         """
         start = self.tick()
         link = 10_000 + self.tasks if linked and kernels else None
@@ -158,11 +163,11 @@ class Database:
             "PYTORCH_API",
             str(start),
             str(self.tick(8)),
-            TID,
+            tid,
             link,
             self.name(name),
-            -1,
-            0,
+            sequence,
+            forward,
             0,
             0,
             0,

@@ -53,6 +53,33 @@ def truth(trace: Path) -> Truth:
     return found
 
 
+def own_operators(trace: Path) -> tuple[int, int]:
+    """Return the number and the time of all operators that no other operator called.
+
+    What a module or a node of autograd does inside one is not its own."""
+    count = ns = 0
+    threads: dict[int, list[_Event]] = defaultdict(list)
+    for event in read(trace)["traceEvents"]:
+        name = event.get("name", "")
+        hides = name.startswith((ENGINE, "nn.Module: "))
+        if event.get("cat") == "cpu_op" or (hides and event.get("cat") == "python_function"):
+            start = round(event["ts"] * 1000)
+            end = start + round(event["dur"] * 1000)
+            threads[event["tid"]].append(_Event(start, end, name, hides))
+    for events in threads.values():
+        running: list[_Event] = []
+        for one in sorted(events, key=lambda one: (one.start, -one.end)):
+            running = [other for other in running if other.end >= one.end]
+            is_inner = bool(running) and not running[-1].module
+            if one.module and is_inner:
+                ns -= one.end - one.start
+            elif not one.module and not is_inner:
+                count, ns = count + 1, ns + one.end - one.start
+            if one.module or not is_inner:
+                running.append(one)
+    return count, ns
+
+
 def backward(trace: Path) -> dict[str, Counter[str]]:
     """Return the backward nodes by the path of the module whose forward operator they belong to.
 

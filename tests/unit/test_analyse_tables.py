@@ -9,18 +9,19 @@ from pathlib import Path
 import pytest
 
 from autoinstr.device.ascend.analysis import FolderAnalysis, ProfileResult
-from autoinstr.device.ascend.database import DatabaseFacts, KernelTotals, ModuleRanges, PathCalls
-from autoinstr.device.ascend.module_statistic import Operator
-from autoinstr.device.ascend.modules import build_module_tree
+from autoinstr.device.ascend.database import DatabaseFacts, KernelTotals
+from autoinstr.device.ascend.module_times import ModuleTimes
+from autoinstr.device.ascend.modules import DeviceModule, Operator, sum_totals
 from autoinstr.device.ascend.profiles import Profile
+from autoinstr.device.bases import BASES
 from autoinstr.report.ascend_modules import compare_data, compare_table, data, module_pairs, tables
 from autoinstr.report.options import TableOptions
 
 PATHS = (("Net", 2), ("Net/Block", 4), ("Net/Block/Linear", 8), ("Net/Head", 2))
 ROWS = (
-    Operator("Net/Block", "Linear", "aten::linear", "MatMul, Add", 8_000, 8),
-    Operator("Net", "Block", "aten::gelu", "Gelu", 4_000, 4),
-    Operator("Net", "Head", "aten::linear", "MatMul", 2_000, 2),
+    ("Net/Block/Linear", Operator("aten::linear", ("MatMul", "Add"), 8_000, 8)),
+    ("Net/Block", Operator("aten::gelu", ("Gelu",), 4_000, 4)),
+    ("Net/Head", Operator("aten::linear", ("MatMul",), 2_000, 2)),
 )
 
 
@@ -28,26 +29,31 @@ def result(
     label: str = "rank 0",
     rank: int = 0,
     scale: int = 1,
-    rows: tuple[Operator, ...] = ROWS,
-    paths: object = PATHS,
+    rows: tuple[tuple[str, Operator], ...] = ROWS,
+    paths: tuple[tuple[str, int], ...] = PATHS,
 ) -> ProfileResult:
-    ranges = ModuleRanges(
-        {tuple(path.split("/")): PathCalls(calls, calls * 1000) for path, calls in paths}, 3, 0, 0
-    )  # type: ignore[attr-defined]
-    tree = build_module_tree(ranges, [row._replace(total_ns=row.total_ns * scale) for row in rows])
-    facts = DatabaseFacts(
-        frozenset(),
-        {"Module": {2: 16}},
-        1,
-        0,
-        14,
-        KernelTotals(24, 16_000 * scale),
-        KernelTotals(23, 15_000 * scale),
-        0,
-        1,
+    root = DeviceModule("", "")
+    modules = {}
+    for path, calls in paths:
+        module = root
+        for name in path.split("/"):
+            module = module.get_child(name)
+        module.calls, module.host_ns = calls, calls * 1000
+        modules[path] = module
+    for path, row in rows:
+        module = modules.get(path) or root.get_child(path)
+        module.add_operator(row._replace(total_ns=row.total_ns * scale))
+    sum_totals(root)
+    by_basis = dict.fromkeys(BASES, KernelTotals())
+    by_basis["eager"] = KernelTotals(22, 14_000 * scale)
+    by_basis["outside"] = KernelTotals(1, 1_000 * scale)
+    by_basis["unknown"] = KernelTotals(1, 1_000 * scale)
+    times = ModuleTimes(
+        root, KernelTotals(24, 16_000 * scale), KernelTotals(23, 15_000 * scale), by_basis, {}
     )
+    facts = DatabaseFacts(frozenset(), {"Module": {2: 16}}, 0, 14, 0, 1)
     profile = Profile(f"/data/{label}", f"/data/{label}/x.db", rank, False, True)
-    return ProfileResult(profile, label, f"host_{rank}_ascend_pt", facts, tree)
+    return ProfileResult(profile, label, f"host_{rank}_ascend_pt", facts, times)
 
 
 def analysis(*results: ProfileResult) -> FolderAnalysis:
@@ -62,7 +68,7 @@ def lines(one: FolderAnalysis, **look: object) -> list[str]:
 def test_what_is_in_no_module_stands_below() -> None:
     shown = lines(analysis())
     assert shown[-2].split() == ["(outside", "modules)", "1.000", "µs", "6.2%", "1"]
-    assert shown[-1].split() == ["(no", "operator)", "1.000", "µs", "6.2%", "1"]
+    assert shown[-1].split() == ["(unknown)", "1.000", "µs", "6.2%", "1"]
 
 
 def test_shares_are_of_all_kernels() -> None:
@@ -87,7 +93,7 @@ def test_a_flat_list_names_whole_paths() -> None:
     ],
 )
 def test_a_narrow_terminal_goes_without_columns(width: int, headings: str) -> None:
-    long = result(paths=[("Net" * 12, 1), *PATHS])
+    long = result(paths=(("Net" * 12, 1), *PATHS))
     shown = lines(analysis(long), width=width)
     assert shown[3].split() == ["module", *headings.split()]
     assert width == 40 or all(len(line) <= width for line in shown[3:-3])
@@ -144,24 +150,15 @@ def test_csv_has_a_line_for_each_module_or_operator() -> None:
     assert second == ["Net/Block/Linear", "MatMul, Add", "8", "1000.0"]
 
 
-def test_operators_of_variants_are_told_once() -> None:
-    split = (
-        *ROWS,
-        Operator("Net", "Head_0", "aten::mul", "Mul", 500, 1),
-        Operator("Net", "Head_1", "aten::add", "Add", 500, 1),
-    )
-    out = io.StringIO()
-    data.write_csv(analysis(result(rows=split)), out, "operators")
-    assert (
-        sum(int(row["device_ns"]) for row in csv.DictReader(io.StringIO(out.getvalue()))) == 15_000
-    )
-
-
 def test_a_comparison_as_csv_and_by_difference() -> None:
     a = module_pairs.build_side(analysis())
     b = module_pairs.build_side(
         analysis(
-            result(scale=2, rows=(*ROWS[:2], Operator("Net", "Tail", "aten::mul", "Mul", 1_000, 1)))
+            result(
+                scale=2,
+                rows=(*ROWS[:2], ("Net/Tail", Operator("aten::mul", ("Mul",), 1_000, 1))),
+                paths=(*PATHS[:3], ("Net/Tail", 1)),
+            )
         )
     )
     out = io.StringIO()
@@ -205,7 +202,8 @@ def test_a_comparison_keeps_the_heaviest_with_the_lines_above() -> None:
 
 def test_names_are_printable_and_formulas_are_text(tmp_path: Path) -> None:
     odd = result(
-        paths=[("=Net\x1b[31m", 1)], rows=(Operator("", "=Net\x1b[31m", "aten::mul", "Mul", 5, 1),)
+        paths=(("=Net\x1b[31m", 1),),
+        rows=(("=Net\x1b[31m", Operator("aten::mul", ("Mul",), 5, 1)),),
     )
     assert any("=Net\\x1b[31m" in line for line in lines(analysis(odd)))
     out = io.StringIO()

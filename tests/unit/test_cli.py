@@ -171,10 +171,11 @@ def test_a_value_is_not_taken_for_the_command() -> None:
         (["analyse", ""], "argument DIR: is empty"),
         (["analyse", "a", "--compare", ""], "argument --compare: is empty"),
         (["diff", "a", ""], "argument B: is empty"),
-        (["ctl", "onn", "x"], "'onn' is not one of on, off, status; did you mean 'on'?"),
+        (["ctl", "onn", "x"], "'onn' is not one of on, off, status, window; did you mean 'on'?"),
         (
             ["ctl"],
-            "the following arguments are required: on|off|status, DIR (see autoinstr ctl --help)",
+            "the following arguments are required: on|off|status|window, DIR "
+            "(see autoinstr ctl --help)",
         ),
         (
             ["path", "x"],

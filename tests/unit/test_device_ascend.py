@@ -10,8 +10,8 @@ import pytest
 
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.cli import main
+from autoinstr.device.ascend.check import split_kernels
 from autoinstr.device.ascend.database import connect, read_facts
-from autoinstr.device.ascend.modules import split_kernels
 from autoinstr.device.ascend.writers import is_being_written
 from tests.support.ascend_db import TID, US, Database, database, model
 from tests.unit.test_device_times import bases, own, read
@@ -104,15 +104,17 @@ def test_text_results_need_a_database(tmp_path: Path, capsys: pytest.CaptureFixt
         assert "has text results only" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("connection", [4294967295, 4000000007])
-def test_connections_of_nothing_are_no_stream(tmp_path: Path, connection: int) -> None:
-    """CANN gives 4294967295 to tasks without a connection, and 4000000001 on to its own ranges."""
+@pytest.mark.parametrize(("connection", "count"), [(4294967295, 0), (4000000007, 12)])
+def test_a_range_with_a_stream_has_a_task_of_its_connection(
+    tmp_path: Path, connection: int, count: int
+) -> None:
+    """CANN gives 4294967295 to tasks and ranges without a connection."""
     with database(tmp_path / FOLDER) as made:
         model(made)
         made.connection.execute("UPDATE MSTX_EVENTS SET connectionId = ?", (connection,))
         made.insert("TASK", 1, 2, 0, connection, 900, 4242, 0, 0, 2, 900, 0)
     opened = connect(str(next(tmp_path.rglob("*.db"))))
-    assert read_facts(opened).with_stream == 0
+    assert read_facts(opened).with_stream == count
     opened.close()
 
 

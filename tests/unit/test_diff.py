@@ -682,6 +682,7 @@ def test_the_object_has_what_the_document_says() -> None:
         "a",
         "b",
         "differences",
+        "time",
         "in_common",
         "whole",
         "rows",

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoinstr.base.errors import ConfigError
+from autoinstr.config.filter_hints import suggest_pattern
 from autoinstr.config.filters import compile_filter
 
 # path, class, depth: a small Qwen2
@@ -88,7 +89,8 @@ def test_pieces_that_matched_nothing_are_known() -> None:
     chosen = compile_filter(["mlp", "Linear"], ["class:Dropuot"])
     for path, cls, depth in TREE:
         chosen.decide(path, cls, depth)
-    assert chosen.find_unmatched() == ["include 'mlp'", "exclude 'class:Dropuot'"]
+    unmatched = [(pattern.option, pattern.text) for pattern in chosen.find_unmatched()]
+    assert unmatched == [("include", "mlp"), ("exclude", "class:Dropuot")]
 
 
 def test_keeps_all() -> None:
@@ -199,3 +201,29 @@ def test_any_text_is_compiled_or_refused_by_name(piece: str) -> None:
     except ConfigError as error:
         assert error.value == piece
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "nearest"),
+    [
+        ("mlp", "*.mlp (2 modules)"),
+        ("layers.*.mlp", "*.layers.*.mlp (2 modules)"),
+        ("path:layers.*", "path:*.layers.* (5 modules)"),
+        ("model.layer.*.mlp", "model.layers.*.mlp (2 modules)"),
+        ("model.layer.0", "model.layers.0 (1 module)"),
+        ("*.layer.10.mlp", "model.layers.10.mlp (1 module)"),
+        ("class:Dropuot", "class:Dropout (1 module)"),
+        ("class:linear", "class:Linear (1 module)"),
+        ("linear", "Linear (1 module)"),
+        ("Qwen2Mlp", "Qwen2MLP (2 modules)"),
+        ("dropuot", "*.dropout (1 module)"),
+        ("depth:7-", "depths from 0 to 5"),
+        ("re:attn", None),
+        ("xyz", None),
+    ],
+)
+def test_a_pattern_that_matches_nothing_has_a_nearest_one(
+    pattern: str, nearest: str | None
+) -> None:
+    modules = [(path, cls) for path, cls, _ in TREE]
+    assert suggest_pattern(pattern, modules) == nearest

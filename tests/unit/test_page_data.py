@@ -369,6 +369,40 @@ class TestExcerpts:
                     )
             assert sorted(got) == sorted(expected) and item["left_out"] == 0
 
+    def test_requests_are_one_row_and_take_no_place_of_other_ranges(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(step_excerpts, "MAX_RANGES", 2)
+        front = [
+            Event(-50, 900 + request, cls="", domain="vllm", message="api.completion")
+            for request in range(7)
+        ]
+        front += [
+            Event(start, start + 10, cls="", domain="vllm", message="client.get_output_async")
+            for start in range(0, 100, 11)
+        ]
+        recordings = [
+            FakeRecording([*front, Event(3, 5, cls="", domain="vllm", message="input.process")]),
+            FakeRecording([Event(1, 4, cls="", message="engine.step")], roles=["EngineCore"]),
+            FakeRecording([Event(2, 9, "a")], roles=["Worker"]),
+        ]
+        several = PageSteps("engine", ["decode"], [0], [0], [100])
+        found = step_excerpts.read_excerpts(
+            run_of(*recordings), [0, 1, 2], [0] * 3, [step_selection.SelectedStep(0, "")], several
+        )
+        (item,) = found["items"]
+        names = [title for title, _, _ in found["names"]]
+        assert [lane["process"] for lane in item["lanes"]] == [2, 1, 0]  # the Worker is first
+        assert item["left_out"] == 1  # of three ranges; the seventeen others do not count
+        row = item["lanes"][2]["requests"]
+        assert row["count"] == 7 and (row["start"], row["duration"]) == ([-50], [956])
+        assert [names[name] for name in row["name"]] == [
+            "api.completion",
+            "client.get_output_async",
+        ]
+        assert row["calls"] == [7, 10]
+        assert row["total"] == [sum(950 + request for request in range(7)), 100]
+
     def test_of_a_step_with_too_many_ranges_the_longest_are_kept(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -178,9 +178,19 @@ def test_a_file_planted_where_a_profile_is_announced(tmp_path: Path, victim: Pat
 
 
 def switched(folder: Path) -> list[bool]:
-    told: list[bool] = []
-    ControlWatcher(str(folder), told.append).read_once()
-    return told
+    """What a process is told by the control file: [True] for on, [] if it refuses the file."""
+    contents: list[bool] = []
+
+    class Receiver:
+        def follow(self, content: bytes, is_stale: bool) -> None:
+            contents.append(content == b"on")
+
+        def check(self) -> None: ...
+
+        def reset_in_child(self) -> None: ...
+
+    ControlWatcher(str(folder), Receiver()).read_once()
+    return contents
 
 
 def test_a_control_file_that_is_no_file(tmp_path: Path) -> None:

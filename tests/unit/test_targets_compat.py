@@ -102,9 +102,8 @@ def test_the_page_says_where_a_row_went(compat: ModuleType) -> None:
 
 def test_the_releases_are_in_order_and_enough(compat: ModuleType) -> None:
     releases = compat.read_releases()
-    assert (
-        set(releases) == set(compat.PACKAGES) == {*DOMAINS, "torch_npu"}
-    )  # of the last, what profiler control patches
+    # Of torch_npu, what profiler control patches; of SGLang, a text of its newest release.
+    assert set(releases) == {*DOMAINS, "torch_npu"} == set(compat.PACKAGES) - {"sglang"}
     assert len(releases["vllm"]) >= 12 and len(releases["vllm_ascend"]) >= 5
     for package, listed in releases.items():
         keys = [parse_version(release) for release in listed]
@@ -129,3 +128,22 @@ def test_the_committed_page_is_of_these_rows(compat: ModuleType) -> None:
             assert any(line.startswith(f"{package}\t{release}\t") for line in release_lines), (
                 "run make compat"
             )
+
+
+@pytest.mark.parametrize(
+    ("package", "file", "text"),
+    [
+        ("sglang", "sglang/srt/utils/profile_utils.py", 'base = f"step[{stage} bs={bs}"'),
+        ("vllm", "vllm/v1/worker/gpu_worker.py", '"".join(["execute_context_", tokens])'),
+    ],
+)
+def test_a_step_with_another_name_is_an_error(
+    compat: ModuleType, tmp_path: Path, package: str, file: str, text: str
+) -> None:
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(text)
+    assert not compat.check_known_texts(package, tmp_path)
+    (tmp_path / file).write_text(text.replace("step[", "forward[").replace("execute_", "run_"))
+    [error] = compat.check_known_texts(package, tmp_path)
+    assert "name of a step" in error
+    assert not compat.check_known_texts("torch", tmp_path)

@@ -9,6 +9,14 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError, UsageError
+from autoinstr.cli.analysis_output import (
+    explain_failure,
+    judge_checks,
+    print_remarks,
+    print_tool_output,
+    write_analysis,
+    write_comparison,
+)
 from autoinstr.cli.arguments import (
     WordChoice,
     add_format_option,
@@ -17,7 +25,7 @@ from autoinstr.cli.arguments import (
     parse_path,
     parse_whole_number,
 )
-from autoinstr.cli.messages import print_message, write_lines
+from autoinstr.cli.messages import print_message
 from autoinstr.cli.parser import add_command
 
 if TYPE_CHECKING:
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
     from autoinstr.device.ascend.analysis import FolderAnalysis
 
 FORMATS = ("table", "json", "csv")
+CHECKERS = ("msprof-analyze",)
 TABLES = ("modules", "operators")
 SORTS = ("tree", "device", "self", "kernels", "calls", "mean")
 COMPARE_SORTS = ("tree", "difference", "device", "calls")
@@ -34,12 +43,11 @@ COMPARE_SORTS = ("tree", "difference", "device", "calls")
 DESCRIPTION = """\
 Show the device time of each module, of one rank or of several side by side. Find
 torch_npu's profiles below DIR (*_ascend_pt folders). Run torch_npu's offline analysis on
-those that have none yet, because vLLM's workers cannot run it themselves. Then run
-msprof-analyze with module_statistic. The output says what is missing and why.
+those that have none yet, because vLLM's workers cannot run it themselves. The output says
+what is missing and why.
 
-This needs msprof-analyze 26 (pip install 'autoinstr[ascend]', or from another
-environment). Raw profiles also need a Python with torch_npu and CANN. Only torch_npu's
-analysis writes into DIR. docs/ascend.md describes every column."""
+Raw profiles need a Python with torch_npu and CANN. Only torch_npu's analysis writes into
+DIR. docs/ascend.md describes every column."""
 
 EXAMPLES = """\
   autoinstr analyse vllm_profile                               the time of each module and rank
@@ -47,8 +55,8 @@ EXAMPLES = """\
   autoinstr analyse vllm_profile --table operators --limit 0   operators and kernels of each module
   autoinstr analyse before --compare after                     two profiles, module by module
   autoinstr analyse vllm_profile --format json -o modules.json
-  autoinstr analyse vllm_profile --msprof-analyze ~/tools/bin/msprof-analyze
   autoinstr analyse vllm_profile --python /usr/local/bin/python3
+  autoinstr analyse vllm_profile --check-with msprof-analyze   compare with module_statistic
 """
 
 
@@ -109,9 +117,15 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         help="a Python with torch_npu, for raw profiles (default: this one, or one on PATH)",
     )
     parser.add_argument(
+        "--check-with",
+        metavar="TOOL",
+        type=WordChoice(CHECKERS),
+        help="msprof-analyze: compare with the table of its module_statistic, operator by operator",
+    )
+    parser.add_argument(
         "--msprof-analyze",
         metavar="PROGRAM",
-        help="the msprof-analyze to use (default: that of this environment, or one on PATH)",
+        help="the program for --check-with (default: that of this environment, or one on PATH)",
     )
     parser.set_defaults(run=run)
 
@@ -123,11 +137,18 @@ def run(args: argparse.Namespace) -> int:
     args.format = args.format or find_format_by_ending(args.output, FORMATS) or "table"
     _check_options(args)
     check_target(args.output)
-    analyses = _analyse_folders(args)
+    work_folder = tempfile.mkdtemp(prefix="autoinstr-analyse-")
+    try:
+        program = _find_checker(args)
+        analyses = _analyse_folders(args, work_folder)
+        if program:
+            analyses = [_check_analysis(analyses[0], program, work_folder)]
+    finally:
+        shutil.rmtree(work_folder, ignore_errors=True)
     for analysis in analyses:
-        _print_tool_output(analysis)
+        print_tool_output(analysis)
     is_comparison = len(analyses) > 1
-    failures = [_explain_failure(analysis) for analysis in analyses if not analysis.with_tree]
+    failures = [explain_failure(analysis) for analysis in analyses if not analysis.with_tree]
     if is_comparison and failures:
         raise AutoinstrError(failures[0])
     with open_output(args.output, binary=False) as stream:
@@ -135,9 +156,9 @@ def run(args: argparse.Namespace) -> int:
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")
         try:
             if is_comparison:
-                _write_comparison(analyses, args, text)
+                write_comparison(analyses, args, text)
             else:
-                _write_analysis(analyses[0], args, text)
+                write_analysis(analyses[0], args, text)
         finally:
             text.flush()
             text.detach()
@@ -145,9 +166,10 @@ def run(args: argparse.Namespace) -> int:
         print_message(f"wrote {args.output}")
     if args.format != "table":
         for analysis in analyses:
-            _print_remarks(analysis)
+            print_remarks(analysis)
     if failures:
         raise AutoinstrError(failures[0])
+    judge_checks(analyses[0])
     return 0
 
 
@@ -161,6 +183,8 @@ def _check_options(args: argparse.Namespace) -> None:
         )
     if args.compare is not None and args.table != "modules":
         raise UsageError(f"--table {args.table}: --compare compares modules")
+    if args.compare is not None and args.check_with is not None:
+        raise UsageError(f"--check-with {args.check_with}: --compare has no table to check")
     if args.format == "json" and args.table != "modules":
         raise UsageError(
             "--table operators: is for the formats table and csv; json has operators anyway"
@@ -170,74 +194,30 @@ def _check_options(args: argparse.Namespace) -> None:
             raise AutoinstrError(f"{path}: no such directory")
 
 
-def _analyse_folders(args: argparse.Namespace) -> list[FolderAnalysis]:
+def _find_checker(args: argparse.Namespace) -> str:
+    """Return the path of msprof-analyze; "" without --check-with.
+
+    A missing program is reported here, before the offline analysis, which takes minutes."""
+    if args.check_with is None:
+        return ""
+    from autoinstr.device.ascend.module_statistic import find_program
+
+    return find_program(args.msprof_analyze)
+
+
+def _analyse_folders(args: argparse.Namespace, work_folder: str) -> list[FolderAnalysis]:
     """Analyse DIR, and DIR2 of a comparison."""
     from autoinstr.device.ascend.analysis import AnalysisTools, analyse_folder
 
-    tools = AnalysisTools(args.msprof_analyze, args.python, "db,text" if args.text else "db")
-    work_folder = tempfile.mkdtemp(prefix="autoinstr-analyse-")
-    try:
-        return [
-            analyse_folder(path, tools, work_folder, args.rank)
-            for path in (args.dir, args.compare)
-            if path is not None
-        ]
-    finally:
-        shutil.rmtree(work_folder, ignore_errors=True)
+    tools = AnalysisTools(args.python, "db,text" if args.text else "db")
+    return [
+        analyse_folder(path, tools, work_folder, args.rank)
+        for path in (args.dir, args.compare)
+        if path is not None
+    ]
 
 
-def _write_analysis(
-    analysis: FolderAnalysis, args: argparse.Namespace, text: io.TextIOWrapper
-) -> None:
-    from autoinstr.report.ascend_modules import data, tables
-    from autoinstr.report.options import build_options
+def _check_analysis(analysis: FolderAnalysis, program: str, work_folder: str) -> FolderAnalysis:
+    from autoinstr.device.ascend.checked_analysis import check_analysis
 
-    if args.format == "table":
-        options = build_options(args.output, limit=args.limit, sort=args.sort, table=args.table)
-        write_lines(tables.format_analysis(analysis, options), args.output, text)
-    elif args.format == "json":
-        data.write_json(analysis, text)
-    else:
-        data.write_csv(analysis, text, args.table)
-
-
-def _write_comparison(
-    analyses: list[FolderAnalysis], args: argparse.Namespace, text: io.TextIOWrapper
-) -> None:
-    from autoinstr.report.ascend_modules import compare_data, compare_table
-    from autoinstr.report.ascend_modules.module_pairs import build_side
-    from autoinstr.report.options import build_options
-
-    a, b = (build_side(analysis) for analysis in analyses)
-    if args.format == "table":
-        options = build_options(args.output, limit=args.limit, sort=args.sort, table=args.table)
-        write_lines(compare_table.format_comparison(a, b, options), args.output, text)
-    elif args.format == "json":
-        compare_data.write_json(a, b, text)
-    else:
-        compare_data.write_csv(a, b, text)
-
-
-def _print_tool_output(analysis: FolderAnalysis) -> None:
-    """Print the last lines of output of the tools that failed."""
-    for result in analysis.results:
-        if result.tool_output:
-            print_message(f"{result.label} ({result.name}): {result.problem}; its last output:")
-            for line in result.tool_output:
-                print_message(f"  | {line}")
-
-
-def _print_remarks(analysis: FolderAnalysis) -> None:
-    """Print the remarks that the table contains itself."""
-    from autoinstr.report.ascend_modules.tables import list_remarks
-
-    for line in list_remarks(analysis):
-        print_message(f"warning: {line}")
-
-
-def _explain_failure(analysis: FolderAnalysis) -> str:
-    from autoinstr.base.text import format_count
-
-    first, count = analysis.results[0], len(analysis.results) - 1
-    suffix = f" (and {format_count(count, 'more profile')} without one)" if count else ""
-    return f"{analysis.path}: no module table: {first.label}: {first.problem}{suffix}"
+    return check_analysis(analysis, program, work_folder)

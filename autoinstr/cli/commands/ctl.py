@@ -1,33 +1,44 @@
-"""`autoinstr ctl on|off|status DIR`: switch a running program on and off, or show its state."""
+"""`autoinstr ctl on|off|status|window DIR`: switch a running program on and off, for a window of
+steps if asked to, or show its state."""
 
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError, UsageError
 from autoinstr.cli.arguments import add_latest_option, explain_choice, parse_path
 from autoinstr.cli.messages import print_message
 from autoinstr.cli.parser import add_command
+from autoinstr.cli.window.arguments import (
+    add_window_arguments,
+    read_limit,
+    refuse_window_arguments,
+)
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from autoinstr.cli.parser import Parser
     from autoinstr.recording.reader import Recording
     from autoinstr.recording.run import Run
 
-VERBS = ("on", "off", "status")
+VERBS = ("on", "off", "status", "window")
+ANSWER_SECONDS = 2  # the agent reads the control file five times a second
 
 DESCRIPTION = """\
 Switch recording on or off in all processes of a run that was started with when=manual.
-Or show what each process of any run is doing."""
+Or record a window of steps in all of them. Or show what each process of any run is doing."""
 
 EXAMPLES = """\
   autoinstr run --when manual --out runs/serve -- vllm serve …
   autoinstr ctl on runs/serve           takes effect within a second, in all processes
   autoinstr ctl status runs/serve
   autoinstr ctl off runs/serve
+  autoinstr ctl window runs/serve 10:5  skip 10 steps, record the next 5 in all processes
+  autoinstr ctl window runs/serve --seconds 5 --profile
   autoinstr ctl status autoinstr-runs --latest
 """
 
@@ -40,13 +51,14 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         DESCRIPTION,
         EXAMPLES,
     )
-    parser.add_argument("verb", metavar="on|off|status", help="what to do")
+    parser.add_argument("verb", metavar="on|off|status|window", help="what to do")
     parser.add_argument(
         "directory",
         metavar="DIR",
         type=parse_path,
         help="the run directory, or a directory that contains one",
     )
+    add_window_arguments(parser)
     add_latest_option(parser)
     parser.set_defaults(run=run)
 
@@ -54,18 +66,33 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.verb not in VERBS:
         raise UsageError(explain_choice(args.verb, VERBS))
+    limit = None
+    if args.verb == "window":
+        limit = read_limit(args)
+    else:
+        refuse_window_arguments(args)
     run_to_switch = find_run_to_switch(args.directory, args.verb, latest=args.latest)
     if args.verb == "status":
         print("\n".join(format_status(run_to_switch)))
         return 0
     if run_to_switch.recordings:
         check_switchable(run_to_switch)
+    elif limit is not None:
+        raise AutoinstrError(f"{run_to_switch.path}: no process has started to record")
     else:
         print_message(
             f"no process has started to record in {run_to_switch.path}: "
             f"one that starts there with when=manual will start {args.verb}"
         )
+    if limit is not None:
+        from autoinstr.cli.window.command import run_window
+
+        return run_window(run_to_switch, limit, profile=args.profile)
+    from autoinstr.cli.control import write_control
+
     write_control(run_to_switch.path, args.verb)
+    for line in confirm_switch(run_to_switch, args.verb):
+        print(line, flush=True)
     return 0
 
 
@@ -102,6 +129,7 @@ def check_switchable(run_to_switch: Run) -> None:
         read_process_state,
     )
     from autoinstr.base.text import format_count
+    from autoinstr.cli.window.live_processes import is_manual
 
     states = [read_process_state(recording) for recording in run_to_switch.recordings]
     if not {ALIVE, ON_OTHER_HOST}.intersection(states):
@@ -120,7 +148,7 @@ def check_switchable(run_to_switch: Run) -> None:
             "so there is nothing to switch"
         )
     if not any(
-        state in (ALIVE, ON_OTHER_HOST) and _may_be_manual(recording)
+        state in (ALIVE, ON_OTHER_HOST) and is_manual(recording)
         for state, recording in zip(states, run_to_switch.recordings)
     ):
         raise AutoinstrError(
@@ -129,32 +157,37 @@ def check_switchable(run_to_switch: Run) -> None:
         )
 
 
-def _may_be_manual(recording: Recording) -> bool:
-    """Return whether the option `when` is manual, or is not in the recording."""
-    options = recording.header.get("options")
-    return not isinstance(options, dict) or options.get("when") == "manual"
+def confirm_switch(switched_run: Run, verb: str) -> Iterator[str]:
+    """Yield a line for each process once it has followed the control file.
 
+    A process that takes more than ANSWER_SECONDS has a line that says so."""
+    from autoinstr.analysis.labels import count_hosts, format_process_label
+    from autoinstr.analysis.liveness import ALIVE, ON_OTHER_HOST, read_process_state
+    from autoinstr.cli.window.live_processes import is_manual
+    from autoinstr.recording.block_reader import read_state
+    from autoinstr.recording.format import STATE_OFF, STATE_ON
 
-def write_control(directory: str, word: str) -> None:
-    """Replace the control file in one step: a reader sees the old word or the new one."""
-    from autoinstr.recording.format import CONTROL_FILE
-
-    draft = os.path.join(directory, f".{CONTROL_FILE}.{os.getpid()}.{os.urandom(4).hex()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        descriptor = os.open(draft, flags, 0o600)
-        try:
-            # A program of another user must be able to read a file that root wrote. The mode of
-            # the directory decides who can reach it.
-            os.fchmod(descriptor, 0o644)
-            os.write(descriptor, f"{word}\n".encode())
-        finally:
-            os.close(descriptor)
-        os.replace(draft, os.path.join(directory, CONTROL_FILE))
-    except OSError as error:
-        raise AutoinstrError(
-            f"cannot write the control file in {directory}: {error.strerror}"
-        ) from None
+    hosts = count_hosts(switched_run.recordings)
+    state_after = STATE_ON if verb == "on" else STATE_OFF
+    deadline = time.monotonic() + ANSWER_SECONDS
+    for recording in switched_run.recordings:
+        state = read_process_state(recording)
+        if state not in (ALIVE, ON_OTHER_HOST):
+            continue
+        label = f"{format_process_label(recording, hosts)}, pid {recording.pid}"
+        if not is_manual(recording):
+            yield f"{label}: is not switched (it has no when=manual)"
+            continue
+        while (answer := read_state(recording.file)) != state_after:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        if answer == state_after:
+            yield f"{label}: {verb}"
+        elif state == ON_OTHER_HOST:
+            yield f"{label}: on another host; whether it follows cannot be seen here"
+        else:
+            yield f"{label}: no answer within {ANSWER_SECONDS} s (autoinstr ctl status says more)"
 
 
 def format_status(run_to_show: Run) -> list[str]:
@@ -179,18 +212,12 @@ def _make_row(recording: Recording) -> tuple[str, str, str, str, str, str]:
     if recording.rank is not None:
         role += f" rank {recording.rank}"
     state = read_process_state(recording)
-    mark_names = {number for number, name in recording.names.items() if name.kind == "mark"}
-    # a record is three words: its name, its start and its end
-    range_count = sum(
-        len(words) // 3 - sum(map(mark_names.__contains__, words[::3]))
-        for _, words in recording.read_blocks()
-    )
     is_recording = recording.is_active and state in (ALIVE, ON_OTHER_HOST)
     return (
         str(recording.pid),
         role,
         state,
         "on" if is_recording else "off",
-        f"{range_count:,}",
+        f"{recording.count_ranges():,}",
         f"{recording.dropped_count:,}",
     )

@@ -6,6 +6,7 @@ import argparse
 import io
 import shlex
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError
@@ -19,6 +20,13 @@ from autoinstr.cli.arguments import (
     parse_path,
     parse_whole_number,
 )
+from autoinstr.cli.diff_sides import (
+    TIMES,
+    check_common_modules,
+    check_phase_of_sides,
+    choose_time,
+    open_sides,
+)
 from autoinstr.cli.messages import print_message, write_lines
 from autoinstr.cli.parser import add_command
 
@@ -26,7 +34,6 @@ if TYPE_CHECKING:
     from autoinstr.cli.parser import Parser
     from autoinstr.diff.comparison import Comparison
     from autoinstr.diff.gate import Verdict
-    from autoinstr.recording.run import Run
 
 FORMATS = ("table", "html", "json")
 SORTS = ("difference", "ratio", "total", "tree")
@@ -46,6 +53,7 @@ EXAMPLES = """\
   autoinstr diff runs/before runs/after --sort tree           in the order of the model
   autoinstr diff runs/main runs/branch --fail-above 5%        for CI: fail if a step is 5 % slower
   autoinstr diff runs/llama runs/qwen --by class              two models with different structure
+  autoinstr diff runs/before runs/after --time device         device time, from their profiles
   autoinstr diff runs/before runs/after --format html -o diff.html
 """
 
@@ -54,8 +62,8 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
     parser = add_command(
         subparsers, "diff", "compare two runs module by module", DESCRIPTION, EXAMPLES
     )
-    parser.add_argument("a", metavar="A", type=parse_path, help="the old run directory")
-    parser.add_argument("b", metavar="B", type=parse_path, help="the new run directory")
+    parser.add_argument("a", metavar="A", type=parse_path, help="the old run directory or profile")
+    parser.add_argument("b", metavar="B", type=parse_path, help="the new run directory or profile")
     add_format_option(parser, FORMATS)
     add_output_option(parser)
     parser.add_argument(
@@ -85,6 +93,13 @@ def add_parser(subparsers: argparse._SubParsersAction[Parser]) -> None:
         metavar="WHAT",
         type=WordChoice(MATCH_KEYS),
         help="match modules by path or by class (default: path)",
+    )
+    parser.add_argument(
+        "--time",
+        metavar="WHAT",
+        type=WordChoice(TIMES),
+        help="host or device: with device, the kernels of the profiles below A and B, or of A and "
+        "B themselves (default: host; device if A or B is a profile)",
     )
     parser.add_argument(
         "--sort",
@@ -126,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
         print_message(f"wrote {args.output}")
     for line in table.list_remarks(comparison) if args.format != "table" else ():
         print_message(f"warning: {line}")
-    _check_common_modules(comparison)
+    check_common_modules(comparison)
     if verdict is not None:
         _check_verdict(verdict, args.fail_above)
     return 0
@@ -137,27 +152,26 @@ def _compare(args: argparse.Namespace) -> Comparison:
     from autoinstr.base.progress import Progress
     from autoinstr.diff.comparison import compare_runs
 
-    a, b = (_find_run(path, args) for path in (args.a, args.b))
-    if args.phase is not None:
-        check_phase(args.phase, [a, b])
-    description = f"diff of {a.path} and {b.path}"
-    progress = Progress(sys.stderr, description, "records", total=a.capacity + b.capacity)
-    try:
-        comparison = compare_runs(
-            a, b, progress.tick, phase=args.phase, by_class=args.by == "class"
-        )
-    finally:
-        progress.finish()
+    with ExitStack() as stack:
+        first, second = open_sides(args, choose_time(args), stack)
+        a, b = first.run, second.run
+        if args.phase is not None:
+            check_phase(args.phase, [a, b])
+        devices = None
+        if first.device is not None and second.device is not None:
+            devices = first.device, second.device
+        description = f"diff of {a.path} and {b.path}"
+        progress = Progress(sys.stderr, description, "records", total=a.capacity + b.capacity)
+        by_class = args.by == "class"
+        try:
+            comparison = compare_runs(
+                a, b, progress.tick, phase=args.phase, by_class=by_class, devices=devices
+            )
+        finally:
+            progress.finish()
     if args.phase is not None and not comparison.has_common_modules:
-        _check_phase(comparison, args.phase)
+        check_phase_of_sides(comparison, args.phase)
     return comparison
-
-
-def _find_run(path: str, args: argparse.Namespace) -> Run:
-    from autoinstr.analysis.runs import find_run, select_processes
-
-    source_run = find_run(path, latest=args.latest, command="")
-    return source_run if args.process is None else select_processes(source_run, args.process)
 
 
 def _write(
@@ -177,29 +191,6 @@ def _write(
         page.write_page(comparison, text, args.fail_above, verdict)
     else:
         data.write_json(data.build_contents(comparison, args.fail_above, verdict), text)
-
-
-def _check_phase(comparison: Comparison, phase: str) -> None:
-    """Raise AutoinstrError if one of the runs has no range in this phase."""
-    for letter, side in (("A", comparison.a), ("B", comparison.b)):
-        if side.range_count and phase not in side.phases:
-            raise AutoinstrError(
-                f"nothing to compare: in {letter} no range has the phase {phase!a}; "
-                f"it has: {', '.join(side.phases)}"
-            )
-
-
-def _check_common_modules(comparison: Comparison) -> None:
-    """Raise AutoinstrError if the runs have no module in common."""
-    if comparison.has_common_modules:
-        return
-    for letter, side in (("A", comparison.a), ("B", comparison.b)):
-        if not side.range_count:
-            raise AutoinstrError(f"nothing to compare: {letter} ({side.run.path}) recorded nothing")
-    raise AutoinstrError(
-        f"nothing in common: no module of {comparison.a.run.path} was called "
-        f"in {comparison.b.run.path} (try --by class)"
-    )
 
 
 def _check_verdict(verdict: Verdict, fail_above: float) -> None:
@@ -226,7 +217,7 @@ def _format_command(args: argparse.Namespace) -> str:
     words = ["autoinstr", "diff", args.a, args.b]
     if args.latest:
         words.append("--latest")
-    for option in ("phase", "process"):
+    for option in ("phase", "process", "time"):
         if getattr(args, option) is not None:
             words += [f"--{option}", getattr(args, option)]
     if args.by != "path":

@@ -48,6 +48,7 @@ EXAMPLES = """\
   autoinstr report trace.json.gz                             device time of any torch.profiler trace
   autoinstr report autoinstr-runs/<run> --format ascend-db --kineto trace.json
                                                              a database for MindStudio Insight
+  autoinstr report autoinstr-runs/<run> --format parquet     files for DuckDB, pandas or Spark
 """
 
 
@@ -108,10 +109,20 @@ def _report_profiles(
     from autoinstr.base.progress import Progress
     from autoinstr.device.profile_kinds import analyse_raw_profiles
 
+    if row.writes_folder:
+        raise UsageError(
+            f"--format {row.name}: needs the recordings of a run, and {args.dir} is a profile"
+        )
     profiles = analyse_raw_profiles(profiles, args.dir)
     progress = Progress(sys.stderr, args.dir, "events")
     try:
-        profile_run = ProfileRun(args.dir, profiles, args.capture or (), progress.tick)
+        profile_run = ProfileRun(
+            args.dir,
+            profiles,
+            args.capture or (),
+            progress.tick,
+            with_kernels=row.shows_kernels,
+        )
     finally:
         progress.finish()
     with profile_run:
@@ -132,8 +143,12 @@ def _report_run(args: argparse.Namespace, row: Format, sort: str) -> None:
         return
     device = None
     if "profile" in row.options:
-        device = join_named_profiles(args, source_run)
-    _write_file(args, row, sort, source_run, device)
+        device = join_named_profiles(args, source_run, with_kernels=row.shows_kernels)
+    try:
+        _write_file(args, row, sort, source_run, device)
+    finally:
+        if device is not None:
+            device.close()
 
 
 def _write_file(
@@ -191,7 +206,7 @@ def _write_folder(args: argparse.Namespace, row: Format, source_run: Run) -> Non
     from autoinstr.base.progress import Progress
     from autoinstr.report.options import TableOptions
 
-    directory = args.output or source_run.path
+    directory = args.output or os.path.join(source_run.path, row.file_name).rstrip("/")
     if directory == "-" or os.path.isfile(directory):
         raise UsageError(f"-o {directory}: {args.format} writes folders; give a directory")
     own_options = collect_own_options(args, row)

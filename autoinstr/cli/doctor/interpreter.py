@@ -85,7 +85,10 @@ def examine_interpreter() -> dict[str, Any]:
         "error": error,
         "options": options,
         "warnings": warnings,
-        "problems": find_path_problems(os.environ.get("PYTHONPATH", ""), find_gate_folder()),
+        "problems": [
+            *find_path_problems(os.environ.get("PYTHONPATH", ""), find_gate_folder()),
+            *_find_missing_torch(),
+        ],
         "packages": _find_versions(),
         "targets": targets,
         "profiler": profiler,
@@ -139,6 +142,21 @@ def probe_gate() -> tuple[bool, str]:
     if not processes:
         return False, GATE_MISSED
     return processes[0]["reason"] == WAITING, processes[0]["reason"]
+
+
+def _find_missing_torch() -> list[str]:
+    """Return a line if this interpreter has no torch, without importing it."""
+    from importlib.util import find_spec
+
+    try:
+        if find_spec("torch") is not None:
+            return []
+    except (ImportError, ValueError):  # a finder that fails, or a module without a spec
+        pass
+    return [
+        f"{sys.executable} has no torch: the agent starts when torch is imported; use the Python "
+        "that runs your program"
+    ]
 
 
 def _find_versions() -> dict[str, str | None]:

@@ -1,7 +1,7 @@
-"""Read torch_npu profiles: find them, run the analysis tools, and build a module tree for each.
+"""Read torch_npu profiles: find them, analyse raw ones, and build a module tree for each.
 
-Contents: the search for profile folders, torch_npu's offline analysis, msprof-analyze, the reader
-    of the profile database, and the module tree.
-May import: `base`.
+Contents: the search for profile folders, torch_npu's offline analysis, the loader of databases
+    (SQL in `statements.py`), the module tree, and the comparison with msprof-analyze (`check.py`).
+May import: `device`, `base`.
 Start with: `analysis.py` (`analyse_folder` goes from a folder to module trees).
 """

@@ -8,19 +8,26 @@ import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.base.progress import Progress
-from autoinstr.device.ascend import missing_reasons, module_statistic, offline, profiles, writers
+from autoinstr.device import bases
+from autoinstr.device.ascend import offline, profiles, writers
 from autoinstr.device.ascend.contents import read_contents
-from autoinstr.device.ascend.database import KernelTotals
-from autoinstr.device.ascend.modules import build_module_tree
 from autoinstr.device.ascend.subprocesses import JobProgress
 
 if TYPE_CHECKING:
-    from autoinstr.device.ascend.contents import ProfileContents
-    from autoinstr.device.ascend.database import DatabaseFacts
-    from autoinstr.device.ascend.module_statistic import StatisticResult
+    from autoinstr.device.ascend.check import CheckResult
+    from autoinstr.device.ascend.database import DatabaseFacts, KernelTotals
+    from autoinstr.device.ascend.module_times import ModuleTimes
     from autoinstr.device.ascend.modules import DeviceModule
     from autoinstr.device.ascend.offline import OfflineResult
     from autoinstr.device.ascend.profiles import Profile
+
+
+# What the table calls the kernels that no module has.
+UNASSIGNED = {
+    "outside modules": bases.OUTSIDE,
+    "before the profile": bases.BEFORE,
+    "unknown": bases.UNKNOWN,
+}
 
 
 class ProfileResult(NamedTuple):
@@ -28,33 +35,30 @@ class ProfileResult(NamedTuple):
 
     `label` names the rank. `name` is the profile's folder, relative to the analysed folder.
     `problem` is "" if there is a tree. `tool_output` has the last lines of a tool that failed.
+    `check` is the comparison with msprof-analyze, if the user asked for one.
     """
 
     profile: Profile
     label: str
     name: str
     facts: DatabaseFacts | None = None
-    tree: DeviceModule | None = None
+    times: ModuleTimes | None = None
     problem: str = ""
     remarks: tuple[str, ...] = ()
     tool_output: tuple[str, ...] = ()
+    check: CheckResult | None = None
+
+    @property
+    def tree(self) -> DeviceModule | None:
+        """The module tree, if the profile has a table."""
+        return self.times.tree if self.times is not None and not self.problem else None
 
     @property
     def unassigned_kernels(self) -> dict[str, KernelTotals]:
-        """The kernels that no module has: of operators outside modules, and without an operator."""
-        assert self.facts is not None and self.tree is not None
-        kernels, linked = self.facts.kernels, self.facts.linked
-        groups = {
-            "outside modules": KernelTotals(
-                linked.number - self.tree.kernels, linked.total_ns - self.tree.total_ns
-            ),
-            "no operator": KernelTotals(
-                kernels.number - linked.number, kernels.total_ns - linked.total_ns
-            ),
-        }
-        return {
-            name: group for name, group in groups.items() if group.number > 0 or group.total_ns > 0
-        }
+        """The kernels that no module has, by the name of their line."""
+        assert self.times is not None
+        groups = {name: self.times.by_basis[basis] for name, basis in UNASSIGNED.items()}
+        return {name: group for name, group in groups.items() if group.number}
 
 
 class FolderAnalysis(NamedTuple):
@@ -76,12 +80,11 @@ class FolderAnalysis(NamedTuple):
 
 
 class AnalysisTools(NamedTuple):
-    """The programs to run, None to search for them, and what torch_npu exports.
+    """The Python for torch_npu's analysis, None to search for one, and what torch_npu exports.
 
     `export_types` is "db" or "db,text".
     """
 
-    msprof_program: str | None = None
     python: str | None = None
     export_types: str = "db"
 
@@ -92,12 +95,10 @@ def analyse_folder(
     """Analyse all profiles under a folder, or those of one rank.
 
     Temporary files go into a new folder below `work_folder`. Raise AutoinstrError if there is no
-    profile or a tool is not installed.
+    profile, or no Python with torch_npu for a raw one.
     """
     profile_set = profiles.find_profiles(path, rank)
     work_folder = tempfile.mkdtemp(dir=work_folder)
-    # A missing program is reported here, before the offline analysis, which takes minutes.
-    program = module_statistic.find_program(tools.msprof_program)
     outcomes = _analyse_raw(profile_set.profiles, tools, path, work_folder)
     current = sorted(
         (
@@ -106,28 +107,17 @@ def analyse_folder(
         ),
         key=lambda profile: profile.order,
     )
-    progress = Progress(sys.stderr, f"ranges of {path}")
-    contents = {
-        profile.folder: read_contents(profile, progress.tick)
-        for profile in current
-        if profile.database
-    }
-    progress.finish()
-    readable = [
-        entry for entry in contents.values() if not entry.read_error and not entry.missing_reason
-    ]
-    statistics = _run_statistics(program, readable, path, work_folder)
+    progress = Progress(sys.stderr, path, "rows")
     results = []
     for profile, label in zip(current, profiles.label_profiles(current)):
         result = ProfileResult(profile, label, _name_folder(profile.folder, path))
-        if profile.folder in contents:
-            statistic = statistics.get(profile.folder)
-            results.append(_add_tree(result, contents[profile.folder], statistic))
+        if profile.database:
+            result = result._replace(**read_contents(profile, progress.tick)._asdict())
         else:
             outcome = outcomes[profile.folder]
-            results.append(
-                result._replace(problem=outcome.problem, tool_output=outcome.tool_output)
-            )
+            result = result._replace(problem=outcome.problem, tool_output=outcome.tool_output)
+        results.append(result)
+    progress.finish()
     return FolderAnalysis(path, results, profile_set.other_data, _describe_shared_ranks(results))
 
 
@@ -166,56 +156,6 @@ def _name_folder(folder: str, path: str) -> str:
     """Return a profile's folder relative to the analysed path, or its last part if that is it."""
     relative = os.path.relpath(folder, path)
     return os.path.basename(folder) if relative.startswith(".") else relative
-
-
-def _run_statistics(
-    program: str, contents: list[ProfileContents], path: str, work_folder: str
-) -> dict[str, StatisticResult]:
-    """Run msprof-analyze on all databases and return its rows by profile folder.
-
-    One database that it fails on costs the others their rows. So it runs again for each database
-    that has no rows although nothing is missing from it.
-    """
-
-    def run(batch: list[ProfileContents], description: str) -> list[StatisticResult]:
-        databases = [entry.profile.database for entry in batch]
-        progress = JobProgress(sys.stderr, f"msprof-analyze of {description}")
-        return module_statistic.run_module_statistic(program, databases, work_folder, progress)
-
-    statistics = run(contents, path) if contents else []
-    for index, entry in enumerate(contents):
-        if not statistics[index].rows and len(contents) > 1:
-            [statistics[index]] = run([entry], entry.profile.folder)
-    return {entry.profile.folder: result for entry, result in zip(contents, statistics)}
-
-
-def _add_tree(
-    result: ProfileResult, contents: ProfileContents, statistic: StatisticResult | None
-) -> ProfileResult:
-    """Return the result with its module tree, or with the reason why there is none."""
-    if contents.facts is None:
-        return result._replace(problem=contents.read_error)
-    result = result._replace(facts=contents.facts)
-    if statistic is None:  # it could not help, so msprof-analyze did not run
-        return result._replace(problem=contents.missing_reason)
-    if statistic.rows:
-        return result._replace(
-            tree=build_module_tree(contents.ranges, statistic.rows),
-            remarks=tuple(missing_reasons.list_remarks(contents.facts, contents.ranges)),
-        )
-    if statistic.signal:
-        return result._replace(
-            problem=f"msprof-analyze was killed (signal {statistic.signal}): out of memory? "
-            "autoinstr report makes the table without it",
-            tool_output=statistic.tool_output,
-        )
-    # The database is complete. Either all operators lie outside the modules, which msprof-analyze
-    # reports as missing "event tree data", or msprof-analyze failed.
-    lines = statistic.tool_output
-    has_error = any("ERROR" in line or "Error" in line for line in lines)
-    if has_error and not any("event tree data" in line for line in lines):
-        return result._replace(problem="msprof-analyze failed", tool_output=lines)
-    return result._replace(problem=missing_reasons.explain_empty_modules(contents.facts))
 
 
 def _describe_shared_ranks(results: list[ProfileResult]) -> list[str]:

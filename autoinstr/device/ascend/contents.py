@@ -1,4 +1,4 @@
-"""Read what the database of one profile holds: its facts, its ranges, and what is missing."""
+"""Read what the database of one profile holds: its facts, its module tree, and what is missing."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.device.ascend import missing_reasons, profiles
-from autoinstr.device.ascend.database import (
-    DatabaseFacts,
-    ModuleRanges,
-    connect,
-    read_facts,
-    read_ranges,
-)
+from autoinstr.device.ascend.database import DatabaseFacts, connect, read_facts
 from autoinstr.device.ascend.database_checks import check_not_empty
+from autoinstr.device.ascend.loader import NoKernels, load_database
+from autoinstr.device.ascend.module_times import ModuleTimes, compute_module_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,38 +20,44 @@ if TYPE_CHECKING:
 
 
 class ProfileContents(NamedTuple):
-    """The contents of one database.
+    """The contents of one database, and what is wrong with it ("" if it gives a table)."""
 
-    `read_error` says why it cannot be read, `missing_reason` why it cannot give a device table.
-    Both are "" for a complete database.
-    """
-
-    profile: Profile
-    facts: DatabaseFacts | None
-    ranges: ModuleRanges
-    read_error: str = ""
-    missing_reason: str = ""
+    facts: DatabaseFacts | None = None
+    times: ModuleTimes | None = None
+    problem: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def read_contents(profile: Profile, tick: Callable[[int], None]) -> ProfileContents:
-    """Read the database of a profile; `tick` is called for each range."""
-    no_ranges = ModuleRanges({}, 0, 0, 0)
+    """Read the database of a profile; `tick` is called with numbers of rows."""
     try:
         check_not_empty(profile.database)
-    except (AutoinstrError, OSError) as error:
-        return ProfileContents(profile, None, no_ranges, read_error=str(error))
-    try:
         connection = connect(profile.database)
         try:
             facts = read_facts(connection)
-            ranges = read_ranges(connection, tick) if facts.range_count else no_ranges
         finally:
             connection.close()
     except (sqlite3.Error, UnicodeDecodeError) as error:
         advice = "; remove it to analyse the profile again" if profile.raw else ""
         reason = " ".join(str(error).split())
-        message = f"{os.path.basename(profile.database)} cannot be read: {reason}{advice}"
-        return ProfileContents(profile, None, no_ranges, read_error=message)
-    settings = profiles.read_settings(profile.folder)
-    reason = missing_reasons.explain_missing_table(facts, settings)
-    return ProfileContents(profile, facts, ranges, missing_reason=reason)
+        name = os.path.basename(profile.database)
+        return ProfileContents(problem=f"{name} cannot be read: {reason}{advice}")
+    except (AutoinstrError, OSError) as error:
+        return ProfileContents(problem=str(error))
+    try:
+        store = load_database(profile.database, profile.rank, tick)
+    except NoKernels:
+        settings = profiles.read_settings(profile.folder)
+        problem = missing_reasons.explain_no_kernels(facts, settings)
+        return ProfileContents(facts, problem=problem)
+    except AutoinstrError as error:
+        return ProfileContents(facts, problem=str(error))
+    try:
+        times = compute_module_times(store, tick)
+        settings = profiles.read_settings(profile.folder)
+        problem = missing_reasons.explain_no_modules(facts, times, settings)
+        remarks = () if problem else tuple(missing_reasons.list_remarks(facts, times))
+        remarks += tuple(store.complaints)
+        return ProfileContents(facts, times, problem, remarks)
+    finally:
+        store.close()

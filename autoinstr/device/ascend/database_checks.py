@@ -7,10 +7,12 @@ from typing import Any
 
 from autoinstr.base.errors import AutoinstrError
 
-# CANN writes 4294967295 for a task without a connection. Its own ranges have connections from
-# 4000000000 on.
+# CANN writes this for a task or range without a connection. Its ranges have connections from
+# 4000000000 on; one that was made with a stream has a task of its connection.
+NO_CONNECTION = 4294967295
 FIRST_RANGE_CONNECTION = 4000000000
 LIMIT_NS, LONGEST_NS = 1 << 62, 1 << 50
+THREAD_MASK = 0xFFFFFFFF  # of globalTid; the process is above it
 NEEDED_TABLES = ("TASK", "COMPUTE_TASK_INFO")
 
 
@@ -32,13 +34,6 @@ def describe_missing_tables(missing: list[str]) -> str:
     )
 
 
-def read_connection(number: Any) -> int | None:
-    """Return the connection of a task; None for one that CANN writes where there is none."""
-    if not isinstance(number, int) or number >= FIRST_RANGE_CONNECTION or number < 0:
-        return None
-    return number
-
-
 def is_interval(start: Any, end: Any) -> bool:
     """Return whether two values are the times of something that ran for less than a fortnight."""
     return (
@@ -47,8 +42,3 @@ def is_interval(start: Any, end: Any) -> bool:
         and -LIMIT_NS < start <= end < LIMIT_NS
         and end - start < LONGEST_NS
     )
-
-
-def is_place(start: Any, tid: Any) -> bool:
-    """Return whether two values are the time and the thread of a launch."""
-    return is_interval(start, start) and isinstance(tid, int)

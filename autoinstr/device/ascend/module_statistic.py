@@ -1,4 +1,5 @@
-"""Run the recipe `module_statistic` of the real msprof-analyze and read the table that it writes.
+"""Run the recipe `module_statistic` of the real msprof-analyze and read the table that it writes:
+`--check-with msprof-analyze` compares ours with it.
 
 It runs in a temporary folder. In the user's folder it would write files, and of several profiles
 that name one rank (replicas, sessions) it would use one and drop the others. So each database is
@@ -25,14 +26,14 @@ RESULT = os.path.join("cluster_analysis_output", "cluster_analysis.db")
 INSTALL = (
     "msprof-analyze is not installed: pip install 'autoinstr[ascend]' here, or pip install "
     "'msprof-analyze==26.*' in an environment of its own and name it "
-    "(--msprof-analyze /path/to/bin/msprof-analyze); autoinstr report DIR makes a table without it"
+    "(--msprof-analyze /path/to/bin/msprof-analyze)"
 )
 _ROWS = """
     SELECT rankID, parentModule, module, opName, kernelList, "totalKernelDuration(ns)", opCount
     FROM ModuleStatistic ORDER BY rowid"""
 
 
-class Operator(NamedTuple):
+class StatisticRow(NamedTuple):
     """One row of module_statistic: an operator in a module, and the kernels that it launched."""
 
     parent: str
@@ -48,7 +49,7 @@ class StatisticResult(NamedTuple):
 
     `signal` is the number of the signal that ended msprof-analyze; 0 if it ended by itself."""
 
-    rows: list[Operator]
+    rows: list[StatisticRow]
     tool_output: tuple[str, ...] = ()
     signal: int = 0
 
@@ -102,14 +103,14 @@ def run_module_statistic(
     ]
 
 
-def _read_rows(result: str) -> dict[int, list[Operator]]:
+def _read_rows(result: str) -> dict[int, list[StatisticRow]]:
     """Read the rows by the number of their database; return {} if there is no table."""
-    rows: dict[int, list[Operator]] = {}
+    rows: dict[int, list[StatisticRow]] = {}
     if os.path.isfile(result):
         connection = connect(result)
         try:
             for number, parent, module, name, kernels, total_ns, times in connection.execute(_ROWS):
-                row = Operator(parent, module, name, kernels, round(total_ns), int(times))
+                row = StatisticRow(parent, module, name, kernels, round(total_ns), int(times))
                 rows.setdefault(int(number), []).append(row)
         finally:
             connection.close()

@@ -18,6 +18,8 @@ from autoinstr.instrument.frames import IMPORT_SYSTEM_FILE
 from autoinstr.targets.getters import NO_RESULT
 
 if TYPE_CHECKING:
+    from typing import Callable
+
     from autoinstr.instrument.functions.ranges import FunctionRanges
 
 _PLACEHOLDER = "autoinstr constants"  # stands for the _Constants of the function
@@ -25,7 +27,7 @@ _PLACEHOLDER = "autoinstr constants"  # stands for the _Constants of the functio
 _TEMPLATE = """\
 def {name}({parameters}):
     _autoinstr = 'autoinstr constants'
-    if not _autoinstr.ranges.active:
+    if not _autoinstr.ranges.active{exception}:
         return _autoinstr.twin({arguments})
     try:
         _autoinstr_name = _autoinstr.names[_autoinstr.target]
@@ -66,13 +68,20 @@ class _Constants:
         "no_result",
         "ranges",
         "recorder",
+        "skips_call",
         "target",
         "twin",
     )
 
     def __init__(
-        self, ranges: FunctionRanges, target: int, twin: FunctionType, has_attributes: bool
+        self,
+        ranges: FunctionRanges,
+        target: int,
+        twin: FunctionType,
+        has_attributes: bool,
+        skips_call: Callable[[], bool] | None,
     ) -> None:
+        self.skips_call = skips_call
         self.ranges, self.target, self.twin = ranges, target, twin
         self.has_attributes = has_attributes
         self.names, self.local, self.recorder = ranges.names, ranges.local, ranges.recorder
@@ -124,13 +133,15 @@ def swap_code(
     target: int,
     has_attributes: bool,
     traces_twin: bool,
+    skips_call: Callable[[], bool] | None = None,
 ) -> None:
     """Give `function` new code that records its calls as the target with this number.
 
     `function` comes from `find_innermost`. With `has_attributes`, `ranges.finish` gets arguments
     and result. With `traces_twin`, torch.compile traces the original code where it meets this
     function. Otherwise it follows its own rules for the function, or for code that is not the
-    program's: the new code is never part of the graph."""
+    program's: the new code is never part of the graph. A call for which `skips_call()` is true
+    has no range."""
     code = function.__code__
     twin = FunctionType(code, function.__globals__, function.__name__, function.__defaults__)
     twin.__kwdefaults__ = function.__kwdefaults__
@@ -142,7 +153,7 @@ def swap_code(
             setattr(twin, attribute, getattr(function, attribute))
             break
     twin.__dict__.update(function.__dict__)
-    new_code = _compile_code(code, _Constants(ranges, target, twin, has_attributes))
+    new_code = _compile_code(code, _Constants(ranges, target, twin, has_attributes, skips_call))
     # inspect.getsource follows it. The signature comes from the code itself.
     function.__dict__["__wrapped__"] = twin
     if traces_twin:
@@ -172,6 +183,7 @@ def _compile_code(code: CodeType, constants: _Constants) -> CodeType:
     keyword_items = [f"'{name}': {name}" for name in keyword_only]
     text = _TEMPLATE.format(
         name=code.co_name,
+        exception=" or _autoinstr.skips_call()" if constants.skips_call is not None else "",
         parameters=", ".join(filter(None, parameters)),
         arguments=", ".join(filter(None, [*positional, star_args, *keywords, star_kwargs])),
         positional="".join(f"{name}, " for name in [*positional, star_args] if name),

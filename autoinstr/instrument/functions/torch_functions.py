@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from autoinstr.base.guard import contain_errors
 from autoinstr.base.process_facts import get_loaded_version
+from autoinstr.instrument import compile
 from autoinstr.instrument.functions import code_swap
 from autoinstr.instrument.functions.install import FunctionPatches
 from autoinstr.targets import resolve
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from autoinstr.targets.rows import Target
+
+# AOTAutograd calls them while it traces a graph: no computation of the program runs.
+_TRACED_BY_TORCH = frozenset(("autograd.grad",))
 
 
 class TorchPatches(FunctionPatches):
@@ -39,5 +43,6 @@ class TorchPatches(FunctionPatches):
                 self._ranges.add_target(target),
                 has_attributes=bool(target.attributes),
                 traces_twin=is_decorated,
+                skips_call=compile.is_tracing if target.name in _TRACED_BY_TORCH else None,
             )
             self._ranges.record_target_status(target.name, "wrapped")

@@ -7,9 +7,9 @@ become its constants when torch_npu is imported.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.base.system import make_absolute
 from autoinstr.config.suggestions import BadValue, find_nearest
 from autoinstr.config.value_types import FlagType
 
@@ -125,7 +125,7 @@ def _read_schedule(text: str) -> dict[str, int]:
 def _read_folder(text: str) -> str:
     if not text or "\0" in text:
         raise BadValue("must be a directory")
-    return text if "://" in text else os.path.abspath(os.path.expanduser(text))
+    return text if "://" in text else make_absolute(text)
 
 
 def _read_text(text: str) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from autoinstr.targets.rows import Target
 
 _DUMMY_RANK = -1
+_OUTPUT_RANK = len(STEP_TARGETS) - 1  # of the front end, which has an engine elsewhere
 
 
 def has_tokens(args: Any, kwargs: Any) -> bool:
@@ -39,9 +40,16 @@ def has_tokens(args: Any, kwargs: Any) -> bool:
 class EngineSteps:
     """Wraps the targets of steps and dummy runs once their modules are imported."""
 
-    def __init__(self, count_step: Callable[[], None]) -> None:
-        """`count_step` is called for each step."""
+    def __init__(
+        self,
+        count_step: Callable[[], None],
+        count_outputs: Callable[[], None] | None = None,
+    ) -> None:
+        """`count_step` is called for each step.
+
+        `count_outputs` is called in its place where only outputs of an engine are seen."""
         self._count_step = count_step
+        self._count_outputs = count_outputs or count_step
         self._local = _thread._local()
         self._best_rank = len(STEP_TARGETS)  # of the groups that have ended a step
         self._sampling_ranks: set[int] = set()  # of the groups that have a call for sampling
@@ -133,6 +141,8 @@ class EngineSteps:
             self._best_rank = rank
             if result is None and rank in self._sampling_ranks:
                 self._unsampled = rank
+            elif rank == _OUTPUT_RANK:
+                self._count_outputs()
             else:
                 self._count_step()
 

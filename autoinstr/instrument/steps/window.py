@@ -10,7 +10,11 @@ from autoinstr.instrument.steps.live_optimizers import LiveOptimizers
 
 
 class StepWindow:
-    """`skip` steps without ranges, then `count` steps with ranges (None: all later steps)."""
+    """`skip` steps without ranges, then `count` steps with ranges (None: all later steps).
+
+    `counts_calls`: outermost module calls may be its steps."""
+
+    counts_calls = True
 
     def __init__(self, skip: int, count: int | None, switch: Callable[[bool], None]) -> None:
         """`switch(on)` is called when ranges begin and end."""
@@ -48,9 +52,17 @@ class StepEvents:
     They are the model runner's steps where vLLM runs, else those of an optimizer if there is one,
     else outermost calls."""
 
-    def __init__(self, count_step: Callable[[], None]) -> None:
-        """`count_step` is called for each step; it never raises."""
+    def __init__(
+        self,
+        count_step: Callable[[], None],
+        store_total: Callable[[int], None] = lambda total: None,
+    ) -> None:
+        """`count_step` is called for each step; it never raises.
+
+        `store_total` receives `total`, the number of steps of engines and optimizers."""
         self._count_step = count_step
+        self._store_total = store_total
+        self.total = 0
         self.optimizers = LiveOptimizers()
         self._has_optimizer = False  # the program held one since the last activation
         self.serves_vllm = False
@@ -72,8 +84,17 @@ class StepEvents:
         """Handle the end of an Optimizer.step, reported by torch's own hook."""
         if not self.serves_vllm:
             self._has_optimizer = True
-            self._count_step()
+            self._count_total()
 
     def handle_engine_step(self) -> None:
         """Handle the end of a vLLM step with scheduled tokens (instrument/steps/engine.py)."""
+        self._count_total()
+
+    def handle_output_step(self) -> None:
+        """Handle outputs in a process that only talks to an engine: they are not its steps."""
+        self._count_step()
+
+    def _count_total(self) -> None:
+        self.total += 1
+        self._store_total(self.total)
         self._count_step()

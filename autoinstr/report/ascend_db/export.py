@@ -12,7 +12,7 @@ from autoinstr.analysis.blocks import NO_END_NS, read_intact_blocks
 from autoinstr.analysis.clock import Axis
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.base.text import format_duration
-from autoinstr.device.ascend.database import MODULE
+from autoinstr.device.ascend.module_rows import MODULE
 from autoinstr.report.ascend_db import alignment, kineto, own_ranges, ranges
 from autoinstr.report.ascend_db.folders import (
     MADE_BY,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from autoinstr.analysis.blocks import NO_END_NS, ProgressTick, format_title, read_batches
 from autoinstr.analysis.labels import get_native_tid
 from autoinstr.base.module_name import ModuleName, make_message_format
-from autoinstr.device.ascend.database import MODULE
+from autoinstr.device.ascend.module_rows import MODULE
 from autoinstr.emitters.domains import make_thread_domain
 from autoinstr.report.ascend_db.schema import MARK, NO_VALUE, START_END
 

@@ -6,15 +6,15 @@ import csv
 import json
 from typing import TYPE_CHECKING, Any, TextIO
 
-from autoinstr.device.ascend.modules import split_kernels, walk_modules
+from autoinstr.device.ascend.modules import walk_modules
+from autoinstr.report.ascend_modules.check_table import build_check_entry
 from autoinstr.report.data.stats_csv import guard_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from autoinstr.device.ascend.analysis import FolderAnalysis, ProfileResult
-    from autoinstr.device.ascend.module_statistic import Operator
-    from autoinstr.device.ascend.modules import DeviceModule
+    from autoinstr.device.ascend.modules import DeviceModule, Operator
 
 SCHEMA = "autoinstr.modules/1"
 COLUMNS = (
@@ -53,7 +53,7 @@ def write_json(analysis: FolderAnalysis, stream: TextIO) -> None:
     rows = []
     for index, result in enumerate(analysis.results):
         for entry, module in _iterate_rows(result):
-            operators = [_build_operator_entry(operator) for operator in module.operators]
+            operators = [_build_operator_entry(module, operator) for operator in module.operators]
             rows.append({"profile": index, **entry, "operators": operators})
     contents = {
         "schema": SCHEMA,
@@ -92,33 +92,32 @@ def _iterate_module_cells(result: ProfileResult) -> Iterator[dict[str, Any]]:
 
 
 def _iterate_operator_cells(result: ProfileResult) -> Iterator[dict[str, Any]]:
-    for entry, module in _iterate_rows(result):
-        if entry["variant"] is not None:
-            continue  # the module has the operators of its variants too
+    for _, module in _iterate_rows(result):
         for operator in module.operators:
             yield {
                 "path": module.path,
-                "module": operator.module,
+                "module": module.name,
                 "operator": operator.name,
-                "kernels": operator.kernels,
+                "kernels": ", ".join(operator.kernels),
                 "count": operator.times,
                 "device_ns": operator.total_ns,
                 "mean_ns": operator.total_ns / operator.times,
             }
 
 
-def _build_operator_entry(operator: Operator) -> dict[str, Any]:
+def _build_operator_entry(module: DeviceModule, operator: Operator) -> dict[str, Any]:
     return {
-        "module": operator.module,
+        "module": module.name,
         "name": operator.name,
-        "kernels": split_kernels(operator.kernels),
+        "kernels": list(operator.kernels),
         "count": operator.times,
         "device_ns": operator.total_ns,
     }
 
 
 def _build_profile_entry(result: ProfileResult) -> dict[str, Any]:
-    facts = result.facts
+    facts, times = result.facts, result.times
+    by_basis = times.by_basis if times else {}
     return {
         "label": result.label,
         "rank": result.profile.rank,
@@ -126,10 +125,15 @@ def _build_profile_entry(result: ProfileResult) -> dict[str, Any]:
         "database": result.profile.database,
         "problem": result.problem or None,
         "remarks": list(result.remarks),
-        "kernels": facts.kernels.number if facts else None,
-        "device_ns": facts.kernels.total_ns if facts else None,
-        "linked_kernels": facts.linked.number if facts else None,
-        "linked_ns": facts.linked.total_ns if facts else None,
+        "kernels": times.kernels.number if times else 0 if facts else None,
+        "device_ns": times.kernels.total_ns if times else 0 if facts else None,
+        "linked_kernels": times.linked.number if times else 0 if facts else None,
+        "linked_ns": times.linked.total_ns if times else 0 if facts else None,
+        "bases": {
+            basis: {"kernels": part.number, "device_ns": part.total_ns}
+            for basis, part in by_basis.items()
+        },
+        "check": build_check_entry(result.check) if result.check else None,
         "start_ns": facts.start_ns if facts else None,
         "end_ns": facts.end_ns if facts else None,
         "domains": {
@@ -139,22 +143,18 @@ def _build_profile_entry(result: ProfileResult) -> dict[str, Any]:
 
 
 def _iterate_rows(result: ProfileResult) -> Iterator[tuple[dict[str, Any], DeviceModule]]:
-    """Yield (row, module) of all modules; the variants of a module follow it directly."""
-    if result.tree is None or result.facts is None:
-        return
-    total_ns = result.facts.kernels.total_ns
-    for module in walk_modules(result.tree):
-        yield _build_entry(module, None, total_ns), module
-        for variant in module.variants.values():
-            yield _build_entry(variant, module.path, total_ns), variant
+    """Yield (row, module) of all modules."""
+    if result.tree is not None and result.times is not None:
+        for module in walk_modules(result.tree):
+            yield _build_entry(module, result.times.shared_ns), module
 
 
-def _build_entry(module: DeviceModule, variant_of: str | None, total_ns: int) -> dict[str, Any]:
+def _build_entry(module: DeviceModule, total_ns: int) -> dict[str, Any]:
     return {
         "path": module.path,
         "module": module.name,
         "depth": module.depth,
-        "variant": variant_of,
+        "variant": None,
         "calls": module.calls,
         "device_ns": module.total_ns,
         "share": module.total_ns / total_ns if total_ns else None,

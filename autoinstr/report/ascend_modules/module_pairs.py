@@ -46,28 +46,31 @@ class ModulePair(NamedTuple):
 def build_side(analysis: FolderAnalysis) -> FolderSide:
     """Add up all profiles of one folder."""
     trees = [result.tree for result in analysis.with_tree if result.tree]
-    device_ns = sum(result.facts.kernels.total_ns for result in analysis.with_tree if result.facts)
+    device_ns = sum(result.times.kernels.total_ns for result in analysis.with_tree if result.times)
     return FolderSide(analysis, merge_trees(trees), device_ns)
 
 
 def match_modules(a: FolderSide, b: FolderSide) -> list[ModulePair]:
     """List all modules in the order of A's tree; modules of B alone follow their siblings."""
     pairs: list[ModulePair] = []
+    waiting = _pair_children(a.tree, b.tree, 0)[::-1]
+    while waiting:
+        pair = waiting.pop()
+        pairs.append(pair)
+        waiting += _pair_children(pair.a, pair.b, pair.depth + 1)[::-1]
+    return pairs
 
-    def add_children(
-        a_parent: DeviceModule | None, b_parent: DeviceModule | None, depth: int
-    ) -> None:
-        a_children, b_children = (
-            module.children if module else {} for module in (a_parent, b_parent)
-        )
-        for name in dict.fromkeys([*a_children, *b_children]):
-            a_module, b_module = a_children.get(name), b_children.get(name)
-            module = a_module or b_module
-            assert module is not None
-            pairs.append(ModulePair(module.path, depth, name, a_module, b_module))
-            add_children(a_module, b_module, depth + 1)
 
-    add_children(a.tree, b.tree, 0)
+def _pair_children(
+    a_parent: DeviceModule | None, b_parent: DeviceModule | None, depth: int
+) -> list[ModulePair]:
+    a_children, b_children = (module.children if module else {} for module in (a_parent, b_parent))
+    pairs = []
+    for name in dict.fromkeys([*a_children, *b_children]):
+        a_module, b_module = a_children.get(name), b_children.get(name)
+        module = a_module or b_module
+        assert module is not None
+        pairs.append(ModulePair(module.path, depth, name, a_module, b_module))
     return pairs
 
 

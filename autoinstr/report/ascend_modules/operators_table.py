@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from autoinstr.device.ascend.analysis import ProfileResult
-    from autoinstr.device.ascend.module_statistic import Operator
+    from autoinstr.device.ascend.modules import Operator
     from autoinstr.report.options import TableOptions
 
 MAX_KERNELS_WIDTH = 60  # characters of a list of kernels
@@ -39,7 +39,7 @@ class OperatorRow(NamedTuple):
 
 def format_operators(result: ProfileResult, options: TableOptions) -> Iterator[str]:
     """Yield the table of one profile: in the order of the tree, or the longest first."""
-    assert result.facts is not None and result.tree is not None
+    assert result.times is not None and result.tree is not None
     rows = [
         OperatorRow(module.path, operator)
         for module in walk_modules(result.tree)
@@ -52,7 +52,7 @@ def format_operators(result: ProfileResult, options: TableOptions) -> Iterator[s
     elif options.sort != "tree":
         rows.sort(key=lambda row: -row.operator.total_ns)
     shown_rows = rows[: options.limit] if options.limit else rows
-    columns = _build_columns(result.facts.kernels.total_ns)
+    columns = _build_columns(result.times.shared_ns)
     yield from format_wide_table(columns, shown_rows, options.width)
     if len(shown_rows) < len(rows):
         yield describe_hidden_rows(len(rows) - len(shown_rows))
@@ -81,7 +81,8 @@ def _build_columns(total_ns: int) -> list[Column]:
     ]
 
 
-def _format_kernels(kernels: str) -> str:
+def _format_kernels(names: tuple[str, ...]) -> str:
+    kernels = ", ".join(names)
     if len(kernels) > MAX_KERNELS_WIDTH:
         kernels = f"{kernels[: MAX_KERNELS_WIDTH - 1]}…"
     return text.escape_unprintable(kernels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from autoinstr.device.ascend.analysis import UNASSIGNED
 from autoinstr.device.ascend.database import KernelTotals
 from autoinstr.device.ascend.modules import (
     DeviceModule,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from autoinstr.report.options import TableOptions
 
 MAX_RANK_COLUMNS = 8  # more profiles than that have the columns least, most and slowest
-UNASSIGNED = ("outside modules", "no operator")
 
 
 class RankRow(NamedTuple):
@@ -51,7 +51,7 @@ def format_ranks(results: Sequence[ProfileResult], options: TableOptions) -> Ite
     """Yield the table: all profiles together, each profile, and the ratio of most to least."""
     merged = merge_trees([result.tree for result in results if result.tree])
     lines, hidden_lines = select_lines(list_lines(merged), options.limit, options.sort)
-    total_ns = sum(result.facts.kernels.total_ns for result in results if result.facts)
+    total_ns = sum(result.times.shared_ns for result in results if result.times)
     trees = [
         {module.path: module for module in walk_modules(result.tree)}
         for result in results
@@ -75,10 +75,7 @@ def _build_row(
     results: Sequence[ProfileResult],
 ) -> RankRow:
     module = line.module
-    if line.is_variant:
-        rank_ns = [_sum_variant(tree, module.path) for tree in trees]
-    else:
-        rank_ns = [tree[module.path].total_ns if module.path in tree else 0 for tree in trees]
+    rank_ns = [tree[module.path].total_ns if module.path in tree else 0 for tree in trees]
     least_ns, most_ns = min(rank_ns), max(rank_ns)
     return RankRow(
         format_label(line),
@@ -87,15 +84,6 @@ def _build_row(
         rank_ns,
         slowest=results[rank_ns.index(most_ns)].label,
         ratio=f"{most_ns / least_ns:.2f}" if least_ns else "",
-    )
-
-
-def _sum_variant(tree: dict[str, DeviceModule], path: str) -> int:
-    return sum(
-        variant.total_ns
-        for module in tree.values()
-        for variant in module.variants.values()
-        if variant.path == path
     )
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.base import text
+from autoinstr.device import bases
+from autoinstr.device.ascend.analysis import UNASSIGNED
 from autoinstr.device.ascend.modules import list_lines, select_lines
+from autoinstr.report.ascend_modules.check_table import format_checks
 from autoinstr.report.ascend_modules.columns import (
     build_name_column,
     describe_hidden_lines,
@@ -26,11 +29,12 @@ if TYPE_CHECKING:
 
 
 class ModuleRow(NamedTuple):
-    """The figures of one row; `share` is a part (0 to 1) of all kernels' time."""
+    """The figures of one row; `share` is a part (0 to 1) of the kernels that the profile saw
+    launched, None for other kernels."""
 
     label: str
     device_ns: int
-    share: float
+    share: float | None
     kernels: int
     calls: int | None = None
     mean_ns: float | None = None
@@ -41,9 +45,9 @@ COLUMNS = (
     Column(
         "device",
         lambda row: format_time(row.device_ns),
-        choose_style=lambda row: choose_weight_style(row.share),
+        choose_style=lambda row: choose_weight_style(row.share or 0),
     ),
-    Column("share", lambda row: format_share(row.share, 1), 3),
+    Column("share", lambda row: "" if row.share is None else format_share(row.share, 1), 3),
     Column("kernels", lambda row: format_number(row.kernels), 4),
     Column("calls", lambda row: format_number(row.calls), 2),
     Column("mean", lambda row: format_time(row.mean_ns), 1),
@@ -71,6 +75,8 @@ def format_analysis(analysis: FolderAnalysis, options: TableOptions) -> Iterator
         yield from map(_summarize, results)
         yield ""
         yield from format_ranks(results, options)
+    checks = [(result.label, result.check) for result in results if result.check is not None]
+    yield from format_checks(checks, options)
     remarks = list(list_remarks(analysis))
     if remarks:
         yield ""
@@ -94,21 +100,27 @@ def list_remarks(analysis: FolderAnalysis) -> Iterator[str]:
 
 
 def _summarize(result: ProfileResult) -> str:
-    facts, tree = result.facts, result.tree
-    assert facts is not None and tree is not None
-    kernels = text.format_count(facts.kernels.number, "kernel")
-    device_time = text.format_duration(facts.kernels.total_ns)
-    share = format_share(tree.total_ns, facts.kernels.total_ns, unknown="0%")
+    times = result.times
+    assert times is not None
+    kernels = text.format_count(times.kernels.number, "kernel")
+    device_time = text.format_duration(times.kernels.total_ns)
+    share = format_share(times.in_modules_ns, times.shared_ns, unknown="0%")
     return (
         f"{result.label} ({result.name}): {kernels}, {device_time} on the device, "
         f"{share} in modules"
     )
 
 
+def _compute_share(name: str, ns: int, total_ns: int) -> float | None:
+    if UNASSIGNED[name] == bases.BEFORE:
+        return None
+    return ns / total_ns if total_ns else 0.0
+
+
 def _format_profile(result: ProfileResult, options: TableOptions) -> Iterator[str]:
     """Yield the table of one profile."""
-    assert result.facts is not None and result.tree is not None
-    total_ns = result.facts.kernels.total_ns
+    assert result.times is not None and result.tree is not None
+    total_ns = result.times.shared_ns
     lines, hidden_lines = select_lines(list_lines(result.tree), options.limit, options.sort)
     rows = [
         ModuleRow(
@@ -126,7 +138,7 @@ def _format_profile(result: ProfileResult, options: TableOptions) -> Iterator[st
         ModuleRow(
             f"({name})",
             kernels.total_ns,
-            kernels.total_ns / total_ns if total_ns else 0.0,
+            _compute_share(name, kernels.total_ns, total_ns),
             kernels.number,
         )
         for name, kernels in result.unassigned_kernels.items()

@@ -16,6 +16,7 @@ from autoinstr.analysis.phase_names import is_in_phase, list_missing_phase
 from autoinstr.analysis.processes import describe_lazy_classes
 from autoinstr.analysis.serving import ServingCollector, build_request_entry, build_step_entry
 from autoinstr.analysis.stats import collect_stats
+from autoinstr.analysis.training_steps import build_training_step_entries
 from autoinstr.device.profile_recording import FROM_PROFILE
 from autoinstr.report.data.device_json import (
     build_device_entry,
@@ -84,6 +85,7 @@ def write(
     stream.write(f', "device": {json.dumps(build_device_entry(device))}')
     _write_list(stream, "requests", map(build_request_entry, serving.list_requests()))
     _write_list(stream, "steps", map(build_step_entry, serving.list_steps()))
+    _write_list(stream, "training_steps", build_training_step_entries(run))
     stream.write("}\n")
     return list_missing_phase(phase, phases)
 

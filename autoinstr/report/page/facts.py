@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from autoinstr import __version__
 from autoinstr.analysis.clock import describe_alignment
 from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
-from autoinstr.analysis.processes import estimate_overhead
+from autoinstr.analysis.processes import describe_hidden_backward, estimate_overhead
 from autoinstr.base.text import escape_unprintable
 from autoinstr.report.terminal.device_columns import format_basis_lines, format_device_lines
 
@@ -117,7 +117,7 @@ def list_notes(run: Run, processes: Sequence[Process]) -> list[str]:
     """Return what else a reader must know about the figures, a line each.
 
     A process that was killed, or still runs, loses nothing: what it recorded is in the file."""
-    lines = describe_alignment(run.recordings)
+    lines = [*describe_alignment(run.recordings), *describe_hidden_backward(run, processes)]
     for process in processes:
         dropped_ranges = describe_dropped_ranges(process.recording)
         lines += [

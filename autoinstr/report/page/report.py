@@ -2,7 +2,8 @@
 
 docs/reference/formats.md describes the page. The recordings are read once for the figures. The
 recordings of the shown processes are read a second time for the ranges of the selected steps. For
-a run without vLLM, one recording is read once more to find its steps.
+a run without vLLM, one recording is read once more to find its steps, and that of a training loop
+again for their phases.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ from autoinstr.report.page.serving_cards import (
 )
 from autoinstr.report.page.step_excerpts import read_excerpts
 from autoinstr.report.page.step_selection import select_steps
+from autoinstr.report.page.training_cards import (
+    build_training_cards,
+    build_training_columns,
+    read_shown_steps,
+)
 from autoinstr.report.page.tree_groups import build_finding, build_groups
 
 if TYPE_CHECKING:
@@ -59,7 +65,9 @@ SCRIPTS = (
     "overview.js",
     "cards.js",
     "strip.js",
+    "class_colors.js",
     "layout.js",
+    "lane_heads.js",
     "picture.js",
     "flame_keys.js",
     "flame.js",
@@ -110,8 +118,13 @@ def build_payload(
     del serving  # its steps and requests are larger than everything that follows
     if not steps.starts:
         steps = _read_steps(run, groups, offsets, tick)
-        serving_entries["cards"] = build_step_cards(steps)
-        serving_entries["steps"] = build_steps_entry(steps, choose_shown_steps(steps), origin)
+        training_steps = read_shown_steps(run, groups, steps)
+        shown = choose_shown_steps(steps)
+        serving_entries["cards"] = build_step_cards(steps) + build_training_cards(training_steps)
+        serving_entries["steps"] = {
+            **build_steps_entry(steps, shown, origin),
+            **build_training_columns(training_steps, shown),
+        }
     shown_processes = _choose_processes(processes, groups, schedulers)
     shown_steps = serving_entries["steps"]["index"] or range(len(steps.starts))
     range_count = sum(processes[index].ranges for index in shown_processes)

@@ -50,7 +50,7 @@ def build_engine_cards(
             "p99": phase.p99_ns,
         }
         if phase.mean_ns is None and durations:
-            times = _summarize_durations(sorted(durations))
+            times = summarize_durations(sorted(durations))
         cards.append(
             {
                 "kind": phase.phase,
@@ -61,7 +61,7 @@ def build_engine_cards(
                 "batch": phase.batch,
                 "tokens": phase.tokens,
                 "parts": [None if part is None else round(part) for part in phase.parts],
-                **_build_histogram(durations),
+                **build_histogram(durations),
             }
         )
     return cards
@@ -82,15 +82,16 @@ def build_step_cards(steps: PageSteps) -> list[dict[str, Any]]:
                 {
                     "kind": kind_name,
                     "steps": len(durations),
-                    **_summarize_durations(durations),
+                    **summarize_durations(durations),
                     "total": sum(durations),
-                    **_build_histogram(durations),
+                    **build_histogram(durations),
                 }
             )
     return cards
 
 
-def _summarize_durations(durations: list[int]) -> dict[str, int | None]:
+def summarize_durations(durations: list[int]) -> dict[str, int | None]:
+    """Return mean, p50 and p99 of sorted durations."""
     return {
         "mean": round(sum(durations) / len(durations)),
         "p50": find_nearest_rank(durations, 50),
@@ -98,7 +99,7 @@ def _summarize_durations(durations: list[int]) -> dict[str, int | None]:
     }
 
 
-def _build_histogram(durations: Sequence[int]) -> dict[str, Any]:
+def build_histogram(durations: Sequence[int]) -> dict[str, Any]:
     """Return how many steps took how long, in bars from the shortest to the longest step.
 
     The bars are equally wide. Where the durations differ much, they are logarithmic (`log`).

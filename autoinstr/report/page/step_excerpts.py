@@ -2,7 +2,8 @@
 
 This is a second pass over the recordings of the processes that the page shows. Limits keep a page
 small: the number of steps, and MAX_RANGES ranges of one step. Of a larger step the longest ranges
-are kept, and the page says how many were left out. Memory: twice these limits.
+are kept, and the page says how many were left out. Ranges of asynchronous code are only added up
+(excerpt_lanes.py). Memory: twice these limits.
 """
 
 from __future__ import annotations
@@ -12,8 +13,15 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.analysis.blocks import ProgressTick, format_title, ignore_tick, read_intact_blocks
-from autoinstr.analysis.labels import format_thread_label
 from autoinstr.base.text import escape_unprintable
+from autoinstr.report.page.excerpt_lanes import (
+    OPEN,
+    ExcerptRange,
+    RequestRow,
+    build_lane,
+    list_asynchronous_functions,
+    order_lane,
+)
 from autoinstr.report.page.step_selection import MAX_RANGES_OF_PAGE, MIN_STEPS
 
 if TYPE_CHECKING:
@@ -25,20 +33,21 @@ if TYPE_CHECKING:
     from autoinstr.report.page.step_selection import SelectedStep
 
 MAX_RANGES = 6_000  # of one step
-OPEN = -1  # the duration of a range that never ended
 
-ExcerptRange = tuple[int, int, int]  # (start, duration, name)
+NameTexts = tuple[str, str, str]  # (title, class, domain)
 
 
 class _StepWindow:
     """The ranges of one step: a list of (start, duration, name) for each process and thread.
 
-    Starts are nanoseconds from the step's start.
+    Starts are nanoseconds from the step's start. `request_rows` has the ranges that last as long
+    as a request, which do not count.
     """
 
     def __init__(self, start: int, end: int) -> None:
         self.start, self.end = start, end
         self.lanes: dict[tuple[int, int], list[ExcerptRange]] = {}
+        self.request_rows: dict[tuple[int, int], RequestRow] = {}
         self.range_count = self.excluded_count = 0
 
     def add(self, process: int, thread: int, range_: ExcerptRange) -> None:
@@ -47,6 +56,12 @@ class _StepWindow:
         self.range_count += 1
         if self.range_count > 2 * MAX_RANGES:
             self.drop_short_ranges()
+
+    def add_asynchronous(self, process: int, thread: int, range_: ExcerptRange) -> None:
+        """Add a range that lasts as long as a request."""
+        start, duration, name = range_
+        end = self.end - self.start if duration == OPEN else start + duration
+        self.request_rows.setdefault((process, thread), RequestRow()).add(name, start, end)
 
     def drop_short_ranges(self) -> None:
         """Keep the MAX_RANGES longest ranges."""
@@ -88,7 +103,8 @@ def read_excerpts(
     added to their times to get times on the axis of the steps. In the result, `names` has each
     [title, class, domain] once, and `items` has the steps in their order.
     """
-    names: dict[tuple[str, str, str], int] = {}
+    names: dict[NameTexts, int] = {}
+    asynchronous_functions = list_asynchronous_functions()
     windows = [
         _StepWindow(steps.starts[number], steps.starts[number] + steps.durations[number])
         for number, _ in selected_steps
@@ -101,11 +117,19 @@ def read_excerpts(
             for number, name in recording.names.items()
             if name.kind != "mark"
         }
+        asynchronous = {
+            number
+            for number, name in recording.names.items()
+            if (name.domain, name.message) in asynchronous_functions
+        }
         for thread, number, start, duration, window in _read_ranges(
             recording, by_start, offsets[process], tick
         ):
             if number in indices:
-                window.add(process, thread, (start, duration, indices[number]))
+                range_ = start, duration, indices[number]
+                add = window.add_asynchronous if number in asynchronous else window.add
+                add(process, thread, range_)
+    all_names = list(names)
     items: list[dict[str, Any]] = []
     range_count = 0
     for selected_step, window in zip(selected_steps, windows):
@@ -113,23 +137,16 @@ def read_excerpts(
         range_count += window.range_count
         if range_count > 2 * MAX_RANGES_OF_PAGE and len(items) >= MIN_STEPS:
             break
-        lanes_in_order = sorted(
-            window.lanes.items(), key=lambda item: (processes.index(item[0][0]), item[0][1])
-        )
         items.append(
             {
                 "step": selected_step.number,
                 "reason": selected_step.reason,
-                "lanes": [
-                    _build_lane(run.recordings[process], process, thread, lane)
-                    for (process, thread), lane in lanes_in_order
-                    if lane
-                ],
+                "lanes": _build_lanes(run, processes, window, all_names),
                 "left_out": window.excluded_count,
             }
         )
     return {
-        "names": [list(name) for name in names],
+        "names": [list(name) for name in all_names],
         "items": items,
         "processes": list(processes),
     }
@@ -166,22 +183,33 @@ def _read_ranges(
                 yield open_range.thread, open_range.name, start, OPEN, windows[index]
 
 
-def _index_name(name: RangeName, names: dict[tuple[str, str, str], int]) -> int:
+def _build_lanes(
+    run: Run, processes: Sequence[int], window: _StepWindow, names: Sequence[NameTexts]
+) -> list[dict[str, Any]]:
+    positions = {process: position for position, process in enumerate(processes)}
+    lanes = {
+        key: window.lanes.get(key, [])
+        for key in dict.fromkeys((*window.lanes, *window.request_rows))
+    }
+    entries = []
+    for (process, thread), lane in lanes.items():
+        row = window.request_rows.get((process, thread))
+        if not lane and row is None:
+            continue
+        recording = run.recordings[process]
+        has_modules = any(names[name][1] for _, _, name in lane)
+        requests = row.build_entry(names) if row is not None else None
+        entries.append(
+            (
+                order_lane(recording, positions[process], thread, has_modules),
+                build_lane(recording, process, thread, lane, requests),
+            )
+        )
+    return [entry for _, entry in sorted(entries, key=lambda entry: entry[0])]
+
+
+def _index_name(name: RangeName, names: dict[NameTexts, int]) -> int:
     """Return the index of a name in `names`. Add it if it is new."""
     texts = (name.path or format_title(name), name.cls, name.domain)
     title, cls, domain = map(escape_unprintable, texts)
     return names.setdefault((title, cls, domain), len(names))
-
-
-def _build_lane(
-    recording: Recording, process: int, thread: int, lane: list[ExcerptRange]
-) -> dict[str, Any]:
-    # In order of start; of ranges with one start, the outer ones first.
-    lane.sort(key=lambda range_: (range_[0], range_[1] != OPEN, -range_[1]))
-    return {
-        "process": process,
-        "thread": escape_unprintable(format_thread_label(recording, thread)),
-        "start": [start for start, _, _ in lane],
-        "duration": [duration for _, duration, _ in lane],
-        "name": [name for _, _, name in lane],
-    }

@@ -32,12 +32,14 @@ UNSHARED = {WAITING: "waits", ASYNCHRONOUS: "async"}  # instead of a share of th
 def choose_phases(lines: Iterable[TreeLine]) -> list[str]:
     """Return the phases with the most time, in the order of a request's life.
 
-    None are returned if all ranges are in one phase, or none is in any."""
+    None are returned if no line has several phases: its total then says all."""
     times: dict[str | None, int] = {}
+    has_several = False
     for line in lines:
+        has_several = has_several or len(line.node.phases) > 1
         for phase, figures in line.node.phases.items():
             times[phase] = times.get(phase, 0) + figures.self_ns
-    if len(times) < 2:
+    if not has_several:
         return []
     times.pop(None, None)
     total = sum(times.values())

@@ -1,19 +1,20 @@
-"""`--table requests` and `--table steps`: one line for each, on a terminal or as CSV."""
+"""`--table requests` and `--table steps` on a terminal: one line for each."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from autoinstr.analysis import serving_summary
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick
 from autoinstr.analysis.clock import describe_alignment
 from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
 from autoinstr.analysis.labels import format_short_label
-from autoinstr.analysis.serving import STEP_COLUMNS, list_request_columns, read_requests, read_steps
+from autoinstr.analysis.serving import read_requests, read_steps
+from autoinstr.analysis.training_steps import read_run_steps
 from autoinstr.base import text
-from autoinstr.report.data.stats_csv import guard_cell
+from autoinstr.report.data.lists_csv import NO_ROWS, sort_rows
+from autoinstr.report.terminal import training_list
 from autoinstr.report.terminal.cells import format_number, format_time
 from autoinstr.report.terminal.layout import Column, format_table, list_left_out
 from autoinstr.report.terminal.style import format_warning
@@ -27,18 +28,6 @@ if TYPE_CHECKING:
 MIN_NAME_WIDTH = 12
 PROBLEM_LIMIT = 8
 ZERO_RANK = 20  # columns of zeros go before all others
-UNSORTED = ("tree", "arrival", "start")  # orders that keep the rows as they are
-# What a run without rows lacks, and where it comes from.
-NO_ROWS = {
-    "requests": (
-        "no requests: this run has no marks of vLLM's requests",
-        "The targets of the default set record them in a vLLM program.",
-    ),
-    "steps": (
-        "no steps: this run has no ranges of vLLM's engine steps",
-        "The targets of the default set record them in a vLLM program (sched.schedule and others).",
-    ),
-}
 
 
 def format_requests(
@@ -63,6 +52,7 @@ def format_steps(
     """Yield the lines of `--table steps`."""
     all_steps = read_steps(run, tick)
     steps = [step for step in all_steps if options.phase in (None, step.phase)]
+    rows = sort_rows(steps, options.sort)
     if steps:
         phase = f" of phase {options.phase}" if options.phase else ""
         partly = serving_summary.describe_partial_steps(steps)
@@ -72,51 +62,27 @@ def format_steps(
         yield from format_table(_PHASE_COLUMNS, phases, options.width)
         yield ""
         columns = _build_step_columns(run, steps)
-        yield from _format_rows(columns, sort_rows(steps, options.sort), options)
+        yield from _format_rows(columns, rows, options)
     elif all_steps:
         available = ", ".join(dict.fromkeys(str(step.phase) for step in all_steps))
         yield f"no step has the phase {options.phase!a}; this run has: {available}"
     else:
-        yield from NO_ROWS["steps"]
+        yield from _format_training_steps(run, options, tick)
     yield from _format_problems(run)
 
 
-def write_csv(
-    run: Run, stream: TextIO, options: TableOptions, tick: ProgressTick = ignore_tick
-) -> list[str]:
-    """Write requests or steps: a heading, then a line for each; return remarks for stderr.
-
-    Times are in nanoseconds. A missing value is an empty cell."""
-    columns: Sequence[str]
-    rows: list[Any]
-    if options.table == "requests":
-        rows = sort_rows(read_requests(run, tick), options.sort)
-        columns = list_request_columns(rows)
-    else:
-        columns = STEP_COLUMNS
-        steps = sort_rows(read_steps(run, tick), options.sort)
-        rows = [step for step in steps if options.phase in (None, step.phase)]
-    writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow(columns)
-    for row in rows[: options.limit or None]:
-        cells = (getattr(row, column) for column in columns)
-        writer.writerow(
-            [guard_cell(" ".join(cell) if isinstance(cell, list) else cell) for cell in cells]
-        )
-    return [] if rows else [NO_ROWS[options.table][0]]
-
-
-def sort_rows(rows: Sequence[Any], sort: str) -> list[Any]:
-    """Return the rows with the largest figure first, and those without it last. The orders in
-    UNSORTED keep the rows as they are."""
-
-    def make_key(row: Any) -> tuple[bool, int]:
-        value = getattr(row, f"{sort}_ns")
-        if value is None and sort in ("ttft", "e2e"):
-            value = getattr(row, f"engine_{sort}_ns")
-        return value is None, -(value or 0)
-
-    return list(rows) if sort in UNSORTED else sorted(rows, key=make_key)
+def _format_training_steps(run: Run, options: TableOptions, tick: ProgressTick) -> Iterator[str]:
+    steps = read_run_steps(run, tick)
+    if not steps:
+        yield from NO_ROWS["steps"]
+        return
+    rows = sort_rows(steps, options.sort)
+    yield f"{run.path}: {text.format_count(len(steps), 'training step')}"
+    yield ""
+    yield from training_list.format_training_summary(steps, options.width)
+    yield ""
+    columns = training_list.build_training_columns(run, steps)
+    yield from _format_rows(columns, rows, options)
 
 
 def _format_problems(run: Run) -> Iterator[str]:

@@ -8,11 +8,13 @@ from autoinstr.analysis import serving_summary
 from autoinstr.analysis.alike import ProcessGroup, group_processes
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick
 from autoinstr.analysis.compiled_summary import describe_compiled
+from autoinstr.analysis.function_nesting import nest_functions
 from autoinstr.analysis.phase_names import NO_PHASE, describe_missing_phase
 from autoinstr.analysis.processes import (
     MODULE_DOMAIN,
     Process,
     collect_into,
+    describe_hidden_backward,
     estimate_overhead,
     read_processes,
     summarize_durations,
@@ -45,6 +47,7 @@ from autoinstr.report.terminal.remarks import (
 )
 from autoinstr.report.terminal.screen_fit import TableSize, fit_tables
 from autoinstr.report.terminal.style import HEADING, style_line, write_lines
+from autoinstr.targets.step_parts import BACKWARD, RECOMPUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from autoinstr.recording.run import Run
     from autoinstr.report.options import TableOptions
 
+PARTS = {RECOMPUTE: f" (in {BACKWARD})"}  # phases whose time is also that of another
 TABLE_LIMIT = 4  # groups of processes with a table; the processes of other groups are listed
 MAX_MEDIAN_RECORDS = 3_000_000  # more would make the table slow: it has no medians then
 # Functions with a smaller share of a process's time are one line if all is to fit one screen.
@@ -74,16 +78,13 @@ class DomainTable(NamedTuple):
 def write_tables(
     run: Run, stream: TextIO, options: TableOptions, tick: ProgressTick = ignore_tick
 ) -> None:
-    """Write the table that the options select: modules, requests or steps.
+    """Write the table that the options select.
 
     Memory: the folded trees of all processes, the names of one recording, and for medians the
     durations of one recording with at most MAX_MEDIAN_RECORDS."""
-    formatters = {
-        "modules": format_modules,
-        "requests": lists.format_requests,
-        "steps": lists.format_steps,
-    }
-    write_lines(formatters[options.table](run, options, tick), stream, options)
+    formatters = {"requests": lists.format_requests, "steps": lists.format_steps}
+    format_lines = formatters.get(options.table, format_modules)
+    write_lines(format_lines(run, options, tick), stream, options)
 
 
 def format_modules(run: Run, options: TableOptions, tick: ProgressTick) -> Iterator[str]:
@@ -122,6 +123,7 @@ def format_modules(run: Run, options: TableOptions, tick: ProgressTick) -> Itera
             if process.device is not None
             for line in format_basis_lines(process.device, options.width)
         ),
+        *describe_hidden_backward(run, processes),
         *format_findings(groups, processes),
         *format_run_problems(run, options.phase, processes),
     ]
@@ -164,7 +166,8 @@ def _format_title(group: ProcessGroup, options: TableOptions) -> list[str]:
     lines: list[str] = ["", style_line(title, HEADING)]
     if any(phase != NO_PHASE for phase in process.phases):
         items = [
-            f"{phase} {text.format_duration(time)}" for phase, (_, time) in process.phases.items()
+            f"{phase} {text.format_duration(time)}{PARTS.get(phase, '')}"
+            for phase, (_, time) in process.phases.items()
         ]
         if options.phase is None and any(map(choose_phases, group.lines.values())):
             items.append("below: mean of a call")
@@ -177,8 +180,9 @@ def _format_title(group: ProcessGroup, options: TableOptions) -> list[str]:
 def _list_tables(group: ProcessGroup, options: TableOptions) -> list[DomainTable]:
     """Return the tables of a group: those of modules first, those of one line last."""
     tables = []
-    for domain, lines in group.lines.items():
-        has_modules = any(line.node.cls for line in lines)
+    for domain, domain_lines in group.lines.items():
+        has_modules = any(line.node.cls for line in domain_lines)
+        lines = domain_lines if has_modules else nest_functions(domain_lines, domain)
         is_summary = (
             bool(options.screen_lines)
             and not has_modules

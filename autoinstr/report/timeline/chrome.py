@@ -35,6 +35,7 @@ from autoinstr.report.timeline.annotations import (
     AttributesByStart,
     encode_json_members,
 )
+from autoinstr.report.timeline.chrome_kernels import write_kernels
 from autoinstr.report.timeline.chrome_serving import (
     FlowsOfThread,
     format_flow,
@@ -48,6 +49,7 @@ from autoinstr.report.timeline.flows import Flows
 from autoinstr.report.timeline.lanes import MARKS, format_lane_label, write_lanes
 
 if TYPE_CHECKING:
+    from autoinstr.analysis.device_rows import RunDevice
     from autoinstr.recording.reader import Recording
     from autoinstr.recording.run import Run
 
@@ -57,7 +59,9 @@ FIRST_ROW = FIRST_FREE_NUMBER + (1 << 29)
 _DECIMALS = [f".{decimals:03d}" for decimals in range(1000)]
 
 
-def write(run: Run, stream: BinaryIO, tick: ProgressTick = ignore_tick) -> None:
+def write(
+    run: Run, stream: BinaryIO, tick: ProgressTick = ignore_tick, device: RunDevice | None = None
+) -> None:
     """Write the object form of the format, because only that form can hold the base time.
 
     Memory: the names, the attributes of one recording, one block of ranges at a time, and 700 bytes
@@ -87,6 +91,10 @@ def write(run: Run, stream: BinaryIO, tick: ProgressTick = ignore_tick) -> None:
         )
         write_lanes(recording, rows.open_lane, tick)
         row_count = rows.row_count
+        profile = device.find_process(index) if device is not None else None
+        if profile is not None and profile.kernels is not None:
+            first_row = FIRST_ROW + row_count
+            row_count += write_kernels(stream, profile.kernels, pid, offset, first_row)
     write_requests(stream, recordings, requests.build_requests(), flows, FIRST_ROW + row_count)
     stream.write(b"\n]}\n")
 

@@ -33,6 +33,7 @@ from autoinstr.report.timeline import packets
 from autoinstr.report.timeline.annotations import Annotations
 from autoinstr.report.timeline.flows import Flows
 from autoinstr.report.timeline.lanes import format_lane_label, write_lanes
+from autoinstr.report.timeline.perfetto_kernels import write_kernels
 from autoinstr.report.timeline.perfetto_lane import PerfettoLane
 from autoinstr.report.timeline.perfetto_serving import (
     encode_annotations,
@@ -43,12 +44,15 @@ from autoinstr.report.timeline.perfetto_serving import (
 from autoinstr.report.timeline.protobuf import encode_integer, encode_message, encode_string
 
 if TYPE_CHECKING:
+    from autoinstr.analysis.device_rows import RunDevice
     from autoinstr.recording.reader import Recording
     from autoinstr.recording.run import Run
 
 
-def write(run: Run, stream: BinaryIO, tick: ProgressTick = ignore_tick) -> None:
-    """Write the trace of all recordings.
+def write(
+    run: Run, stream: BinaryIO, tick: ProgressTick = ignore_tick, device: RunDevice | None = None
+) -> None:
+    """Write the trace of all recordings, and the kernels of their profiles.
 
     Memory: the names, the attributes of one recording, one block of ranges at a time, and 700 bytes
     for each request.
@@ -74,6 +78,9 @@ def write(run: Run, stream: BinaryIO, tick: ProgressTick = ignore_tick) -> None:
         counter_tracks = write_counters(trace, recording, annotations, offset)
         tracks = _ProcessTracks(trace, recording, offset, pid, annotations, counter_tracks)
         write_lanes(recording, tracks.open_lane, tick)
+        profile = device.find_process(index) if device is not None else None
+        if profile is not None and profile.kernels is not None:
+            write_kernels(trace, recording, profile.kernels, offset)
     write_requests(trace, recordings, requests.build_requests(), flows)
 
 
@@ -111,7 +118,7 @@ class _ProcessTracks:
         sequence = self._trace.allocate_sequence(hash_track(recording, thread, domain, lane))
         attributes = self._annotations.get_thread(thread)
         return PerfettoLane(
-            self._trace.stream, recording, self._offset_ns, uuid, sequence, attributes
+            self._trace.stream, recording.names, self._offset_ns, uuid, sequence, attributes
         )
 
     def _describe_thread(self, thread: int) -> None:

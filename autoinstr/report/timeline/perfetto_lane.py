@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import compress
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,8 +12,10 @@ from autoinstr.report.timeline import packets
 from autoinstr.report.timeline.protobuf import encode_integer, encode_message, encode_string
 
 if TYPE_CHECKING:
-    from autoinstr.recording.reader import Recording
+    from autoinstr.recording.reader import RangeName
     from autoinstr.report.timeline.annotations import AttributesByStart
+
+NO_DETAILS: Mapping[int, bytes] = {}
 
 
 class PerfettoLane:
@@ -22,14 +24,17 @@ class PerfettoLane:
     def __init__(
         self,
         stream: BinaryIO,
-        recording: Recording,
+        names: Mapping[int, RangeName],
         offset_ns: int,
         uuid: int,
         sequence: bytes,
         attributes: dict[int, AttributesByStart],
+        details: Mapping[int, bytes] = NO_DETAILS,
     ) -> None:
+        """`details` are encoded annotations that all ranges of a name have."""
         self._stream = stream
-        self._names = recording.names
+        self._names = names
+        self._details = details
         self._offset_ns = offset_ns
         self._uuid = uuid
         self._sequence = sequence
@@ -98,7 +103,9 @@ class PerfettoLane:
             for name in new_names:
                 interned = self._interned[name] = len(self._interned) + 1
                 self._heads[name] = self._encode_head(
-                    encode_integer(9, kind) + encode_integer(10, interned)
+                    encode_integer(9, kind)
+                    + encode_integer(10, interned)
+                    + self._details.get(name, b"")
                 )
                 entry = encode_integer(1, interned) + encode_string(
                     2, format_title(self._names[name])

@@ -6,9 +6,11 @@ the session (as the real one drops ranges begun before it); TASK, COMPUTE_TASK_I
 COMMUNICATION_OP and CANN_API (the launches, of level node) from host/tasks.jsonl, where
 aclprofStart asked for tasks; their STRING_IDS and enumerations. Columns as in msprof's own
 description of its database. Times are wall-clock ns, by host/start_info, as torch_npu reckons them.
-Not simulated: every other table and column (shapes, formats, counters, calls of other levels,
-device times of marks and ranges with a stream). globalTid and connection ids are made up in the
-manner of the real one; which operator a launch belongs to is not said here: torch_npu finds out.
+A range that was made with a stream has a task of its connection, and one task has none, as CANN
+writes them. Not simulated: every other table and column (shapes, formats, counters, calls of other
+levels, device times of marks and ranges with a stream). globalTid and connection ids are made up
+in the manner of the real one; which operator a launch belongs to is not said here: torch_npu finds
+out.
 """
 
 import ast
@@ -19,7 +21,8 @@ import sys
 import time
 from typing import Any
 
-NO_ID = 4294967295
+NO_ID = 4294967295  # what CANN writes where there is none: of tasks 984 of 1,742 in a real profile
+FIRST_RANGE = 4000000001  # CANN: the number of the mark, and this
 NODE = 10000
 COMMUNICATION = "COMMUNICATION"  # the kind of a collective
 TABLES = """
@@ -80,8 +83,15 @@ def thread(line: dict[str, Any]) -> int:
     return int(line["pid"] << 32 | line["tid"])
 
 
-def mstx_rows(calls: list[dict[str, Any]], strings: Strings, wall: int) -> list[tuple[int, ...]]:
-    """Return the rows of MSTX_EVENTS; `wall` is added to each time of the log."""
+def mstx_rows(
+    calls: list[dict[str, Any]],
+    strings: Strings,
+    wall: int,
+    found_with_stream: list[tuple[int, int]],
+) -> list[tuple[int, ...]]:
+    """Return the rows of MSTX_EVENTS; `wall` is added to each time of the log.
+
+    Add the time and the connection of those with a stream to `found_with_stream`."""
     found: list[tuple[int, ...]] = []
     started: dict[int, dict[str, Any]] = {}
     for call in calls:
@@ -100,7 +110,9 @@ def mstx_rows(calls: list[dict[str, Any]], strings: Strings, wall: int) -> list[
         kind = 2 if call["call"] == "end" else 3 if call["stream"] else 0
         times = [one["raw_ns"] + wall for one in (first, call)]
         texts = strings[first["message"]], thread(first), thread(call), strings[first["domain"]]
-        found.append((*times, kind, call["id"] or NO_ID, 0, *texts, 4000000001 + len(found)))
+        found.append((*times, kind, call["id"] or NO_ID, 0, *texts, FIRST_RANGE + len(found)))
+        if first["stream"]:
+            found_with_stream.append((times[0], FIRST_RANGE + len(found) - 1))
     return found
 
 
@@ -149,6 +161,20 @@ def add_tasks(
         )
 
 
+def add_other_tasks(
+    database: sqlite3.Connection, strings: Strings, with_stream: list[tuple[int, int]], wall: int
+) -> None:
+    """Add tasks that are no kernels: an event, which has no connection, and those of ranges."""
+    [(number, time_ns)] = database.execute("SELECT COUNT(*), MIN(startNs) FROM TASK")
+    rows = [(time_ns or wall, NO_ID, strings["EVENT_RECORD"])]
+    rows += [(start, connection, strings["MSTX"]) for start, connection in with_stream]
+    for index, (start, connection, kind) in enumerate(rows):
+        database.execute(
+            "INSERT INTO TASK VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            (start, start, 0, connection, number + index, 0, kind, NO_ID, 0, number + index, NO_ID),
+        )
+
+
 def export_database(prof: str) -> None:
     """Write msprof_<time>.db into the PROF folder."""
     strings = Strings()
@@ -157,12 +183,14 @@ def export_database(prof: str) -> None:
     wall = int(info["collectionTimeBegin"]) * 1000 - int(info["clockMonotonicRaw"])
     database = sqlite3.connect(os.path.join(prof, f"msprof_{time.strftime('%Y%m%d%H%M%S')}.db"))
     database.executescript(TABLES)
+    with_stream: list[tuple[int, int]] = []
     database.executemany(
         "INSERT INTO MSTX_EVENTS VALUES (?,?,?,?,?,?,?,?,?,?)",
-        mstx_rows(read(prof, "mstx.jsonl"), strings, wall),
+        mstx_rows(read(prof, "mstx.jsonl"), strings, wall, with_stream),
     )
     if os.path.exists(os.path.join(prof, "host", "tasks.jsonl")):
         add_tasks(database, read(prof, "tasks.jsonl"), strings, wall)
+        add_other_tasks(database, strings, with_stream, wall)
     database.executemany(
         "INSERT INTO STRING_IDS VALUES (?,?)", [(number, text) for text, number in strings.items()]
     )

@@ -6,10 +6,11 @@ database.
 
 from __future__ import annotations
 
-import shutil
+import os
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base import log
+from autoinstr.base.system import calls, is_file
 from autoinstr.instrument.profilers.effective import AUTOINSTR, EffectiveParameters
 from autoinstr.instrument.profilers.npu import rules
 from autoinstr.instrument.profilers.npu.arguments import InitCall, wrap_init
@@ -148,7 +149,7 @@ class ConfigParameters:
             valid_types = [item for item in program_types if item in constants.exports] or ["text"]
             if "db" in valid_types:
                 return
-            if shutil.which("msprof"):
+            if _is_on_path("msprof"):
                 call.set_argument("export_type", [*valid_types, "db"], AUTOINSTR)
             else:
                 log.write_once(
@@ -187,3 +188,9 @@ def _always_exports_db(module: ModuleType) -> bool:
     manager = getattr(module, "CannPackageManager", None)
     is_supported = getattr(manager, "is_support_default_export_db", None)
     return bool(is_supported is not None and is_supported())
+
+
+def _is_on_path(program: str) -> bool:
+    """Return whether a folder of $PATH has this program."""
+    paths = [f"{folder}/{program}" for folder in os.environ.get("PATH", "").split(":") if folder]
+    return any(is_file(path) and calls.access(path, calls.X_OK) for path in paths)

@@ -8,11 +8,11 @@ an error.
 from __future__ import annotations
 
 import os
-import shutil
 import weakref
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base.guard import contain_errors, log_failure
+from autoinstr.base.system import call_without_signals, calls, open_descriptor
 from autoinstr.instrument.frames import hide_frame
 from autoinstr.instrument.profilers.replace import replace
 
@@ -81,8 +81,23 @@ class SavedTraces:
         if results is None or results() is None or results() is not profiler.kineto_results:
             return False
         try:
-            shutil.copyfile(file, f"{path}.tmp")
-            os.replace(f"{path}.tmp", path)
+            _copy(file, f"{path}.tmp")
+            calls.replace(f"{path}.tmp", path)
         except OSError as error:
             log_failure(f"copying {file} to {path}", error)
         return True
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy a file. Raises OSError."""
+    reading = open_descriptor(source, os.O_RDONLY)
+    try:
+        writing = open_descriptor(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        try:
+            while part := calls.read(reading, 1 << 20):
+                while part:
+                    part = part[call_without_signals(calls.write, writing, part) :]
+        finally:
+            calls.close(writing)
+    finally:
+        calls.close(reading)

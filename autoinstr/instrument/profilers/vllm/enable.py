@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoinstr.base import log, run_directory
 from autoinstr.base.guard import contain_errors
+from autoinstr.base.system import is_file, make_absolute
 from autoinstr.instrument import importhook
 from autoinstr.instrument.profilers.patched_names import select_rows
 from autoinstr.instrument.profilers.replace import replace
@@ -105,7 +106,7 @@ class Enabler:
         default_folder = self._get_default_folder()
         folder = os.environ.get(DIRECTORY_VARIABLE)
         if folder and folder != default_folder:
-            return folder if "://" in folder else os.path.abspath(os.path.expanduser(folder))
+            return folder if "://" in folder else make_absolute(folder)
         # Create the run directory as a private one, before vLLM creates it with its parents.
         run_directory.create(os.path.dirname(default_folder))
         return default_folder
@@ -136,7 +137,7 @@ class Enabler:
         if DIRECTORY_VARIABLE not in module.environment_variables:
             return
         default_folder = self._get_default_folder()
-        has_config = os.path.isfile(
+        has_config = is_file(
             os.path.join(os.path.dirname(str(module.__file__)), "config", "profiler.py")
         )
         if not has_config and not os.environ.get("VLLM_TORCH_CUDA_PROFILE"):

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any, Callable
 
 from autoinstr.base.guard import contain_errors
+from autoinstr.base.slow_notice import SlowNotice
 from autoinstr.emitters import profiler_kinds
 from autoinstr.instrument import importhook
 from autoinstr.instrument.profilers.key import ProfilerKey
@@ -116,13 +117,15 @@ class EngineObserver:
 
             async def stop_async(*args: Any, **kwargs: Any) -> Any:
                 self._report_stopped()
-                return await original(*args, **kwargs)
+                with _make_slow_notice():
+                    return await original(*args, **kwargs)
 
             return stop_async
 
         def stop(*args: Any, **kwargs: Any) -> Any:
             self._report_stopped()
-            return original(*args, **kwargs)
+            with _make_slow_notice():
+                return original(*args, **kwargs)
 
         return stop
 
@@ -192,6 +195,13 @@ class EngineObserver:
             return original()
 
         return stop
+
+
+def _make_slow_notice() -> SlowNotice:
+    return SlowNotice(
+        "vLLM waits for its Workers, which write their profiles: with stacks this takes minutes",
+        faster="AUTOINSTR_PROFILER=with_stack=false",
+    )
 
 
 def _make_worker_key(profiler: Any) -> ProfilerKey:

@@ -3,10 +3,21 @@
 const colorProbe = el("span", { class: "visually-hidden", "aria-hidden": "true" });
 document.body.append(colorProbe);
 
+const resolvedColors = new Map(); // of the current theme
+document.addEventListener("themechange", () => resolvedColors.clear());
+
+/** Return a color in the form that a canvas takes, with the light or dark variant of the theme. */
+function resolveColor(value) {
+  if (!resolvedColors.has(value)) {
+    colorProbe.style.color = value;
+    resolvedColors.set(value, getComputedStyle(colorProbe).color);
+  }
+  return resolvedColors.get(value);
+}
+
 /** Return a color of the stylesheet in the form that a canvas takes. */
 function getColor(token) {
-  colorProbe.style.color = `var(--${token})`;
-  return getComputedStyle(colorProbe).color;
+  return resolveColor(`var(--${token})`);
 }
 
 /** Draw on a canvas. `width` and `height` are CSS pixels; the canvas gets device pixels. */

@@ -21,12 +21,12 @@ class FlameView extends FlamePicture {
       "aria-label": "Ranges of the step",
       "aria-describedby": "flame-keys",
     };
-    this.view = el("div", attributes, this.canvas);
+    this.view = el("div", attributes, this.canvas, this.heads.element);
     this.description = el("span", { role: "status" });
     const keys = el("span", { class: "keys", id: "flame-keys" });
     for (const [key, action] of KEY_HELP) keys.append(el("kbd", { text: key }), ` ${action} `);
     const footer = el("div", { class: "description" }, this.description, keys);
-    this.element = el("div", { class: "flame" }, this.view, footer);
+    this.element = el("div", { class: "flame" }, this.legend.element, this.view, footer);
     container.append(this.element);
     this._listen();
   }
@@ -34,11 +34,14 @@ class FlameView extends FlamePicture {
   show(excerpt, stepDuration, names) {
     super.show(excerpt, stepDuration, names);
     this.view.scrollTop = 0;
-    const ranges = countNoun(this.boxes.length, "range");
+    const rangeCount = excerpt.lanes.reduce((sum, lane) => sum + lane.start.length, 0);
+    const ranges = countNoun(rangeCount, "range");
     const threads = countNoun(excerpt.lanes.length, "thread");
+    const requestCount = Math.max(0, ...excerpt.lanes.map(({ requests }) => requests?.count ?? 0));
+    const requests = requestCount ? `, ${countNoun(requestCount, "request")}` : "";
     this._describe(
-      this.boxes.length
-        ? `${ranges} in ${threads}, ${formatDuration(stepDuration)}`
+      excerpt.lanes.length
+        ? `${ranges} in ${threads}${requests}, ${formatDuration(stepDuration)}`
         : "this step has no ranges",
     );
   }
@@ -46,6 +49,7 @@ class FlameView extends FlamePicture {
   _listen() {
     const findBox = (event) => this._findBox(event.offsetX, event.offsetY);
     let drag = null;
+    this.heads.element.addEventListener("keydown", (event) => event.stopPropagation());
     this.canvas.addEventListener("pointerdown", (event) => {
       drag = { x: event.clientX, from: this.from, to: this.to, isMoving: false };
     });
@@ -168,6 +172,7 @@ class FlameView extends FlamePicture {
     const box = this.boxes[index];
     const lane = this.excerpt.lanes[box.lane];
     const [title, cls, domain] = this._getName(box);
+    if (box.range === NO_RANGE) return this._listRequestLines(title, lane);
     const duration = box.end - box.start;
     const share = formatPercent(duration / this.stepDuration);
     const times = box.isOpen
@@ -177,8 +182,17 @@ class FlameView extends FlamePicture {
       title,
       [cls, domain].filter(Boolean).join(" · "),
       `${times}; starts at ${formatDuration(Math.max(0, box.start))}`,
-      `${data.processes[lane.process].label} · ${lane.thread}`,
+      nameLane(lane),
     ];
+  }
+
+  /** Describe the ranges that last as long as a request: the number of each. */
+  _listRequestLines(title, lane) {
+    const { name: nameIndices, calls } = lane.requests;
+    const counts = nameIndices.map(
+      (nameIndex, position) => `${this.names[nameIndex][0]} ${formatCount(calls[position])}`,
+    );
+    return [title, counts.join(", "), "ranges as long as a request", nameLane(lane)];
   }
 
   _describe(...lines) {

@@ -2,12 +2,17 @@
 
 const BOX_HEIGHT = 19; // of a row
 const AXIS_HEIGHT = 22;
-const FLAME_COLORS = 7;
+const REQUESTS_LABEL = "requests";
+const FUNCTION_LABEL = "function";
 
 class FlamePicture {
   constructor() {
     this.excerpt = null;
     this.hovered = this.selected = -1; // indices of boxes
+    this.foldDecisions = new Map(); // process and thread -> whether the user folded it
+    this.classColors = assignClassColors(data.excerpts.names);
+    this.legend = new ClassLegend();
+    this.heads = new LaneHeads((lane, isFolded) => this._setFolded(lane, isFolded));
     const { canvas, redraw } = makeChart(
       () => this._getHeight(),
       (context, width) => this._draw(context, width),
@@ -21,45 +26,70 @@ class FlamePicture {
     this.excerpt = excerpt;
     this.stepDuration = Math.max(1, stepDuration);
     this.names = names;
-    this.hovered = this.selected = -1;
-    Object.assign(this, layOutRanges(excerpt, stepDuration));
     this.from = 0; // the visible time
     this.to = this.stepDuration;
-    this.colorOfClass = this._assignColors();
+    this._layOut();
+  }
+
+  _layOut() {
+    this.hovered = this.selected = -1;
+    const isFolded = (lane) => this.foldDecisions.get(nameLane(this.excerpt.lanes[lane]));
+    Object.assign(this, layOutRanges(this.excerpt, this.stepDuration, isFolded));
+    this.heads.show(this.excerpt, this.laneHeads);
+    this.legend.show(this._listLegend());
     this.redraw();
+  }
+
+  _setFolded(lane, isFolded) {
+    this.foldDecisions.set(nameLane(this.excerpt.lanes[lane]), isFolded);
+    this._layOut();
+    this.heads.element.children[lane].focus();
   }
 
   _getHeight() {
     return AXIS_HEIGHT + BOX_HEIGHT * Math.max(3, this.rowCount ?? 3) + 6;
   }
 
-  /** Assign colors to classes in order of self time, so the heaviest differ. Functions are grey. */
-  _assignColors() {
+  /** List the colors of the visible boxes as [label, color], the heaviest class first. */
+  _listLegend() {
     const selfTimes = new Map();
+    const others = new Set();
     for (const box of this.boxes) {
       const cls = this._getName(box)[1];
-      if (cls) selfTimes.set(cls, (selfTimes.get(cls) ?? 0) + box.selfTime);
+      if (box.range === NO_RANGE) others.add(REQUESTS_LABEL);
+      else if (cls) selfTimes.set(cls, (selfTimes.get(cls) ?? 0) + box.selfTime);
+      else others.add(FUNCTION_LABEL);
     }
     const classes = [...selfTimes].sort((a, b) => b[1] - a[1]).map(([cls]) => cls);
-    return new Map(classes.map((cls, index) => [cls, `flame-${index % FLAME_COLORS}`]));
+    return [
+      ...[...others].sort().map((label) => [label, `var(--flame-${label})`]),
+      ...classes.map((cls) => [cls, this.classColors.get(cls)]),
+    ];
   }
 
+  /** Return [title, class, domain] of a box. */
   _getName(box) {
-    return this.names[this.excerpt.lanes[box.lane].name[box.range]];
+    const lane = this.excerpt.lanes[box.lane];
+    if (box.range === NO_RANGE) return [nameRequests(lane.requests), "", ""];
+    return this.names[lane.name[box.range]];
+  }
+
+  _getColor(box, cls) {
+    if (box.range === NO_RANGE) return getColor(`flame-${REQUESTS_LABEL}`);
+    return cls ? resolveColor(this.classColors.get(cls)) : getColor(`flame-${FUNCTION_LABEL}`);
   }
 
   _draw(context, width) {
     if (!this.excerpt) return;
     const scale = width / (this.to - this.from);
     const toX = (time) => (time - this.from) * scale;
-    const colors = { "flame-function": getColor("flame-function") };
-    for (let index = 0; index < FLAME_COLORS; index++)
-      colors[`flame-${index}`] = getColor(`flame-${index}`);
     context.font = "11px system-ui, sans-serif";
     context.textBaseline = "middle";
     context.textAlign = "left";
     this._drawAxis(context, width, toX);
-    for (const { row, lane } of this.threadHeads) this._drawThreadHead(context, width, row, lane);
+    context.fillStyle = getColor("raised");
+    for (const { row } of this.laneHeads)
+      context.fillRect(0, AXIS_HEIGHT + row * BOX_HEIGHT, width, BOX_HEIGHT - 2);
     const ink = getColor("flame-ink");
     const paintedTo = new Map(); // row -> its last painted pixel: thousands of boxes may share one
     this.boxes.forEach((box, index) => {
@@ -73,14 +103,14 @@ class FlamePicture {
       const [title, cls] = this._getName(box);
       const top = AXIS_HEIGHT + box.row * BOX_HEIGHT;
       const boxWidth = Math.max(0.7, right - left - (right - left > 3 ? 1 : 0));
-      context.fillStyle = colors[cls ? this.colorOfClass.get(cls) : "flame-function"];
+      context.fillStyle = this._getColor(box, cls);
       context.fillRect(left, top, boxWidth, BOX_HEIGHT - 2);
       if (box.isOpen) {
         context.fillStyle = getColor("bad");
         context.fillRect(right - 3, top, 3, BOX_HEIGHT - 2);
       }
       if (boxWidth > 26)
-        this._drawLabel(context, ink, shortenPath(title), cls, left, top, boxWidth);
+        this._drawLabel(context, ink, title, cls, left, top, boxWidth);
       if (index === this.selected || index === this.hovered) {
         context.strokeStyle = getColor(index === this.selected ? "accent" : "ink");
         context.lineWidth = index === this.selected ? 2 : 1;
@@ -105,16 +135,6 @@ class FlamePicture {
     }
   }
 
-  _drawThreadHead(context, width, row, lane) {
-    const { process, thread } = this.excerpt.lanes[lane];
-    const top = AXIS_HEIGHT + row * BOX_HEIGHT;
-    context.fillStyle = getColor("raised");
-    context.fillRect(0, top, width, BOX_HEIGHT - 2);
-    context.fillStyle = getColor("muted");
-    const label = truncate(`${data.processes[process].label} · ${thread}`, 120);
-    context.fillText(label, 6, top + BOX_HEIGHT / 2 - 1, width - 12);
-  }
-
   _drawLabel(context, ink, label, cls, left, top, boxWidth) {
     const start = Math.max(2, left) + 4;
     const labelWidth = left + boxWidth - start - 3;
@@ -124,16 +144,27 @@ class FlamePicture {
     context.rect(start - 2, top, labelWidth + 2, BOX_HEIGHT);
     context.clip();
     context.fillStyle = ink;
-    const text = truncate(label, 80);
+    const text = cls ? fitPath(context, label, labelWidth) : truncate(label, 160);
     const y = top + BOX_HEIGHT / 2 - 1;
     context.fillText(text, start, y);
     const textWidth = context.measureText(text).width + 7;
-    if (cls && cls !== label && labelWidth - textWidth > 40) {
-      context.globalAlpha = 0.62;
+    if (cls && !label.endsWith(cls) && labelWidth - textWidth > 40) {
+      context.globalAlpha = 0.7;
       context.fillText(truncate(cls, 60), start + textWidth, y);
     }
     context.restore();
   }
+}
+
+/** Return a path, or its longest end that fits into `width`. A list's number keeps its name. */
+function fitPath(context, path, width) {
+  let text = path;
+  let rest = path;
+  while (context.measureText(text).width > width && /\.\D/.test(rest)) {
+    rest = rest.replace(/^.*?\.(?=\D)/, "");
+    text = `…${rest}`;
+  }
+  return text;
 }
 
 /** Return the smallest of 1, 2 and 5 times a power of ten that is at least `minimum`. */
