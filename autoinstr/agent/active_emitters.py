@@ -12,7 +12,7 @@ from autoinstr.base import log
 from autoinstr.base.guard import log_failure
 from autoinstr.base.module_name import make_message_format
 from autoinstr.emitters import profiler_kinds
-from autoinstr.emitters.registry import AUTO, RECORDER, find_row, list_emitters
+from autoinstr.emitters.registry import AUTO, METRICS, RECORDER, find_row, list_emitters
 from autoinstr.instrument.importhook import is_complete
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from autoinstr.emitters.tool_output import ToolOutput
     from autoinstr.instrument.profilers.running import RunningProfilers
 
+_WITHOUT_TOOL = (RECORDER, AUTO, METRICS)
+
 
 class ActiveEmitters:
     """Not thread-safe: the caller holds the session's lock."""
@@ -32,6 +34,7 @@ class ActiveEmitters:
     def __init__(self, config: Config, recorder: Recorder) -> None:
         self._config = config
         self._recorder = recorder
+        self.records_in_memory = False  # the recorder has no file: only metrics need it
         self.names: tuple[str, ...] = ()  # of the emitters that exist, the recorder first
         self.used_names: set[str] = set()  # of those that were on at some time in this process
         self._tool_outputs: dict[str, ToolOutput] = {}
@@ -49,11 +52,14 @@ class ActiveEmitters:
         new_outputs = [
             tool_output
             for name in words
-            if name not in (RECORDER, AUTO) and (tool_output := self._make(name)) is not None
+            if name not in _WITHOUT_TOOL and (tool_output := self._make(name)) is not None
         ]
         names = [name for name in words if name in self._tool_outputs]
         if RECORDER in words or (self._config.emitter == (AUTO,) and not names):
             names.insert(0, RECORDER)
+        if RECORDER not in names and self._config.get_metrics() != "off":
+            names.insert(0, RECORDER)
+            self.records_in_memory = self._recorder.writer is None
         self.names = tuple(names)
         return new_outputs
 
@@ -188,7 +194,7 @@ class ActiveEmitters:
         `is_first`: the process is the first of its run. In another one a missing module is no
         warning: a child may well lack what its parent has.
         """
-        names = [name for name in self._config.emitter if name not in (AUTO, RECORDER)]
+        names = [name for name in self._config.emitter if name not in _WITHOUT_TOOL]
         for name in dict.fromkeys((*names, *self._tool_outputs)):
             reason, level = self._find_silence(name, is_first)
             if reason:

@@ -129,6 +129,10 @@ def _start(session: Session) -> None:
     for policy in find_policies(session.config.emitter):
         if policy.module is not None:
             importhook.register(policy.module, session.make_emitters)
+    if session.config.get_metrics() != "off":
+        from autoinstr.agent.metrics import start as metrics
+
+        metrics.start(session)
     session.report_to_doctor()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from autoinstr.base import log, process_facts, run_directory
 from autoinstr.base.redaction import redact_text
-from autoinstr.base.system import calls
+from autoinstr.base.system import calls, exists, make_temporary_folder
 from autoinstr.emitters.registry import RECORDER
 from autoinstr.recording.format import SUFFIX
 from autoinstr.recording.writer import RecordingWriter
@@ -15,11 +15,18 @@ if TYPE_CHECKING:
     from autoinstr.config.config import Config
 
 
+MEMORY_FOLDER = "/dev/shm"
+MEMORY_BYTES = 32 << 20
+
+
 class RecordingOwner(Protocol):
     """What a recording needs from the session of its process."""
 
     def describe_process(self) -> dict[str, Any]:
         """Return the header fields that say what this process is and which emitters it has."""
+
+    def records_in_memory(self) -> bool:
+        """Return whether the recording has no file, because only metrics need it."""
 
     def close(self) -> None:
         """Close the recording at the end of the process."""
@@ -46,6 +53,10 @@ class RecordingFile:
             "domain": config.domain,
             "options": options,
         }
+        if self._owner.records_in_memory():
+            self._writer = create_in_memory(header)
+            process_facts.register_at_exit(self._owner.close)
+            return self._writer
         folder, writer = self._create_in_usable_folder(header)
         self._writer = writer
         writer.on_full = self._report_full
@@ -95,6 +106,18 @@ class RecordingFile:
         event = "the recording was removed; all of it is written again"
         log.write_once("removed", "warning", event, folder=folder)
         return folder
+
+
+def create_in_memory(header: dict[str, Any]) -> RecordingWriter:
+    """Create a recording without a name, in memory where the system has a folder for that.
+
+    It is a ring, because what metrics have counted is not needed any more."""
+    folder = MEMORY_FOLDER if exists(MEMORY_FOLDER) else make_temporary_folder("autoinstr-")
+    writer = create_recording(folder, header, max_bytes=MEMORY_BYTES, full="ring")
+    calls.unlink(writer.path)
+    if folder != MEMORY_FOLDER:
+        calls.rmdir(folder)
+    return writer
 
 
 def create_recording(folder: str, header: dict[str, Any], **options: Any) -> RecordingWriter:

@@ -83,6 +83,10 @@ class Session:
             config, self.range_switch, self.emitters, self.profilers
         )
 
+    def records_in_memory(self) -> bool:
+        """Return whether the recording has no file, because only metrics need it."""
+        return self.emitters.records_in_memory
+
     @property
     def roles(self) -> list[str]:
         """The roles of this process in its run."""
@@ -189,7 +193,7 @@ class Session:
             config=self.config,
             emitter_names=self.emitters.names,
             used_names=frozenset(self.emitters.used_names),
-            has_written=self.emitters.has_written,
+            has_written=self.emitters.has_written or self.emitters.records_in_memory,
             recording_failed=self.recording_file.has_failed,
             folder=self.recording_file.find_folder(),
             run=self.recording_file.run,

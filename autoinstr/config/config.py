@@ -19,7 +19,7 @@ from autoinstr.config.environment import (
 from autoinstr.config.inline_syntax import parse_inline
 from autoinstr.config.options import BY_NAME, OPTIONS
 from autoinstr.config.suggestions import BadValue
-from autoinstr.emitters.registry import find_defaults
+from autoinstr.emitters.registry import METRICS, find_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +52,8 @@ class Config:
     capture: str
     mspti: bool
     durability: str
+    metrics: str
+    metrics_address: tuple[str, int]
     max_mb: int
     full: str
     mode: int
@@ -74,6 +76,10 @@ class Config:
     def counts_steps(self) -> bool:
         """Whether steps are counted: for `window`, or for `autoinstr ctl window`."""
         return self.window is not None or self.when == "manual"
+
+    def get_metrics(self) -> str:
+        """Return off, prometheus or otlp; the emitter `metrics` alone means prometheus."""
+        return "prometheus" if self.metrics == "off" and METRICS in self.emitter else self.metrics
 
     def get_when(self, emitter: str) -> str:
         """Return always, profiling or manual for this emitter."""

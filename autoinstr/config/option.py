@@ -10,12 +10,14 @@ from autoinstr.config.value_types import ValueType
 WHAT_IS_RECORDED = "what is recorded"
 WHERE_IT_IS_STORED = "where it is stored"
 PROFILERS_AND_ASCEND = "profilers and Ascend"
+METRICS = "live figures"
 LOG_AND_FILE = "log and configuration file"
 WITHOUT_EFFECT = "accepted without effect"
 GROUPS = (
     WHAT_IS_RECORDED,
     WHERE_IT_IS_STORED,
     PROFILERS_AND_ASCEND,
+    METRICS,
     LOG_AND_FILE,
     WITHOUT_EFFECT,
 )

@@ -1,8 +1,7 @@
 """The table of options.
 
-Environment variables, keys of TOML files, flags of `autoinstr run`, the tables in
-docs/reference/options.md and the suggestions for wrong names are made from it. What depends on the
-emitters is in emitter_texts.py.
+Environment variables, TOML keys, flags of `autoinstr run`, docs/reference/options.md and the
+suggestions for wrong names are made from it. emitter_texts.py has what depends on the emitters.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from autoinstr.config.emitter_texts import (
 from autoinstr.config.list_types import ListType, PairsType
 from autoinstr.config.option import (
     LOG_AND_FILE,
+    METRICS,
     PROFILERS_AND_ASCEND,
     WHAT_IS_RECORDED,
     WHERE_IT_IS_STORED,
@@ -24,6 +24,7 @@ from autoinstr.config.option import (
     Option,
 )
 from autoinstr.config.value_types import (
+    AddressType,
     ChoiceType,
     FlagType,
     MegabytesType,
@@ -44,14 +45,7 @@ OPTIONS = (
         "path absolute and exports it. The first recording creates the folder with mode 0700. If "
         "it cannot be written, a folder in $TMPDIR replaces it, and one log line says so",
     ),
-    Option(
-        "emitter",
-        WHAT_IS_RECORDED,
-        EmitterList(),
-        ("auto",),
-        "auto",
-        describe_emitter_choice,
-    ),
+    Option("emitter", WHAT_IS_RECORDED, EmitterList(), ("auto",), "auto", describe_emitter_choice),
     Option(
         "when",
         WHAT_IS_RECORDED,
@@ -167,6 +161,22 @@ OPTIONS = (
         True,
         "on",
         "off hides ranges from MSPTI, for a profiler that fails on them",
+    ),
+    Option(
+        "metrics",
+        METRICS,
+        ChoiceType("off", "prometheus", "otlp"),
+        "off",
+        "off",
+        "live figures: for Prometheus (on vLLM's own /metrics, else a port), or an OTLP endpoint",
+    ),
+    Option(
+        "metrics_address",
+        METRICS,
+        AddressType(),
+        ("127.0.0.1", 9464),
+        "127.0.0.1:9464",
+        "where the port for Prometheus listens: only on loopback, unless you say otherwise",
     ),
     Option(
         "max_mb",

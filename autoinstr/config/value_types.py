@@ -149,6 +149,24 @@ class ModeType(ValueType):
         return value
 
 
+class AddressType(ValueType):
+    """`host:port`, or a port of loopback, as (host, port)."""
+
+    values = "host:port, or a port"
+
+    def parse(self, text: str) -> Any:
+        host, colon, digits = text.strip().rpartition(":")
+        host = host.removeprefix("[").removesuffix("]") if colon else "127.0.0.1"
+        is_port = digits.isascii() and digits.isdigit() and 0 < int(digits[:6]) < 1 << 16
+        if not host or not is_port or not host.isprintable() or " " in host:
+            raise BadValue("must be host:port or a port", "127.0.0.1:9464")
+        return (host, int(digits))
+
+    def dump(self, value: Any) -> str:
+        host, port = value
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class WindowType(ValueType):
     """`skip:count` in steps as (skip, count).
 

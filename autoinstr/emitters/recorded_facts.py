@@ -10,6 +10,7 @@ from autoinstr.recording import format as f
 from autoinstr.recording.block_writer import RecordingFull
 
 if TYPE_CHECKING:
+    from autoinstr.base.module_name import ModuleName
     from autoinstr.recording.writer import RecordingWriter
 
 
@@ -22,6 +23,8 @@ class RecordedFacts:
         self.writer: RecordingWriter | None = None
         self._is_off = False
         self._state = f.STATE_OFF
+        self._modules: dict[tuple[str, ModuleName], int] = {}
+        self._messages: dict[tuple[str, str, str], int] = {}
         self._facts: list[dict[str, Any]] = []
         self._lock = make_reentrant_lock()
 
@@ -48,6 +51,14 @@ class RecordedFacts:
             self.writer.define(definition)
         except (OSError, RecordingFull):
             pass  # the next range finds the same error, and that is logged
+
+    def list_module_numbers(self) -> list[tuple[tuple[str, ModuleName], int]]:
+        """Return message, name and number of the modules that have a name in the recording."""
+        return list(self._modules.items())
+
+    def list_message_numbers(self) -> list[tuple[tuple[str, str, str], int]]:
+        """Return kind, domain, message and number of what is no module."""
+        return list(self._messages.items())
 
     def store_steps(self, count: int) -> None:
         """Write how many steps the process has ended, for `autoinstr ctl window`."""

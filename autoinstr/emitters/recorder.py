@@ -56,8 +56,6 @@ class Recorder(RecordedFacts, CompiledNames):
         self._open_writer = open_writer
         self._report_failure = report_failure
         self._name_count = 0
-        self._modules: dict[tuple[Any, ...], int] = {}
-        self._messages: dict[tuple[str, str, str], int] = {}
 
     def open(self) -> RecordingWriter | None:
         """Return the recording, and create it if there is none; None once the recorder is off."""

@@ -15,6 +15,7 @@ from autoinstr.emitters.emitter import Emitter, OptionDefaults, Policy
 
 RECORDER = "recorder"
 AUTO = "auto"  # a value of the option `emitter`: the agent chooses
+METRICS = "metrics"  # the recorder in memory alone, for the option `metrics`
 NONE = "none"  # a value of the option `emitter`: the agent stays off
 
 
@@ -90,6 +91,11 @@ for _row in (
     ),
     EmitterRow(
         RECORDER,
+        None,
+        Policy(profiler_kinds=None, defaults=OptionDefaults(when="always", name="path:class")),
+    ),
+    EmitterRow(
+        METRICS,
         None,
         Policy(profiler_kinds=None, defaults=OptionDefaults(when="always", name="path:class")),
     ),

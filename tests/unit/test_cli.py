@@ -12,7 +12,7 @@ import pytest
 
 from autoinstr.base import doctor_channel
 from autoinstr.base.errors import AutoinstrError, ConfigError, RecordingError
-from autoinstr.cli.commands import ctl
+from autoinstr.cli.control import write_control
 from autoinstr.cli.doctor.processes import format_processes, read_processes
 from autoinstr.cli.doctor.python_path import find_path_problems
 from autoinstr.cli.entry import main
@@ -294,16 +294,16 @@ def test_a_mistake_in_the_environment_is_found_before_the_command_starts(
 
 
 def test_control_is_written_in_one_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ctl.write_control(str(tmp_path), "on")
+    write_control(str(tmp_path), "on")
     assert (tmp_path / "control").read_text() == "on\n"
-    ctl.write_control(str(tmp_path), "off")
+    write_control(str(tmp_path), "off")
     assert (tmp_path / "control").read_text() == "off\n"
     assert os.listdir(tmp_path) == ["control"]
     victim = tmp_path / "victim"
     victim.write_text("untouched")
     (tmp_path / "control").unlink()
     (tmp_path / "control").symlink_to(victim)
-    ctl.write_control(str(tmp_path), "on")
+    write_control(str(tmp_path), "on")
     assert victim.read_text() == "untouched"
     assert (tmp_path / "control").read_text() == "on\n"
 
@@ -319,7 +319,7 @@ def test_a_prepared_draft_of_the_control_file_is_not_written_to(
     for link in (os.symlink, os.link):
         link(victim, draft)
         with pytest.raises(AutoinstrError, match="File exists"):
-            ctl.write_control(str(tmp_path), "on")
+            write_control(str(tmp_path), "on")
         draft.unlink()
     assert victim.read_text() == "untouched"
 

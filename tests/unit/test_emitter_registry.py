@@ -107,15 +107,15 @@ def test_the_options_accept_the_name_and_take_its_defaults(toy: Toy) -> None:
 
 def test_the_table_of_options_names_it(toy: Toy) -> None:
     assert BY_NAME["emitter"].value_type.values == (
-        "auto, mstx, nvtx, torch, recorder, toy, none, or a comma list"
+        "auto, mstx, nvtx, torch, recorder, metrics, toy, none, or a comma list"
     )
     assert BY_NAME["emitter"].help == (
         "which tools get ranges. auto selects mstx if torch_npu is loaded, nvtx under nsys, "
         "toy if toy_tool is loaded, and the recorder otherwise"
     )
     assert {name: BY_NAME[name].default_text for name in ("when", "name", "streams")} == {
-        "when": "profiling for mstx, nvtx, torch and toy, always for recorder",
-        "name": "class for mstx, nvtx and torch, path:class for recorder, path for toy",
+        "when": "profiling for mstx, nvtx, torch and toy, always for the others",
+        "name": "class for mstx, nvtx and torch, path:class for recorder and metrics, path for toy",
         "streams": "steps for mstx, off for the others",
     }
 

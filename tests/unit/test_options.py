@@ -34,6 +34,8 @@ CONTRACT = {
     "profiler": {},
     "capture": "off",
     "mspti": True,
+    "metrics": "off",
+    "metrics_address": ("127.0.0.1", 9464),
     "durability": "step",
     "max_mb": 512,
     "full": "stop",
@@ -81,6 +83,8 @@ def test_every_emitter_has_defaults_of_its_own(emitter: str) -> None:
         ("profiler", "level=2; export_type=db,text;", {"level": "2", "export_type": "db,text"}),
         ("out", "/a/../b", "/b"),
         ("domain", "Module", "Module"),
+        ("metrics_address", "9000", ("127.0.0.1", 9000)),
+        ("metrics_address", "[::1]:80", ("::1", 80)),
     ],
 )
 def test_good_values(option: str, text: str, value: object) -> None:

@@ -18,7 +18,7 @@ from autoinstr.agent.recording_file import create_recording
 from autoinstr.analysis.runs import find_run
 from autoinstr.base import log, run_directory, system
 from autoinstr.base.errors import AutoinstrError, RecordingError, UsageError
-from autoinstr.cli.commands.ctl import write_control
+from autoinstr.cli.control import write_control
 from autoinstr.config.config import load_config
 from autoinstr.instrument.profilers.vllm.running_flag import RunningFlag
 from autoinstr.recording.reader import Recording

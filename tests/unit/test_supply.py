@@ -11,7 +11,7 @@ from tests.conftest import REPO
 
 # Imported in functions, where the program has them, or by an extra; nothing of them is needed to
 # record or to report.
-OF_OTHERS = {"torch", "torch_npu", "vllm", "nvtx", "pyarrow"}
+OF_OTHERS = {"torch", "torch_npu", "vllm", "nvtx", "pyarrow", "prometheus_client", "opentelemetry"}
 OURS = {"autoinstr", "sitecustomize", "_autoinstr_gate"}
 
 

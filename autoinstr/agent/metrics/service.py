@@ -1,0 +1,194 @@
+"""The thread that counts what was recorded, and shows it as the option `metrics` says.
+
+It looks at the recording once a second. The program's calls do nothing for it, but for a note of
+each step and request. It is stopped before a fork, and started again afterwards."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import select
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from autoinstr.agent.metrics.module_totals import ModuleTotals
+from autoinstr.agent.metrics.recording_tail import RecordingTail
+from autoinstr.agent.metrics.serving_times import MAX_OPEN, ServingTimes
+from autoinstr.agent.metrics.snapshot import build_snapshot
+from autoinstr.base import log, own_thread
+from autoinstr.base.guard import contain_errors, log_failure
+from autoinstr.base.system import clocks
+
+if TYPE_CHECKING:
+    from autoinstr.agent.metrics.serving_times import Event
+    from autoinstr.agent.metrics.show import Show
+    from autoinstr.agent.metrics.snapshot import Snapshot
+    from autoinstr.agent.session import Session
+
+_NUMBER_AT_END = re.compile(r"[-:]\d+$")
+INTERVAL_S = 1.0  # between two looks at the recording
+
+
+class MetricsService:
+    """Counts and shows the figures of this process."""
+
+    def __init__(self, session: Session, show: Show) -> None:
+        """`show` is where the figures go (show.py)."""
+        self._session = session
+        self._show = show
+        self._stop_request: Any = None  # locks, while the thread runs
+        self._end_signal: Any = None
+        self._wake_pipe: tuple[int, int] | None = None
+        self._restart_call = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self._restart)
+        self._is_closed = False
+        self._lock = own_thread.make_reentrant_lock()
+        self._begin()
+        self._observe()
+
+    def _begin(self) -> None:
+        """Count from zero."""
+        recorder = self._session.recorder
+        self._events: deque[Event] = deque(maxlen=MAX_OPEN)
+        self._modules, self._serving = ModuleTotals(recorder), ServingTimes(recorder)
+        self._tail: RecordingTail | None = None
+        self._writer: Any = None
+
+    def _observe(self) -> None:
+        """Note the fields of steps and requests when they are stored."""
+        recorder, clock = self._session.recorder, clocks.perf_counter_ns
+        original = recorder.annotate
+
+        def annotate(thread: int, name: int, start_ns: int, fields: dict[str, Any]) -> None:
+            self._events.append((name, start_ns, clock(), fields))
+            if not self._session.emitters.records_in_memory:
+                original(thread, name, start_ns, fields)
+
+        recorder.annotate = annotate  # type: ignore[method-assign]
+
+    # -- figures -----------------------------------------------------------------------------------
+
+    @contain_errors("counting metrics")
+    def collect(self) -> None:
+        """Count what is new, and give the figures to `show`."""
+        with self._lock:
+            writer = self._session.recorder.writer
+            if writer is not None and writer is not self._writer:
+                self._writer, self._tail = writer, RecordingTail(writer)
+                self._modules.forget_numbers()
+                self._serving.forget_numbers()
+            if self._tail is not None:
+                self._modules.add(self._tail.read())
+            while self._events:
+                self._serving.add(self._events.popleft())
+            if self._modules.range_count or self._session.is_first:  # not of an idle worker
+                self._show.update(self._build_snapshot())
+
+    def _build_snapshot(self) -> Snapshot:
+        session = self._session
+        dropped_count = 0
+        if session.emitters.records_in_memory:
+            dropped_count = self._tail.missed_count if self._tail is not None else 0
+        elif self._writer is not None:
+            dropped_count = self._writer.count_dropped()
+        return build_snapshot(
+            self._name_process(),
+            self._modules,
+            self._serving,
+            dropped_count,
+            bool(session.range_switch.active) and not self._is_closed,
+        )
+
+    def _name_process(self) -> str:
+        """Return roles and rank, which tell the processes of a run apart."""
+        identity = self._session.identity
+        identity.update_rank()
+        # A program may start any number of workers: they share a name.
+        name = _NUMBER_AT_END.sub("", "+".join(identity.roles or ["MainProcess"]))
+        return name if identity.rank is None else f"{name} rank {identity.rank}"
+
+    # -- the thread --------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread, unless it runs."""
+        if self._stop_request is None:
+            stop_request, end_signal = own_thread.allocate_lock(), own_thread.allocate_lock()
+            stop_request.acquire()
+            end_signal.acquire()
+            self._wake_pipe = os.pipe()
+            own_thread.start_thread(self._run, stop_request, end_signal, self._wake_pipe)
+            self._stop_request, self._end_signal = stop_request, end_signal
+
+    def stop(self) -> None:
+        """Stop the thread and wait for its end."""
+        stop_request, end_signal = self._stop_request, self._end_signal
+        self._stop_request = self._end_signal = None
+        if stop_request is not None and self._wake_pipe is not None:
+            stop_request.release()
+            os.write(self._wake_pipe[1], b"\0")
+            end_signal.acquire(timeout=3.0)
+            for descriptor in self._wake_pipe:
+                os.close(descriptor)
+            self._wake_pipe = None
+
+    def restart_later(self) -> None:
+        """Start the thread again when the main thread next runs Python code, after a fork."""
+        ctypes.pythonapi.Py_AddPendingCall(self._restart_call, None)
+
+    def restart_in_child(self) -> None:
+        """In a forked child: count from zero, without the parent's port."""
+        self._lock = own_thread.make_reentrant_lock()
+        self._begin()
+        self._show.reset_in_child()
+        self.restart_later()
+
+    def close(self) -> None:
+        """Count for the last time, at the end of the process. A second call does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self.stop()
+        self.collect()
+        self._show.close()
+
+    def _restart(self, _: object) -> int:
+        try:
+            self.start()
+        except Exception as error:  # a pending call must not raise
+            log_failure("counting metrics", error)
+        return 0
+
+    def _run(self, stop_request: Any, end_signal: Any, wake_pipe: tuple[int, int]) -> None:
+        try:
+            if not self._prepare():
+                return
+            due_s = 0.0
+            while not stop_request.acquire(False):
+                now_s = time.monotonic()
+                if now_s >= due_s:
+                    due_s = now_s + INTERVAL_S
+                    self.collect()
+                    self._show.look()
+                self._wait(max(0.0, due_s - time.monotonic()), wake_pipe[0])
+        finally:
+            end_signal.release()
+
+    @contain_errors("preparing metrics")
+    def _prepare(self) -> bool:
+        """Import what `show` needs; False if it is missing, which is logged."""
+        try:
+            self._show.prepare()
+        except ImportError as error:
+            event = "metrics are off: a package is missing"
+            log.write_once("metrics", "error", event, error=str(error), remedy=self._show.remedy)
+            return False
+        return True
+
+    @contain_errors("showing metrics")
+    def _wait(self, timeout_s: float, wake_descriptor: int) -> None:
+        port = self._show.port
+        sources: list[Any] = [wake_descriptor, *([port] if port is not None else [])]
+        ready, _, _ = select.select(sources, [], [], timeout_s)
+        if port is not None and port in ready:
+            port.answer()
