@@ -12,6 +12,7 @@ from autoinstr.analysis.outliers import find_layer_outliers, find_slow_processes
 from autoinstr.analysis.processes import estimate_overhead
 from autoinstr.analysis.several_runs import describe_successive_runs
 from autoinstr.base import text
+from autoinstr.targets.step_parts import BACKWARD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,14 +94,17 @@ def find_outlier_layers(
 
 
 def find_slow_first_calls(group: ProcessGroup) -> Iterator[Finding]:
-    """Yield a finding for each outermost module whose first call takes most of its time.
+    """Yield a finding for each outermost module whose first call takes most of its time, and for
+    the backward.
 
-    The first call compiles, loads or warms up. A module that torch.compile made says so."""
+    The first call compiles, loads or warms up. A module that torch.compile made says so. A compiled
+    backward is compiled when it first runs."""
     process = group.busiest
     for domain, lines in group.lines.items():
         for line in lines:
             node, first_ns = line.node, line.node.first_call_ns
-            if line.depth or not node.cls or first_ns is None or node.calls < MIN_FIRST_CALLS:
+            is_outermost = not line.depth and (node.cls or line.path == BACKWARD)
+            if not is_outermost or first_ns is None or node.calls < MIN_FIRST_CALLS:
                 continue
             usual_ns = (node.total_ns - first_ns) / (node.calls - 1)
             is_slow = first_ns >= FIRST_CALL_RATIO * usual_ns and first_ns >= node.total_ns / 2

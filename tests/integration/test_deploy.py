@@ -71,6 +71,7 @@ def test_every_file_is_looked_at() -> None:
         "node.sh",
         "runtime_env.yaml",
         "autoinstr.conf",
+        "autoinstr.json",  # tests/unit/test_grafana.py
     }
     assert {path.name for path in FILES} == known
 

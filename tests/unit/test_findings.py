@@ -270,3 +270,18 @@ def test_a_first_call_that_takes_most_of_the_time_is_named_and_compiled_modules_
         "Model takes longest in its first call: 94.00 ms of 99.00 ms"
     )
     assert called("Net", 5 * MS) == []  # slower, but not most of the time
+
+
+def test_a_backward_that_is_compiled_in_its_first_call_is_named() -> None:
+    events = [
+        Event(0, 94 * MS, "", "", domain="torch", root="", message="backward"),
+        *(
+            Event(start * MS, (start + 1) * MS, "", "", domain="torch", root="", message="backward")
+            for start in range(100, 105)
+        ),
+    ]
+    (finding,) = analysed(FakeRecording(events))[2]
+    assert finding.summary == (
+        "backward takes longest in its first call: 94.00 ms of 99.00 ms (6 calls, 1.000 ms "
+        "each after it)"
+    )

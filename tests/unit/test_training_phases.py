@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from autoinstr.analysis.phases import find_phases
 from autoinstr.analysis.processes import read_processes
 from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.training_steps import STEP_PHASES, read_training_steps
+from autoinstr.base.errors import UsageError
 from autoinstr.recording.reader import ThreadInfo
 from autoinstr.report.options import TableOptions
 from autoinstr.report.page.report import build_payload
@@ -167,6 +169,10 @@ def test_the_list_of_steps_has_the_phases() -> None:
     assert [" ".join(line.split()) for line in lines if line.startswith("1 ")] == [
         "1 +100 ns 100 ns 10 ns 30 ns 40 ns 12 ns 15 ns 5 ns"
     ]
+    with pytest.raises(UsageError, match="--sort execute: the steps of this run have no such time"):
+        list(lists.format_steps(run, options._replace(sort="execute")))
+    several = run_of(make_loop(), make_loop())
+    assert "process" in "\n".join(map(str, lists.format_steps(several, options)))
 
 
 def test_the_page_has_a_card_for_each_phase_and_its_time_in_each_step() -> None:
