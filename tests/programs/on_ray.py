@@ -21,9 +21,6 @@ class Block(nn.Module):
         torch.manual_seed(0)
         self.linear = nn.Linear(4, 4)
 
-    def __call__(self, x):
-        return super().__call__(x)
-
     def forward(self, x):
         return torch.relu(self.linear(x))
 
@@ -49,7 +46,6 @@ class Actor:
 
 
 def main() -> None:
-    Block()(torch.ones(1, 4))  # Ray then pickles a class by value that the agent has wrapped
     cluster = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 1, "include_dashboard": False, "resources": {"first": 1}},
