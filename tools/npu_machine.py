@@ -60,14 +60,14 @@ class Machine(NamedTuple):
         return result
 
     def analyse(self, folder: str) -> dict[str, Any]:
-        """Return the JSON of `autoinstr analyse`.
+        """Return the JSON of `autoinstr analyse`, checked with msprof-analyze if it was named.
 
-        Raise NotAvailable if msprof-analyze or torch_npu's analysis is missing.
+        Raise NotAvailable if torch_npu's analysis is missing.
         """
         command = [sys.executable, "-m", "autoinstr", "analyse", str(self.work / folder)]
         command += ["--format", "json", "--python", self.python]
         if self.msprof_program:
-            command += ["--msprof-analyze", self.msprof_program]
+            command += ["--check-with", "msprof-analyze", "--msprof-analyze", self.msprof_program]
         env = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH")])),

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
 
 
+COMPILED = "compiled"  # the basis of calls in compiled code
+
+
 class CompiledSummary:
     """The modules of one process that ran in compiled code."""
 
@@ -28,7 +31,7 @@ class CompiledSummary:
         """Add the modules of some rows."""
         for row in rows:
             module = row.name.root, row.name.path
-            if "compiled" in row.basis:
+            if COMPILED in row.basis:
                 self.own.add(module)
             elif row.shared_kernels and not row.calls:
                 self.shared.add(module)

@@ -73,6 +73,11 @@ class DeviceKernels:
         self._rows = rows
         self.shift_ns = shift_ns
 
+    def find_span(self) -> tuple[int, int] | None:
+        """Return the times of the first and the last kernel of a device; None without any."""
+        [(first, last)] = self._store.query(f"SELECT MIN(startNs), MAX(endNs) FROM {KERNELS}")
+        return None if first is None else (first + self.shift_ns, last + self.shift_ns)
+
     def __iter__(self) -> Iterator[Kernel]:
         """Yield the kernels by device and stream, in order of start."""
         if self._store.on_cpu:

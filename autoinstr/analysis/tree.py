@@ -7,6 +7,7 @@ experts than its neighbour still has the same structure."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.figures import Figures
@@ -35,6 +36,7 @@ class Node:
 
     __slots__ = (
         "_signature",
+        "bases",
         "caller_ns",
         "children",
         "classes",
@@ -55,8 +57,9 @@ class Node:
         self.phases: dict[str | None, Figures] = {}
         self.members: dict[int, dict[str | None, Figures]] = {}
         self.children: dict[object, Node] = {}
-        self.caller_ns: dict[str, int] = {}  # of a function, by the message of the one around it
+        self.caller_ns: Counter[str] = Counter()  # by the function around a function
         self.shared_kernels: dict[str, None] = {}  # compiled kernels shared with other modules
+        self.bases: Counter[str] = Counter()  # how the calls were seen: eager, compiled, shared
         self.percentiles: Percentiles | None = None
         self._signature: tuple[object, ...] | None = None
 
@@ -110,8 +113,7 @@ class Node:
         )
 
     def get_child(self, name: str, number: int | None = None) -> Node:
-        """Return the child of this name; make it if there is none. Children keep the order of
-        their first calls."""
+        """Return the child of this name; make it if there is none. Children keep their order."""
         key = name if number is None else (name, number)
         if key not in self.children:
             self.children[key] = Node(name, number)
@@ -122,8 +124,8 @@ class Node:
         if row.name.cls:
             self.classes[row.name.cls] = None
         self.shared_kernels.update(dict.fromkeys(row.shared_kernels))
-        for message, duration in row.caller_ns.items():
-            self.caller_ns[message] = self.caller_ns.get(message, 0) + duration
+        self.bases.update(row.basis)
+        self.caller_ns.update(row.caller_ns)
         if row.calls or row.total_ns or row.device is not None:
             _get_figures(self.phases, row.phase).add(row)
 
@@ -140,6 +142,7 @@ class Node:
         """Add another node of the same signature, with all that is below it."""
         self.classes.update(addend.classes)
         self.shared_kernels.update(addend.shared_kernels)
+        self.bases.update(addend.bases)
         for phase, figures in addend.phases.items():
             _get_figures(self.phases, phase).add(figures)
         for number, other_phases in addend.members.items():
@@ -168,9 +171,9 @@ class Node:
             child.summarize_durations()
 
     def compute_signature(self) -> tuple[object, ...]:
-        """Return the structure of this node: its classes and all that is below.
+        """Return the classes of this node and of all below it, in a tree that is complete.
 
-        The node's own name and its figures do not count. The tree must be complete."""
+        The node's own name and its figures do not count."""
         if self._signature is None:
             signatures = {
                 (child.name if child.number is None else "[]", child.compute_signature())
@@ -181,9 +184,7 @@ class Node:
 
 
 def build_tree(rows: Iterable[StatsRow]) -> Node:
-    """Return the tree of all modules of some rows of one process and domain.
-
-    Below a node without a name come the roots, then the parts of their paths."""
+    """Return the tree of some rows of a domain: a node without a name, roots, parts of paths."""
     top = Node("")
     for row in rows:
         root, path, cls = row.name.root, row.name.path, row.name.cls

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from autoinstr.diff.side_figures import SideFigures
 
 SCHEMA = "autoinstr.diff/1"
-LISTS = ("whole", "rows", "entries")
+LISTS = ("steps", "rows", "entries")
 
 
 def build_contents(
@@ -36,12 +36,12 @@ def build_contents(
         "differences": [{"what": entry.name, "a": entry.a, "b": entry.b} for entry in differences],
         "time": "device" if comparison.is_of_device else "host",
         "in_common": comparison.has_common_modules,
-        "whole": [_build_line_entry(line) for line in comparison.step_lines],
+        "steps": [_build_line_entry(line) for line in comparison.step_lines],
         "rows": [
             {
                 **_build_line_entry(line),
                 "parent": line.parent,
-                "near": comparison.counterparts.get(index),
+                "renamed": comparison.counterparts.get(index),
             }
             for index, line in enumerate(comparison.lines)
         ],
@@ -88,7 +88,7 @@ def _build_line_entry(line: DiffLine) -> dict[str, Any]:
         "path": line.path,
         "only_in": line.only_in or None,
         "change": line.change or None,
-        "why": line.reason or None,
+        "reason": line.reason or None,
         "ratio": estimate.ratio if estimate else None,
         "low": estimate.low if estimate else None,
         "high": estimate.high if estimate else None,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from autoinstr.diff.side_figures import SideFigures
 
 # Values of `DiffLine.change`, which the JSON has too.
-SLOWER, FASTER, ALIKE, INCONCLUSIVE = "slower", "faster", "alike", "untold"
+SLOWER, FASTER, ALIKE, INCONCLUSIVE = "slower", "faster", "alike", "inconclusive"
 # Values of `DiffLine.reason`.
 TOO_FEW_STEPS, TOO_MUCH_NOISE = "too few steps", "too much noise"
 IN_NO_STEP, DIFFERENT_STEPS = "in no step", "steps differ"

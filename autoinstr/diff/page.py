@@ -82,7 +82,7 @@ def _select_heaviest(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         {
             **rows[index],
             "parent": new_indices.get(rows[index]["parent"], -1),
-            "near": new_indices.get(rows[index]["near"]),
+            "renamed": new_indices.get(rows[index]["renamed"]),
         }
         for index in sorted(new_indices)
     ]

@@ -102,6 +102,7 @@ _ROWS = (
         "html",
         "autoinstr.report.writers:write_html",
         "report.html",
+        shows_kernels=True,
         hint="open it in a browser",
         unpack_first=True,
         options=("profile", "capture"),

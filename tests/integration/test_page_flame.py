@@ -81,7 +81,7 @@ def read_legend(page: Page) -> dict[str, str]:
 
 
 def select_step(page: Page, name: str) -> Locator:
-    page.get_by_role("button", name=re.compile(f"^{name}")).click()
+    page.get_by_role("button", name=re.compile(f"^{name} ·")).click()
     return page.locator("#steps .stepline strong")
 
 

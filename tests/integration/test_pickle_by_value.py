@@ -73,6 +73,22 @@ def test_objects_of_the_script(python: Python, pickler: str, options: dict[str, 
     assert b"autoinstr.instrument" not in (python.cwd / "data").read_bytes()
 
 
+@pytest.mark.parametrize(
+    "options", [{}, pytest.param({"AUTOINSTR_WHEN": "manual"}, marks=pytest.mark.long)]
+)
+def test_loky_and_torch_package(python: Python, options: dict[str, str]) -> None:
+    path = (GATE, REPO, sysconfig.get_path("purelib"))
+    environ = {"AUTOINSTR_OUT": "out", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+    outputs = []
+    for on in (None, "1"):
+        done = python.run(
+            PROGRAMS / "by_value_pools.py", path=path, on=on, env={**environ, **options}
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        outputs.append(done.stdout)
+    assert outputs[0] == outputs[1] and outputs[0].startswith("True")
+
+
 def test_functions_of_a_users_own_rows(python: Python) -> None:
     (python.cwd / "targeted.py").write_text(TARGETED)
     rows = "".join(

@@ -32,7 +32,7 @@ def test_the_report_says_that_it_comes_from_a_simulation(cann: Path, tmp_path: P
     )
     assert (
         "| CANN takes the ranges of every module call, at Level1 | agrees, simulated | 90 "
-        "ranges of eventType 2"
+        "ranges of modules"
     ) in report
     assert "proved" not in report.replace("proves nothing", "") and "FAILED" not in report
     assert "| mspti | not tried | " in report

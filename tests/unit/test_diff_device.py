@@ -63,7 +63,7 @@ def test_two_profiles_are_compared_step_by_step(tmp_path: Path, named: bool) -> 
     assert rows["Net"]["a"]["self_ns"] == STEPS * 5.5 * US
     assert linear["a"]["step"] == ("profiled step" if named else "outermost call")
     # the whole step has the optimizer's kernel too, where the profile names steps
-    [whole] = told["whole"]
+    [whole] = told["steps"]
     assert whole["a"]["step_ns"] == (30 + 30 + 5.5 + (40 if named else 0)) * US
 
 

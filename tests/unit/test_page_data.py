@@ -21,7 +21,13 @@ from hypothesis import strategies as st
 
 from autoinstr.analysis import percentiles
 from autoinstr.recording.run import open_run
-from autoinstr.report.page import assemble, page_steps, step_excerpts, step_selection
+from autoinstr.report.page import (
+    assemble,
+    excerpt_window,
+    page_steps,
+    step_excerpts,
+    step_selection,
+)
 from autoinstr.report.page.page_steps import PageSteps, choose_shown_steps, read_process_steps
 from autoinstr.report.page.report import SCRIPTS, build_payload
 from tests.support.annotated import work_of, write
@@ -237,6 +243,32 @@ class TestComparison:
         (found,) = build_payload(run_of(*ranks))["groups"][0]["domains"][0]["ranks"]["figures"]
         assert found["means"] == [[100, 101, 102, 103, 104], None] and found["max"] == [104, 8]
 
+    def test_functions_stand_below_the_function_around_them(self) -> None:
+        calls = [
+            ("loader.load_model", 30, 70),
+            ("runner.load_model", 20, 80),
+            ("worker.load_model", 10, 90),
+            ("kv.free", 91, 95),
+            ("step", 100, 200),
+            ("kv.free", 110, 150),
+            ("step", 120, 130),  # inside itself: it stands below nothing
+        ]
+        events = [
+            Event(start, end, cls="", root="", domain="vllm", message=message, thread=2)
+            for message, start, end in calls
+        ]
+        (group,) = build_payload(run_of(FakeRecording(events)))["groups"]
+        (tree,) = group["domains"]
+        rows = tree["labels"]
+        parents = [rows[parent] if parent >= 0 else "" for parent in tree["parents"]]
+        assert dict(zip(rows, parents)) == {
+            "worker.load_model": "",
+            "runner.load_model": "worker.load_model",
+            "loader.load_model": "runner.load_model",
+            "kv.free": "step",
+            "step": "",
+        }
+
 
 class TestSteps:
     @given(nested(), nested(2))
@@ -372,7 +404,7 @@ class TestExcerpts:
     def test_requests_are_one_row_and_take_no_place_of_other_ranges(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(step_excerpts, "MAX_RANGES", 2)
+        monkeypatch.setattr(excerpt_window, "MAX_RANGES", 2)
         front = [
             Event(-50, 900 + request, cls="", domain="vllm", message="api.completion")
             for request in range(7)
@@ -406,7 +438,7 @@ class TestExcerpts:
     def test_of_a_step_with_too_many_ranges_the_longest_are_kept(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(step_excerpts, "MAX_RANGES", 5)
+        monkeypatch.setattr(excerpt_window, "MAX_RANGES", 5)
         events = [
             Event(0, 10_000),
             *(Event(100 * at + 1, 100 * at + 2 + at % 7, "a") for at in range(60)),

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.agent.metrics.families import FAMILIES
+from autoinstr.base.system import calls
 from autoinstr.recording.wall_clock import read_wall_clock_ns
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class OtlpSender:
 
             self._exporter = HttpExporter()
         self._export: Any = export_module
-        attributes: dict[str, Any] = {"process.pid": os.getpid()}
+        attributes: dict[str, Any] = {"process.pid": calls.getpid()}
         if not os.environ.get("OTEL_SERVICE_NAME"):
             attributes["service.name"] = "autoinstr"
         self._resource = Resource.create(attributes)

@@ -6,10 +6,8 @@ each step and request. It is stopped before a fork, and started again afterwards
 from __future__ import annotations
 
 import ctypes
-import os
 import re
 import select
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +17,7 @@ from autoinstr.agent.metrics.serving_times import MAX_OPEN, ServingTimes
 from autoinstr.agent.metrics.snapshot import build_snapshot
 from autoinstr.base import log, own_thread
 from autoinstr.base.guard import contain_errors, log_failure
-from autoinstr.base.system import clocks
+from autoinstr.base.system import calls, clocks
 
 if TYPE_CHECKING:
     from autoinstr.agent.metrics.serving_times import Event
@@ -116,7 +114,7 @@ class MetricsService:
             stop_request, end_signal = own_thread.allocate_lock(), own_thread.allocate_lock()
             stop_request.acquire()
             end_signal.acquire()
-            self._wake_pipe = os.pipe()
+            self._wake_pipe = calls.pipe()
             own_thread.start_thread(self._run, stop_request, end_signal, self._wake_pipe)
             self._stop_request, self._end_signal = stop_request, end_signal
 
@@ -126,10 +124,10 @@ class MetricsService:
         self._stop_request = self._end_signal = None
         if stop_request is not None and self._wake_pipe is not None:
             stop_request.release()
-            os.write(self._wake_pipe[1], b"\0")
+            calls.write(self._wake_pipe[1], b"\0")
             end_signal.acquire(timeout=3.0)
             for descriptor in self._wake_pipe:
-                os.close(descriptor)
+                calls.close(descriptor)
             self._wake_pipe = None
 
     def restart_later(self) -> None:
@@ -165,12 +163,12 @@ class MetricsService:
                 return
             due_s = 0.0
             while not stop_request.acquire(False):
-                now_s = time.monotonic()
+                now_s = clocks.monotonic()
                 if now_s >= due_s:
                     due_s = now_s + INTERVAL_S
                     self.collect()
                     self._show.look()
-                self._wait(max(0.0, due_s - time.monotonic()), wake_pipe[0])
+                self._wait(max(0.0, due_s - clocks.monotonic()), wake_pipe[0])
         finally:
             end_signal.release()
 

@@ -10,7 +10,13 @@ import re
 import stat
 
 from autoinstr.base.errors import AutoinstrError
-from autoinstr.base.system import calls, exists, read_file
+from autoinstr.base.system import (
+    call_without_signals,
+    calls,
+    exists,
+    open_descriptor,
+    read_file,
+)
 
 MEMORY_FOLDER = "/dev/shm"
 SERVED_MARK = "served"  # a front end of the run shows the figures on its own /metrics
@@ -25,31 +31,31 @@ class SharedFolder:
         Raises AutoinstrError if it belongs to another user."""
         base = MEMORY_FOLDER if exists(MEMORY_FOLDER) else os.environ.get("TMPDIR", "/tmp")
         name = re.sub(r"[^A-Za-z0-9._-]", "_", run)[-150:]
-        self.path = f"{base}/autoinstr-{os.getuid()}-{name}"
+        self.path = f"{base}/autoinstr-{calls.getuid()}-{name}"
         try:
-            os.mkdir(self.path, 0o700)
+            calls.mkdir(self.path, 0o700)
         except FileExistsError:
             pass
         status = calls.lstat(self.path)
-        is_ours = status.st_uid == os.getuid() and not status.st_mode & 0o077
+        is_ours = status.st_uid == calls.getuid() and not status.st_mode & 0o077
         if not stat.S_ISDIR(status.st_mode) or not is_ours:
             raise AutoinstrError(f"{self.path} is not a private folder of this user")
 
     def write(self, name: str, content: bytes) -> None:
         """Replace a file in one step."""
-        draft = f"{self.path}/.{name}.{os.getpid()}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(draft, flags, 0o600)
+        draft = f"{self.path}/.{name}.{calls.getpid()}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        descriptor = open_descriptor(draft, flags, 0o600)
         try:
-            os.write(descriptor, content)
+            call_without_signals(calls.write, descriptor, content)
         finally:
-            os.close(descriptor)
-        os.replace(draft, f"{self.path}/{name}")
+            calls.close(descriptor)
+        calls.replace(draft, f"{self.path}/{name}")
 
     def read_all(self) -> list[bytes]:
         """Return the figures of all processes."""
         contents = []
-        for name in sorted(os.listdir(self.path)):
+        for name in sorted(calls.listdir(self.path)):
             if name.endswith(".json") and not name.startswith("."):
                 try:
                     contents.append(read_file(f"{self.path}/{name}"))
@@ -68,6 +74,6 @@ class SharedFolder:
 
     def remove(self) -> None:
         """Remove the folder and what is in it."""
-        for name in os.listdir(self.path):
-            os.unlink(f"{self.path}/{name}")
-        os.rmdir(self.path)
+        for name in calls.listdir(self.path):
+            calls.unlink(f"{self.path}/{name}")
+        calls.rmdir(self.path)

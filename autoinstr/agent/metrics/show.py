@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from autoinstr.agent.metrics.http_port import HttpPort
@@ -12,6 +10,7 @@ from autoinstr.agent.metrics.prometheus import SnapshotCollector, follow_vllm, f
 from autoinstr.agent.metrics.shared_folder import SharedFolder
 from autoinstr.agent.metrics.snapshot import merge_encoded
 from autoinstr.base import log
+from autoinstr.base.system import calls, clocks
 
 if TYPE_CHECKING:
     from autoinstr.agent.metrics.snapshot import Snapshot
@@ -60,7 +59,7 @@ class PrometheusShow:
         self._folder = SharedFolder(session.recording_file.run)
         self._collector = SnapshotCollector(self._read_all)
         self._is_served = False
-        self._next_look_s = time.monotonic() + FIRST_LOOK_S
+        self._next_look_s = clocks.monotonic() + FIRST_LOOK_S
         follow_vllm(self._collector, self._note_served)
 
     def prepare(self) -> None:
@@ -71,15 +70,15 @@ class PrometheusShow:
     def update(self, snapshot: Snapshot) -> None:
         """Put the figures of this process where all can read them."""
         try:
-            self._folder.write(f"{os.getpid()}.json", snapshot.encode())
+            self._folder.write(f"{calls.getpid()}.json", snapshot.encode())
         except FileNotFoundError:
             pass  # the first process of the run has ended, and nobody shows them any more
 
     def look(self) -> None:
         """Open the port, unless another process shows the figures."""
-        if self.port is not None or self._is_served or time.monotonic() < self._next_look_s:
+        if self.port is not None or self._is_served or clocks.monotonic() < self._next_look_s:
             return
-        self._next_look_s = time.monotonic() + NEXT_LOOK_S
+        self._next_look_s = clocks.monotonic() + NEXT_LOOK_S
         if self._folder.is_served or self._is_served_by_vllm():
             return
         try:
@@ -95,7 +94,7 @@ class PrometheusShow:
         if self.port is not None:
             self.port.close()
             self.port = None
-        self._next_look_s = time.monotonic() + FIRST_LOOK_S
+        self._next_look_s = clocks.monotonic() + FIRST_LOOK_S
 
     def close(self) -> None:
         """Stop to listen. The last process of the run to end removes the folder."""
@@ -144,7 +143,7 @@ class OtlpShow:
     def __init__(self) -> None:
         self._sender: Any = None
         self._snapshot: Snapshot | None = None
-        self._next_export_s = time.monotonic() + EXPORT_S
+        self._next_export_s = clocks.monotonic() + EXPORT_S
 
     def prepare(self) -> None:
         """Make the exporter. Raises ImportError without the SDK."""
@@ -158,8 +157,8 @@ class OtlpShow:
 
     def look(self) -> None:
         """Export, if it is time to."""
-        if time.monotonic() >= self._next_export_s:
-            self._next_export_s = time.monotonic() + EXPORT_S
+        if clocks.monotonic() >= self._next_export_s:
+            self._next_export_s = clocks.monotonic() + EXPORT_S
             self._send()
 
     def reset_in_child(self) -> None:

@@ -36,30 +36,34 @@ _NOWHERE = memoryview(bytes(8)).cast("L")
 UNKNOWN: ClassState = (_NOWHERE, -1)
 
 
-class _StateRef(weakref.ReferenceType[type]):
+class StateRef(weakref.ReferenceType[type]):
     """Holds the state of a class that only its modules keep alive."""
 
     __slots__ = ("state",)
     state: ClassState
 
 
-class ClassStates(dict[type, ClassState]):
+class ClassStates:
     """The states of classes.
 
-    It has the classes that a Python module holds by their name, which live on anyway. Other
-    classes are kept by id, and are gone when they die."""
+    `held` has the classes that a Python module holds by their name, which live on anyway. `refs`
+    has the other classes by id. They are gone when they die."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._refs: dict[int, _StateRef] = {}
+        self.held: dict[type, ClassState] = {}
+        self.refs: dict[int, StateRef] = {}
 
-    def __missing__(self, cls: type) -> ClassState:
-        ref = self._refs.get(id(cls))
-        return UNKNOWN if ref is None else ref.state
+    def find(self, cls: type) -> ClassState:
+        """Return the state of a class, or UNKNOWN."""
+        state = self.held.get(cls)
+        if state is None:
+            ref = self.refs.get(id(cls))
+            state = UNKNOWN if ref is None else ref.state
+        return state
 
     def read_version(self, cls: type) -> int:
         """Return the present version of a class; 0 if it has none."""
-        word = self[cls][0]
+        word = self.find(cls)[0]
         if word is _NOWHERE:
             word = _find_version_word(cls)
         type.__getattribute__(cls, "__call__")  # a class gets its version by a lookup
@@ -67,19 +71,19 @@ class ClassStates(dict[type, ClassState]):
 
     def store(self, cls: type, version: int) -> ClassState:
         """Store the version of a class, and return its state."""
-        for other in [other for other in self if not _is_held_by_module(other)]:
-            self._store_ref(other, self.pop(other))
+        for lost_class in [known for known in self.held if not _is_held_by_module(known)]:
+            self._store_ref(lost_class, self.held.pop(lost_class))
         state = _find_version_word(cls), version
         if _is_held_by_module(cls):
-            self[cls] = state
+            self.held[cls] = state
         else:
             self._store_ref(cls, state)
         return state
 
     def _store_ref(self, cls: type, state: ClassState) -> None:
-        ref = _StateRef(cls, partial(self._refs.pop, id(cls)))
+        ref = StateRef(cls, partial(self.refs.pop, id(cls)))
         ref.state = state
-        self._refs[id(cls)] = ref
+        self.refs[id(cls)] = ref
 
 
 def _find_version_word(cls: type) -> memoryview[int]:

@@ -56,6 +56,7 @@ def make_recording_call(
     clock, ref_class = clocks.perf_counter_ns, NumberRef
     absent = object()
     dict_versions = class_versions.dict_versions
+    find_held_class, state_refs = class_states.held.get, class_states.refs
     torch_c = torch_module.__dict__["torch"]._C
     get_tracing_state = torch_c._get_tracing_state
 
@@ -64,7 +65,10 @@ def make_recording_call(
     ) -> Any:
         try:
             # Nothing of a changed class is read: the program could see that.
-            class_word, version = class_states[type(self)]
+            class_state = find_held_class(type(self))
+            if class_state is None:
+                class_state = state_refs[id(type(self))].state
+            class_word, version = class_state
             if class_word[0] == version:
                 module_ref = self.__weakref__
                 if type(module_ref) is not ref_class:  # another weak reference comes first

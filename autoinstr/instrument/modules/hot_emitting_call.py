@@ -47,6 +47,7 @@ def make_emitting_call(
     absent, ref_class = object(), MessageRef
     owner, era = 0, object()
     dict_versions = class_versions.dict_versions
+    find_held_class, state_refs = class_states.held.get, class_states.refs
     torch_c = torch_module.__dict__["torch"]._C
     get_tracing_state = torch_c._get_tracing_state
 
@@ -63,7 +64,10 @@ def make_emitting_call(
         self: Any, x: Any = absent, y: Any = absent, z: Any = absent, /, *args: Any, **kwargs: Any
     ) -> Any:
         try:
-            class_word, version = class_states[type(self)]
+            class_state = find_held_class(type(self))
+            if class_state is None:
+                class_state = state_refs[id(type(self))].state
+            class_word, version = class_state
             if class_word[0] == version:
                 module_ref = self.__weakref__
                 if type(module_ref) is not ref_class:

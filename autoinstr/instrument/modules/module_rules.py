@@ -55,7 +55,7 @@ class ModuleRules:
 
         A class that is new or has changed is looked at, and the `__call__` that it defines itself
         is wrapped. `begin` begins the ranges of that wrapper."""
-        word, version = self.class_states[cls]
+        word, version = self.class_states.find(cls)
         if word[0] != abs(version) or not version:
             self._own_calls.wrap_class(cls, begin)
             version = self.class_states.read_version(cls)

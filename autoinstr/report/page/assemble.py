@@ -25,10 +25,19 @@ COMMON_SCRIPTS = (
     "canvas.js",
     "format.js",
     "rows.js",
+    "table_columns.js",
     "table_view.js",
     "table.js",
 )
-STYLES = ("colors.css", "page.css", "controls.css", "sections.css", "table.css", "lists.css")
+STYLES = (
+    "colors.css",
+    "page.css",
+    "controls.css",
+    "sections.css",
+    "flame.css",
+    "table.css",
+    "lists.css",
+)
 ASSETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "assets")
 _DATA_PLACEHOLDER = "\x00data\x00"  # no asset contains it
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}

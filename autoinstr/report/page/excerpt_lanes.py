@@ -82,14 +82,15 @@ def order_lane(
 ) -> tuple[int, ...]:
     """Return the key by which lanes are sorted: the Worker, the engine, then the others.
 
-    `position` is that of the process on the page. A thread that called modules comes first.
+    `position` is that of the process on the page. A thread that called modules comes first, and
+    the lanes of a device (negative threads) follow its threads.
     """
     roles: Collection[str] = recording.roles
     if "Worker" in roles or recording.rank is not None:
         place = 0
     else:
         place = 1 if "EngineCore" in roles else 2
-    return place, position, not has_modules, thread
+    return place, position, thread < 0, not has_modules, abs(thread)
 
 
 def build_lane(
@@ -98,15 +99,19 @@ def build_lane(
     thread: int,
     lane: list[ExcerptRange],
     requests: dict[str, Any] | None,
+    device_label: str | None,
 ) -> dict[str, Any]:
-    """Return one lane. `requests` is the entry of its RequestRow, if it has one."""
+    """Return one lane. `requests` is the entry of its RequestRow, if it has one. `device_label` is
+    the label of a lane of a device."""
     # In order of start; of ranges with one start, the outer ones first.
     lane.sort(key=lambda range_: (range_[0], range_[1] != OPEN, -range_[1]))
+    label = device_label or format_thread_label(recording, thread)
     return {
         "process": process,
-        "thread": escape_unprintable(format_thread_label(recording, thread)),
+        "thread": escape_unprintable(label),
         "start": [start for start, _, _ in lane],
         "duration": [duration for _, duration, _ in lane],
         "name": [name for _, _, name in lane],
         **({"requests": requests} if requests is not None else {}),
+        **({"device": True} if device_label else {}),
     }

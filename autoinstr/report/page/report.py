@@ -24,6 +24,7 @@ from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.serving_summary import PHASE_ORDER
 from autoinstr.base.text import escape_unprintable
 from autoinstr.report.page import assemble
+from autoinstr.report.page.device_lanes import find_profiled_steps
 from autoinstr.report.page.facts import (
     build_process_entry,
     build_run_entry,
@@ -71,12 +72,16 @@ SCRIPTS = (
     "picture.js",
     "flame_keys.js",
     "flame.js",
+    "step_facts.js",
+    "step_reasons.js",
     "steps.js",
     "layers.js",
     "module_columns.js",
+    "module_details.js",
     "modules.js",
     "rank_columns.js",
     "ranks.js",
+    "request_details.js",
     "requests.js",
     "processes.js",
     "main.js",
@@ -128,7 +133,8 @@ def build_payload(
     shown_processes = _choose_processes(processes, groups, schedulers)
     shown_steps = serving_entries["steps"]["index"] or range(len(steps.starts))
     range_count = sum(processes[index].ranges for index in shown_processes)
-    selected_steps = select_steps(steps, shown_steps, range_count)
+    profiled_steps = set(find_profiled_steps(steps, shown_steps, device, offsets))
+    selected_steps = select_steps(steps, shown_steps, range_count, profiled_steps)
     phases = _list_phases(processes)
     trees = list(build_groups(groups, phases))
     groups_with_tree = groups[: len(trees)]
@@ -143,7 +149,9 @@ def build_payload(
         "losses": list_losses(run, processes),
         "notes": list_notes(run, processes),
         **serving_entries,
-        "excerpts": read_excerpts(run, shown_processes, offsets, selected_steps, steps, tick),
+        "excerpts": read_excerpts(
+            run, shown_processes, offsets, selected_steps, steps, tick, device
+        ),
         "groups": trees,
         "without_tree": [escape_unprintable(group.busiest.label) for group in groups[len(trees) :]],
         "instrumented": list_instrumented(run, groups),
@@ -157,8 +165,8 @@ def _build_serving(
 
     `origin` is the first nanosecond of the run.
     """
-    requests = build_requests_entry(serving.list_requests(), origin)
     engine_steps = serving.list_steps()
+    requests = build_requests_entry(serving.list_requests(), engine_steps, origin)
     steps = make_engine_steps(engine_steps)
     entries = {
         "cards": build_engine_cards(engine_steps, steps),

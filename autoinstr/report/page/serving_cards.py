@@ -13,6 +13,7 @@ from autoinstr.analysis.serving_summary import (
     summarize_phases,
 )
 from autoinstr.base.text import escape_unprintable
+from autoinstr.report.page.request_steps import build_split_columns, list_request_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -117,10 +118,12 @@ def build_histogram(durations: Sequence[int]) -> dict[str, Any]:
     return {"bars": bars, "low": low, "high": high, "log": is_log}
 
 
-def build_requests_entry(requests: Sequence[Request], origin_ns: int) -> dict[str, Any] | None:
+def build_requests_entry(
+    requests: Sequence[Request], engine_steps: Sequence[EngineStep], origin_ns: int
+) -> dict[str, Any] | None:
     """Return the columns of the requests, or None without requests.
 
-    Arrivals count from `origin_ns`. Ends are indices into `ends`.
+    Arrivals count from `origin_ns`. Ends are indices into `ends`, and `steps` are runs of steps.
     """
     if not requests:
         return None
@@ -132,9 +135,9 @@ def build_requests_entry(requests: Sequence[Request], origin_ns: int) -> dict[st
         "e2e": "engine_e2e_ns" if is_engine_only else "e2e_ns",
     }
     output = sum_output_tokens(requests)
-    ends, columns = _build_request_columns(
-        requests[:MAX_REQUESTS], attributes, is_engine_only, origin_ns
-    )
+    shown_requests = requests[:MAX_REQUESTS]
+    ends, columns = _build_request_columns(shown_requests, attributes, is_engine_only, origin_ns)
+    columns["steps"] = list_request_steps(shown_requests, engine_steps)
     return {
         "of": len(requests),
         "engine": is_engine_only,
@@ -175,6 +178,7 @@ def _build_request_columns(
     columns["adapter"] = [name and escape_unprintable(name) for name in adapters]
     for key, attribute in {**attributes, **dict(zip(COUNTS, COUNTS))}.items():
         columns[key] = [getattr(request, attribute) for request in requests]
+    columns.update(build_split_columns(requests))
     columns["end"] = [
         ends.setdefault(escape_unprintable(request.reason or request.state), len(ends))
         for request in requests

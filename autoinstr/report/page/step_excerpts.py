@@ -13,80 +13,28 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.analysis.blocks import ProgressTick, format_title, ignore_tick, read_intact_blocks
+from autoinstr.analysis.inside_time import classify_functions
 from autoinstr.base.text import escape_unprintable
+from autoinstr.report.page.device_lanes import add_kernels
 from autoinstr.report.page.excerpt_lanes import (
     OPEN,
-    ExcerptRange,
-    RequestRow,
     build_lane,
     list_asynchronous_functions,
     order_lane,
 )
+from autoinstr.report.page.excerpt_window import ExcerptWindow
 from autoinstr.report.page.step_selection import MAX_RANGES_OF_PAGE, MIN_STEPS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from autoinstr.analysis.device_rows import RunDevice
     from autoinstr.recording.reader import RangeName, Recording
     from autoinstr.recording.run import Run
     from autoinstr.report.page.page_steps import PageSteps
     from autoinstr.report.page.step_selection import SelectedStep
 
-MAX_RANGES = 6_000  # of one step
-
 NameTexts = tuple[str, str, str]  # (title, class, domain)
-
-
-class _StepWindow:
-    """The ranges of one step: a list of (start, duration, name) for each process and thread.
-
-    Starts are nanoseconds from the step's start. `request_rows` has the ranges that last as long
-    as a request, which do not count.
-    """
-
-    def __init__(self, start: int, end: int) -> None:
-        self.start, self.end = start, end
-        self.lanes: dict[tuple[int, int], list[ExcerptRange]] = {}
-        self.request_rows: dict[tuple[int, int], RequestRow] = {}
-        self.range_count = self.excluded_count = 0
-
-    def add(self, process: int, thread: int, range_: ExcerptRange) -> None:
-        """Add a range of a thread. At twice the limit, only the longest ranges are kept."""
-        self.lanes.setdefault((process, thread), []).append(range_)
-        self.range_count += 1
-        if self.range_count > 2 * MAX_RANGES:
-            self.drop_short_ranges()
-
-    def add_asynchronous(self, process: int, thread: int, range_: ExcerptRange) -> None:
-        """Add a range that lasts as long as a request."""
-        start, duration, name = range_
-        end = self.end - self.start if duration == OPEN else start + duration
-        self.request_rows.setdefault((process, thread), RequestRow()).add(name, start, end)
-
-    def drop_short_ranges(self) -> None:
-        """Keep the MAX_RANGES longest ranges."""
-        if self.range_count <= MAX_RANGES:
-            return
-        durations = sorted(
-            (self._get_duration(range_) for lane in self.lanes.values() for range_ in lane),
-            reverse=True,
-        )
-        limit = durations[MAX_RANGES - 1]
-        # How many of the ranges with exactly this duration are kept.
-        ties = MAX_RANGES - bisect_left([-duration for duration in durations], -limit)
-        for key, lane in self.lanes.items():
-            long_ranges = []
-            for range_ in lane:
-                duration = self._get_duration(range_)
-                if duration > limit or (duration == limit and ties > 0):
-                    ties -= duration == limit
-                    long_ranges.append(range_)
-            self.lanes[key] = long_ranges
-        self.excluded_count += self.range_count - MAX_RANGES
-        self.range_count = MAX_RANGES
-
-    def _get_duration(self, range_: ExcerptRange) -> int:
-        return self.end if range_[1] == OPEN else range_[1]
 
 
 def read_excerpts(
@@ -96,19 +44,24 @@ def read_excerpts(
     selected_steps: Sequence[SelectedStep],
     steps: PageSteps,
     tick: ProgressTick = ignore_tick,
+    device: RunDevice | None = None,
 ) -> dict[str, Any]:
-    """Read the ranges of the selected steps.
+    """Read the ranges of the selected steps, and the kernels that `device` has of them.
 
     `processes` are the processes to read, in the order in which the page shows them. `offsets` are
     added to their times to get times on the axis of the steps. In the result, `names` has each
-    [title, class, domain] once, and `items` has the steps in their order.
+    [title, class, domain] once, `waiting` has those that wait, and `items` has the steps in their
+    order.
     """
     names: dict[NameTexts, int] = {}
+    waiting_names: set[int] = set()
     asynchronous_functions = list_asynchronous_functions()
+    function_kinds = classify_functions()
     windows = [
-        _StepWindow(steps.starts[number], steps.starts[number] + steps.durations[number])
+        ExcerptWindow(steps.starts[number], steps.starts[number] + steps.durations[number])
         for number, _ in selected_steps
     ]
+    device_labels: dict[tuple[int, int], str] = {}  # (process, lane) -> label
     by_start = sorted(windows, key=lambda window: window.start)
     for process in processes if windows else ():
         recording = run.recordings[process]
@@ -117,10 +70,15 @@ def read_excerpts(
             for number, name in recording.names.items()
             if name.kind != "mark"
         }
+        waiting_names.update(
+            index
+            for number, index in indices.items()
+            if _get_key(recording.names[number]) in function_kinds
+        )
         asynchronous = {
             number
             for number, name in recording.names.items()
-            if (name.domain, name.message) in asynchronous_functions
+            if _get_key(name) in asynchronous_functions
         }
         for thread, number, start, duration, window in _read_ranges(
             recording, by_start, offsets[process], tick
@@ -129,6 +87,10 @@ def read_excerpts(
                 range_ = start, duration, indices[number]
                 add = window.add_asynchronous if number in asynchronous else window.add
                 add(process, thread, range_)
+        process_device = device.find_process(process) if device is not None else None
+        if process_device is not None and process_device.kernels is not None:
+            labels = add_kernels(process_device.kernels, process, by_start, offsets[process], names)
+            device_labels.update(((process, lane), label) for lane, label in labels.items())
     all_names = list(names)
     items: list[dict[str, Any]] = []
     range_count = 0
@@ -141,20 +103,21 @@ def read_excerpts(
             {
                 "step": selected_step.number,
                 "reason": selected_step.reason,
-                "lanes": _build_lanes(run, processes, window, all_names),
+                "lanes": _build_lanes(run, processes, window, all_names, device_labels),
                 "left_out": window.excluded_count,
             }
         )
     return {
         "names": [list(name) for name in all_names],
+        "waiting": sorted(waiting_names),
         "items": items,
         "processes": list(processes),
     }
 
 
 def _read_ranges(
-    recording: Recording, windows: list[_StepWindow], offset: int, tick: ProgressTick
-) -> Iterator[tuple[int, int, int, int, _StepWindow]]:
+    recording: Recording, windows: list[ExcerptWindow], offset: int, tick: ProgressTick
+) -> Iterator[tuple[int, int, int, int, ExcerptWindow]]:
     """Yield (thread, name, start in the window, duration, window) of ranges that overlap a window.
 
     `windows` are in order of start and may overlap one another.
@@ -184,7 +147,11 @@ def _read_ranges(
 
 
 def _build_lanes(
-    run: Run, processes: Sequence[int], window: _StepWindow, names: Sequence[NameTexts]
+    run: Run,
+    processes: Sequence[int],
+    window: ExcerptWindow,
+    names: Sequence[NameTexts],
+    device_labels: Mapping[tuple[int, int], str],
 ) -> list[dict[str, Any]]:
     positions = {process: position for position, process in enumerate(processes)}
     lanes = {
@@ -202,10 +169,21 @@ def _build_lanes(
         entries.append(
             (
                 order_lane(recording, positions[process], thread, has_modules),
-                build_lane(recording, process, thread, lane, requests),
+                build_lane(
+                    recording,
+                    process,
+                    thread,
+                    lane,
+                    requests,
+                    device_labels.get((process, thread)),
+                ),
             )
         )
     return [entry for _, entry in sorted(entries, key=lambda entry: entry[0])]
+
+
+def _get_key(name: RangeName) -> tuple[str, str]:
+    return name.domain, name.message
 
 
 def _index_name(name: RangeName, names: dict[NameTexts, int]) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from autoinstr.report.page.page_steps import PageSteps
 
@@ -34,11 +34,15 @@ class SelectedStep(NamedTuple):
 
 
 def select_steps(
-    steps: PageSteps, step_numbers: Sequence[int], range_count: int
+    steps: PageSteps,
+    step_numbers: Sequence[int],
+    range_count: int,
+    profiled_steps: Collection[int] = (),
 ) -> list[SelectedStep]:
     """Select steps among `step_numbers`, the most informative first.
 
-    These are the slowest, the median and the first step of each kind, then the slowest of all.
+    These are the slowest, the median and the first step of each kind, then the slowest of all. If a
+    profile has kernels of some steps, the median of these is one more of its kind.
     `range_count` is the number of ranges of the shown processes; it limits the number of steps.
     """
     timed_steps = [number for number in step_numbers if steps.durations[number] >= 0]
@@ -67,6 +71,12 @@ def select_steps(
                 reasons[number] = f"{word} and {reasons[number]}"
             else:
                 reasons[number] = f"{word} {kind_name}" if has_several_kinds else word
+    for kind_name, kind_steps in zip(steps.kinds, steps_of_kinds):
+        profiled = [number for number in kind_steps if number in profiled_steps]
+        if profiled:
+            number = PICKS["median"](profiled)
+            word = f"profiled {kind_name}" if has_several_kinds else "profiled"
+            reasons[number] = f"{word}, {reasons[number]}" if number in reasons else word
     for number in sorted(timed_steps, key=lambda number: -steps.durations[number]):
         if len(reasons) >= limit:
             break

@@ -3,20 +3,25 @@
 A tree has these members:
 
 - `domain`, `modules` (whether it has modules), `left_out` (number of rows).
-- `labels`, `paths`, `classes`, `parents`: a value for each row.
+- `labels`, `paths`, `classes`, `parents`: a value for each row. The parent of a function is the
+  function around most of its time.
+- `compiled`: [row, calls in compiled code, all calls] of each row with such calls. `shared`: [row,
+  kernels] of each row that shares compiled kernels with others.
 - `numbers`: [row, index into `lists`] of each folded list; `lists` has the numbers of its entries.
 - `figures`: an entry for each phase, and one for all phases together (`all`). It has the rows with
   calls (`rows`) and, parallel to them, `calls`, `total`, `self`, `waiting`, `min`, `p50`, `p99`
   and `max`; times are in nanoseconds. `busy` is the busy time of the process in the phase.
   `layers` has, for each of `numbers`, the mean time of a call of each list entry (0: no calls).
   With a profile there are also `device`, `device_self`, `backward`, `communication`, `kernels` and
-  `top`, and the tree has `device_ns`, which shares are of.
+  `top`, `bases` ({basis: nanoseconds}), and the tree has `device_ns`, which shares are of.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.analysis.compiled_summary import COMPILED
+from autoinstr.analysis.function_nesting import nest_functions
 from autoinstr.analysis.phase_names import NO_PHASE
 from autoinstr.analysis.tree_lines import choose_lines
 from autoinstr.base.text import escape_unprintable
@@ -35,7 +40,8 @@ if TYPE_CHECKING:
 MAX_ROWS = 120_000  # of one tree
 
 
-DEVICE_KEYS = ("device", "device_self", "backward", "communication", "kernels", "top")
+DEVICE_KEYS = ("device", "device_self", "backward", "communication", "kernels", "top", "bases")
+MAX_SHARED_KERNELS = 20  # of one row
 
 
 def build_tree(group: ProcessGroup, domain: str, phases: Sequence[str | None]) -> dict[str, Any]:
@@ -69,7 +75,17 @@ def build_tree(group: ProcessGroup, domain: str, phases: Sequence[str | None]) -
         "labels": [line.label for line in lines],
         "paths": [line.path for line in lines],
         "classes": [escape_unprintable(line.node.cls) for line in lines],
-        "parents": [line.parent for line in lines],
+        "parents": _list_parents(lines, domain),
+        "compiled": [
+            [row, calls, line.node.calls]
+            for row, line in enumerate(lines)
+            if (calls := line.node.bases.get(COMPILED, 0))
+        ],
+        "shared": [
+            [row, [escape_unprintable(kernel) for kernel in kernels[:MAX_SHARED_KERNELS]]]
+            for row, line in enumerate(lines)
+            if (kernels := list(line.node.shared_kernels))
+        ],
         "numbers": list(list_of_row.items()),
         "lists": lists,
         "figures": [{**all_phases, "phase": None, "all": True}, *figures],
@@ -103,6 +119,17 @@ def _limit_rows(lines: list[TreeLine]) -> list[TreeLine]:
         line._replace(parent=row_of_node[id(lines[line.parent].node)] if line.parent >= 0 else -1)
         for line in heaviest_lines
     ]
+
+
+def _list_parents(lines: list[TreeLine], domain: str) -> list[int]:
+    """Return the row of each line's parent, -1 for none. Functions nest by time."""
+    rows = {id(line.node): row for row, line in enumerate(lines)}
+    nested_lines = nest_functions(lines, domain)
+    parents = [-1] * len(lines)
+    for line in nested_lines:
+        if line.parent >= 0:
+            parents[rows[id(line.node)]] = rows[id(nested_lines[line.parent].node)]
+    return parents
 
 
 def _collect_lists(lines: list[TreeLine]) -> tuple[dict[int, int], list[list[int]]]:
@@ -196,6 +223,7 @@ def _build_device_columns(
                 times.total_by_kind[COMMUNICATION].ns,
                 times.total.kernels,
                 escape_unprintable(device.name_top_kernel(times)),
+                {basis: part.ns for basis, part in times.total_by_basis.items()},
             )
         for key, value in zip(DEVICE_KEYS, values):
             columns[key].append(value)

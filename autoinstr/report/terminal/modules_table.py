@@ -163,11 +163,11 @@ def _format_title(group: ProcessGroup, options: TableOptions) -> list[str]:
     ranges = text.format_count(process.ranges, "range")
     threads = text.format_count(process.threads, "thread")
     title = f"{process.label}: {ranges} in {threads}, {format_inside(process)}"
-    lines: list[str] = ["", style_line(title, HEADING)]
+    lines = ["", style_line(title, HEADING)]
     if any(phase != NO_PHASE for phase in process.phases):
+        times = [(phase, time) for phase, (calls, time) in process.phases.items() if calls]
         items = [
-            f"{phase} {text.format_duration(time)}{PARTS.get(phase, '')}"
-            for phase, (_, time) in process.phases.items()
+            f"{phase} {text.format_duration(time)}{PARTS.get(phase, '')}" for phase, time in times
         ]
         if options.phase is None and any(map(choose_phases, group.lines.values())):
             items.append("below: mean of a call")

@@ -1,6 +1,7 @@
 // A card for each phase or kind of step, and one for the requests.
 
 const STEP_PARTS = ["schedule", "execute", "sample", "update"];
+const REST_LABEL = "the rest"; // of a step, outside its recorded parts
 const PART_TOKENS = ["phase-4", "phase-decode", "phase-1", "phase-3"];
 
 function makeCardLine(label, value) {
@@ -15,8 +16,7 @@ function makePartsBar(card) {
   const sum = parts.reduce((total, part) => total + part.ns, 0);
   const stepTime = Math.max(card.mean ?? 0, sum);
   if (!parts.length || !stepTime) return [];
-  if (card.mean && card.mean > sum)
-    parts.push({ label: "other", ns: card.mean - sum, token: null });
+  parts.push({ label: REST_LABEL, ns: Math.max(0, stepTime - sum), token: "strong" });
   const partTexts = parts.map(({ label, ns }) => `${label} ${formatDuration(ns)}`);
   const description = `Mean step: ${partTexts.join(", ")}`;
   const bar = el("div", {
@@ -26,14 +26,13 @@ function makePartsBar(card) {
     title: description,
   });
   const legend = el("div", { class: "parts", "aria-hidden": "true" });
-  parts.forEach(({ label, ns, token }, index) => {
+  parts.forEach(({ label, ns, token }) => {
     const segment = el("span");
     segment.style.width = `${(100 * ns) / stepTime}%`;
-    if (token) segment.style.background = `var(--${token})`;
+    segment.style.background = `var(--${token})`;
     bar.append(segment);
-    if (index >= STEP_PARTS.length) return;
     const swatch = el("span", { class: "swatch" });
-    if (token) swatch.style.background = `var(--${token})`;
+    swatch.style.background = `var(--${token})`;
     legend.append(
       el(
         "div",

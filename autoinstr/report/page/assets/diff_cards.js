@@ -41,9 +41,9 @@ function makeDiffCard(steps, row) {
 }
 
 function drawDiffSteps() {
-  const steps = data.whole;
+  const steps = data.steps;
   if (!steps.count) return;
-  const section = addSection("whole", "Steps");
+  const section = addSection("steps", "Steps");
   addNote(section, makeStepsNote(steps));
   const cards = el("div", { class: "cards" });
   for (let row = 0; row < Math.min(steps.count, MAX_CARDS); row++)

@@ -20,7 +20,7 @@ function getLogRange(first, last) {
   const { low, high, change } = data.rows;
   let range = 0.01;
   for (let row = first; row < last; row++) {
-    if (change[row] === "untold") continue;
+    if (change[row] === "inconclusive") continue;
     for (const ratio of [low[row], high[row]])
       if (ratio) range = Math.max(range, Math.abs(Math.log(ratio)));
   }
@@ -112,7 +112,7 @@ function listDiffColumns(section) {
     },
     {
       key: "result",
-      title: "Result",
+      title: "Verdict",
       hint: "Whether the step time differs",
       kind: "text",
       width: "18ch",
@@ -143,7 +143,7 @@ function listDiffColumns(section) {
   ];
 }
 
-/** Show all figures of a row below the table. */
+/** Make the details of a row: all figures of both runs. */
 function inspectDiffRow(section, row) {
   const { rows } = data;
   const index = section.first + row;
@@ -160,20 +160,21 @@ function inspectDiffRow(section, row) {
     interval && `95 % interval ${interval}`,
     rows.p[index] === null ? null : `p = ${rows.p[index].toPrecision(2)}`,
   ];
-  const near = rows.near[index];
-  section.inspector.replaceChildren(
+  const renamed = rows.renamed[index];
+  return el(
+    "div",
+    {},
     el("div", { class: "path", tabindex: "0" }, el("bdi", { text: rows.path[index] })),
     el("div", { class: getTone(rows, index), text: summary.filter(Boolean).join(", ") }),
-    near === null
+    renamed === null
       ? ""
       : el(
           "div",
           { class: "class" },
           "possibly renamed from or to ",
-          makeName(rows.path[near]),
+          makeName(rows.path[renamed]),
           ": not compared",
         ),
     makePlainTable("Figures of both runs", ["figure", "A", "B"], lines),
   );
-  section.inspector.hidden = false;
 }

@@ -8,7 +8,7 @@ const CHANGE_WORDS = {
   slower: "slower",
   faster: "faster",
   alike: "no difference shown",
-  untold: "inconclusive",
+  inconclusive: "inconclusive",
 };
 
 /** Format a ratio: "+12.3 %" for 1.123; from 10 on "12.3 ×". */
@@ -21,7 +21,7 @@ function formatChange(ratio) {
 /** Describe the result of a line in a few words. */
 function describeResult(lines, row) {
   if (lines.only_in[row]) return `only ${lines.only_in[row].toUpperCase()}`;
-  return lines.why[row] ?? CHANGE_WORDS[lines.change[row]] ?? "";
+  return lines.reason[row] ?? CHANGE_WORDS[lines.change[row]] ?? "";
 }
 
 /** Return the color class of a line. */
@@ -31,7 +31,7 @@ function getTone(lines, row) {
 
 /** Format the confidence interval of a line; "" where it is inconclusive. */
 function formatInterval(lines, row) {
-  if (lines.low[row] === null || lines.change[row] === "untold") return "";
+  if (lines.low[row] === null || lines.change[row] === "inconclusive") return "";
   return `${formatChange(lines.low[row])} … ${formatChange(lines.high[row])}`;
 }
 

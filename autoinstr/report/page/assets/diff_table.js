@@ -11,13 +11,7 @@ class DiffModulesSection {
     this.showsChangesOnly = false;
     this._addToolbar();
     this.tableContainer = el("div", { id: "modules-table" });
-    this.inspector = el("div", {
-      class: "inspector",
-      hidden: true,
-      role: "region",
-      "aria-label": "The selected module",
-    });
-    this.section.append(this.tableContainer, this.inspector);
+    this.section.append(this.tableContainer);
     this.showGroup(0);
   }
 
@@ -67,7 +61,6 @@ class DiffModulesSection {
       .slice(first, first + rowCount)
       .map((parent) => (parent < 0 ? -1 : parent - first));
     this.logRange = getLogRange(first, first + rowCount);
-    this.inspector.hidden = true;
     this.tableContainer.replaceChildren();
     this.table = new Table(this.tableContainer, {
       label: "Modules of both runs",
@@ -76,9 +69,9 @@ class DiffModulesSection {
       columns: listDiffColumns(this),
       search: (row) => [rows.path[first + row], ...this.getBoth("class", row)].join(" "),
       present: (row) =>
-        !this.showsChangesOnly || !["alike", "untold"].includes(rows.change[first + row]),
+        !this.showsChangesOnly || !["alike", "inconclusive"].includes(rows.change[first + row]),
       sort: { key: "difference", descending: true },
-      onselect: (row) => inspectDiffRow(this, row),
+      detail: (row) => inspectDiffRow(this, row),
       onarrange: () => this._updateRowCount(),
       empty: "no module matches",
     });

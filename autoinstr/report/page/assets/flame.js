@@ -1,6 +1,7 @@
 // The flame view: zoom, pan and selection by mouse. It describes the selected range as text too.
 
 const MIN_VISIBLE_NS = 50; // no more zoom than this across the view
+const MIN_VISIBLE_PIXELS = 8;
 const KEY_HELP = [
   ["←→↑↓", "move"],
   ["Enter", "zoom to the range"],
@@ -34,14 +35,17 @@ class FlameView extends FlamePicture {
   show(excerpt, stepDuration, names) {
     super.show(excerpt, stepDuration, names);
     this.view.scrollTop = 0;
-    const rangeCount = excerpt.lanes.reduce((sum, lane) => sum + lane.start.length, 0);
-    const ranges = countNoun(rangeCount, "range");
-    const threads = countNoun(excerpt.lanes.length, "thread");
+    const deviceLanes = excerpt.lanes.filter(({ device }) => device);
+    const hostLanes = excerpt.lanes.filter(({ device }) => !device);
+    const count = (lanes) => lanes.reduce((sum, lane) => sum + lane.start.length, 0);
+    const ranges = countNoun(count(hostLanes), "range");
+    const threads = countNoun(hostLanes.length, "thread");
+    const kernels = deviceLanes.length ? `, ${countNoun(count(deviceLanes), "kernel")}` : "";
     const requestCount = Math.max(0, ...excerpt.lanes.map(({ requests }) => requests?.count ?? 0));
     const requests = requestCount ? `, ${countNoun(requestCount, "request")}` : "";
     this._describe(
       excerpt.lanes.length
-        ? `${ranges} in ${threads}${requests}, ${formatDuration(stepDuration)}`
+        ? `${ranges} in ${threads}${kernels}${requests}, ${formatDuration(stepDuration)}`
         : "this step has no ranges",
     );
   }
@@ -148,6 +152,18 @@ class FlameView extends FlamePicture {
     const { start, end } = this.boxes[index];
     const margin = Math.max(MIN_VISIBLE_NS, (end - start) * 0.04);
     this.setVisible(start - margin, end + margin);
+    this.select(index);
+  }
+
+  /** Select a range of a lane. A range that is too narrow to be seen is zoomed to. */
+  showRange(lane, range) {
+    const isBox = (box) => box.lane === lane && box.range === range;
+    if (!this.boxes.some(isBox)) this._setFolded(lane, false);
+    const index = this.boxes.findIndex(isBox);
+    if (index < 0) return;
+    const { start, end, parent } = this.boxes[index];
+    const pixels = ((end - start) / this.stepDuration) * this.canvas.clientWidth;
+    if (pixels < MIN_VISIBLE_PIXELS) this.zoomTo(parent >= 0 ? parent : index);
     this.select(index);
   }
 

@@ -11,8 +11,9 @@ class LaneHeads {
   show(excerpt, heads) {
     this.element.replaceChildren(
       ...heads.map(({ row, lane, isFolded }) => {
-        const { start, requests } = excerpt.lanes[lane];
-        const rangeCount = start.length ? countNoun(start.length, "range") : "";
+        const { start, requests, device } = excerpt.lanes[lane];
+        const noun = device ? "kernel" : "range";
+        const rangeCount = start.length ? countNoun(start.length, noun) : "";
         const counts = [rangeCount, requests && nameRequests(requests)].filter(Boolean).join(", ");
         const label = nameLane(excerpt.lanes[lane]) + (isFolded ? ` · ${counts}` : "");
         const button = el("button", {

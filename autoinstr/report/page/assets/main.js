@@ -2,13 +2,14 @@
 
 drawHead();
 drawCards();
+let stepsSection = null;
 let modulesSection = null;
 let ranksSection = null;
 drawFindings((finding) => {
   const isShown = finding.kind === "rank" && ranksSection?.showFinding(finding);
   if (!isShown) modulesSection?.showRow(...finding.place);
 });
-drawSteps();
+stepsSection = drawSteps();
 const mainElement = document.getElementById("main");
 if (data.groups.length) modulesSection = new ModulesSection();
 else
@@ -22,14 +23,16 @@ ranksSection = drawRanks();
 drawRequests();
 drawProcesses();
 drawInstrumented();
+const hasDevice = data.groups.some(({ domains }) => domains.some((tree) => tree.device_ns));
 mainElement.append(
   el(
     "footer",
     {},
     el("p", {
       text:
-        "All times are host times: on a GPU or NPU a range ends when the call returns, " +
-        "not when the device finishes. Self is the time in a module outside the modules that it " +
+        (hasDevice ? "Device times are those of kernels, from the profile. " : "") +
+        `${hasDevice ? "All other times" : "All times"} are host times: on a GPU or NPU a range ends ` +
+        "when the call returns, not when the device finishes. Self is the time in a module outside the modules that it " +
         "called. Percentiles are durations of actual calls. The estimated overhead comes from " +
         "autoinstr's benchmarks, not from this run.",
     }),

@@ -56,13 +56,18 @@ function listModuleColumns(modules) {
   };
   const percentile = (key, title, hint, drop) =>
     makeDurationColumn(key, title, hint, "9.5ch", (row) => get(key, row), drop);
+  const drop = tree.device_ns ? 3 : 2;
   const nameColumn = {
     key: "module",
     title: "Module",
     kind: "name",
     value: (row) => tree.paths[row],
     text: (row) => tree.labels[row],
-    fill: (cell, row, isTree) => cell.append(makeName(isTree ? tree.labels[row] : tree.paths[row])),
+    fill: (cell, row, isTree) => {
+      cell.append(makeName(isTree ? tree.labels[row] : tree.paths[row]));
+      const code = nameCode(tree, row);
+      if (code) cell.append(el("span", { class: "tag", text: code }));
+    },
   };
   const classColumn = {
     key: "class",
@@ -129,9 +134,9 @@ function listModuleColumns(modules) {
     makeDurationColumn("mean", "Mean", "Mean time of a call", "9.5ch", (row) =>
       divide(total(row), get("calls", row)),
     ),
-    percentile("p50", "p50", "50 % of the calls took at most this long", 2),
-    percentile("p99", "p99", "99 % of the calls took at most this long", 2),
-    percentile("max", "Max", "The slowest call", 3),
+    percentile("p50", "p50", "50 % of the calls took at most this long", drop),
+    percentile("p99", "p99", "99 % of the calls took at most this long", drop),
+    percentile("max", "Max", "The slowest call", tree.device_ns ? 4 : 3),
     ...(tree.numbers.length ? [layersColumn] : []),
   ];
 }
@@ -143,7 +148,8 @@ function listDeviceColumns(tree, get, perStep, divide) {
     return divide(ns === null ? null : ns - get("communication", row), tree.device_ns);
   };
   const duration = (key, title, hint, drop) =>
-    makeDurationColumn(key, title, hint, "9.5ch", (row) => perStep(key)(row) || null, drop);
+    makeDurationColumn(key, title, hint, "11ch", (row) => perStep(key)(row) || null, drop);
+  const hasBackward = tree.figures[0].backward.some(Boolean);
   return [
     duration("device", "Device", "Time of all kernels of the module and those below it"),
     {
@@ -156,7 +162,7 @@ function listDeviceColumns(tree, get, perStep, divide) {
       text: (row) => formatPercent(share(row)),
     },
     duration("device_self", "Device self", "Time of the kernels of the module alone", 2),
-    duration("backward", "Backward", "Device time of the backward pass", 2),
+    hasBackward && duration("backward", "Backward", "Device time of the backward pass", 2),
     {
       key: "kernels",
       title: "Kernels",
@@ -167,51 +173,11 @@ function listDeviceColumns(tree, get, perStep, divide) {
       text: (row) => formatCount(get("kernels", row)),
       title_of: (row) => get("top", row) ?? "",
     },
-  ];
+  ].filter(Boolean);
 }
 
 /** Return the ratio of the slowest entry and the median, or null. */
 function getLayerRatio(layers) {
   const means = layers?.[1].filter(Boolean);
   return means?.length ? findMaximum(means) / computeMedian(means) : null;
-}
-
-/** Show all figures of a row below the table. */
-function inspectModule(modules, row) {
-  const { paths, classes, figures: allFigures } = modules.tree;
-  const head = ["phase", "calls", "total", "self", "mean", "min", "p50", "p99", "max"];
-  const lines = [];
-  for (const figures of allFigures) {
-    const rows = indexByRow(modules.tree, figures);
-    if (!rows.has(row)) continue;
-    const get = (key) => rows.get(key, row);
-    const times = [
-      get("total"),
-      get("self"),
-      get("calls") ? get("total") / get("calls") : null,
-      ...["min", "p50", "p99", "max"].map(get),
-    ];
-    const label = el(
-      "span",
-      {},
-      figures.all ? null : makeSwatch(figures.phase),
-      makeName(formatPhase(figures), 40),
-    );
-    const cells = times.map((ns) =>
-      el("span", { text: formatDuration(ns), title: formatExact(ns) }),
-    );
-    lines.push([label, formatCount(get("calls")), ...cells]);
-  }
-  modules.inspector.replaceChildren(
-    el("div", { class: "path", tabindex: "0" }, el("bdi", { text: paths[row] })),
-    el("div", { class: "class", tabindex: "0" }, makeName(classes[row], 4000)),
-    makePlainTable("Figures by phase", head, lines),
-  );
-  const layers = modules.getLayers(row);
-  if (layers)
-    modules.inspector.append(
-      el("h3", { text: describeLayers(...layers) }),
-      makeLayerChart(...layers),
-    );
-  modules.inspector.hidden = false;
 }

@@ -7,13 +7,7 @@ class ModulesSection {
     this.note = addNote(this.section, "");
     this.toolbar = el("div", { class: "toolbar" });
     this.tableContainer = el("div", { id: "modules-table" });
-    this.inspector = el("div", {
-      class: "inspector",
-      hidden: true,
-      role: "region",
-      "aria-label": "The selected module",
-    });
-    this.section.append(this.toolbar, this.tableContainer, this.inspector);
+    this.section.append(this.toolbar, this.tableContainer);
     const groupLabels = data.groups.map(({ process, members }) => {
       const others = members.length - 1;
       return (
@@ -60,7 +54,6 @@ class ModulesSection {
     this.phaseIndex = 0;
     this.groupPicker.select.value = String(groupIndex);
     this._fillToolbar();
-    this.inspector.hidden = true;
     this._readFigures();
     this.tableContainer.replaceChildren();
     const { parents, labels, paths, classes } = this.tree;
@@ -71,7 +64,7 @@ class ModulesSection {
       columns: listModuleColumns(this),
       search: (row) => `${paths[row]} ${classes[row]}`,
       present: (row) => this.figuresOfRow.has(row),
-      onselect: (row) => inspectModule(this, row),
+      detail: (row) => inspectModule(this, row),
       onarrange: () => this._updateRowCount(),
       empty: "no module matches",
     });
@@ -118,9 +111,7 @@ class ModulesSection {
   _showPhase(index) {
     this.phaseIndex = index;
     this._readFigures();
-    if (!this.table) return;
-    this.table.refresh();
-    if (this.table.active >= 0 && !this.inspector.hidden) inspectModule(this, this.table.active);
+    this.table?.refresh();
   }
 
   _readFigures() {
@@ -139,6 +130,7 @@ class ModulesSection {
       ? "inside module calls"
       : `in ranges of the domain ${truncate(this.tree.domain, 40)}`;
     const words = [`host time ${scope}`];
+    if (this.tree.device_ns) words.push("device time of the kernels that they launched");
     if (this.tree.left_out)
       words.push(`the ${formatCount(this.tree.left_out)} lightest rows are not in this page`);
     if (data.without_tree.length) {

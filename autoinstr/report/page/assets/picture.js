@@ -4,6 +4,7 @@ const BOX_HEIGHT = 19; // of a row
 const AXIS_HEIGHT = 22;
 const REQUESTS_LABEL = "requests";
 const FUNCTION_LABEL = "function";
+const KERNEL_LABEL = "kernel"; // of no module
 
 class FlamePicture {
   constructor() {
@@ -58,7 +59,7 @@ class FlamePicture {
       const cls = this._getName(box)[1];
       if (box.range === NO_RANGE) others.add(REQUESTS_LABEL);
       else if (cls) selfTimes.set(cls, (selfTimes.get(cls) ?? 0) + box.selfTime);
-      else others.add(FUNCTION_LABEL);
+      else others.add(this._isKernel(box) ? KERNEL_LABEL : FUNCTION_LABEL);
     }
     const classes = [...selfTimes].sort((a, b) => b[1] - a[1]).map(([cls]) => cls);
     return [
@@ -76,7 +77,12 @@ class FlamePicture {
 
   _getColor(box, cls) {
     if (box.range === NO_RANGE) return getColor(`flame-${REQUESTS_LABEL}`);
-    return cls ? resolveColor(this.classColors.get(cls)) : getColor(`flame-${FUNCTION_LABEL}`);
+    if (cls) return resolveColor(this.classColors.get(cls));
+    return getColor(`flame-${this._isKernel(box) ? KERNEL_LABEL : FUNCTION_LABEL}`);
+  }
+
+  _isKernel(box) {
+    return Boolean(this.excerpt.lanes[box.lane].device);
   }
 
   _draw(context, width) {
@@ -110,7 +116,7 @@ class FlamePicture {
         context.fillRect(right - 3, top, 3, BOX_HEIGHT - 2);
       }
       if (boxWidth > 26)
-        this._drawLabel(context, ink, title, cls, left, top, boxWidth);
+        this._drawLabel(context, ink, title, cls, !this._isKernel(box), left, top, boxWidth);
       if (index === this.selected || index === this.hovered) {
         context.strokeStyle = getColor(index === this.selected ? "accent" : "ink");
         context.lineWidth = index === this.selected ? 2 : 1;
@@ -135,7 +141,7 @@ class FlamePicture {
     }
   }
 
-  _drawLabel(context, ink, label, cls, left, top, boxWidth) {
+  _drawLabel(context, ink, label, cls, isPath, left, top, boxWidth) {
     const start = Math.max(2, left) + 4;
     const labelWidth = left + boxWidth - start - 3;
     if (labelWidth < 18) return;
@@ -144,7 +150,7 @@ class FlamePicture {
     context.rect(start - 2, top, labelWidth + 2, BOX_HEIGHT);
     context.clip();
     context.fillStyle = ink;
-    const text = cls ? fitPath(context, label, labelWidth) : truncate(label, 160);
+    const text = cls && isPath ? fitPath(context, label, labelWidth) : truncate(label, 160);
     const y = top + BOX_HEIGHT / 2 - 1;
     context.fillText(text, start, y);
     const textWidth = context.measureText(text).width + 7;

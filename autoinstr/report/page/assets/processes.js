@@ -72,11 +72,18 @@ function makeInstrumentedCard(entry) {
   return el("article", { class: "card" }, el("h3", {}, makeName(labels + more, 300)), columns);
 }
 
+const PROFILE_KINDS = ["kineto", "ascend"]; // a profile that was given without a recording
+
+function describeSource(emitter) {
+  if (PROFILE_KINDS.includes(emitter)) return "Every module range of the profile.";
+  return `Every module call, written by the emitter ${truncate(emitter, 60)}.`;
+}
+
 function describeModules(entry) {
   const description = el(
     "div",
     {},
-    el("p", {}, `Every module call, written by the emitter ${truncate(entry.emitter, 60)}.`),
+    el("p", { text: describeSource(entry.emitter) }),
   );
   if (!entry.options) {
     description.append(

@@ -82,6 +82,7 @@ function drawRequests() {
     rows: rowCount,
     columns: listRequestColumns(requests),
     search: (row) => `${values.name[row]} ${values.id?.[row] ?? ""} ${ends[values.end[row]]}`,
+    detail: (row) => inspectRequest(requests, row),
     empty: "no request matches",
   });
 }

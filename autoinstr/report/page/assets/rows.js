@@ -63,9 +63,15 @@ class Rows {
     for (let row = 0; row < this.length; row++) {
       const parent = this.parent[row];
       if (parent < 0) this.roots.push(row);
-      else {
-        (this.children[parent] ??= []).push(row);
-        this.depth[row] = this.depth[parent] + 1;
+      else (this.children[parent] ??= []).push(row);
+    }
+    // A parent may stand behind its children.
+    const pending = [...this.roots];
+    while (pending.length) {
+      const row = pending.pop();
+      for (const child of this.children[row] ?? []) {
+        this.depth[child] = this.depth[row] + 1;
+        pending.push(child);
       }
     }
     if (this.length <= foldAbove) return;

@@ -22,7 +22,9 @@ class StepsSection {
     this.strip = new Strip(this.section, steps, this.excerpts, (step) => this.select(step));
     this.chips = el("div", { class: "chips", role: "group", "aria-label": "Selected steps" });
     this.facts = el("div", { class: "stepline", role: "status" });
-    this.section.append(this._buildToolbar(), this.chips, this.facts);
+    this.reasons = el("div", { class: "reasons" });
+    this.highlight = el("p", { class: "highlight", role: "status", hidden: true });
+    this.section.append(this._buildToolbar(), this.highlight, this.chips, this.facts, this.reasons);
     this.flame = new FlameView(this.section);
     this.missing = el("p", { class: "empty", hidden: true });
     this.tableDetails = el(
@@ -119,6 +121,7 @@ class StepsSection {
       chip.setAttribute("aria-pressed", String(Number(chip.dataset.step) === step));
     }
     this.facts.replaceChildren(...listStepFacts(step, item));
+    this.reasons.replaceChildren(...explainStep(this, step));
     this.item = item;
     this.flame.element.hidden = this.tableDetails.hidden = !item;
     this.missing.hidden = Boolean(item);
@@ -126,6 +129,51 @@ class StepsSection {
       this.flame.show(item, duration, excerpts.names);
       this._fillTable();
     } else this._offerNearest(step);
+  }
+
+  /**
+   * Return the longest call of a process whose name passes a test, in the steps with ranges:
+   * {step, lane, range, duration}; null without one.
+   */
+  findLongestCall(process, isName) {
+    const isIndex = data.excerpts.names.map(isName);
+    let longest = null;
+    for (const [step, { lanes }] of this.excerpts) {
+      lanes.forEach((lane, laneIndex) => {
+        if (lane.process !== process) return;
+        lane.name.forEach((nameIndex, range) => {
+          const duration = lane.duration[range];
+          if (isIndex[nameIndex] && duration > (longest?.duration ?? -1))
+            longest = { step, lane: laneIndex, range, duration };
+        });
+      });
+    }
+    return longest;
+  }
+
+  /** Select a step and scroll to it. */
+  showStep(step) {
+    this.select(step);
+    this.section.scrollIntoView({ block: "start" });
+  }
+
+  /** Show a call that findLongestCall found, in its step. */
+  showCall({ step, lane, range }) {
+    this.select(step);
+    this.flame.showRange(lane, range);
+    this.facts.scrollIntoView({ block: "start" });
+  }
+
+  /** Mark some steps in the strip; `text` says which. */
+  mark(steps, text) {
+    this.strip.mark(steps);
+    const clear = () => this.mark(new Set(), "");
+    this.highlight.replaceChildren(
+      makeName(text, 200),
+      " ",
+      el("button", { type: "button", class: "link", text: "Clear", on: { click: clear } }),
+    );
+    this.highlight.hidden = !steps.size;
   }
 
   _offerNearest(step) {
@@ -180,46 +228,5 @@ class StepsSection {
 }
 
 function drawSteps() {
-  if (data.steps.duration.length) new StepsSection();
-}
-
-/** List the facts of a step. `item` has its ranges, or is null. */
-function listStepFacts(step, item) {
-  const { steps, excerpts, processes } = data;
-  const kind = steps.kinds[steps.kind[step]];
-  const heading = el(
-    "strong",
-    {},
-    makeSwatch(kind),
-    `${formatStepName(step)} · `,
-    makeName(kind, 60),
-    ` · ${formatDuration(steps.duration[step])}`,
-  );
-  const facts = [heading];
-  const add = (label, text) => facts.push(el("span", {}, `${label} `, el("b", { text })));
-  const warn = (text) => facts.push(el("span", { class: "bad", text }));
-  const get = (key) => steps[key]?.[step] ?? null;
-  add("starts at", `+${formatDuration(Math.max(0, steps.start[step]))}`);
-  if (get("tokens") !== null) add("tokens", formatCount(get("tokens")));
-  if (get("requests") !== null) {
-    const prefills = get("prefills") ? ` (${formatCount(get("prefills"))} in prefill)` : "";
-    add("batch", `${formatCount(get("requests"))}${prefills}`);
-  }
-  if (get("running") !== null)
-    add("running · waiting", `${formatCount(get("running"))} · ${formatCount(get("waiting"))}`);
-  if (get("kv_usage") !== null) add("KV cache", formatPercent(get("kv_usage")));
-  for (const part of STEP_PARTS)
-    if (get(`${part}_ns`) !== null) add(part, formatDuration(get(`${part}_ns`)));
-  if (get("gap_ns")) add("gap before", formatDuration(get("gap_ns")));
-  if (steps.partly.includes(step)) warn("incomplete: the sum of its recorded parts");
-  if (steps.never_ended && step === steps.duration.length - 1)
-    warn("never ended: shown up to the last recorded time");
-  if (item?.left_out)
-    warn(`${countNoun(item.left_out, "short range")} of this step not in this page`);
-  if (item && processes.length > excerpts.processes.length) {
-    const shownCount = formatCount(excerpts.processes.length);
-    const text = `ranges of ${shownCount} of ${formatCount(processes.length)} processes`;
-    facts.push(el("span", { class: "muted", text }));
-  }
-  return facts;
+  return data.steps.duration.length ? new StepsSection() : null;
 }

@@ -19,6 +19,7 @@ class Strip {
     this.select = select;
     this.length = steps.duration.length;
     this.selected = -1;
+    this.marked = new Set();
     const durations = steps.duration.filter((ns) => ns !== null);
     this.longest = Math.max(1, findMaximum(durations));
     this.logZero = Math.max(1, findMinimum(durations) / 2);
@@ -55,6 +56,12 @@ class Strip {
     this.selected = step;
     this.slider.setAttribute("aria-valuenow", String(step + 1));
     this.slider.setAttribute("aria-valuetext", description);
+    this.redraw();
+  }
+
+  /** Mark steps, for example those of a request. */
+  mark(steps) {
+    this.marked = steps;
     this.redraw();
   }
 
@@ -135,9 +142,17 @@ class Strip {
     context.globalAlpha = isSelected || this.selected < 0 ? 1 : 0.72;
     context.fillRect(x, bottom - barHeight, width, barHeight);
     context.globalAlpha = 1;
-    if (this.stepsWithRanges.size < this.length && this._hasRanges(first, last)) {
+    if (this.stepsWithRanges.size < this.length && this._hasStep(this.stepsWithRanges, first, last)) {
       context.fillStyle = getColor("muted");
       context.fillRect(x + width / 2 - 1, height - 3, 2, 3);
+    }
+    if (this.marked.size) {
+      const isMarked = this._hasStep(this.marked, first, last);
+      context.fillStyle = getColor(isMarked ? "accent" : "panel");
+      context.globalAlpha = isMarked ? 1 : 0.6;
+      const top = isMarked ? bottom : 0;
+      context.fillRect(x, top, width, isMarked ? 4 : bottom);
+      context.globalAlpha = 1;
     }
     if (isSelected) {
       context.fillStyle = getColor("ink");
@@ -146,8 +161,8 @@ class Strip {
     }
   }
 
-  _hasRanges(first, last) {
-    for (let step = first; step < last; step++) if (this.stepsWithRanges.has(step)) return true;
+  _hasStep(steps, first, last) {
+    for (let step = first; step < last; step++) if (steps.has(step)) return true;
     return false;
   }
 

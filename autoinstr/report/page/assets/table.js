@@ -14,6 +14,7 @@ class Table extends TableView {
     this.active = row;
     this.refresh();
     this._scrollTo(this.rows.order.indexOf(row));
+    this.showDetail();
     this.options.onselect?.(row);
   }
 
@@ -28,6 +29,7 @@ class Table extends TableView {
     const row = Number(element.dataset.row);
     const isFold = event.target.classList.contains("fold") && this.rows.children?.[row];
     if (isFold) this._setFolded(row, !this.rows.folded[row]);
+    else if (row === this.active && this.detail) this.hideDetail();
     else this._activate(row);
   }
 
@@ -42,18 +44,26 @@ class Table extends TableView {
     this._scrollTo(this.rows.order.indexOf(row));
     this._draw();
     this.elements.get(row)?.setAttribute("aria-selected", "true");
+    this.showDetail();
     this.options.onselect?.(row);
   }
 
   _scrollTo(position) {
     if (position < 0) return;
     const headHeight = this.headings[0].offsetHeight;
-    const top = position * ROW_HEIGHT;
+    const isBelowDetail = this.detail?.isConnected && position > this._findDetailPosition();
+    const top = position * ROW_HEIGHT + (isBelowDetail ? this.detail.offsetHeight : 0);
     const bottom = top + ROW_HEIGHT + headHeight;
     const { scrollTop, clientHeight } = this.scroller;
     if (top < scrollTop) this.scroller.scrollTop = top;
     else if (bottom > scrollTop + clientHeight) this.scroller.scrollTop = bottom - clientHeight;
     this._draw();
+  }
+
+  /** Return the position of the row that the details stand below. */
+  _findDetailPosition() {
+    const row = Number(this.detail.previousSibling?.dataset?.row ?? -1);
+    return this.rows.order.indexOf(row);
   }
 
   _handleKey(event) {

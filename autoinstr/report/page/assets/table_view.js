@@ -2,15 +2,16 @@
 
 const ROW_HEIGHT = 26; // CSS pixels, as in the stylesheet
 const EXTRA_ROWS = 12; // rows with elements on either side of the visible ones
+const MAX_UNSCROLLED_ROWS = 48; // a longer table scrolls in its own box
 let tableCount = 0;
 
 class TableView {
   /**
    * `options`: label (for screen readers), rows (number), columns, parent (array, -1 for none; a
    * tree), search(row), present(row), sort ({key, descending}), onselect(row), onarrange(),
-   * foldAbove (a larger tree begins folded), empty (text without rows).
+   * detail(row) (an element that is shown below the selected row), foldAbove (a larger tree begins folded), empty (text without rows).
    * A column: key, title, hint, kind ("name", "text", "number", "custom"), width, value(row) to
-   * sort by, text(row), title_of(row), fill(cell, row, isTree), drop (1 to 3: how narrow the page
+   * sort by, text(row), title_of(row), fill(cell, row, isTree), drop (1 to 4: how narrow the page
    * may be before the column is hidden).
    */
   constructor(container, options) {
@@ -21,6 +22,7 @@ class TableView {
     this.words = [];
     this.active = -1; // the selected row
     this.elements = new Map(); // row -> its element
+    this.detail = null; // the element of the selected row's details
     this._build(container);
     this.reset(options.rows, options.parent ?? null);
   }
@@ -36,6 +38,7 @@ class TableView {
     this.rows = new Rows(rowCount, parent, this.options.foldAbove);
     this.rows.isFlat = isFlat;
     this.active = -1;
+    this.detail = null;
     this.refresh();
   }
 
@@ -70,6 +73,8 @@ class TableView {
     this.empty.hidden = length > 0;
     this.elements.clear();
     this.body.replaceChildren(this.spaceAbove, this.spaceBelow);
+    this.scroller.classList.toggle("short", length <= MAX_UNSCROLLED_ROWS);
+    if (this.detail) this._fillDetail();
     this._markSorting();
     this._draw();
     this.options.onarrange?.();
@@ -79,9 +84,9 @@ class TableView {
     const { label, parent } = this.options;
     this.headings = this.columns.map((column) => this._buildHeading(column));
     const columns = el("colgroup");
-    for (const { width, drop } of this.columns) {
-      const column = el("col", { class: drop ? `drop${drop}` : null });
-      if (width) column.style.width = width;
+    for (const definition of this.columns) {
+      const column = el("col", { class: getCellClass(definition) });
+      if (definition.width) column.style.width = definition.width;
       columns.append(column);
     }
     this.spaceAbove = this._buildSpace();
@@ -101,7 +106,10 @@ class TableView {
     this.empty = el("p", { class: "empty", text: this.options.empty });
     container.append(this.scroller, this.empty);
     this.scroller.addEventListener("scroll", () => this._draw(), { passive: true });
-    new ResizeObserver(() => this._draw()).observe(this.scroller);
+    new ResizeObserver(() => {
+      fitColumns(this);
+      this._draw();
+    }).observe(this.scroller);
     document.addEventListener("themechange", () => this.refresh());
   }
 
@@ -144,7 +152,9 @@ class TableView {
     const { order } = this.rows;
     const { scrollTop } = this.scroller;
     const height = this.scroller.clientHeight || 600;
-    const first = Math.max(0, Math.floor(scrollTop / ROW_HEIGHT) - EXTRA_ROWS);
+    // The details below a row take height too: a few more rows than visible get elements.
+    const top = scrollTop - (this.detail?.offsetHeight ?? 0);
+    const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - EXTRA_ROWS);
     const last = Math.min(order.length, Math.ceil((scrollTop + height) / ROW_HEIGHT) + EXTRA_ROWS);
     const visibleRows = new Set(order.slice(first, last));
     for (const [row, element] of this.elements) {
@@ -162,7 +172,13 @@ class TableView {
       }
       if (previous.nextSibling !== element) previous.after(element);
       previous = element;
+      if (row === this.active && this.detail) {
+        if (previous.nextSibling !== this.detail) previous.after(this.detail);
+        previous = this.detail;
+      }
     }
+    if (this.detail && !visibleRows.has(this.active)) this.detail.remove();
+    this.detail?.style.setProperty("--width", `${this.scroller.clientWidth}px`);
     this.spaceAbove.hidden = first === 0;
     this.spaceBelow.hidden = last >= order.length;
     this.spaceAbove.firstChild.style.height = `${first * ROW_HEIGHT}px`;
@@ -170,6 +186,27 @@ class TableView {
     const active = this.elements.get(this.active);
     if (active) this.table.setAttribute("aria-activedescendant", active.id);
     else this.table.removeAttribute("aria-activedescendant");
+  }
+
+  /** Show the details of the selected row below it. */
+  showDetail() {
+    if (!this.options.detail || this.active < 0) return;
+    const cell = el("td", { colspan: this.columns.length }, el("div", { class: "inspector" }));
+    this.detail?.remove();
+    this.detail = el("tr", { class: "detail" }, cell);
+    fitColumns(this);
+    this._fillDetail();
+    this._draw();
+  }
+
+  hideDetail() {
+    this.detail?.remove();
+    this.detail = null;
+    this._draw();
+  }
+
+  _fillDetail() {
+    this.detail.querySelector(".inspector").replaceChildren(this.options.detail(this.active));
   }
 
   _buildRow(row, position) {
@@ -202,23 +239,4 @@ class TableView {
     else cell.append(makeName(column.text(row)));
     return cell;
   }
-}
-
-function getCellClass({ kind, drop }) {
-  return drop ? `${kind} drop${drop}` : kind;
-}
-
-/** Return a column of durations. */
-function makeDurationColumn(key, title, hint, width, value, drop) {
-  return {
-    key,
-    title,
-    hint,
-    kind: "number",
-    width,
-    drop,
-    value,
-    text: (row) => formatDuration(value(row)),
-    title_of: (row) => formatExact(value(row)),
-  };
 }
