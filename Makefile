@@ -99,6 +99,7 @@ $(BENCH_STAMP): $(addprefix $(REQUIREMENTS)/,bench.txt bench.sh) $(STAMP)
 bench: setup-bench ## the cost of a module call beside its peers, one table (15 min; ARGS=--quick)
 	@$(RUN) -m benchmarks $(ARGS)
 	@$(RUN) -m benchmarks.compiled_call
+	@$(RUN) -m benchmarks.compiled_step
 
 bench-check: setup ## instructions of a call, counted by valgrind, against the committed counts
 	@$(RUN) -m benchmarks.instructions $(ARGS)

@@ -31,6 +31,7 @@ STAGES = (
     (re.compile(r"Resolved architecture"), "MainProcess has imported vLLM; it starts EngineCore"),
     (re.compile(r"Initializing a V1 LLM engine"), "EngineCore has imported vLLM; it starts Worker"),
     (re.compile(r"Starting to load model"), "Worker has imported vLLM; it loads the model"),
+    (re.compile(r"Start compiling|Warming up model"), "Worker compiles the model (once a machine)"),
     (re.compile(r"init engine .* took"), "the engine is ready and generates tokens"),
     (re.compile(r"^\d+ tokens for \d+ prompts"), "the script prints: {line}"),
     (re.compile(r"^autoinstr: "), "{line}"),
@@ -116,6 +117,9 @@ def run_serving_script(script: str, run_directory: Path, say: Callable[[str], No
         "VLLM_CACHE_ROOT": str(CACHE / "vllm"),
     }
     program = [sys.executable, f"examples/offline_{script}.py", str(model)]
+    if script == "vllm" and not shutil.which("g++"):
+        say("without g++ vLLM cannot compile the model: --eager")
+        program.append("--eager")
     command = autoinstr("run", "--out", str(run_directory), "--", *program)
     run_quietly(command, "demo", environ, say_stage)
 

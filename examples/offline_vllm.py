@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
     parser.add_argument("--tokens", type=int, default=32)
-    parser.add_argument("--compile", action="store_true", help="let vLLM compile the model")
+    parser.add_argument("--eager", action="store_true", help="do not let vLLM compile the model")
     parser.add_argument("--json", action="store_true", help="print token ids")
     args = parser.parse_args()
     llm = LLM(
@@ -24,7 +24,7 @@ def main() -> None:
         max_model_len=256,
         max_num_seqs=8,
         kv_cache_memory_bytes=64 << 20,
-        enforce_eager=not args.compile,
+        enforce_eager=args.eager,
         seed=0,
     )
     sampling = SamplingParams(temperature=0, max_tokens=args.tokens, ignore_eos=True)

@@ -104,7 +104,7 @@ def _connect(session: Session) -> None:
     profilers.connect(session, session.config)
     RolePatches(session.add_role, session.add_facts).apply()
     apply_targets(session)
-    session.compiled_ranges.connect(session.config.compiled == "modules")
+    session.compiled_ranges.connect(session.config.compiled)
     for name in _DYNAMO_MODULES:
         importhook.register(name, _follow_dynamo_import)
     if session.config.counts_steps:

@@ -218,6 +218,6 @@ class Session:
         }
         if not self.module_ranges.is_known_torch:
             details["torch"] = "unknown version; every module call takes the slow path"
-        details["compiled"] = self.compiled_ranges.reason
+        details["compiled"] = self.compiled_ranges.describe()
         details["modules"] = self.module_ranges.list_decisions()
         doctor_channel.report(bool(self.range_switch.active), self.range_switch.reason, details)

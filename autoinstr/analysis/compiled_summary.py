@@ -21,8 +21,9 @@ class CompiledSummary:
 
     def __init__(self, recording: Recording) -> None:
         facts = recording.header.get("compiled")
-        unknown = facts.get("unknown") if isinstance(facts, dict) else 0
-        self.unknown = unknown if isinstance(unknown, int) else 0  # generated functions
+        self.unknown = _read_count(facts, "unknown")  # generated functions
+        self.unwoven = _read_count(facts, "unwoven")  # of a form without ranges
+        self.unknown_kernels = _read_count(facts, "unknown_kernels")  # of recovered functions
         self.own: set[tuple[str, str]] = set()  # modules with ranges of their own
         self.shared: set[tuple[str, str]] = set()  # modules that only share kernels
 
@@ -36,12 +37,19 @@ class CompiledSummary:
                 self.shared.add(module)
 
 
+def _read_count(facts: object, name: str) -> int:
+    count = facts.get(name) if isinstance(facts, dict) else 0
+    return count if isinstance(count, int) else 0
+
+
 def describe_compiled(summaries: Iterable[CompiledSummary]) -> list[str]:
     """Return the line about compiled code; no line if nothing was compiled."""
     listed = list(summaries)
     own = max((len(summary.own) for summary in listed), default=0)
     shared = max((len(summary.shared) for summary in listed), default=0)
     unknown = sum(summary.unknown for summary in listed)
+    unknown_kernels = sum(summary.unknown_kernels for summary in listed)
+    unwoven = sum(summary.unwoven for summary in listed)
     parts = []
     if own or shared:
         parts.append(f"{text.format_count(own, 'module')} ran inside compiled code")
@@ -53,6 +61,15 @@ def describe_compiled(summaries: Iterable[CompiledSummary]) -> list[str]:
     if unknown:
         parts.append(
             f"{text.format_count(unknown, 'compiled function')} came from a cache without ranges: "
-            "an empty compile cache gives them"
+            "compiled=again gives them"
+        )
+    if unwoven:
+        parts.append(
+            f"{text.format_count(unwoven, 'compiled function')} of a form without ranges (C++)"
+        )
+    if unknown_kernels:
+        parts.append(
+            f"{text.format_count(unknown_kernels, 'kernel')} of cached code in no module: "
+            "compiled=again gives them"
         )
     return [f"compiled: {'; '.join(parts)}"] if parts else []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from autoinstr.device import bases
 from autoinstr.device.attribution import PLACES
 from autoinstr.device.bases import BASES
-from autoinstr.device.capture import KERNEL_PLACES
+from autoinstr.device.graph_placer import KERNEL_PLACES
 from autoinstr.device.profile_recording import MODULE_DOMAIN
 from autoinstr.device.profile_store import KERNELS, KINDS, RANGES
 from autoinstr.device.profile_times import IS_EARLY, find_first_launched

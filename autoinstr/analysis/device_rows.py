@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from autoinstr.analysis.captures import CapturedRow, name_rows, read_joined_capture
 from autoinstr.analysis.device_kernels import DeviceKernels
 from autoinstr.analysis.module_classes import ModuleClasses
 from autoinstr.analysis.profile_ranges import RowKey, align_ranges, fill_ranges
 from autoinstr.analysis.stats import StatsRow
+from autoinstr.device.capture import has_captures
 from autoinstr.device.device_times import KernelSum, RowTimes
+from autoinstr.device.graph_placer import GraphPlacer
 from autoinstr.device.profile_recording import MODULE_DOMAIN
 from autoinstr.device.profile_times import compute_device_times
 from autoinstr.recording.reader import RangeName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator, Sequence
 
     from autoinstr.analysis.blocks import ProgressTick
-    from autoinstr.device.capture import GraphPlacer
+    from autoinstr.device.capture import CapturedGraphs
     from autoinstr.device.device_times import DeviceTimes
     from autoinstr.device.profile_store import ProfileStore
     from autoinstr.recording.reader import Recording
@@ -43,12 +46,15 @@ class ProfileFacts(NamedTuple):
 class ProcessDevice:
     """The device time of one process: its profile, and the times of its rows.
 
-    `kernels` has each kernel, where they were asked for."""
+    `kernels` has each kernel, where they were asked for. `capture` has the graphs captured while
+    the profile was made. `unplaced` counts the kernels of replays whose capture is not known."""
 
     def __init__(self, facts: ProfileFacts, times: DeviceTimes, texts: list[str]) -> None:
         self.facts = facts
         self.times = times
         self.kernels: DeviceKernels | None = None
+        self.capture: CapturedGraphs | None = None
+        self.unplaced = 0
         # by classes: modules of replayed graphs, and lines of no module, such as AccumulateGrad
         self.lines: dict[tuple[str, ...], RowTimes] = {}
         self._rows: dict[RowKey, RowTimes] = {}
@@ -129,18 +135,18 @@ def join_profile(
     process: int,
     shift_ns: int,
     tick: ProgressTick,
-    graphs: GraphPlacer,
+    captures: Sequence[CapturedGraphs],
     *,
     is_aligned: bool = True,
     with_kernels: bool = False,
 ) -> ProcessDevice:
-    """Return the device time of one process.
+    """Return the device time of one process. `captures` are those of graphs that it replays.
 
     Add `shift_ns` to the recording's times to get those of the profile. If these are not aligned to
     the microsecond, measure the rest. Raise AutoinstrError if the two do not fit. The store is
     closed, except with `with_kernels`: then it stays open until the kernels are closed."""
     try:
-        device = _join_open(store, recording, process, shift_ns, tick, graphs, is_aligned)
+        device = _join_open(store, recording, process, shift_ns, tick, captures, is_aligned)
     except BaseException:
         store.close()
         raise
@@ -155,7 +161,7 @@ def _join_open(
     process: int,
     shift_ns: int,
     tick: ProgressTick,
-    graphs: GraphPlacer,
+    captures: Sequence[CapturedGraphs],
     is_aligned: bool,
 ) -> ProcessDevice:
     rows = fill_ranges(store, recording, shift_ns, tick)
@@ -168,6 +174,10 @@ def _join_open(
             return classes.list_classes(rows.names[key])
         return list(key) if isinstance(key, tuple) else []
 
+    def translate(key: Hashable) -> Hashable:
+        return rows.add_row(*key) if isinstance(key, CapturedRow) else key
+
+    graphs = GraphPlacer(captures, translate)
     times = compute_device_times(store, tick, graphs, list_classes)
     facts = ProfileFacts(
         store.path,
@@ -178,6 +188,11 @@ def _join_open(
         store.complaints,
     )
     device = ProcessDevice(facts, times, store.texts)
+    device.unplaced = graphs.unplaced
+    if graphs.own_capture is not None:
+        device.capture = name_rows(graphs.own_capture, rows)
+    elif has_captures(store):  # nothing ran on the device
+        device.capture = read_joined_capture(store, rows, tick)
     assert times.scopes is not None
     device.kernels = DeviceKernels(store, times.scopes, rows, -shift_ns)
     for key, row in times.rows.items():

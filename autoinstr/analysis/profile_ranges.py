@@ -44,6 +44,14 @@ class RowKeys:
             self._number_of_code[known_key] = self._add(thread, code)
         return self._number_of_code[known_key]
 
+    def add_row(self, key: RowKey, name: RangeName) -> int:
+        """Return the number of a row with this key, which may have no range here."""
+        if key not in self._number_of_key:
+            self._number_of_key[key] = len(self.keys)
+            self.keys.append(key)
+            self.names.append(name)
+        return self._number_of_key[key]
+
     def _add(self, thread: int, code: int) -> int | None:
         phase: str | None = None
         number = code
@@ -52,12 +60,7 @@ class RowKeys:
         name = self._recording.names[number]
         if not name.cls or name.kind != "range":
             return None
-        key: RowKey = (thread, phase, name[1:])
-        if key not in self._number_of_key:
-            self._number_of_key[key] = len(self.keys)
-            self.keys.append(key)
-            self.names.append(name)
-        return self._number_of_key[key]
+        return self.add_row((thread, phase, name[1:]), name)
 
 
 def fill_ranges(

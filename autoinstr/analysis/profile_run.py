@@ -7,8 +7,8 @@ import shutil
 import tempfile
 from typing import TYPE_CHECKING
 
+from autoinstr.analysis.captures import name_classes, read_captures, read_captures_beside
 from autoinstr.analysis.device_rows import ProcessDevice, RunDevice, join_profile
-from autoinstr.device.capture import CapturedLaunches, GraphPlacer, read_capture
 from autoinstr.device.profile_kinds import KINETO, FoundProfile, load_profile
 from autoinstr.device.profile_recording import shift_time, write_recording
 from autoinstr.recording.reader import Recording
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from autoinstr.analysis.blocks import ProgressTick
+    from autoinstr.device.capture import CapturedGraphs
 
 
 class ProfileRun:
@@ -39,6 +40,7 @@ class ProfileRun:
         self._tick = tick
         self._with_kernels = with_kernels
         self._captures = read_captures(captures, tick)
+        self._captures_of_process: dict[tuple[int, int | None], list[CapturedGraphs]] = {}
         recordings: list[Recording] = []
         profiles = self.device.profiles
         try:
@@ -46,6 +48,16 @@ class ProfileRun:
                 recording, device = self._read_profile(index, profile)
                 recordings.append(recording)
                 profiles.append(device)
+            for index, profile in enumerate(found):  # a capture may come after its replays
+                process = recordings[index].pid, profiles[index].facts.rank
+                if not profiles[index].unplaced:
+                    continue
+                if not captures and profile.kind == KINETO:
+                    beside = read_captures_beside(profile.path, *process, tick)
+                    self._captures_of_process.setdefault(process, []).extend(beside)
+                if self._captures_of_process.get(process):
+                    profiles[index].close()
+                    recordings[index], profiles[index] = self._read_profile(index, profile)
         except BaseException:
             self.close()
             raise
@@ -79,25 +91,17 @@ class ProfileRun:
         except BaseException:
             store.close()
             raise
+        process = store.pid, store.rank
         device = join_profile(
             store,
             recording,
             index,
             store.begin_ns - shift_time(store, store.begin_ns),
             self._tick,
-            GraphPlacer(self._captures),
+            [*self._captures, *self._captures_of_process.get(process, ())],
             with_kernels=self._with_kernels,
         )
+        if device.capture is not None:
+            capture = name_classes(device.capture)
+            self._captures_of_process.setdefault(process, []).append(capture)
         return recording, device
-
-
-def read_captures(paths: Sequence[str], tick: ProgressTick) -> list[CapturedLaunches]:
-    """Return the launches of the traces of captures."""
-    captures = []
-    for path in paths:
-        store = load_profile(FoundProfile(KINETO, path), tick)
-        try:
-            captures.append(read_capture(store, tick))
-        finally:
-            store.close()
-    return captures

@@ -105,10 +105,10 @@ OPTIONS = (
     Option(
         "compiled",
         WHAT_IS_RECORDED,
-        ChoiceType("modules", "off"),
+        ChoiceType("modules", "again", "off"),
         "modules",
         "modules, where the installed torch is known",
-        "ranges inside code that torch.compile made: for each module, or none",
+        "ranges inside code that torch.compile made: `again` compiles anew, without the caches",
     ),
     Option(
         "streams",

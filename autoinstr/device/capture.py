@@ -1,185 +1,134 @@
-"""Find the modules of the kernels of a replayed graph, by order and name.
+"""Read which launches were captured into graphs, and the modules that they belong to.
 
-A replay has one launch for the whole graph. But its kernels run in the order in which they were
-captured, so the trace of the capture (or of an eager pass) says the module of each. All names of a
-graph must be equal, else none of its kernels gets a module. CUDA does not name the kernel of a
-captured launch; then number and kind must be equal.
+While a graph is captured, its modules run on the host once, and their launches run nothing. A trace
+that has the calls which begin and end a capture tells its graphs apart. Without these calls the
+launches are one list, in which graphs are searched.
 """
 
 from __future__ import annotations
 
-from itertools import groupby
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from autoinstr.device import bases
-from autoinstr.device.attribution import PLACES, place_launches
-from autoinstr.device.bases import CODES
-from autoinstr.device.profile_store import COPY, KERNELS, LAUNCHES, MODULES, RANGES
-from autoinstr.device.scopes import Scopes
+from autoinstr.device.attribution import PLACES
+from autoinstr.device.profile_store import COPY, KERNELS, LAUNCHES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
+    from typing import Callable
 
     from autoinstr.device.profile_store import ProfileStore
+    from autoinstr.device.scopes import Scopes
 
-KERNEL_PLACES = "KERNEL_PLACES"  # the places of single kernels of graphs, by rowid
-MAX_POSITIONS = 2_000  # of a capture, that are compared with one graph
-
+_BEGIN = re.compile(r"(cuda|hip)StreamBeginCapture|cuStreamBeginCapture|aclmdlRICaptureBegin")
+_END = re.compile(r"(cuda|hip)StreamEndCapture|cuStreamEndCapture|aclmdlRICaptureEnd")
 _LAUNCHES = f"""
-    SELECT l.name, l.kernel, MIN(k.name), MIN(k.kind), p.scope
-    FROM {LAUNCHES} l JOIN {PLACES} p ON p.correlation = l.correlation
+    SELECT l.name, l.kernel, l.startNs, l.correlation, p.scope,
+        MIN(k.startNs), MIN(k.name), MIN(k.kind)
+    FROM {LAUNCHES} l LEFT JOIN {PLACES} p ON p.correlation = l.correlation
     LEFT JOIN {KERNELS} k ON k.correlation = l.correlation
     WHERE NOT l.graph GROUP BY l.rowid ORDER BY l.startNs"""
-_REPLAYED = f"""
-    SELECT k.rowid, k.name, k.kind, k.correlation, p.scope
-    FROM {KERNELS} k JOIN {PLACES} p ON p.correlation = k.correlation
-    WHERE p.graph ORDER BY p.startNs, k.correlation, k.startNs, k.rowid"""
+_STARTS = f"SELECT name, startNs FROM {LAUNCHES} ORDER BY startNs"
+_NAMES = f"SELECT DISTINCT name FROM {LAUNCHES}"
+KERNELS_BY_LAUNCH = f"CREATE INDEX IF NOT EXISTS KERNELS_BY_LAUNCH ON {KERNELS} (correlation)"
 
 
 class CapturedLaunch(NamedTuple):
-    """One launch of a capture: its kernel's name ("" if unknown), and the classes around it."""
+    """One launch of a capture: its kernel's name ("" if unknown), and the modules around it.
+
+    `classes` are those of the modules, from the outside in. `keys` are what their times are filed
+    under. `correlation` links the launch with kernels of the same trace."""
 
     name: str
     is_copy: bool
     classes: tuple[str, ...]
+    keys: tuple[Hashable, ...]
+    correlation: int
 
 
-class CapturedLaunches(NamedTuple):
-    """The launches of a trace, in order."""
+class CapturedGraphs(NamedTuple):
+    """The graphs of a trace, in the order of their capture.
+
+    If not `is_bounded`, the one list may hold several graphs, and launches of no graph."""
 
     path: str
-    launches: list[CapturedLaunch]
+    graphs: list[list[CapturedLaunch]]
+    is_bounded: bool
 
 
-class _Kernel(NamedTuple):
-    row: int
-    name: str
-    is_copy: bool
+class _Row(NamedTuple):
+    call: str
+    kernel: int | None
+    start_ns: int
+    correlation: int
+    scope: int | None
+    ran_at_ns: int | None
+    ran_name: int | None
+    ran_kind: int | None
 
 
-def read_capture(store: ProfileStore, tick: Callable[[int], None]) -> CapturedLaunches:
-    """Return the launches of a capture's trace, which the store holds.
+def has_captures(store: ProfileStore) -> bool:
+    """Return whether the profile has the calls that begin a capture."""
+    return any(_BEGIN.match(store.texts[name]) for (name,) in store.query(_NAMES))
 
-    Launches that ran nothing were captured. Without those, the trace is of an eager pass.
-    """
-    connection = store.connection
-    connection.execute(
-        f"INSERT INTO {RANGES} SELECT startNs, endNs, tid, name FROM {MODULES}"
-    )  # the key of a range is its class
-    scopes = Scopes()
-    place_launches(store, scopes, tick)
-    captured: list[CapturedLaunch] = []
+
+def read_capture(
+    store: ProfileStore,
+    scopes: Scopes,
+    describe: Callable[[Sequence[Hashable]], tuple[tuple[str, ...], tuple[Hashable, ...]]],
+) -> CapturedGraphs:
+    """Return the captured launches of a profile, whose launches have places.
+
+    `describe` returns the classes and the keys of a path of calls. Without captured launches, the
+    trace is of an eager pass."""
+    store.connection.execute(KERNELS_BY_LAUNCH)
+    is_bounded = has_captures(store)
+    graphs: list[list[CapturedLaunch]] = [] if is_bounded else [[]]
     eager: list[CapturedLaunch] = []
-    connection.execute(f"CREATE INDEX KERNELS_BY_LAUNCH ON {KERNELS} (correlation)")
-    for call, kernel, ran_name, ran_kind, scope in store.query(_LAUNCHES):
-        classes = tuple(store.texts[key] for key in scopes.list_keys(scope) if isinstance(key, int))
-        if ran_name is not None:
-            is_copy = ran_kind == COPY
-            eager.append(CapturedLaunch(store.texts[ran_name], is_copy, classes))
-            continue
-        call_name = store.texts[call]
-        is_copy = "Memcpy" in call_name or "Memset" in call_name
-        if (is_copy and "Async" in call_name) or kernel is not None or "Launch" in call_name:
-            name = store.texts[kernel] if kernel is not None else ""
-            captured.append(CapturedLaunch(name, is_copy, classes))
-    return CapturedLaunches(store.path, captured or eager)
+    end_ns = 0
+    is_open = not is_bounded
+    ends = [
+        start
+        for name, start in store.query(_STARTS)
+        if is_bounded and _END.match(store.texts[name])
+    ]
+
+    def make_launch(name: str, is_copy: bool, row: _Row) -> CapturedLaunch:
+        classes, keys = describe(scopes.list_keys(row.scope or 0))
+        return CapturedLaunch(name, is_copy, classes, keys, row.correlation)
+
+    for row in _read_rows(store):
+        if _BEGIN.match(row.call):
+            graphs.append([])
+            end_ns = next((end for end in ends if end > row.start_ns), 1 << 62)
+            is_open = True
+        elif _END.match(row.call):
+            is_open = not is_bounded
+        elif row.ran_name is not None:
+            is_copy = row.ran_kind == COPY
+            # A kernel that ran after the capture belongs to a replay that names this launch.
+            if not is_bounded:
+                eager.append(make_launch(store.texts[row.ran_name], is_copy, row))
+            elif is_open and row.ran_at_ns is not None and row.ran_at_ns > end_ns:
+                graphs[-1].append(make_launch(store.texts[row.ran_name], is_copy, row))
+        elif is_open and _is_launch(row):
+            name = store.texts[row.kernel] if row.kernel is not None else ""
+            graphs[-1].append(make_launch(name, _is_copy(row.call), row))
+    if not is_bounded and not graphs[0]:
+        return CapturedGraphs(store.path, [eager], False)
+    return CapturedGraphs(store.path, [graph for graph in graphs if graph], is_bounded)
 
 
-class GraphPlacer:
-    """Finds the places of the kernels of replayed graphs."""
-
-    def __init__(self, captures: Sequence[CapturedLaunches]) -> None:
-        self._captures = captures
-        self._next: list[int] = [0] * len(captures)  # the position after the latest match
-
-    def place(
-        self, store: ProfileStore, scopes: Scopes, list_classes: Callable[[object], list[str]]
-    ) -> None:
-        """Fill KERNEL_PLACES. `list_classes` returns the classes of a key of RANGES."""
-        if not self._captures:
-            return
-        refused: dict[str, int] = {}
-        rows = []
-        for (_, scope), group in groupby(store.query(_REPLAYED), key=lambda row: row[3:]):
-            kernels = [_Kernel(row[0], store.texts[row[1]], row[2] == COPY) for row in group]
-            launches = self._find_launches(kernels)
-            if launches is None:
-                reason = bases.REASONS.index(bases.NO_CAPTURE)
-                place = (0, CODES[bases.UNKNOWN], reason)
-                rows += [(kernel.row, *place) for kernel in kernels]
-                difference = self._describe_difference(kernels)
-                refused[difference] = refused.get(difference, 0) + 1
-                continue
-            keys = scopes.list_keys(scope)
-            around = list_classes(keys[-1]) if keys else []
-            for kernel, launch in zip(kernels, launches):
-                inner = _enter(scopes, scope, around, launch.classes)
-                basis = CODES[bases.GRAPH if inner else bases.OUTSIDE]
-                rows.append((kernel.row, inner, basis, -1))
-        store.connection.executemany(f"INSERT INTO {KERNEL_PLACES} VALUES (?,?,?,?)", rows)
-        store.complaints += [
-            f"{count:,} replays of a graph fit no capture: {difference}"
-            for difference, count in refused.items()
-        ]
-
-    def _find_launches(self, kernels: Sequence[_Kernel]) -> list[CapturedLaunch] | None:
-        """Return the captured launch of each kernel; None if no capture fits."""
-        for index, capture in enumerate(self._captures):
-            for position in self._list_positions(index, kernels):
-                launches = capture.launches[position : position + len(kernels)]
-                if len(launches) == len(kernels) and all(map(_fits, kernels, launches)):
-                    self._next[index] = position + len(kernels)
-                    return launches
-        return None
-
-    def _list_positions(self, index: int, kernels: Sequence[_Kernel]) -> list[int]:
-        """Return where in a capture the graph may begin: after the latest one first."""
-        launches = self._captures[index].launches
-        last = len(launches) - len(kernels)
-        positions = [
-            position
-            for position in range(last + 1)
-            if _fits(kernels[0], launches[position])
-            and _fits(kernels[-1], launches[position + len(kernels) - 1])
-        ]
-        latest = self._next[index]
-        positions.sort(key=lambda position: (position < latest, position))
-        return positions[:MAX_POSITIONS]
-
-    def _describe_difference(self, kernels: Sequence[_Kernel]) -> str:
-        """Say where the best capture differs from a graph."""
-        best = (-1, "")
-        for index, capture in enumerate(self._captures):
-            for position in (self._next[index], 0):
-                launches = capture.launches[position : position + len(kernels)]
-                equal = next(
-                    (at for at, pair in enumerate(zip(kernels, launches)) if not _fits(*pair)),
-                    min(len(kernels), len(launches)),
-                )
-                captured = launches[equal].name if equal < len(launches) else "its end"
-                text = (
-                    f"of {len(kernels):,} kernels {equal:,} are those of {capture.path}, "
-                    f"then {kernels[equal].name[:60]!r} stands against {captured[:60]!r}"
-                    if equal < len(kernels)
-                    else f"{capture.path} fits only in part"
-                )
-                best = max(best, (equal, text))
-        return best[1]
+def _read_rows(store: ProfileStore) -> Iterator[_Row]:
+    for call, *values in store.query(_LAUNCHES):
+        yield _Row(store.texts[call], *values)
 
 
-def _fits(kernel: _Kernel, launch: CapturedLaunch) -> bool:
-    if kernel.is_copy or launch.is_copy:
-        return kernel.is_copy == launch.is_copy
-    return not launch.name or launch.name == kernel.name
+def _is_copy(call: str) -> bool:
+    return "Memcpy" in call or "Memset" in call
 
 
-def _enter(scopes: Scopes, scope: int, around: list[str], classes: tuple[str, ...]) -> int:
-    """Return the scope of captured modules below that of the replay.
-
-    The module that replays may be the one that was captured: it counts once."""
-    is_same = list(classes[: len(around)]) == around
-    path = list(around)
-    for cls in classes[len(around) :] if is_same else classes:
-        path.append(cls)
-        scope = scopes.enter(scope, tuple(path))
-    return scope
+def _is_launch(row: _Row) -> bool:
+    if _is_copy(row.call):
+        return "Async" in row.call
+    return row.kernel is not None or "Launch" in row.call

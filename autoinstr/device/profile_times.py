@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from autoinstr.device import bases
 from autoinstr.device.attribution import PLACES, place_launches
 from autoinstr.device.bases import BASES
-from autoinstr.device.capture import KERNEL_PLACES, GraphPlacer
 from autoinstr.device.cpu_sweep import add_operators
 from autoinstr.device.device_times import DeviceTimes, KernelSum
+from autoinstr.device.graph_placer import KERNEL_PLACES, GraphPlacer
 from autoinstr.device.profile_store import KERNELS, LAUNCHES
 from autoinstr.device.scopes import ROOT, Scopes
 from autoinstr.device.utilisation import measure_utilisation

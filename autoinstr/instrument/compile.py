@@ -36,10 +36,10 @@ def trace_own_call_as(wrapper: FunctionType, original: FunctionType) -> None:
 
 
 def is_guarded(function: FunctionType) -> bool:
-    """Return whether a compiled program checks that this function keeps its code.
+    """Return whether a compiled program checks that this function, or its code, stays.
 
     torch._dynamo does so where a class's own `__call__` calls `super().__call__`. Another function
-    in its place would let the program be compiled anew."""
+    in its place would let the program be compiled anew. torch before 2.13 checks the code."""
     frames = sys.modules.get("torch._dynamo.convert_frame")
     list_entries = getattr(
         getattr(getattr(sys.modules.get("torch._C"), "_dynamo", None), "eval_frame", None),
@@ -48,15 +48,26 @@ def is_guarded(function: FunctionType) -> bool:
     )
     if frames is None or list_entries is None:
         return False
-    number = f"{id(function.__code__)})"
+    checks = f"__call__, {id(function)})", f"__call__.__code__, {id(function.__code__)})"
     for reference in list(getattr(getattr(frames, "input_codes", None), "seen", ())):
         code = reference()
         for entry in list_entries(code) if code is not None else ():
             guards = getattr(entry, "guard_manager", None) or getattr(entry, "check_fn", None)
-            parts = getattr(guards, "code_parts", ())
-            if any("__call__.__code__" in part and number in part for part in parts):
+            if any(check in part for part in _list_guards(guards) for check in checks):
                 return True
     return False
+
+
+def _list_guards(guards: Any) -> list[str]:
+    """Return the texts of the guards of one graph.
+
+    torch 2.13 leaves those of modules in lists out of `code_parts`; the tree of guards has all."""
+    texts = list(getattr(guards, "code_parts", ()))
+    try:
+        texts.append(str(guards))
+    except Exception:  # the tree belongs to a graph that another thread removes
+        pass
+    return texts
 
 
 def is_dynamo_loaded() -> bool:

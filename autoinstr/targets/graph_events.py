@@ -42,7 +42,7 @@ def mark_graph(wrapper: Any, args: Any, kwargs: Any, result: Any) -> Marks:
             "graph replay",
             "warning",
             "steps replay graphs: the modules inside are not called, and have no ranges"
-            " (enforce_eager shows them)",
+            " (capture=through or capture=only give their device time)",
             mode=name,
         )
     tokens = getattr(getattr(context, "batch_descriptor", None), "num_tokens", None)

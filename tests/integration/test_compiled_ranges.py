@@ -39,9 +39,17 @@ class Ran(NamedTuple):
 
 
 def execute(
-    folder: Path, name: str, cache: Path | None, *arguments: str, side: str = "side"
+    folder: Path,
+    name: str,
+    cache: Path | None,
+    *arguments: str,
+    side: str = "side",
+    log: str = "",
+    **options: str,
 ) -> Ran:
-    """Run the program with a cache that always has one path: inductor writes it into its files."""
+    """Run the program with a cache that always has one path: inductor writes it into its files.
+
+    `log` is what autoinstr says; `options` are variables of the environment."""
     place = folder / "inductor"
     if cache is not None:
         shutil.copytree(cache, place)
@@ -51,6 +59,7 @@ def execute(
         "TORCHINDUCTOR_COMPILE_THREADS": "1",
         "XDG_CACHE_HOME": str(folder / side),
         "PYTHONHASHSEED": "0",
+        **options,
         **({"AUTOINSTR_OUT": str(out)} if name != "native" else {}),
     }
     python = Python(sys.executable, folder)
@@ -58,7 +67,8 @@ def execute(
         PROGRAM, *arguments, on="1" if name != "native" else None, env=environ, timeout=900
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    assert "autoinstr" not in done.stderr, done.stderr
+    lines = [line for line in done.stderr.splitlines() if "autoinstr" in line]
+    assert len(lines) == bool(log) and all(log in line for line in lines), done.stderr
     kept = folder / f"{name}.cache"
     place.rename(kept)
     return Ran(json.loads(done.stdout.splitlines()[-1]), kept, out)
@@ -196,12 +206,59 @@ def test_a_cache_made_without_the_agent_gives_the_same_ranges(warm: Ran, agent: 
     assert shown[0] == shown[1]
 
 
-@pytest.mark.long  # two programs more
-def test_without_side_files_the_code_is_counted_as_unknown(native: Ran, agent: Ran) -> None:
-    blind = execute(native.cache.parent, "blind", native.cache, side="empty")
+@pytest.mark.long  # three programs more
+def test_without_side_files_comments_say_what_they_can(native: Ran, agent: Ran) -> None:
+    """Matrix products have the names of their nodes. What has none is counted, and `again` compiles
+    it anew, without the cache."""
+    line = "comes from a cache that was made without autoinstr"
+    blind = execute(native.cache.parent, "blind", native.cache, side="empty", log=line)
     assert blind.said["inference"]["value"] == native.said["inference"]["value"]
     (recording,) = open_run(str(blind.out)).recordings
-    assert recording.header["compiled"]["unknown"] >= 3
+    counts = recording.header["compiled"]
+    assert counts["recovered"] and counts["unknown"] and counts["unknown_kernels"], counts
+    shown, expected = (
+        {row["path"] for row in read_rows(ran.out) if row["root"] == "Net#1" and row["calls"]}
+        for ran in (blind, agent)
+    )
+    assert expected >= shown >= {"layers.0.up", "layers.1.down", "check", "head"}
+    again = execute(
+        native.cache.parent, "again", native.cache, side="empty", AUTOINSTR_COMPILED="again"
+    )
+    assert again.said["inference"]["value"] == native.said["inference"]["value"]
+    assert again.said["inference"]["fx"] == [0, 0]  # neither found nor stored
+    assert list_keys(again.cache) == list_keys(native.cache)
+    paths = {row["path"] for row in read_rows(again.out) if row["root"] == "Net#1"}
+    assert paths == set(EAGER)
     crosswise = execute(native.cache.parent, "native", agent.cache)
     assert crosswise.said["inference"]["fx"][1] == 0
     assert crosswise.said["inference"]["value"] == native.said["inference"]["value"]
+
+
+MODES = REPO / "tests" / "programs" / "compiled_modes.py"
+
+
+@pytest.mark.long  # two programs with eight compilations each
+def test_other_modes_of_inductor_are_the_same(tmp_path: Path) -> None:
+    """Conditions, shared subgraphs, freezing, partitions, C++ wrappers and AOTInductor."""
+    said = {}
+    for name in ("native", "agent"):
+        place = tmp_path / "inductor"
+        environ = {
+            "TORCHINDUCTOR_CACHE_DIR": str(place),
+            "TORCHINDUCTOR_COMPILE_THREADS": "1",
+            "XDG_CACHE_HOME": str(tmp_path / "side"),
+            **({"AUTOINSTR_OUT": str(tmp_path / "run")} if name == "agent" else {}),
+        }
+        python = Python(sys.executable, tmp_path)
+        on = "1" if name == "agent" else None
+        done = python.run(MODES, str(tmp_path), on=on, env=environ, timeout=1200)
+        assert done.returncode == 0, done.stderr[-4000:]
+        assert "autoinstr" not in done.stderr, done.stderr
+        said[name] = json.loads(done.stdout.splitlines()[-1]), list_files(place), list_keys(place)
+        place.rename(tmp_path / f"{name}.cache")
+    assert said["agent"][0] == said["native"][0]
+    assert said["native"][0]["cond"]["graphs"] == said["native"][0]["freezing"]["graphs"] == 1
+    assert set(said["agent"][1]) == set(said["native"][1])
+    assert said["agent"][2] == said["native"][2]
+    shown = {row["path"] for row in read_rows(tmp_path / "run") if row["basis"].get("compiled")}
+    assert {"up", "down"} <= shown

@@ -62,13 +62,25 @@ def test_each_step_is_the_model_or_a_replay(run: Run) -> None:
         if call.message.startswith("graph.replay")
     ]
     assert model and replays and model + len(replays) == steps
-    # Inside of the compiled model modules are not called; its attention is, as an operator of
-    # vLLM's.
+    # Modules inside of the compiled model are not called; their statements have ranges.
+    inside = {
+        "AscendVocabParallelEmbedding": 1,
+        "Qwen2DecoderLayer": LAYERS,
+        "AscendRMSNorm": 2 * LAYERS + 1,
+        "Qwen2Attention": LAYERS,
+        "AscendQKVParallelLinear": LAYERS,
+        "AscendRotaryEmbedding": LAYERS,
+        "AscendRowParallelLinear": 2 * LAYERS,
+        "Qwen2MLP": LAYERS,
+        "AscendMergedColumnParallelLinear": LAYERS,
+        "AscendSiluAndMul": LAYERS,
+    }
     assert modules == {
         "AscendSampler": steps,
         "AscendLogitsProcessor": steps,
         "Qwen2ForCausalLM": model,
         "Qwen2Model": model,
+        **{cls: count * model for cls, count in inside.items()},
     }
     functions = Counter(call.message for call in run.ran.of("start", domain="vllm"))
     assert (

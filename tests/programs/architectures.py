@@ -84,4 +84,5 @@ def main(how: str) -> None:
     print(json.dumps({"outputs": outputs, "windows": windows, "counts": truth.table()}))
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -93,6 +93,13 @@ class Breaks(nn.Module):
         return self.net(x @ torch.ones(2, 4))
 
 
+class OwnCall(nn.Linear):
+    """As the layers of transformers: torch._dynamo checks that Module.__call__ stays."""
+
+    def __call__(self, *args):
+        return super().__call__(*args)
+
+
 def run_cases(backend: str) -> dict:
     def compile_(module, **options):
         return torch.compile(module, backend=backend, **options)
@@ -152,6 +159,13 @@ def run_cases(backend: str) -> dict:
         [*results, digest(compiled(X)), digest(compiled(X))],
         facts(),
     ]
+    fresh()
+    compiled = compile_(nn.Sequential(OwnCall(4, 4), nn.ReLU()), fullgraph=True)
+    results = [digest(compiled(X))]
+    switch(False)
+    results.append(digest(compiled(X)))
+    switch(True)
+    found["a class's own __call__"] = [[*results, digest(compiled(X))], facts()]
     fresh()
     in_place = Net()
     in_place.compile(backend=backend, fullgraph=True)

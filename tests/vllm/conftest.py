@@ -88,7 +88,7 @@ def eager(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pair:
         Place(base / "native", agent=False, forked=True),
         Place(base / "agent", agent=True, plugins=["count"]),
     ]
-    return Pair(*run_offline(model, places))
+    return Pair(*run_offline(model, places, "--eager"))
 
 
 @pytest.fixture(scope="session", params=["default", "piecewise"])
@@ -108,7 +108,7 @@ def compiled(mode: str, two_layers: Path, tmp_path_factory: pytest.TempPathFacto
         Place(base / name, agent=name == "agent", plugins=[mode], forked=mode == "piecewise")
         for name in ("native", "agent")
     ]
-    return Pair(*run_offline(two_layers, places, "--compile"))
+    return Pair(*run_offline(two_layers, places))
 
 
 @pytest.fixture(scope="session")
@@ -128,7 +128,7 @@ def exchanged(
         )
         for name, cache in caches.items()
     ]
-    return Pair(*run_offline(two_layers, places, "--compile"))
+    return Pair(*run_offline(two_layers, places))
 
 
 @pytest.fixture(scope="session")

@@ -198,7 +198,7 @@ def test_an_engine_that_no_gate_reaches(
     place = Place(tmp_path / "place", agent=False, plugins=["count", "autoinstr"])
     environ = {**place.environ, "AUTOINSTR": "1", "AUTOINSTR_OUT": str(tmp_path / "run")}
     driver = write_driver(tmp_path, installed, script, place.folder / "packages")
-    command = [sys.executable, "-I", "-S", str(driver), str(model), "--json"]
+    command = [sys.executable, "-I", "-S", str(driver), str(model), "--json", "--eager"]
     with open(tmp_path / "log", "w") as log:
         ended = subprocess.run(
             command,

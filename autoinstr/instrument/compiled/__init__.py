@@ -11,7 +11,8 @@ Contents: `torch_compiler.py` and `compiling.py` follow torch.compile; `known_te
     `call_sites.py` says which module calls a graph node belongs to, `range_plan.py` which ranges
     follow, `weaving.py` makes the code object. `woven_function.py` runs in each call: `bindings.py`
     finds the modules, `range_names.py` their names, `range_steps.py` writes. `python_graphs.py`
-    and `vllm_pieces.py` (with `pieces.py`) serve graphs that run as Python, and vLLM's pieces.
+    serves graphs that run as Python, `vllm_pieces.py` (with `pieces.py`) and `ascend_pieces.py` the
+    pieces of vLLM and vllm-ascend.
 May import: `emitters`, `recording`, `config`, `base`, `instrument/importhook.py`.
 Start with: `compiled_ranges.py`, which connects all of it to the session, then
     `function_weaver.py`.

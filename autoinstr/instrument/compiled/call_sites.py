@@ -70,6 +70,10 @@ class GraphSites:
                 calls[key] += 1
             self.sites.append(tuple(call for _, call in running))
 
+    def find_ordinal(self, name: str) -> int | None:
+        """Return the place of the node that the compiler's comments call by this name."""
+        return self._ordinals.get(("source", name))
+
     def find_origin(self, node: Any) -> NodeOrigin:
         """Return the origin of a node of a later graph that was made from this one."""
         keys = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.base import log
 from autoinstr.base.guard import contain_errors
 from autoinstr.base.own_thread import make_reentrant_lock
 from autoinstr.base.system import read_file
@@ -34,7 +35,18 @@ class FunctionWeaver:
     def __init__(self, name_cache: NameCache, recorder: Any) -> None:
         """`name_cache` names the modules, and says where their ranges go."""
         self.reason = NOT_COMPILED  # why there are ranges in compiled code or none
-        self.counts = {"functions": 0, "kernels": 0, "shared": 0, "unknown": 0}
+        self.counts = dict.fromkeys(
+            (
+                "functions",
+                "kernels",
+                "shared",
+                "unknown",
+                "recovered",
+                "unknown_kernels",
+                "unwoven",
+            ),
+            0,
+        )
         self._name_cache = name_cache
         self._recorder = recorder
         self.lock = make_reentrant_lock()
@@ -51,6 +63,13 @@ class FunctionWeaver:
             self._is_on = on
             for woven in list(self._woven.values()):
                 woven.switch(on)
+
+    def describe(self) -> str:
+        """Return why there are ranges in compiled code or none, and how much code has none."""
+        unknown = self.counts["unknown"]
+        if not unknown:
+            return self.reason
+        return f"{self.reason}; {unknown} functions came from a cache without ranges"
 
     def reset_in_child(self) -> None:
         """After fork: drop the lock, which may be held by a thread of the parent."""
@@ -74,10 +93,12 @@ class FunctionWeaver:
         try:
             source = read_file(path, _MAX_SOURCE_BYTES).decode()
         except (OSError, UnicodeDecodeError):  # removed, or in a file system of the program's
-            return self.note_unknown()
+            return self.note_unwoven()
         table: SourceTable | None = None
         if captured is None:
             table = side_files.read(source, decode_table)
+            if table is None and graph is not None:
+                table = self._recover_table(source, graph)
         else:
             try:
                 table = build_table(source, captured, graph.sites if graph else None)
@@ -88,7 +109,7 @@ class FunctionWeaver:
             if table is not None:
                 side_files.write(source, encode_table(table))
         if table is None:
-            return self.note_unknown()
+            return self.note_unknown() if captured is None else self.note_unwoven()
         if table.rows:
             self.weave_functions(
                 module.__dict__,
@@ -99,9 +120,26 @@ class FunctionWeaver:
                 graph.sites.sites if graph else None,
             )
 
+    def _recover_table(self, source: str, graph: DynamoGraph) -> SourceTable | None:
+        """Return what the comments of cached code say of it."""
+        from autoinstr.instrument.compiled.recovery import count_unknown, recover_table
+
+        table = recover_table(source, graph.sites)
+        if table is not None:
+            self.counts["recovered"] += 1
+            self.counts["unknown_kernels"] += count_unknown(table)
+            _log_unknown()
+        return table
+
     def note_unknown(self) -> None:
-        """Count compiled code of which nothing is known: the region around it is one range."""
+        """Count cached code of which nothing is known: the region around it is one range."""
         self.counts["unknown"] += 1
+        self._recorder.update_header(compiled=dict(self.counts))
+        _log_unknown()
+
+    def note_unwoven(self) -> None:
+        """Count code of a form that has no ranges, such as a C++ wrapper."""
+        self.counts["unwoven"] += 1
         self._recorder.update_header(compiled=dict(self.counts))
 
     def is_woven(self, function: FunctionType) -> bool:
@@ -183,6 +221,15 @@ class FunctionWeaver:
                     woven.switch(self._is_on)
                     self.counts["functions"] += 1
         self._recorder.update_header(compiled=dict(self.counts))
+
+
+def _log_unknown() -> None:
+    log.write_once(
+        "compiled code",
+        "warning",
+        "compiled code comes from a cache that was made without autoinstr: some or all of its "
+        "modules have no ranges (compiled=again compiles it anew, without the cache)",
+    )
 
 
 def _list_sites(table: SourceTable) -> list[Any]:

@@ -14,7 +14,6 @@ from autoinstr.instrument.compiled.call_sites import (
     NodeOrigin,
     Site,
     is_weak,
-    read_site,
 )
 from autoinstr.instrument.compiled.range_plan import TableRow, iterate_statements
 from autoinstr.instrument.compiled.source_table import SourceTable
@@ -26,36 +25,43 @@ if TYPE_CHECKING:
     from autoinstr.instrument.compiled.function_weaver import FunctionWeaver
 
 
-def list_node_sites(graph: Any, sites: GraphSites | None = None) -> dict[str, Site]:
-    """Map the name of each node that works to its site.
+def list_node_origins(graph: Any, sites: GraphSites | None = None) -> dict[str, NodeOrigin]:
+    """Map the name of each node that works to its origin.
 
     `sites` are those of the graph of torch._dynamo, if this graph was made from it."""
-    by_name: dict[str, Site] = {}
+    by_name: dict[str, NodeOrigin] = {}
     own_sites = iter(GraphSites(graph).sites) if sites is None else None
     for node in graph.nodes:
         if node.op not in ("call_function", "call_method", "call_module"):
             continue
         if own_sites is not None:
-            site = next(own_sites)
-        elif sites is not None:
-            site = sites.find_origin(node).site
+            origin = NodeOrigin(None, next(own_sites), False)
         else:
-            site = read_site(node)
-        if site is not None and not is_weak(node):
-            by_name[node.name] = site
+            assert sites is not None
+            origin = sites.find_origin(node)
+        if origin.site is not None and not is_weak(node):
+            by_name[node.name] = origin._replace(is_weak=False)
     return by_name
 
 
-def find_rows(function: ast.FunctionDef, site_by_name: Mapping[str, Site]) -> list[TableRow]:
+def list_node_sites(graph: Any) -> dict[str, Site]:
+    """Map the name of each node that works to its site."""
+    origins = list_node_origins(graph)
+    return {name: origin.site for name, origin in origins.items() if origin.site is not None}
+
+
+def find_rows(
+    function: ast.FunctionDef, origin_by_name: Mapping[str, NodeOrigin]
+) -> list[TableRow]:
     """Return the rows of a generated function: its statements that call something."""
     rows = []
     for statement in iterate_statements(function.body):
         if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
             continue
-        site = site_by_name.get(statement.targets[0].id)
-        if site is not None and any(isinstance(part, ast.Call) for part in ast.walk(statement)):
-            name = statement.targets[0].id
-            rows.append(TableRow(statement.lineno, name, (NodeOrigin(None, site, False),)))
+        name = statement.targets[0].id
+        origin = origin_by_name.get(name)
+        if origin is not None and any(isinstance(part, ast.Call) for part in ast.walk(statement)):
+            rows.append(TableRow(statement.lineno, name, (origin,)))
     return rows
 
 
@@ -74,13 +80,18 @@ def weave_graph(weaver: FunctionWeaver, graph_module: Any) -> None:
     functions = find_functions(ast.parse(source))
     if "forward" not in functions or weaver.is_woven(forward):
         return
-    rows = find_rows(
-        functions["forward"], list_node_sites(graph_module.graph, graph.sites if graph else None)
-    )
+    origins = list_node_origins(graph_module.graph, graph.sites if graph else None)
+    rows = find_rows(functions["forward"], origins)
     table = SourceTable({"forward": rows}, _is_backward(graph_module.graph))
     if rows:
-        sources = graph.sources if graph else None
-        weaver.weave_functions({"forward": forward}, source, code.co_filename, table, sources)
+        weaver.weave_functions(
+            {"forward": forward},
+            source,
+            code.co_filename,
+            table,
+            graph.sources if graph else None,
+            graph.sites.sites if graph else None,
+        )
 
 
 def _is_backward(graph: Any) -> bool:

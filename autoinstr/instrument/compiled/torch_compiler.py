@@ -45,7 +45,7 @@ class TorchCompiler:
 
     @contain_errors(_ACTIVITY)
     def _follow_loading(self, module: ModuleType) -> None:
-        from autoinstr.instrument.compiled import capture, vllm_pieces
+        from autoinstr.instrument.compiled import ascend_pieces, capture, vllm_pieces
 
         ranges = self._ranges
         cache: Any = module.PyCodeCache
@@ -61,6 +61,7 @@ class TorchCompiler:
 
         cache.load_by_key_path = classmethod(load_by_key_path)
         vllm_pieces.connect(ranges)
+        ascend_pieces.connect(ranges)
 
     @contain_errors(_ACTIVITY)
     def _follow_compiling(self, module: ModuleType) -> None:

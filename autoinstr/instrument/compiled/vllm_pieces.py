@@ -116,6 +116,7 @@ def _bind_pieces(
 ) -> None:
     from autoinstr.instrument.compiled import side_files
     from autoinstr.instrument.compiled.bindings import GraphSources
+    from autoinstr.instrument.compiled.call_sites import NodeOrigin
     from autoinstr.instrument.compiled.pieces import Piece, SplitGraph
     from autoinstr.instrument.compiled.python_graphs import find_rows
     from autoinstr.instrument.compiled.range_plan import find_functions
@@ -141,7 +142,9 @@ def _bind_pieces(
         if not name.startswith(_INLINED):
             continue
         submodule = names[int(name.rpartition("__")[2])]
-        rows = find_rows(definition, split.inlined.get(submodule, {}))
+        inlined = split.inlined.get(submodule, {})
+        origins = {node: NodeOrigin(None, site, False) for node, site in inlined.items()}
+        rows = find_rows(definition, origins)
         if rows:
             table = SourceTable({name: rows}, False)
             file = namespace[name].__code__.co_filename

@@ -15,14 +15,31 @@ enum { CAPTURE, CAPTURED, REPLAY, GROUP, GROUPED, UPDATE, UPDATED, DESTROY };
 void cannsim_graphs(void (*tell)(int, int64_t)) { told = tell; } /* by graphs.py */
 int cannsim_capturing(void) { return capturing != 0; }
 
-int aclmdlRICaptureBegin(void *stream, int mode) { told(CAPTURE, capturing = ++last); return 0; }
+void cannsim_call(const char *name, int64_t began); /* tasks.c */
+static int64_t now(void) { return clock_ns(CLOCK_MONOTONIC_RAW); }
+
+int aclmdlRICaptureBegin(void *stream, int mode) {
+    cannsim_call("aclmdlRICaptureBegin", now());
+    told(CAPTURE, capturing = ++last);
+    return 0;
+}
 int aclmdlRICaptureGetInfo(void *stream, int *status, int64_t *graph) {
     *status = capturing ? ACTIVE : NONE;
     if (graph) *graph = capturing;
     return 0;
 }
-int aclmdlRICaptureEnd(void *stream, int64_t *graph) { told(CAPTURED, *graph = capturing); capturing = 0; return 0; }
-int aclmdlRIExecuteAsync(int64_t graph, void *stream) { told(REPLAY, graph); return 0; }
+int aclmdlRICaptureEnd(void *stream, int64_t *graph) {
+    told(CAPTURED, *graph = capturing);
+    capturing = 0;
+    cannsim_call("aclmdlRICaptureEnd", now());
+    return 0;
+}
+int aclmdlRIExecuteAsync(int64_t graph, void *stream) {
+    int64_t began = now();
+    told(REPLAY, graph);
+    cannsim_call("aclmdlRIExecuteAsync", began);
+    return 0;
+}
 int aclmdlRIDestroy(int64_t graph) { told(DESTROY, graph); return 0; }
 int aclmdlRICaptureThreadExchangeMode(int *mode) { return 0; }
 int aclmdlRICaptureTaskGrpBegin(void *stream) { told(GROUP, ++last); return 0; }

@@ -56,6 +56,7 @@ _cann.cannsim_launch.argtypes = [
     ctypes.c_int32,
     ctypes.c_void_p,
     ctypes.c_int64,
+    ctypes.c_uint64,
 ]
 
 
@@ -107,10 +108,14 @@ def each(make: Callable[[Any], Any], value: Any) -> Any:
 
 def launch(name: str, device: torch.device | None, took_ns: int) -> None:
     """Add the task of an operator to the running profile, if there is one."""
-    if device is not None and device.type == "npu" and _cann.cannsim_tasks_wanted():
-        index = torch.npu.current_device() if device.index is None else device.index
+    if device is None or device.type != "npu":
+        return
+    index = torch.npu.current_device() if device.index is None else device.index
+    task = f"cannsim_{name}".encode(), b"AI_CORE", index
+    captured = graphs.name_task(*task) if graphs.taking() else 0
+    if _cann.cannsim_tasks_wanted() and (captured or not graphs.taking()):
         stream = torch_npu._C._npu_getCurrentRawStreamNoWait(index)
-        _cann.cannsim_launch(f"cannsim_{name}".encode(), b"AI_CORE", index, stream, took_ns)
+        _cann.cannsim_launch(*task, stream, took_ns, captured)
 
 
 def kernel(op: Any, compute: Callable[..., Any]) -> Callable[..., Any]:

@@ -23,7 +23,8 @@ from typing import Any
 
 NO_ID = 4294967295  # what CANN writes where there is none: of tasks 984 of 1,742 in a real profile
 FIRST_RANGE = 4000000001  # CANN: the number of the mark, and this
-NODE = 10000
+NODE, ACL = 10000, 20000
+CALL = "CALL"  # the kind of a call on the host that launches no task
 COMMUNICATION = "COMMUNICATION"  # the kind of a collective
 TABLES = """
 CREATE TABLE STRING_IDS(id INTEGER PRIMARY KEY, value TEXT);
@@ -119,7 +120,9 @@ def mstx_rows(
 def add_tasks(
     database: sqlite3.Connection, tasks: list[dict[str, Any]], strings: Strings, wall: int
 ) -> None:
-    """Fill the tables of tasks: each task has one launch, with a common connection."""
+    """Fill the tables of tasks: each task has one launch, with a common connection.
+
+    A captured launch has no task. That of a replay has the connection of the captured launch."""
     database.executescript(TASK_TABLES)
     if any(task["kind"] == COMMUNICATION for task in tasks):
         database.executescript(COMMUNICATION_TABLE)
@@ -127,7 +130,12 @@ def add_tasks(
     for number, task in enumerate(tasks):
         kind, name, launch = strings[task["kind"]], strings[task["name"]], strings["launch"]
         host = task["launched"] + wall, task["done"] + wall, NODE, thread(task), task["id"], launch
-        database.execute("INSERT INTO CANN_API VALUES (?,?,?,?,?,?)", host)
+        if task["kind"] == CALL:
+            host = *host[:2], ACL, *host[3:5], strings[task["name"]]
+        if "replayed" not in task:
+            database.execute("INSERT INTO CANN_API VALUES (?,?,?,?,?,?)", host)
+        if task["kind"] == CALL or "captured" in task:
+            continue
         if task["kind"] == COMMUNICATION:
             collective = (
                 strings[f"{task['name']}_{number}"],
@@ -145,7 +153,7 @@ def add_tasks(
             task["start"] + wall,
             task["end"] + wall,
             task["device"],
-            task["id"],
+            task["id"] or NO_ID,
             number,
             task["pid"],
         )
@@ -165,7 +173,9 @@ def add_other_tasks(
     database: sqlite3.Connection, strings: Strings, with_stream: list[tuple[int, int]], wall: int
 ) -> None:
     """Add tasks that are no kernels: an event, which has no connection, and those of ranges."""
-    [(number, time_ns)] = database.execute("SELECT COUNT(*), MIN(startNs) FROM TASK")
+    [(number, time_ns)] = database.execute(
+        "SELECT COALESCE(MAX(globalTaskId), -1) + 1, MIN(startNs) FROM TASK"
+    )
     rows = [(time_ns or wall, NO_ID, strings["EVENT_RECORD"])]
     rows += [(start, connection, strings["MSTX"]) for start, connection in with_stream]
     for index, (start, connection, kind) in enumerate(rows):
