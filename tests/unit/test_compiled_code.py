@@ -129,6 +129,16 @@ def test_a_kernel_whose_modules_are_unknown_belongs_to_what_is_open() -> None:
     assert (describe(plan), plan.unknown_rows) == (["Block"], 1)
 
 
+def test_a_statement_without_a_node_belongs_to_what_its_neighbors_share() -> None:
+    """Not to the module before it: vllm-ascend's attention would count as rotary embedding."""
+    plan = make_plan([row(5, "k", site(BLOCK, UP)), row(6, "?"), row(7, "k", site(BLOCK, DOWN))])
+    assert (describe(plan), plan.unknown_rows) == (["Block", "Up", "Down"], 1)
+    events = run_woven(plan, lambda x: x)
+    assert events[:7] == ["Block", "Up", "- up", "/Up", "- up 2", "Down", "- shared"]
+    last = make_plan([row(5, "k", site(BLOCK, UP)), row(6, "?")])
+    assert run_woven(last, lambda x: x)[:5] == ["Block", "Up", "- up", "/Up", "/Block"]
+
+
 def test_consecutive_shared_kernels_are_one_range_that_names_all_of_them() -> None:
     shared = (site(BLOCK, UP), site(BLOCK, DOWN))
     plan = make_plan([row(5, "k_1", *shared), row(6, "k_2", *shared)])

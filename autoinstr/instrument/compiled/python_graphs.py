@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 
 def list_node_origins(graph: Any, sites: GraphSites | None = None) -> dict[str, NodeOrigin]:
-    """Map the name of each node that works to its origin.
+    """Map the name of each node to its origin, which has no site if the node does not work.
 
-    `sites` are those of the graph of torch._dynamo, if this graph was made from it."""
+    Not included: nodes that work for an unknown module. `sites` are those of the graph of
+    torch._dynamo, if this graph was made from it."""
     by_name: dict[str, NodeOrigin] = {}
     own_sites = iter(GraphSites(graph).sites) if sites is None else None
     for node in graph.nodes:
@@ -39,7 +40,9 @@ def list_node_origins(graph: Any, sites: GraphSites | None = None) -> dict[str, 
         else:
             assert sites is not None
             origin = sites.find_origin(node)
-        if origin.site is not None and not is_weak(node):
+        if is_weak(node):
+            by_name[node.name] = NodeOrigin(None, None, True)
+        elif origin.site is not None:
             by_name[node.name] = origin._replace(is_weak=False)
     return by_name
 
@@ -53,14 +56,21 @@ def list_node_sites(graph: Any) -> dict[str, Site]:
 def find_rows(
     function: ast.FunctionDef, origin_by_name: Mapping[str, NodeOrigin]
 ) -> list[TableRow]:
-    """Return the rows of a generated function: its statements that call something."""
+    """Return the rows of a generated function: its statements that call something.
+
+    The row of a statement without a known node has no origin."""
     rows = []
     for statement in iterate_statements(function.body):
-        if not isinstance(statement, ast.Assign) or not isinstance(statement.targets[0], ast.Name):
+        if not isinstance(statement, (ast.Assign, ast.Expr)):
             continue
-        name = statement.targets[0].id
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+        name = target.id if isinstance(target, ast.Name) else ""
+        if not any(isinstance(part, ast.Call) for part in ast.walk(statement)):
+            continue
         origin = origin_by_name.get(name)
-        if origin is not None and any(isinstance(part, ast.Call) for part in ast.walk(statement)):
+        if origin is None:
+            rows.append(TableRow(statement.lineno, name, ()))
+        elif origin.site is not None:
             rows.append(TableRow(statement.lineno, name, (origin,)))
     return rows
 

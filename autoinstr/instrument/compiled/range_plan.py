@@ -19,7 +19,9 @@ COMPOUND = (ast.With, ast.If, ast.For, ast.While)
 
 
 class TableRow(NamedTuple):
-    """A statement that computes something: its line, its kernel, and the nodes it computes."""
+    """A statement that computes something: its line, its kernel, and the nodes it computes.
+
+    Without nodes, it belongs to the calls that the statements before and after it share."""
 
     line: int
     kernel: str
@@ -69,18 +71,27 @@ class RangePlan:
         self._branches: dict[Site, int | None] = {}  # where a call begins: a value of `blocks`
         self._open: list[_OpenRange] = []
         self._open_ranges: list[int] = []
-        previous_line = None
+        previous_line = unknown_line = None
         for row in rows:
             if blocks.get(row.line, 0) is None or row.line in self.before:
                 continue
             if previous_line is not None and blocks.get(previous_line) != blocks.get(row.line):
+                self._end_unshared(unknown_line, [])
                 self._end_branch(previous_line)
+                unknown_line = None
             previous_line = row.line
             stack = self._find_stack(row, sites)
-            if stack is None:
-                self.unknown_rows += 1  # it belongs to what is open
-            else:
+            if stack is not None:
+                if unknown_line != row.line:
+                    self._end_unshared(unknown_line, stack)
+                unknown_line = None
                 self._move_to(stack, row, blocks.get(row.line, 0))
+                continue
+            self.unknown_rows += 1
+            if not row.origins and unknown_line is None:
+                unknown_line = row.line
+            # Otherwise it belongs to what is open.
+        self._end_unshared(unknown_line, [])
 
     def has_shape_of(self, other: RangePlan) -> bool:
         """Return whether ranges begin and end at the same places."""
@@ -114,9 +125,7 @@ class RangePlan:
         return not block or self._branches[site] in (0, block)
 
     def _move_to(self, stack: list[_OpenRange], row: TableRow, block: int | None) -> None:
-        depth = 0
-        while depth < min(len(stack), len(self._open)) and stack[depth] == self._open[depth]:
-            depth += 1
+        depth = self._count_shared(stack)
         if len(self._open) == depth == len(stack):
             if stack and stack[-1][1]:
                 index = self._open_ranges[-1]
@@ -140,6 +149,21 @@ class RangePlan:
             self._open_ranges.append(begins[-1])
         self.before[row.line] = len(self.steps)
         self.steps.append(RangeStep(ends, tuple(begins)))
+
+    def _end_unshared(self, line: int | None, stack: list[_OpenRange]) -> None:
+        """End before `line` the open ranges that `stack` does not share. None: there is no line."""
+        depth = self._count_shared(stack)
+        if line is not None and depth < len(self._open):
+            self.before[line] = len(self.steps)
+            self.steps.append(RangeStep(len(self._open) - depth, ()))
+            del self._open[depth:], self._open_ranges[depth:]
+
+    def _count_shared(self, stack: list[_OpenRange]) -> int:
+        """Return how many of the open ranges, outermost first, `stack` has too."""
+        depth = 0
+        while depth < min(len(stack), len(self._open)) and stack[depth] == self._open[depth]:
+            depth += 1
+        return depth
 
     def _end_branch(self, line: int) -> None:
         if self._open:

@@ -144,7 +144,8 @@ def _bind_pieces(
         submodule = names[int(name.rpartition("__")[2])]
         inlined = split.inlined.get(submodule, {})
         origins = {node: NodeOrigin(None, site, False) for node, site in inlined.items()}
-        rows = find_rows(definition, origins)
+        # A statement without a known node may do no work: which nodes do none is not stored.
+        rows = [row for row in find_rows(definition, origins) if row.origins]
         if rows:
             table = SourceTable({name: rows}, False)
             file = namespace[name].__code__.co_filename
