@@ -59,7 +59,8 @@ class ActiveEmitters:
             names.insert(0, RECORDER)
         if RECORDER not in names and self._config.get_metrics() != "off":
             names.insert(0, RECORDER)
-            self.records_in_memory = self._recorder.writer is None
+            # Later calls find the recording in memory.
+            self.records_in_memory = self.records_in_memory or self._recorder.writer is None
         self.names = tuple(names)
         return new_outputs
 

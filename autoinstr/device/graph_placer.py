@@ -128,6 +128,8 @@ class GraphPlacer:
                 launches = self._find_part(index, kernels)
             if launches is not None:
                 return launches
+        # The next replay need not follow the latest one that fitted.
+        self._next = [None] * len(self._captures)
         return None
 
     def _find_graph(self, index: int, kernels: Sequence[_Kernel]) -> list[CapturedLaunch] | None:

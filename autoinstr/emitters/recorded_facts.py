@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.own_thread import make_reentrant_lock
+from autoinstr.emitters.compiled_range import CompiledRange
 from autoinstr.recording import facts
 from autoinstr.recording import format as f
 from autoinstr.recording.block_writer import RecordingFull
@@ -52,9 +53,17 @@ class RecordedFacts:
         except (OSError, RecordingFull):
             pass  # the next range finds the same error, and that is logged
 
-    def list_module_numbers(self) -> list[tuple[tuple[str, ModuleName], int]]:
-        """Return message, name and number of the modules that have a name in the recording."""
-        return list(self._modules.items())
+    def list_module_numbers(self) -> list[tuple[ModuleName, int]]:
+        """Return name and number of the modules that have a name in the recording.
+
+        Not included: kernels that several modules share, backwards, and second parts of a call."""
+        numbers: list[tuple[ModuleName, int]] = []
+        for key, number in list(self._modules.items()):
+            if not isinstance(key, CompiledRange):
+                numbers.append((key[1], number))
+            elif not (key.is_backward or key.is_shared or key.is_part):
+                numbers.append((key.modules[0], number))
+        return numbers
 
     def list_message_numbers(self) -> list[tuple[tuple[str, str, str], int]]:
         """Return kind, domain, message and number of what is no module."""

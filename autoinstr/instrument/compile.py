@@ -76,10 +76,17 @@ def is_dynamo_loaded() -> bool:
     return module is not None and is_complete(module)
 
 
+def find_tracing_context() -> Any:
+    """Return what torch.compile traces in this thread; None if it does not trace."""
+    context = getattr(sys.modules.get("torch._guards"), "TracingContext", None)
+    # torch 2.1 has no `try_get`; its `get` returns None.
+    find = getattr(context, "try_get", None) or getattr(context, "get", None)
+    return find() if find is not None else None
+
+
 def is_tracing() -> bool:
     """Return whether torch.compile traces in this thread: nothing is computed then."""
-    context = getattr(sys.modules.get("torch._guards"), "TracingContext", None)
-    return context is not None and context.try_get() is not None
+    return find_tracing_context() is not None
 
 
 def register_substitutes() -> None:

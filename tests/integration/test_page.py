@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import REPO
 from tests.support import pages
 from tests.support.browser import Watched
 from tests.support.recordings import make_recording
@@ -322,11 +321,6 @@ def test_a_finding_about_a_rank_leads_to_the_comparison(browser: Browser, tmp_pa
 def test_axe_has_nothing_against_the_page_in_either_theme(
     browser: Browser, file: Path, scheme: str
 ) -> None:
-    if not (REPO / ".venv-node" / "node_modules" / "axe-core").is_dir():
-        said = REPO / ".venv-node" / "unavailable"
-        pytest.skip(
-            said.read_text().strip() if said.exists() else "no axe-core: run requirements/node.sh"
-        )
     watched = pages.opened(browser, file, color_scheme=scheme)
     watched.page.locator("#modules-table [role=treegrid]").press("ArrowDown")
     watched.page.locator("#steps details summary").click()

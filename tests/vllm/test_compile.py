@@ -104,6 +104,6 @@ def test_the_compiled_run_shows_the_modules_of_the_eager_run(compiled: Pair, eag
         else:
             assert row.shared_kernels and not row.total_ns, path
     own = [path for (path, _), row in rows.items() if "compiled" in row.basis]
-    # Eight modules of a layer have kernels of their own, and the layers have one in common. With AMX
-    # the others share all of theirs.
+    # Eight modules of a layer have kernels of their own, and the layers have one in common. With
+    # AMX the others share all of theirs.
     assert len(own) >= 2 * 8 + 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from typing import Callable
 
+from autoinstr.base.system import clocks
+
 MAX_REQUEST_BYTES = 8_192
 TIMEOUT_S = 2.0  # of one request
 
@@ -38,9 +40,10 @@ class HttpPort:
             return
         with connection:
             try:
-                connection.settimeout(TIMEOUT_S)
+                deadline_s = clocks.monotonic() + TIMEOUT_S
                 request = b""
                 while b"\r\n\r\n" not in request and len(request) < MAX_REQUEST_BYTES:
+                    connection.settimeout(max(0.01, deadline_s - clocks.monotonic()))
                     data = connection.recv(MAX_REQUEST_BYTES)
                     if not data:
                         return

@@ -68,7 +68,7 @@ class ModuleTotals:
         return {series: self._series[series] for series in self._visible}
 
     def _find_names(self) -> None:
-        for (_, name), number in self._recorder.list_module_numbers():
+        for name, number in self._recorder.list_module_numbers():
             if number not in self._by_number:
                 series = (_NUMBER.sub("*", name.path), name.cls)
                 if series not in self._series and len(self._series) >= MAX_SERIES:

@@ -39,6 +39,7 @@ class MetricsService:
         self._stop_request: Any = None  # locks, while the thread runs
         self._end_signal: Any = None
         self._wake_pipe: tuple[int, int] | None = None
+        self._pipe_inode = 0
         self._restart_call = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self._restart)
         self._is_closed = False
         self._lock = own_thread.make_reentrant_lock()
@@ -115,6 +116,7 @@ class MetricsService:
             stop_request.acquire()
             end_signal.acquire()
             self._wake_pipe = calls.pipe()
+            self._pipe_inode = calls.fstat(self._wake_pipe[0]).st_ino
             own_thread.start_thread(self._run, stop_request, end_signal, self._wake_pipe)
             self._stop_request, self._end_signal = stop_request, end_signal
 
@@ -124,11 +126,19 @@ class MetricsService:
         self._stop_request = self._end_signal = None
         if stop_request is not None and self._wake_pipe is not None:
             stop_request.release()
-            calls.write(self._wake_pipe[1], b"\0")
+            if self._is_own(self._wake_pipe[1]):
+                calls.write(self._wake_pipe[1], b"\0")
             end_signal.acquire(timeout=3.0)
-            for descriptor in self._wake_pipe:
+            for descriptor in filter(self._is_own, self._wake_pipe):
                 calls.close(descriptor)
             self._wake_pipe = None
+
+    def _is_own(self, descriptor: int) -> bool:
+        """Return whether the descriptor is still the pipe: a program may close all it finds."""
+        try:
+            return bool(calls.fstat(descriptor).st_ino == self._pipe_inode)
+        except OSError:
+            return False
 
     def restart_later(self) -> None:
         """Start the thread again when the main thread next runs Python code, after a fork."""
@@ -161,14 +171,15 @@ class MetricsService:
         try:
             if not self._prepare():
                 return
-            due_s = 0.0
-            while not stop_request.acquire(False):
+            due_s, is_stopped = 0.0, False
+            while not (is_stopped or stop_request.acquire(False)):
                 now_s = clocks.monotonic()
                 if now_s >= due_s:
                     due_s = now_s + INTERVAL_S
                     self.collect()
-                    self._show.look()
-                self._wait(max(0.0, due_s - clocks.monotonic()), wake_pipe[0])
+                    self._look()
+                if not self._wait(max(0.0, due_s - clocks.monotonic()), wake_pipe[0]):
+                    is_stopped = stop_request.acquire(timeout=INTERVAL_S)
         finally:
             end_signal.release()
 
@@ -184,9 +195,19 @@ class MetricsService:
         return True
 
     @contain_errors("showing metrics")
-    def _wait(self, timeout_s: float, wake_descriptor: int) -> None:
-        port = self._show.port
-        sources: list[Any] = [wake_descriptor, *([port] if port is not None else [])]
-        ready, _, _ = select.select(sources, [], [], timeout_s)
-        if port is not None and port in ready:
+    def _look(self) -> None:
+        self._show.look()
+
+    @contain_errors("showing metrics")
+    def _wait(self, timeout_s: float, wake_descriptor: int) -> bool:
+        """Wait for a request or the end; return False if that is impossible."""
+        port, poll = self._show.port, select.poll()  # not select: it fails from number 1,024 on
+        poll.register(wake_descriptor, select.POLLIN)
+        if port is not None:
+            poll.register(port.fileno(), select.POLLIN)
+        events = poll.poll(timeout_s * 1_000)
+        if any(event & select.POLLNVAL for _, event in events):
+            return False  # the program has closed a descriptor
+        if port is not None and any(descriptor != wake_descriptor for descriptor, _ in events):
             port.answer()
+        return True

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.guard import contain_errors
+from autoinstr.instrument.compile import find_tracing_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +67,7 @@ class Compilations:
 
     def find_graph(self) -> DynamoGraph | None:
         """Return the graph that the code of this thread is compiled for."""
-        context = _get_tracing_context()
+        context = find_tracing_context()
         return self._thread.graph or (self._graphs.get(context) if context else None)
 
     @contain_errors("noting a graph of torch.compile")
@@ -78,11 +78,6 @@ class Compilations:
         if hasattr(graph_module, "graph"):
             sites = GraphSites(graph_module.graph)
             graph = self._thread.graph = DynamoGraph(sites, GraphSources(sites.sites))
-            context = _get_tracing_context()
+            context = find_tracing_context()
             if context is not None:
                 self._graphs[context] = graph
-
-
-def _get_tracing_context() -> Any:
-    guards: Any = sys.modules.get("torch._guards")
-    return None if guards is None else guards.TracingContext.try_get()

@@ -32,7 +32,7 @@ def recover_table(source: str, graph: GraphSites) -> SourceTable | None:
     """Return the table of a source, as far as its comments say it; None if they say nothing.
 
     `graph` is the graph of torch._dynamo that the source is for."""
-    if _NAMES.search(source) is None or re.search(r"^\s+tangents_\d+,? ", source, re.MULTILINE):
+    if _NAMES.search(source) is None or re.search(r"\btangents_\d+\b", source):
         return None
     lines = source.splitlines()
     functions = find_functions(ast.parse(source))

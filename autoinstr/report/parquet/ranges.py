@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from autoinstr.analysis.blocks import read_batches
 from autoinstr.analysis.labels import format_thread_label, get_native_tid
-from autoinstr.analysis.phases import Phases
+from autoinstr.analysis.phases import find_phases
 from autoinstr.report.parquet.table_file import ROWS_IN_GROUP, load_pyarrow
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from autoinstr.recording.reader import OpenRange, Recording
     from autoinstr.report.parquet.table_file import TableFile
 
+_LIMIT = 1 << 63
 _NAME_FIELDS = ("kind", "domain", "message", "root", "path", "class")
 
 
@@ -36,7 +37,7 @@ class RangeTable:
         self._process_fields = process_fields
         self._offset_ns = offset_ns
         self._still_open = still_open
-        self._phases = Phases(recording, attributes, still_open)
+        self._phases = find_phases(recording, attributes, lambda: still_open)
         self._texts: dict[str, list[str | None]] = {field: [] for field in (*_NAME_FIELDS, "phase")}
         self._positions: dict[int, int] = {}  # number of a name, or code -> position in `_texts`
         self._columns: dict[str, list[int | None]] = {}
@@ -63,7 +64,8 @@ class RangeTable:
         self._columns["duration"] += durations
 
     def _add_name(self, number: int) -> None:
-        name_number, phase = self._phases.origin.get(number, (number, None))
+        origin = {} if self._phases is None else self._phases.origin
+        name_number, phase = origin.get(number, (number, None))
         name = self._recording.names[name_number]
         fields = {**name._asdict(), "class": name.cls, "phase": phase}
         self._positions[number] = len(self._texts["phase"])
@@ -89,10 +91,8 @@ class RangeTable:
         labels = [format_thread_label(self._recording, thread) for thread in threads]
         arrays["tid"] = arrow.array(tids, arrow.int64()).take(thread_indices)
         arrays["thread"] = arrow.array(labels, arrow.string()).take(thread_indices)
-        arrays["start_ns"] = compute.add(
-            arrow.array(columns["start"], arrow.int64()), self._offset_ns
-        )
-        arrays["duration_ns"] = arrow.array(columns["duration"], arrow.int64())
+        arrays["start_ns"] = _make_times(arrow, columns["start"], self._offset_ns)
+        arrays["duration_ns"] = _make_times(arrow, columns["duration"], 0)
         for field, value in self._process_fields.items():
             value_type = arrow.int64() if isinstance(value, int) else arrow.string()
             arrays[field] = arrow.repeat(arrow.scalar(value, value_type), count)
@@ -100,6 +100,17 @@ class RangeTable:
 
     def _reset(self) -> None:
         self._columns = {name: [] for name in ("name", "thread", "start", "duration")}
+
+
+def _make_times(arrow: Any, values_ns: list[int | None], offset_ns: int) -> Any:
+    """Return an array of the values plus an offset.
+
+    A damaged recording may hold a time that no column can: that one is null."""
+    times = [None if value is None else value + offset_ns for value in values_ns]
+    return arrow.array(
+        [None if time is None or not -_LIMIT <= time < _LIMIT else time for time in times],
+        arrow.int64(),
+    )
 
 
 def _subtract(batch: RangeBatch) -> list[int]:
