@@ -314,7 +314,7 @@ def test_steps_have_busy_and_idle_time(tmp_path: Path) -> None:
 
 
 def test_the_table_the_csv_and_the_page_of_a_profile(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trace = Trace()
     backward(trace)
@@ -326,6 +326,11 @@ def test_the_table_the_csv_and_the_page_of_a_profile(
     assert heading[:4] == ["module", "device", "%", "self"]
     assert linear[:4] == ["Linear", "300", "ns", "90.9"]
     assert any(line.startswith("how the modules were found: eager 100 ns (1);") for line in lines)
+    command = lines[-1].partition("#")[0].split()
+    assert command == ["next:", "autoinstr", "report", str(path), "-o", "report.html"]
+    monkeypatch.chdir(tmp_path)
+    assert main(command[2:]) == 0 and (tmp_path / "report.html").stat().st_size
+    capsys.readouterr()
     assert main(["report", str(path), "--format", "csv", "--sort", "device", "--limit", "1"]) == 0
     [row] = csv.DictReader(io.StringIO(capsys.readouterr().out))
     assert (row["classes"], row["device_ns"], row["backward_ns"]) == ("Net", "300", "200")

@@ -36,8 +36,10 @@ def suggest_next_step(summary: ReportSummary) -> str:
         if command:
             return f"next: {command}"
     path = shlex.quote(summary.run.path)
+    # A page goes into the run directory; a trace is a file.
+    target = "-o report.html" if os.path.isfile(summary.run.path) else "--format html"
     return (
-        f"next: autoinstr report {path} --format html   "
+        f"next: autoinstr report {path} {target}   "
         "# all on one page: flame views, steps, requests, ranks"
     )
 
