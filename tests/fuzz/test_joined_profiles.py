@@ -3,7 +3,6 @@ and a comparison, or one line that says why not. No kernel is lost."""
 
 from __future__ import annotations
 
-import copy
 import io
 import json
 import tempfile
@@ -25,7 +24,7 @@ from autoinstr.report.data import stats_json
 from autoinstr.report.options import TableOptions
 from autoinstr.report.terminal.modules_table import write_tables
 from autoinstr.report.timeline import chrome, perfetto
-from tests.fuzz.test_profiles import ARGUMENTS, FEW, KEYS, VALUES, sound
+from tests.fuzz.test_profiles import ARGUMENTS, FEW, KEYS, VALUES, change_events, sound
 from tests.support.kineto import Trace
 from tests.support.recordings import make_recording, set_clock
 
@@ -89,13 +88,7 @@ def test_events_with_any_values_in_any_order(
     changes: list[tuple[int, str, Any]], order: list[int], moved_ns: int
 ) -> None:
     trace = sound()
-    for index, key, value in changes:
-        event = trace.events[index % len(trace.events)]
-        target = event if key in ("cat", "name", "ts", "dur", "pid", "tid", "args", "ph") else None
-        if target is None and isinstance(event.get("args"), dict):
-            target = event["args"]
-        if target is not None:
-            target[key] = copy.deepcopy(value)
+    change_events(trace, changes)
     events = trace.events
     trace.events = [events[index] for index in order if index < len(events)] + events[12:]
     with tempfile.TemporaryDirectory() as folder:

@@ -82,10 +82,8 @@ def report(path: Path) -> None:
             assert sum(basis[key] for basis in told["bases"].values()) == told[key]
 
 
-@QUICK
-@given(st.lists(st.tuples(st.integers(0, 20), st.one_of(KEYS, ARGUMENTS), VALUES), max_size=6))
-def test_events_with_any_values(tmp_path: Path, changes: list[tuple[int, str, Any]]) -> None:
-    trace = sound()
+def change_events(trace: Trace, changes: list[tuple[int, str, Any]]) -> None:
+    """Give events other values: of their own keys, and of their arguments."""
     for index, key, value in changes:
         event = trace.events[index % len(trace.events)]
         target = event if key in ("cat", "name", "ts", "dur", "pid", "tid", "args", "ph") else None
@@ -93,6 +91,13 @@ def test_events_with_any_values(tmp_path: Path, changes: list[tuple[int, str, An
             target = event["args"]
         if target is not None:
             target[key] = copy.deepcopy(value)
+
+
+@QUICK
+@given(st.lists(st.tuples(st.integers(0, 20), st.one_of(KEYS, ARGUMENTS), VALUES), max_size=6))
+def test_events_with_any_values(tmp_path: Path, changes: list[tuple[int, str, Any]]) -> None:
+    trace = sound()
+    change_events(trace, changes)
     path = tmp_path / "trace.json"
     path.write_text(trace.text())
     report(path)
