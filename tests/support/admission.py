@@ -143,7 +143,7 @@ class Webhook:
             text=True,
             cwd="/",
         )
-        self.certificate = certificate
+        self.trust(certificate, "127.0.0.1")
         self.lines: list[str] = []
         self._more = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -173,15 +173,19 @@ class Webhook:
             assert find(), self.lines
             return find()
 
+    def trust(self, certificate: Path, host: str) -> None:
+        """Let connections trust this certificate alone, for this name."""
+        self._trusted = (certificate, host)
+
     def connect(
-        self, certificate: Path | None = None, host: str = "127.0.0.1"
+        self, certificate: Path | None = None, host: str = ""
     ) -> http.client.HTTPSConnection:
-        """Return a connection that trusts this certificate alone."""
-        context = ssl.create_default_context(cafile=str(certificate or self.certificate))
+        """Return a connection that trusts this certificate alone, for this name."""
+        context = ssl.create_default_context(cafile=str(certificate or self._trusted[0]))
         connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60)
         plain = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         plain.connect()
-        connection.sock = context.wrap_socket(plain.sock, server_hostname=host)
+        connection.sock = context.wrap_socket(plain.sock, server_hostname=host or self._trusted[1])
         return connection
 
     def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:

@@ -59,11 +59,10 @@ def render(folder: Path, *values: str, name: str = "autoinstr") -> list[dict[str
     """Return the objects of a release in the namespace `tracing`; `values` are NAME=VALUE."""
     import yaml
 
-    sets = [
-        word
-        for value in (IMAGE, *values)
-        for word in ("--set-json" if "=[" in value or "={" in value else "--set", value)
-    ]
+    sets = []
+    for value in (IMAGE, *values):
+        is_json = value.partition("=")[2].startswith(("[", "{", '"'))
+        sets += ["--set-json" if is_json else "--set", value]
     command = ["template", name, str(CHART), "--namespace", "tracing", *sets]
     ended = run_helm(*command, folder=folder)
     assert ended.returncode == 0, ended.stderr
