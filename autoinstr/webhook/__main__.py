@@ -76,6 +76,8 @@ def run(arguments: list[str]) -> int:
     logger.info("webhook ends", seconds=given.drain)
     signal.sigtimedwait(ends, given.drain)
     server.shutdown()
+    if server.request_count:
+        logger.info("webhook waits for requests", count=server.request_count)
     if not server.wait_for_requests(LAST_REQUESTS_S):
         logger.warning("a request had no answer in time")
     server.server_close()

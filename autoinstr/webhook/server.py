@@ -46,7 +46,7 @@ class WebhookServer(ThreadingHTTPServer):
         self.is_draining = False
         self.reviews = BoundedSemaphore(MAX_REVIEWS)
         self._connections = BoundedSemaphore(MAX_CONNECTIONS)
-        self._request_count = 0
+        self.request_count = 0
         self._request_ended = Condition()
         is_dual = not address and socket.has_dualstack_ipv6()
         self.address_family = socket.AF_INET6 if is_dual or ":" in address else socket.AF_INET
@@ -70,6 +70,8 @@ class WebhookServer(ThreadingHTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start a thread for a connection. Too many connections: close it at once."""
         if not self._connections.acquire(blocking=False):
+            limit = MAX_CONNECTIONS
+            write_once("webhook limit", "warning", "there are too many connections", limit=limit)
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)
@@ -99,18 +101,18 @@ class WebhookServer(ThreadingHTTPServer):
     def begin_request(self) -> None:
         """Count a request that is being answered."""
         with self._request_ended:
-            self._request_count += 1
+            self.request_count += 1
 
     def end_request(self) -> None:
         """Count a request as answered."""
         with self._request_ended:
-            self._request_count -= 1
+            self.request_count -= 1
             self._request_ended.notify_all()
 
     def wait_for_requests(self, seconds: float) -> bool:
         """Wait for the requests that are being answered. Return whether all were."""
         with self._request_ended:
-            return self._request_ended.wait_for(lambda: self._request_count == 0, seconds)
+            return self._request_ended.wait_for(lambda: self.request_count == 0, seconds)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -23,7 +23,13 @@ from tests.support.charts import CHART, IMAGE, run_helm
 Cluster = tuple[ApiServer, Webhook]
 
 
-def install(server: ApiServer, folder: Path) -> None:
+def install(
+    server: ApiServer,
+    folder: Path,
+    release: str = "autoinstr",
+    namespace: str = "tracing",
+    *arguments: str,
+) -> None:
     """Install or upgrade the chart; a copy, which may be installed in any version."""
     chart = folder / "chart"
     if not chart.exists():
@@ -31,7 +37,7 @@ def install(server: ApiServer, folder: Path) -> None:
         text = (chart / "Chart.yaml").read_text()
         lines = [line for line in text.splitlines() if not line.startswith("kubeVersion")]
         (chart / "Chart.yaml").write_text("\n".join(lines))
-    command = ["upgrade", "--install", "autoinstr", str(chart), "--namespace", "tracing"]
+    command = ["upgrade", "--install", release, str(chart), "--namespace", namespace, *arguments]
     command += ["--kubeconfig", str(server.kubeconfig), "--set", IMAGE]
     ended = run_helm(*command, "--create-namespace", folder=folder)
     assert ended.returncode == 0, ended.stderr
@@ -168,17 +174,27 @@ def test_kubectl_shows_warnings(cluster: Cluster) -> None:
 
 
 def test_an_upgrade_keeps_the_certificates(cluster: Cluster, tmp_path: Path) -> None:
-    server, webhook = cluster
-    before = server.get("secret", "autoinstr-tls", "-n", "tracing")["data"]
-    install(server, tmp_path)
-    assert server.get("secret", "autoinstr-tls", "-n", "tracing")["data"] == before
-    configuration = server.get("mutatingwebhookconfiguration", "autoinstr")
+    """A second release, which is removed again."""
+    server, _ = cluster
+    release = ("later", "later")
+    install(server, tmp_path, *release)
+    secret = ("secret", "later-autoinstr-tls", "-n", "later")
+    before = server.get(*secret)["data"]
+    install(server, tmp_path, *release, "--set", "replicas=1,options=when=manual")
+    assert server.get(*secret)["data"] == before
+    configuration = server.get("mutatingwebhookconfiguration", "later-autoinstr")
     assert configuration["webhooks"][0]["clientConfig"]["caBundle"] == before["ca.crt"]
-    call(server, webhook.port)  # the upgrade has restored the chart's
+    deployment = server.get("deployment", "later-autoinstr", "-n", "later")
+    assert "--options=when=manual" in str(deployment)
+    command = ["uninstall", "later", "-n", "later", "--kubeconfig", str(server.kubeconfig)]
+    ended = run_helm(*command, folder=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    for kind in ("secret", "deployment", "service", "mutatingwebhookconfiguration"):
+        assert "later" not in server.kubectl("get", kind, "-n", "later", "-o", "name").stdout
 
 
 def test_a_webhook_that_does_not_answer_fails_no_pod(cluster: Cluster) -> None:
-    """One listens and says nothing, one is gone, one has the certificate of somebody else."""
+    """One listens and says nothing, one is gone."""
     server, webhook = cluster
     wait_until(server, True)
     with socket.create_server(("127.0.0.1", 0)) as silent:

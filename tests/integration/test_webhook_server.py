@@ -33,8 +33,10 @@ def start(pair: tuple[Path, Path]) -> Iterator[Start]:
     """Start webhooks, which end with the test."""
     started = []
 
-    def start_webhook(*arguments: str, pair: tuple[Path, Path] = pair) -> Webhook:
-        started.append(Webhook(*pair, "--drain", "600", *arguments))
+    def start_webhook(
+        *arguments: str, pair: tuple[Path, Path] = pair, prelude: str = ""
+    ) -> Webhook:
+        started.append(Webhook(*pair, "--drain", "600", *arguments, prelude=prelude))
         return started[-1]
 
     yield start_webhook
@@ -111,12 +113,25 @@ def test_clients_that_stop_delay_no_other(start: Start) -> None:
         each.close()
 
 
+@pytest.mark.parametrize(("constant", "makes_handshake"), [("REQUEST_S", False), ("IDLE_S", True)])
+def test_silent_connections_are_closed(constant: str, makes_handshake: bool, start: Start) -> None:
+    """The constants are made short, so the test does not wait for them."""
+    prelude = f"import autoinstr.webhook.server as server; server.{constant} = 0.1"
+    webhook = start(prelude=prelude)
+    if makes_handshake:
+        assert webhook.connect().sock.recv(1) == b""
+    else:
+        with socket.create_connection(("127.0.0.1", webhook.port), timeout=60) as silent:
+            assert silent.recv(1) == b""
+
+
 def test_further_connections_are_closed(start: Start) -> None:
     """The number of threads is bounded. A connection that ends makes room for another one."""
     webhook = start()
     silent = [socket.create_connection(("127.0.0.1", webhook.port)) for _ in range(64)]
     further = socket.create_connection(("127.0.0.1", webhook.port))
     assert further.recv(1) == b""
+    webhook.wait_for("too many connections")
     for each in (*silent, further):
         each.close()
     while True:  # until the server has seen that they ended
@@ -173,6 +188,7 @@ def test_sigterm(start: Start) -> None:
     response = waiting.getresponse()
     assert response.getheader("Connection") == "close" and decode(json.loads(response.read()))[1]
     webhook.process.send_signal(signal.SIGTERM)
+    webhook.wait_for("waits for requests count=1")
     last.sock.sendall(BODY[10:])
     answer = b"".join(iter(lambda: last.sock.recv(1 << 16), b""))
     assert answer.startswith(b"HTTP/1.1 200 ") and b'"patch"' in answer

@@ -128,9 +128,21 @@ def make_certificate(folder: Path, name: str, *hosts: str) -> tuple[Path, Path]:
 class Webhook:
     """The program in a process of its own; `lines` is what it has written."""
 
-    def __init__(self, certificate: Path, key: Path, *arguments: str, path: Path = REPO) -> None:
-        """Start it with a package in the folder `path`, and wait until it listens."""
+    def __init__(
+        self,
+        certificate: Path,
+        key: Path,
+        *arguments: str,
+        path: Path = REPO,
+        prelude: str = "",
+    ) -> None:
+        """Start it with a package in the folder `path`, and wait until it listens.
+
+        `prelude` is Python that runs before it."""
         command = [sys.executable, "-S", "-m", "autoinstr.webhook", "--port", "0"]
+        if prelude:
+            main = "import sys, autoinstr.webhook.__main__ as program; sys.exit(program.main())"
+            command[2:4] = ["-c", f"{prelude}\n{main}"]
         command += ["--certificate", str(certificate), "--key", str(key)]
         if not any(word.startswith("--init-image") for word in arguments):
             command += ["--init-image", IMAGE]
