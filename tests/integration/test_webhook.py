@@ -431,6 +431,30 @@ def test_the_init_container_passes_what_the_pod_passes(
     assert "resources" not in admitted["alone"][1]["spec"]["initContainers"][0]
 
 
+@pytest.mark.parametrize("obstacle", ["", "full", "gone"])
+def test_a_copy_that_fails_leaves_nothing(
+    obstacle: str, admitted: dict[str, tuple[dict[str, Any], Any]], tmp_path: Path
+) -> None:
+    """Without a part of the bundle, which could be any, the program runs as it would without ours.
+
+    A container that does not end with 0 would hold the pod up."""
+    (init,) = admitted["alone"][1]["spec"]["initContainers"]
+    for folder in ("autoinstr/a", "autoinstr/b", "target"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "autoinstr" / "a" / "file").touch()
+    if obstacle == "full":
+        (tmp_path / "target" / "autoinstr").mkdir()
+        (tmp_path / "target" / "autoinstr" / "b").touch()
+    elif obstacle == "gone":
+        (tmp_path / "autoinstr").rename(tmp_path / "elsewhere")
+    words = [word.replace(" /", f" {tmp_path}/") for word in init["command"]]
+    ended = subprocess.run(words, capture_output=True, text=True)
+    assert ended.returncode == 0 and bool(ended.stderr) is bool(obstacle)
+    copied = [str(path.relative_to(tmp_path)) for path in (tmp_path / "target").rglob("file")]
+    assert copied == ([] if obstacle else ["target/autoinstr/a/file"])
+    assert (tmp_path / "target" / "autoinstr").exists() is not bool(obstacle)
+
+
 def test_warnings(admitted: dict[str, tuple[dict[str, Any], Any]], webhook: Webhook) -> None:
     """What a user asked for and does not get is said in the response."""
 
