@@ -103,6 +103,8 @@ def build_line_entries(process: int, profile: ProcessDevice) -> list[dict[str, A
             "class": classes[-1],
             "message": classes[-1],
             "classes": list(classes),
+            "params": None,
+            "param_bytes": None,
             "calls": 0,
             "total_ns": 0,
             "self_ns": 0,

@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from autoinstr.analysis.device_rows import RunDevice
     from autoinstr.recording.run import Run
 
+PARAMETER_COLUMNS = ("params", "param_bytes")
 COLUMNS = (
     "process", "pid", "role", "rank", "host", "tid", "thread", "domain", "root", "path", "class",
     "message", "calls", "total_ns", "self_ns", "min_ns", "p50_ns", "p99_ns", "max_ns", "phase",
     "classes", "device_ns", "device_self_ns", "kernels", "self_kernels", "backward_ns",
-    "recompute_ns", "communication_ns", "top_kernel", *KEYS,
+    "recompute_ns", "communication_ns", "top_kernel", *KEYS, *PARAMETER_COLUMNS,
 )  # fmt: skip
+
+DEVICE_COLUMNS = COLUMNS[COLUMNS.index("device_ns") : -len(PARAMETER_COLUMNS)]
 
 
 def write(
@@ -93,7 +96,7 @@ def write(
 def _build_device_cells(device: dict[str, Any] | None) -> dict[str, Any]:
     """Return the cells of a row's device time; empty ones where no profile says anything."""
     if device is None:
-        return dict.fromkeys(COLUMNS[COLUMNS.index("device_ns") :])
+        return dict.fromkeys(DEVICE_COLUMNS)
     nothing = (0, 0)
     return {
         "device_ns": device["total_ns"],

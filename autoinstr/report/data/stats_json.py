@@ -148,6 +148,8 @@ def build_row_entries(
                 **_build_place_entry(process, recording, row.thread),
                 **_build_name_entry(row.name),
                 "classes": classes.list_classes(row.name),
+                "params": row.name.params,
+                "param_bytes": row.name.param_bytes,
                 **_build_figures_entry(row),
                 "device": None,
             }
