@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from autoinstr.analysis.compiled_wrappers import WRAPPER_CLASS, join_wrapper_rows
 from autoinstr.analysis.figures import Figures
 from autoinstr.analysis.percentiles import merge_percentiles
 from autoinstr.base.text import format_number_ranges
@@ -69,8 +70,11 @@ class Node:
 
     @property
     def cls(self) -> str:
-        """The class, or all classes of folded modules."""
-        return " | ".join(self.classes)
+        """The class, or all classes of folded modules. torch.compile's wrapper is a remark."""
+        classes = [cls for cls in self.classes if cls != WRAPPER_CLASS]
+        if not classes or len(classes) == len(self.classes):
+            return " | ".join(self.classes)
+        return f"{' | '.join(classes)} (compiled)"
 
     @property
     def calls(self) -> int:
@@ -190,7 +194,7 @@ class Node:
 def build_tree(rows: Iterable[StatsRow]) -> Node:
     """Return the tree of some rows of a domain: a node without a name, roots, parts of paths."""
     top = Node("")
-    for row in rows:
+    for row in join_wrapper_rows(rows):
         root, path, cls = row.name.root, row.name.path, row.name.cls
         name, _, number = root.rpartition("#")
         if name and _is_number(number):

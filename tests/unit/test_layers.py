@@ -19,6 +19,7 @@ LAYERS = (
     ("bundle", ("autoinstr.bundle",)),
     ("merge", ("autoinstr.merge",)),
     ("diff", ("autoinstr.diff",)),
+    ("cluster", ("autoinstr.cluster",)),
     ("report", ("autoinstr.report",)),
     ("analysis", ("autoinstr.analysis",)),
     ("device", ("autoinstr.device",)),
@@ -36,6 +37,7 @@ NAMES = [name for name, _ in LAYERS]
 RUNTIME_TOP = NAMES.index("agent")
 OFFLINE = (
     "autoinstr.analysis",
+    "autoinstr.cluster",
     "autoinstr.device",
     "autoinstr.report",
     "autoinstr.diff",
