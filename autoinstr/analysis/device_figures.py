@@ -65,6 +65,36 @@ FIGURES: tuple[DeviceFigure, ...] = (
         None,
         lambda times, profile: times.work.known_bytes,
     ),
+    DeviceFigure(
+        "allocated_bytes",
+        "allocated",
+        BYTES,
+        "Memory allocated in the module and below it, also if it was freed again",
+        9,
+        lambda times, profile: (
+            times.memory.allocated_bytes if profile.times.memory.events else None
+        ),
+    ),
+    DeviceFigure(
+        "net_bytes",
+        "Δ memory",
+        BYTES,
+        "Memory allocated minus memory freed there",
+        9,
+        lambda times, profile: (
+            times.memory.net_bytes
+            if profile.times.memory.events and profile.times.has_frees
+            else None
+        ),
+    ),
+    DeviceFigure(
+        "peak_bytes",
+        "peak memory",
+        BYTES,
+        "The most that the process had allocated after an allocation there",
+        8,
+        lambda times, profile: times.memory.peak_bytes or None,
+    ),
 )
 NO_OPERATORS = "the profile has no matrix product, convolution or attention"
 NO_SHAPES = "the profile has no shapes: record_shapes=True"

@@ -6,7 +6,8 @@ key of a range there is the number of its row: thread, phase and name, as in sta
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from copy import copy
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoinstr.analysis.captures import CapturedRow, name_rows, read_joined_capture
 from autoinstr.analysis.device_kernels import DeviceKernels
@@ -59,6 +60,12 @@ class ProcessDevice:
         self.lines: dict[tuple[str, ...], RowTimes] = {}
         self._rows: dict[RowKey, RowTimes] = {}
         self._texts = texts
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A task needs the rows. The kernels are in a database that is open in this process.
+        times = copy(self.times)
+        times.rows, times.scopes = {}, None
+        return {**self.__dict__, "kernels": None, "capture": None, "times": times}
 
     def add_row(self, key: RowKey, row: RowTimes) -> None:
         """Add the times of a row."""
@@ -120,6 +127,13 @@ class RunDevice:
     def sum_basis(self, basis: str) -> KernelSum:
         """Return the kernels of one basis."""
         return _add_up(profile.times.by_basis[basis] for profile in self.profiles)
+
+
+def list_process_devices(device: RunDevice | None, count: int) -> list[ProcessDevice | None]:
+    """Return the device time of each of `count` processes; None for one without a profile."""
+    if device is None:
+        return [None] * count
+    return list(map(device.find_process, range(count)))
 
 
 def _add_up(sums: Iterator[KernelSum]) -> KernelSum:

@@ -9,6 +9,7 @@ from autoinstr.device import bases
 from autoinstr.device.bases import BASES
 from autoinstr.device.profile_store import COMMUNICATION, KINDS
 from autoinstr.device.scopes import ROOT
+from autoinstr.device.work.memory_sums import MemorySum
 from autoinstr.device.work.sums import WorkSum
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from autoinstr.device.scopes import Place, Scopes
     from autoinstr.device.utilisation import Utilisation
+    from autoinstr.device.work.usage import Usage
 
 
 class KernelSum:
@@ -38,11 +40,13 @@ class KernelSum:
 class RowTimes:
     """The kernels of one row: its own by basis, and all with those of the modules that it called.
 
-    `total_by_kind` has an entry for each of KINDS. `own_work` and `work` are those of operators.
+    `total_by_kind` has an entry for each of KINDS. `own_work` and `work` are those of operators,
+    and `memory` the allocations meanwhile.
     """
 
     __slots__ = (
         "by_basis",
+        "memory",
         "names",
         "own_work",
         "total",
@@ -59,6 +63,7 @@ class RowTimes:
         self.names: dict[int, KernelSum] = {}
         self.own_work = WorkSum()
         self.work = WorkSum()
+        self.memory = MemorySum()
 
     @property
     def own(self) -> KernelSum:
@@ -88,6 +93,7 @@ class RowTimes:
         self.total.add(addend.total.kernels, addend.total.ns)
         self.own_work.merge(addend.own_work)
         self.work.merge(addend.work)
+        self.memory.merge(addend.memory)
 
     def find_top_kernel(self, texts: list[str]) -> str:
         """Return the name of the kernels that take the most time; "" without kernels."""
@@ -116,7 +122,9 @@ class DeviceTimes:
         self.rows: dict[Hashable, RowTimes] = {}
         self.scopes: Scopes | None = None
         self.work = WorkSum()
+        self.memory = MemorySum()
         self.has_shapes = False  # whether operators have the shapes of their inputs
+        self.has_frees = True  # whether it is known where memory was freed
 
     def add(
         self,
@@ -144,15 +152,19 @@ class DeviceTimes:
         for key in dict.fromkeys(keys):  # a module that calls itself counts once
             self._get_row(key).add_to_total(basis, kind, name, kernels, ns)
 
-    def add_work(self, scopes: Scopes, work_by_place: dict[Place, WorkSum]) -> None:
-        """Add the work of operators at some places."""
-        for place, work in work_by_place.items():
+    def add_usage(self, scopes: Scopes, usage: Usage[Place]) -> None:
+        """Add the work of operators and the allocations."""
+        for place, work in usage.work.sums.items():
             self.work.merge(work)
             keys = scopes.list_keys(place.scope)
             if keys:
                 self._get_row(keys[-1]).own_work.merge(work)
             for key in dict.fromkeys(keys):
                 self._get_row(key).work.merge(work)
+        for place, memory in usage.memory.sums.items():
+            self.memory.merge(memory)
+            for key in dict.fromkeys(scopes.list_keys(place.scope)):
+                self._get_row(key).memory.merge(memory)
 
     def check_conservation(self, path: str) -> None:
         """Raise AutoinstrError if the bases do not sum up to all kernels of the profile."""

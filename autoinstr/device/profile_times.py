@@ -55,6 +55,7 @@ def compute_device_times(
         times = _sum_kernels(store, scopes, tick, graphs, list_classes)
         times.utilisation = measure_utilisation(store)
     times.scopes, times.has_shapes = scopes, store.has_shapes
+    times.has_frees = store.has_frees
     times.check_conservation(store.path)
     return times
 
@@ -73,7 +74,7 @@ def _sum_kernels(
     graphs: GraphPlacer,
     list_classes: Callable[[object], list[str]],
 ) -> DeviceTimes:
-    work = place_launches(store, scopes, tick)
+    sweep = place_launches(store, scopes, tick)
     connection = store.connection
     connection.execute(f"DROP TABLE IF EXISTS {KERNEL_PLACES}")
     connection.execute(
@@ -96,6 +97,6 @@ def _sum_kernels(
             reason = bases.REASONS.index(reason_text)
         times.add(scopes, scope, basis, kind, name, count, time_ns, reason)
     for scope, count in connection.execute(_REPLAYS):
-        work.get_sum(Place(scope, CODES[bases.GRAPH])).add_unknown(count)
-    times.add_work(scopes, work.sums)
+        sweep.usage.work.get_sum(Place(scope, CODES[bases.GRAPH])).add_unknown(count)
+    times.add_usage(scopes, sweep.usage)
     return times

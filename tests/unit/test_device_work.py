@@ -171,3 +171,53 @@ def test_a_profile_without_shapes_says_so(tmp_path: Path) -> None:
     assert figures(path) == {"Net": (None, None)}
     profile = read(path)["device"]["profiles"][0]
     assert profile["flops_missing"] == "the profile has no shapes: record_shapes=True"
+
+
+def allocate(
+    trace: Trace, time: int, size: int, total: int, tid: int = 4000, kind: int = 1
+) -> None:
+    trace.add("cpu_instant_event", "[memory]", time, time, trace.pid, tid,
+              Bytes=size, Total_Allocated=total, Device_Type=kind, Device_Id=0)  # fmt: skip
+    event = trace.events[-1]
+    event["ph"] = "i"
+    del event["dur"]
+
+
+def test_memory_belongs_to_the_module_that_runs(tmp_path: Path) -> None:
+    trace = Trace()
+    module(trace, "Net", 1_000, 50_000)
+    module(trace, "Linear", 10_000, 20_000)
+    module(trace, "Relu", 30_000, 40_000)
+    mm = trace.operator("aten::mm", 11_000, 12_000, **matrix(1), Sequence_number=7)
+    trace.kernel("gemm", trace.launch(mm, 11_500), 60_000, 500)
+    allocate(trace, 500, 1_000, 1_000)
+    allocate(trace, 11_100, 300, 1_300)
+    allocate(trace, 11_200, 400, 1_700)
+    allocate(trace, 11_300, -300, 1_400)
+    allocate(trace, 11_400, 9_999, 9_999, kind=0)  # of the host: a device took part
+    allocate(trace, 45_000, 100, 1_500)
+    node = {"Sequence_number": 7, "Fwd_thread_id": 1}
+    trace.operator(f"{ENGINE}MmBackward0", 60_000, 80_000, 4001, **node)
+    allocate(trace, 61_000, -400, 1_100, 4001)
+    report = read(trace.write(tmp_path / "trace.json"))
+    keys = ("allocated_bytes", "net_bytes", "peak_bytes")
+    rows = {
+        "/".join(row["classes"]): tuple(row["device"][key] for key in keys)
+        for row in report["rows"]
+        if row["device"]
+    }
+    assert rows == {"Net": (800, 100, 1_700), "Net/Linear": (700, 0, 1_700)}
+    memory = report["device"]["profiles"][0]["memory"]
+    assert memory == {
+        "events": 6, "allocated_bytes": 1_800, "net_bytes": 1_100, "peak_bytes": 1_700
+    }  # fmt: skip
+
+
+def test_without_memory_events_nothing_is_said(tmp_path: Path) -> None:
+    trace = Trace()
+    module(trace, "Net", 1_000, 50_000)
+    trace.operator("aten::mm", 11_000, 12_000, **matrix(1))
+    report = read(trace.write(tmp_path / "trace.json"))
+    [row] = report["rows"]
+    assert row["device"]["allocated_bytes"] is row["device"]["peak_bytes"] is None
+    assert report["device"]["profiles"][0]["memory"] is None

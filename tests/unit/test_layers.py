@@ -20,6 +20,7 @@ LAYERS = (
     ("bundle", ("autoinstr.bundle",)),
     ("merge", ("autoinstr.merge",)),
     ("diff", ("autoinstr.diff",)),
+    ("cluster", ("autoinstr.cluster",)),
     ("report", ("autoinstr.report",)),
     ("analysis", ("autoinstr.analysis",)),
     ("device", ("autoinstr.device",)),
@@ -37,6 +38,7 @@ NAMES = [name for name, _ in LAYERS]
 RUNTIME_TOP = NAMES.index("agent")
 OFFLINE = (
     "autoinstr.analysis",
+    "autoinstr.cluster",
     "autoinstr.device",
     "autoinstr.report",
     "autoinstr.diff",

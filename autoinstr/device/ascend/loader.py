@@ -23,6 +23,7 @@ from autoinstr.device.ascend.database_checks import (
     describe_missing_tables,
     is_interval,
 )
+from autoinstr.device.ascend.memory import add_memory
 from autoinstr.device.ascend.module_rows import choose_module_source
 from autoinstr.device.ascend.work import add_work
 from autoinstr.device.operator_roles import find_role
@@ -133,6 +134,8 @@ class _DatabaseLoader:
         invalid = f"SELECT COUNT(*) FROM {operators} AND NOT {statements.IS_VALID_OPERATOR}"
         [(self._unreadable,)] = self._connection.execute(f"SELECT {self._unreadable} + ({invalid})")
         add_work(self._store, condition, self._list_columns("PYTORCH_API"))
+        if "OP_MEMORY" in self._tables:
+            add_memory(self._store, condition)
         row = self._connection.execute(statements.FIND_PROCESS).fetchone()
         self._store.pid = row[0] if row else 0
 

@@ -69,6 +69,19 @@ READ_SHAPED = f"""
     LEFT JOIN source.STRING_IDS s ON s.id = {{shapes}}
     LEFT JOIN source.STRING_IDS t ON t.id = {{types}}
     WHERE n.value IN ({{names}}) AND {{condition}} AND {IS_VALID_OPERATOR}"""
+# Operators that allocated something, and the allocations, in order of time.
+READ_ALLOCATIONS = f"""
+    SELECT {_START}, 0, n.value, {_END}, p.globalTid & {THREAD_MASK}
+    FROM source.PYTORCH_API p JOIN source.STRING_IDS n ON n.id = p.name
+    WHERE {{condition}} AND {IS_VALID_OPERATOR} AND n.value IN
+        (SELECT a.value FROM source.OP_MEMORY m JOIN source.STRING_IDS a ON a.id = m.name)
+    UNION ALL
+    SELECT m.allocationTime, 1, COALESCE(a.value, ''), m.size,
+        {_read_integer("m.allocationTotalAllocated", "NULL")}
+    FROM source.OP_MEMORY m LEFT JOIN source.STRING_IDS a ON a.id = m.name
+    WHERE {_check_interval("m.allocationTime", "m.allocationTime")}
+        AND typeof(m.size) = 'integer' AND m.size BETWEEN 0 AND {LIMIT_NS}
+    ORDER BY 1, 2"""
 FIND_PROCESS = f"SELECT p.globalTid >> 32 FROM source.PYTORCH_API p WHERE {_HAS_THREAD} LIMIT 1"
 
 COPY_LINKED = f"""

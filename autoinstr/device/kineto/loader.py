@@ -24,6 +24,7 @@ from autoinstr.device.kineto.values import (
     read_optional_integer,
     read_short_interval,
     read_thread,
+    read_time,
 )
 from autoinstr.device.operator_roles import find_role
 from autoinstr.device.profile_store import (
@@ -32,6 +33,7 @@ from autoinstr.device.profile_store import (
     COPY,
     KERNELS,
     LAUNCHES,
+    MEMORY,
     MODULES,
     OPERATORS,
     WORK,
@@ -42,6 +44,7 @@ from autoinstr.device.work.formulas import FORMULAS, Formula
 from autoinstr.device.work.shapes import compute_cost
 
 MODULE_PREFIX = "nn.Module: "
+MEMORY_EVENT = "[memory]"
 _MODULE = re.compile(r"nn\.Module: (.*)_(\d+)", re.DOTALL)
 # Annotations that name a step: torch's profiler, vLLM and SGLang.
 _STEP = re.compile(r"ProfilerStep#\d+|execute_.*context_.*|step\[.*", re.DOTALL)
@@ -114,6 +117,8 @@ class _TraceLoader:
                     )
                 if not self._store.pid:
                     self._store.pid = read_integer(event["pid"])
+            elif event.get("name") == MEMORY_EVENT:
+                self._add_memory(event)
             elif event.get("ph") == "M" and event.get("name") == "thread_name":
                 self._store.thread_names[read_thread(event["tid"])] = str(event["args"]["name"])
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
@@ -214,6 +219,18 @@ class _TraceLoader:
         )
         self._note_time(start, end)
         store.add(KERNELS, row)
+
+    def _add_memory(self, event: dict[str, Any]) -> None:
+        args = event["args"]
+        total = read_optional_integer(args.get("Total Allocated"))
+        row = (
+            read_time(event["ts"]),
+            read_thread(event["tid"]),
+            read_integer(args["Bytes"]),
+            total,
+            read_integer(args["Device Type"]),
+        )
+        self._store.add(MEMORY, row)
 
     def _note_time(self, start: int, end: int) -> None:
         if start < self._first:

@@ -10,7 +10,7 @@ from autoinstr.device.profile_store import KINDS
 
 if TYPE_CHECKING:
     from autoinstr.analysis.device_rows import ProcessDevice, RunDevice
-    from autoinstr.device.device_times import KernelSum, RowTimes
+    from autoinstr.device.device_times import DeviceTimes, KernelSum, RowTimes
     from autoinstr.device.utilisation import StepTimes
 
 
@@ -61,7 +61,18 @@ def _build_profile_entry(profile: ProcessDevice) -> dict[str, Any]:
         "unknown": {reason: _build_sum_entry(part) for reason, part in times.reasons.items()},
         "flops": times.work.known_flops,
         "flops_missing": explain_missing_flops(times),
+        "memory": _build_memory_entry(times) if times.memory.events else None,
         "problems": facts.complaints,
+    }
+
+
+def _build_memory_entry(times: DeviceTimes) -> dict[str, int | None]:
+    memory = times.memory
+    return {
+        "events": memory.events,
+        "allocated_bytes": memory.allocated_bytes,
+        "net_bytes": memory.net_bytes if times.has_frees else None,
+        "peak_bytes": memory.peak_bytes or None,
     }
 
 
@@ -103,6 +114,8 @@ def build_line_entries(process: int, profile: ProcessDevice) -> list[dict[str, A
             "class": classes[-1],
             "message": classes[-1],
             "classes": list(classes),
+            "params": None,
+            "param_bytes": None,
             "calls": 0,
             "total_ns": 0,
             "self_ns": 0,

@@ -9,7 +9,7 @@ from autoinstr.base import text
 from autoinstr.device.bases import BACKWARD, BASES, RECOMPUTE
 from autoinstr.device.profile_store import COMMUNICATION, KINDS
 from autoinstr.device.utilisation import name_step_kind
-from autoinstr.report.terminal.cells import format_giga, format_share, format_time
+from autoinstr.report.terminal.cells import format_amount, format_giga, format_share, format_time
 from autoinstr.report.terminal.layout import Column
 from autoinstr.report.terminal.style import FOLDED, choose_weight_style, format_warning
 
@@ -82,6 +82,7 @@ def build_device_columns(
             6,
         ),
         *_build_figure_columns(lines, device),
+        Column("params", lambda line: format_amount(line.node.params), 10),
         Column("kernels", _make_formatter(lambda times: f"{times.total.kernels:,}"), 7),
         Column("calls", lambda line: f"{line.node.calls:,}" if line.node.calls else "", 8),
         Column(

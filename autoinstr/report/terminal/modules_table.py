@@ -17,7 +17,6 @@ from autoinstr.analysis.processes import (
     describe_hidden_backward,
     estimate_overhead,
     read_processes,
-    summarize_durations,
 )
 from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.tree_lines import TreeLine, choose_lines
@@ -95,7 +94,7 @@ def format_modules(run: Run, options: TableOptions, tick: ProgressTick) -> Itera
     reading = read_processes(
         run, serving, phase=options.phase, durations=durations, tick=tick, device=options.device
     )
-    groups = group_processes(collect_into(summarize_durations(reading), processes))
+    groups = group_processes(collect_into(reading, processes))
     header = _format_header(run, options, processes)
     header += describe_compiled(process.compiled for process in processes)
     header += serving_summary.summarize_requests(serving.list_requests(), options.width)
