@@ -79,3 +79,40 @@ def subtract(intervals: Iterable[Interval], removed: Iterable[Interval]) -> Iter
             removal = next(removals, None)
         if start < end:
             yield start, end
+
+
+class InnermostIntervals:
+    """For each name, the time in which a range with this name is the innermost one of a thread.
+
+    A range that begins in another one and ends after it ends with it, as in damaged recordings."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.intervals: dict[str, list[Interval]] = {name: [] for name in names}
+        self._open: list[tuple[str, int]] = []  # name and end, from the outside in
+        self._last_ns = 0  # all time before it is in `intervals`
+
+    def add(self, name: str, start: int, end: int) -> None:
+        """Add a range that starts no earlier than those before it."""
+        self._close_until(start)
+        if self._open:
+            outer_name, outer_end = self._open[-1]
+            end = min(end, outer_end)
+            if name == outer_name or end <= start:
+                return
+            if start > self._last_ns:
+                self.intervals[outer_name].append((self._last_ns, start))
+        self._last_ns = start
+        self._open.append((name, end))
+
+    def finish(self) -> dict[str, list[Interval]]:
+        """Close the open ranges and return the intervals, in order."""
+        if self._open:
+            self._close_until(self._open[0][1])
+        return self.intervals
+
+    def _close_until(self, time_ns: int) -> None:
+        while self._open and self._open[-1][1] <= time_ns:
+            name, end = self._open.pop()
+            if end > self._last_ns:
+                self.intervals[name].append((self._last_ns, end))
+                self._last_ns = end

@@ -1,9 +1,9 @@
 """One row for each step of a training loop, with the time of each phase in it.
 
 The agent marks the end of each round of optimizer steps. A step of the program lies between two
-marks of one thread; the first begins with the first range of that thread. A phase's time is the
-union of its ranges that begin in the step. Autograd may recompute in threads of its own: that time
-belongs to the step in which it begins."""
+marks of one thread; the first begins with the first range of that thread. A phase has the time in
+which its range is the innermost one of a phase: a closure of `Optimizer.step` runs forward and
+backward. Recompute is a part of backward, also where autograd runs it in threads of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from autoinstr.analysis.attributes import RecordingAttributes
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick, read_intact_blocks
 from autoinstr.analysis.clock import Axis
-from autoinstr.analysis.intervals import unite
+from autoinstr.analysis.intervals import InnermostIntervals, unite
 from autoinstr.analysis.phases import find_phases
 from autoinstr.targets.step_parts import BACKWARD, DATA, FORWARD, OPTIMIZER, RECOMPUTE
 
@@ -28,6 +28,7 @@ TRAINING_COLUMNS = (
     "index", "process", "start_ns", "duration_ns", *(f"{phase}_ns" for phase in STEP_PHASES),
     "rest_ns",
 )  # fmt: skip
+_OUTER_PHASES = tuple(phase for phase in STEP_PHASES if phase != RECOMPUTE)
 _MARK_DOMAIN, _MARK = "torch", "step"
 
 
@@ -54,20 +55,22 @@ class TrainingStep:
 
 
 class _ThreadPhases:
-    """The intervals of one thread, by phase and in order of start, and its marks."""
+    """The phases of one thread, in order of start, and its marks."""
 
     def __init__(self) -> None:
         self.first_ns = 0
         self.marks: list[int] = []
-        self.intervals: dict[str, list[tuple[int, int]]] = {phase: [] for phase in STEP_PHASES}
+        self.recomputed: list[tuple[int, int]] = []
+        self.phases = InnermostIntervals(_OUTER_PHASES)
 
     def add(self, phase: str, start: int, end: int) -> None:
-        """Add a range. Those within the latest one of its phase add nothing."""
-        intervals = self.intervals[phase]
-        if intervals and start < intervals[-1][1]:
-            intervals[-1] = intervals[-1][0], max(end, intervals[-1][1])
+        """Add a range."""
+        if phase != RECOMPUTE:
+            self.phases.add(phase, start, end)
+        elif self.recomputed and start < self.recomputed[-1][1]:
+            self.recomputed[-1] = self.recomputed[-1][0], max(end, self.recomputed[-1][1])
         else:
-            intervals.append((start, end))
+            self.recomputed.append((start, end))
 
 
 def has_training_steps(recording: Recording) -> bool:
@@ -80,8 +83,8 @@ def read_training_steps(
 ) -> list[TrainingStep]:
     """Read the steps of one recording, of the thread with the most steps.
 
-    `process` is the index of the recording, and `offset_ns` moves its times. Memory: 16 bytes for
-    each outermost range of a phase."""
+    `process` is the index of the recording, and `offset_ns` moves its times. Memory: a tuple for
+    each change of phase."""
     marks = _find_marks(recording)
     phases = find_phases(recording, RecordingAttributes(), recording.find_open_ranges)
     if not marks or phases is None:
@@ -97,7 +100,7 @@ def read_training_steps(
                 thread_phases.marks.append(start)
             elif code != number:
                 phase = phases.origin[code][1]
-                if phase in thread_phases.intervals:
+                if phase in STEP_PHASES:
                     thread_phases.add(phase, start, end)
         tick(len(numbers))
     marked = max(threads.values(), key=lambda entry: len(entry.marks), default=None)
@@ -108,13 +111,13 @@ def read_training_steps(
         TrainingStep(index, process, start + offset_ns, end - start)
         for index, (start, end) in enumerate(zip(boundaries, boundaries[1:]))
     ]
-    recomputed = unite([entry.intervals[RECOMPUTE] for entry in threads.values()])
-    marked.intervals[RECOMPUTE] = list(recomputed)
+    recomputed = list(unite([entry.recomputed for entry in threads.values()]))
+    intervals = {**marked.phases.finish(), RECOMPUTE: recomputed}
     for phase in STEP_PHASES:
-        _add_phase(steps, boundaries, phase, marked.intervals[phase])
+        _add_phase(steps, boundaries, phase, intervals[phase])
     for step in steps:
         outermost_ns = step.data_ns + step.forward_ns + step.backward_ns + step.optimizer_ns
-        step.rest_ns = max(0, step.duration_ns - outermost_ns)
+        step.rest_ns = step.duration_ns - outermost_ns
     return steps
 
 
@@ -148,9 +151,11 @@ def _add_phase(
     phase: str,
     intervals: Sequence[tuple[int, int]],
 ) -> None:
-    """Add the intervals of a phase to the steps in which they begin."""
+    """Add the intervals of a phase to the steps in which they lie."""
     attribute = f"{phase}_ns"
     for start, end in intervals:
-        index = bisect_right(boundaries, start) - 1
-        if 0 <= index < len(steps):
-            setattr(steps[index], attribute, getattr(steps[index], attribute) + end - start)
+        for index in range(max(0, bisect_right(boundaries, start) - 1), len(steps)):
+            if boundaries[index] >= end:
+                break
+            inside_ns = min(end, boundaries[index + 1]) - max(start, boundaries[index])
+            setattr(steps[index], attribute, getattr(steps[index], attribute) + inside_ns)

@@ -84,6 +84,23 @@ def format_duration(ns: float) -> str:
     return f"{ns:.0f} ns"
 
 
+def format_digits(value: float) -> str:
+    """Format a number with three digits: "1,234", "12.3", "0.012"; "<0.001" if it is smaller."""
+    size = abs(value)
+    if 0 < size < 0.001:
+        return "<0.001" if value > 0 else ">-0.001"
+    digits = 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.9995 else 3
+    return f"{value:,.{digits}f}"
+
+
+def format_bytes(size: float) -> str:
+    """Format bytes with three digits: "1.23 MB" (10^6), "12 B"."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(size) >= factor * 0.9995:
+            return f"{format_digits(size / factor)} {unit}"
+    return f"{size:.0f} B"
+
+
 def format_count(number: int, singular: str, plural: str = "") -> str:
     """Format a number with its noun: "1 process", "12,345 ranges".
 

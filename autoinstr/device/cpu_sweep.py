@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoinstr.device.attribution import OPERATOR_ROW, RANGE_ROW, Sweep
+from autoinstr.device.attribution import OPERATOR_ROW, RANGE_ROW, SELECT_WORK, WORK_ROW, Sweep
 from autoinstr.device.bases import BASES
 from autoinstr.device.device_times import DeviceTimes, KernelSum
 from autoinstr.device.profile_store import (
@@ -31,6 +31,7 @@ _ROWS = f"""
     UNION ALL
     SELECT startNs, {OPERATOR_ROW}, -endNs, tid, role, sequence, forward, name FROM {OPERATORS}
         WHERE role != {OWN_EVENT}
+    UNION ALL {SELECT_WORK}
     ORDER BY 1, 2, 3"""
 
 
@@ -68,6 +69,9 @@ def add_operators(
     tasks: dict[int, list[_Task | int]] = {}
     for start, kind, negative_end, tid, first, second, third, name in store.query(_ROWS):
         end = -negative_end
+        if kind == WORK_ROW:
+            sweep.work.add(tid, start, end, first, second)
+            continue
         running = tasks.setdefault(tid, [])
         while running and _get_end(running[-1]) < start:
             running.pop()
@@ -93,6 +97,7 @@ def add_operators(
     for (place, name), (count, ns) in sums.groups.items():
         basis = BASES[place.basis]
         times.add(scopes, place.scope, basis, COMPUTE, name, count, ns, place.reason)
+    times.add_work(scopes, sweep.work.sums)
     return times
 
 

@@ -9,11 +9,12 @@ from autoinstr.device import bases
 from autoinstr.device.bases import BASES
 from autoinstr.device.profile_store import COMMUNICATION, KINDS
 from autoinstr.device.scopes import ROOT
+from autoinstr.device.work.sums import WorkSum
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from autoinstr.device.scopes import Scopes
+    from autoinstr.device.scopes import Place, Scopes
     from autoinstr.device.utilisation import Utilisation
 
 
@@ -37,10 +38,18 @@ class KernelSum:
 class RowTimes:
     """The kernels of one row: its own by basis, and all with those of the modules that it called.
 
-    `total_by_kind` has an entry for each of KINDS.
+    `total_by_kind` has an entry for each of KINDS. `own_work` and `work` are those of operators.
     """
 
-    __slots__ = ("by_basis", "names", "total", "total_by_basis", "total_by_kind")
+    __slots__ = (
+        "by_basis",
+        "names",
+        "own_work",
+        "total",
+        "total_by_basis",
+        "total_by_kind",
+        "work",
+    )
 
     def __init__(self) -> None:
         self.by_basis: dict[str, KernelSum] = {}
@@ -48,6 +57,8 @@ class RowTimes:
         self.total_by_basis: dict[str, KernelSum] = {}
         self.total_by_kind = [KernelSum() for _ in KINDS]
         self.names: dict[int, KernelSum] = {}
+        self.own_work = WorkSum()
+        self.work = WorkSum()
 
     @property
     def own(self) -> KernelSum:
@@ -75,6 +86,8 @@ class RowTimes:
         for own, part in zip(self.total_by_kind, addend.total_by_kind):
             own.add(part.kernels, part.ns)
         self.total.add(addend.total.kernels, addend.total.ns)
+        self.own_work.merge(addend.own_work)
+        self.work.merge(addend.work)
 
     def find_top_kernel(self, texts: list[str]) -> str:
         """Return the name of the kernels that take the most time; "" without kernels."""
@@ -89,7 +102,7 @@ class DeviceTimes:
 
     `rows` has the times of each key of RANGES, and of the lines that stand for no module. `total`
     is the sum of all kernels of the profile, counted apart from `by_basis`. `scopes` are those that
-    the table PLACES of the profile's store names.
+    the table PLACES of the profile's store names. `work` is that of all operators.
     """
 
     def __init__(self, on_cpu: bool, total: KernelSum) -> None:
@@ -102,6 +115,8 @@ class DeviceTimes:
         self.base_ns = 0  # what a share is of: compute and copies that the profile saw launched
         self.rows: dict[Hashable, RowTimes] = {}
         self.scopes: Scopes | None = None
+        self.work = WorkSum()
+        self.has_shapes = False  # whether operators have the shapes of their inputs
 
     def add(
         self,
@@ -128,6 +143,16 @@ class DeviceTimes:
         own_row.by_basis.setdefault(basis, KernelSum()).add(kernels, ns)
         for key in dict.fromkeys(keys):  # a module that calls itself counts once
             self._get_row(key).add_to_total(basis, kind, name, kernels, ns)
+
+    def add_work(self, scopes: Scopes, work_by_place: dict[Place, WorkSum]) -> None:
+        """Add the work of operators at some places."""
+        for place, work in work_by_place.items():
+            self.work.merge(work)
+            keys = scopes.list_keys(place.scope)
+            if keys:
+                self._get_row(keys[-1]).own_work.merge(work)
+            for key in dict.fromkeys(keys):
+                self._get_row(key).work.merge(work)
 
     def check_conservation(self, path: str) -> None:
         """Raise AutoinstrError if the bases do not sum up to all kernels of the profile."""

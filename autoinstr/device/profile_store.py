@@ -19,23 +19,26 @@ if TYPE_CHECKING:
 BATCH = 4_000  # rows
 
 # The tables. OPERATORS.role is one of the numbers below. KERNELS.correlation names the launch, and
-# KERNELS.kind is one of KINDS. RANGES holds the ranges that kernels are attributed to.
-OPERATORS, LAUNCHES, KERNELS, MODULES, RANGES = (
+# KERNELS.kind is one of KINDS. RANGES holds the ranges that kernels are attributed to. WORK has the
+# operators with a formula (work/); an unknown cost is NULL.
+OPERATORS, LAUNCHES, KERNELS, MODULES, RANGES, WORK = (
     "OPERATORS",
     "LAUNCHES",
     "KERNELS",
     "MODULES",
     "RANGES",
+    "WORK",
 )
 TABLES = {
     OPERATORS: """startNs INTEGER, endNs INTEGER, tid INTEGER, name INTEGER, role INTEGER,
-        sequence INTEGER, forward INTEGER, shapes INTEGER""",
+        sequence INTEGER, forward INTEGER""",
     LAUNCHES: """startNs INTEGER, tid INTEGER, name INTEGER, correlation INTEGER, graph INTEGER,
         kernel INTEGER, operator INTEGER""",
     KERNELS: """startNs INTEGER, endNs INTEGER, device INTEGER, stream INTEGER,
         correlation INTEGER, name INTEGER, kind INTEGER, graphNode INTEGER""",
     MODULES: "startNs INTEGER, endNs INTEGER, tid INTEGER, name INTEGER",
     RANGES: "startNs INTEGER, endNs INTEGER, tid INTEGER, key INTEGER",
+    WORK: "startNs INTEGER, endNs INTEGER, tid INTEGER, flops INTEGER, operandBytes INTEGER",
 }
 
 # Roles of operators.
@@ -66,7 +69,8 @@ class ProfileStore:
     """The rows of one profile, and the facts about it.
 
     `kind` is "kineto" or "ascend". `on_cpu` is true if no device took part; then the operators of
-    the CPU stand for kernels. `complaints` are lines about what could not be read.
+    the CPU stand for kernels. `has_shapes` says whether any operator has the shapes of its inputs.
+    `complaints` are lines about what could not be read.
     """
 
     def __init__(self, path: str, kind: str) -> None:
@@ -76,6 +80,7 @@ class ProfileStore:
         self.rank: int | None = None
         self.world_size: int | None = None
         self.host = ""
+        self.has_shapes = False
         self.base_ns = 0
         self.begin_ns = 0
         self.end_ns = 0

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from autoinstr.device import bases
 from autoinstr.device.attribution import PLACES, place_launches
-from autoinstr.device.bases import BASES
+from autoinstr.device.bases import BASES, CODES
 from autoinstr.device.cpu_sweep import add_operators
 from autoinstr.device.device_times import DeviceTimes, KernelSum
 from autoinstr.device.graph_placer import KERNEL_PLACES, GraphPlacer
 from autoinstr.device.profile_store import KERNELS, LAUNCHES
-from autoinstr.device.scopes import ROOT, Scopes
+from autoinstr.device.scopes import ROOT, Place, Scopes
 from autoinstr.device.utilisation import measure_utilisation
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ _GROUPS = f"""
     FROM {KERNELS} k LEFT JOIN {PLACES} p ON p.correlation = k.correlation
     LEFT JOIN {KERNEL_PLACES} g ON g.kernel = k.rowid
     GROUP BY 1, 2, 3, 4, 5, 6"""
+# A replay runs the captured operators again, and the profile does not have them.
+_REPLAYS = f"""
+    SELECT scope, COUNT(*) FROM {PLACES} WHERE graph GROUP BY scope
+    UNION ALL SELECT scope, COUNT(*) FROM {KERNEL_PLACES} GROUP BY scope"""
 _FIRST_LINKED = f"""
     SELECT MIN(k.startNs) FROM {KERNELS} k JOIN {PLACES} p ON p.correlation = k.correlation"""
 
@@ -50,7 +54,7 @@ def compute_device_times(
     else:
         times = _sum_kernels(store, scopes, tick, graphs, list_classes)
         times.utilisation = measure_utilisation(store)
-    times.scopes = scopes
+    times.scopes, times.has_shapes = scopes, store.has_shapes
     times.check_conservation(store.path)
     return times
 
@@ -69,7 +73,7 @@ def _sum_kernels(
     graphs: GraphPlacer,
     list_classes: Callable[[object], list[str]],
 ) -> DeviceTimes:
-    place_launches(store, scopes, tick)
+    work = place_launches(store, scopes, tick)
     connection = store.connection
     connection.execute(f"DROP TABLE IF EXISTS {KERNEL_PLACES}")
     connection.execute(
@@ -91,4 +95,7 @@ def _sum_kernels(
             reason_text = bases.NO_LAUNCH if has_launches else bases.NO_LAUNCHES
             reason = bases.REASONS.index(reason_text)
         times.add(scopes, scope, basis, kind, name, count, time_ns, reason)
+    for scope, count in connection.execute(_REPLAYS):
+        work.get_sum(Place(scope, CODES[bases.GRAPH])).add_unknown(count)
+    times.add_work(scopes, work.sums)
     return times

@@ -59,13 +59,13 @@ def two_runs(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Record the model twice, with a layer that spins, and with more layers: 240 calls each."""
+    """Record the model twice, with a layer that spins, and with more layers: 100 calls each."""
     folder = tmp_path_factory.mktemp("recorded")
     runs = {
-        "one": ("4", "240"),
-        "two": ("4", "240"),
-        "slow": ("4", "240", "2"),
-        "more": ("7", "240"),
+        "one": ("4", "100"),
+        "two": ("4", "100"),
+        "slow": ("4", "100", "2"),
+        "more": ("7", "100"),
     }
     for name, words in runs.items():
         environ = clean_environment(PYTHONPATH=str(GATE), AUTOINSTR=f"out={folder / name}")
@@ -90,7 +90,7 @@ def test_the_same_program_twice_is_compared_module_by_module(recorded: dict[str,
         row["a"]["calls"] == row["b"]["calls"] and row["only_in"] is None for row in found["rows"]
     )
     root = found["rows"][0]
-    assert root["a"]["steps"] == root["b"]["steps"] == 240
+    assert root["a"]["steps"] == root["b"]["steps"] == 100
     assert root["low"] <= root["ratio"] <= root["high"]
     assert found["differences"] == []
 
@@ -119,8 +119,8 @@ def test_models_of_other_sizes_are_matched(recorded: dict[str, Path]) -> None:
     assert done.returncode == 0, done.stderr
     rows = {row["path"]: row for row in json.loads(done.stdout)["rows"]}
     assert (rows["layers.[0-3|0-6]"]["a"]["calls"], rows["layers.[0-3|0-6]"]["b"]["calls"]) == (
-        960,
-        1680,
+        400,
+        700,
     )
     assert not [path for path, row in rows.items() if row["only_in"]]
 

@@ -140,3 +140,19 @@ def test_results_that_somebody_writes_are_left_alone(tmp_path: Path) -> None:
     for path in (output / "kernel_details.csv", output, output.parent / "FRAMEWORK", output.parent):
         os.utime(path, (1, 1))
     assert not is_being_written(str(tmp_path / FOLDER))
+
+
+@pytest.mark.parametrize("is_swapped", [False, True])
+def test_the_flops_come_from_the_shapes_of_operators(tmp_path: Path, is_swapped: bool) -> None:
+    """torch_npu of 2025 swaps the columns of types and shapes, and ends lines inside the text."""
+    with database(tmp_path / FOLDER) as made:
+        with made.range("Net"):
+            made.operator("aten::addmm", "MatMulV2")
+        texts = ["float;\r\nfloat;\r\nfloat;\r\nScalar", "5;\r\n2,3;\r\n3,5;\r\n"]
+        numbers = [made.name(text) for text in texts]
+        made.connection.execute(
+            "UPDATE PYTORCH_API SET inputDtypes = ?, inputShapes = ?",
+            numbers[::-1] if is_swapped else numbers,
+        )
+    [row] = [row for row in read(tmp_path / FOLDER)["rows"] if row["device"]]
+    assert (row["device"]["flops"], row["device"]["operand_bytes"]) == (60, 4 * (5 + 6 + 15 + 10))

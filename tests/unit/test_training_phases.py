@@ -135,6 +135,43 @@ def test_a_step_has_the_time_of_each_phase_and_the_rest() -> None:
         }
 
 
+@settings(max_examples=scale_examples(200))
+@given(st.lists(TREES, max_size=5), st.sets(st.integers(1, 60), min_size=1, max_size=4))
+def test_the_phases_of_a_step_and_the_rest_are_its_time(trees: list[Tree], marks: set[int]) -> None:
+    """A nanosecond belongs to the innermost range with a phase, whatever it lies in."""
+    events: list[tuple[Event, str | None]] = []
+    lay_out(trees, 1, events, 1, None)
+    if not events:
+        return
+    times = [time for event, _ in events for time in (event.start, event.end) if time is not None]
+    recording = FakeRecording(
+        [
+            *(event for event, _ in events),
+            make_event("optim.step", 1000, 1001, 2),  # makes it a recording of training
+            *(Event(mark, mark, "", "", 1, "torch", "", "mark", "step") for mark in marks),
+        ]
+    )
+    steps = read_training_steps(recording)  # type: ignore[arg-type]
+    begins = [min([*times, *marks]), *sorted(marks)]
+    assert [(step.start_ns, step.duration_ns) for step in steps] == [
+        (start, end - start) for start, end in zip(begins, begins[1:])
+    ]
+    outer_phases = set(STEP_PHASES) - {"recompute"}
+    for step, start, end in zip(steps, begins, begins[1:]):
+        seen = Counter[str]()
+        for time in range(start, end):
+            around = [
+                (event.start, phase)
+                for event, phase in events
+                if event.start <= time < (event.end or 0) and phase in outer_phases
+            ]
+            seen[max(around)[1] if around else "rest"] += 1  # type: ignore[index]
+        assert {phase: step.get_phase_ns(phase) for phase in outer_phases} == {
+            phase: seen[phase] for phase in outer_phases
+        }
+        assert step.rest_ns == seen["rest"]
+
+
 def test_modules_of_another_python_thread_are_forward() -> None:
     """Only threads of autograd, which Python does not know, run a part of the backward."""
     steps = read_training_steps(make_loop(autograd_thread="Thread-1"))  # type: ignore[arg-type]

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from autoinstr.agent.session import Session
     from autoinstr.recording.window_words import WindowWords
 
-# Without a count of steps, a window begins and ends after this time where no step comes.
-UNALIGNED_S = 1.0
+# Without a count of steps, a window begins and ends in the middle of a step where no step has ended
+# for this time. It is longer than the command plans ahead (cli/window/plan.py).
+UNALIGNED_S = 3.0
 
 
 class WindowFollower:
@@ -32,7 +33,8 @@ class WindowFollower:
         self._window: ControlledWindow | None = None
         self._profile: WindowProfile | None = None
         self._is_unaligned = False  # the window began in the middle of a step
-        self._renewed_s = self._taken_s = self._ends_s = 0.0  # monotonic times
+        self._renewed_s = 0.0  # monotonic time of the last look at the control file
+        self._step_count, self._progress_s = 0, 0.0  # the steps, and when they last changed
 
     def follow(self, content: bytes) -> None:
         """Take up what the control file asks for; the same content again extends the lease."""
@@ -46,7 +48,7 @@ class WindowFollower:
             self.finish("another window begins")
             self._open(words)
         elif words.ends is not None and previous.ends is None and self._window is not None:
-            self._words, self._ends_s = words, self._renewed_s
+            self._words, self._progress_s = words, self._renewed_s
             with self._session.range_switch.lock:
                 self._window.end_after(words.ends.get(self._find_file_name()))
 
@@ -60,11 +62,14 @@ class WindowFollower:
             return self.finish("the command of the window has gone")
         if words.steps is None:
             with self._session.range_switch.lock:
-                if not window.has_begun and now_s - self._taken_s > UNALIGNED_S:
-                    self._is_unaligned = True
-                    window.begin_now()
-                if words.ends is not None and now_s - self._ends_s > UNALIGNED_S:
-                    window.end_after(None)
+                if window.steps != self._step_count:
+                    self._step_count, self._progress_s = window.steps, now_s
+                if now_s - self._progress_s > UNALIGNED_S:
+                    if not window.has_begun:
+                        self._is_unaligned = True
+                        window.begin_now()
+                    if words.ends is not None:
+                        window.end_after(None)
         if window.is_over:
             self.finish("the window is over")
 
@@ -93,7 +98,7 @@ class WindowFollower:
     def _open(self, words: WindowWords) -> None:
         session = self._session
         steps, file_name = session.steps, self._find_file_name()
-        self._words, self._taken_s = words, clocks.monotonic()
+        self._words, self._progress_s = words, clocks.monotonic()
         first = words.starts.get(file_name, -1)
         read_position: Callable[[], int] | None
         has_steps = steps.serves_vllm or steps.optimizers.exist or steps.total > 0
@@ -111,6 +116,7 @@ class WindowFollower:
         self._window = ControlledWindow(
             first, end, self._switch, read_position, self._start_profile
         )
+        self._step_count = self._window.steps
         session.range_switch.begin_window(self._window, "autoinstr ctl window")
 
     def _find_end(self, words: WindowWords, file_name: str, first: int) -> int | None:

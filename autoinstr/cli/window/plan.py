@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CLOSE_STEPS = 16  # between processes that run the same steps
 SAMPLE_S = 0.3  # how long the rate of steps is measured
-AHEAD_S = 1.0  # by then every process has read the control file
+AHEAD_S = 2.0  # by then every process has read the control file
 MIN_AHEAD = 2  # steps
 
 

@@ -24,6 +24,7 @@ from autoinstr.device.ascend.database_checks import (
     is_interval,
 )
 from autoinstr.device.ascend.module_rows import choose_module_source
+from autoinstr.device.ascend.work import add_work
 from autoinstr.device.operator_roles import find_role
 from autoinstr.device.profile_store import (
     COMMUNICATION,
@@ -131,6 +132,7 @@ class _DatabaseLoader:
         self._copy(OPERATORS, select)
         invalid = f"SELECT COUNT(*) FROM {operators} AND NOT {statements.IS_VALID_OPERATOR}"
         [(self._unreadable,)] = self._connection.execute(f"SELECT {self._unreadable} + ({invalid})")
+        add_work(self._store, condition, self._list_columns("PYTORCH_API"))
         row = self._connection.execute(statements.FIND_PROCESS).fetchone()
         self._store.pid = row[0] if row else 0
 

@@ -60,10 +60,15 @@ IS_VALID_OPERATOR = f"({_check_interval(_START, _END)} AND {_HAS_THREAD})"
 COPY_OPERATORS = f"""
     SELECT {_START}, {_END}, p.globalTid & {THREAD_MASK}, n.number, n.class,
         CASE WHEN {_HAS_SEQUENCE} THEN p.sequenceNumber END,
-        CASE WHEN typeof(p.fwdThreadId) = 'integer' AND p.fwdThreadId > 0 THEN p.fwdThreadId END,
-        NULL
+        CASE WHEN typeof(p.fwdThreadId) = 'integer' AND p.fwdThreadId > 0 THEN p.fwdThreadId END
     FROM source.PYTORCH_API p CROSS JOIN NAMES n ON n.id = COALESCE(p.name, -1)
     WHERE {{condition}} AND ({_HAS_SEQUENCE} OR n.class != {{plain}}) AND {IS_VALID_OPERATOR}"""
+READ_SHAPED = f"""
+    SELECT {_START}, {_END}, p.globalTid & {THREAD_MASK}, n.value, s.value, t.value
+    FROM source.PYTORCH_API p JOIN source.STRING_IDS n ON n.id = p.name
+    LEFT JOIN source.STRING_IDS s ON s.id = {{shapes}}
+    LEFT JOIN source.STRING_IDS t ON t.id = {{types}}
+    WHERE n.value IN ({{names}}) AND {{condition}} AND {IS_VALID_OPERATOR}"""
 FIND_PROCESS = f"SELECT p.globalTid >> 32 FROM source.PYTORCH_API p WHERE {_HAS_THREAD} LIMIT 1"
 
 COPY_LINKED = f"""

@@ -18,7 +18,6 @@ from autoinstr.device.kineto.values import (
     LAUNCH,
     LIMIT_NS,
     OPERATOR,
-    format_shapes,
     is_integer,
     normalize_category,
     read_integer,
@@ -35,9 +34,12 @@ from autoinstr.device.profile_store import (
     LAUNCHES,
     MODULES,
     OPERATORS,
+    WORK,
     ProfileStep,
     ProfileStore,
 )
+from autoinstr.device.work.formulas import FORMULAS, Formula
+from autoinstr.device.work.shapes import compute_cost
 
 MODULE_PREFIX = "nn.Module: "
 _MODULE = re.compile(r"nn\.Module: (.*)_(\d+)", re.DOTALL)
@@ -73,7 +75,8 @@ class _TraceLoader:
         self._store = store
         self._unreadable = 0
         self._first, self._last = LIMIT_NS, -LIMIT_NS
-        self._names: dict[str, tuple[int, int]] = {}  # of operators: number and role
+        # of operators: number, role and formula
+        self._names: dict[str, tuple[int, int, Formula | None]] = {}
         self._device_names: dict[str, tuple[int, bool]] = {}  # number, is a collective
         self._modules: dict[str, int] = {}
 
@@ -132,23 +135,27 @@ class _TraceLoader:
     def _add_operator(self, event: dict[str, Any]) -> None:
         start, end = read_short_interval(event)
         name, store = event["name"], self._store
-        number_and_role = self._names.get(name)
-        if number_and_role is None:
-            number_and_role = self._names[name] = (store.intern_text(name), find_role(name))
-        number, role = number_and_role
-        args = event.get("args", {})
+        facts = self._names.get(name)
+        if facts is None:
+            facts = (store.intern_text(name), find_role(name), FORMULAS.get(name))
+            self._names[name] = facts
+        number, role, formula = facts
+        args, tid = event.get("args", {}), read_thread(event["tid"])
         sequence, forward = args.get("Sequence number"), args.get("Fwd thread id")
-        shapes = args.get("Input Dims")
         row = (
             start,
             end,
-            read_thread(event["tid"]),
+            tid,
             number,
             role,
             sequence if is_integer(sequence) and sequence >= 0 else None,
             forward if is_integer(forward) and forward > 0 else None,
-            store.intern_text(format_shapes(shapes)) if shapes and name in SHAPED else None,
         )
+        if formula is not None:
+            dims = args.get("Input Dims")
+            cost = compute_cost(formula, dims, args.get("Input type"), args.get("Concrete Inputs"))
+            store.has_shapes = store.has_shapes or dims is not None
+            store.add(WORK, (start, end, tid, *cost))
         if not store.pid:
             store.pid = read_integer(event["pid"])
         self._note_time(start, end)
@@ -221,6 +228,3 @@ def _read_stream(value: Any) -> int:
         digits = re.search(r"\d+", value)
         return int(digits[0][:9]) if digits else 0
     return value if is_integer(value) else 0
-
-
-SHAPED: frozenset[str] = frozenset()

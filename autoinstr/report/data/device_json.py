@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from autoinstr.analysis.device_figures import compute_figures, explain_missing_flops
 from autoinstr.device.bases import BASES
 from autoinstr.device.profile_store import KINDS
 
@@ -58,6 +59,8 @@ def _build_profile_entry(profile: ProcessDevice) -> dict[str, Any]:
         "bases": {basis: _build_sum_entry(part) for basis, part in times.by_basis.items()},
         "kinds": {kind: _build_sum_entry(part) for kind, part in zip(KINDS, times.by_kind)},
         "unknown": {reason: _build_sum_entry(part) for reason, part in times.reasons.items()},
+        "flops": times.work.known_flops,
+        "flops_missing": explain_missing_flops(times),
         "problems": facts.complaints,
     }
 
@@ -83,6 +86,7 @@ def build_row_device_entry(profile: ProcessDevice, row: RowTimes) -> dict[str, A
             if part.kernels
         },
         "top_kernel": profile.name_top_kernel(row) or None,
+        **compute_figures(row, profile),
     }
 
 

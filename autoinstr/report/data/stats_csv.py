@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from autoinstr.analysis.attributes import collect_attributes
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick
+from autoinstr.analysis.device_figures import KEYS
 from autoinstr.analysis.phase_names import list_missing_phase
 from autoinstr.analysis.stats import collect_stats
 from autoinstr.analysis.tree_lines import compute_weight
@@ -24,7 +25,7 @@ COLUMNS = (
     "process", "pid", "role", "rank", "host", "tid", "thread", "domain", "root", "path", "class",
     "message", "calls", "total_ns", "self_ns", "min_ns", "p50_ns", "p99_ns", "max_ns", "phase",
     "classes", "device_ns", "device_self_ns", "kernels", "self_kernels", "backward_ns",
-    "recompute_ns", "communication_ns", "top_kernel",
+    "recompute_ns", "communication_ns", "top_kernel", *KEYS,
 )  # fmt: skip
 
 
@@ -103,6 +104,7 @@ def _build_device_cells(device: dict[str, Any] | None) -> dict[str, Any]:
         "recompute_ns": device["total_by_basis"].get(RECOMPUTE, nothing)[1],
         "communication_ns": device["kinds"].get(KINDS[COMMUNICATION], nothing)[1],
         "top_kernel": device["top_kernel"],
+        **{key: device[key] for key in KEYS},
     }
 
 

@@ -13,7 +13,8 @@ A tree has these members:
   and `max`; times are in nanoseconds. `busy` is the busy time of the process in the phase.
   `layers` has, for each of `numbers`, the mean time of a call of each list entry (0: no calls).
   With a profile there are also `device`, `device_self`, `backward`, `communication`, `kernels` and
-  `top`, `bases` ({basis: nanoseconds}), and the tree has `device_ns`, which shares are of.
+  `top`, `bases` ({basis: nanoseconds}), and the tree has `device_ns`, which shares are of. Its
+  `device_figures` describes more columns (`key`, `title`, `unit`, `hint`), by their keys.
 """
 
 from __future__ import annotations
@@ -25,8 +26,7 @@ from autoinstr.analysis.function_nesting import nest_functions
 from autoinstr.analysis.phase_names import NO_PHASE
 from autoinstr.analysis.tree_lines import choose_lines
 from autoinstr.base.text import escape_unprintable
-from autoinstr.device.bases import BACKWARD
-from autoinstr.device.profile_store import COMMUNICATION
+from autoinstr.report.page.device_columns import build_device_columns, describe_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 MAX_ROWS = 120_000  # of one tree
 
 
-DEVICE_KEYS = ("device", "device_self", "backward", "communication", "kernels", "top", "bases")
 MAX_SHARED_KERNELS = 20  # of one row
 
 
@@ -71,7 +70,7 @@ def build_tree(group: ProcessGroup, domain: str, phases: Sequence[str | None]) -
         "domain": escape_unprintable(domain),
         "modules": any(line.node.classes for line in all_lines),
         "left_out": len(all_lines) - len(lines),
-        **({"device_ns": device.times.base_ns} if device is not None else {}),
+        **(describe_device(lines, device) if device is not None else {}),
         "labels": [line.label for line in lines],
         "paths": [line.path for line in lines],
         "classes": [escape_unprintable(line.node.cls) for line in lines],
@@ -202,32 +201,8 @@ def _build_columns(
             ]
             for index, key in enumerate(("min", "p50", "p99", "max"))
         },
-        **(_build_device_columns(rows_with_calls, device) if device is not None else {}),
+        **(build_device_columns(rows_with_calls, device) if device is not None else {}),
     }
-
-
-def _build_device_columns(
-    rows_with_calls: list[tuple[int, Any]], device: ProcessDevice
-) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {key: [] for key in DEVICE_KEYS}
-    for _, figures in rows_with_calls:
-        times = figures.device
-        if times is None:
-            values: tuple[Any, ...] = (None,) * len(DEVICE_KEYS)
-        else:
-            backward = times.total_by_basis.get(BACKWARD)
-            values = (
-                times.total.ns,
-                times.own.ns,
-                backward.ns if backward is not None else 0,
-                times.total_by_kind[COMMUNICATION].ns,
-                times.total.kernels,
-                escape_unprintable(device.name_top_kernel(times)),
-                {basis: part.ns for basis, part in times.total_by_basis.items()},
-            )
-        for key, value in zip(DEVICE_KEYS, values):
-            columns[key].append(value)
-    return columns
 
 
 def _average_entries(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Callable
 
+from autoinstr.analysis.device_figures import BYTES, FLOPS, list_known_figures
 from autoinstr.base import text
 from autoinstr.device.bases import BACKWARD, BASES, RECOMPUTE
 from autoinstr.device.profile_store import COMMUNICATION, KINDS
 from autoinstr.device.utilisation import name_step_kind
-from autoinstr.report.terminal.cells import format_share, format_time
+from autoinstr.report.terminal.cells import format_giga, format_share, format_time
 from autoinstr.report.terminal.layout import Column
 from autoinstr.report.terminal.style import FOLDED, choose_weight_style, format_warning
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from autoinstr.analysis.device_figures import DeviceFigure
     from autoinstr.analysis.device_rows import ProcessDevice
     from autoinstr.analysis.tree_lines import TreeLine
     from autoinstr.device.device_times import DeviceTimes, RowTimes
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 MIN_LABEL_WIDTH, MIN_PATH_WIDTH, MIN_CLASS_WIDTH, MIN_KERNEL_WIDTH = 28, 44, 12, 16
 # Bases with a column of their own, where a line has kernels of them.
 _SEPARATE_BASES = (BACKWARD, RECOMPUTE)
+_FORMATS: dict[str, Callable[[Any], str]] = {FLOPS: format_giga, BYTES: text.format_bytes}
 
 
 def has_device(lines: Sequence[TreeLine]) -> bool:
@@ -78,6 +81,7 @@ def build_device_columns(
             ),
             6,
         ),
+        *_build_figure_columns(lines, device),
         Column("kernels", _make_formatter(lambda times: f"{times.total.kernels:,}"), 7),
         Column("calls", lambda line: f"{line.node.calls:,}" if line.node.calls else "", 8),
         Column(
@@ -95,6 +99,28 @@ def build_device_columns(
     return [
         column._replace(drop_rank=0) if column.heading == sort else column for column in columns
     ]
+
+
+def _build_figure_columns(lines: Sequence[TreeLine], device: ProcessDevice) -> Iterator[Column]:
+    """Yield the columns of what limits a module, where any line has it."""
+    for figure in list_known_figures((line.node.device for line in lines), device):
+        if figure.drop_rank is not None:
+            yield Column(figure.heading, _make_figure_formatter(figure, device), figure.drop_rank)
+
+
+def _make_figure_formatter(
+    figure: DeviceFigure, device: ProcessDevice
+) -> Callable[[TreeLine], str]:
+    format_value = _FORMATS[figure.unit]
+
+    def format_figure(times: RowTimes) -> str:
+        value = figure.compute(times, device)
+        least = figure.compute_least(times, device) if value is None else None
+        if least is not None:
+            return f">{format_value(least)}"
+        return "-" if value is None else format_value(value)
+
+    return _make_formatter(format_figure)
 
 
 def shorten_kernel(name: str) -> str:

@@ -43,6 +43,25 @@ function formatExact(ns) {
   return isMissing(ns) ? "" : `${integerFormat.format(ns)} ns`;
 }
 
+/** Format a number with three digits, as the terminal does. */
+function formatDigits(value) {
+  const size = Math.abs(value);
+  if (size > 0 && size < 0.001) return value > 0 ? "<0.001" : ">-0.001";
+  const digits = size >= 99.95 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3;
+  const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return value.toLocaleString("en-US", options);
+}
+
+function formatBytes(size) {
+  const units = [
+    ["GB", 1e9],
+    ["MB", 1e6],
+    ["kB", 1e3],
+  ];
+  const [unit, factor] = units.find((entry) => Math.abs(size) >= entry[1] * 0.9995) ?? [];
+  return unit ? `${formatDigits(size / factor)} ${unit}` : `${size.toFixed(0)} B`;
+}
+
 function formatCount(number) {
   return isMissing(number) ? NO_VALUE : integerFormat.format(number);
 }

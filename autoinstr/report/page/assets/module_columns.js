@@ -8,7 +8,7 @@ function indexByRow(tree, figures) {
   figures.rows.forEach((row, position) => (positions[row] = position));
   return {
     has: (row) => positions[row] >= 0,
-    get: (key, row) => (positions[row] < 0 ? null : figures[key][positions[row]]),
+    get: (key, row) => (positions[row] < 0 ? null : figures[key]?.[positions[row]] ?? null),
   };
 }
 
@@ -173,7 +173,24 @@ function listDeviceColumns(tree, get, perStep, divide) {
       text: (row) => formatCount(get("kernels", row)),
       title_of: (row) => get("top", row) ?? "",
     },
+    ...tree.device_figures.filter((figure) => figure.in_table).map((figure) => makeFigureColumn(figure, get)),
   ].filter(Boolean);
+}
+
+const FIGURE_FORMATS = {
+  flops: (value) => formatDigits(value / 1e9),
+  bytes: formatBytes,
+};
+
+/** Make a column of what limits a module. Where only a part is known, it says so with ">". */
+function makeFigureColumn({ key, title, unit, hint }, get) {
+  const value = (row) => get(key, row);
+  const text = (row) => {
+    const least = value(row) === null ? get(`${key}_at_least`, row) : null;
+    if (least !== null) return `>${FIGURE_FORMATS[unit](least)}`;
+    return value(row) === null ? NO_VALUE : FIGURE_FORMATS[unit](value(row));
+  };
+  return { key, title, hint, kind: "number", width: "11ch", drop: 3, value, text };
 }
 
 /** Return the ratio of the slowest entry and the median, or null. */

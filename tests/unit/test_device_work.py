@@ -1,0 +1,173 @@
+"""FLOPs and operand bytes: the formulas, which operators count, and what is unknown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoinstr.device.work.formulas import FORMULAS
+from autoinstr.device.work.shapes import UNKNOWN_COST, CallCost, compute_cost
+from tests.support.kineto import ENGINE, Trace
+from tests.unit.test_device_times import module, read
+
+CONVOLUTION = ["", "", "", "[2, 2]", "[1, 1]", "[1, 1]", "False", "[0, 0]", "2"]
+TRANSPOSED = ["", "", "", "[2, 2]", "[1, 1]", "[1, 1]", "True", "[1, 1]", "1"]
+ATTENTION = "aten::_scaled_dot_product_flash_attention"
+
+
+def cost(name: str, dims: Any, constants: Any = (), kind: str = "float") -> CallCost:
+    return compute_cost(FORMULAS[name], dims, [kind] * 16, list(constants))
+
+
+@pytest.mark.parametrize(
+    ("name", "dims", "constants", "flops", "elements"),
+    [
+        ("aten::mm", [[2, 3], [3, 5]], (), 60, 6 + 15 + 10),
+        ("aten::addmm", [[5], [2, 3], [3, 5], [], []], (), 60, 5 + 6 + 15 + 10),
+        ("aten::bmm", [[4, 2, 3], [4, 3, 5]], (), 240, 24 + 60 + 40),
+        ("aten::baddbmm", [[4, 2, 5], [4, 2, 3], [4, 3, 5]], (), 240, 40 + 24 + 60 + 40),
+        ("aten::_scaled_mm", [[2, 3], [3, 5], [], []], (), 60, 6 + 15 + 10),
+        # rows of two groups; groups that are parts of the inner size
+        ("aten::_grouped_mm", [[6, 3], [2, 3, 5], [2]], (), 180, 18 + 30 + 30),
+        ("aten::_grouped_mm", [[3, 6], [6, 5], [2]], (), 180, 18 + 30 + 2 * 15),
+        ("mkldnn::_linear_pointwise", [[4, 2, 3], [5, 3], [5]], (), 240, 24 + 15 + 5 + 40),
+        # 4 by 4 places of 3 by 3 taps, 4 channels of 2 groups
+        ("aten::convolution", [[1, 4, 8, 8], [6, 2, 3, 3], [6]], CONVOLUTION,
+         2 * 16 * 9 * 2 * 6, 256 + 108 + 6 + 96),
+        # 4 by 4 places of the input
+        ("aten::convolution", [[1, 4, 4, 4], [4, 3, 3, 3], []], TRANSPOSED,
+         2 * 16 * 9 * 3 * 4, 64 + 108 + 3 * 8 * 8),
+        ("aten::cudnn_convolution", [[1, 4, 8, 8], [6, 4, 3, 3]],
+         ["", "", "[1, 1]", "[2, 2]", "[1, 1]", "1"], 2 * 16 * 9 * 4 * 6, 256 + 216 + 96),
+        # heads of keys are repeated: 4 query heads, 2 of keys
+        (ATTENTION, [[1, 4, 8, 16], [1, 2, 10, 16], [1, 2, 10, 32]], (),
+         2 * 4 * 80 * (16 + 32), 512 + 320 + 640 + 1024),
+        (f"{ATTENTION}_backward", [[1, 4, 8, 32], [1, 4, 8, 16], [1, 2, 10, 16], [1, 2, 10, 32]],
+         (), 2 * 4 * 80 * (3 * 16 + 2 * 32), 1024 + 2 * (512 + 320 + 640)),
+        # heads come after the length
+        ("aten::_flash_attention_forward", [[1, 8, 4, 16], [1, 10, 4, 16], [1, 10, 4, 16], []], (),
+         2 * 4 * 80 * 32, 512 + 640 + 640 + 512),
+    ],
+)  # fmt: skip
+def test_formulas(name: str, dims: Any, constants: Any, flops: int, elements: int) -> None:
+    assert cost(name, dims, constants) == (flops, 4 * elements)
+    assert cost(name, dims, constants, "c10::BFloat16") == (flops, 2 * elements)
+    assert cost(name, dims, constants, "unheard of") == (flops, None)
+
+
+def test_a_mask_says_which_gradients_of_a_convolution_are_computed() -> None:
+    dims = [[1, 6, 4, 4], [1, 4, 8, 8], [6, 4, 3, 3]]
+    both, values, weight = (
+        cost("aten::convolution_backward", dims,
+             ["", "", "", "[6]", "[2, 2]", "[1, 1]", "[1, 1]", "False", "[0, 0]", "1", mask])
+        for mask in ("[True, True, True]", "[True, False, False]", "[False, True, False]")
+    )  # fmt: skip
+    assert both.flops == 2 * values.flops == 2 * weight.flops == 4 * 16 * 9 * 4 * 6
+    read_bytes = 4 * (96 + 256 + 216)
+    assert values.operand_bytes == read_bytes + 4 * 256
+    assert weight.operand_bytes == read_bytes + 4 * 216
+
+
+@pytest.mark.parametrize(
+    ("name", "dims", "constants"),
+    [
+        ("aten::mm", None, ()),
+        ("aten::mm", [], ()),
+        ("aten::mm", [[2, 3]], ()),
+        ("aten::mm", [[2, 3], [4, 5]], ()),
+        ("aten::mm", [[2, -3], [-3, 5]], ()),
+        ("aten::mm", [[2, "3"], ["3", 5]], ()),
+        ("aten::mm", [[1 << 30, 1 << 30], [1 << 30, 1 << 30]], ()),
+        ("aten::bmm", [[4, 2, 3], [5, 3, 5]], ()),
+        ("aten::convolution", [[1, 4, 8, 8], [6, 2, 3, 3], [6]], ()),  # no constants
+        ("aten::convolution", [[1, 4, 8, 8], [6, 2, 3, 3], [6]], ["x"] * 9),
+        ("aten::convolution", [[1, 4, 8, 8], [6, 2, 3, 3], [6]], [None] * 9),
+        ("aten::convolution", [[], [], []], CONVOLUTION),
+        (ATTENTION, [[1, 4, 8, 16], [1, 3, 10, 16], [1, 3, 10, 16]], ()),
+        # joined sequences, whose lengths the profile does not have
+        ("aten::_flash_attention_forward", [[80, 4, 16]] * 3 + [[5]], ()),
+    ],
+)
+def test_what_cannot_be_computed_is_unknown(name: str, dims: Any, constants: Any) -> None:
+    assert cost(name, dims, constants) == UNKNOWN_COST
+
+
+def matrix(size: int) -> dict[str, Any]:
+    return {"Input_Dims": [[size, 10], [10, 10]], "Input_type": ["float", "float"]}
+
+
+def figures(path: Path) -> dict[str, tuple[Any, Any]]:
+    """Return the FLOPs of the rows, with and without what is below them."""
+    return {
+        "/".join(row["classes"]): (row["device"]["flops"], row["device"]["self_flops"])
+        for row in read(path)["rows"]
+        if row["device"]
+    }
+
+
+@pytest.mark.parametrize("has_device", [True, False])
+def test_work_belongs_to_the_module_of_its_operator(tmp_path: Path, has_device: bool) -> None:
+    trace = Trace()
+    module(trace, "Net", 1_000, 50_000)
+    module(trace, "Linear", 10_000, 30_000)
+    sequence = {"Sequence_number": 7}
+    trace.operator("aten::linear", 11_000, 20_000, **sequence)
+    mm = trace.operator("aten::bmm", 12_000, 19_000, Input_Dims=[[2, 3, 10], [2, 10, 10]])
+    trace.operator("aten::mm", 13_000, 14_000, **matrix(3))  # inside: part of the other
+    trace.operator("aten::relu", 21_000, 22_000, Input_Dims=[[2, 3]])
+    trace.operator("aten::mm", 31_000, 40_000, **matrix(1))
+    node = {"Sequence_number": 7, "Fwd_thread_id": 1}
+    trace.operator(f"{ENGINE}MmBackward0", 60_000, 80_000, 4001, **node)
+    trace.operator("aten::mm", 61_000, 70_000, 4001, **matrix(4))
+    trace.operator("aten::mm", 90_000, 95_000, **matrix(5))  # of no module
+    if has_device:
+        trace.kernel("gemm", trace.launch(mm, 15_000), 100_000, 500)
+    path = trace.write(tmp_path / "trace.json")
+    assert figures(path) == {"Net": (1200 + 200 + 800, 200), "Net/Linear": (2000, 2000)}
+    profile = read(path)["device"]["profiles"][0]
+    assert (profile["flops"], profile["flops_missing"]) == (1200 + 200 + 800 + 1000, None)
+
+
+def test_unknown_work_makes_a_row_unknown(tmp_path: Path) -> None:
+    trace = Trace()
+    module(trace, "Net", 1_000, 50_000)
+    module(trace, "Linear", 10_000, 20_000)
+    module(trace, "Other", 30_000, 40_000)
+    module(trace, "Norm", 41_000, 45_000)
+    trace.operator("aten::mm", 11_000, 12_000, **matrix(1))
+    trace.operator("aten::mm", 31_000, 32_000)
+    norm = trace.operator("aten::rsqrt", 42_000, 43_000, Input_Dims=[[2]])
+    trace.kernel("rsqrt", trace.launch(norm, 42_500), 60_000, 500)
+    path = trace.write(tmp_path / "trace.json")
+    assert figures(path) == {
+        "Net": (None, None),
+        "Net/Linear": (200, 200),
+        "Net/Other": (None, None),
+        "Net/Norm": (None, None),
+    }
+    profile = read(path)["device"]["profiles"][0]
+    assert profile["flops"] is None
+    assert profile["flops_missing"] == "1 operators or replays of graphs do not say their shapes"
+
+
+def test_a_replayed_graph_hides_the_work(tmp_path: Path) -> None:
+    trace = Trace()
+    module(trace, "Net", 1_000, 50_000)
+    module(trace, "Linear", 10_000, 20_000)
+    trace.operator("aten::mm", 11_000, 12_000, **matrix(1))
+    launch = trace.launch(None, 31_000, name="cudaGraphLaunch")
+    trace.kernel("gemm", launch, 60_000, 500)
+    path = trace.write(tmp_path / "trace.json")
+    assert figures(path) == {"Net": (None, None), "Net/Linear": (200, 200)}
+
+
+def test_a_profile_without_shapes_says_so(tmp_path: Path) -> None:
+    trace = Trace()
+    module(trace, "Net", 1_000, 50_000)
+    trace.operator("aten::mm", 11_000, 12_000)
+    path = trace.write(tmp_path / "trace.json")
+    assert figures(path) == {"Net": (None, None)}
+    profile = read(path)["device"]["profiles"][0]
+    assert profile["flops_missing"] == "the profile has no shapes: record_shapes=True"
