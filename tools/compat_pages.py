@@ -27,8 +27,7 @@ def format_page(results: dict[str, list[Result]], rows: list[Target]) -> str:
         "- [compatibility-releases.tsv](compatibility-releases.tsv): the figures of each release.",
         "- [compatibility-rows.tsv](compatibility-rows.tsv): the rows with version bounds. "
         "*then* is",
-        "  what a name stands for after its row ends. *gone*: no other row has the name. If its",
-        "  class still exists, it inherits the method, and the base's row covers it.",
+        "  what a name stands for after its row ends; *gone*: no other row has the name.",
         "",
         "| column of a release | meaning |",
         "|---|---|",

@@ -68,7 +68,6 @@ PART_KINDS = {
     **{f"{name}.execute_model": EXECUTE for name in _MODEL_CALLERS},
     **{f"{name}.sample_tokens": SAMPLE for name in _MODEL_CALLERS},
     "sgl.run_batch": LAUNCH,
-    "sgl.sample_late": SAMPLE,
     "sgl.process_result": UPDATE,
 }
 

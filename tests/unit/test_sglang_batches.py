@@ -1,5 +1,5 @@
-"""Steps and requests of SGLang, with objects shaped like those of its scheduler. SGLang itself does
-not run here: the names of the fields are those that its sources have (0.5.4 to 0.5.23)."""
+"""Steps and requests of SGLang, with objects shaped like those of its scheduler (0.5.4 to 0.5.23).
+tests/integration/test_sglang.py runs SGLang itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from autoinstr.targets import request_events, sglang_batches, step_fields
+from autoinstr.targets import request_events, sglang_batches
 from autoinstr.targets.events import EVENTS
 from autoinstr.targets.getters import GETTERS
 from tests.support.annotated import Entry, write
@@ -23,7 +23,6 @@ RUN, PROCESS = "sgl.run_batch", "sgl.process_result"
 def _forget_all() -> Iterator[None]:
     yield
     request_events.reset_in_child()
-    step_fields.forget_steps()
     sglang_batches._launched.clear()
 
 
@@ -94,7 +93,6 @@ def test_with_overlap_results_go_to_their_own_step() -> None:
         entry.output_ids.append(5)
         mark("sglang_processed_marks", scheduler, decode, None)
     assert read("sglang_processed", scheduler, decode, None) is None, "its launch was not seen"
-    assert GETTERS["same_step"](None, (), {}, None) == {"phase": "decode", "step": "a@9"}
 
 
 def test_a_request_from_queue_to_end() -> None:
