@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
+from autoinstr.device.profile_store import COMMUNICATION
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from autoinstr.analysis.device_rows import ProcessDevice
     from autoinstr.device.device_times import DeviceTimes, RowTimes
 
-FLOPS, BYTES = "flops", "bytes"  # units
+FLOPS, BYTES, SHARE, RATE = "flops", "bytes", "share", "rate"  # units
 
 
 class DeviceFigure(NamedTuple):
@@ -29,6 +31,23 @@ class DeviceFigure(NamedTuple):
     drop_rank: int | None
     compute: Callable[[RowTimes, ProcessDevice], Any]
     compute_least: Callable[[RowTimes, ProcessDevice], Any] = lambda times, profile: None
+
+
+def _get_work_ns(times: RowTimes) -> int:
+    """Return the time of compute and copies."""
+    return times.total.ns - times.total_by_kind[COMMUNICATION].ns
+
+
+def _divide_by_peak(flops: int | None, times: RowTimes, profile: ProcessDevice) -> float | None:
+    ns = _get_work_ns(times)
+    if flops is None or not ns or profile.peak is None:
+        return None
+    return flops / (ns * profile.peak.tflops * 1e3)
+
+
+def _compute_rate(times: RowTimes, profile: ProcessDevice) -> float | None:
+    size, ns = times.work.known_bytes, _get_work_ns(times)
+    return size / ns if size is not None and ns and not profile.times.on_cpu else None
 
 
 FIGURES: tuple[DeviceFigure, ...] = (
@@ -64,6 +83,24 @@ FIGURES: tuple[DeviceFigure, ...] = (
         "What these operators read and write, each tensor once",
         None,
         lambda times, profile: times.work.known_bytes,
+    ),
+    DeviceFigure(
+        "peak_share",
+        "% of peak",
+        SHARE,
+        "The FLOPs by the time of compute and copies, as a share of the device's dense bf16 peak",
+        7,
+        lambda times, profile: _divide_by_peak(times.work.known_flops, times, profile),
+        lambda times, profile: _divide_by_peak(times.work.least_flops, times, profile),
+    ),
+    DeviceFigure(
+        "operand_gb_per_s",
+        "GB/s",
+        RATE,
+        "What the counted operators read and write, each tensor once, by the time of compute and "
+        "copies; traffic is not measured",
+        None,
+        _compute_rate,
     ),
     DeviceFigure(
         "allocated_bytes",

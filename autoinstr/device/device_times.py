@@ -125,6 +125,7 @@ class DeviceTimes:
         self.memory = MemorySum()
         self.has_shapes = False  # whether operators have the shapes of their inputs
         self.has_frees = True  # whether it is known where memory was freed
+        self.device_names: tuple[str, ...] = ()  # as the drivers report them
 
     def add(
         self,

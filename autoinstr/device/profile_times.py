@@ -56,6 +56,7 @@ def compute_device_times(
         times.utilisation = measure_utilisation(store)
     times.scopes, times.has_shapes = scopes, store.has_shapes
     times.has_frees = store.has_frees
+    times.device_names = tuple(sorted(set(store.devices.values())))
     times.check_conservation(store.path)
     return times
 

@@ -15,7 +15,7 @@ from autoinstr.cli.arguments import (
     add_process_option,
     parse_path,
 )
-from autoinstr.cli.joined_profiles import join_named_profiles
+from autoinstr.cli.joined_profiles import join_named_profiles, set_named_peak
 from autoinstr.cli.messages import print_message
 from autoinstr.cli.parser import add_command
 from autoinstr.cli.report_options import add_format_options, choose_sort, collect_own_options
@@ -169,6 +169,7 @@ def _write_file(
     from autoinstr.report.output import open_output
     from autoinstr.report.terminal.screen_fit import count_screen_lines
 
+    set_named_peak(args, device)
     target = args.output or (
         os.path.join(source_run.path, row.default_file) if row.default_file else "-"
     )

@@ -91,6 +91,7 @@ class _DatabaseLoader:
         self._add_modules()
         self._add_steps()
         self._note_cpu()
+        self._add_devices()
         missing = [name for name in NEEDED_TABLES if name not in self._tables]
         self._connection.commit()
         self._connection.execute("DETACH source")
@@ -171,6 +172,11 @@ class _DatabaseLoader:
                 for number, start, end in rows
                 if is_interval(start, end)
             ]
+
+    def _add_devices(self) -> None:
+        if "NPU_INFO" in self._tables:
+            rows = self._connection.execute("SELECT id, name FROM source.NPU_INFO").fetchall()
+            self._store.devices = {number: str(name) for number, name in rows}
 
     def _note_cpu(self) -> None:
         """Say so if the export was of a run without a device."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from autoinstr.analysis.device_figures import BYTES, FLOPS, list_known_figures
+from autoinstr.analysis.device_figures import BYTES, FLOPS, RATE, SHARE, list_known_figures
 from autoinstr.base import text
 from autoinstr.device.bases import BACKWARD, BASES, RECOMPUTE
 from autoinstr.device.profile_store import COMMUNICATION, KINDS
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 MIN_LABEL_WIDTH, MIN_PATH_WIDTH, MIN_CLASS_WIDTH, MIN_KERNEL_WIDTH = 28, 44, 12, 16
 # Bases with a column of their own, where a line has kernels of them.
 _SEPARATE_BASES = (BACKWARD, RECOMPUTE)
-_FORMATS: dict[str, Callable[[Any], str]] = {FLOPS: format_giga, BYTES: text.format_bytes}
+_FORMATS: dict[str, Callable[[Any], str]] = {
+    FLOPS: format_giga,
+    BYTES: text.format_bytes,
+    SHARE: lambda share: f"{100 * share:.1f}",
+    RATE: text.format_digits,
+}
 
 
 def has_device(lines: Sequence[TreeLine]) -> bool:

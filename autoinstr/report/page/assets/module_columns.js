@@ -192,6 +192,8 @@ function listDeviceColumns(tree, get, perStep, divide) {
 const FIGURE_FORMATS = {
   flops: (value) => formatDigits(value / 1e9),
   bytes: formatBytes,
+  share: formatPercent,
+  rate: formatDigits,
 };
 
 /** Make a column of what limits a module. Where only a part is known, it says so with ">". */
