@@ -45,6 +45,15 @@ def join_wrapper_rows(rows: Iterable[StatsRow]) -> Iterator[StatsRow]:
                 yield row
 
 
+def format_classes(classes: Iterable[str]) -> str:
+    """Return the classes of a line: that of the wrapper is a remark beside its module's."""
+    listed = list(classes)
+    modules = [cls for cls in listed if cls != WRAPPER_CLASS]
+    if not modules or len(modules) == len(listed):
+        return " | ".join(listed)
+    return f"{' | '.join(modules)} (compiled)"
+
+
 def _join(line: StatsRow, inner: StatsRow, *, contains_inner: bool) -> StatsRow:
     """Return `line` with the self time of `inner`, which its total may contain already."""
     joined = StatsRow(line.thread, line.name, line.phase)

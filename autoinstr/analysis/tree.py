@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from autoinstr.analysis.compiled_wrappers import WRAPPER_CLASS, join_wrapper_rows
+from autoinstr.analysis.compiled_wrappers import format_classes, join_wrapper_rows
 from autoinstr.analysis.figures import Figures
 from autoinstr.analysis.percentiles import merge_percentiles
 from autoinstr.base.text import format_number_ranges
@@ -70,11 +70,8 @@ class Node:
 
     @property
     def cls(self) -> str:
-        """The class, or all classes of folded modules. torch.compile's wrapper is a remark."""
-        classes = [cls for cls in self.classes if cls != WRAPPER_CLASS]
-        if not classes or len(classes) == len(self.classes):
-            return " | ".join(self.classes)
-        return f"{' | '.join(classes)} (compiled)"
+        """The class, or all classes of folded modules."""
+        return format_classes(self.classes)
 
     @property
     def calls(self) -> int:

@@ -16,6 +16,7 @@ REPO = Path(__file__).resolve().parents[2]
 LAYERS = (
     ("gate", ("autoinstr._pth", "autoinstr.plugin", "sitecustomize", "_autoinstr_gate")),
     ("cli", ("autoinstr.cli", "autoinstr.__main__")),
+    ("webhook", ("autoinstr.webhook",)),
     ("bundle", ("autoinstr.bundle",)),
     ("merge", ("autoinstr.merge",)),
     ("diff", ("autoinstr.diff",)),
@@ -42,6 +43,7 @@ OFFLINE = (
     "autoinstr.report",
     "autoinstr.diff",
     "autoinstr.merge",
+    "autoinstr.webhook",
     "autoinstr.cli",
 )
 # `autoinstr.range` and `autoinstr.mark` are loaded from `api` when a program first uses them (PEP
