@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from autoinstr.device.device_times import DeviceTimes, RowTimes
 
 FLOPS, BYTES, SHARE, RATE = "flops", "bytes", "share", "rate"  # units
+TIME, RANK = "time", "rank"
 
 
 class DeviceFigure(NamedTuple):
@@ -48,6 +49,12 @@ def _divide_by_peak(flops: int | None, times: RowTimes, profile: ProcessDevice) 
 def _compute_rate(times: RowTimes, profile: ProcessDevice) -> float | None:
     size, ns = times.work.known_bytes, _get_work_ns(times)
     return size / ns if size is not None and ns and not profile.times.on_cpu else None
+
+
+def _has_all_collectives(times: RowTimes) -> bool:
+    """Return whether each kernel of communication is known on all ranks."""
+    kernels = times.total_by_kind[COMMUNICATION].kernels
+    return 0 < kernels == times.communication.kernels
 
 
 FIGURES: tuple[DeviceFigure, ...] = (
@@ -131,6 +138,34 @@ FIGURES: tuple[DeviceFigure, ...] = (
         "The most that the process had allocated after an allocation there",
         8,
         lambda times, profile: times.memory.peak_bytes or None,
+    ),
+    DeviceFigure(
+        "transfer_ns",
+        "transfer",
+        TIME,
+        "Of collectives: the shortest kernel of all ranks",
+        7,
+        lambda times, profile: (
+            times.communication.transfer_ns if _has_all_collectives(times) else None
+        ),
+        lambda times, profile: times.communication.transfer_ns or None,
+    ),
+    DeviceFigure(
+        "wait_ns",
+        "wait",
+        TIME,
+        "Of collectives: the time until the last rank came",
+        7,
+        lambda times, profile: times.communication.wait_ns if _has_all_collectives(times) else None,
+        lambda times, profile: times.communication.wait_ns or None,
+    ),
+    DeviceFigure(
+        "slowest_rank",
+        "slowest",
+        RANK,
+        "The rank that the others waited for the longest",
+        10,
+        lambda times, profile: times.communication.slowest_rank,
     ),
 )
 NO_OPERATORS = "the profile has no matrix product, convolution or attention"

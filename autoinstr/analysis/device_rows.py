@@ -15,6 +15,7 @@ from autoinstr.analysis.module_classes import ModuleClasses
 from autoinstr.analysis.profile_ranges import RowKey, align_ranges, fill_ranges
 from autoinstr.analysis.stats import StatsRow
 from autoinstr.device.capture import has_captures
+from autoinstr.device.collectives.matching import match_collectives
 from autoinstr.device.device_times import KernelSum, RowTimes
 from autoinstr.device.graph_placer import GraphPlacer
 from autoinstr.device.peaks import Peak, find_peak
@@ -122,6 +123,18 @@ class RunDevice:
         """Close the kernels of all profiles."""
         for profile in self.profiles:
             profile.close()
+
+    def match_ranks(self) -> None:
+        """Split the time of collectives into transfer and wait, where this is known."""
+        times = {profile.facts.rank: profile.times for profile in self.profiles}
+        if None in times or len(times) < len(self.profiles):  # which rank is which is not known
+            groups = [{0: profile.times} for profile in self.profiles]
+        else:
+            groups = [{rank: entry for rank, entry in times.items() if rank is not None}]
+        for group in groups:
+            sums = match_collectives({rank: entry.collectives for rank, entry in group.items()})
+            for rank, entry in group.items():
+                entry.add_communication(sums[rank])
 
     def set_peak(self, peak: Peak) -> None:
         """Set the limits of the devices of all profiles."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.device.ascend import statements
+from autoinstr.device.ascend.collectives import add_collectives
 from autoinstr.device.ascend.database import CPU
 from autoinstr.device.ascend.database_checks import (
     NEEDED_TABLES,
@@ -123,6 +124,8 @@ class _DatabaseLoader:
             count = "SELECT COUNT(*) FROM source.COMMUNICATION_OP"
             select = statements.COPY_COLLECTIVES.format(name=name)
             self._copy(KERNELS, select, count, COMMUNICATION)
+            if "groupName" in self._list_columns("COMMUNICATION_OP"):
+                add_collectives(self._store)
 
     def _add_operators(self) -> None:
         # before torch_npu 2.1.0.post6 operators have no type

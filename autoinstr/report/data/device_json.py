@@ -64,6 +64,7 @@ def _build_profile_entry(profile: ProcessDevice) -> dict[str, Any]:
         "unknown": {reason: _build_sum_entry(part) for reason, part in times.reasons.items()},
         "flops": times.work.known_flops,
         "flops_missing": explain_missing_flops(times),
+        "communication": _build_communication_entry(times),
         "memory": _build_memory_entry(times) if times.memory.events else None,
         "problems": facts.complaints,
     }
@@ -71,6 +72,19 @@ def _build_profile_entry(profile: ProcessDevice) -> dict[str, Any]:
 
 def _build_peak_entry(peak: Peak) -> dict[str, Any]:
     return {"name": peak.name, "tflops": peak.tflops, "gb_per_s": peak.gb_per_s}
+
+
+def _build_communication_entry(times: DeviceTimes) -> dict[str, int | None] | None:
+    """Return the sums of the collectives that are known on all ranks; None without any."""
+    found = times.communication
+    if not found.kernels:
+        return None
+    return {
+        "kernels": found.kernels,
+        "transfer_ns": found.transfer_ns,
+        "wait_ns": found.wait_ns,
+        "slowest_rank": found.slowest_rank,
+    }
 
 
 def _build_memory_entry(times: DeviceTimes) -> dict[str, int | None]:

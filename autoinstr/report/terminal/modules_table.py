@@ -31,10 +31,9 @@ from autoinstr.report.terminal.columns import (
 from autoinstr.report.terminal.device_columns import (
     build_device_columns,
     compute_device_weights,
-    format_basis_lines,
-    format_device_lines,
     has_device,
 )
+from autoinstr.report.terminal.device_lines import format_basis_lines, format_device_lines
 from autoinstr.report.terminal.hidden_lines import format_bound
 from autoinstr.report.terminal.layout import format_table
 from autoinstr.report.terminal.next_step import ReportSummary, suggest_next_step

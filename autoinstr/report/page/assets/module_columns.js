@@ -194,6 +194,8 @@ const FIGURE_FORMATS = {
   bytes: formatBytes,
   share: formatPercent,
   rate: formatDigits,
+  time: formatDuration,
+  rank: (rank) => `rank ${rank}`,
 };
 
 /** Make a column of what limits a module. Where only a part is known, it says so with ">". */
