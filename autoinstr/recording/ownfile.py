@@ -22,7 +22,7 @@ class OwnFile:
         self.path = path
         # get_descriptor() checks the number.
         if path == IN_MEMORY:
-            self._fd = call_above_standard(calls.memfd_create, "autoinstr", os.MFD_CLOEXEC)
+            self._fd = call_above_standard(calls.memfd_create, "autoinstr", calls.MFD_CLOEXEC)
         else:
             self._fd = open_descriptor(path, _FLAGS | os.O_CREAT | os.O_EXCL, mode)
         try:
