@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
+import sys
+import zlib
 from collections.abc import Iterator
 from typing import Any
+
+from autoinstr.recording import format as f
 
 PARENTS = ("self_attn", "mlp")
 ATTENTION = ("self_attn", "self_attn.qkv_proj", "self_attn.attn", "self_attn.o_proj")
@@ -15,6 +20,8 @@ RANGES_A_SERVED_STEP = 50
 STEPS_A_REQUEST = 4
 BATCH = 32  # requests in a step
 START_NS = 1_000_000
+FORMS = 4  # recordings that the others are copies of
+FIRST_RANK = 100_000  # of a template; ranks are padded to its width
 
 Call = tuple[int, str, str, int, int]  # thread, path, class, start, end
 
@@ -64,6 +71,43 @@ def write_model_run(directory: str, ranges: int, processes: int) -> int:
             directory, generate_steps(steps), pid=1000 + process, header=header, max_bytes=1 << 32
         )
     return steps * ranges_a_step * processes
+
+
+def write_many_ranks(directory: str, ranks: int, ranges: int) -> int:
+    """Write a recording of about `ranges` ranges for each rank; return the ranges of one.
+
+    The ranks are copies of FORMS recordings with longer and longer ranges."""
+    from tests.support.recordings import make_recording
+
+    steps = max(1, ranges // (LAYERS * (len(LAYER) + 1) + 1))
+    header = {"roles": ["Worker"], "rank": FIRST_RANK, "world_size": ranks}
+    for form in range(FORMS):
+        calls = (
+            (*call[:3], *(time * (FORMS + form) for time in call[3:]))
+            for call in generate_steps(steps)
+        )
+        template = make_recording(directory, calls, header=header, max_bytes=1 << 32)
+        with open(template, "rb") as stream:
+            data = stream.read()
+        os.unlink(template)
+        for rank in range(form, ranks, FORMS):
+            with open(os.path.join(directory, f"host-{rank}-00000000{f.SUFFIX}"), "wb") as stream:
+                stream.write(_replace_rank(data, rank))
+    return steps * (LAYERS * (len(LAYER) + 1) + 1)
+
+
+def _replace_rank(data: bytes, rank: int) -> bytes:
+    """Return a recording with another rank, and a process number that belongs to it."""
+    place = data.index(f'"rank":{FIRST_RANK}'.encode())
+    start = data.rindex(b'{"t":"header"', 0, place)
+    length = int.from_bytes(data[start - 8 : start - 4], sys.byteorder)
+    text = data[start : start + length].replace(
+        f'"rank":{FIRST_RANK}'.encode(), f'"rank":{rank:{len(str(FIRST_RANK))}}'.encode()
+    )
+    changed = bytearray(data)
+    changed[start - 4 : start + length] = zlib.crc32(text).to_bytes(4, sys.byteorder) + text
+    changed[8 * f.H_PID : 8 * f.H_PID + 8] = (1000 + rank).to_bytes(8, sys.byteorder)
+    return bytes(changed)
 
 
 def write_served_run(directory: str, ranges: int) -> tuple[int, int, int]:

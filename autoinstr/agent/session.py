@@ -214,7 +214,7 @@ class Session:
             "wrapped": self.module_ranges.swap.read_state() == "in",
             "roles": self.roles,
             "out": self.config.out,
-            "recording": writer.path if writer else None,
+            "recording": (writer.path or "in memory") if writer else None,
         }
         if not self.module_ranges.is_known_torch:
             details["torch"] = "unknown version; every module call takes the slow path"

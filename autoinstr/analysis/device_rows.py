@@ -6,7 +6,8 @@ key of a range there is the number of its row: thread, phase and name, as in sta
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from copy import copy
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from autoinstr.analysis.captures import CapturedRow, name_rows, read_joined_capture
 from autoinstr.analysis.device_kernels import DeviceKernels
@@ -14,8 +15,10 @@ from autoinstr.analysis.module_classes import ModuleClasses
 from autoinstr.analysis.profile_ranges import RowKey, align_ranges, fill_ranges
 from autoinstr.analysis.stats import StatsRow
 from autoinstr.device.capture import has_captures
+from autoinstr.device.collectives.matching import match_collectives
 from autoinstr.device.device_times import KernelSum, RowTimes
 from autoinstr.device.graph_placer import GraphPlacer
+from autoinstr.device.peaks import Peak, find_peak
 from autoinstr.device.profile_recording import MODULE_DOMAIN
 from autoinstr.device.profile_times import compute_device_times
 from autoinstr.recording.reader import RangeName
@@ -47,7 +50,8 @@ class ProcessDevice:
     """The device time of one process: its profile, and the times of its rows.
 
     `kernels` has each kernel, where they were asked for. `capture` has the graphs captured while
-    the profile was made. `unplaced` counts the kernels of replays whose capture is not known."""
+    the profile was made. `unplaced` counts the kernels of replays whose capture is not known.
+    `peak` has the limits of the devices; None if these are not known."""
 
     def __init__(self, facts: ProfileFacts, times: DeviceTimes, texts: list[str]) -> None:
         self.facts = facts
@@ -55,10 +59,18 @@ class ProcessDevice:
         self.kernels: DeviceKernels | None = None
         self.capture: CapturedGraphs | None = None
         self.unplaced = 0
+        names = times.device_names
+        self.peak = find_peak(names[0]) if len(names) == 1 and not times.on_cpu else None
         # by classes: modules of replayed graphs, and lines of no module, such as AccumulateGrad
         self.lines: dict[tuple[str, ...], RowTimes] = {}
         self._rows: dict[RowKey, RowTimes] = {}
         self._texts = texts
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A task needs the rows. The kernels are in a database that is open in this process.
+        times = copy(self.times)
+        times.rows, times.scopes = {}, None
+        return {**self.__dict__, "kernels": None, "capture": None, "times": times}
 
     def add_row(self, key: RowKey, row: RowTimes) -> None:
         """Add the times of a row."""
@@ -112,6 +124,23 @@ class RunDevice:
         for profile in self.profiles:
             profile.close()
 
+    def match_ranks(self) -> None:
+        """Split the time of collectives into transfer and wait, where this is known."""
+        times = {profile.facts.rank: profile.times for profile in self.profiles}
+        if None in times or len(times) < len(self.profiles):  # which rank is which is not known
+            groups = [{0: profile.times} for profile in self.profiles]
+        else:
+            groups = [{rank: entry for rank, entry in times.items() if rank is not None}]
+        for group in groups:
+            sums = match_collectives({rank: entry.collectives for rank, entry in group.items()})
+            for rank, entry in group.items():
+                entry.add_communication(sums[rank])
+
+    def set_peak(self, peak: Peak) -> None:
+        """Set the limits of the devices of all profiles."""
+        for profile in self.profiles:
+            profile.peak = peak
+
     @property
     def total(self) -> KernelSum:
         """All kernels of all profiles."""
@@ -120,6 +149,13 @@ class RunDevice:
     def sum_basis(self, basis: str) -> KernelSum:
         """Return the kernels of one basis."""
         return _add_up(profile.times.by_basis[basis] for profile in self.profiles)
+
+
+def list_process_devices(device: RunDevice | None, count: int) -> list[ProcessDevice | None]:
+    """Return the device time of each of `count` processes; None for one without a profile."""
+    if device is None:
+        return [None] * count
+    return list(map(device.find_process, range(count)))
 
 
 def _add_up(sums: Iterator[KernelSum]) -> KernelSum:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.analysis.alike import list_domain_groups
+from autoinstr.analysis.compiled_wrappers import WRAPPER_CLASS
 from autoinstr.analysis.outliers import find_layer_outliers, find_slow_processes, sum_excess
 from autoinstr.analysis.processes import estimate_overhead
 from autoinstr.analysis.several_runs import describe_successive_runs
@@ -26,7 +27,6 @@ LARGE_OVERHEAD = 0.05  # the share of the time inside ranges from which recordin
 MIN_FIRST_CALLS = 3  # calls of a module whose first call may be a finding
 FIRST_CALL_RATIO = 10  # how many times the others' mean the first call takes
 FIRST_CALL_SHARE = 0.05  # of the busy time of the process
-COMPILED_CLASS = "OptimizedModule"  # torch.compile's wrapper
 NAMED_OTHERS = 2  # other layers or processes that a finding names
 
 
@@ -110,7 +110,7 @@ def find_slow_first_calls(group: ProcessGroup) -> Iterator[Finding]:
             is_slow = first_ns >= FIRST_CALL_RATIO * usual_ns and first_ns >= node.total_ns / 2
             if not is_slow or first_ns < FIRST_CALL_SHARE * process.busy_ns:
                 continue
-            is_compiled = COMPILED_CLASS in node.classes
+            is_compiled = WRAPPER_CLASS in node.classes
             first, total = map(text.format_duration, (first_ns, node.total_ns))
             summary = (
                 f"{line.path} {'is compiled; its' if is_compiled else 'takes longest in its'} "

@@ -1,25 +1,24 @@
 """The sums of each process of a run: its folded module trees, one for each domain, and its
 problems.
 
-Tables and pages are made from these. A process's recording is read once, and only its folded trees
-are kept."""
+Tables and pages are made from these. A process's recording is read once, by a task that may run on
+another machine, and only its folded trees are kept."""
 
 from __future__ import annotations
 
 import shlex
-import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.attributes import collect_attributes
-from autoinstr.analysis.blocks import ProgressTick, format_title, ignore_tick
+from autoinstr.analysis.blocks import ProgressTick, ignore_tick
 from autoinstr.analysis.compiled_summary import CompiledSummary
-from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
-from autoinstr.analysis.labels import count_hosts, format_process_label, format_thread_label
-from autoinstr.analysis.liveness import ALIVE, KILLED, REPLACED, read_process_state
+from autoinstr.analysis.device_rows import list_process_devices
+from autoinstr.analysis.labels import count_hosts, format_process_label
 from autoinstr.analysis.phase_names import NO_PHASE, is_in_phase
+from autoinstr.analysis.process_notes import OpenThread, describe_problems, list_open_threads
 from autoinstr.analysis.stats import collect_stats
 from autoinstr.analysis.tree import Node, build_tree, fold_tree
-from autoinstr.base import text
 from autoinstr.targets.step_parts import BACKWARD
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from autoinstr.analysis.device_rows import ProcessDevice, RunDevice
     from autoinstr.analysis.serving import ServingCollector
     from autoinstr.analysis.stats import RecordingStats, StatsRow
-    from autoinstr.recording.reader import OpenRange, Recording
+    from autoinstr.recording.reader import Recording
     from autoinstr.recording.run import Run
 
 BACKWARD_SUFFIX = ":backward"  # of the domain of layers in a compiled backward
@@ -48,7 +47,7 @@ class Process:
     `busy_ns` is its part that is work, not waiting (inside_time.py). `thread_busy_ns` is the sum of
     the busy time of each thread. `cost_ns` is an estimate of the time that recording took.
     `first_ns` and `last_ns` are times of the recording's perf_counter; None without ranges. `notes`
-    are the lines of `describe_problems`."""
+    are the lines of `describe_problems`, once `add_notes` was called."""
 
     def __init__(self, index: int, recording: Recording, label: str) -> None:
         self.index = index
@@ -63,6 +62,7 @@ class Process:
         self.first_ns: int | None = None
         self.last_ns: int | None = None
         self.still_open = 0
+        self.open_threads: list[OpenThread] = []
         self.domains: dict[str, Node] = {}
         self.phases: dict[str, tuple[int, int]] = {}
         self.compiled = CompiledSummary(recording)
@@ -101,7 +101,12 @@ class Process:
         for domain in dict.fromkeys(row.name.domain for row in rows):
             tree = build_tree(row for row in rows if row.name.domain == domain)
             fold_tree(tree)
+            tree.summarize_durations()
             self.domains[domain] = tree
+
+    def add_notes(self) -> None:
+        """Set the lines that a reader needs before believing the figures."""
+        self.notes = describe_problems(self.recording, self.label, self.last_ns, self.open_threads)
 
 
 def read_processes(
@@ -113,43 +118,65 @@ def read_processes(
     tick: ProgressTick = ignore_tick,
     device: RunDevice | None = None,
 ) -> Iterator[Process]:
-    """Yield the processes of a run, reading one recording after the other.
+    """Yield the processes of a run, in order.
 
     Each recording is also added to `serving`. `phase` selects the ranges of one phase ("none":
     those without a phase). Memory: the names of one recording, and the folded trees of the
     processes that the caller keeps. `durations` are needed for percentiles and take eight bytes a
-    range of these. `device` has the device time of the rows."""
+    range while one recording is read. `device` has the device time of the rows."""
     hosts = count_hosts(run.recordings)
-    for index, recording in enumerate(run.recordings):
-        label = f"{format_process_label(recording, hosts)}, pid {recording.pid}"
-        process = Process(index, recording, label)
-        attributes = collect_attributes(recording)
-        stats = collect_stats(recording, attributes, durations=durations, tick=tick)
-        serving.add(index, attributes)
-        process.device = device.find_process(index) if device is not None else None
-        if process.device is not None:
-            process.device.add_to_rows(stats.rows)
-        process.phases = _sum_by_phase(stats)
-        rows = [row for row in stats.rows if is_in_phase(row.phase, phase)]
-        process.add_rows(rows, stats, attributes)
-        process.still_open = len(stats.read_open_ranges(recording))
-        process.notes = describe_problems(process, stats)
-        del attributes, stats, rows  # free the memory before the next recording is read
+    devices = list_process_devices(device, len(run.recordings))
+    tasks = (
+        partial(
+            read_process,
+            index=index,
+            label=f"{format_process_label(recording, hosts)}, pid {recording.pid}",
+            phase=phase,
+            durations=durations,
+            device=devices[index],
+        )
+        for index, recording in enumerate(run.recordings)
+    )
+    for process, attributes in run.read(tasks, tick):
+        process.recording = run.recordings[process.index]  # another machine's task had a copy
+        process.device = devices[process.index]
+        process.add_notes()
+        serving.add(process.index, attributes)
+        del attributes  # free the memory before the next recording is read
         yield process
+
+
+def read_process(
+    recording: Recording,
+    tick: ProgressTick,
+    *,
+    index: int,
+    label: str,
+    phase: str | None = None,
+    durations: bool = False,
+    device: ProcessDevice | None = None,
+) -> tuple[Process, RecordingAttributes]:
+    """Read one recording: return the sums of its process, and the parts of steps and requests.
+
+    The durations in the sums are replaced by percentiles."""
+    process = Process(index, recording, label)
+    attributes = collect_attributes(recording)
+    stats = collect_stats(recording, attributes, durations=durations, tick=tick)
+    if device is not None:
+        device.add_to_rows(stats.rows)
+    process.phases = _sum_by_phase(stats)
+    rows = [row for row in stats.rows if is_in_phase(row.phase, phase)]
+    process.add_rows(rows, stats, attributes)
+    process.still_open = len(stats.read_open_ranges(recording))
+    process.open_threads = list_open_threads(recording, stats)
+    attributes.ranges.clear()
+    return process, attributes
 
 
 def collect_into(processes: Iterable[Process], collected: list[Process]) -> Iterator[Process]:
     """Yield the processes, and append each to the list."""
     for process in processes:
         collected.append(process)
-        yield process
-
-
-def summarize_durations(processes: Iterable[Process]) -> Iterator[Process]:
-    """Yield the processes. Replace the durations of each by percentiles before the next is read."""
-    for process in processes:
-        for tree in process.domains.values():
-            tree.summarize_durations()
         yield process
 
 
@@ -184,50 +211,3 @@ def describe_hidden_backward(run: Run, processes: Iterable[Process]) -> list[str
         "backward by layer: profile a few steps with torch.profiler, then "
         f"autoinstr report {shlex.quote(run.path)} --profile TRACE.json"
     ]
-
-
-def describe_lazy_classes(recording: Recording) -> list[str]:
-    """Return a line for each class whose `forward` makes an object that does the work later."""
-    return [
-        f"{cls}.forward makes a {kind}: its time is that of the making, not of the iteration"
-        for cls, kind in recording.header.get("lazy_classes", {}).items()
-    ]
-
-
-def describe_problems(process: Process, stats: RecordingStats) -> list[str]:
-    """Return the lines that a reader needs before believing the figures: dropped ranges, a process
-    that did not end in order, calls that only make a generator, and ranges that are still open."""
-    recording, label = process.recording, process.label
-    notes = [f"{label}: {line}" for line in describe_lazy_classes(recording)]
-    dropped_ranges = describe_dropped_ranges(recording)
-    if dropped_ranges:
-        notes.append(f"{label}: {dropped_ranges}")
-    now_ns = 0
-    if not recording.is_complete:
-        state = read_process_state(recording)
-        if state == ALIVE:  # on this machine, so its perf_counter is ours
-            now_ns = time.perf_counter_ns()
-        if recording.problems:
-            reason = "the recording is damaged"
-        elif state == ALIVE:
-            reason = "the process still runs"
-        elif state == KILLED:
-            reason = "the process was killed"
-        elif state == REPLACED:
-            reason = "the process became another program (exec)"
-        else:
-            reason = "the process was killed or still runs"
-        notes.append(f"{label}: {reason}")
-    threads: dict[int, list[OpenRange]] = {}
-    for open_range in stats.read_open_ranges(recording):
-        threads.setdefault(open_range.thread, []).append(open_range)
-    for thread, open_ranges in threads.items():
-        last_ns = max(stats.last_ns or 0, open_ranges[-1].start_ns, now_ns)
-        innermost = format_title(recording.names[open_ranges[-1].name])
-        count = text.format_count(len(open_ranges), "open range")
-        duration = text.format_duration(last_ns - open_ranges[0].start_ns)
-        notes.append(
-            f"{label}, {format_thread_label(recording, thread)}: still inside {innermost} "
-            f"({count}, the outermost for at least {duration})"
-        )
-    return notes

@@ -16,9 +16,10 @@ from autoinstr.analysis.same_work import find_leaders
 from autoinstr.analysis.steps import StepCollector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from autoinstr.analysis.attributes import RecordingAttributes
+    from autoinstr.recording.reader import Recording
     from autoinstr.recording.run import Run
 
 REQUEST_COLUMNS = (
@@ -62,29 +63,44 @@ class ServingCollector:
 
 def read_requests(run: Run, tick: ProgressTick = ignore_tick) -> list[Request]:
     """Read the requests of a run. Only attributes are read; `tick` counts marks."""
-    serving = ServingCollector(run)
-    for index, recording in enumerate(run.recordings):
-        attributes = collect_attributes(recording)
-        attributes.parts.clear()
-        tick(sum(map(len, attributes.requests.values())))
-        serving.add(index, attributes)
-        del attributes  # free the memory before the next recording is read
-    return serving.list_requests()
+    return _collect(run, read_request_marks, tick).list_requests()
 
 
 def read_steps(run: Run, tick: ProgressTick = ignore_tick) -> list[EngineStep]:
     """Read the engine steps of a run."""
+    return _collect(run, read_step_parts, tick).list_steps()
+
+
+def _collect(
+    run: Run, read: Callable[[Recording, ProgressTick], RecordingAttributes], tick: ProgressTick
+) -> ServingCollector:
     serving = ServingCollector(run)
-    for index, recording in enumerate(run.recordings):
-        attributes = collect_attributes(recording)
-        attributes.requests.clear()
-        phases = Phases(recording, attributes)
-        for thread, words in read_intact_blocks(recording) if attributes.parts else ():
-            phases.find_ends(thread, words[0::3], words[1::3], words[2::3])
-            tick(len(words) // 3)
-        serving.add(index, attributes)
-        del attributes, phases  # free the memory before the next recording is read
-    return serving.list_steps()
+    indices = iter(range(len(run.recordings)))
+    for attributes in run.read([read for _ in run.recordings], tick):
+        serving.add(next(indices), attributes)
+        del attributes  # free the memory before the next recording is read
+    return serving
+
+
+def read_request_marks(recording: Recording, tick: ProgressTick) -> RecordingAttributes:
+    """Return the marks of requests of one recording."""
+    attributes = collect_attributes(recording)
+    attributes.parts.clear()
+    attributes.ranges.clear()
+    tick(sum(map(len, attributes.requests.values())))
+    return attributes
+
+
+def read_step_parts(recording: Recording, tick: ProgressTick) -> RecordingAttributes:
+    """Return the parts of steps of one recording, with their ends."""
+    attributes = collect_attributes(recording)
+    attributes.requests.clear()
+    phases = Phases(recording, attributes)
+    for thread, words in read_intact_blocks(recording) if attributes.parts else ():
+        phases.find_ends(thread, words[0::3], words[1::3], words[2::3])
+        tick(len(words) // 3)
+    attributes.ranges.clear()
+    return attributes
 
 
 def build_request_entry(request: Request) -> dict[str, Any]:

@@ -112,6 +112,8 @@ def note_shared_kernels(rows: list[StatsRow]) -> list[StatsRow]:
                     cls=member.cls,
                     members=(),
                     kernels=(),
+                    params=None,
+                    param_bytes=None,
                 )
                 by_module[key] = StatsRow(row.thread, name, row.phase)
                 new_rows.append(by_module[key])

@@ -8,6 +8,7 @@ backward. Recompute is a part of backward, also where autograd runs it in thread
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import partial
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.attributes import RecordingAttributes
@@ -79,7 +80,7 @@ def has_training_steps(recording: Recording) -> bool:
 
 
 def read_training_steps(
-    recording: Recording, process: int = 0, offset_ns: int = 0, tick: ProgressTick = ignore_tick
+    recording: Recording, tick: ProgressTick = ignore_tick, process: int = 0, offset_ns: int = 0
 ) -> list[TrainingStep]:
     """Read the steps of one recording, of the thread with the most steps.
 
@@ -124,10 +125,11 @@ def read_training_steps(
 def read_run_steps(run: Run, tick: ProgressTick = ignore_tick) -> list[TrainingStep]:
     """Read the training steps of all processes, by start. Times are since 1970."""
     axis = Axis(run.recordings)
-    steps: list[TrainingStep] = []
-    for index, recording in enumerate(run.recordings):
-        offset_ns = axis.base_ns + axis.offsets[index]
-        steps += read_training_steps(recording, index, offset_ns, tick)
+    tasks = (
+        partial(read_training_steps, process=index, offset_ns=axis.base_ns + offset_ns)
+        for index, offset_ns in enumerate(axis.offsets)
+    )
+    steps = [step for part in run.read(tasks, tick) for step in part]
     return sorted(steps, key=lambda step: step.start_ns)
 
 

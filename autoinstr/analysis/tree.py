@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from autoinstr.analysis.compiled_wrappers import format_classes, join_wrapper_rows
 from autoinstr.analysis.figures import Figures
 from autoinstr.analysis.percentiles import merge_percentiles
+from autoinstr.base.text import format_number_ranges
 from autoinstr.device.device_times import RowTimes
 
 if TYPE_CHECKING:
     from array import array
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from autoinstr.analysis.percentiles import Percentiles
     from autoinstr.analysis.stats import StatsRow
@@ -32,7 +34,8 @@ class Node:
     by phase. `percentiles` are those of all phases; `summarize_durations` sets them. A node that
     stands for several entries of a list is `folded`. `members` then has the figures of each entry,
     by its number and without durations. Below a folded node, up to the next list, `members` has
-    what each entry has there. It is empty where nothing was folded."""
+    what each entry has there. It is empty where nothing was folded. `params` are the elements of
+    the parameters, of folded entries their sum; None if unknown."""
 
     __slots__ = (
         "_signature",
@@ -44,6 +47,7 @@ class Node:
         "members",
         "name",
         "number",
+        "params",
         "percentiles",
         "phases",
         "shared_kernels",
@@ -61,12 +65,13 @@ class Node:
         self.shared_kernels: dict[str, None] = {}  # compiled kernels shared with other modules
         self.bases: Counter[str] = Counter()  # how the calls were seen: eager, compiled, shared
         self.percentiles: Percentiles | None = None
+        self.params: int | None = None
         self._signature: tuple[object, ...] | None = None
 
     @property
     def cls(self) -> str:
         """The class, or all classes of folded modules."""
-        return " | ".join(self.classes)
+        return format_classes(self.classes)
 
     @property
     def calls(self) -> int:
@@ -126,6 +131,7 @@ class Node:
         self.shared_kernels.update(dict.fromkeys(row.shared_kernels))
         self.bases.update(row.basis)
         self.caller_ns.update(row.caller_ns)
+        self.params = row.name.params
         if row.calls or row.total_ns or row.device is not None:
             _get_figures(self.phases, row.phase).add(row)
 
@@ -143,12 +149,11 @@ class Node:
         self.classes.update(addend.classes)
         self.shared_kernels.update(addend.shared_kernels)
         self.bases.update(addend.bases)
-        for phase, figures in addend.phases.items():
-            _get_figures(self.phases, phase).add(figures)
+        if self.params is not None:
+            self.params = None if addend.params is None else self.params + addend.params
+        _add_phases(self.phases, addend.phases)
         for number, other_phases in addend.members.items():
-            by_phase = self.members.setdefault(number, {})
-            for phase, figures in other_phases.items():
-                _get_figures(by_phase, phase).add(figures)
+            _add_phases(self.members.setdefault(number, {}), other_phases)
         for key, other_child in addend.children.items():
             child = self.children.get(key)
             if child is not None and child.compute_signature() != other_child.compute_signature():
@@ -186,7 +191,7 @@ class Node:
 def build_tree(rows: Iterable[StatsRow]) -> Node:
     """Return the tree of some rows of a domain: a node without a name, roots, parts of paths."""
     top = Node("")
-    for row in rows:
+    for row in join_wrapper_rows(rows):
         root, path, cls = row.name.root, row.name.path, row.name.cls
         name, _, number = root.rpartition("#")
         if name and _is_number(number):
@@ -225,23 +230,16 @@ def fold_tree(node: Node) -> None:
         fold_tree(child)
 
 
+def _add_phases(phases: dict[str | None, Figures], addend: Mapping[str | None, Figures]) -> None:
+    for phase, figures in addend.items():
+        _get_figures(phases, phase).add(figures)
+
+
 def _get_figures(phases: dict[str | None, Figures], phase: str | None) -> Figures:
     figures = phases.get(phase)
     if figures is None:
         figures = phases[phase] = Figures()
     return figures
-
-
-def format_number_ranges(numbers: Iterable[int]) -> str:
-    """Return "3" for one number, "[0-2,5,7-9]" for several."""
-    runs: list[list[int]] = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    text = ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
-    return text if len(runs) == 1 and runs[0][0] == runs[0][1] else f"[{text}]"
 
 
 def _is_number(part: str) -> bool:

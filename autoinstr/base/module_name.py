@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import Callable, NamedTuple
 
+from autoinstr.base.parameter_counts import ParameterCount
+
 
 class ModuleName(NamedTuple):
     """The name of a module instance.
 
     `module` is the number of this place in a tree, from 1. `root` names the tree (`Class#n`), and
     `path` is the dotted path below its root; the root's own path is "". A report shows the last
-    name that has the number."""
+    name that has the number. `parameters` are counted when the name is given; None if unknown."""
 
     module: int
     root: str
     path: str
     cls: str
     depth: int
+    parameters: ParameterCount | None = None
 
 
 def make_message_format(style: str) -> Callable[[ModuleName], str]:

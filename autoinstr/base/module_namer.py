@@ -117,8 +117,7 @@ class ModuleNamer:
 
     def _name_tree(self, root: Any) -> list[tuple[Any, ModuleName]]:
         """Name the modules of a tree, and return those whose name is new."""
-        # A root inside a larger tree keeps its name there, and new modules below it are named
-        # below that name.
+        # Inside a larger tree a root keeps its name, and new modules are named below it.
         compiled = find_compiled_module(root)
         known_root = self._find(root) or self._find(compiled)
         tree, prefix = (
@@ -128,6 +127,7 @@ class ModuleNamer:
         )
         paths = {id(module): (join_path(prefix, path), module) for path, module in walk_tree(root)}
         tree.size = max(tree.size, len(paths)) if prefix else len(paths)
+        tree.count_parameters(root)
         renamed: list[tuple[Any, ModuleName]] = []
         for path, module in paths.values():
             entry = self._get(module)
@@ -206,6 +206,7 @@ class ModuleNamer:
             return
         cls = get_class_name(module)
         number = self._unreachable.get((parent.name.module, cls))
+        parent.tree.count_parameters(module)
         self._add(module, parent.tree, join_path(parent.name.path, f"{cls}?"), number)
         self._unreachable[parent.name.module, cls] = self._known_modules[id(module)].name.module
 
@@ -217,7 +218,7 @@ class ModuleNamer:
             self._module_count += 1
             number = self._module_count
         tree.numbers[path, cls] = number
-        name = ModuleName(number, tree.label, path, cls, path.count(".") + 1 if path else 0)
+        name = tree.make_name(module, number, path, cls)
         class_ref = weakref.ref(type(module))
         entry = self._get(module)
         # A signal handler may raise, or call modules, between any two lines.
@@ -243,8 +244,7 @@ class ModuleNamer:
         """Let a later tree have the label and the numbers of the module's own tree."""
         tree, entry.own_tree = entry.own_tree, None
         if tree is not None:
-            has_numbers = entry.tree is tree or tree.is_separate
-            numbers = tree.numbers if has_numbers else {}  # else a larger tree has them
+            numbers = tree.numbers if entry.tree is tree or tree.is_separate else {}
             cls = tree.label.rpartition("#")[0]
             self._free_trees.setdefault(cls, []).append((tree.label, numbers))
             self._dead_name_count += len(numbers) + 1

@@ -31,12 +31,22 @@ def get_own_children(module: Any) -> dict[str, Any] | None:
     return children if isinstance(children, dict) else None
 
 
+def get_own_parameters(module: Any) -> dict[str, Any] | None:
+    """Return the dictionary that holds the module's own parameters; None if it is no dictionary."""
+    parameters = _find_member(module, "_parameters")
+    return parameters if isinstance(parameters, dict) else None
+
+
 def _find_children(module: Any) -> Any:
+    return _find_member(module, "_modules")
+
+
+def _find_member(module: Any, name: str) -> Any:
     # A class may define `__dict__` as a property. The slot of an ancestor is the real one.
     for base in get_mro(type(module)):
         slot = get_entries(base).get("__dict__")
         if type(slot) is GetSetDescriptorType:
-            return slot.__get__(module).get("_modules")
+            return slot.__get__(module).get(name)
     return None
 
 

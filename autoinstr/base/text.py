@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # what str.translate writes instead on a terminal that shows ASCII only
 ASCII_TABLE = str.maketrans(
@@ -93,6 +97,14 @@ def format_digits(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
+def format_amount(number: float) -> str:
+    """Format a number with three digits and a letter: "1.24B" (10^9), "12.3M", "1.00k", "12"."""
+    for letter, factor in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= factor * 0.9995:
+            return f"{format_digits(number / factor)}{letter}"
+    return f"{number:.0f}"
+
+
 def format_bytes(size: float) -> str:
     """Format bytes with three digits: "1.23 MB" (10^6), "12 B"."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -106,3 +118,15 @@ def format_count(number: int, singular: str, plural: str = "") -> str:
 
     The default plural is the singular with an s."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def format_number_ranges(numbers: Iterable[int]) -> str:
+    """Return "3" for one number, "[0-2,5,7-9]" for several."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    joined = ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+    return joined if len(runs) == 1 and runs[0][0] == runs[0][1] else f"[{joined}]"

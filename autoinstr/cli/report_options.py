@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.errors import UsageError
@@ -9,8 +10,6 @@ from autoinstr.cli.arguments import WordChoice, parse_whole_number
 from autoinstr.report.formats import FORMATS, name_formats
 
 if TYPE_CHECKING:
-    import argparse
-
     from autoinstr.report.formats import Format
 
 NAMINGS = ("class", "path", "path:class")
@@ -35,16 +34,18 @@ SORTS = {
     ),
 }
 # The options that only some formats take, and their values where the user gave none.
-JOINED = ("profile", "capture")  # options that are read before a writer runs
+READ_BEFORE = ("profile", "capture", "peak", "on")  # options that are read before a writer runs
 FORMAT_OPTIONS = {
     "kineto": None,
     "name": None,
     "profile": None,
     "capture": None,
+    "peak": None,
     "table": "modules",
     "phase": None,
     "sort": None,
     "limit": None,
+    "on": None,
 }
 
 
@@ -99,11 +100,32 @@ def add_format_options(parser: argparse.ArgumentParser) -> None:
         "a profile replays, or of an eager pass; repeat it for several",
     )
     parser.add_argument(
+        "--on",
+        metavar="CLUSTER",
+        type=parse_cluster,
+        help=f"{name_formats('on')}: read each recording in a task of a Ray cluster: ray (that of "
+        "this machine or of RAY_ADDRESS) or ray://HOST:PORT; all nodes must see DIR",
+    )
+    parser.add_argument(
+        "--peak",
+        metavar="PEAK",
+        help=f"{name_formats('peak')}: what the device can do, for the share of its peak: a name "
+        "(A100, H100, H200, B200, MI300X, …), TFLOP/s, or TFLOP/s,GB/s (default: by the name in "
+        "the profile)",
+    )
+    parser.add_argument(
         "--name",
         metavar="HOW",
         type=WordChoice(NAMINGS),
         help=f"{name_formats('name')}: how to name a module: {', '.join(NAMINGS)} (default: class)",
     )
+
+
+def parse_cluster(word: str) -> str:
+    """Return the word for a Ray cluster: "ray", or an address that Ray Client takes."""
+    if word != "ray" and not word.startswith("ray://"):
+        raise argparse.ArgumentTypeError(f"{word!a} is neither ray nor ray://HOST:PORT")
+    return word
 
 
 def collect_own_options(args: argparse.Namespace, row: Format) -> dict[str, Any]:
@@ -113,7 +135,7 @@ def collect_own_options(args: argparse.Namespace, row: Format) -> dict[str, Any]
     return {
         option: getattr(args, option)
         for option in row.options
-        if option not in (*TableOptions._fields, *JOINED)
+        if option not in (*TableOptions._fields, *READ_BEFORE)
         and getattr(args, option, None) is not None
     }
 

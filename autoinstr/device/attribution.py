@@ -25,11 +25,10 @@ from autoinstr.device.profile_store import (
     OPERATORS,
     PLAIN,
     RANGES,
-    WORK,
     SequenceTable,
 )
 from autoinstr.device.scopes import ROOT, Place, Scopes
-from autoinstr.device.work.sums import WorkByPlace
+from autoinstr.device.work.usage import SELECT_USAGE, WORK_ROW, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -37,15 +36,13 @@ if TYPE_CHECKING:
     from autoinstr.device.profile_store import ProfileStore
 
 PLACES = "PLACES"
-RANGE_ROW, OPERATOR_ROW, LAUNCH_ROW, WORK_ROW = 0, 1, 2, 3
+RANGE_ROW, OPERATOR_ROW, LAUNCH_ROW = 0, 1, 2
 # What an entry of a thread's stack is.
 _MODULE, _NODE, _INNER, _SUM = 0, 1, 2, 3
 
 # Threads of which the profile knows what they ran.
 KNOWN_THREADS = f"""
     SELECT tid FROM {RANGES} UNION SELECT tid FROM {LAUNCHES} WHERE operator = {OF_OPERATOR}"""
-SELECT_WORK = f"""
-    SELECT startNs, {WORK_ROW}, -endNs, tid, flops, operandBytes, 0, 0 FROM {WORK}"""
 _ROWS = f"""
     SELECT startNs, {RANGE_ROW}, -endNs, tid, key, 0, 0, 0 FROM {RANGES}
     UNION ALL
@@ -53,7 +50,7 @@ _ROWS = f"""
         WHERE role IN ({NODE}, {ACCUMULATE}, {ADDITION}) OR sequence IS NOT NULL
     UNION ALL
     SELECT startNs, {LAUNCH_ROW}, 0, tid, correlation, graph, operator, name FROM {LAUNCHES}
-    UNION ALL {SELECT_WORK}
+    UNION ALL {SELECT_USAGE}
     ORDER BY 1, 2, 3"""
 
 
@@ -84,7 +81,7 @@ class Sweep:
 
     def __init__(self, scopes: Scopes) -> None:
         self.scopes = scopes
-        self.work = WorkByPlace(self.find_place)
+        self.usage = Usage(self.find_place)
         self._stacks: dict[int, list[_Entry]] = {}
         self._sequences: dict[int, SequenceTable] = {}
         self._thread_of_forward: dict[int, int] = {}  # autograd's number of a thread -> tid
@@ -207,12 +204,10 @@ class Sweep:
         return waiting[0] if len(waiting) == 1 else None
 
 
-def place_launches(
-    store: ProfileStore, scopes: Scopes, tick: Callable[[int], None]
-) -> WorkByPlace[Place]:
+def place_launches(store: ProfileStore, scopes: Scopes, tick: Callable[[int], None]) -> Sweep:
     """Fill the table PLACES: the place of each launch, by correlation, and its name.
 
-    Return the work of operators by place."""
+    Return the sweep, which has the usage by place."""
     sweep = Sweep(scopes)
     connection = store.connection
     connection.execute(f"DROP TABLE IF EXISTS {PLACES}")
@@ -238,10 +233,10 @@ def place_launches(
                 places.append((first, *place, second, start, name, third))
             elif kind == RANGE_ROW:
                 add_range(tid, start, -negative_end, first)
-            elif kind == WORK_ROW:
-                sweep.work.add(tid, start, -negative_end, first, second)
+            elif kind >= WORK_ROW:
+                sweep.usage.add(kind, tid, start, -negative_end, first, second)
             else:
                 sweep.add_operator(tid, start, -negative_end, first, second, third)
         connection.executemany(insert, places)
         tick(0)
-    return sweep.work
+    return sweep

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from autoinstr.device.attribution import OPERATOR_ROW, RANGE_ROW, SELECT_WORK, WORK_ROW, Sweep
+from autoinstr.device.attribution import (
+    OPERATOR_ROW,
+    RANGE_ROW,
+    Sweep,
+)
 from autoinstr.device.bases import BASES
 from autoinstr.device.device_times import DeviceTimes, KernelSum
 from autoinstr.device.profile_store import (
@@ -20,6 +24,7 @@ from autoinstr.device.profile_store import (
     RANGES,
 )
 from autoinstr.device.scopes import Place, Scopes
+from autoinstr.device.work.usage import SELECT_USAGE, WORK_ROW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +36,7 @@ _ROWS = f"""
     UNION ALL
     SELECT startNs, {OPERATOR_ROW}, -endNs, tid, role, sequence, forward, name FROM {OPERATORS}
         WHERE role != {OWN_EVENT}
-    UNION ALL {SELECT_WORK}
+    UNION ALL {SELECT_USAGE}
     ORDER BY 1, 2, 3"""
 
 
@@ -69,8 +74,8 @@ def add_operators(
     tasks: dict[int, list[_Task | int]] = {}
     for start, kind, negative_end, tid, first, second, third, name in store.query(_ROWS):
         end = -negative_end
-        if kind == WORK_ROW:
-            sweep.work.add(tid, start, end, first, second)
+        if kind >= WORK_ROW:
+            sweep.usage.add(kind, tid, start, end, first, second)
             continue
         running = tasks.setdefault(tid, [])
         while running and _get_end(running[-1]) < start:
@@ -97,7 +102,7 @@ def add_operators(
     for (place, name), (count, ns) in sums.groups.items():
         basis = BASES[place.basis]
         times.add(scopes, place.scope, basis, COMPUTE, name, count, ns, place.reason)
-    times.add_work(scopes, sweep.work.sums)
+    times.add_usage(scopes, sweep.usage)
     return times
 
 

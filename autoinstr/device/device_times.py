@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.device import bases
 from autoinstr.device.bases import BASES
+from autoinstr.device.collectives.sums import CommunicationSum
 from autoinstr.device.profile_store import COMMUNICATION, KINDS
 from autoinstr.device.scopes import ROOT
+from autoinstr.device.work.memory_sums import MemorySum
 from autoinstr.device.work.sums import WorkSum
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from autoinstr.device.collectives.matching import Collective
     from autoinstr.device.scopes import Place, Scopes
     from autoinstr.device.utilisation import Utilisation
+    from autoinstr.device.work.usage import Usage
 
 
 class KernelSum:
@@ -38,11 +42,14 @@ class KernelSum:
 class RowTimes:
     """The kernels of one row: its own by basis, and all with those of the modules that it called.
 
-    `total_by_kind` has an entry for each of KINDS. `own_work` and `work` are those of operators.
+    `total_by_kind` has an entry for each of KINDS. `own_work` and `work` are those of operators,
+    and `memory` the allocations meanwhile. `communication` has the collectives that all ranks know.
     """
 
     __slots__ = (
         "by_basis",
+        "communication",
+        "memory",
         "names",
         "own_work",
         "total",
@@ -59,6 +66,8 @@ class RowTimes:
         self.names: dict[int, KernelSum] = {}
         self.own_work = WorkSum()
         self.work = WorkSum()
+        self.memory = MemorySum()
+        self.communication = CommunicationSum()
 
     @property
     def own(self) -> KernelSum:
@@ -88,6 +97,8 @@ class RowTimes:
         self.total.add(addend.total.kernels, addend.total.ns)
         self.own_work.merge(addend.own_work)
         self.work.merge(addend.work)
+        self.memory.merge(addend.memory)
+        self.communication.merge(addend.communication)
 
     def find_top_kernel(self, texts: list[str]) -> str:
         """Return the name of the kernels that take the most time; "" without kernels."""
@@ -116,7 +127,12 @@ class DeviceTimes:
         self.rows: dict[Hashable, RowTimes] = {}
         self.scopes: Scopes | None = None
         self.work = WorkSum()
+        self.memory = MemorySum()
         self.has_shapes = False  # whether operators have the shapes of their inputs
+        self.has_frees = True  # whether it is known where memory was freed
+        self.collectives: list[Collective] = []
+        self.communication = CommunicationSum()
+        self.device_names: tuple[str, ...] = ()  # as the drivers report them
 
     def add(
         self,
@@ -144,15 +160,27 @@ class DeviceTimes:
         for key in dict.fromkeys(keys):  # a module that calls itself counts once
             self._get_row(key).add_to_total(basis, kind, name, kernels, ns)
 
-    def add_work(self, scopes: Scopes, work_by_place: dict[Place, WorkSum]) -> None:
-        """Add the work of operators at some places."""
-        for place, work in work_by_place.items():
+    def add_usage(self, scopes: Scopes, usage: Usage[Place]) -> None:
+        """Add the work of operators and the allocations."""
+        for place, work in usage.work.sums.items():
             self.work.merge(work)
             keys = scopes.list_keys(place.scope)
             if keys:
                 self._get_row(keys[-1]).own_work.merge(work)
             for key in dict.fromkeys(keys):
                 self._get_row(key).work.merge(work)
+        for place, memory in usage.memory.sums.items():
+            self.memory.merge(memory)
+            for key in dict.fromkeys(scopes.list_keys(place.scope)):
+                self._get_row(key).memory.merge(memory)
+
+    def add_communication(self, communication: dict[int, CommunicationSum]) -> None:
+        """Add the collectives of each scope that are known on all ranks."""
+        assert self.scopes is not None
+        for scope, part in communication.items():
+            self.communication.merge(part)
+            for key in dict.fromkeys(self.scopes.list_keys(scope)):
+                self._get_row(key).communication.merge(part)
 
     def check_conservation(self, path: str) -> None:
         """Raise AutoinstrError if the bases do not sum up to all kernels of the profile."""

@@ -20,14 +20,18 @@ BATCH = 4_000  # rows
 
 # The tables. OPERATORS.role is one of the numbers below. KERNELS.correlation names the launch, and
 # KERNELS.kind is one of KINDS. RANGES holds the ranges that kernels are attributed to. WORK has the
-# operators with a formula (work/); an unknown cost is NULL.
-OPERATORS, LAUNCHES, KERNELS, MODULES, RANGES, WORK = (
+# operators with a formula (work/); an unknown cost is NULL. MEMORY has changes of allocated bytes
+# and what is allocated after each; deviceType is torch's number, 0 the CPU.
+# COLLECTIVES has the kernels that say their number in a process group (collectives/).
+OPERATORS, LAUNCHES, KERNELS, MODULES, RANGES, WORK, MEMORY, COLLECTIVES = (
     "OPERATORS",
     "LAUNCHES",
     "KERNELS",
     "MODULES",
     "RANGES",
     "WORK",
+    "MEMORY",
+    "COLLECTIVES",
 )
 TABLES = {
     OPERATORS: """startNs INTEGER, endNs INTEGER, tid INTEGER, name INTEGER, role INTEGER,
@@ -39,6 +43,9 @@ TABLES = {
     MODULES: "startNs INTEGER, endNs INTEGER, tid INTEGER, name INTEGER",
     RANGES: "startNs INTEGER, endNs INTEGER, tid INTEGER, key INTEGER",
     WORK: "startNs INTEGER, endNs INTEGER, tid INTEGER, flops INTEGER, operandBytes INTEGER",
+    MEMORY: "timeNs INTEGER, tid INTEGER, change INTEGER, total INTEGER, deviceType INTEGER",
+    COLLECTIVES: """correlation INTEGER, ns INTEGER, groupName INTEGER, sequence INTEGER,
+        size INTEGER, transitNs INTEGER""",
 }
 
 # Roles of operators.
@@ -69,7 +76,8 @@ class ProfileStore:
     """The rows of one profile, and the facts about it.
 
     `kind` is "kineto" or "ascend". `on_cpu` is true if no device took part; then the operators of
-    the CPU stand for kernels. `has_shapes` says whether any operator has the shapes of its inputs.
+    the CPU stand for kernels. `has_shapes` says whether any operator has the shapes of its inputs,
+    and `has_frees` whether it is known in which thread memory was freed.
     `complaints` are lines about what could not be read.
     """
 
@@ -81,6 +89,7 @@ class ProfileStore:
         self.world_size: int | None = None
         self.host = ""
         self.has_shapes = False
+        self.has_frees = True
         self.base_ns = 0
         self.begin_ns = 0
         self.end_ns = 0

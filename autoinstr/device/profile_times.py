@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from autoinstr.device import bases
 from autoinstr.device.attribution import PLACES, place_launches
 from autoinstr.device.bases import BASES, CODES
+from autoinstr.device.collectives.matching import Collective
 from autoinstr.device.cpu_sweep import add_operators
 from autoinstr.device.device_times import DeviceTimes, KernelSum
 from autoinstr.device.graph_placer import KERNEL_PLACES, GraphPlacer
-from autoinstr.device.profile_store import KERNELS, LAUNCHES
+from autoinstr.device.profile_store import COLLECTIVES, KERNELS, LAUNCHES
 from autoinstr.device.scopes import ROOT, Place, Scopes
 from autoinstr.device.utilisation import measure_utilisation
 
@@ -34,6 +35,9 @@ _GROUPS = f"""
 _REPLAYS = f"""
     SELECT scope, COUNT(*) FROM {PLACES} WHERE graph GROUP BY scope
     UNION ALL SELECT scope, COUNT(*) FROM {KERNEL_PLACES} GROUP BY scope"""
+_COLLECTIVES = f"""
+    SELECT c.groupName, c.sequence, c.size, c.ns, c.transitNs, p.scope
+    FROM {COLLECTIVES} c LEFT JOIN {PLACES} p ON p.correlation = c.correlation ORDER BY c.rowid"""
 _FIRST_LINKED = f"""
     SELECT MIN(k.startNs) FROM {KERNELS} k JOIN {PLACES} p ON p.correlation = k.correlation"""
 
@@ -55,6 +59,8 @@ def compute_device_times(
         times = _sum_kernels(store, scopes, tick, graphs, list_classes)
         times.utilisation = measure_utilisation(store)
     times.scopes, times.has_shapes = scopes, store.has_shapes
+    times.has_frees = store.has_frees
+    times.device_names = tuple(sorted(set(store.devices.values())))
     times.check_conservation(store.path)
     return times
 
@@ -73,7 +79,7 @@ def _sum_kernels(
     graphs: GraphPlacer,
     list_classes: Callable[[object], list[str]],
 ) -> DeviceTimes:
-    work = place_launches(store, scopes, tick)
+    sweep = place_launches(store, scopes, tick)
     connection = store.connection
     connection.execute(f"DROP TABLE IF EXISTS {KERNEL_PLACES}")
     connection.execute(
@@ -96,6 +102,10 @@ def _sum_kernels(
             reason = bases.REASONS.index(reason_text)
         times.add(scopes, scope, basis, kind, name, count, time_ns, reason)
     for scope, count in connection.execute(_REPLAYS):
-        work.get_sum(Place(scope, CODES[bases.GRAPH])).add_unknown(count)
-    times.add_work(scopes, work.sums)
+        sweep.usage.work.get_sum(Place(scope, CODES[bases.GRAPH])).add_unknown(count)
+    times.add_usage(scopes, sweep.usage)
+    times.collectives = [
+        Collective(store.texts[group], sequence, size, ns, transit_ns, scope or ROOT)
+        for group, sequence, size, ns, transit_ns, scope in store.query(_COLLECTIVES)
+    ]
     return times

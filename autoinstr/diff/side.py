@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from autoinstr.analysis.attributes import collect_attributes
 from autoinstr.analysis.labels import count_hosts, format_process_label
 from autoinstr.analysis.phase_names import NO_PHASE
-from autoinstr.analysis.processes import Process, describe_problems
+from autoinstr.analysis.process_notes import list_open_threads
+from autoinstr.analysis.processes import Process
 from autoinstr.analysis.stats import StatsRow, collect_stats
 from autoinstr.analysis.tree import build_tree, fold_tree
 from autoinstr.diff.bins import count_bins, merge_bins
@@ -97,7 +98,9 @@ def read_side(
         tally = tally_steps(recording, attributes, stats.read_open_ranges(recording))
         side.processes.append(process)
         process.ranges = stats.ranges
-        process.notes = describe_problems(process, stats)
+        process.last_ns = stats.last_ns
+        process.open_threads = list_open_threads(recording, stats)
+        process.add_notes()
         side.phases.update(dict.fromkeys(row.phase or NO_PHASE for row in stats.rows))
         role = groups.get_label(recording)
         side.roles.setdefault(role, RoleSummary()).processes.append(process)

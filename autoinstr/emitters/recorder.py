@@ -153,7 +153,7 @@ class Recorder(RecordedFacts, CompiledNames):
         number = self._modules.get((message, name))
         if number is not None:
             return number
-        fields = {"root": name.root, "path": name.path, "cls": name.cls, "module": name.module}
+        fields = facts.make_module_fields(*name)
         number = self._define(("range", self.domain, message), fields)
         if not number and self.writer is not None:
             number = UNRECORDED

@@ -50,6 +50,7 @@ class BlockReader:
 
         Raises RecordingError if the file is not a recording that this version can read."""
         self.file = file
+        self._path = file
         self.problems: list[str] = []
         self._is_swapped = False
         self._blocks: dict[int, list[Block]] = {kind: [] for kind in _KIND_BY_MARK.values()}
@@ -74,6 +75,15 @@ class BlockReader:
             self.header = header
             size = os.fstat(fd).st_size
             self._find_blocks(fd, min(size, max_bytes or size) // 8 * 8)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # another process has a working directory of its own
+        return {**self.__dict__, "_path": os.path.abspath(self._path)}
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether the file is there: another machine may not have it."""
+        return os.path.lexists(self._path)
 
     def read_dropped_counts(self) -> tuple[int, int]:
         """Return how many ranges and marks were dropped, and of how many the attributes were."""
@@ -193,12 +203,12 @@ class BlockReader:
     @contextmanager
     def _open(self) -> Iterator[int]:
         try:
-            with open(self.file, "rb", buffering=0, opener=_open_no_link) as stream:
+            with open(self._path, "rb", buffering=0, opener=_open_no_link) as stream:
                 if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                     raise RecordingError(f"{self.file}: is not a regular file")
                 yield stream.fileno()
         except OSError as error:
-            is_link = error.errno == errno.ELOOP and os.path.islink(self.file)
+            is_link = error.errno == errno.ELOOP and os.path.islink(self._path)
             reason = (
                 "is a symbolic link, which is not followed"
                 if is_link

@@ -60,6 +60,8 @@ OPTIONAL: dict[str, dict[str, Check]] = {
         "path": _is_text,
         "cls": _is_text,
         "module": _is_number_or_none,
+        "params": _is_number_or_none,
+        "param_bytes": _is_number_or_none,
         "basis": lambda value: value in ("compiled", "shared"),
         "part": _make_type_check(bool),
         "members": _is_list_of_members,

@@ -54,6 +54,21 @@ def make_name(
     }
 
 
+def make_module_fields(
+    module: int,
+    root: str,
+    path: str,
+    cls: str,
+    depth: int,
+    parameters: tuple[int, int | None] | None,
+) -> dict[str, Any]:
+    """Return the fields of a module's name. `parameters` are their elements and bytes, if known."""
+    fields: dict[str, Any] = {"root": root, "path": path, "cls": cls, "module": module}
+    if parameters is not None:
+        fields["params"], fields["param_bytes"] = parameters
+    return fields
+
+
 def make_target(name: str, status: str, details: dict[str, Any]) -> dict[str, Any]:
     """Return the definition that says whether the target of this name was wrapped.
 

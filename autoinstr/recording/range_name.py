@@ -29,6 +29,9 @@ class RangeName(NamedTuple):
     is_part: bool = False  # it continues a call that an earlier range of the module has begun
     members: tuple[Member, ...] = ()  # the modules that share the kernels
     kernels: tuple[str, ...] = ()
+    # The elements of the parameters in the module and below it, and their bytes.
+    params: int | None = None
+    param_bytes: int | None = None
 
 
 def build_names(
@@ -38,7 +41,9 @@ def build_names(
 
     `last_entries` has the last definition of each module, with its path in the largest tree."""
     names: dict[int, RangeName] = {}
+    counted = {entry.get("module"): entry for entry in entries if "params" in entry}
     for entry in entries:
+        count = {} if entry.get("members") else counted.get(entry.get("module") or 0, entry)
         last = last_entries.get(entry.get("module") or 0, entry)
         names[entry["id"]] = RangeName(
             entry["id"],
@@ -52,6 +57,8 @@ def build_names(
             entry.get("part", False),
             tuple(_read_member(member, last_entries) for member in entry.get("members", ())),
             tuple(entry.get("kernels", ())),
+            count.get("params"),
+            count.get("param_bytes"),
         )
     return names
 

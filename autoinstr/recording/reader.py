@@ -72,6 +72,14 @@ class Recording:
         for entry in self._file.read_texts(f.KIND_DEFINITIONS, skip=facts.is_encoded_name):
             self._apply_if_valid(entry, self._add_definition)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_names": None}  # the process that gets a copy reads them anew
+
+    @property
+    def is_visible(self) -> bool:
+        """Whether the file is there: a copy on another machine may not have it."""
+        return self._file.is_visible
+
     @property
     def names(self) -> dict[int, RangeName]:
         """The names that the numbers in records refer to.

@@ -3,19 +3,64 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Callable, NamedTuple, Protocol, TypeVar
 
 from autoinstr.base.errors import RecordingError
 from autoinstr.recording import format as f
 from autoinstr.recording.reader import Recording
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+Result = TypeVar("Result")
+ReadTick = Callable[[int], None]  # called with the number of records that were just read
+ReadTask = Callable[[Recording, ReadTick], Result]  # reads one recording
+
+
+class TaskRunner(Protocol):
+    """Runs the tasks of the recordings of a run. cluster/ray_runner.py has another one."""
+
+    def run_tasks(
+        self,
+        recordings: Sequence[Recording],
+        tasks: Iterable[ReadTask[Result]],
+        tick: ReadTick,
+    ) -> Iterator[Result]:
+        """Yield the result of each recording's task, in the order of the recordings.
+
+        After it, the recording's problems are those that the task found, too."""
+
+
+class SerialRunner:
+    """Runs one task after the other in this process."""
+
+    def run_tasks(
+        self,
+        recordings: Sequence[Recording],
+        tasks: Iterable[ReadTask[Result]],
+        tick: ReadTick,
+    ) -> Iterator[Result]:
+        """Yield the result of each recording's task, in the order of the recordings."""
+        for recording, task in zip(recordings, tasks):
+            yield task(recording, tick)
+
 
 class Run(NamedTuple):
-    """A run directory: its readable recordings, and a line for each one that cannot be read."""
+    """A run directory: its readable recordings, and a line for each one that cannot be read.
+
+    `runner` runs what is to be done with each recording."""
 
     path: str
     recordings: list[Recording]
     problems: list[str]
+    runner: TaskRunner = SerialRunner()
+
+    def read(self, tasks: Iterable[ReadTask[Result]], tick: ReadTick) -> Iterator[Result]:
+        """Yield the result of each recording's task, in order.
+
+        A task and its result must be picklable: the process that runs the task may be on another
+        machine. A result has the sums of one recording, so results are merged in any grouping."""
+        return self.runner.run_tasks(self.recordings, tasks, tick)
 
     @property
     def capacity(self) -> int:

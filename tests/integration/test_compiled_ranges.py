@@ -13,7 +13,7 @@ import pytest
 from autoinstr.analysis.stats import collect_stats
 from autoinstr.instrument.compiled import known_texts
 from autoinstr.recording.run import open_run
-from autoinstr.report.data.stats_json import build_row_entries
+from autoinstr.report.data.row_entries import build_row_entries
 from tests.conftest import REPO, Python
 
 PROGRAM = REPO / "tests" / "programs" / "compiled_parts.py"

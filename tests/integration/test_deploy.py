@@ -21,6 +21,7 @@ import pytest
 
 from autoinstr.recording.run import open_run
 from tests.conftest import REPO, clean_environment
+from tests.support.admission import Webhook, make_certificate, make_pod
 from tests.support.bundles import make
 from tests.support.pods import NAME, Pod, environment
 from tests.support.sealed import impossible
@@ -72,13 +73,24 @@ def test_every_file_is_looked_at() -> None:
         "runtime_env.yaml",
         "autoinstr.conf",
         "autoinstr.json",  # tests/unit/test_grafana.py
+        # tests/integration/test_helm.py
+        ".helmignore",
+        "Chart.yaml",
+        "values.yaml",
+        "values.schema.json",
+        "NOTES.txt",
+        "_helpers.tpl",
+        "certificate.yaml",
+        "service.yaml",
+        "serviceaccount.yaml",
+        "webhook.yaml",
     }
     assert {path.name for path in FILES} == known
 
 
 @pytest.mark.parametrize(
     "file",
-    [path for path in FILES if path.suffix == ".yaml"],
+    [path for path in FILES if path.suffix == ".yaml" and path.parent.name != "templates"],
     ids=lambda path: str(path.relative_to(DEPLOY)),
 )
 def test_yaml(file: Path) -> None:
@@ -307,6 +319,16 @@ def test_the_places_in_the_files_are_those_of_a_bundle(shipped: Path) -> None:
                 assert (shipped / word.rpartition("/")[2] / "sitecustomize.py").is_file(), (
                     f"{file}: {word}"
                 )
+
+
+def test_a_bundle_has_the_admission_webhook(shipped: Path, tmp_path: Path) -> None:
+    """The image `webhook` of the Dockerfile has a bundle, and nothing that is installed."""
+    webhook = Webhook(*make_certificate(tmp_path, "webhook"), path=shipped)
+    try:
+        assert webhook.admit(make_pod())[0]["patch"]
+        assert webhook.end() == 0
+    finally:
+        webhook.process.kill()
 
 
 # -- done ------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""The FLOPs of a profile equal those that torch.utils.flop_counter counts of the same run."""
+"""The FLOPs of a profile equal those that torch.utils.flop_counter counts of the same run, and its
+memory equals torch's own sums."""
 
 from __future__ import annotations
 
@@ -34,6 +35,7 @@ def compare(python: Python, tmp_path: Path, *names: str) -> None:
     report: dict[str, Any] = json.loads(done.stdout)
     [profile] = report["device"]["profiles"]
     assert (profile["flops"], profile["flops_missing"]) == (expected["total"], None)
+    assert profile["memory"]["net_bytes"] == expected["net_bytes"] > 0
     flops: dict[str, int] = {}
     for row in report["rows"]:
         if row["device"] and row["device"]["flops"]:

@@ -1,7 +1,8 @@
-"""Test Ray's own workers: they are recorded like any process.
+"""Test Ray's own workers, which are recorded like any process, and reports on a Ray cluster.
 
-They inherit the environment of the node that starts them, or get a runtime_env. vLLM's Ray executor
-cannot run here: vLLM 0.32 refuses it on a CPU ("current platform cpu does not support ray").
+The workers inherit the environment of the node that starts them, or get a runtime_env. vLLM's Ray
+executor cannot run here: vLLM 0.32 refuses it on a CPU ("current platform cpu does not support
+ray").
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import pytest
 from tests.conftest import GATE, REPO, Python
 from tests.programs import PROGRAMS
 from tests.support.bundles import make
+from tests.support.mixed_run import write_mixed_run
 from tests.support.recorded import counts, ranges, recordings
 
 pytestmark = pytest.mark.peers
@@ -25,15 +27,18 @@ PEERS = REPO / ".venv-peers" / "bin" / "python"
 
 
 NO_ENV = "null"
+PROGRESS = ("autoinstr: json of ", "autoinstr: table of ")
 
 
 class WithoutAgent(NamedTuple):
     """What tasks returned on nodes without the agent: natively, and in the runtime_env of deploy/,
-    which records into `out`."""
+    which records into `out`. `reports` are those of `folder`/run, made on the same cluster."""
 
     native: dict[str, Any]
     in_runtime_env: dict[str, Any] | None
     out: Path
+    folder: Path
+    reports: dict[str, dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -58,18 +63,39 @@ def environ(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def without_agent(python: Python, environ: dict[str, str], folder: Path) -> WithoutAgent:
-    """One cluster without the agent serves both tests: its start takes long."""
+    """One cluster without the agent serves all these tests: its start takes long."""
     torch, out = sysconfig.get_path("purelib"), folder / "out-of-runtime-env"
     runtime_envs = [NO_ENV]
     if importlib.util.find_spec("yaml") is not None:
         runtime_envs.append(json.dumps(runtime_env_of_deploy(folder, out, torch)))
+    run, started = str(write_mixed_run(folder / "run")), str(folder / "started")
+    report = [str(python.executable), "-m", "autoinstr", "report"]
+    program = [str(python.executable), str(PROGRAMS / "report_on_ray.py")]
+    commands = {
+        "json": [*report, run, "--format", "json", "--on", "ray"],
+        "unseen": [*report, "/proc/self/cwd", "--on", "ray"],
+        "die": [*program, "die", "", run, "--format", "json"],
+        "wait": [*program, "wait", started, run, "--format", "json"],
+    }
+    variables = {
+        "COMMANDS": json.dumps([*commands.values()]),
+        "COMMANDS_FOLDER": run,
+        "STARTED_FILE": started,
+    }
     done = python.run(
-        PROGRAMS / "on_ray.py", *runtime_envs, path=(torch,), on=None, env=environ, timeout=200
+        PROGRAMS / "on_ray.py",
+        *runtime_envs,
+        path=(torch, REPO),
+        on=None,
+        env={**environ, **variables},
+        timeout=250,
     )
     assert done.returncode == 0, done.stderr
     assert "autoinstr" not in done.stderr, done.stderr
-    native, *others = json.loads(done.stdout)
-    return WithoutAgent(native, others[0] if others else None, out)
+    printed = json.loads(done.stdout)
+    native, *others = printed["runs"]
+    reports = dict(zip(commands, printed["commands"]))
+    return WithoutAgent(native, others[0] if others else None, out, folder, reports)
 
 
 def runtime_env_of_deploy(folder: Path, out: Path, torch: str) -> dict[str, Any]:
@@ -102,7 +128,7 @@ def test_tasks_and_actors_on_two_nodes(
     )
     assert done.returncode == 0, done.stderr
     assert "autoinstr" not in done.stderr, done.stderr
-    [said], alone = json.loads(done.stdout), without_agent.native
+    [said], alone = json.loads(done.stdout)["runs"], without_agent.native
     for what in ("tasks", "actors"):
         assert [result for _, _, result in said[what]] == [result for _, _, result in alone[what]]
         assert len({node for _, node, _ in said[what]}) == 2, "both ran on one node"
@@ -142,3 +168,48 @@ def test_workers_of_the_runtime_env_in_deploy(without_agent: WithoutAgent) -> No
                 "Block|linear|Linear": calls,
             }
             assert found[pid].roles == ["RayWorker"]
+
+
+def test_reports_on_two_nodes_are_those_of_one_machine(
+    python: Python, without_agent: WithoutAgent
+) -> None:
+    report = without_agent.reports["json"]
+    assert report["status"] == 0, report
+    run = without_agent.folder / "run"
+    words = ("-m", "autoinstr", "report", run, "--format", "json")
+    alone = python.run(*words, path=(REPO,), on=None)
+    assert alone.returncode == 0, alone.stderr
+    assert report["out"] == alone.stdout
+    # Ray itself prints nothing
+    assert errors_of(report) == errors_of({"err": alone.stderr})
+    assert "cut off at byte" in alone.stderr
+
+
+def errors_of(report: dict[str, Any]) -> list[str]:
+    """Return the lines on stderr without those about progress."""
+    lines: list[str] = report["err"].splitlines()
+    return [line for line in lines if not line.startswith(PROGRESS)]
+
+
+def test_a_report_names_the_file_that_a_node_does_not_see(without_agent: WithoutAgent) -> None:
+    """The command has another working directory than the nodes."""
+    report = without_agent.reports["unseen"]
+    assert (report["status"], report["out"]) == (1, "")
+    [line] = errors_of(report)
+    assert line.startswith("autoinstr: error: --on ray: /proc/self/cwd/host-")
+    assert line.endswith(" has no such file: DIR must be on a file system that all nodes share")
+
+
+def test_a_report_names_the_recording_whose_task_died(without_agent: WithoutAgent) -> None:
+    report = without_agent.reports["die"]
+    assert report["status"] == 1
+    [line] = errors_of(report)
+    assert f"--on ray: {without_agent.folder}/run/host-" in line
+    assert ".airec: the task that read it died: " in line
+
+
+def test_ctrl_c_ends_a_report_and_its_tasks(without_agent: WithoutAgent) -> None:
+    report = without_agent.reports["wait"]
+    assert report["status"] == 130
+    assert errors_of(report) == []
+    assert report["ended"], "the task still runs"

@@ -31,13 +31,14 @@ ON_CPU = {
 }
 
 
-def run(model, given, with_backward: bool) -> None:
+def run(model, given, with_backward: bool):
     with torch.set_grad_enabled(with_backward):
         output = model(**given)
         tensors = output.to_tuple() if hasattr(output, "to_tuple") else output
         first = next(one for one in tensors if torch.is_tensor(one) and one.is_floating_point())
         if with_backward:
             first.float().sum().backward()
+    return output
 
 
 def main(trace: str, names: list[str]) -> None:
@@ -56,11 +57,13 @@ def main(trace: str, names: list[str]) -> None:
             for path, counts in counter.get_flop_counts().items():
                 if path != "Global":
                     modules[path] = sum(counts.values())
-    with torch.profiler.profile(record_shapes=True) as profile:
+    outputs = []  # what lives on is not freed
+    with torch.profiler.profile(record_shapes=True, profile_memory=True) as profile:
         for name, has_backward in with_backward.items():
-            run(*models[name], has_backward)
+            outputs.append(run(*models[name], has_backward))
     profile.export_chrome_trace(trace)
-    print(json.dumps({"modules": modules, "total": total}))
+    net_bytes = sum(entry.self_cpu_memory_usage for entry in profile.key_averages())
+    print(json.dumps({"modules": modules, "total": total, "net_bytes": net_bytes}))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from autoinstr.analysis.stats import collect_stats
+from autoinstr.analysis.stats_row import StatsRow
+from autoinstr.analysis.tree import build_tree
 from autoinstr.base.module_name import ModuleName
+from autoinstr.device.device_times import KernelSum, RowTimes
 from autoinstr.emitters.compiled_range import CompiledRange
 from autoinstr.emitters.emitter import Emitter
 from autoinstr.emitters.range_slot import NULL_SLOT
 from autoinstr.emitters.recorder import Recorder
 from autoinstr.emitters.tool_output import ToolOutput
 from autoinstr.instrument.compiled.range_steps import make_emitted_steps
-from autoinstr.recording.reader import Recording
+from autoinstr.recording.reader import RangeName, Recording
 from autoinstr.recording.writer import RecordingWriter
 from autoinstr.report.data.stats_json import build_row_entries
 
@@ -100,3 +103,39 @@ def test_steps_reach_a_tool_and_end_with_the_call() -> None:
     for step in (0, 1, 2, -1):
         move(step)
     assert events == ["Module block", "Module block + norm", "/block + norm", "/block"]
+
+
+def make_row(cls: str, durations: list[int], nested_ns: int, kernel_ns: int, all_ns: int) -> Any:
+    """Return the row of one class of the root, with its own and all of its kernels."""
+    row = StatsRow(1, RangeName(1, "range", "Module", "Net", "Net#1", "", cls))
+    row.durations.extend(durations)
+    row.add_durations()
+    row.nested_ns = nested_ns
+    row.first_call = 0, durations[0]
+    row.basis = {"eager": len(durations)}
+    row.device = RowTimes()
+    row.device.by_basis["eager"] = KernelSum(1, kernel_ns)
+    row.device.add_to_total("eager", 0, 0, 1, all_ns)
+    return row
+
+
+def test_the_wrapper_of_torch_compile_and_its_module_are_one_call() -> None:
+    """Otherwise a model of four calls has eight, and twice its time."""
+    wrapper = make_row("OptimizedModule", [900, 100, 110], 1080, 5, 700)
+    module = make_row("Net", [890, 90, 100], 300, 95, 695)
+    node = build_tree([wrapper, module]).get_child("Net", 1)
+    assert (node.calls, node.total_ns, node.self_ns) == (3, 1110, 30 + 780)
+    assert (node.first_call_ns, node.cls) == (900, "Net (compiled)")
+    assert list(node.phases[None].durations) == [900, 100, 110]
+    assert node.device is not None
+    assert (node.device.total.ns, node.device.own.ns) == (700, 100)
+    assert (wrapper.calls, wrapper.nested_ns, module.calls) == (3, 1080, 3)  # not changed
+
+
+def test_a_compiled_module_that_is_also_called_directly_has_all_calls() -> None:
+    wrapper = make_row("OptimizedModule", [100], 90, 5, 70)
+    module = make_row("Net", [90, 95], 60, 95, 140)
+    node = build_tree([wrapper, module]).get_child("Net", 1)
+    assert (node.calls, node.total_ns, node.self_ns) == (2, 185 + 10, 125 + 10)
+    assert node.device is not None
+    assert (node.device.total.ns, node.device.own.ns) == (145, 100)

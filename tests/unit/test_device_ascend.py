@@ -156,3 +156,28 @@ def test_the_flops_come_from_the_shapes_of_operators(tmp_path: Path, is_swapped:
         )
     [row] = [row for row in read(tmp_path / FOLDER)["rows"] if row["device"]]
     assert (row["device"]["flops"], row["device"]["operand_bytes"]) == (60, 4 * (5 + 6 + 15 + 10))
+
+
+def test_memory_belongs_to_the_operator_of_its_name(tmp_path: Path) -> None:
+    """No simulated device writes OP_MEMORY: the columns are those of a real database."""
+    with database(tmp_path / FOLDER) as made:
+        with made.range("Net"):
+            made.operator("aten::addmm", "MatMulV2")
+        query = "SELECT CAST(startNs AS INTEGER) + 1 FROM PYTORCH_API"
+        [(time,)] = made.connection.execute(query)
+        columns = "name, size, allocationTime, releaseTime, allocationTotalAllocated"
+        made.connection.execute(f"CREATE TABLE OP_MEMORY ({columns})")
+        for name, size, at, total in (
+            ("aten::addmm", 512, time, 1_512),
+            ("MatMulV2", 1_024, time, 2_536),  # workspace
+            ("aten::addmm", 64, time + 90_000_000, 2_600),  # no such operator runs
+            ("aten::addmm", 64, None, None),  # allocated before
+        ):
+            made.insert("OP_MEMORY", made.name(name), size, at, at, total)
+    report = read(tmp_path / FOLDER)
+    [row] = [row for row in report["rows"] if row["device"]]
+    keys = ("allocated_bytes", "net_bytes", "peak_bytes")
+    assert [row["device"][key] for key in keys] == [512, None, 1_512]
+    assert report["device"]["profiles"][0]["memory"] == {
+        "events": 3, "allocated_bytes": 1_600, "net_bytes": None, "peak_bytes": 2_600
+    }  # fmt: skip

@@ -16,9 +16,11 @@ REPO = Path(__file__).resolve().parents[2]
 LAYERS = (
     ("gate", ("autoinstr._pth", "autoinstr.plugin", "sitecustomize", "_autoinstr_gate")),
     ("cli", ("autoinstr.cli", "autoinstr.__main__")),
+    ("webhook", ("autoinstr.webhook",)),
     ("bundle", ("autoinstr.bundle",)),
     ("merge", ("autoinstr.merge",)),
     ("diff", ("autoinstr.diff",)),
+    ("cluster", ("autoinstr.cluster",)),
     ("report", ("autoinstr.report",)),
     ("analysis", ("autoinstr.analysis",)),
     ("device", ("autoinstr.device",)),
@@ -36,10 +38,12 @@ NAMES = [name for name, _ in LAYERS]
 RUNTIME_TOP = NAMES.index("agent")
 OFFLINE = (
     "autoinstr.analysis",
+    "autoinstr.cluster",
     "autoinstr.device",
     "autoinstr.report",
     "autoinstr.diff",
     "autoinstr.merge",
+    "autoinstr.webhook",
     "autoinstr.cli",
 )
 # `autoinstr.range` and `autoinstr.mark` are loaded from `api` when a program first uses them (PEP

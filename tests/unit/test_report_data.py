@@ -19,6 +19,8 @@ ROW = [
     "class",
     "message",
     "classes",
+    "params",
+    "param_bytes",
     "calls",
     "total_ns",
     "self_ns",
@@ -67,6 +69,7 @@ def test_the_contract() -> None:
         "domain": "Module", "root": "Model#1", "path": "", "class": "M", "message": ":M",
         "calls": 1, "total_ns": 10, "self_ns": 6, "min_ns": 10, "p50_ns": 10, "p99_ns": 10,
         "max_ns": 10, "phase": None, "classes": ["M"], "device": None,
+        "params": None, "param_bytes": None,
         "basis": {"eager": 1}, "shared_kernels": [],
     }  # fmt: skip
     assert report["open"] == report["problems"] == report["marks"] == []

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoinstr.analysis.tree import format_number_ranges
 from autoinstr.base import text
+from autoinstr.base.text import format_number_ranges
 from autoinstr.report.options import TableOptions
 from autoinstr.report.terminal import modules_table
 from tests.support.report_fakes import Event, FakeRecording, run_of

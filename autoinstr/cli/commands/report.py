@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import UsageError
@@ -14,7 +15,7 @@ from autoinstr.cli.arguments import (
     add_process_option,
     parse_path,
 )
-from autoinstr.cli.joined_profiles import join_named_profiles
+from autoinstr.cli.joined_profiles import join_named_profiles, set_named_peak
 from autoinstr.cli.messages import print_message
 from autoinstr.cli.parser import add_command
 from autoinstr.cli.report_options import add_format_options, choose_sort, collect_own_options
@@ -49,6 +50,7 @@ EXAMPLES = """\
   autoinstr report autoinstr-runs/<run> --format ascend-db --kineto trace.json
                                                              a database for MindStudio Insight
   autoinstr report autoinstr-runs/<run> --format parquet     files for DuckDB, pandas or Spark
+  autoinstr report autoinstr-runs/<run> --on ray             read a thousand ranks on a Ray cluster
 """
 
 
@@ -109,10 +111,9 @@ def _report_profiles(
     from autoinstr.base.progress import Progress
     from autoinstr.device.profile_kinds import analyse_raw_profiles
 
-    if row.writes_folder:
-        raise UsageError(
-            f"--format {row.name}: needs the recordings of a run, and {args.dir} is a profile"
-        )
+    needing = f"--format {row.name}" if row.writes_folder else args.on and f"--on {args.on}"
+    if needing:
+        raise UsageError(f"{needing}: needs the recordings of a run, and {args.dir} is a profile")
     profiles = analyse_raw_profiles(profiles, args.dir)
     progress = Progress(sys.stderr, args.dir, "events")
     try:
@@ -141,14 +142,18 @@ def _report_run(args: argparse.Namespace, row: Format, sort: str) -> None:
     if row.writes_folder:
         _write_folder(args, row, source_run)
         return
-    device = None
-    if "profile" in row.options:
-        device = join_named_profiles(args, source_run, with_kernels=row.shows_kernels)
-    try:
-        _write_file(args, row, sort, source_run, device)
-    finally:
+    with ExitStack() as stack:
+        device = None
+        if "profile" in row.options:
+            device = join_named_profiles(args, source_run, with_kernels=row.shows_kernels)
         if device is not None:
-            device.close()
+            stack.callback(device.close)
+        if args.on is not None:
+            from autoinstr.cluster.ray_runner import RayRunner
+
+            runner = stack.enter_context(RayRunner(args.on, print_message))
+            source_run = source_run._replace(runner=runner)
+        _write_file(args, row, sort, source_run, device)
 
 
 def _write_file(
@@ -164,6 +169,7 @@ def _write_file(
     from autoinstr.report.output import open_output
     from autoinstr.report.terminal.screen_fit import count_screen_lines
 
+    set_named_peak(args, device)
     target = args.output or (
         os.path.join(source_run.path, row.default_file) if row.default_file else "-"
     )

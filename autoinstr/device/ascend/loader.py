@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.device.ascend import statements
+from autoinstr.device.ascend.collectives import add_collectives
 from autoinstr.device.ascend.database import CPU
 from autoinstr.device.ascend.database_checks import (
     NEEDED_TABLES,
@@ -23,6 +24,7 @@ from autoinstr.device.ascend.database_checks import (
     describe_missing_tables,
     is_interval,
 )
+from autoinstr.device.ascend.memory import add_memory
 from autoinstr.device.ascend.module_rows import choose_module_source
 from autoinstr.device.ascend.work import add_work
 from autoinstr.device.operator_roles import find_role
@@ -90,6 +92,7 @@ class _DatabaseLoader:
         self._add_modules()
         self._add_steps()
         self._note_cpu()
+        self._add_devices()
         missing = [name for name in NEEDED_TABLES if name not in self._tables]
         self._connection.commit()
         self._connection.execute("DETACH source")
@@ -121,6 +124,8 @@ class _DatabaseLoader:
             count = "SELECT COUNT(*) FROM source.COMMUNICATION_OP"
             select = statements.COPY_COLLECTIVES.format(name=name)
             self._copy(KERNELS, select, count, COMMUNICATION)
+            if "groupName" in self._list_columns("COMMUNICATION_OP"):
+                add_collectives(self._store)
 
     def _add_operators(self) -> None:
         # before torch_npu 2.1.0.post6 operators have no type
@@ -133,6 +138,8 @@ class _DatabaseLoader:
         invalid = f"SELECT COUNT(*) FROM {operators} AND NOT {statements.IS_VALID_OPERATOR}"
         [(self._unreadable,)] = self._connection.execute(f"SELECT {self._unreadable} + ({invalid})")
         add_work(self._store, condition, self._list_columns("PYTORCH_API"))
+        if "OP_MEMORY" in self._tables:
+            add_memory(self._store, condition)
         row = self._connection.execute(statements.FIND_PROCESS).fetchone()
         self._store.pid = row[0] if row else 0
 
@@ -168,6 +175,11 @@ class _DatabaseLoader:
                 for number, start, end in rows
                 if is_interval(start, end)
             ]
+
+    def _add_devices(self) -> None:
+        if "NPU_INFO" in self._tables:
+            rows = self._connection.execute("SELECT id, name FROM source.NPU_INFO").fetchall()
+            self._store.devices = {number: str(name) for number, name in rows}
 
     def _note_cpu(self) -> None:
         """Say so if the export was of a run without a device."""

@@ -69,6 +69,28 @@ READ_SHAPED = f"""
     LEFT JOIN source.STRING_IDS s ON s.id = {{shapes}}
     LEFT JOIN source.STRING_IDS t ON t.id = {{types}}
     WHERE n.value IN ({{names}}) AND {{condition}} AND {IS_VALID_OPERATOR}"""
+# Operators that allocated something, and the allocations, in order of time.
+READ_ALLOCATIONS = f"""
+    SELECT {_START}, 0, n.value, {_END}, p.globalTid & {THREAD_MASK}
+    FROM source.PYTORCH_API p JOIN source.STRING_IDS n ON n.id = p.name
+    WHERE {{condition}} AND {IS_VALID_OPERATOR} AND n.value IN
+        (SELECT a.value FROM source.OP_MEMORY m JOIN source.STRING_IDS a ON a.id = m.name)
+    UNION ALL
+    SELECT m.allocationTime, 1, COALESCE(a.value, ''), m.size,
+        {_read_integer("m.allocationTotalAllocated", "NULL")}
+    FROM source.OP_MEMORY m LEFT JOIN source.STRING_IDS a ON a.id = m.name
+    WHERE {_check_interval("m.allocationTime", "m.allocationTime")}
+        AND typeof(m.size) = 'integer' AND m.size BETWEEN 0 AND {LIMIT_NS}
+    ORDER BY 1, 2"""
+READ_COLLECTIVES = f"""
+    SELECT {_read_connection("t.connectionId")}, t.endNs - t.startNs, g.value, n.value
+    FROM source.COMMUNICATION_OP t JOIN source.STRING_IDS g ON g.id = t.groupName
+    JOIN source.STRING_IDS n ON n.id = t.opName
+    WHERE {_check_interval("t.startNs", "t.endNs")} ORDER BY t.startNs"""
+READ_TRANSITS = """
+    SELECT hccl_op_name, elapse_time, transit_time FROM CommAnalyzerTime
+    WHERE typeof(hccl_op_name) = 'text' AND typeof(elapse_time) IN ('real', 'integer')
+        AND typeof(transit_time) IN ('real', 'integer')"""
 FIND_PROCESS = f"SELECT p.globalTid >> 32 FROM source.PYTORCH_API p WHERE {_HAS_THREAD} LIMIT 1"
 
 COPY_LINKED = f"""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from autoinstr.device.kineto.collective_args import read_collective
 from autoinstr.device.kineto.trace_file import EVENTS, BadTrace, read_members
 from autoinstr.device.kineto.values import (
     ANNOTATION,
@@ -23,15 +24,19 @@ from autoinstr.device.kineto.values import (
     read_integer,
     read_optional_integer,
     read_short_interval,
+    read_stream,
     read_thread,
+    read_time,
 )
 from autoinstr.device.operator_roles import find_role
 from autoinstr.device.profile_store import (
+    COLLECTIVES,
     COMMUNICATION,
     COMPUTE,
     COPY,
     KERNELS,
     LAUNCHES,
+    MEMORY,
     MODULES,
     OPERATORS,
     WORK,
@@ -42,6 +47,7 @@ from autoinstr.device.work.formulas import FORMULAS, Formula
 from autoinstr.device.work.shapes import compute_cost
 
 MODULE_PREFIX = "nn.Module: "
+MEMORY_EVENT = "[memory]"
 _MODULE = re.compile(r"nn\.Module: (.*)_(\d+)", re.DOTALL)
 # Annotations that name a step: torch's profiler, vLLM and SGLang.
 _STEP = re.compile(r"ProfilerStep#\d+|execute_.*context_.*|step\[.*", re.DOTALL)
@@ -114,6 +120,8 @@ class _TraceLoader:
                     )
                 if not self._store.pid:
                     self._store.pid = read_integer(event["pid"])
+            elif event.get("name") == MEMORY_EVENT:
+                self._add_memory(event)
             elif event.get("ph") == "M" and event.get("name") == "thread_name":
                 self._store.thread_names[read_thread(event["tid"])] = str(event["args"]["name"])
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
@@ -206,7 +214,7 @@ class _TraceLoader:
             start,
             end,
             device if is_integer(device) else 0,
-            _read_stream(args.get("stream", event.get("tid"))),
+            read_stream(args.get("stream", event.get("tid"))),
             read_optional_integer(args.get("correlation")),
             number,
             kind,
@@ -214,17 +222,27 @@ class _TraceLoader:
         )
         self._note_time(start, end)
         store.add(KERNELS, row)
+        collective = read_collective(args) if kind == COMMUNICATION else None
+        if collective is not None:
+            group, sequence, size = collective
+            store.add(
+                COLLECTIVES, (row[4], end - start, store.intern_text(group), sequence, size, None)
+            )
+
+    def _add_memory(self, event: dict[str, Any]) -> None:
+        args = event["args"]
+        total = read_optional_integer(args.get("Total Allocated"))
+        row = (
+            read_time(event["ts"]),
+            read_thread(event["tid"]),
+            read_integer(args["Bytes"]),
+            total,
+            read_integer(args["Device Type"]),
+        )
+        self._store.add(MEMORY, row)
 
     def _note_time(self, start: int, end: int) -> None:
         if start < self._first:
             self._first = start
         if end > self._last:
             self._last = end
-
-
-def _read_stream(value: Any) -> int:
-    """Return the number of a stream; torch 1.8 wrote "stream 7"."""
-    if isinstance(value, str):
-        digits = re.search(r"\d+", value)
-        return int(digits[0][:9]) if digits else 0
-    return value if is_integer(value) else 0

@@ -1,8 +1,10 @@
-"""How much work operators do: their FLOPs and the bytes of their operands, from recorded shapes.
+"""How much work operators do, from recorded shapes: FLOPs, bytes of operands; and what memory is
+allocated meanwhile.
 
 Contents: `formulas.py` is the table of formulas by operator. `shapes.py` reads the shapes, types
     and constants that a profile recorded, and computes the cost of a call. `sums.py` adds costs up
-    by module.
-May import: `base`.
+    by module,
+    `memory_sums.py` the allocations. `usage.py` takes the rows of a sweep.
+May import: `device/profile_store.py`, `base`.
 Start with: `formulas.py` (`FORMULAS`).
 """

@@ -10,7 +10,8 @@ from autoinstr.device.profile_store import KINDS
 
 if TYPE_CHECKING:
     from autoinstr.analysis.device_rows import ProcessDevice, RunDevice
-    from autoinstr.device.device_times import KernelSum, RowTimes
+    from autoinstr.device.device_times import DeviceTimes, KernelSum, RowTimes
+    from autoinstr.device.peaks import Peak
     from autoinstr.device.utilisation import StepTimes
 
 
@@ -54,6 +55,8 @@ def _build_profile_entry(profile: ProcessDevice) -> dict[str, Any]:
         "process": facts.process,
         "rank": facts.rank,
         "on_cpu": times.on_cpu,
+        "devices": list(times.device_names),
+        "peak": _build_peak_entry(profile.peak) if profile.peak is not None else None,
         "kernels": times.total.kernels,
         "device_ns": times.total.ns,
         "bases": {basis: _build_sum_entry(part) for basis, part in times.by_basis.items()},
@@ -61,7 +64,36 @@ def _build_profile_entry(profile: ProcessDevice) -> dict[str, Any]:
         "unknown": {reason: _build_sum_entry(part) for reason, part in times.reasons.items()},
         "flops": times.work.known_flops,
         "flops_missing": explain_missing_flops(times),
+        "communication": _build_communication_entry(times),
+        "memory": _build_memory_entry(times) if times.memory.events else None,
         "problems": facts.complaints,
+    }
+
+
+def _build_peak_entry(peak: Peak) -> dict[str, Any]:
+    return {"name": peak.name, "tflops": peak.tflops, "gb_per_s": peak.gb_per_s}
+
+
+def _build_communication_entry(times: DeviceTimes) -> dict[str, int | None] | None:
+    """Return the sums of the collectives that are known on all ranks; None without any."""
+    found = times.communication
+    if not found.kernels:
+        return None
+    return {
+        "kernels": found.kernels,
+        "transfer_ns": found.transfer_ns,
+        "wait_ns": found.wait_ns,
+        "slowest_rank": found.slowest_rank,
+    }
+
+
+def _build_memory_entry(times: DeviceTimes) -> dict[str, int | None]:
+    memory = times.memory
+    return {
+        "events": memory.events,
+        "allocated_bytes": memory.allocated_bytes,
+        "net_bytes": memory.net_bytes if times.has_frees else None,
+        "peak_bytes": memory.peak_bytes or None,
     }
 
 
@@ -103,6 +135,8 @@ def build_line_entries(process: int, profile: ProcessDevice) -> list[dict[str, A
             "class": classes[-1],
             "message": classes[-1],
             "classes": list(classes),
+            "params": None,
+            "param_bytes": None,
             "calls": 0,
             "total_ns": 0,
             "self_ns": 0,

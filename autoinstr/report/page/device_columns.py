@@ -58,7 +58,8 @@ def build_device_columns(
             columns[key].append(value)
     all_times = [figures.device for _, figures in rows_with_calls]
     for figure in list_known_figures(all_times, device):
-        columns[figure.key] = [
-            None if times is None else figure.compute(times, device) for times in all_times
-        ]
+        for suffix, compute in (("", figure.compute), ("_at_least", figure.compute_least)):
+            cells = [None if times is None else compute(times, device) for times in all_times]
+            if any(cell is not None for cell in cells):
+                columns[figure.key + suffix] = cells
     return columns

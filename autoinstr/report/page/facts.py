@@ -11,7 +11,7 @@ from autoinstr.analysis.clock import describe_alignment
 from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
 from autoinstr.analysis.processes import describe_hidden_backward, estimate_overhead
 from autoinstr.base.text import escape_unprintable
-from autoinstr.report.terminal.device_columns import format_basis_lines, format_device_lines
+from autoinstr.report.terminal.device_lines import format_basis_lines, format_device_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

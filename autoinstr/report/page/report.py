@@ -18,7 +18,6 @@ from autoinstr.analysis.processes import (
     Process,
     collect_into,
     read_processes,
-    summarize_durations,
 )
 from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.serving_summary import PHASE_ORDER
@@ -114,7 +113,7 @@ def build_payload(
     serving = ServingCollector(run)
     processes: list[Process] = []
     process_stream = read_processes(run, serving, durations=True, tick=tick, device=device)
-    groups = group_processes(summarize_durations(collect_into(process_stream, processes)))
+    groups = group_processes(collect_into(process_stream, processes))
     axis = Axis(run.recordings)
     offsets = [axis.base_ns + offset for offset in axis.offsets]
     times = _find_times(processes, offsets)

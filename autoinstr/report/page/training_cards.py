@@ -24,7 +24,7 @@ def read_shown_steps(
     if steps.source != "optimizer":
         return []
     index = groups[0].busiest.index
-    return read_training_steps(run.recordings[index], index)
+    return read_training_steps(run.recordings[index], process=index)
 
 
 def build_training_cards(training_steps: Sequence[TrainingStep]) -> list[dict[str, Any]]:

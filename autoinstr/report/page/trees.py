@@ -3,8 +3,8 @@
 A tree has these members:
 
 - `domain`, `modules` (whether it has modules), `left_out` (number of rows).
-- `labels`, `paths`, `classes`, `parents`: a value for each row. The parent of a function is the
-  function around most of its time.
+- `labels`, `paths`, `classes`, `params`, `parents`: a value for each row. The parent of
+  a function is the function around most of its time.
 - `compiled`: [row, calls in compiled code, all calls] of each row with such calls. `shared`: [row,
   kernels] of each row that shares compiled kernels with others.
 - `numbers`: [row, index into `lists`] of each folded list; `lists` has the numbers of its entries.
@@ -14,7 +14,8 @@ A tree has these members:
   `layers` has, for each of `numbers`, the mean time of a call of each list entry (0: no calls).
   With a profile there are also `device`, `device_self`, `backward`, `communication`, `kernels` and
   `top`, `bases` ({basis: nanoseconds}), and the tree has `device_ns`, which shares are of. Its
-  `device_figures` describes more columns (`key`, `title`, `unit`, `hint`), by their keys.
+  `device_figures` describes more columns (`key`, `title`, `unit`, `hint`), by their keys. What is
+  known in part is in those with `_at_least`.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ def build_tree(group: ProcessGroup, domain: str, phases: Sequence[str | None]) -
         "labels": [line.label for line in lines],
         "paths": [line.path for line in lines],
         "classes": [escape_unprintable(line.node.cls) for line in lines],
+        "params": [line.node.params for line in lines],
         "parents": _list_parents(lines, domain),
         "compiled": [
             [row, calls, line.node.calls]

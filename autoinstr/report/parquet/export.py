@@ -19,7 +19,7 @@ from autoinstr.analysis.serving import (
 from autoinstr.analysis.stats import collect_stats
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.base.text import format_count
-from autoinstr.report.data.stats_json import build_row_entries
+from autoinstr.report.data.row_entries import build_row_entries
 from autoinstr.report.parquet.ranges import RangeTable
 from autoinstr.report.parquet.schemas import TABLES
 from autoinstr.report.parquet.table_file import TableFile, load_pyarrow

@@ -47,6 +47,8 @@ TABLES: dict[str, Columns] = {
         **dict.fromkeys(
             ("calls", "total_ns", "self_ns", "min_ns", "p50_ns", "p99_ns", "max_ns"), "int"
         ),
+        "params": "int",
+        "param_bytes": "int",
     },
     "steps": _make_columns(STEP_COLUMNS),
     "requests": _make_columns((*REQUEST_COLUMNS, "adapter")),

@@ -20,6 +20,11 @@ def format_giga(number: float | None) -> str:
     return "" if number is None else text.format_digits(number / 1e9)
 
 
+def format_amount(number: int | None) -> str:
+    """Return a number with three digits and a letter."""
+    return "" if number is None else text.format_amount(number)
+
+
 def format_share(part: float, total: float, *, unknown: str = "") -> str:
     """Return `part` as per cent of `total` with one decimal; `unknown` if the total is 0."""
     return f"{100 * part / total:.1f}%" if total else unknown

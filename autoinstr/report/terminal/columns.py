@@ -8,7 +8,7 @@ from autoinstr.analysis.inside_time import ASYNCHRONOUS, BUSY, WAITING, classify
 from autoinstr.analysis.phase_names import NO_PHASE
 from autoinstr.analysis.serving_summary import PHASE_ORDER
 from autoinstr.base import text
-from autoinstr.report.terminal.cells import format_share, format_time
+from autoinstr.report.terminal.cells import format_amount, format_share, format_time
 from autoinstr.report.terminal.layout import Column
 from autoinstr.report.terminal.style import FOLDED, choose_weight_style
 
@@ -130,6 +130,7 @@ def build_columns(
             14 if phases else 0,
         ),
         Column("p50", lambda line: format_time(_get_median_ns(line)), 20 if phases else 6),
+        Column("params", lambda line: format_amount(line.node.params), 22),
         Column("first call", lambda line: format_time(line.node.first_call_ns), 21),
     ]
     columns = [

@@ -17,7 +17,6 @@ from autoinstr.analysis.processes import (
     describe_hidden_backward,
     estimate_overhead,
     read_processes,
-    summarize_durations,
 )
 from autoinstr.analysis.serving import ServingCollector
 from autoinstr.analysis.tree_lines import TreeLine, choose_lines
@@ -32,10 +31,9 @@ from autoinstr.report.terminal.columns import (
 from autoinstr.report.terminal.device_columns import (
     build_device_columns,
     compute_device_weights,
-    format_basis_lines,
-    format_device_lines,
     has_device,
 )
+from autoinstr.report.terminal.device_lines import format_basis_lines, format_device_lines
 from autoinstr.report.terminal.hidden_lines import format_bound
 from autoinstr.report.terminal.layout import format_table
 from autoinstr.report.terminal.next_step import ReportSummary, suggest_next_step
@@ -95,7 +93,7 @@ def format_modules(run: Run, options: TableOptions, tick: ProgressTick) -> Itera
     reading = read_processes(
         run, serving, phase=options.phase, durations=durations, tick=tick, device=options.device
     )
-    groups = group_processes(collect_into(summarize_durations(reading), processes))
+    groups = group_processes(collect_into(reading, processes))
     header = _format_header(run, options, processes)
     header += describe_compiled(process.compiled for process in processes)
     header += serving_summary.summarize_requests(serving.list_requests(), options.width)

@@ -52,6 +52,17 @@ function formatDigits(value) {
   return value.toLocaleString("en-US", options);
 }
 
+function formatAmount(number) {
+  if (isMissing(number)) return NO_VALUE;
+  const letters = [
+    ["B", 1e9],
+    ["M", 1e6],
+    ["k", 1e3],
+  ];
+  const [letter, factor] = letters.find((entry) => number >= entry[1] * 0.9995) ?? [];
+  return letter ? `${formatDigits(number / factor)}${letter}` : number.toFixed(0);
+}
+
 function formatBytes(size) {
   const units = [
     ["GB", 1e9],

@@ -117,6 +117,17 @@ function listModuleColumns(modules) {
       if (layers) fillLayerCell(cell, ...layers);
     },
   };
+  const paramsColumn = {
+    key: "params",
+    title: "Params",
+    hint: "Elements of the parameters in the module and below it; of folded entries the sum",
+    kind: "number",
+    width: "9ch",
+    drop: 3,
+    value: (row) => tree.params[row],
+    text: (row) => formatAmount(tree.params[row]),
+    title_of: (row) => formatCount(tree.params[row]),
+  };
   return [
     nameColumn,
     ...(tree.modules ? [classColumn] : []),
@@ -138,6 +149,7 @@ function listModuleColumns(modules) {
     percentile("p99", "p99", "99 % of the calls took at most this long", drop),
     percentile("max", "Max", "The slowest call", tree.device_ns ? 4 : 3),
     ...(tree.numbers.length ? [layersColumn] : []),
+    ...(tree.params.some((count) => count !== null) ? [paramsColumn] : []),
   ];
 }
 
@@ -180,6 +192,10 @@ function listDeviceColumns(tree, get, perStep, divide) {
 const FIGURE_FORMATS = {
   flops: (value) => formatDigits(value / 1e9),
   bytes: formatBytes,
+  share: formatPercent,
+  rate: formatDigits,
+  time: formatDuration,
+  rank: (rank) => `rank ${rank}`,
 };
 
 /** Make a column of what limits a module. Where only a part is known, it says so with ">". */
