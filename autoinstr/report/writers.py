@@ -98,7 +98,7 @@ def write_parquet(run: Run, directory: str, options: TableOptions, tick: Progres
     """Write ranges, modules, steps and requests as Parquet files into the directory."""
     from autoinstr.report.parquet.export import export
 
-    return export(run, directory, tick)
+    return export(run, directory, tick, options.device)
 
 
 def write_ascend_db(
