@@ -32,6 +32,7 @@ SORTS = {
         "optimizer",
         "rest",
     ),
+    "pmu": ("device",),
 }
 # The options that only some formats take, and their values where the user gave none.
 READ_BEFORE = ("profile", "capture", "peak", "on")  # options that are read before a writer runs

@@ -172,6 +172,7 @@ _ROWS = (
         "autoinstr.report.writers:write_parquet",
         "parquet",
         writes_folder=True,
+        options=("profile", "capture", "peak"),
         content="the files have every range",
     ),
 )

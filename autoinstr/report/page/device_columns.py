@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from autoinstr.analysis.tree_lines import TreeLine
 
 DEVICE_KEYS = ("device", "device_self", "backward", "communication", "kernels", "top", "bases")
+# Figures with a column of the table. The details of a module have all.
+TABLE_KEYS = ("flops", "peak_share", "peak_bytes", "wait_ns")
 
 
 def describe_device(lines: list[TreeLine], device: ProcessDevice) -> dict[str, Any]:
@@ -24,10 +26,10 @@ def describe_device(lines: list[TreeLine], device: ProcessDevice) -> dict[str, A
         "device_figures": [
             {
                 "key": figure.key,
-                "title": figure.heading,
+                "title": figure.heading[:1].upper() + figure.heading[1:],
                 "unit": figure.unit,
                 "hint": figure.hint,
-                "in_table": figure.drop_rank is not None,
+                "in_table": figure.key in TABLE_KEYS,
             }
             for figure in figures
         ],

@@ -28,6 +28,7 @@ from autoinstr.report.terminal.columns import (
     choose_phases,
     compute_weights,
 )
+from autoinstr.report.terminal.counters_list import format_counters
 from autoinstr.report.terminal.device_columns import (
     build_device_columns,
     compute_device_weights,
@@ -81,6 +82,7 @@ def write_tables(
     Memory: the folded trees of all processes, the names of one recording, and for medians the
     durations of one recording with at most MAX_MEDIAN_RECORDS."""
     formatters = {"requests": lists.format_requests, "steps": lists.format_steps}
+    formatters["pmu"] = format_counters
     format_lines = formatters.get(options.table, format_modules)
     write_lines(format_lines(run, options, tick), stream, options)
 
