@@ -16,17 +16,18 @@ import argparse
 import json
 import shutil
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPO), str(REPO / "tools")]
 
-from npu_checks import AGREES, CHECKS, FAILED, OPEN, PROVED, Outcome  # noqa: E402
-from npu_machine import AgentFailure, Machine, NotAvailable, describe_machine  # noqa: E402
+from acceptance import FAILED, PROVED, NotAvailable, format_report, run_checks  # noqa: E402
+from npu_checks import AGREES, CHECKS  # noqa: E402
+from npu_machine import Machine, describe_machine  # noqa: E402
 
 
 def main() -> int:
@@ -65,45 +66,17 @@ def main() -> int:
     machine = Machine(
         args.python, work, simulated, args.msprof_analyze, args.model, json.loads(args.settings)
     )
-    outcomes: list[Outcome] = []
-    for name in args.only.split(",") if args.only else CHECKS:
-        print(f"{time.monotonic() - begin:4.0f} s  {name}", file=sys.stderr, flush=True)
-        try:
-            for outcome in CHECKS[name](machine):
-                outcomes.append(outcome)
-        except NotAvailable as reason:
-            outcomes.append(Outcome(name, OPEN, str(reason)))
-        except AgentFailure as reason:
-            outcomes.append(Outcome(name, FAILED, str(reason)))
-        except (
-            OSError,
-            subprocess.TimeoutExpired,
-            sqlite3.Error,
-            KeyError,
-            IndexError,
-            ValueError,
-        ) as error:
-            outcomes.append(Outcome(name, FAILED, f"{type(error).__name__}: {error}"))
-    title = "# autoinstr on an NPU" + (
-        ": A SIMULATION, which proves nothing about a real one" if simulated else ""
-    )
-    report = [
-        title,
-        "",
-        *lines,
-        f"- {time.monotonic() - begin:.0f} s",
-        "",
-        "| question | | figures |",
-        "|---|---|---|",
-    ]
+    names = args.only.split(",") if args.only else list(CHECKS)
+    outcomes = run_checks({name: partial(CHECKS[name], machine) for name in names}, sqlite3.Error)
+    title = "autoinstr on an NPU"
     if simulated:
+        title += ": A SIMULATION, which proves nothing about a real one"
         outcomes = [
             outcome._replace(state=AGREES) if outcome.state == PROVED else outcome
             for outcome in outcomes
         ]
-    for outcome in outcomes:
-        figures = outcome.figures.replace("|", "/").replace(str(work), "…")
-        report.append(f"| {outcome.question} | {outcome.state} | {figures} |")
+    facts = [*lines, f"- {time.monotonic() - begin:.0f} s"]
+    report = format_report(title, facts, outcomes, work)
     Path(args.output).write_text("\n".join(report) + "\n")
     print("\n".join(report))
     has_failed = any(outcome.state == FAILED for outcome in outcomes)

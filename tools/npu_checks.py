@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import npu_programs as programs
-from npu_machine import Machine, NotAvailable
+from acceptance import OPEN, NotAvailable, Outcome, build_outcome
+from npu_machine import Machine
 
 from autoinstr.device.ascend.database import connect, read_facts
 
-PROVED, FAILED, OPEN = "proved", "FAILED", "not tried"
 AGREES = "agrees, simulated"
 MIN_LINKED_SHARE = 0.9  # of the kernels' time
 MAX_TIME_RATIO = 1.2  # between device times with and without a profile
@@ -25,18 +24,6 @@ KERNELS = """SELECT COUNT(*), SUM(t.startNs >= d.startNs AND t.endNs <= d.endNs)
     JOIN COMPUTE_TASK_INFO i ON i.globalTaskId = t.globalTaskId
     WHERE h.domainId IN (SELECT id FROM STRING_IDS WHERE value = 'device:Module')
     AND h.message IN (SELECT id FROM STRING_IDS WHERE value = 'Net')"""
-
-
-class Outcome(NamedTuple):
-    """One question, its answer, and the figures."""
-
-    question: str
-    state: str
-    figures: str
-
-
-def build_outcome(question: str, holds: bool, figures: str) -> Outcome:
-    return Outcome(question, PROVED if holds else FAILED, figures)
 
 
 def check_modules(machine: Machine) -> Iterator[Outcome]:

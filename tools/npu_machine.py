@@ -5,22 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-REPO = Path(__file__).resolve().parents[1]
-LIMIT_S = 600
-MAX_LINE = 300  # characters of a program's last line
-
-
-class NotAvailable(Exception):
-    """A program cannot run on this machine; the text says why."""
-
-
-class AgentFailure(Exception):
-    """A program fails under the agent and runs without it."""
+from acceptance import NotAvailable, run_autoinstr, run_command, run_program
 
 
 class Machine(NamedTuple):
@@ -40,45 +28,17 @@ class Machine(NamedTuple):
 
         Raise NotAvailable if it fails, AgentFailure if it fails under the agent only.
         """
-        folder = self.work / name
-        folder.mkdir()
-        (folder / "program.py").write_text(source)
-        gate = os.pathsep.join(
-            filter(None, [str(REPO / "sitecustomize"), os.environ.get("PYTHONPATH")])
-        )
-        env = {**os.environ, "PYTHONPATH": gate, "AUTOINSTR": "1" if agent else "0", **options}
-        process = run_command([self.python, "program.py", *words], env, folder)
-        (folder / "stdout").write_text(process.stdout)
-        (folder / "stderr").write_text(process.stderr)
-        if process.returncode or not (folder / "result.json").exists():
-            problem = read_last_line(process.stderr) or f"exit status {process.returncode}"
-            if agent:
-                self.run(f"{name}-without", source, *words, agent=False)
-                raise AgentFailure(f"runs without the agent, and under it: {problem}")
-            raise NotAvailable(problem)
-        result: dict[str, Any] = json.loads((folder / "result.json").read_text())
-        return result
+        return run_program(self.python, self.work / name, source, *words, agent=agent, **options)
 
     def analyse(self, folder: str) -> dict[str, Any]:
         """Return the JSON of `autoinstr analyse`, checked with msprof-analyze if it was named.
 
         Raise NotAvailable if torch_npu's analysis is missing.
         """
-        command = [sys.executable, "-m", "autoinstr", "analyse", str(self.work / folder)]
-        command += ["--format", "json", "--python", self.python]
+        words = ["analyse", str(self.work / folder), "--format", "json", "--python", self.python]
         if self.msprof_program:
-            command += ["--check-with", "msprof-analyze", "--msprof-analyze", self.msprof_program]
-        env = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH")])),
-            "AUTOINSTR": "0",
-        }
-        process = run_command(command, env)
-        if not process.stdout:
-            problem = read_last_line(process.stderr) or "autoinstr analyse printed nothing"
-            raise NotAvailable(problem)
-        analysis: dict[str, Any] = json.loads(process.stdout)
-        return analysis
+            words += ["--check-with", "msprof-analyze", "--msprof-analyze", self.msprof_program]
+        return run_autoinstr(*words)
 
     def find_database(self, folder: str) -> str:
         """Return the path of the first profile database; raise NotAvailable if there is none."""
@@ -86,27 +46,6 @@ class Machine(NamedTuple):
         if not databases:
             raise NotAvailable(f"{folder}: there is no database")
         return str(databases[0])
-
-
-def read_last_line(text: str) -> str:
-    """Return the last line that is not blank, cut to 300 characters; "" if there is none."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:MAX_LINE] if lines else ""
-
-
-def run_command(
-    command: list[str], env: dict[str, str], folder: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run a command and capture its output."""
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-    )
 
 
 def describe_machine(python: str) -> tuple[list[str], bool]:

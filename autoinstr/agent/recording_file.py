@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 from autoinstr.base import log, process_facts, run_directory
 from autoinstr.base.redaction import redact_text
-from autoinstr.base.system import calls, exists, make_temporary_folder
+from autoinstr.base.system import calls, make_temporary_folder
 from autoinstr.emitters.registry import RECORDER
 from autoinstr.recording.format import SUFFIX
+from autoinstr.recording.ownfile import IN_MEMORY
 from autoinstr.recording.writer import RecordingWriter
 
 if TYPE_CHECKING:
     from autoinstr.config.config import Config
 
 
-MEMORY_FOLDER = "/dev/shm"
 MEMORY_BYTES = 32 << 20
 
 
@@ -81,7 +82,8 @@ class RecordingFile:
 
     def find_folder(self) -> str:
         """Return the run directory, which may not exist yet."""
-        return self._writer.path.rpartition("/")[0] if self._writer else self._config.out
+        path = self._writer.path if self._writer is not None else IN_MEMORY
+        return path.rpartition("/")[0] if path != IN_MEMORY else self._config.out
 
     def reset_in_child(self) -> None:
         """After fork: the recording is the parent's."""
@@ -109,14 +111,16 @@ class RecordingFile:
 
 
 def create_in_memory(header: dict[str, Any]) -> RecordingWriter:
-    """Create a recording without a name, in memory where the system has a folder for that.
+    """Create a recording without a name. It takes nothing of a container's /dev/shm.
 
     It is a ring, because what metrics have counted is not needed any more."""
-    folder = MEMORY_FOLDER if exists(MEMORY_FOLDER) else make_temporary_folder("autoinstr-")
-    writer = create_recording(folder, header, max_bytes=MEMORY_BYTES, full="ring")
+    limits: dict[str, Any] = {"max_bytes": MEMORY_BYTES, "full": "ring"}
+    if hasattr(os, "memfd_create"):
+        return RecordingWriter(IN_MEMORY, header, **limits)
+    folder = make_temporary_folder("autoinstr-")
+    writer = create_recording(folder, header, **limits)
     calls.unlink(writer.path)
-    if folder != MEMORY_FOLDER:
-        calls.rmdir(folder)
+    calls.rmdir(folder)
     return writer
 
 

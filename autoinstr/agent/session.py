@@ -115,7 +115,7 @@ class Session:
 
     @contain_errors("noting the role of the process")
     def add_role(self, role: str, rank: int | None, world_size: int | None) -> None:
-        """Note that the process made an object of vLLM's that gives it a role."""
+        """Note that the process made an object of an engine that gives it a role."""
         self.steps.serves_vllm = True
         self.identity.add_role(role, rank, world_size)
         self.emitters.open_recording()
@@ -214,7 +214,7 @@ class Session:
             "wrapped": self.module_ranges.swap.read_state() == "in",
             "roles": self.roles,
             "out": self.config.out,
-            "recording": writer.path if writer else None,
+            "recording": (writer.path or "in memory") if writer else None,
         }
         if not self.module_ranges.is_known_torch:
             details["torch"] = "unknown version; every module call takes the slow path"

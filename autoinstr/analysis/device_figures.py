@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
+from autoinstr.device.profile_store import COMMUNICATION
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from autoinstr.analysis.device_rows import ProcessDevice
     from autoinstr.device.device_times import DeviceTimes, RowTimes
 
-FLOPS, BYTES = "flops", "bytes"  # units
+FLOPS, BYTES, SHARE, RATE = "flops", "bytes", "share", "rate"  # units
+TIME, RANK = "time", "rank"
 
 
 class DeviceFigure(NamedTuple):
@@ -29,6 +32,29 @@ class DeviceFigure(NamedTuple):
     drop_rank: int | None
     compute: Callable[[RowTimes, ProcessDevice], Any]
     compute_least: Callable[[RowTimes, ProcessDevice], Any] = lambda times, profile: None
+
+
+def _get_work_ns(times: RowTimes) -> int:
+    """Return the time of compute and copies."""
+    return times.total.ns - times.total_by_kind[COMMUNICATION].ns
+
+
+def _divide_by_peak(flops: int | None, times: RowTimes, profile: ProcessDevice) -> float | None:
+    ns = _get_work_ns(times)
+    if flops is None or not ns or profile.peak is None:
+        return None
+    return flops / (ns * profile.peak.tflops * 1e3)
+
+
+def _compute_rate(times: RowTimes, profile: ProcessDevice) -> float | None:
+    size, ns = times.work.known_bytes, _get_work_ns(times)
+    return size / ns if size is not None and ns and not profile.times.on_cpu else None
+
+
+def _has_all_collectives(times: RowTimes) -> bool:
+    """Return whether each kernel of communication is known on all ranks."""
+    kernels = times.total_by_kind[COMMUNICATION].kernels
+    return 0 < kernels == times.communication.kernels
 
 
 FIGURES: tuple[DeviceFigure, ...] = (
@@ -66,6 +92,24 @@ FIGURES: tuple[DeviceFigure, ...] = (
         lambda times, profile: times.work.known_bytes,
     ),
     DeviceFigure(
+        "peak_share",
+        "% of peak",
+        SHARE,
+        "The FLOPs by the time of compute and copies, as a share of the device's dense bf16 peak",
+        7,
+        lambda times, profile: _divide_by_peak(times.work.known_flops, times, profile),
+        lambda times, profile: _divide_by_peak(times.work.least_flops, times, profile),
+    ),
+    DeviceFigure(
+        "operand_gb_per_s",
+        "GB/s",
+        RATE,
+        "What the counted operators read and write, each tensor once, by the time of compute and "
+        "copies; traffic is not measured",
+        None,
+        _compute_rate,
+    ),
+    DeviceFigure(
         "allocated_bytes",
         "allocated",
         BYTES,
@@ -94,6 +138,34 @@ FIGURES: tuple[DeviceFigure, ...] = (
         "The most that the process had allocated after an allocation there",
         8,
         lambda times, profile: times.memory.peak_bytes or None,
+    ),
+    DeviceFigure(
+        "transfer_ns",
+        "transfer",
+        TIME,
+        "Of collectives: the shortest kernel of all ranks",
+        7,
+        lambda times, profile: (
+            times.communication.transfer_ns if _has_all_collectives(times) else None
+        ),
+        lambda times, profile: times.communication.transfer_ns or None,
+    ),
+    DeviceFigure(
+        "wait_ns",
+        "wait",
+        TIME,
+        "Of collectives: the time until the last rank came",
+        7,
+        lambda times, profile: times.communication.wait_ns if _has_all_collectives(times) else None,
+        lambda times, profile: times.communication.wait_ns or None,
+    ),
+    DeviceFigure(
+        "slowest_rank",
+        "slowest",
+        RANK,
+        "The rank that the others waited for the longest",
+        10,
+        lambda times, profile: times.communication.slowest_rank,
     ),
 )
 NO_OPERATORS = "the profile has no matrix product, convolution or attention"

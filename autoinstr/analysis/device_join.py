@@ -105,6 +105,8 @@ class _Joiner:
             for line in device.facts.complaints
         ]
         device = RunDevice(profiles) if profiles else None
+        if device is not None:
+            device.match_ranks()
         return JoinedProfiles(device, [*self.problems, *complaints])
 
     def _join(self, profile: FoundProfile, store: ProfileStore, index: int) -> None:

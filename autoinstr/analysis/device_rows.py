@@ -15,8 +15,10 @@ from autoinstr.analysis.module_classes import ModuleClasses
 from autoinstr.analysis.profile_ranges import RowKey, align_ranges, fill_ranges
 from autoinstr.analysis.stats import StatsRow
 from autoinstr.device.capture import has_captures
+from autoinstr.device.collectives.matching import match_collectives
 from autoinstr.device.device_times import KernelSum, RowTimes
 from autoinstr.device.graph_placer import GraphPlacer
+from autoinstr.device.peaks import Peak, find_peak
 from autoinstr.device.profile_recording import MODULE_DOMAIN
 from autoinstr.device.profile_times import compute_device_times
 from autoinstr.recording.reader import RangeName
@@ -48,7 +50,8 @@ class ProcessDevice:
     """The device time of one process: its profile, and the times of its rows.
 
     `kernels` has each kernel, where they were asked for. `capture` has the graphs captured while
-    the profile was made. `unplaced` counts the kernels of replays whose capture is not known."""
+    the profile was made. `unplaced` counts the kernels of replays whose capture is not known.
+    `peak` has the limits of the devices; None if these are not known."""
 
     def __init__(self, facts: ProfileFacts, times: DeviceTimes, texts: list[str]) -> None:
         self.facts = facts
@@ -56,6 +59,8 @@ class ProcessDevice:
         self.kernels: DeviceKernels | None = None
         self.capture: CapturedGraphs | None = None
         self.unplaced = 0
+        names = times.device_names
+        self.peak = find_peak(names[0]) if len(names) == 1 and not times.on_cpu else None
         # by classes: modules of replayed graphs, and lines of no module, such as AccumulateGrad
         self.lines: dict[tuple[str, ...], RowTimes] = {}
         self._rows: dict[RowKey, RowTimes] = {}
@@ -118,6 +123,23 @@ class RunDevice:
         """Close the kernels of all profiles."""
         for profile in self.profiles:
             profile.close()
+
+    def match_ranks(self) -> None:
+        """Split the time of collectives into transfer and wait, where this is known."""
+        times = {profile.facts.rank: profile.times for profile in self.profiles}
+        if None in times or len(times) < len(self.profiles):  # which rank is which is not known
+            groups = [{0: profile.times} for profile in self.profiles]
+        else:
+            groups = [{rank: entry for rank, entry in times.items() if rank is not None}]
+        for group in groups:
+            sums = match_collectives({rank: entry.collectives for rank, entry in group.items()})
+            for rank, entry in group.items():
+                entry.add_communication(sums[rank])
+
+    def set_peak(self, peak: Peak) -> None:
+        """Set the limits of the devices of all profiles."""
+        for profile in self.profiles:
+            profile.peak = peak
 
     @property
     def total(self) -> KernelSum:

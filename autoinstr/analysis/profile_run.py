@@ -58,6 +58,7 @@ class ProfileRun:
                 if self._captures_of_process.get(process):
                     profiles[index].close()
                     recordings[index], profiles[index] = self._read_profile(index, profile)
+            self.device.match_ranks()
         except BaseException:
             self.close()
             raise

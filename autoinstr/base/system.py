@@ -13,7 +13,7 @@ import errno
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import autoinstr
 
@@ -43,6 +43,8 @@ _SIGNALS_OF_WRITES = frozenset((signals.SIGPIPE, signals.SIGXFSZ, signals.SIGTTO
 _ALWAYS_OPEN = 3  # the first number that the standard streams do not have
 MAX_NAMES = 100  # that are tried for a temporary folder
 
+Result = TypeVar("Result")
+
 
 def call_without_signals(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function of the system; the program gets none of the signals that a write can raise.
@@ -65,16 +67,32 @@ def call_without_signals(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def open_descriptor(path: str, flags: int, mode: int = 0o777) -> int:
     """Open a file; its number is at least 3, and no child process inherits it. Raises OSError."""
+    return call_above_standard(calls.open, path, flags | calls.O_CLOEXEC, mode)
+
+
+def call_above_standard(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function that makes descriptors; their numbers are at least 3."""
     fillers = []
     try:
         for number in range(_ALWAYS_OPEN):
             if not _is_open(number):
                 # With O_PATH, a write to the number fails as it does without the descriptor.
                 fillers.append(calls.open("/", calls.O_PATH | calls.O_CLOEXEC))
-        return calls.open(path, flags | calls.O_CLOEXEC, mode)
+        return function(*arguments)
     finally:
         for filler in fillers:
             calls.close(filler)
+
+
+def identify_descriptor(descriptor: int) -> tuple[int, int] | None:
+    """Return device and inode of what the descriptor is; None if it is closed.
+
+    A program may close all descriptors, and a number may become one of its own."""
+    try:
+        status = calls.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _is_open(descriptor: int) -> bool:

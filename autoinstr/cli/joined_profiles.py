@@ -1,4 +1,4 @@
-"""The profiles that `autoinstr report` joins with a run: those named, or those below it."""
+"""The profiles that `autoinstr report` joins with a run, those named or those below it; --peak."""
 
 from __future__ import annotations
 
@@ -43,3 +43,15 @@ def join_named_profiles(
         raise AutoinstrError(joined.problems[0])
     source_run.problems.extend(joined.problems)
     return joined.device
+
+
+def set_named_peak(args: argparse.Namespace, device: RunDevice | None) -> None:
+    """Set what the devices can do, if the user gave it with --peak."""
+    from autoinstr.device.peaks import parse_peak
+
+    if args.peak is None:
+        return
+    peak = parse_peak(args.peak)
+    if device is None:
+        raise UsageError(f"--peak {args.peak}: needs a profile (--profile)")
+    device.set_peak(peak)

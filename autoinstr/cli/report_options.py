@@ -32,14 +32,16 @@ SORTS = {
         "optimizer",
         "rest",
     ),
+    "pmu": ("device",),
 }
 # The options that only some formats take, and their values where the user gave none.
-READ_BEFORE = ("profile", "capture", "on")  # options that are read before a writer runs
+READ_BEFORE = ("profile", "capture", "peak", "on")  # options that are read before a writer runs
 FORMAT_OPTIONS = {
     "kineto": None,
     "name": None,
     "profile": None,
     "capture": None,
+    "peak": None,
     "table": "modules",
     "phase": None,
     "sort": None,
@@ -104,6 +106,13 @@ def add_format_options(parser: argparse.ArgumentParser) -> None:
         type=parse_cluster,
         help=f"{name_formats('on')}: read each recording in a task of a Ray cluster: ray (that of "
         "this machine or of RAY_ADDRESS) or ray://HOST:PORT; all nodes must see DIR",
+    )
+    parser.add_argument(
+        "--peak",
+        metavar="PEAK",
+        help=f"{name_formats('peak')}: what the device can do, for the share of its peak: a name "
+        "(A100, H100, H200, B200, MI300X, …), TFLOP/s, or TFLOP/s,GB/s (default: by the name in "
+        "the profile)",
     )
     parser.add_argument(
         "--name",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.device import bases
 from autoinstr.device.bases import BASES
+from autoinstr.device.collectives.sums import CommunicationSum
 from autoinstr.device.profile_store import COMMUNICATION, KINDS
 from autoinstr.device.scopes import ROOT
 from autoinstr.device.work.memory_sums import MemorySum
@@ -15,6 +16,7 @@ from autoinstr.device.work.sums import WorkSum
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from autoinstr.device.collectives.matching import Collective
     from autoinstr.device.scopes import Place, Scopes
     from autoinstr.device.utilisation import Utilisation
     from autoinstr.device.work.usage import Usage
@@ -41,11 +43,12 @@ class RowTimes:
     """The kernels of one row: its own by basis, and all with those of the modules that it called.
 
     `total_by_kind` has an entry for each of KINDS. `own_work` and `work` are those of operators,
-    and `memory` the allocations meanwhile.
+    and `memory` the allocations meanwhile. `communication` has the collectives that all ranks know.
     """
 
     __slots__ = (
         "by_basis",
+        "communication",
         "memory",
         "names",
         "own_work",
@@ -64,6 +67,7 @@ class RowTimes:
         self.own_work = WorkSum()
         self.work = WorkSum()
         self.memory = MemorySum()
+        self.communication = CommunicationSum()
 
     @property
     def own(self) -> KernelSum:
@@ -94,6 +98,7 @@ class RowTimes:
         self.own_work.merge(addend.own_work)
         self.work.merge(addend.work)
         self.memory.merge(addend.memory)
+        self.communication.merge(addend.communication)
 
     def find_top_kernel(self, texts: list[str]) -> str:
         """Return the name of the kernels that take the most time; "" without kernels."""
@@ -125,6 +130,9 @@ class DeviceTimes:
         self.memory = MemorySum()
         self.has_shapes = False  # whether operators have the shapes of their inputs
         self.has_frees = True  # whether it is known where memory was freed
+        self.collectives: list[Collective] = []
+        self.communication = CommunicationSum()
+        self.device_names: tuple[str, ...] = ()  # as the drivers report them
 
     def add(
         self,
@@ -165,6 +173,14 @@ class DeviceTimes:
             self.memory.merge(memory)
             for key in dict.fromkeys(scopes.list_keys(place.scope)):
                 self._get_row(key).memory.merge(memory)
+
+    def add_communication(self, communication: dict[int, CommunicationSum]) -> None:
+        """Add the collectives of each scope that are known on all ranks."""
+        assert self.scopes is not None
+        for scope, part in communication.items():
+            self.communication.merge(part)
+            for key in dict.fromkeys(self.scopes.list_keys(scope)):
+                self._get_row(key).communication.merge(part)
 
     def check_conservation(self, path: str) -> None:
         """Raise AutoinstrError if the bases do not sum up to all kernels of the profile."""

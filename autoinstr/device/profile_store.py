@@ -22,7 +22,8 @@ BATCH = 4_000  # rows
 # KERNELS.kind is one of KINDS. RANGES holds the ranges that kernels are attributed to. WORK has the
 # operators with a formula (work/); an unknown cost is NULL. MEMORY has changes of allocated bytes
 # and what is allocated after each; deviceType is torch's number, 0 the CPU.
-OPERATORS, LAUNCHES, KERNELS, MODULES, RANGES, WORK, MEMORY = (
+# COLLECTIVES has the kernels that say their number in a process group (collectives/).
+OPERATORS, LAUNCHES, KERNELS, MODULES, RANGES, WORK, MEMORY, COLLECTIVES = (
     "OPERATORS",
     "LAUNCHES",
     "KERNELS",
@@ -30,6 +31,7 @@ OPERATORS, LAUNCHES, KERNELS, MODULES, RANGES, WORK, MEMORY = (
     "RANGES",
     "WORK",
     "MEMORY",
+    "COLLECTIVES",
 )
 TABLES = {
     OPERATORS: """startNs INTEGER, endNs INTEGER, tid INTEGER, name INTEGER, role INTEGER,
@@ -42,6 +44,8 @@ TABLES = {
     RANGES: "startNs INTEGER, endNs INTEGER, tid INTEGER, key INTEGER",
     WORK: "startNs INTEGER, endNs INTEGER, tid INTEGER, flops INTEGER, operandBytes INTEGER",
     MEMORY: "timeNs INTEGER, tid INTEGER, change INTEGER, total INTEGER, deviceType INTEGER",
+    COLLECTIVES: """correlation INTEGER, ns INTEGER, groupName INTEGER, sequence INTEGER,
+        size INTEGER, transitNs INTEGER""",
 }
 
 # Roles of operators.

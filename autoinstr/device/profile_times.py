@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from autoinstr.device import bases
 from autoinstr.device.attribution import PLACES, place_launches
 from autoinstr.device.bases import BASES, CODES
+from autoinstr.device.collectives.matching import Collective
 from autoinstr.device.cpu_sweep import add_operators
 from autoinstr.device.device_times import DeviceTimes, KernelSum
 from autoinstr.device.graph_placer import KERNEL_PLACES, GraphPlacer
-from autoinstr.device.profile_store import KERNELS, LAUNCHES
+from autoinstr.device.profile_store import COLLECTIVES, KERNELS, LAUNCHES
 from autoinstr.device.scopes import ROOT, Place, Scopes
 from autoinstr.device.utilisation import measure_utilisation
 
@@ -34,6 +35,9 @@ _GROUPS = f"""
 _REPLAYS = f"""
     SELECT scope, COUNT(*) FROM {PLACES} WHERE graph GROUP BY scope
     UNION ALL SELECT scope, COUNT(*) FROM {KERNEL_PLACES} GROUP BY scope"""
+_COLLECTIVES = f"""
+    SELECT c.groupName, c.sequence, c.size, c.ns, c.transitNs, p.scope
+    FROM {COLLECTIVES} c LEFT JOIN {PLACES} p ON p.correlation = c.correlation ORDER BY c.rowid"""
 _FIRST_LINKED = f"""
     SELECT MIN(k.startNs) FROM {KERNELS} k JOIN {PLACES} p ON p.correlation = k.correlation"""
 
@@ -56,6 +60,7 @@ def compute_device_times(
         times.utilisation = measure_utilisation(store)
     times.scopes, times.has_shapes = scopes, store.has_shapes
     times.has_frees = store.has_frees
+    times.device_names = tuple(sorted(set(store.devices.values())))
     times.check_conservation(store.path)
     return times
 
@@ -99,4 +104,8 @@ def _sum_kernels(
     for scope, count in connection.execute(_REPLAYS):
         sweep.usage.work.get_sum(Place(scope, CODES[bases.GRAPH])).add_unknown(count)
     times.add_usage(scopes, sweep.usage)
+    times.collectives = [
+        Collective(store.texts[group], sequence, size, ns, transit_ns, scope or ROOT)
+        for group, sequence, size, ns, transit_ns, scope in store.query(_COLLECTIVES)
+    ]
     return times

@@ -8,9 +8,10 @@ from __future__ import annotations
 import errno
 import os
 
-from autoinstr.base.system import calls, open_descriptor
+from autoinstr.base.system import call_above_standard, calls, open_descriptor
 
 _FLAGS = os.O_RDWR | os.O_NOFOLLOW
+IN_MEMORY = ""  # the path of a file without a name, in no file system that could be full
 
 
 class OwnFile:
@@ -19,9 +20,11 @@ class OwnFile:
     def __init__(self, path: str, mode: int) -> None:
         """Create `path`, which must not exist. Raises OSError."""
         self.path = path
-        self._fd = open_descriptor(
-            path, _FLAGS | os.O_CREAT | os.O_EXCL, mode
-        )  # see get_descriptor()
+        # get_descriptor() checks the number.
+        if path == IN_MEMORY:
+            self._fd = call_above_standard(calls.memfd_create, "autoinstr", calls.MFD_CLOEXEC)
+        else:
+            self._fd = open_descriptor(path, _FLAGS | os.O_CREAT | os.O_EXCL, mode)
         try:
             status = calls.fstat(self._fd)
             self._identity = status.st_dev, status.st_ino
@@ -29,7 +32,8 @@ class OwnFile:
             calls.fchmod(self._fd, mode)
         except BaseException:
             calls.close(self._fd)
-            calls.unlink(path)
+            if path != IN_MEMORY:
+                calls.unlink(path)
             raise
 
     def _stat_if_ours(self, fd: int) -> os.stat_result | None:

@@ -56,8 +56,11 @@ def write_json(run: Run, stream: BinaryIO, options: TableOptions, tick: Progress
 def write_csv(run: Run, stream: BinaryIO, options: TableOptions, tick: ProgressTick) -> list[str]:
     """Write the table of `--table` as CSV."""
     from autoinstr.report.data import lists_csv, stats_csv
+    from autoinstr.report.terminal import counters_list
 
     with open_text(stream, "utf-8") as text:
+        if options.table == "pmu":
+            return counters_list.write_counters_csv(text, options)
         if options.table != "modules":
             return lists_csv.write_csv(run, text, options, tick)
         return stats_csv.write(
@@ -98,7 +101,7 @@ def write_parquet(run: Run, directory: str, options: TableOptions, tick: Progres
     """Write ranges, modules, steps and requests as Parquet files into the directory."""
     from autoinstr.report.parquet.export import export
 
-    return export(run, directory, tick)
+    return export(run, directory, tick, options.device)
 
 
 def write_ascend_db(

@@ -132,6 +132,8 @@ def test_details_stand_below_their_row_and_lead_to_a_step(page: Page) -> None:
 def test_kernels_of_a_joined_profile_have_a_lane(browser: Browser, tmp_path: Path) -> None:
     trace = Trace()
     add_kernels(trace)
+    product = next(event for event in trace.events if event["name"] == "aten::mm")
+    product["args"]["Input Dims"] = [[1_000, 1_000], [1_000, 1_000]]
     run = write_run(tmp_path / "run")
     trace.write(run / "rank0.pt.trace.json")
     pages.page_of(run, tmp_path / "report.html")
@@ -155,6 +157,10 @@ def test_kernels_of_a_joined_profile_have_a_lane(browser: Browser, tmp_path: Pat
     page.locator("#modules-table tr[data-row]", has_text="fc").first.locator("td").first.click()
     device = page.locator("#modules-table tr.detail [aria-label='Device time by phase']")
     assert "1.10 µs" in device.inner_text() and "launched in its calls" in device.inner_text()
+    limits = page.locator("#modules-table tr.detail [aria-label='What limits it']")
+    assert "GFLOP" in limits.inner_text() and "2.00" in limits.inner_text()
+    cells = page.locator("#modules-table tr[data-row]", has_text="fc").first.locator("td")
+    assert "2.00" in cells.all_inner_texts()
     page.screenshot(path=tmp_path / "device.png", full_page=True)
     pages.quiet(watched)
     watched.context.close()

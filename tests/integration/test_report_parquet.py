@@ -16,7 +16,10 @@ from autoinstr.recording.run import open_run
 from tests.conftest import REPO
 from tests.integration.test_report_cli import errors, report
 from tests.integration.test_report_serving import served as served  # a fixture
+from tests.support.kineto import Trace
 from tests.support.recordings import make_recording
+from tests.unit.test_device_times import run_of
+from tests.unit.test_page_device import add_kernels
 
 QUERIES = re.findall(r"(?m)^(?:SELECT|WITH)[^;]+;", (REPO / "examples" / "parquet.sql").read_text())
 
@@ -144,3 +147,27 @@ def test_options_of_other_formats_are_refused(tmp_path: Path) -> None:
     done = report(str(tmp_path), "--format", "parquet", "--phase", "decode")
     assert done.returncode == 2
     assert "not for parquet (the files have every range)" in errors(done)
+
+
+def test_modules_have_device_time(tmp_path: Path) -> None:
+    trace = Trace()
+    add_kernels(trace)
+    trace.write(tmp_path / "trace.json")
+    options = (str(run_of(tmp_path / "run")), "--profile", str(tmp_path / "trace.json"))
+    done = report(*options, "--format", "parquet", "--peak", "100")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(report(*options, "--format", "json", "--peak", "100").stdout)["rows"]
+    assert query(
+        tmp_path / "run",
+        "SELECT class, device_ns, kernels, top_kernel, flops, peak_share"
+        " FROM 'parquet/modules/**/*.parquet' WHERE device_ns IS NOT NULL ORDER BY class",
+    ) == sorted(
+        (
+            row["class"],
+            *(row["device"][key] for key in ("total_ns", "kernels", "top_kernel")),
+            row["device"]["flops"],
+            row["device"]["peak_share"],
+        )
+        for row in rows
+        if row["device"]
+    )

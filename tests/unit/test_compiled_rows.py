@@ -17,8 +17,10 @@ from autoinstr.emitters.recorder import Recorder
 from autoinstr.emitters.tool_output import ToolOutput
 from autoinstr.instrument.compiled.range_steps import make_emitted_steps
 from autoinstr.recording.reader import RangeName, Recording
+from autoinstr.recording.run import open_run
 from autoinstr.recording.writer import RecordingWriter
 from autoinstr.report.data.stats_json import build_row_entries
+from autoinstr.report.page.report import build_payload
 
 NET = ModuleName(1, "Net#1", "", "Net", 0)
 BLOCK = ModuleName(2, "Net#1", "block", "Block", 1)
@@ -139,3 +141,12 @@ def test_a_compiled_module_that_is_also_called_directly_has_all_calls() -> None:
     assert (node.calls, node.total_ns, node.self_ns) == (2, 185 + 10, 125 + 10)
     assert node.device is not None
     assert (node.device.total.ns, node.device.own.ns) == (145, 100)
+
+
+def test_the_page_says_what_was_compiled(tmp_path: Path) -> None:
+    read_rows(tmp_path / "a.airec", [(NET, 100, 200), (compiled(BLOCK), 110, 120)])
+    payload = build_payload(open_run(str(tmp_path)))
+    assert payload["run"]["compiled"] == "1 module ran inside compiled code"
+    (tmp_path / "b").mkdir()
+    read_rows(tmp_path / "b" / "a.airec", [(NET, 100, 200)])
+    assert build_payload(open_run(str(tmp_path / "b")))["run"]["compiled"] == ""

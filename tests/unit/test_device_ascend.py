@@ -181,3 +181,50 @@ def test_memory_belongs_to_the_operator_of_its_name(tmp_path: Path) -> None:
     assert report["device"]["profiles"][0]["memory"] == {
         "events": 3, "allocated_bytes": 1_600, "net_bytes": None, "peak_bytes": 2_600
     }  # fmt: skip
+
+
+def write_counters(folder: Path) -> Path:
+    """A database with the counters of two matrix products, of one vector kernel, and of a task that
+    is no kernel. No simulated device writes TASK_PMU_INFO: the columns are those of a real one."""
+    with database(folder / FOLDER) as made:
+        with made.range("Net"):
+            for name in ("MatMulV2", "MatMulV2", "Add"):
+                made.operator("aten::op", name, us=10)
+        made.connection.execute("CREATE TABLE TASK_PMU_INFO (globalTaskId, name, value NUMERIC)")
+        products = [
+            {"aic_total_time": 100, "aic_mac_ratio": 0.5, "aic_cube_ratio": 0, "aiv_total_time": 0},
+            {"aic_total_time": 300, "aic_mac_ratio": 0.1, "aiv_total_time": 0, "aiv_vec_ratio": 0},
+        ]
+        query = "SELECT globalTaskId FROM COMPUTE_TASK_INFO ORDER BY 1"
+        tasks = [number for (number,) in made.connection.execute(query)]
+        for task, values in zip(
+            (*tasks, 9_999), (*products, {"ub_bw_ratio": 0.25}, {"aic_mac_ratio": 1})
+        ):
+            for metric, value in values.items():
+                made.insert("TASK_PMU_INFO", task, made.name(metric), value)
+    return folder
+
+
+def test_counters_are_weighted_by_the_time_of_their_core(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_counters(tmp_path)
+    assert main(["report", str(folder), "--table", "pmu", "--format", "csv"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "kernel,kernels,device_ns,aic_mac_ratio,ub_bw_ratio",
+        "MatMulV2,2,20000,0.2,",
+        "Add,1,10000,,0.25",
+    ]
+    assert main(["report", str(folder), "--table", "pmu", "--limit", "1"]) == 0
+    heading, _, columns, row, *rest = capsys.readouterr().out.splitlines()
+    assert "3 kernels with counters, 30.0" in heading
+    assert columns.split() == ["kernel", "kernels", "device", "aic", "mac", "ub", "bw"]
+    assert row.split() == ["MatMulV2", "2", "20.00", "µs", "20.0%", "-"]
+    assert rest == ["… 1 more line (--limit 0 shows all)"]
+
+
+def test_without_counters_it_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with database(tmp_path / FOLDER) as made:
+        model(made)
+    assert main(["report", str(tmp_path), "--table", "pmu"]) == 0
+    assert "no counters: this needs a profile of torch_npu" in capsys.readouterr().out

@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from autoinstr.base.errors import UsageError
+from autoinstr.cli import main
+from autoinstr.device.peaks import find_peak, parse_peak
 from autoinstr.device.work.formulas import FORMULAS
 from autoinstr.device.work.shapes import UNKNOWN_COST, CallCost, compute_cost
 from tests.support.kineto import ENGINE, Trace
+from tests.support.recordings import make_recording
 from tests.unit.test_device_times import module, read
 
 CONVOLUTION = ["", "", "", "[2, 2]", "[1, 1]", "[1, 1]", "False", "[0, 0]", "2"]
@@ -221,3 +225,83 @@ def test_without_memory_events_nothing_is_said(tmp_path: Path) -> None:
     [row] = report["rows"]
     assert row["device"]["allocated_bytes"] is row["device"]["peak_bytes"] is None
     assert report["device"]["profiles"][0]["memory"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "peak"),
+    [
+        ("NVIDIA A100-SXM4-80GB", "A100"),
+        ("NVIDIA A100-SXM4-40GB", "A100-40GB"),
+        ("NVIDIA A100 80GB PCIe", "A100-PCIe"),
+        ("NVIDIA H100 80GB HBM3", "H100"),
+        ("NVIDIA H100 PCIe", "H100-PCIe"),
+        ("NVIDIA H100 NVL", "H100-NVL"),
+        ("NVIDIA H200", "H200"),
+        ("NVIDIA H200 NVL", "H200-NVL"),
+        ("NVIDIA B200", "B200"),
+        ("AMD Instinct MI300X", "MI300X"),
+        ("NVIDIA GB200", None),
+        ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", None),
+        ("Ascend910B", None),
+        ("", None),
+    ],
+)
+def test_the_name_of_a_device_says_its_peak(name: str, peak: str | None) -> None:
+    found = find_peak(name)
+    assert (found.name if found is not None else None) == peak
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "-1", "nan", "1,2,3", "1,", "H1000"])
+def test_a_peak_that_cannot_be(text: str) -> None:
+    with pytest.raises(UsageError, match="is neither TFLOP/s"):
+        parse_peak(text)
+
+
+def write_busy(path: Path, *devices: str) -> Path:
+    """Write a trace with two products, one of them of a known shape, of 2 us each."""
+    properties = [{"id": number, "name": name} for number, name in enumerate(devices)]
+    trace = Trace(deviceProperties=properties)
+    module(trace, "Net", 1_000, 50_000)
+    module(trace, "Linear", 10_000, 20_000)
+    module(trace, "Other", 30_000, 40_000)
+    for start, shapes in ((11_000, matrix(1_000)), (31_000, {})):
+        mm = trace.operator("aten::mm", start, start + 1_000, **shapes)
+        trace.kernel("gemm", trace.launch(mm, start + 100), 60_000 + start, 2_000)
+    nccl = trace.launch(None, 12_500)
+    trace.kernel("ncclDevKernel_AllReduce", nccl, 120_000, 9_000)
+    return trace.write(path / "trace.json")
+
+
+def test_the_share_of_the_peak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_busy(tmp_path, "NVIDIA H200", "NVIDIA H200")
+    report = read(path)
+    [profile] = report["device"]["profiles"]
+    assert profile["devices"] == ["NVIDIA H200"]
+    assert profile["peak"] == {"name": "H200", "tflops": 989, "gb_per_s": 4_800}
+    shares = {
+        "/".join(row["classes"]): (row["device"]["peak_share"], row["device"]["operand_gb_per_s"])
+        for row in report["rows"]
+    }
+    # 200,000 operations in 2 us are 0.1 TFLOP/s; communication does not count
+    share, rate = shares.pop("Net/Linear")
+    assert share == pytest.approx(0.1 / 989)
+    assert rate == pytest.approx(4 * (10_000 + 100 + 10_000) / 2_000)
+    assert shares == {"Net": (None, None), "Net/Other": (None, None)}
+
+    assert main(["report", str(path), "--peak", "1,2"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    assert "% of peak" in lines["module"]
+    assert " 10.0 " in lines["Linear"]
+    assert " >5.0 " in lines["Net"]
+
+
+def test_a_peak_is_not_guessed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = read(write_busy(tmp_path, "NVIDIA H200", "NVIDIA B200"))
+    assert report["device"]["profiles"][0]["peak"] is None
+    assert {row["device"]["peak_share"] for row in report["rows"]} == {None}
+
+
+def test_a_peak_needs_a_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_recording(str(tmp_path / "run"), [(0, "", "Net", 1_000, 2_000)])
+    assert main(["report", str(tmp_path / "run"), "--peak", "H100"]) == 2
+    assert "needs a profile" in capsys.readouterr().err

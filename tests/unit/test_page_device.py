@@ -21,7 +21,7 @@ from autoinstr.report.page.report import build_payload
 from autoinstr.report.page.request_steps import list_request_steps
 from autoinstr.report.page.step_selection import select_steps
 from tests.support.busy_server import SLOW_NS, write_busy_server
-from tests.support.kineto import Trace
+from tests.support.kineto import ENGINE, Trace
 from tests.support.report_fakes import Event, FakeRecording
 from tests.support.report_fakes import run_of as make_run
 from tests.unit.test_device_times import module, run_of
@@ -161,3 +161,25 @@ def test_rows_say_what_is_compiled_and_what_shares_kernels() -> None:
     row = tree["labels"].index("a")
     assert tree["compiled"] == [[row, 2, 2]]
     assert tree["shared"] == [[row, ["fused_0"]]]
+
+
+def test_ranks_have_columns_of_what_limits_a_module(tmp_path: Path) -> None:
+    """The profiles of two ranks: a line without calls is compared with nothing."""
+    for rank in (0, 1):
+        trace = Trace(1000 + rank, distributedInfo={"rank": rank, "world_size": 2})
+        module(trace, "Net", 1_000, 50_000)
+        shapes = {"Input_Dims": [[2, 3], [3, 5]], "Input_type": ["float", "float"]}
+        mm = trace.operator("aten::mm", 2_000, 3_000, **shapes)
+        trace.kernel("gemm", trace.launch(mm, 2_500), 8_000, 700)
+        node = trace.operator(f"{ENGINE}torch::autograd::AccumulateGrad", 60_000, 70_000, 4001)
+        trace.kernel("add", trace.launch(node, 61_000, 4001), 70_000, 100)
+        trace.write(tmp_path / f"rank{rank}.trace.json")
+    found = find_profiles(str(tmp_path))
+    with ProfileRun(str(tmp_path), found, (), ignore_tick, with_kernels=True) as run:
+        payload = build_payload(run.run, device=run.device)
+    tree = payload["groups"][0]["domains"][0]
+    keys = {figure["key"]: figure["unit"] for figure in tree["device_figures"]}
+    assert keys["flops"] == "flops"
+    figures = tree["figures"][0]
+    flops = dict(zip((tree["labels"][row] for row in figures["rows"]), figures["flops"]))
+    assert flops == {"Net": 60, "[AccumulateGrad]": None}

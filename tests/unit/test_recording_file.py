@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from autoinstr.agent.recording_file import create_in_memory
 from autoinstr.base import system
 from autoinstr.recording.ownfile import OwnFile
 from autoinstr.recording.reader import Recording
@@ -150,3 +151,28 @@ def test_a_file_that_cannot_be_made_is_an_error_and_leaves_nothing(
         OwnFile(str(tmp_path / "a"), 0o600)
     assert not list(tmp_path.iterdir())
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_recording_in_memory_takes_nothing_of_a_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container's /dev/shm has 64 MB, which vLLM and NCCL need."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    entries = sorted(os.listdir("/dev/shm"))
+    before = {os.readlink(f"/proc/self/fd/{number}") for number in list_descriptors()}
+    writer = create_in_memory({"host": "h"})
+    assert fill(writer, 3) > 1000
+    (file,) = {os.readlink(f"/proc/self/fd/{number}") for number in list_descriptors()} - before
+    assert file.startswith("/memfd:autoinstr")
+    assert (sorted(os.listdir("/dev/shm")), list(tmp_path.iterdir())) == (entries, [])
+    writer.close()
+    assert file not in {os.readlink(f"/proc/self/fd/{number}") for number in list_descriptors()}
+
+
+def list_descriptors() -> list[str]:
+    """Return the numbers of the open descriptors, without that of the listing."""
+    return [
+        number
+        for number in os.listdir("/proc/self/fd")
+        if os.path.lexists(f"/proc/self/fd/{number}")
+    ]

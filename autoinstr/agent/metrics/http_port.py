@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Callable
 
-from autoinstr.base.system import clocks
+from autoinstr.base.system import call_above_standard, clocks, identify_descriptor
 
 MAX_REQUEST_BYTES = 8_192
 TIMEOUT_S = 2.0  # of one request
@@ -18,7 +18,8 @@ class HttpPort:
         """Listen. Raises OSError if the address cannot be used."""
         self._make_text = make_text
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self._socket = call_above_standard(socket.socket, family, socket.SOCK_STREAM)
+        self._identity = identify_descriptor(self._socket.fileno())
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind((host, port))
@@ -32,10 +33,16 @@ class HttpPort:
         """Return the descriptor, for select."""
         return self._socket.fileno()
 
+    def is_open(self) -> bool:
+        """Return whether the descriptor is still this socket: a program may close all it finds."""
+        return identify_descriptor(self._socket.fileno()) == self._identity
+
     def answer(self) -> None:
         """Answer one request. A client that is too slow gets no answer."""
+        if not self.is_open():
+            return
         try:
-            connection, _ = self._socket.accept()
+            connection, _ = call_above_standard(self._socket.accept)
         except OSError:
             return
         with connection:
@@ -54,7 +61,10 @@ class HttpPort:
 
     def close(self) -> None:
         """Stop to listen."""
-        self._socket.close()
+        if self.is_open():
+            self._socket.close()
+        else:
+            self._socket.detach()
 
     def _make_answer(self, request: bytes) -> bytes:
         words = request.split(b"\r\n", 1)[0].split(b" ")

@@ -17,7 +17,7 @@ from autoinstr.agent.metrics.serving_times import MAX_OPEN, ServingTimes
 from autoinstr.agent.metrics.snapshot import build_snapshot
 from autoinstr.base import log, own_thread
 from autoinstr.base.guard import contain_errors, log_failure
-from autoinstr.base.system import calls, clocks
+from autoinstr.base.system import call_above_standard, calls, clocks, identify_descriptor
 
 if TYPE_CHECKING:
     from autoinstr.agent.metrics.serving_times import Event
@@ -39,7 +39,7 @@ class MetricsService:
         self._stop_request: Any = None  # locks, while the thread runs
         self._end_signal: Any = None
         self._wake_pipe: tuple[int, int] | None = None
-        self._pipe_inode = 0
+        self._pipe_identity: tuple[int, int] | None = None
         self._restart_call = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(self._restart)
         self._is_closed = False
         self._lock = own_thread.make_reentrant_lock()
@@ -115,8 +115,8 @@ class MetricsService:
             stop_request, end_signal = own_thread.allocate_lock(), own_thread.allocate_lock()
             stop_request.acquire()
             end_signal.acquire()
-            self._wake_pipe = calls.pipe()
-            self._pipe_inode = calls.fstat(self._wake_pipe[0]).st_ino
+            self._wake_pipe = call_above_standard(calls.pipe)
+            self._pipe_identity = identify_descriptor(self._wake_pipe[0])
             own_thread.start_thread(self._run, stop_request, end_signal, self._wake_pipe)
             self._stop_request, self._end_signal = stop_request, end_signal
 
@@ -135,10 +135,7 @@ class MetricsService:
 
     def _is_own(self, descriptor: int) -> bool:
         """Return whether the descriptor is still the pipe: a program may close all it finds."""
-        try:
-            return bool(calls.fstat(descriptor).st_ino == self._pipe_inode)
-        except OSError:
-            return False
+        return identify_descriptor(descriptor) == self._pipe_identity
 
     def restart_later(self) -> None:
         """Start the thread again when the main thread next runs Python code, after a fork."""
@@ -202,12 +199,14 @@ class MetricsService:
     def _wait(self, timeout_s: float, wake_descriptor: int) -> bool:
         """Wait for a request or the end; return False if that is impossible."""
         port, poll = self._show.port, select.poll()  # not select: it fails from number 1,024 on
+        if not self._is_own(wake_descriptor) or (port is not None and not port.is_open()):
+            return False  # the program has closed a descriptor, and may have it now
         poll.register(wake_descriptor, select.POLLIN)
         if port is not None:
             poll.register(port.fileno(), select.POLLIN)
         events = poll.poll(timeout_s * 1_000)
         if any(event & select.POLLNVAL for _, event in events):
-            return False  # the program has closed a descriptor
+            return False
         if port is not None and any(descriptor != wake_descriptor for descriptor, _ in events):
             port.answer()
         return True

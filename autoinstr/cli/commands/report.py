@@ -15,7 +15,7 @@ from autoinstr.cli.arguments import (
     add_process_option,
     parse_path,
 )
-from autoinstr.cli.joined_profiles import join_named_profiles
+from autoinstr.cli.joined_profiles import join_named_profiles, set_named_peak
 from autoinstr.cli.messages import print_message
 from autoinstr.cli.parser import add_command
 from autoinstr.cli.report_options import add_format_options, choose_sort, collect_own_options
@@ -139,15 +139,15 @@ def _report_run(args: argparse.Namespace, row: Format, sort: str) -> None:
         check_phase(args.phase, [source_run])
     if args.process is not None:
         source_run = select_processes(source_run, args.process)
-    if row.writes_folder:
-        _write_folder(args, row, source_run)
-        return
     with ExitStack() as stack:
         device = None
         if "profile" in row.options:
             device = join_named_profiles(args, source_run, with_kernels=row.shows_kernels)
         if device is not None:
             stack.callback(device.close)
+        if row.writes_folder:
+            _write_folder(args, row, source_run, device)
+            return
         if args.on is not None:
             from autoinstr.cluster.ray_runner import RayRunner
 
@@ -169,6 +169,7 @@ def _write_file(
     from autoinstr.report.output import open_output
     from autoinstr.report.terminal.screen_fit import count_screen_lines
 
+    set_named_peak(args, device)
     target = args.output or (
         os.path.join(source_run.path, row.default_file) if row.default_file else "-"
     )
@@ -207,22 +208,24 @@ def _write_file(
         _print_warnings(source_run)
 
 
-def _write_folder(args: argparse.Namespace, row: Format, source_run: Run) -> None:
+def _write_folder(
+    args: argparse.Namespace, row: Format, source_run: Run, device: RunDevice | None
+) -> None:
     from autoinstr.base.progress import Progress
     from autoinstr.report.options import TableOptions
 
     directory = args.output or os.path.join(source_run.path, row.file_name).rstrip("/")
     if directory == "-" or os.path.isfile(directory):
         raise UsageError(f"-o {directory}: {args.format} writes folders; give a directory")
+    set_named_peak(args, device)
     own_options = collect_own_options(args, row)
     description = f"{args.format} of {source_run.path}"
-    progress = (
-        Progress(sys.stderr, description, "ranges and events")
-        if args.kineto
-        else Progress(sys.stderr, description, total=source_run.capacity)
-    )
+    progress = Progress(sys.stderr, description, total=source_run.capacity)
+    if args.kineto:
+        progress = Progress(sys.stderr, description, "ranges and events")
     try:
-        remarks = row.write(source_run, directory, TableOptions(), progress.tick, **own_options)
+        options = TableOptions(device=device)
+        remarks = row.write(source_run, directory, options, progress.tick, **own_options)
     finally:
         progress.finish()
     _print_warnings(source_run)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.device.ascend import statements
+from autoinstr.device.ascend.collectives import add_collectives
 from autoinstr.device.ascend.database import CPU
 from autoinstr.device.ascend.database_checks import (
     NEEDED_TABLES,
@@ -91,6 +92,7 @@ class _DatabaseLoader:
         self._add_modules()
         self._add_steps()
         self._note_cpu()
+        self._add_devices()
         missing = [name for name in NEEDED_TABLES if name not in self._tables]
         self._connection.commit()
         self._connection.execute("DETACH source")
@@ -122,6 +124,8 @@ class _DatabaseLoader:
             count = "SELECT COUNT(*) FROM source.COMMUNICATION_OP"
             select = statements.COPY_COLLECTIVES.format(name=name)
             self._copy(KERNELS, select, count, COMMUNICATION)
+            if "groupName" in self._list_columns("COMMUNICATION_OP"):
+                add_collectives(self._store)
 
     def _add_operators(self) -> None:
         # before torch_npu 2.1.0.post6 operators have no type
@@ -171,6 +175,11 @@ class _DatabaseLoader:
                 for number, start, end in rows
                 if is_interval(start, end)
             ]
+
+    def _add_devices(self) -> None:
+        if "NPU_INFO" in self._tables:
+            rows = self._connection.execute("SELECT id, name FROM source.NPU_INFO").fetchall()
+            self._store.devices = {number: str(name) for number, name in rows}
 
     def _note_cpu(self) -> None:
         """Say so if the export was of a run without a device."""

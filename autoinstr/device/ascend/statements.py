@@ -82,6 +82,15 @@ READ_ALLOCATIONS = f"""
     WHERE {_check_interval("m.allocationTime", "m.allocationTime")}
         AND typeof(m.size) = 'integer' AND m.size BETWEEN 0 AND {LIMIT_NS}
     ORDER BY 1, 2"""
+READ_COLLECTIVES = f"""
+    SELECT {_read_connection("t.connectionId")}, t.endNs - t.startNs, g.value, n.value
+    FROM source.COMMUNICATION_OP t JOIN source.STRING_IDS g ON g.id = t.groupName
+    JOIN source.STRING_IDS n ON n.id = t.opName
+    WHERE {_check_interval("t.startNs", "t.endNs")} ORDER BY t.startNs"""
+READ_TRANSITS = """
+    SELECT hccl_op_name, elapse_time, transit_time FROM CommAnalyzerTime
+    WHERE typeof(hccl_op_name) = 'text' AND typeof(elapse_time) IN ('real', 'integer')
+        AND typeof(transit_time) IN ('real', 'integer')"""
 FIND_PROCESS = f"SELECT p.globalTid >> 32 FROM source.PYTORCH_API p WHERE {_HAS_THREAD} LIMIT 1"
 
 COPY_LINKED = f"""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from autoinstr.device.kineto.collective_args import read_collective
 from autoinstr.device.kineto.trace_file import EVENTS, BadTrace, read_members
 from autoinstr.device.kineto.values import (
     ANNOTATION,
@@ -23,11 +24,13 @@ from autoinstr.device.kineto.values import (
     read_integer,
     read_optional_integer,
     read_short_interval,
+    read_stream,
     read_thread,
     read_time,
 )
 from autoinstr.device.operator_roles import find_role
 from autoinstr.device.profile_store import (
+    COLLECTIVES,
     COMMUNICATION,
     COMPUTE,
     COPY,
@@ -211,7 +214,7 @@ class _TraceLoader:
             start,
             end,
             device if is_integer(device) else 0,
-            _read_stream(args.get("stream", event.get("tid"))),
+            read_stream(args.get("stream", event.get("tid"))),
             read_optional_integer(args.get("correlation")),
             number,
             kind,
@@ -219,6 +222,12 @@ class _TraceLoader:
         )
         self._note_time(start, end)
         store.add(KERNELS, row)
+        collective = read_collective(args) if kind == COMMUNICATION else None
+        if collective is not None:
+            group, sequence, size = collective
+            store.add(
+                COLLECTIVES, (row[4], end - start, store.intern_text(group), sequence, size, None)
+            )
 
     def _add_memory(self, event: dict[str, Any]) -> None:
         args = event["args"]
@@ -237,11 +246,3 @@ class _TraceLoader:
             self._first = start
         if end > self._last:
             self._last = end
-
-
-def _read_stream(value: Any) -> int:
-    """Return the number of a stream; torch 1.8 wrote "stream 7"."""
-    if isinstance(value, str):
-        digits = re.search(r"\d+", value)
-        return int(digits[0][:9]) if digits else 0
-    return value if is_integer(value) else 0

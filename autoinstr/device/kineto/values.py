@@ -5,6 +5,7 @@ The reader keeps numbers with a fraction as text (trace_file.py), so that times 
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
@@ -117,6 +118,14 @@ def read_thread(value: Any) -> int:
 def read_optional_integer(value: Any) -> int | None:
     """Return an integer, or None for another value."""
     return value if is_integer(value) else None
+
+
+def read_stream(value: Any) -> int:
+    """Return the number of a stream; torch 1.8 wrote "stream 7"."""
+    if isinstance(value, str):
+        digits = re.search(r"\d+", value)
+        return int(digits[0][:9]) if digits else 0
+    return value if is_integer(value) else 0
 
 
 def read_external_id(args: dict[str, Any]) -> int | None:

@@ -11,6 +11,7 @@ from autoinstr.device.profile_store import KINDS
 if TYPE_CHECKING:
     from autoinstr.analysis.device_rows import ProcessDevice, RunDevice
     from autoinstr.device.device_times import DeviceTimes, KernelSum, RowTimes
+    from autoinstr.device.peaks import Peak
     from autoinstr.device.utilisation import StepTimes
 
 
@@ -54,6 +55,8 @@ def _build_profile_entry(profile: ProcessDevice) -> dict[str, Any]:
         "process": facts.process,
         "rank": facts.rank,
         "on_cpu": times.on_cpu,
+        "devices": list(times.device_names),
+        "peak": _build_peak_entry(profile.peak) if profile.peak is not None else None,
         "kernels": times.total.kernels,
         "device_ns": times.total.ns,
         "bases": {basis: _build_sum_entry(part) for basis, part in times.by_basis.items()},
@@ -61,8 +64,26 @@ def _build_profile_entry(profile: ProcessDevice) -> dict[str, Any]:
         "unknown": {reason: _build_sum_entry(part) for reason, part in times.reasons.items()},
         "flops": times.work.known_flops,
         "flops_missing": explain_missing_flops(times),
+        "communication": _build_communication_entry(times),
         "memory": _build_memory_entry(times) if times.memory.events else None,
         "problems": facts.complaints,
+    }
+
+
+def _build_peak_entry(peak: Peak) -> dict[str, Any]:
+    return {"name": peak.name, "tflops": peak.tflops, "gb_per_s": peak.gb_per_s}
+
+
+def _build_communication_entry(times: DeviceTimes) -> dict[str, int | None] | None:
+    """Return the sums of the collectives that are known on all ranks; None without any."""
+    found = times.communication
+    if not found.kernels:
+        return None
+    return {
+        "kernels": found.kernels,
+        "transfer_ns": found.transfer_ns,
+        "wait_ns": found.wait_ns,
+        "slowest_rank": found.slowest_rank,
     }
 
 

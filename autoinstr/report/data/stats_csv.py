@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from autoinstr.analysis.attributes import collect_attributes
 from autoinstr.analysis.blocks import ProgressTick, ignore_tick
-from autoinstr.analysis.device_figures import KEYS
 from autoinstr.analysis.device_rows import list_process_devices
 from autoinstr.analysis.phase_names import list_missing_phase
 from autoinstr.analysis.stats import collect_stats
 from autoinstr.analysis.tree_lines import compute_weight
-from autoinstr.device.bases import BACKWARD, RECOMPUTE
-from autoinstr.device.profile_store import COMMUNICATION, KINDS
+from autoinstr.report.data.device_cells import DEVICE_COLUMNS, build_device_cells
 from autoinstr.report.data.device_json import build_line_entries
 from autoinstr.report.data.row_entries import build_row_entries
 
@@ -30,11 +28,8 @@ PARAMETER_COLUMNS = ("params", "param_bytes")
 COLUMNS = (
     "process", "pid", "role", "rank", "host", "tid", "thread", "domain", "root", "path", "class",
     "message", "calls", "total_ns", "self_ns", "min_ns", "p50_ns", "p99_ns", "max_ns", "phase",
-    "classes", "device_ns", "device_self_ns", "kernels", "self_kernels", "backward_ns",
-    "recompute_ns", "communication_ns", "top_kernel", *KEYS, *PARAMETER_COLUMNS,
+    "classes", *DEVICE_COLUMNS, *PARAMETER_COLUMNS,
 )  # fmt: skip
-
-DEVICE_COLUMNS = COLUMNS[COLUMNS.index("device_ns") : -len(PARAMETER_COLUMNS)]
 
 
 def write(
@@ -108,7 +103,7 @@ def read_rows(
         cells = {
             **entry,
             **process,
-            **_build_device_cells(entry["device"]),
+            **build_device_cells(entry["device"]),
             "tid": thread["tid"],
             "thread": thread["name"],
             "classes": "/".join(entry["classes"]),
@@ -123,24 +118,6 @@ def _weigh(cells: dict[str, Any], sort: str) -> float:
     if sort == "device":
         return cells["device_ns"] or 0
     return compute_weight(sort, cells["total_ns"], cells["self_ns"], cells["calls"])
-
-
-def _build_device_cells(device: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the cells of a row's device time; empty ones where no profile says anything."""
-    if device is None:
-        return dict.fromkeys(DEVICE_COLUMNS)
-    nothing = (0, 0)
-    return {
-        "device_ns": device["total_ns"],
-        "device_self_ns": device["self_ns"],
-        "kernels": device["kernels"],
-        "self_kernels": device["self_kernels"],
-        "backward_ns": device["total_by_basis"].get(BACKWARD, nothing)[1],
-        "recompute_ns": device["total_by_basis"].get(RECOMPUTE, nothing)[1],
-        "communication_ns": device["kinds"].get(KINDS[COMMUNICATION], nothing)[1],
-        "top_kernel": device["top_kernel"],
-        **{key: device[key] for key in KEYS},
-    }
 
 
 def guard_cell(cell: Any) -> Any:

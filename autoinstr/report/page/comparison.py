@@ -73,6 +73,8 @@ def _build_phase(
     }
     for key, process_means in means.items():
         numbers = [mean for mean in process_means if mean is not None]
+        if not numbers:  # a line of the device alone, such as AccumulateGrad
+            continue
         low, high = min(numbers), max(numbers)
         columns["rows"].append(key[0])
         columns["min"].append(low)

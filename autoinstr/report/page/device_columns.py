@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from autoinstr.analysis.tree_lines import TreeLine
 
 DEVICE_KEYS = ("device", "device_self", "backward", "communication", "kernels", "top", "bases")
+# Figures with a column of the table. The details of a module have all.
+TABLE_KEYS = ("flops", "peak_share", "peak_bytes", "wait_ns")
 
 
 def describe_device(lines: list[TreeLine], device: ProcessDevice) -> dict[str, Any]:
@@ -24,10 +26,10 @@ def describe_device(lines: list[TreeLine], device: ProcessDevice) -> dict[str, A
         "device_figures": [
             {
                 "key": figure.key,
-                "title": figure.heading,
+                "title": figure.heading[:1].upper() + figure.heading[1:],
                 "unit": figure.unit,
                 "hint": figure.hint,
-                "in_table": figure.drop_rank is not None,
+                "in_table": figure.key in TABLE_KEYS,
             }
             for figure in figures
         ],
@@ -58,7 +60,8 @@ def build_device_columns(
             columns[key].append(value)
     all_times = [figures.device for _, figures in rows_with_calls]
     for figure in list_known_figures(all_times, device):
-        columns[figure.key] = [
-            None if times is None else figure.compute(times, device) for times in all_times
-        ]
+        for suffix, compute in (("", figure.compute), ("_at_least", figure.compute_least)):
+            cells = [None if times is None else compute(times, device) for times in all_times]
+            if any(cell is not None for cell in cells):
+                columns[figure.key + suffix] = cells
     return columns

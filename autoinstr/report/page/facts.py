@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from autoinstr import __version__
 from autoinstr.analysis.clock import describe_alignment
+from autoinstr.analysis.compiled_summary import describe_compiled
 from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
 from autoinstr.analysis.processes import describe_hidden_backward, estimate_overhead
 from autoinstr.base.text import escape_unprintable
-from autoinstr.report.terminal.device_columns import format_basis_lines, format_device_lines
+from autoinstr.report.terminal.device_lines import format_basis_lines, format_device_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,7 @@ def build_run_entry(
     platforms = {
         escape_unprintable(str(recording.header.get("platform") or "")) for recording in recordings
     }
+    compiled_line = "".join(describe_compiled(process.compiled for process in processes))
     hosts = (escape_unprintable(recording.host) for recording in recordings)
     return {
         "name": escape_unprintable(os.path.basename(os.path.abspath(run.path))),
@@ -59,6 +61,7 @@ def build_run_entry(
         "ranges": sum(process.ranges for process in processes),
         "dropped": sum(recording.dropped_count for recording in recordings),
         "overhead": estimate_overhead(processes),
+        "compiled": compiled_line.partition(": ")[2],
         "incomplete": sum(not recording.is_complete for recording in recordings),
         "version": __version__,
     }

@@ -14,7 +14,8 @@ A tree has these members:
   `layers` has, for each of `numbers`, the mean time of a call of each list entry (0: no calls).
   With a profile there are also `device`, `device_self`, `backward`, `communication`, `kernels` and
   `top`, `bases` ({basis: nanoseconds}), and the tree has `device_ns`, which shares are of. Its
-  `device_figures` describes more columns (`key`, `title`, `unit`, `hint`), by their keys.
+  `device_figures` describes more columns (`key`, `title`, `unit`, `hint`), by their keys. What is
+  known in part is in those with `_at_least`.
 """
 
 from __future__ import annotations

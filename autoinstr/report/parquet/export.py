@@ -5,6 +5,7 @@ columns `run` and `rank`."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import urllib.parse
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from autoinstr.analysis.serving import (
 from autoinstr.analysis.stats import collect_stats
 from autoinstr.base.errors import AutoinstrError
 from autoinstr.base.text import format_count
+from autoinstr.report.data.device_cells import build_device_cells
+from autoinstr.report.data.device_json import build_line_entries
 from autoinstr.report.data.row_entries import build_row_entries
 from autoinstr.report.parquet.ranges import RangeTable
 from autoinstr.report.parquet.schemas import TABLES
@@ -28,19 +31,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from autoinstr.analysis.blocks import ProgressTick
+    from autoinstr.analysis.device_rows import RunDevice
     from autoinstr.recording.reader import Recording
     from autoinstr.recording.run import Run
 
 NO_RANK = "__HIVE_DEFAULT_PARTITION__"  # readers of partitions take it for null
 
 
-def export(run: Run, directory: str, tick: ProgressTick) -> list[str]:
-    """Write the tables of a run below a directory; return a line for the user.
+def export(
+    run: Run, directory: str, tick: ProgressTick, device: RunDevice | None = None
+) -> list[str]:
+    """Write the tables of a run below a directory; return a line for the user. `device` has the
+    device time of its rows.
 
     Memory: that of one recording's sums and a row group, and the steps and requests of the run.
     Raises AutoinstrError if pyarrow is missing, or a file cannot be written."""
     load_pyarrow()
-    exporter = _Exporter(run, directory)
+    exporter = _Exporter(run, directory, device)
     try:
         for index, recording in enumerate(run.recordings):
             exporter.write_recording(index, recording, tick)
@@ -54,9 +61,10 @@ def export(run: Run, directory: str, tick: ProgressTick) -> list[str]:
 
 
 class _Exporter:
-    def __init__(self, run: Run, directory: str) -> None:
+    def __init__(self, run: Run, directory: str, device: RunDevice | None) -> None:
         self._run = run
         self._directory = directory
+        self._device = device
         name = os.path.basename(os.path.abspath(run.path))
         self._partition = f"run={urllib.parse.quote(name, safe='')}"
         self._axis = Axis(run.recordings)
@@ -69,12 +77,20 @@ class _Exporter:
         stats = collect_stats(recording, attributes)
         self._serving.add(index, attributes)
         fields = self._build_process_fields(index)
+        device = self._device.find_process(index) if self._device is not None else None
+        entries = build_row_entries(index, recording, stats, None, device)
+        lines = build_line_entries(index, device) if device is not None else []
         self._write_rows(
             "modules",
             index,
             (
-                {**entry, "tid": entry["thread"]["tid"], "thread": entry["thread"]["name"]}
-                for entry in build_row_entries(index, recording, stats)
+                {
+                    **entry,
+                    **build_device_cells(entry["device"]),
+                    "tid": entry["thread"]["tid"],
+                    "thread": entry["thread"]["name"],
+                }
+                for entry in itertools.chain(entries, lines)
             ),
         )
         table = RangeTable(

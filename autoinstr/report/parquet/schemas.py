@@ -7,6 +7,7 @@ report has too."""
 from __future__ import annotations
 
 from autoinstr.analysis.serving import REQUEST_COLUMNS, STEP_COLUMNS
+from autoinstr.report.data.device_cells import DEVICE_COLUMNS
 
 Columns = dict[str, str]
 
@@ -47,6 +48,7 @@ TABLES: dict[str, Columns] = {
         **dict.fromkeys(
             ("calls", "total_ns", "self_ns", "min_ns", "p50_ns", "p99_ns", "max_ns"), "int"
         ),
+        **DEVICE_COLUMNS,
         "params": "int",
         "param_bytes": "int",
     },

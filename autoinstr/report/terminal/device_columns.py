@@ -1,17 +1,24 @@
-"""The columns of device time in a table of modules, and the lines about the device above it."""
+"""The columns of device time in a table of modules."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from autoinstr.analysis.device_figures import BYTES, FLOPS, list_known_figures
+from autoinstr.analysis.device_figures import (
+    BYTES,
+    FLOPS,
+    RANK,
+    RATE,
+    SHARE,
+    TIME,
+    list_known_figures,
+)
 from autoinstr.base import text
-from autoinstr.device.bases import BACKWARD, BASES, RECOMPUTE
+from autoinstr.device.bases import BACKWARD, RECOMPUTE
 from autoinstr.device.profile_store import COMMUNICATION, KINDS
-from autoinstr.device.utilisation import name_step_kind
-from autoinstr.report.terminal.cells import format_amount, format_giga, format_share, format_time
+from autoinstr.report.terminal.cells import format_amount, format_giga, format_time
 from autoinstr.report.terminal.layout import Column
-from autoinstr.report.terminal.style import FOLDED, choose_weight_style, format_warning
+from autoinstr.report.terminal.style import FOLDED, choose_weight_style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,12 +26,19 @@ if TYPE_CHECKING:
     from autoinstr.analysis.device_figures import DeviceFigure
     from autoinstr.analysis.device_rows import ProcessDevice
     from autoinstr.analysis.tree_lines import TreeLine
-    from autoinstr.device.device_times import DeviceTimes, RowTimes
+    from autoinstr.device.device_times import RowTimes
 
 MIN_LABEL_WIDTH, MIN_PATH_WIDTH, MIN_CLASS_WIDTH, MIN_KERNEL_WIDTH = 28, 44, 12, 16
 # Bases with a column of their own, where a line has kernels of them.
 _SEPARATE_BASES = (BACKWARD, RECOMPUTE)
-_FORMATS: dict[str, Callable[[Any], str]] = {FLOPS: format_giga, BYTES: text.format_bytes}
+_FORMATS: dict[str, Callable[[Any], str]] = {
+    FLOPS: format_giga,
+    BYTES: text.format_bytes,
+    SHARE: lambda share: f"{100 * share:.1f}",
+    RATE: text.format_digits,
+    TIME: text.format_duration,
+    RANK: lambda rank: f"rank {rank}",
+}
 
 
 def has_device(lines: Sequence[TreeLine]) -> bool:
@@ -136,70 +150,6 @@ def shorten_kernel(name: str) -> str:
             if not depth:
                 return name[:index]
     return name
-
-
-def format_device_lines(device: ProcessDevice) -> Iterator[str]:
-    """Yield the lines that say how long the device was busy, and with what."""
-    times = device.times
-    unit = "operator" if times.on_cpu else "kernel"
-    count = text.format_count(times.total.kernels, unit)
-    parts = [
-        f"{kind} {format_share(part.ns, times.total.ns)}"
-        for kind, part in zip(KINDS, times.by_kind)
-        if part.kernels
-    ]
-    name = "CPU (no device took part)" if times.on_cpu else "device"
-    line = f"{name}: {count}, {text.format_duration(times.total.ns)}"
-    if not times.on_cpu and parts:
-        line += f": {', '.join(parts)}"
-    usage = times.utilisation
-    if usage is not None and usage.span_ns:
-        line += (
-            f"; busy {format_share(usage.busy_ns, usage.span_ns)} of "
-            f"{text.format_duration(usage.span_ns)}, idle "
-            f"{format_share(usage.idle_ns, usage.span_ns)}"
-        )
-        if usage.exposed_ns:
-            line += f", only communication {format_share(usage.exposed_ns, usage.span_ns)}"
-    yield line
-    yield from _format_steps(times)
-
-
-def _format_steps(times: DeviceTimes) -> Iterator[str]:
-    steps = times.utilisation.steps if times.utilisation is not None else []
-    if not steps:
-        return
-    count = len(steps)
-    device = sum(entry.device_ns for entry in steps) / count
-    idle = sum(entry.idle_ns for entry in steps) / count
-    host = sum(entry.step.end_ns - entry.step.start_ns for entry in steps) / count
-    slowest = max(steps, key=lambda entry: entry.step.end_ns - entry.step.start_ns)
-    line = (
-        f"{text.format_count(count, 'step')} ({name_step_kind(steps[0].step)}): a step takes "
-        f"{text.format_duration(host)}, its kernels {text.format_duration(device)}, "
-        f"{text.format_duration(idle)} without any"
-    )
-    if count > 1:
-        longest = text.format_duration(slowest.step.end_ns - slowest.step.start_ns)
-        line += f"; the longest is {slowest.step.name[:40]}, {longest}"
-    yield text.escape_unprintable(line)
-
-
-def format_basis_lines(device: ProcessDevice, width: int) -> Iterator[str]:
-    """Yield the last lines of a table: the sums by basis, which are all kernels of the profile."""
-    times = device.times
-    items = [
-        f"{basis} {text.format_duration(part.ns)} ({part.kernels:,})"
-        for basis in BASES
-        if (part := times.by_basis[basis]).kernels
-    ]
-    total = (
-        f"= {text.format_duration(times.total.ns)} ({times.total.kernels:,}): all of the profile"
-    )
-    yield from text.wrap_items("how the modules were found", [*items, total], width)
-    for reason, part in sorted(times.reasons.items(), key=lambda entry: -entry[1].ns):
-        count = text.format_count(part.kernels, "kernel")
-        yield format_warning(f"{count}, {text.format_duration(part.ns)}: {reason}")
 
 
 def _get_share_ns(times: RowTimes) -> int:

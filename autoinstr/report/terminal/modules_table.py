@@ -28,13 +28,13 @@ from autoinstr.report.terminal.columns import (
     choose_phases,
     compute_weights,
 )
+from autoinstr.report.terminal.counters_list import format_counters
 from autoinstr.report.terminal.device_columns import (
     build_device_columns,
     compute_device_weights,
-    format_basis_lines,
-    format_device_lines,
     has_device,
 )
+from autoinstr.report.terminal.device_lines import format_basis_lines, format_device_lines
 from autoinstr.report.terminal.hidden_lines import format_bound
 from autoinstr.report.terminal.layout import format_table
 from autoinstr.report.terminal.next_step import ReportSummary, suggest_next_step
@@ -82,6 +82,7 @@ def write_tables(
     Memory: the folded trees of all processes, the names of one recording, and for medians the
     durations of one recording with at most MAX_MEDIAN_RECORDS."""
     formatters = {"requests": lists.format_requests, "steps": lists.format_steps}
+    formatters["pmu"] = format_counters
     format_lines = formatters.get(options.table, format_modules)
     write_lines(format_lines(run, options, tick), stream, options)
 

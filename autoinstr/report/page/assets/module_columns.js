@@ -192,16 +192,23 @@ function listDeviceColumns(tree, get, perStep, divide) {
 const FIGURE_FORMATS = {
   flops: (value) => formatDigits(value / 1e9),
   bytes: formatBytes,
+  share: formatPercent,
+  rate: formatDigits,
+  time: formatDuration,
+  rank: (rank) => `rank ${rank}`,
 };
+
+/** Format a figure; `get(key)` is null where it is not known. */
+function formatFigure(key, unit, get) {
+  const least = get(key) === null ? get(`${key}_at_least`) : null;
+  if (least !== null) return `>${FIGURE_FORMATS[unit](least)}`;
+  return get(key) === null ? NO_VALUE : FIGURE_FORMATS[unit](get(key));
+}
 
 /** Make a column of what limits a module. Where only a part is known, it says so with ">". */
 function makeFigureColumn({ key, title, unit, hint }, get) {
   const value = (row) => get(key, row);
-  const text = (row) => {
-    const least = value(row) === null ? get(`${key}_at_least`, row) : null;
-    if (least !== null) return `>${FIGURE_FORMATS[unit](least)}`;
-    return value(row) === null ? NO_VALUE : FIGURE_FORMATS[unit](value(row));
-  };
+  const text = (row) => formatFigure(key, unit, (name) => get(name, row));
   return { key, title, hint, kind: "number", width: "11ch", drop: 3, value, text };
 }
 

@@ -35,6 +35,7 @@ function inspectModule(modules, row) {
     ...describeCode(modules.tree, row),
     makePlainTable("Figures by phase", FIGURE_HEADINGS, listFigures(modules.tree, row)),
     makeDeviceTable(modules.tree, row),
+    makeFigureTable(modules.tree, row),
     makeStepLink(modules, row),
     layers && el("h3", { text: describeLayers(...layers) }),
     layers && makeLayerChart(...layers),
@@ -87,6 +88,19 @@ function makeDeviceTable(tree, row) {
     ];
   });
   return lines.length ? makePlainTable("Device time by phase", DEVICE_HEADINGS, lines) : null;
+}
+
+/** Make a table of what limits a module. */
+function makeFigureTable(tree, row) {
+  if (!tree.device_ns || !tree.device_figures.length) return null;
+  const titles = tree.device_figures.map(({ title }) => title);
+  const lines = mapPhases(tree, row, (get) => {
+    if (get("device") === null) return null;
+    return tree.device_figures.map(({ key, unit, hint }) =>
+      el("span", { text: formatFigure(key, unit, get), title: hint }),
+    );
+  });
+  return lines.length ? makePlainTable("What limits it", ["phase", ...titles], lines) : null;
 }
 
 /** Say in words which calls ran in compiled code, and which kernels the module shares. */

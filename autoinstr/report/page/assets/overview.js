@@ -74,6 +74,7 @@ function makeFacts(run) {
       "Complete",
       el("span", { class: data.losses.length ? "bad" : null, text: completeness }),
     ),
+    run.compiled && makeFact("Compiled", run.compiled),
     makeFact("Versions", makeName(versions || NO_VALUE)),
   );
 }

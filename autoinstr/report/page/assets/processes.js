@@ -54,8 +54,8 @@ function drawInstrumented() {
     el("p", {
       class: "empty",
       text:
-        "Calls inside compiled regions, scripted code and replayed graphs cannot be seen or " +
-        "counted. A function is not listed if its Python module was never imported.",
+        "Calls inside scripted code and replayed graphs cannot be counted. Compiled code has " +
+        "ranges for modules with kernels of their own. A function is not listed if its Python module was never imported.",
     }),
   );
 }
