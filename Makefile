@@ -11,7 +11,7 @@ DEMO := .venv/.demo-installed
 DEMO_FILES := pyproject.toml \
 	$(addprefix $(REQUIREMENTS)/,torch.txt vllm.txt demo.txt demo.sh common.sh)
 STAMP := .venv/.installed
-STAMP_FILES := $(addprefix $(REQUIREMENTS)/,vllm.txt peers.txt deploy.txt older_wrapt.txt \
+STAMP_FILES := $(addprefix $(REQUIREMENTS)/,vllm.txt peers.txt deploy.txt older_wrapt.txt diffusers.txt \
 	install.sh chromium.sh node.sh node/package-lock.json)
 NPU_STAMP := .venv-npu/.installed
 ASCEND_STAMP := .venv-ascend/.installed
@@ -110,7 +110,7 @@ bench-analyse: setup-npu ## analyse beside msprof-analyze on 111,000 kernels (10
 bench-growth: setup ## cost and memory by modules, threads and processes
 	@$(RUN) -m benchmarks.growth $(ARGS)
 
-compat: setup ## resolve every target in the releases of vLLM, vllm-ascend and torch (ARGS=--newest)
+compat: setup ## resolve every target in the releases of its package (ARGS=--newest)
 	$(RUN) tools/compat.py $(ARGS)
 
 npu-acceptance: ## on an NPU: prove what the simulation cannot; writes npu-acceptance.md

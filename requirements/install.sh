@@ -34,6 +34,8 @@ optional "readers of the files in deploy/" /dev/null install .venv --no-deps --u
     --target .cache/deploy -r requirements/deploy.txt
 optional "an older wrapt" /dev/null install .venv --no-deps --no-compile --upgrade \
     --target .cache/older-wrapt -r requirements/older_wrapt.txt
+optional "diffusers" /dev/null install .venv --no-deps --no-compile --upgrade \
+    --target .cache/diffusers -r requirements/diffusers.txt
 optional "agents of other projects, in .venv-peers" /dev/null install_peers
 optional "Debian's headless Chromium" .venv-chromium/unavailable requirements/chromium.sh
 optional "speedscope from npm" .venv-node/unavailable requirements/node.sh

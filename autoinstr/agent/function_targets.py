@@ -11,12 +11,15 @@ from autoinstr.agent.run_recordings import is_target_wrapped
 from autoinstr.base import log
 from autoinstr.base.guard import contain_errors
 from autoinstr.emitters.registry import RECORDER
+from autoinstr.instrument import importhook
 from autoinstr.instrument.functions import unwrapped_rows
 from autoinstr.instrument.functions.install import FunctionPatches
 from autoinstr.instrument.steps import optimizer
 from autoinstr.targets import custom_targets, rows, selection
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from autoinstr.agent.session import Session
     from autoinstr.config.config import Config
     from autoinstr.targets.rows import Target
@@ -31,7 +34,10 @@ def apply_targets(session: Session) -> None:
 
     The first process of a run also logs wrong rows, and at its end the rows that wrapped nothing.
     """
-    targets, problems = select_targets(session.config)
+    is_default = session.config.targets == ("default",)
+    targets, problems = select_targets(session.config, is_default)
+    if is_default:
+        _apply_late_tables(session)
     if session.is_first:
         for problem in problems:
             log.write_once(problem, "warning", problem)
@@ -60,14 +66,27 @@ def apply_targets(session: Session) -> None:
     ).apply()
 
 
-def select_targets(config: Config) -> tuple[list[Target], list[str]]:
-    """Return the selected targets, and a line for each wrong row or pattern."""
+def _apply_late_tables(session: Session) -> None:
+    """Wrap the default targets of each late package when it is imported."""
+
+    @contain_errors("applying function targets")
+    def apply_table(module: ModuleType) -> None:
+        targets = [target for target in rows.load_table(module.__name__) if target.default]
+        FunctionPatches(session.function_ranges, targets).apply()
+
+    for package in rows.LATE_PACKAGES:
+        importhook.register(package, apply_table)
+
+
+def select_targets(config: Config, is_default: bool = False) -> tuple[list[Target], list[str]]:
+    """Return the selected targets, and a line for each wrong row or pattern.
+
+    With `is_default`, the tables of late packages are not read."""
     user_targets, problems = custom_targets.parse_custom_targets(
         config.custom_targets, config.config or "custom_target"
     )
-    targets, unmatched = selection.select_targets(
-        [*rows.load_builtin_targets(), *user_targets], config.targets
-    )
+    builtin_targets = rows.load_early_targets() if is_default else rows.load_builtin_targets()
+    targets, unmatched = selection.select_targets([*builtin_targets, *user_targets], config.targets)
     return targets, [*problems, *unmatched]
 
 

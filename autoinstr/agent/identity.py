@@ -14,7 +14,7 @@ from autoinstr.base.redaction import redact_argv
 if TYPE_CHECKING:
     from autoinstr.emitters.recorder import Recorder
 
-_PACKAGES = ("torch", "torch_npu", "vllm", "vllm_ascend", "transformers")
+_PACKAGES = (*("torch", "torch_npu", "vllm", "vllm_ascend", "transformers", "sglang", "diffusers"),)
 
 
 class Identity:
@@ -34,7 +34,7 @@ class Identity:
         self._recorder.update_header(**facts)
 
     def add_role(self, role: str, rank: int | None, world_size: int | None) -> None:
-        """Add a role that an object of vLLM's gives to the process."""
+        """Add a role that an object of an engine gives to the process."""
         if self.roles == ["MainProcess"]:
             # That role means "no other role". The recording may have been opened with it.
             self.roles = []

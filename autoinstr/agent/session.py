@@ -115,7 +115,7 @@ class Session:
 
     @contain_errors("noting the role of the process")
     def add_role(self, role: str, rank: int | None, world_size: int | None) -> None:
-        """Note that the process made an object of vLLM's that gives it a role."""
+        """Note that the process made an object of an engine that gives it a role."""
         self.steps.serves_vllm = True
         self.identity.add_role(role, rank, world_size)
         self.emitters.open_recording()

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Union
 
 from autoinstr.base.errors import RecordingError
-from autoinstr.targets.step_parts import PART_KINDS, SCHEDULE, SERVING_DOMAIN
+from autoinstr.targets.step_parts import PART_KINDS, SERVING_DOMAINS, STARTING_KINDS
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
@@ -43,10 +43,10 @@ class StepPart:
     def read_fields(self, fields: dict[str, Any]) -> None:
         """Read the fields of an attribute; later fields replace earlier ones.
 
-        Only a schedule's fields are kept: they include everything that the other parts' say."""
+        Only the fields of a step's first part are kept: they include all that the others say."""
         self.step = _intern_text(fields.get("step")) or self.step
         self.phase = _intern_text(fields.get("phase")) or self.phase
-        if self.kind == SCHEDULE:
+        if self.kind in STARTING_KINDS:
             ids = fields.get("requests")
             if isinstance(ids, list):  # thousands of steps have the same requests
                 fields["requests"] = [sys.intern(name) for name in ids if type(name) is str]
@@ -106,7 +106,7 @@ def collect_attributes(recording: Recording) -> RecordingAttributes:
             name = names.get(number)
             if name is None:
                 continue
-            is_serving = name.domain == SERVING_DOMAIN
+            is_serving = name.domain in SERVING_DOMAINS
             message = name.message
             if name.kind == "mark":
                 if is_serving and message.startswith(REQUEST_PREFIX):

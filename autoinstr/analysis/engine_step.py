@@ -6,7 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.targets.step_fields import UNSEEN_BEFORE
-from autoinstr.targets.step_parts import EXECUTE, SAMPLE, SCHEDULE, UPDATE
+from autoinstr.targets.step_parts import EXECUTE, LAUNCH, SAMPLE, SCHEDULE, UPDATE
 
 if TYPE_CHECKING:
     from autoinstr.analysis.attributes import StepPart
@@ -19,8 +19,8 @@ class EngineStep:
 
     Times are nanoseconds since 1970, or since the origin of the offset that was given. None: not
     recorded. `process` is the index of the scheduler's recording, else of the first part's.
-    `is_scheduled` says that the start of its schedule was recorded. Otherwise `start_ns` is that
-    of its first recorded part. `has_known_gap` says that ranges were on since the step before."""
+    `is_scheduled` says that its schedule or launch was recorded. Otherwise `start_ns` is that of
+    its first recorded part. `has_known_gap` says that ranges were on since the step before."""
 
     __slots__ = (
         "end_ns", "execute_ns", "gap_ns", "has_known_gap", "index", "is_scheduled", "kv_usage",
@@ -82,7 +82,7 @@ class EngineStep:
         duration_ns = part.end - part.start
         if part.kind == SCHEDULE:
             self.schedule_ns = duration_ns
-        elif part.kind == EXECUTE:
+        elif part.kind in (EXECUTE, LAUNCH):
             self.execute_ns = max(duration_ns, self.execute_ns or 0)
         elif part.kind == SAMPLE:
             self.sample_ns = max(duration_ns, self.sample_ns or 0)

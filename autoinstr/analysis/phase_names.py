@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from autoinstr.base.errors import RecordingError, UsageError
 from autoinstr.config.suggestions import find_nearest
-from autoinstr.targets.step_parts import BACKWARD, DATA, FORWARD, OPTIMIZER, RECOMPUTE
+from autoinstr.targets.step_parts import (
+    BACKWARD,
+    DATA,
+    DENOISE,
+    ENCODE,
+    FORWARD,
+    OPTIMIZER,
+    RECOMPUTE,
+    VAE,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,6 +27,7 @@ NO_PHASE = "none"  # the name for ranges without a phase
 # run may have other ones, from ranges of the user.
 PHASES = (
     "prefill", "decode", "mixed", "idle", "draft", DATA, FORWARD, BACKWARD, RECOMPUTE, OPTIMIZER,
+    ENCODE, DENOISE, VAE,
     NO_PHASE,
 )  # fmt: skip
 

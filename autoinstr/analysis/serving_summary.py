@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from autoinstr.analysis.percentiles import find_nearest_rank
 from autoinstr.analysis.request_names import count_client_requests
 from autoinstr.base import text
-from autoinstr.targets.step_parts import BACKWARD, DATA, FORWARD, OPTIMIZER, RECOMPUTE
+from autoinstr.targets.step_parts import (
+    BACKWARD,
+    DATA,
+    DENOISE,
+    ENCODE,
+    FORWARD,
+    OPTIMIZER,
+    RECOMPUTE,
+    VAE,
+)
 
 if TYPE_CHECKING:
     from autoinstr.analysis.engine_step import EngineStep
@@ -16,7 +25,8 @@ if TYPE_CHECKING:
 
 REQUEST_STATES = ("finished", "aborted", "unfinished")
 PHASE_ORDER = (
-    "prefill", "mixed", "decode", "draft", "idle", DATA, FORWARD, BACKWARD, RECOMPUTE, OPTIMIZER
+    "prefill", "mixed", "decode", "draft", "idle", DATA, FORWARD, BACKWARD, RECOMPUTE, OPTIMIZER,
+    ENCODE, DENOISE, VAE,
 )  # other phases come after these  # fmt: skip
 PART_TIMES = ("schedule_ns", "execute_ns", "sample_ns", "update_ns")
 

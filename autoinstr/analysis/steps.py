@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from autoinstr.analysis.engine_step import EngineStep
 from autoinstr.analysis.requests import CLOCK_TOLERANCE_NS
 from autoinstr.analysis.same_work import join_same_steps
-from autoinstr.targets.step_parts import SCHEDULE
+from autoinstr.targets.step_parts import STARTING_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +42,7 @@ class StepCollector:
         """Add the parts in one recording, whose records were read before.
 
         `offset_ns` moves the recording's times to the run's axis."""
-        schedules = (part for part in attributes.parts if part.kind == SCHEDULE)
+        schedules = (part for part in attributes.parts if part.kind in STARTING_KINDS)
         for part in _select_outermost(schedules):
             step = EngineStep(process, part.step, part.start + offset_ns, is_scheduled=True)
             step.add_schedule_fields(part.fields or {})
@@ -54,7 +54,7 @@ class StepCollector:
                 namesakes.sort(key=lambda entry: entry.start_ns)
         for part in attributes.parts:
             if (
-                part.kind != SCHEDULE
+                part.kind not in STARTING_KINDS
                 and not self._join_part(process, part, offset_ns)
                 and part.step is not None
             ):

@@ -24,7 +24,7 @@ def parse_custom_targets(
     `source` names the file in these lines. An invalid row does not affect the others."""
     rows: list[Target] = []
     problems: list[str] = []
-    builtin_names: Sequence[str] = [row.name for row in load_builtin_targets()]
+    builtin_names = [row.name for row in load_builtin_targets()] if tables else []
     for number, table in enumerate(tables, 1):
         name = table.get("name")
         label = (

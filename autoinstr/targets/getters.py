@@ -10,6 +10,7 @@ from typing import Any, Callable
 
 from autoinstr.targets import step_fields
 from autoinstr.targets.step_fields import describe_step as describe_step
+from autoinstr.targets.step_parts import DENOISE, ENCODE, VAE
 
 # The result of a call that raised, or whose result is not available.
 NO_RESULT: Any = object()
@@ -121,6 +122,28 @@ def read_profile(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields |
     return {"start": bool(value)}
 
 
+def read_sglang_launched(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | None:
+    """Return phase, requests and tokens of the batch of SGLang's Scheduler.run_batch."""
+    from autoinstr.targets import sglang_batches  # not needed where there is no SGLang
+
+    return sglang_batches.read_launched(instance, args, kwargs, result)
+
+
+def read_sglang_processed(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | None:
+    """Return phase and step of the batch of SGLang's Scheduler.process_batch_result."""
+    from autoinstr.targets import sglang_batches
+
+    return sglang_batches.read_processed(instance, args, kwargs, result)
+
+
+def read_denoised(instance: Any, args: Any, kwargs: Any, result: Any) -> Fields | None:
+    """Return the number of the step that a scheduler of diffusers has ended, from 1.
+
+    None for schedulers that do not count, and for a call that raised."""
+    number = getattr(instance, "step_index", None)
+    return {"step": number} if result is not NO_RESULT and isinstance(number, int) else None
+
+
 def make_phase_getter(phase: str) -> Getter:
     """Return a getter for calls that are a phase as a whole."""
     fields = {"phase": phase}
@@ -139,7 +162,13 @@ GETTERS: dict[str, Getter] = {
     "count": read_count,
     "bytes": read_bytes,
     "profile": read_profile,
+    "sglang_launched": read_sglang_launched,
+    "sglang_processed": read_sglang_processed,
+    "denoised": read_denoised,
     "draft": make_phase_getter("draft"),
     "prefill_phase": make_phase_getter("prefill"),
     "decode_phase": make_phase_getter("decode"),
+    "encode_phase": make_phase_getter(ENCODE),
+    "denoise_phase": make_phase_getter(DENOISE),
+    "vae_phase": make_phase_getter(VAE),
 }

@@ -34,7 +34,7 @@ class _Request:
 # The last result of update_from_output: an overriding method returns that of its base class, and
 # both are targets.
 _last_result: list[Any] = [None]
-_queued_requests: dict[str, _Request] = {}  # in EngineCore
+queued_requests: dict[str, _Request] = {}  # in EngineCore
 _arrived_requests: dict[str, bool] = {}  # in the front end: whether there was an output
 
 
@@ -51,8 +51,7 @@ def mark_queued(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
     """Read Scheduler.add_request."""
     request = args[0] if args else kwargs["request"]
     # a session that streams its input adds the same request again and again
-    if request.request_id not in _queued_requests:
-        _remember(_queued_requests, request.request_id, _Request())
+    if add_queued(request.request_id):
         fields = {"request": request.request_id, "prompt_tokens": request.num_prompt_tokens}
         yield "request.queued", {**fields, **_read_adapter(request)}
 
@@ -60,7 +59,7 @@ def mark_queued(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
 def mark_first_scheduled(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
     """Read Scheduler.schedule."""
     for new_request in result.scheduled_new_reqs:
-        request = _queued_requests.get(new_request.req_id)
+        request = queued_requests.get(new_request.req_id)
         # after a preemption some versions schedule it as new again
         if request is not None and not request.is_scheduled:
             request.is_scheduled = True
@@ -76,7 +75,7 @@ def mark_first_scheduled(scheduler: Any, args: Any, kwargs: Any, result: Any) ->
 def mark_preempted(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
     """Read Scheduler._preempt_request."""
     request_id = (args[0] if args else kwargs["request"]).request_id
-    request = _queued_requests.get(request_id)
+    request = queued_requests.get(request_id)
     if request is not None and request.preemptions is not None:
         request.preemptions += 1
     yield "request.preempted", {"request": request_id}
@@ -89,13 +88,13 @@ def mark_produced(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
     _last_result[0] = result
     for client_outputs in result.values() if isinstance(result, dict) else (result,):
         for output in getattr(client_outputs, "outputs", ()):
-            request = _queued_requests.get(output.request_id)
+            request = queued_requests.get(output.request_id)
             if request is not None and request.token_count is not None and output.new_token_ids:
                 if not request.token_count:
                     yield "request.first_token", {"request": output.request_id}
                 request.token_count += len(output.new_token_ids)
             if output.finish_reason is not None:
-                yield _make_finished(output.request_id, str(output.finish_reason))
+                yield make_finished(output.request_id, str(output.finish_reason))
 
 
 def mark_ended_by_client(scheduler: Any, args: Any, kwargs: Any, result: Any) -> Marks:
@@ -107,16 +106,25 @@ def mark_ended_by_client(scheduler: Any, args: Any, kwargs: Any, result: Any) ->
     reason = status.name.lower().replace("finished_", "").replace("aborted", "abort")
     live_requests = scheduler.requests
     if request_ids is None:
-        request_ids = list(_queued_requests)
+        request_ids = list(queued_requests)
     elif isinstance(request_ids, str):
         request_ids = (request_ids,)
     for request_id in list(request_ids):
-        if request_id in _queued_requests and request_id not in live_requests:
-            yield _make_finished(request_id, reason)
+        if request_id in queued_requests and request_id not in live_requests:
+            yield make_finished(request_id, reason)
 
 
-def _make_finished(request_id: str, reason: str) -> tuple[str, dict[str, Any]]:
-    request = _queued_requests.pop(request_id, None)
+def add_queued(request_id: str) -> bool:
+    """Begin to follow a request in a scheduler; return False if it is followed already."""
+    if request_id in queued_requests:
+        return False
+    _remember(queued_requests, request_id, _Request())
+    return True
+
+
+def make_finished(request_id: str, reason: str) -> tuple[str, dict[str, Any]]:
+    """Return the mark of a request that has finished, which is followed no longer."""
+    request = queued_requests.pop(request_id, None)
     fields: dict[str, Any] = {"request": request_id, "reason": reason}
     if request is not None and request.token_count is not None:
         fields.update(output_tokens=request.token_count, preemptions=request.preemptions)
@@ -169,7 +177,7 @@ def mark_delivered(processor: Any, args: Any, kwargs: Any, result: Any) -> Marks
 
 def note_unseen_time() -> None:
     """Note that ranges were off: tokens, preemptions and first outputs may have been missed."""
-    for request in list(_queued_requests.values()):
+    for request in list(queued_requests.values()):
         request.token_count = request.preemptions = None
         request.is_scheduled = True
     for request_id in list(_arrived_requests):
@@ -178,7 +186,7 @@ def note_unseen_time() -> None:
 
 def reset_in_child() -> None:
     """Forget the requests after a fork: they are the parent's."""
-    _queued_requests.clear()
+    queued_requests.clear()
     _arrived_requests.clear()
 
 

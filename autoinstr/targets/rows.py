@@ -13,7 +13,17 @@ from autoinstr.targets.versions import is_within
 CALL_KINDS = ("sync", "async", "generator", "async_generator", "future")
 ROLES = ("MainProcess", "APIServer", "EngineCore", "Worker")
 # the package of a table -> the domain of its ranges
-DOMAINS = {"vllm": "vllm", "vllm_ascend": "vllm", "torch": "torch", "transformers": "transformers"}
+DOMAINS = {
+    "vllm": "vllm",
+    "vllm_ascend": "vllm",
+    "torch": "torch",
+    "transformers": "transformers",
+    "sglang": "sglang",
+    "diffusers": "diffusers",
+}
+# A process reads these tables when it imports the package. All their rows are methods, so it does
+# not matter what the package has imported by then.
+LATE_PACKAGES = ("sglang", "diffusers")
 COLUMNS = (
     "name",
     "target",
@@ -47,18 +57,25 @@ class Target(NamedTuple):
     waits: bool = False  # blocks its thread until something happens: its time is not work
 
 
-_builtin_targets: tuple[Target, ...] = ()
+_tables: dict[str, list[Target]] = {}
 
 
 def load_builtin_targets() -> tuple[Target, ...]:
     """Return all rows of the tables, in the order of a step. The tables are read once."""
-    global _builtin_targets
-    if not _builtin_targets:
-        folder = get_parent(__file__)
-        _builtin_targets = tuple(
-            row for package in DOMAINS for row in read_table(f"{folder}/{package}.tsv", package)
-        )
-    return _builtin_targets
+    return tuple(row for package in DOMAINS for row in load_table(package))
+
+
+def load_early_targets() -> tuple[Target, ...]:
+    """Return the rows of all tables but those of LATE_PACKAGES."""
+    packages = (package for package in DOMAINS if package not in LATE_PACKAGES)
+    return tuple(row for package in packages for row in load_table(package))
+
+
+def load_table(package: str) -> list[Target]:
+    """Return the rows of one package. Its table is read once."""
+    if package not in _tables:
+        _tables[package] = read_table(f"{get_parent(__file__)}/{package}.tsv", package)
+    return _tables[package]
 
 
 def read_table(path: str, package: str) -> list[Target]:

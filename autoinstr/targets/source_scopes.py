@@ -63,6 +63,15 @@ def get_decorators(node: Function) -> tuple[str, ...]:
     return tuple(".".join(name) for name in names)
 
 
+def get_parameters(node: Function) -> tuple[str, ...]:
+    """Return the names of the parameters in their order; a variadic one begins with `*`."""
+    arguments = node.args
+    names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+    names += [f"*{arguments.vararg.arg}"] if arguments.vararg else []
+    names += [argument.arg for argument in arguments.kwonlyargs]
+    return (*names, *([f"**{arguments.kwarg.arg}"] if arguments.kwarg else []))
+
+
 def get_dotted_name(node: ast.expr) -> list[str]:
     """Return ["a", "b"] for a.b and for a.b[T], and [] for other expressions."""
     if isinstance(node, ast.Subscript):

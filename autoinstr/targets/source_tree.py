@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from autoinstr.base.system import calls, is_file, is_folder
 from autoinstr.config.suggestions import find_nearest
 from autoinstr.targets.source_scopes import (
+    Function,
     Scope,
     get_call_kind,
     get_decorators,
     get_dotted_name,
+    get_parameters,
     make_scope,
     read_scope,
 )
@@ -34,6 +36,7 @@ class Definition(NamedTuple):
     decorators: tuple[str, ...]
     # what a patch changes: "module:Class" of the definition, or the module that the row names
     owner: str
+    parameters: tuple[str, ...] = ()  # their names; variadic ones begin with "*"
 
 
 class ClassDefinition(NamedTuple):
@@ -93,7 +96,7 @@ class SourceTree:
             return None
         if name in scope.functions:
             node = scope.functions[name]
-            return Definition(module, name, get_call_kind(node), get_decorators(node), module)
+            return _make_definition(module, name, node, module)
         if name in scope.aliases:
             return self._find_function(module, scope.aliases[name], depth - 1) or Definition(
                 module, name, "", (), module
@@ -138,9 +141,7 @@ class SourceTree:
         for base, body in self._iterate_mro(cls, depth):
             qualname, owner = f"{base.qualname}.{name}", f"{base.module}:{base.qualname}"
             if name in body.functions:
-                node = body.functions[name]
-                kind, decorators = get_call_kind(node), get_decorators(node)
-                return Definition(base.module, qualname, kind, decorators, owner)
+                return _make_definition(base.module, qualname, body.functions[name], owner)
             if name in body.aliases:
                 return Definition(base.module, qualname, "", (), owner)
         return None
@@ -185,3 +186,8 @@ class SourceTree:
             if is_folder(folder):
                 names += [entry.partition(".")[0] for entry in calls.listdir(folder)]
         return names
+
+
+def _make_definition(module: str, qualname: str, node: Function, owner: str) -> Definition:
+    kind, decorators = get_call_kind(node), get_decorators(node)
+    return Definition(module, qualname, kind, decorators, owner, get_parameters(node))

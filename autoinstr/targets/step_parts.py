@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from autoinstr.targets.rows import Target
 
-SERVING_DOMAIN = "vllm"  # the domain of the ranges and marks of engine steps and requests
+# The domains of the ranges and marks of engine steps and requests.
+SERVING_DOMAINS = frozenset(("vllm", "sglang"))
 OPTIMIZER_STEP = "optim.step"
 
-# The kinds of parts of an engine step.
-SCHEDULE, UPDATE, EXECUTE, SAMPLE = "schedule", "update", "execute", "sample"
+# The kinds of parts of an engine step. A launch begins a step whose scheduling is not seen: SGLang
+# schedules in each turn of a loop that never waits.
+SCHEDULE, LAUNCH, UPDATE, EXECUTE, SAMPLE = "schedule", "launch", "update", "execute", "sample"
+STARTING_KINDS = (SCHEDULE, LAUNCH)
 
 # The phases of training, in the order of a step.
 DATA, FORWARD, BACKWARD, RECOMPUTE, OPTIMIZER = (
@@ -24,6 +27,8 @@ DATA, FORWARD, BACKWARD, RECOMPUTE, OPTIMIZER = (
     "recompute",
     "optimizer",
 )
+# The phases of diffusion: of the text, of the loop around the model, of images and latents.
+ENCODE, DENOISE, VAE = "encode", "denoise", "vae"
 # The name of a target of torch -> the phase of its calls.
 TRAINING_PHASES = {
     "data.iter": DATA,
@@ -47,6 +52,7 @@ _ASCEND_SCHEDULERS = (
     "batch_job",
     "balance",
     "kv_delivery",
+    "dyntra_lb",
 )
 # vLLM's worker, and its two model runners: `runner2` is the newer one, in vllm.v1.worker.gpu.
 _MODEL_CALLERS = tuple(
@@ -61,12 +67,17 @@ PART_KINDS = {
     **{f"npu.sched.{name}_update": UPDATE for name in _ASCEND_SCHEDULERS},
     **{f"{name}.execute_model": EXECUTE for name in _MODEL_CALLERS},
     **{f"{name}.sample_tokens": SAMPLE for name in _MODEL_CALLERS},
+    "sgl.run_batch": LAUNCH,
+    "sgl.process_result": UPDATE,
 }
 
 # Targets whose end is the end of a step, the most reliable group first. A process may have several:
 # on one card Worker and EngineCore are one process. Then only the first of its groups counts.
 STEP_TARGETS: tuple[tuple[str, ...], ...] = (
-    tuple(f"{name}.execute_model" for name in _MODEL_CALLERS if "runner" in name),
+    (
+        *(f"{name}.execute_model" for name in _MODEL_CALLERS if "runner" in name),
+        "sgl.run_batch",
+    ),
     (
         "exec.execute_model",
         "exec.execute_model.mp",

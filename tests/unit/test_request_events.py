@@ -132,4 +132,4 @@ def test_requests_whose_end_is_never_seen_are_forgotten(monkeypatch: pytest.Monk
     monkeypatch.setattr(request_events, "MAX_LIVE_REQUESTS", 3)
     for name in "abcd":
         queue(name)
-    assert list(request_events._queued_requests) == ["b", "c", "d"]
+    assert list(request_events.queued_requests) == ["b", "c", "d"]

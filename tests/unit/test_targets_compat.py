@@ -102,9 +102,10 @@ def test_the_page_says_where_a_row_went(compat: ModuleType) -> None:
 
 def test_the_releases_are_in_order_and_enough(compat: ModuleType) -> None:
     releases = compat.read_releases()
-    # Of torch_npu, what profiler control patches; of SGLang, a text of its newest release.
-    assert set(releases) == {*DOMAINS, "torch_npu"} == set(compat.PACKAGES) - {"sglang"}
-    assert len(releases["vllm"]) >= 12 and len(releases["vllm_ascend"]) >= 5
+    # Of torch_npu, what profiler control patches.
+    assert set(releases) == {*DOMAINS, "torch_npu"} == set(compat.PACKAGES)
+    assert len(releases["vllm"]) >= 12
+    assert min(len(releases[package]) for package in ("vllm_ascend", "sglang", "diffusers")) >= 6
     for package, listed in releases.items():
         keys = [parse_version(release) for release in listed]
         assert keys == sorted(keys, key=lambda key: key or ((), 0, 0)), package
@@ -146,4 +147,30 @@ def test_a_step_with_another_name_is_an_error(
     (tmp_path / file).write_text(text.replace("step[", "forward[").replace("execute_", "run_"))
     [error] = compat.check_known_texts(package, tmp_path)
     assert "name of a step" in error
-    assert not compat.check_known_texts("torch", tmp_path)
+    assert not compat.check_known_texts("transformers", tmp_path)
+
+
+def test_a_torch_whose_compiler_is_not_known_is_an_error(
+    compat: ModuleType, tmp_path: Path
+) -> None:
+    [error] = compat.check_known_texts("torch", tmp_path)
+    assert error.startswith("no ranges in compiled code: this torch has no torch/_inductor/")
+
+
+def test_parameters_that_a_getter_reads_are_compared(compat: ModuleType, tmp_path: Path) -> None:
+    texts = {
+        "old": "def run(batch, *rest, mode=0, **more): pass\ndef stop(self): pass\n",
+        "new": "def run(plan, *rest, mode=0, **more): pass\ndef stop(self, now): pass\n",
+    }
+    for folder, text in texts.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "m.py").write_text(text)
+    trees = tuple(SourceTree([str(tmp_path / folder)]) for folder in texts)
+    rows = [row("run")._replace(attributes=("scheduled",)), row("stop", name="u")]
+    rows += [row("stop", name="v")._replace(attributes=("draft",))]  # reads no argument
+    assert compat.compare_parameters("m", rows, ("1.0", "2.0"), trees) == [
+        "t (m:run) has the parameters (plan, *rest, mode, **more), in 1.0 it has (batch, *rest, "
+        "mode, **more)"
+    ]
+    bounded = [rows[0]._replace(before="2.0")]
+    assert compat.compare_parameters("m", bounded, ("1.0", "2.0"), trees) == []

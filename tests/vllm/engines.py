@@ -185,6 +185,26 @@ def run_offline(
     return ended
 
 
+ROLES = ["EngineCore", "MainProcess", "Worker"]  # of the processes of an offline engine
+
+
+def map_roles(out: Path) -> dict[str, Recording]:
+    """Return the recordings of an offline run by role.
+
+    EngineCore and Worker are one process where vLLM runs the Worker itself, as on CPUs before
+    0.20."""
+    recordings = recorded.recordings(out)
+    by_role = {role: recording for recording in recordings for role in recording.roles}
+    assert sorted(by_role) == ROLES
+    assert sum(len(recording.roles) for recording in recordings) == len(ROLES)
+    return by_role
+
+
+def get_executor(processes: dict[str, Recording]) -> str:
+    """Return the name of vLLM's executor in the names of targets."""
+    return "uni" if processes["EngineCore"] is processes["Worker"] else "mp"
+
+
 def module_calls(recording: Recording) -> list[recorded.Range]:
     """The closed ranges of module calls; functions have ranges in other domains."""
     domains = {(name.root, name.path, name.cls): name.domain for name in recording.names.values()}

@@ -13,29 +13,36 @@ COUNTED = ("Qwen2ForCausalLM", "Qwen2DecoderLayer")
 
 
 def count():
-    """In the Worker: two 8-byte counters in the file $TESTS_COUNTS/<pid>, mapped, so that a SIGKILL
-    loses nothing."""
-    if not multiprocessing.current_process().name.startswith("VllmWorker"):
+    """In the process that runs the model: two 8-byte counters in the file $TESTS_COUNTS/<pid>,
+    mapped, so that a SIGKILL loses nothing. Releases of vLLM differ in which process it is."""
+    if multiprocessing.current_process().name == "MainProcess":
         return
     from vllm.model_executor.models import qwen2
 
+    for index, name in enumerate(COUNTED):
+        _count(getattr(qwen2, name), index)
+
+
+@functools.cache
+def open_counters():
     path = os.path.join(os.environ["TESTS_COUNTS"], str(os.getpid()))
     with open(path, "wb") as stream:
         stream.truncate(8 * len(COUNTED))
     with open(path, "r+b") as stream:
-        words = memoryview(mmap.mmap(stream.fileno(), 8 * len(COUNTED))).cast("Q")
-    for index, name in enumerate(COUNTED):
-        _count(getattr(qwen2, name), words, index)
+        return memoryview(mmap.mmap(stream.fileno(), 8 * len(COUNTED))).cast("Q")
 
 
-def _count(cls, words, index):
+def _count(cls, index):
     original = cls.forward
+    if hasattr(original, "counts"):  # a Worker forked from an EngineCore that had loaded plugins
+        return
 
     @functools.wraps(original)
     def forward(*args, **kwargs):
-        words[index] += 1
+        open_counters()[index] += 1
         return original(*args, **kwargs)
 
+    forward.counts = True
     cls.forward = forward
 
 

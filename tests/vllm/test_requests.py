@@ -11,7 +11,7 @@ import pytest
 
 from autoinstr.recording.reader import Recording
 from tests.support import recorded
-from tests.vllm.engines import Offline, Place, module_calls, run_offline
+from tests.vllm.engines import Offline, Place, get_executor, map_roles, module_calls, run_offline
 from tests.vllm.request_stats import REQUESTS
 
 SCRIPT = Path(__file__).with_name("request_stats.py")
@@ -37,7 +37,7 @@ def runs(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 
 def by_role(run: Offline) -> dict[str, Recording]:
-    return {one.role: one for one in recorded.recordings(run.place.out)}
+    return map_roles(run.place.out)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,9 @@ def test_every_step_says_what_it_is(processes: dict[str, Recording]) -> None:
         assert [(one["step"], one["phase"]) for one in seen] == [
             (one["step"], one["phase"]) for one in steps
         ]
-    for role, name in (("Worker", "worker.sample_tokens"), ("EngineCore", "exec.sample_tokens.mp")):
+    executor = get_executor(processes)
+    names = (("Worker", "worker.sample_tokens"), ("EngineCore", f"exec.sample_tokens.{executor}"))
+    for role, name in names:
         seen = [one.fields for one in recorded.named(processes[role]) if one.message == name]
         assert [one["step"] for one in seen] == [one["step"] for one in steps]
 
@@ -185,7 +187,7 @@ def test_a_window_is_counted_in_steps_of_vllm(runs: Runs) -> None:
     assert Counter(one.cls for one in module_calls(worker))["Qwen2ForCausalLM"] == COUNT
     assert Counter(one.message for one in recorded.named(worker))["worker.execute_model"] == COUNT
     assert Counter(one.message for one in recorded.named(processes["EngineCore"]))[
-        "exec.execute_model.mp"
+        f"exec.execute_model.{get_executor(processes)}"
     ] in (COUNT, COUNT + 1)
     assert Counter(one.message for one in recorded.named(processes["MainProcess"]))[
         "output.process"

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.agent.metrics.histogram import Histogram
-from autoinstr.targets.step_parts import PART_KINDS, SCHEDULE, SERVING_DOMAIN, UPDATE
+from autoinstr.targets.step_parts import PART_KINDS, SERVING_DOMAINS, STARTING_KINDS, UPDATE
 
 if TYPE_CHECKING:
     from autoinstr.emitters.recorder import Recorder
@@ -46,9 +46,9 @@ class ServingTimes:
         domain, message = self._messages.get(number, ("", ""))
         if domain == "torch" and message == "step":
             self._add_optimizer_step(start_ns)
-        elif domain == SERVING_DOMAIN and message.startswith("request."):
+        elif domain in SERVING_DOMAINS and message.startswith("request."):
             self._add_mark(message[len("request.") :], start_ns, fields)
-        elif domain == SERVING_DOMAIN and message in PART_KINDS:
+        elif domain in SERVING_DOMAINS and message in PART_KINDS:
             self._add_part(PART_KINDS[message], start_ns, end_ns, fields)
 
     def _add_optimizer_step(self, time_ns: int) -> None:
@@ -59,7 +59,7 @@ class ServingTimes:
 
     def _add_part(self, kind: str, start_ns: int, end_ns: int, fields: dict[str, Any]) -> None:
         step = fields.get("step")
-        if kind == SCHEDULE:
+        if kind in STARTING_KINDS:
             # A scheduler may call another one for the same step. The outer one ends last.
             self._steps.pop(step, None)
             _remember(self._steps, step, (start_ns, fields.get("phase", "")))

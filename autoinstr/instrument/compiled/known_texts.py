@@ -50,10 +50,13 @@ KNOWN_TEXTS: dict[tuple[str, str, str], tuple[int, ...]] = {
 }
 
 
-def find_unknown() -> str:
-    """Return which function of the installed torch is not known; "" if all are."""
-    spec = importlib.util.find_spec("torch")
-    folder = spec.origin.rpartition("/")[0] if spec is not None and spec.origin else ""
+def find_unknown(folder: str = "") -> str:
+    """Return which function of torch is not known; "" if all are.
+
+    `folder` is the package; without it, that of the installed torch."""
+    if not folder:
+        spec = importlib.util.find_spec("torch")
+        folder = spec.origin.rpartition("/")[0] if spec is not None and spec.origin else ""
     texts: dict[str, str] = {}
     for (file, cls, name), checksums in KNOWN_TEXTS.items():
         if file not in texts:

@@ -1,5 +1,5 @@
-"""Counts steps of vLLM for `window`: model-runner steps with scheduled tokens, as each process sees
-them. From 0.11.1 on, sampling is a call of its own, and a step ends with it.
+"""Counts steps of vLLM and SGLang for `window`: model-runner steps with scheduled tokens, as each
+process sees them. From vLLM 0.11.1 on, sampling is a call of its own, and a step ends with it.
 
 These wrappers are separate from those of the ranges. Steps are counted while nothing is recorded,
 whatever `targets` says."""
@@ -27,13 +27,16 @@ _OUTPUT_RANK = len(STEP_TARGETS) - 1  # of the front end, which has an engine el
 
 
 def has_tokens(args: Any, kwargs: Any) -> bool:
-    """Return whether the arguments include a SchedulerOutput with scheduled tokens, or a list of
-    outputs that is not empty."""
+    """Return whether the arguments include a SchedulerOutput with scheduled tokens, a batch with
+    requests, or a list of outputs that is not empty."""
     arguments = (*args, *kwargs.values())
     for argument in arguments:
         token_count = getattr(argument, "total_num_scheduled_tokens", None)
         if token_count is not None:
             return bool(token_count)
+        requests = getattr(argument, "reqs", None)  # of a batch of SGLang
+        if isinstance(requests, list):
+            return bool(requests)
     return any(isinstance(argument, list) and argument for argument in arguments)
 
 

@@ -1,4 +1,4 @@
-"""Which vLLM class gives a process which role.
+"""Which class of vLLM or SGLang gives a process which role.
 
 The classes that are instantiated decide, not the process layout: on one card the Worker lives in
 the EngineCore process.
@@ -45,4 +45,18 @@ ROLE_CLASSES: tuple[RoleClass, ...] = (
         _DP_RANK,
         _DP_SIZE,
     ),
+    # Read in SGLang 0.5.4 to 0.5.23. Each rank is a process with a scheduler and its worker. From
+    # 0.5.22 on, their objects do not hold the rank.
+    RoleClass("sglang.srt.entrypoints.engine", "Engine", "MainProcess"),
+    RoleClass("sglang.srt.entrypoints.openai.serving_chat", "OpenAIServingChat", "APIServer"),
+    RoleClass(
+        "sglang.srt.managers.scheduler",
+        "Scheduler",
+        "EngineCore",
+        "tp_rank ps.tp_rank",
+        "tp_size ps.tp_size",
+        "dp_rank ps.dp_rank",
+        "dp_size ps.dp_size",
+    ),
+    RoleClass("sglang.srt.managers.tp_worker", "TpModelWorker", "Worker"),
 )

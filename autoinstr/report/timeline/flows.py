@@ -20,7 +20,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.analysis.labels import hash_track
-from autoinstr.targets.step_parts import EXECUTE, PART_KINDS, SCHEDULE, UPDATE
+from autoinstr.targets.step_parts import EXECUTE, LAUNCH, PART_KINDS, SCHEDULE, UPDATE
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import Recording
@@ -32,6 +32,7 @@ NO_WORKER = -1
 # from the flows of other steps.
 _WORKER_STRIDE = 0x9E3779B97F4A7
 _FIRST_MARKS = ("arrived", "queued")
+_FLOW_KINDS = {LAUNCH: SCHEDULE}  # a launch begins the flows of its step
 _MARK_POSITIONS = {"first_token": STEP, "first_output": END}
 
 
@@ -81,7 +82,10 @@ class Flows:
         workers = self._list_workers(index)
         counts: Counter[tuple[str, str | None]] = Counter()
         schedule_flows: dict[int, list[Flow]] = {}  # thread -> the flows of its latest schedule
-        events = [(part, PART_KINDS[part.message]) for part in serving.list_outermost_parts()]
+        events = [
+            (part, _FLOW_KINDS.get(PART_KINDS[part.message], PART_KINDS[part.message]))
+            for part in serving.list_outermost_parts()
+        ]
         events += [(mark, mark.message) for mark in serving.request_marks]
         flows_of_marks: list[tuple[ServingMark, list[Flow]]] = []
         for mark, kind in sorted(events, key=lambda event: event[0].start):

@@ -10,7 +10,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from autoinstr.analysis.attributes import REQUEST_PREFIX, RecordingAttributes
-from autoinstr.targets.step_parts import PART_KINDS, SAMPLE, SCHEDULE, SERVING_DOMAIN
+from autoinstr.targets.step_parts import PART_KINDS, SAMPLE, SERVING_DOMAINS, STARTING_KINDS
 
 if TYPE_CHECKING:
     from autoinstr.recording.reader import RangeName
@@ -61,13 +61,13 @@ class ServingMarks:
 
         Removes the request's id from `fields`.
         """
-        if name.domain != SERVING_DOMAIN:
+        if name.domain not in SERVING_DOMAINS:
             return
         message = name.message
         if message in _FLOW_PARTS and name.kind != "mark":
             step = fields.get("step")
             counters: tuple[CounterValue, ...] = ()
-            if PART_KINDS[message] == SCHEDULE:
+            if PART_KINDS[message] in STARTING_KINDS:
                 counters = tuple([_read_counter(fields, *sum_) for sum_ in COUNTERS.values()])
             step_name = step if isinstance(step, str) and step else None
             self.step_parts.append(
@@ -101,7 +101,9 @@ class ServingMarks:
         """
         changes: dict[str, list[tuple[int, int | float]]] = {}
         schedules = [
-            part for part in self.list_outermost_parts() if PART_KINDS[part.message] == SCHEDULE
+            part
+            for part in self.list_outermost_parts()
+            if PART_KINDS[part.message] in STARTING_KINDS
         ]
         for index, counter in enumerate(COUNTERS):
             samples = [
