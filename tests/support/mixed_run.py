@@ -43,6 +43,9 @@ def write_mixed_run(folder: Path, ranks: int = 3) -> Path:
     )
     damaged = Path(make_recording(directory, generate_steps(30), pid=3002))
     damaged.write_bytes(damaged.read_bytes()[:150_000])
+    # this damage shows only while a report reads attributes
+    unreadable = Path(write(directory, work_of(9_000, "b@0", "decode"), pid=3003))
+    unreadable.write_bytes(unreadable.read_bytes().replace(b'"decode"', b'"dec de"'))
     return folder
 
 
