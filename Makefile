@@ -19,7 +19,7 @@ BENCH_STAMP := .venv-bench/.installed
 
 .PHONY: help demo test test-unit test-npu test-long check format lint types dist \
 	setup setup-demo setup-npu setup-ascend setup-python314 setup-bench \
-	bench bench-check bench-analyse bench-growth compat npu-acceptance clean
+	bench bench-check bench-analyse bench-growth compat gpu-acceptance npu-acceptance clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -112,6 +112,9 @@ bench-growth: setup ## cost and memory by modules, threads and processes
 
 compat: setup ## resolve every target in the releases of its package (ARGS=--newest)
 	$(RUN) tools/compat.py $(ARGS)
+
+gpu-acceptance: ## on a GPU: prove what a CPU cannot; writes gpu-acceptance.md
+	@$(PYTHON) tools/gpu_acceptance.py $(ARGS)
 
 npu-acceptance: ## on an NPU: prove what the simulation cannot; writes npu-acceptance.md
 	@$(PYTHON) tools/npu_acceptance.py $(ARGS)

@@ -1,4 +1,4 @@
-"""Measure a report on a Ray cluster: `python benchmarks/report_on_ray.py [RANKS] [RANGES] [NODES]`.
+"""Measure a report on Ray: `python benchmarks/report_on_ray.py [RANKS] [RANGES] [NODES] [FORMATS]`.
 
 It writes recordings of 200 ranks with 100,000 ranges each, and starts a Ray cluster of two nodes
 with one processor each on this machine. The Python must have Ray (`.venv-peers/bin/python`). Each
@@ -20,8 +20,7 @@ import time
 REPO = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, REPO)
 
-DEFAULTS = ("200", "100000", "2")
-FORMATS = ("json", "table", "html")
+DEFAULTS = ("200", "100000", "2", "json,table,html")
 WORKER = b"ray::run_task"  # how Ray names the process of a task
 # Runs the command line and prints the peak of its own memory: ru_maxrss is also the parent's.
 COMMAND = """
@@ -75,13 +74,16 @@ def main() -> None:
 
     from benchmarks.report_data import write_many_ranks
 
-    ranks, ranges, nodes = (int(word) for word in [*sys.argv[1:4], *DEFAULTS[len(sys.argv) - 1 :]])
+    *numbers, formats = [*sys.argv[1:], *DEFAULTS[len(sys.argv) - 1 :]]
+    ranks, ranges, nodes = map(int, numbers)
     with tempfile.TemporaryDirectory() as directory:
         run = os.path.join(directory, "run")
         os.mkdir(run)
         ranges = write_many_ranks(run, ranks, ranges)
         print(f"{ranks:,} ranks of {ranges:,} ranges, Ray {ray.__version__} on {nodes} nodes")
-        alone = {name: measure(f"{run}.{name}", run, "--format", name) for name in FORMATS}
+        alone = {
+            name: measure(f"{run}.{name}", run, "--format", name) for name in formats.split(",")
+        }
         cluster = Cluster(True, head_node_args={"num_cpus": 1, "include_dashboard": False})
         for _ in range(nodes - 1):
             cluster.add_node(num_cpus=1)

@@ -46,7 +46,7 @@ def main() -> None:
     data = torch.utils.data.TensorDataset(torch.rand(size, 64), torch.randint(10, (size,)))
     model, loss = Net(args.slow_layer), nn.CrossEntropyLoss()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    profiler = torch.profiler.profile() if args.trace else None
+    profiler = torch.profiler.profile(record_shapes=True) if args.trace else None
     if profiler:
         profiler.start()
     for inputs, labels in torch.utils.data.DataLoader(data, batch_size=32):

@@ -47,6 +47,9 @@ PACKAGES = {
     "transformers": Package(("transformers",), LINUX),
     "sglang": Package(("sglang",), LINUX),
     "diffusers": Package(("diffusers",), LINUX),
+    "verl": Package(("verl",), LINUX),
+    "openrlhf": Package(("openrlhf",), LINUX),
+    "ray": Package(("ray",), LINUX),
 }
 
 

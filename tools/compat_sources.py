@@ -101,8 +101,12 @@ def _run(command: list[str], settings: dict[str, str] | None = None) -> str:
 
 def _unpack_wheel(file: Path, package: str, folder: Path) -> None:
     with zipfile.ZipFile(file) as archive:
-        names = [name for name in archive.namelist() if _is_source(name, package)]
-        archive.extractall(folder, names)
+        for name in archive.namelist():
+            # OpenRLHF's wheel has its files in the folder for what is no library.
+            path = name.partition(".data/purelib/")[2] or name
+            if _is_source(path, package) and ".." not in path.split("/"):
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(archive.read(name))
 
 
 def _unpack_archive(file: Path, package: str, folder: Path) -> None:

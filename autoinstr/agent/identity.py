@@ -45,10 +45,15 @@ class Identity:
         self._recorder.update_header(roles=self.roles, rank=self.rank, world_size=self.world_size)
 
     def update_rank(self) -> None:
-        """Read the rank, unless it is known.
+        """Read the rank, and the class of a Ray actor, unless they are known.
 
         A process may get its rank after its first range, and may have lost it at its end.
         """
+        if self.roles == [process_facts.RAY_WORKER]:
+            actor_class = process_facts.get_actor_class()
+            if actor_class is not None:
+                self.roles = [actor_class]
+                self._recorder.update_header(roles=self.roles)
         if self.rank is None:
             self.rank, self.world_size = process_facts.get_rank()
             if self.rank is not None:

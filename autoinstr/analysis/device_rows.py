@@ -135,6 +135,7 @@ class RunDevice:
             sums = match_collectives({rank: entry.collectives for rank, entry in group.items()})
             for rank, entry in group.items():
                 entry.add_communication(sums[rank])
+                entry.collectives.clear()
 
     def set_peak(self, peak: Peak) -> None:
         """Set the limits of the devices of all profiles."""

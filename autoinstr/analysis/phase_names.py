@@ -14,6 +14,7 @@ from autoinstr.targets.step_parts import (
     FORWARD,
     OPTIMIZER,
     RECOMPUTE,
+    RL_PHASES,
     VAE,
 )
 
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
     from autoinstr.recording.run import Run
 
 NO_PHASE = "none"  # the name for ranges without a phase
-# The phases of vLLM's steps, of drafting in them, of `generate` of transformers, and of training. A
-# run may have other ones, from ranges of the user.
+# The phases of vLLM's steps, of drafting in them, of `generate` of transformers, of training, and
+# of reinforcement learning. A run may have other ones, from ranges of the user.
 PHASES = (
     "prefill", "decode", "mixed", "idle", "draft", DATA, FORWARD, BACKWARD, RECOMPUTE, OPTIMIZER,
-    ENCODE, DENOISE, VAE,
+    ENCODE, DENOISE, VAE, *RL_PHASES,
     NO_PHASE,
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from autoinstr.analysis.attributes import RangeAttribute, StepPart
 from autoinstr.analysis.blocks import NO_END_NS
 from autoinstr.analysis.training_phases import find_training_names
-from autoinstr.targets.step_parts import BACKWARD, FORWARD, OPTIMIZER, RECOMPUTE
+from autoinstr.targets.step_parts import BACKWARD, FORWARD, OPTIMIZER, RECOMPUTE, TRAINING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from autoinstr.recording.reader import OpenRange, Recording
 
 # The phase that a module call opens directly in a phase. In any other it has that phase.
-_OPENED_BY_MODULE = {BACKWARD: RECOMPUTE, OPTIMIZER: FORWARD}
+_OPENED_BY_MODULE = {BACKWARD: RECOMPUTE, OPTIMIZER: FORWARD, TRAINING: FORWARD}
 
 
 class _PhaseCodes(dict[int, int]):

@@ -16,6 +16,7 @@ from autoinstr.targets.step_parts import (
     FORWARD,
     OPTIMIZER,
     RECOMPUTE,
+    RL_PHASES,
     VAE,
 )
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 REQUEST_STATES = ("finished", "aborted", "unfinished")
 PHASE_ORDER = (
     "prefill", "mixed", "decode", "draft", "idle", DATA, FORWARD, BACKWARD, RECOMPUTE, OPTIMIZER,
-    ENCODE, DENOISE, VAE,
+    ENCODE, DENOISE, VAE, *RL_PHASES,
 )  # other phases come after these  # fmt: skip
 PART_TIMES = ("schedule_ns", "execute_ns", "sample_ns", "update_ns")
 

@@ -131,7 +131,8 @@ class Node:
         self.shared_kernels.update(dict.fromkeys(row.shared_kernels))
         self.bases.update(row.basis)
         self.caller_ns.update(row.caller_ns)
-        self.params = row.name.params
+        if row.name.params is not None:
+            self.params = row.name.params
         if row.calls or row.total_ns or row.device is not None:
             _get_figures(self.phases, row.phase).add(row)
 

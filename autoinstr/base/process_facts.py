@@ -19,6 +19,8 @@ _ROLE_PREFIXES = (
     ("APIServer", "APIServer"),
 )
 
+RAY_WORKER = "RayWorker"  # the role of a worker of Ray that is no actor
+
 _START_FIELD = 19  # of /proc/PID/stat, behind the name of the program
 
 # Environment variables of an NVTX tool: where NVTX finds its library, and two of Nsight Systems.
@@ -123,8 +125,19 @@ def _get_roles() -> list[str]:
         and "ray" in sys.modules
         and os.path.basename(sys.argv[0] if sys.argv else "") == "default_worker.py"
     ):
-        return ["RayWorker"]
+        return [get_actor_class() or RAY_WORKER]
     return [name]
+
+
+def get_actor_class() -> str | None:
+    """Return the name of the class of the Ray actor that this process is; None for no actor.
+
+    Ray's C++ functions about actors abort a process that has none (measured with 2.60)."""
+    worker = getattr(sys.modules.get("ray._private.worker"), "global_worker", None)
+    actors = getattr(worker, "actors", None)
+    if not isinstance(actors, dict):
+        return None
+    return next((type(actor).__name__ for actor in list(actors.values())), None)
 
 
 def register_at_exit(function: Callable[[], object]) -> None:

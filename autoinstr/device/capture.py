@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.device.attribution import PLACES
 from autoinstr.device.profile_store import COPY, KERNELS, LAUNCHES
+from autoinstr.device.work.captured import LaunchCosts
+from autoinstr.device.work.shapes import UNKNOWN_COST, CallCost
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
@@ -37,13 +39,15 @@ class CapturedLaunch(NamedTuple):
     """One launch of a capture: its kernel's name ("" if unknown), and the modules around it.
 
     `classes` are those of the modules, from the outside in. `keys` are what their times are filed
-    under. `correlation` links the launch with kernels of the same trace."""
+    under. `correlation` links the launch with kernels of the same trace. `cost` is that of the
+    operator whose first launch this is."""
 
     name: str
     is_copy: bool
     classes: tuple[str, ...]
     keys: tuple[Hashable, ...]
     correlation: int
+    cost: CallCost | None = None
 
 
 class CapturedGraphs(NamedTuple):
@@ -72,6 +76,21 @@ def has_captures(store: ProfileStore) -> bool:
     return any(_BEGIN.match(store.texts[name]) for (name,) in store.query(_NAMES))
 
 
+def list_capture_windows(store: ProfileStore) -> list[tuple[int, int]]:
+    """Return when each capture of a graph began and ended."""
+    if not has_captures(store):
+        return []
+    windows: list[tuple[int, int]] = []
+    begin: int | None = None
+    for name, start in store.query(_STARTS):
+        if _BEGIN.match(store.texts[name]):
+            begin = start
+        elif begin is not None and _END.match(store.texts[name]):
+            windows.append((begin, start))
+            begin = None
+    return windows
+
+
 def read_capture(
     store: ProfileStore,
     scopes: Scopes,
@@ -93,9 +112,12 @@ def read_capture(
         if is_bounded and _END.match(store.texts[name])
     ]
 
+    costs = LaunchCosts(store)
+
     def make_launch(name: str, is_copy: bool, row: _Row) -> CapturedLaunch:
         classes, keys = describe(scopes.list_keys(row.scope or 0))
-        return CapturedLaunch(name, is_copy, classes, keys, row.correlation)
+        cost = costs.take_cost(row.correlation) if costs.has_operators else UNKNOWN_COST
+        return CapturedLaunch(name, is_copy, classes, keys, row.correlation, cost)
 
     for row in _read_rows(store):
         if _BEGIN.match(row.call):

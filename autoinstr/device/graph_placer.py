@@ -16,6 +16,7 @@ from autoinstr.device.attribution import PLACES
 from autoinstr.device.bases import CODES
 from autoinstr.device.capture import KERNELS_BY_LAUNCH, has_captures, read_capture
 from autoinstr.device.profile_store import COPY, KERNELS
+from autoinstr.device.work.sums import WorkSum
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -45,7 +46,7 @@ class GraphPlacer:
     """Finds the places of the kernels of replayed graphs.
 
     `own_capture` is the capture in the same profile, once `place` has run. `unplaced` counts the
-    kernels of replays that fit no capture."""
+    kernels of replays that fit no capture. `work` has that of placed kernels by scope."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class GraphPlacer:
         """`translate` returns the key of a captured module in the profile of the replay."""
         self.own_capture: CapturedGraphs | None = None
         self.unplaced = 0
+        self.work: dict[int, WorkSum] = {}
         self._captures = list(captures)
         self._translate = translate
         # After the latest match: the number of the next graph, or the next position in the list.
@@ -89,6 +91,7 @@ class GraphPlacer:
                 inner = self._enter(scopes, scope, around, launch)
                 basis = CODES[bases.GRAPH if inner else bases.OUTSIDE]
                 rows.append((kernel.row, inner, basis, -1))
+                self._add_work(inner, launch)
         store.connection.executemany(
             f"INSERT OR REPLACE INTO {KERNEL_PLACES} VALUES (?,?,?,?)", rows
         )
@@ -117,7 +120,14 @@ class GraphPlacer:
                 basis = CODES[bases.GRAPH if scope else bases.OUTSIDE]
                 for (row,) in store.query(_LINKED, launch.correlation):
                     rows.append((row, scope, basis, -1))
+                    self._add_work(scope, launch)
         return rows
+
+    def _add_work(self, scope: int, launch: CapturedLaunch) -> None:
+        if launch.cost is not None:
+            if scope not in self.work:
+                self.work[scope] = WorkSum()
+            self.work[scope].add_operator(*launch.cost)
 
     def _find_launches(self, kernels: Sequence[_Kernel]) -> list[CapturedLaunch] | None:
         """Return the captured launch of each kernel; None if no capture fits."""

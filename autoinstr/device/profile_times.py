@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from autoinstr.device import bases
 from autoinstr.device.attribution import PLACES, place_launches
 from autoinstr.device.bases import BASES, CODES
+from autoinstr.device.capture import list_capture_windows
 from autoinstr.device.collectives.matching import Collective
 from autoinstr.device.cpu_sweep import add_operators
 from autoinstr.device.device_times import DeviceTimes, KernelSum
@@ -14,6 +15,7 @@ from autoinstr.device.graph_placer import KERNEL_PLACES, GraphPlacer
 from autoinstr.device.profile_store import COLLECTIVES, KERNELS, LAUNCHES
 from autoinstr.device.scopes import ROOT, Place, Scopes
 from autoinstr.device.utilisation import measure_utilisation
+from autoinstr.device.work.captured import set_captured_work_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +33,11 @@ _GROUPS = f"""
     FROM {KERNELS} k LEFT JOIN {PLACES} p ON p.correlation = k.correlation
     LEFT JOIN {KERNEL_PLACES} g ON g.kernel = k.rowid
     GROUP BY 1, 2, 3, 4, 5, 6"""
-# A replay runs the captured operators again, and the profile does not have them.
-_REPLAYS = f"""
-    SELECT scope, COUNT(*) FROM {PLACES} WHERE graph GROUP BY scope
-    UNION ALL SELECT scope, COUNT(*) FROM {KERNEL_PLACES} GROUP BY scope"""
+# Kernels of replays whose capture is not known, and so their operators.
+_UNPLACED = f"""
+    SELECT p.scope, COUNT(*) FROM {KERNELS} k JOIN {PLACES} p ON p.correlation = k.correlation
+    LEFT JOIN {KERNEL_PLACES} g ON g.kernel = k.rowid
+    WHERE p.graph AND (g.kernel IS NULL OR g.basis = {CODES[bases.UNKNOWN]}) GROUP BY 1"""
 _COLLECTIVES = f"""
     SELECT c.groupName, c.sequence, c.size, c.ns, c.transitNs, p.scope
     FROM {COLLECTIVES} c LEFT JOIN {PLACES} p ON p.correlation = c.correlation ORDER BY c.rowid"""
@@ -52,6 +55,7 @@ def compute_device_times(
 
     `list_classes` returns the classes of a key of RANGES, from the outside in."""
     store.flush()
+    set_captured_work_apart(store, list_capture_windows(store))
     scopes = Scopes()
     if store.on_cpu:
         times = add_operators(store, scopes, tick)
@@ -101,8 +105,10 @@ def _sum_kernels(
             reason_text = bases.NO_LAUNCH if has_launches else bases.NO_LAUNCHES
             reason = bases.REASONS.index(reason_text)
         times.add(scopes, scope, basis, kind, name, count, time_ns, reason)
-    for scope, count in connection.execute(_REPLAYS):
+    for scope, count in connection.execute(_UNPLACED):
         sweep.usage.work.get_sum(Place(scope, CODES[bases.GRAPH])).add_unknown(count)
+    for scope, work in graphs.work.items():
+        sweep.usage.work.get_sum(Place(scope, CODES[bases.GRAPH])).merge(work)
     times.add_usage(scopes, sweep.usage)
     times.collectives = [
         Collective(store.texts[group], sequence, size, ns, transit_ns, scope or ROOT)

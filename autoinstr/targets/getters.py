@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 from autoinstr.targets import step_fields
 from autoinstr.targets.step_fields import describe_step as describe_step
-from autoinstr.targets.step_parts import DENOISE, ENCODE, VAE
+from autoinstr.targets.step_parts import DENOISE, ENCODE, RL_PHASES, VAE
 
 # The result of a call that raised, or whose result is not available.
 NO_RESULT: Any = object()
@@ -171,4 +171,5 @@ GETTERS: dict[str, Getter] = {
     "encode_phase": make_phase_getter(ENCODE),
     "denoise_phase": make_phase_getter(DENOISE),
     "vae_phase": make_phase_getter(VAE),
+    **{f"{phase}_phase": make_phase_getter(phase) for phase in RL_PHASES},
 }

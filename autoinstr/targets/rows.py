@@ -20,10 +20,13 @@ DOMAINS = {
     "transformers": "transformers",
     "sglang": "sglang",
     "diffusers": "diffusers",
+    "verl": "rl",
+    "openrlhf": "rl",
+    "ray": "ray",
 }
 # A process reads these tables when it imports the package. All their rows are methods, so it does
 # not matter what the package has imported by then.
-LATE_PACKAGES = ("sglang", "diffusers")
+LATE_PACKAGES = ("sglang", "diffusers", "verl", "openrlhf", "ray")
 COLUMNS = (
     "name",
     "target",

@@ -27,6 +27,16 @@ DATA, FORWARD, BACKWARD, RECOMPUTE, OPTIMIZER = (
     "recompute",
     "optimizer",
 )
+# The phases of a step of reinforcement learning, in its order. Within TRAINING come those above.
+RL_PHASES = (ROLLOUT, LOG_PROB, REFERENCE, VALUES, REWARD, TRAINING, WEIGHT_SYNC) = (
+    "rollout",
+    "log_prob",
+    "reference",
+    "values",
+    "reward",
+    "training",
+    "weight_sync",
+)
 # The phases of diffusion: of the text, of the loop around the model, of images and latents.
 ENCODE, DENOISE, VAE = "encode", "denoise", "vae"
 # The name of a target of torch -> the phase of its calls.

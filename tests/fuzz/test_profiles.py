@@ -30,7 +30,7 @@ from autoinstr.report.ascend_modules import tables
 from autoinstr.report.data import stats_json
 from autoinstr.report.options import TableOptions
 from autoinstr.report.terminal.modules_table import write_tables
-from tests.support.ascend_db import database, model
+from tests.support.ascend_db import Database, database, model
 from tests.support.examples import scale_examples
 from tests.support.kineto import ENGINE, Trace
 
@@ -53,17 +53,25 @@ VALUES = (
 )
 KEYS = st.sampled_from(["cat", "name", "ts", "dur", "pid", "tid", "args", "ph"])
 ARGUMENTS = st.sampled_from(
-    ["correlation", "External id", "Sequence number", "Fwd thread id", "device", "stream", "kernel"]
-)
+    ["correlation", "External id", "Sequence number", "Fwd thread id", "device", "stream", "kernel",
+     "Input Dims", "Input type", "Concrete Inputs", "Bytes", "Total Allocated", "Device Type",
+     "Collective name", "Process Group Name", "Group size", "Seq"]
+)  # fmt: skip
 
 
 def sound() -> Trace:
     trace = Trace()
     trace.add("python_function", "nn.Module: Net_0", 1_000, 90_000, trace.pid, 4000)
-    mm = trace.operator("aten::mm", 3_000, 10_000, Sequence_number=7, Fwd_thread_id=0)
+    shapes = {"Input_Dims": [[2, 3], [3, 4]], "Input_type": ["float", "float"]}
+    mm = trace.operator("aten::mm", 3_000, 10_000, Sequence_number=7, Fwd_thread_id=0, **shapes)
     trace.kernel("mm", trace.launch(mm, 4_000), 100_000, 100)
     trace.operator(f"{ENGINE}MmBackward0", 40_000, 60_000, 5000, Sequence_number=7, Fwd_thread_id=1)
     trace.kernel("grad", trace.launch(None, 42_000, 5000), 110_000, 200)
+    group = {"Process_Group_Name": "0", "Group_size": 1, "Seq": 3}
+    reduce = trace.launch(None, 8_000)
+    trace.kernel("nccl", reduce, 120_000, 50, Collective_name="allreduce", **group)
+    memory = {"Bytes": 64, "Total_Allocated": 64, "Device_Type": 1}
+    trace.add("cpu_instant_event", "[memory]", 5_000, 5_000, trace.pid, 4000, **memory)
     trace.add("user_annotation", "ProfilerStep#1", 0, 99_000, trace.pid, 4000)
     return trace
 
@@ -74,6 +82,8 @@ def report(path: Path) -> None:
             out = io.StringIO()
             stats_json.write(made.run, out, ignore_tick, None, made.device)
             write_tables(made.run, io.StringIO(), TableOptions(device=made.device))
+            counters = TableOptions(table="pmu", device=made.device)
+            write_tables(made.run, io.StringIO(), counters)
     except AutoinstrError as error:
         assert "\n" not in str(error) and "internal error" not in str(error)
     else:
@@ -136,6 +146,10 @@ ALL_TABLES = (
     "COMPUTE_TASK_INFO",
     "MSTX_EVENTS",
     "CANN_API",
+    "COMMUNICATION_OP",
+    "OP_MEMORY",
+    "TASK_PMU_INFO",
+    "NPU_INFO",
 )
 TABLES = st.sampled_from(ALL_TABLES)
 
@@ -146,7 +160,25 @@ def make_database() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         with database(Path(folder, "host_1_20260101_ascend_pt")) as made:
             model(made)
+            add_limits(made)
         return next(Path(folder).rglob("*.db")).read_bytes()
+
+
+def add_limits(made: Database) -> None:
+    """Add what says what limits a module: shapes, memory, counters and the name of the device."""
+    shapes, kinds = made.name("2,3;3,4"), made.name("float;float")
+    made.connection.execute(f"UPDATE PYTORCH_API SET inputShapes = {shapes}, inputDtypes = {kinds}")
+    made.connection.execute(
+        """CREATE TABLE OP_MEMORY AS SELECT name, 64 AS size, startNs + 1 AS allocationTime,
+        64 AS allocationTotalAllocated FROM PYTORCH_API"""
+    )
+    made.connection.execute(
+        f"""CREATE TABLE TASK_PMU_INFO AS SELECT globalTaskId, {made.name("aic_mac_ratio")} AS name,
+        0.5 AS value FROM COMPUTE_TASK_INFO"""
+    )
+    made.connection.execute("CREATE TABLE NPU_INFO AS SELECT 0 AS id, 'Ascend910B' AS name")
+    group, name = made.name("a%b"), made.name("hcom_allReduce__1_2_3")
+    made.connection.execute(f"UPDATE COMMUNICATION_OP SET groupName = {group}, opName = {name}")
 
 
 @contextmanager

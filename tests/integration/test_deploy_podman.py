@@ -5,6 +5,7 @@ that serves nothing. Not tested: Docker, a kubelet, fsGroup, the real images."""
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -17,8 +18,10 @@ from typing import Any
 import pytest
 
 from autoinstr.recording.run import open_run
+from autoinstr.webhook.patch import COPY_COMMAND
 from tests.conftest import REPO, clean_environment
 from tests.integration.test_deploy import kustomized
+from tests.support.admission import decode, make_certificate, make_pod, review
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 NEEDED = ("podman", "runc", "mmdebstrap", "kubectl")
@@ -155,6 +158,7 @@ def build(engine: Engine, target: str) -> str:
         "BASE=localhost/serving:1",
         "MAKER=localhost/python-base:1",
         "SHELL_IMAGE=localhost/python-base:1",
+        "PYTHON_IMAGE=localhost/python-base:1",
     ]
     words = [
         "build",
@@ -288,3 +292,48 @@ def test_the_pod(engine: Engine) -> None:
         )
     finally:
         engine("kube", "down", manifest, good=False)
+
+
+CLIENT = """
+import ssl, sys, urllib.request
+context = ssl.create_default_context(cafile="/tls/tls.crt")
+address = "https://localhost:8443/mutate?timeout=2s"
+body = sys.stdin.buffer.read()
+sys.stdout.write(urllib.request.urlopen(address, body, context=context).read().decode())
+"""
+
+
+def test_the_webhook(engine: Engine) -> None:
+    """It runs as the chart runs it, ends with 0 at SIGTERM, and has the bundle for the pods."""
+    image = build(engine, "webhook")
+    tls, target = engine.folder / "tls", engine.folder / "target"
+    for folder in (tls, target):
+        folder.mkdir()
+        folder.chmod(0o777)
+    for path in make_certificate(tls, "tls", "localhost"):
+        path.chmod(0o644)
+    sealed = ["--network", "none", "--read-only", "--cap-drop", "all"]
+    tls_mount = ["--volume", f"{tls}:/tls:ro"]
+    engine(
+        *("run", "--detach", "--name", "webhook", *sealed, *tls_mount, image),
+        *("--init-image=localhost/webhook:1", "--drain=0"),
+    )
+    try:
+        command = [*engine.prefix, "exec", "--interactive", "webhook", "python3", "-c", CLIENT]
+        body = json.dumps(review(make_pod())).encode()
+        while True:  # until it listens
+            ended = subprocess.run(command, input=body, capture_output=True)
+            if ended.returncode == 0 or b"refused" not in ended.stderr:
+                break
+        assert ended.returncode == 0, ended.stderr
+        _, patch = decode(json.loads(ended.stdout))
+        assert "localhost/webhook:1" in json.dumps(patch)
+        assert engine("exec", "webhook", "id", "-u") == "65534\n"
+        engine("kill", "--signal", "TERM", "webhook")
+        engine("wait", "webhook")
+        assert engine("inspect", "webhook", "--format", "{{.State.ExitCode}}") == "0\n"
+    finally:
+        engine("rm", "--force", "webhook", good=False)
+    copy = [*sealed, "--volume", f"{target}:/target", "--entrypoint", COPY_COMMAND[0]]
+    engine("run", "--rm", *copy, image, *COPY_COMMAND[1:])
+    assert (target / "autoinstr" / "sitecustomize" / "sitecustomize.py").is_file()

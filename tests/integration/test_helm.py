@@ -164,6 +164,11 @@ def test_issuers(tmp_path: Path) -> None:
         "ca": {"secretName": authority["secretName"]}
     }
     assert find(objects, "Issuer", authority["issuerRef"]["name"])["spec"] == {"selfSigned": {}}
+    # Words of cert-manager 1.18 (deploy/crds/cert-manager.io_certificates.yaml there).
+    key = {"algorithm": "ECDSA", "size": 256}
+    assert authority["privateKey"] == {**key, "rotationPolicy": "Never"}
+    certificate = find(objects, "Certificate", "autoinstr")["spec"]
+    assert certificate["privateKey"] == {**key, "rotationPolicy": "Always"}
     issuer = find(objects, "Certificate", "autoinstr")["spec"]["issuerRef"]
     assert issuer == {"name": "autoinstr-ca", "kind": "Issuer"}
     objects = render(tmp_path, *RELEASES["cert-manager with an issuer"])

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from autoinstr.analysis.runs import find_run
 from tests.conftest import GATE, REPO, Python
+from tests.integration.test_report_recordings import written_run
 from tests.programs import PROGRAMS
 from tests.support.bundles import make
 from tests.support.mixed_run import write_mixed_run
-from tests.support.recorded import counts, ranges, recordings
+from tests.support.recorded import counts, named, ranges, recordings
 
 pytestmark = pytest.mark.peers
 
@@ -27,7 +29,7 @@ PEERS = REPO / ".venv-peers" / "bin" / "python"
 
 
 NO_ENV = "null"
-PROGRESS = ("autoinstr: json of ", "autoinstr: table of ")
+PROGRESS = ("autoinstr: json of ", "autoinstr: table of ", "autoinstr: no task has ended for ")
 
 
 class WithoutAgent(NamedTuple):
@@ -113,43 +115,121 @@ def runtime_env_of_deploy(folder: Path, out: Path, torch: str) -> dict[str, Any]
     return runtime_env
 
 
-@pytest.mark.timeout(280)
-def test_tasks_and_actors_on_two_nodes(
-    python: Python, environ: dict[str, str], without_agent: WithoutAgent, tmp_path: Path
-) -> None:
-    torch = sysconfig.get_path("purelib")
-    out = tmp_path / "out"
+class WithAgent(NamedTuple):
+    """What tasks and actors returned on nodes with the agent, and a loop of reinforcement learning
+    that ran there; all recorded into `out`."""
+
+    native: dict[str, Any]
+    loop: dict[str, Any]
+    out: Path
+
+
+@pytest.fixture(scope="module")
+def with_agent(python: Python, environ: dict[str, str], folder: Path) -> WithAgent:
+    torch, out = sysconfig.get_path("purelib"), folder / "out"
+    commands = [[str(python.executable), str(PROGRAMS / "rl_on_ray.py")]]
     done = python.run(
         PROGRAMS / "on_ray.py",
         NO_ENV,
-        path=(GATE, torch),
-        env={**environ, "AUTOINSTR_OUT": str(out)},
-        timeout=130,
+        path=(GATE, torch, PROGRAMS / "rl"),
+        env={
+            **environ,
+            "AUTOINSTR_OUT": str(out),
+            "COMMANDS": json.dumps(commands),
+            "COMMANDS_FOLDER": str(folder),
+            "STARTED_FILE": str(folder / "none"),
+        },
+        timeout=250,
     )
     assert done.returncode == 0, done.stderr
     assert "autoinstr" not in done.stderr, done.stderr
-    [said], alone = json.loads(done.stdout)["runs"], without_agent.native
+    printed = json.loads(done.stdout)
+    return WithAgent(printed["runs"][0], printed["commands"][0], out)
+
+
+@pytest.mark.timeout(560)
+def test_tasks_and_actors_on_two_nodes(
+    python: Python, without_agent: WithoutAgent, with_agent: WithAgent, tmp_path: Path
+) -> None:
+    torch = sysconfig.get_path("purelib")
+    said, alone = with_agent.native, without_agent.native
     for what in ("tasks", "actors"):
         assert [result for _, _, result in said[what]] == [result for _, _, result in alone[what]]
         assert len({node for _, node, _ in said[what]}) == 2, "both ran on one node"
-    found = {one.pid: one for one in recordings(out)}
-    for what, calls in (("tasks", 3), ("actors", 5)):
+    found = {one.pid: one for one in recordings(with_agent.out)}
+    for what, calls, role in (("tasks", 3, "RayWorker"), ("actors", 5, "Actor")):
         for pid, _, _ in said[what]:
             assert counts(ranges(found[pid])) == {
                 "Block||Block": calls,
                 "Block|linear|Linear": calls,
             }
-            assert found[pid].roles == ["RayWorker"]
+            assert found[pid].roles == [role]
+            methods = [one.message for one in named(found[pid])]
+            assert methods == (["Actor.__init__", "Actor.step"] if role == "Actor" else [])
     merged = tmp_path / "merged"
     report = Python(python.executable, tmp_path)
-    done = report.run("-m", "autoinstr", "merge", out, "-o", merged, path=(REPO, torch), on=None)
+    done = report.run(
+        "-m", "autoinstr", "merge", with_agent.out, "-o", merged, path=(REPO, torch), on=None
+    )
     assert done.returncode == 0, done.stderr
     done = report.run(
         "-m", "autoinstr", "report", merged, "--format", "json", path=(REPO, torch), on=None
     )
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["rows"]
-    assert sum(row["calls"] for row in rows if row["path"] == "linear") == 16
+    assert sum(row["calls"] for row in rows if row["path"] == "linear") == 16 + 1
+
+
+PHASES = {
+    "RolloutWorker": {"rollout", "prefill", "decode"},
+    "ReferenceWorker": {"reference"},
+    "TrainingWorker": {"training", "forward", "backward", "optimizer", "weight_sync"},
+}
+STEP = ("rl.agent_loop", "rl.reference", "rl.update_actor", "rl.weight_sync")
+
+
+def test_a_loop_of_reinforcement_learning_has_roles_and_phases_on_one_axis(
+    with_agent: WithAgent, tmp_path: Path
+) -> None:
+    """The classes have the names of verl's, so the rows of verl apply."""
+    assert with_agent.loop["status"] == 0, with_agent.loop
+    printed = json.loads(with_agent.loop["out"])
+    assert len(printed["losses"]) == 2 and "transformer.wte.weight" in printed["names"]
+    run = find_run(str(with_agent.out))
+    report = json.loads(written_run(run, "json"))
+    roles = [process["role"] for process in report["processes"]]
+    for role, phases in PHASES.items():
+        assert roles.count(role) == 1
+        rows = [row for row in report["rows"] if roles[row["process"]] == role]
+        assert {row["phase"] for row in rows if row["phase"]} == phases
+        in_model = {row["phase"] for row in rows if row["path"] == "transformer.h.0.attn"}
+        assert (
+            in_model
+            == {
+                "RolloutWorker": {"prefill", "decode"},
+                "ReferenceWorker": {"reference"},
+                "TrainingWorker": {"forward"},
+            }[role]
+        )
+    calls = {row["message"]: row["calls"] for row in report["rows"] if row["domain"] == "ray"}
+    assert calls["RolloutWorker.load_weights"] == 2
+    assert calls["TrainingWorker.list_names"] == 1
+    assert calls["ReferenceWorker.__init__"] == 1
+    assert "TrainingWorker.update_actor" not in calls  # it has a row, so a range of that name
+    events = json.loads(written_run(run, "chrome"))["traceEvents"]
+    labels = {
+        event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"
+    }
+    assert {"RolloutWorker", "ReferenceWorker", "TrainingWorker"} <= {
+        label.split(",")[0] for label in labels.values()
+    }
+    parts = sorted(
+        (event["ts"], event["ts"] + event["dur"], event["name"])
+        for event in events
+        if event.get("ph") == "X" and event["name"] in STEP
+    )
+    assert [name for _, _, name in parts] == [*STEP, *STEP]
+    assert all(end <= start for (_, end, _), (start, _, _) in zip(parts, parts[1:]))
 
 
 @pytest.mark.timeout(280)
@@ -161,13 +241,13 @@ def test_workers_of_the_runtime_env_in_deploy(without_agent: WithoutAgent) -> No
         pytest.skip("PyYAML, which reads the file, is not installed (make setup)")
     found = {one.pid: one for one in recordings(without_agent.out)}
     assert set(found) == {pid for what in said.values() for pid, _, _ in what}
-    for what, calls in (("tasks", 3), ("actors", 5)):
+    for what, calls, role in (("tasks", 3, "RayWorker"), ("actors", 5, "Actor")):
         for pid, _, _ in said[what]:
             assert counts(ranges(found[pid])) == {
                 "Block||Block": calls,
                 "Block|linear|Linear": calls,
             }
-            assert found[pid].roles == ["RayWorker"]
+            assert found[pid].roles == [role]
 
 
 def test_reports_on_two_nodes_are_those_of_one_machine(
@@ -183,6 +263,18 @@ def test_reports_on_two_nodes_are_those_of_one_machine(
     # Ray itself prints nothing
     assert errors_of(report) == errors_of({"err": alone.stderr})
     assert "cut off at byte" in alone.stderr
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_thousand_ranks_are_the_same_on_two_nodes(
+    python: Python, environ: dict[str, str]
+) -> None:
+    """The benchmark compares each report with that of one machine."""
+    words = (REPO / "benchmarks" / "report_on_ray.py", "1000", "100000", "2", "json,table")
+    done = python.run(*words, path=(REPO,), on=None, env=environ, timeout=3500)
+    assert done.returncode == 0, done.stderr
+    assert "1,000 ranks of 99,774 ranges" in done.stdout
 
 
 def errors_of(report: dict[str, Any]) -> list[str]:

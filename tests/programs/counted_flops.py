@@ -13,23 +13,6 @@ import torch
 from architectures import build
 from torch.utils import flop_counter
 
-aten = torch.ops.aten
-
-
-def attend(query, key, value, *_, out_shape=None, **__):
-    return flop_counter.sdpa_flop_count(query, key, value)
-
-
-def attend_backward(gradient, query, key, value, *_, out_shape=None, **__):
-    return flop_counter.sdpa_backward_flop_count(gradient, query, key, value)
-
-
-# torch does not count attention on a CPU.
-ON_CPU = {
-    aten._scaled_dot_product_flash_attention_for_cpu: attend,
-    aten._scaled_dot_product_flash_attention_for_cpu_backward: attend_backward,
-}
-
 
 def run(model, given, with_backward: bool):
     with torch.set_grad_enabled(with_backward):
@@ -50,7 +33,7 @@ def main(trace: str, names: list[str]) -> None:
     total = 0
     for name, has_backward in with_backward.items():
         run(*models[name], has_backward)
-        with flop_counter.FlopCounterMode(display=False, custom_mapping=ON_CPU) as counter:
+        with flop_counter.FlopCounterMode(display=False) as counter:
             run(*models[name], has_backward)
         total += counter.get_total_flops()
         if not has_backward:

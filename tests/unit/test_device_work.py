@@ -305,3 +305,70 @@ def test_a_peak_needs_a_profile(tmp_path: Path, capsys: pytest.CaptureFixture[st
     make_recording(str(tmp_path / "run"), [(0, "", "Net", 1_000, 2_000)])
     assert main(["report", str(tmp_path / "run"), "--peak", "H100"]) == 2
     assert "needs a profile" in capsys.readouterr().err
+
+
+def write_replays(path: Path, shapes: dict[str, Any], replays: int = 2) -> Path:
+    """Write a trace with a capture of a product and of another kernel, and some replays of it."""
+    trace = Trace()
+    trace.launch(None, 10_000, name="cudaStreamBeginCapture_v10000")
+    module(trace, "Net", 11_000, 40_000)
+    module(trace, "Linear", 11_500, 20_000)
+    trace.operator("aten::mm", 12_000, 16_000, **shapes)
+    trace.launch(None, 12_200, name="cudaStreamIsCapturing_v10000")
+    trace.launch(None, 12_500)
+    trace.launch(None, 13_000)  # a second kernel of the operator
+    trace.operator("aten::relu", 25_000, 27_000)
+    trace.launch(None, 26_000)
+    trace.launch(None, 50_000, name="cudaStreamEndCapture_v10000")
+    trace.operator("aten::empty", 60_000, 61_000)
+    for number in range(replays):
+        start = 100_000 * (number + 1)
+        launch = trace.launch(None, start, name="cudaGraphLaunch_v10000")
+        for index in range(3):
+            trace.kernel(f"k{index}", launch, start + 1_000 * index + 1_000, 100)
+    return trace.write(path / "trace.json")
+
+
+def test_a_replay_does_the_work_of_its_capture(tmp_path: Path) -> None:
+    path = write_replays(tmp_path, matrix(1))
+    assert figures(path) == {"Net": (400, None), "Net/Linear": (400, 400)}
+    profile = read(path)["device"]["profiles"][0]
+    assert (profile["flops"], profile["flops_missing"]) == (400, None)  # not that of the capture
+
+
+def test_a_capture_alone_does_no_work(tmp_path: Path) -> None:
+    path = write_replays(tmp_path, matrix(1), replays=0)
+    profile = read(path)["device"]["profiles"][0]
+    assert profile["flops"] is None
+
+
+def test_a_replay_of_unknown_shapes_is_unknown(tmp_path: Path) -> None:
+    path = write_replays(tmp_path, {})
+    assert figures(path) == {"Net": (None, None), "Net/Linear": (None, None)}
+
+
+@pytest.mark.parametrize("has_operators", [True, False])
+def test_the_capture_of_another_file(tmp_path: Path, has_operators: bool) -> None:
+    """Its graph has no product. Without operators in the file that would not be known."""
+    capture, trace = Trace(), Trace()
+    capture.launch(None, 10_000, name="cudaStreamBeginCapture_v10000")
+    module(capture, "Net", 11_000, 40_000)
+    if has_operators:
+        capture.operator("aten::relu", 12_000, 16_000)
+    capture.launch(None, 12_500)
+    capture.launch(None, 50_000, name="cudaStreamEndCapture_v10000")
+    capture.write(tmp_path / "capture.json")
+    module(trace, "Net", 11_000, 40_000)
+    trace.operator("aten::mm", 12_000, 16_000, **matrix(1))
+    launch = trace.launch(None, 100_000, name="cudaGraphLaunch_v10000")
+    trace.kernel("relu", launch, 110_000, 100)
+    report = read(trace.write(tmp_path / "trace.json"), tmp_path / "capture.json")
+    rows = {
+        (row["calls"], row["device"]["flops"], row["device"]["kernels"])
+        for row in report["rows"]
+        if row["device"]
+    }
+    # the row of the calls, and that of the replay
+    assert rows == {(1, 200, 0), (0, None, 1)}
+    profile = report["device"]["profiles"][0]
+    assert profile["flops"] == (200 if has_operators else None)

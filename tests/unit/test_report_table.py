@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoinstr.analysis.stats_row import StatsRow
+from autoinstr.analysis.tree import build_tree, fold_tree
 from autoinstr.base import text
 from autoinstr.base.text import format_number_ranges
+from autoinstr.recording.range_name import RangeName
 from autoinstr.report.options import TableOptions
 from autoinstr.report.terminal import modules_table
 from tests.support.report_fakes import Event, FakeRecording, run_of
@@ -412,3 +415,20 @@ def test_a_path_of_a_thousand_dots_is_shown() -> None:
         "Deep" in line
         for line in render(FakeRecording([Event(0, 5, ".".join(["a"] * 3000), "Deep")]))
     )
+
+
+def test_the_parameters_of_folded_layers_are_their_sum() -> None:
+    """A row without a count, as that of a shared kernel, does not hide the count of another."""
+    counts = {"layers.0": 10, "layers.1": 20, "layers.1.act": 0}
+    rows = []
+    for path, params in (*counts.items(), ("layers.1", None)):
+        name = RangeName(1, "range", "Module", "m", "Net#1", path, "Layer", params=params)
+        row = StatsRow(0, name)
+        row.calls = 1
+        rows.append(row)
+    top = build_tree([row for row in rows if not row.name.path.endswith("act")])
+    fold_tree(top)
+    [net] = top.children.values()
+    [layers] = net.children.values()
+    [folded] = layers.children.values()
+    assert (folded.name, folded.params, net.params) == ("[0-1]", 30, None)

@@ -2,7 +2,8 @@
 
 Bias, masks and causality are ignored, as there. Only operators that torch's dispatcher counts have
 a formula; what they call inside is not counted again (attribution.py). torch.utils.flop_counter
-(2.13) does not count `LATER_OPERATORS`, which do the same work.
+(2.13) does not count `LATER_OPERATORS`, which do the same work. Like it, we do not count the fused
+attention of a CPU: both sums are equal for every run on a CPU.
 
 A formula gets the shapes and the constants of a call by position, and returns its FLOPs and the
 elements of its results. It raises ValueError, IndexError or TypeError if these are not complete.
@@ -209,8 +210,6 @@ def _make_flash(first: int, lengths: int, *, is_backward: bool = False) -> Formu
 _CONVOLUTION = _make_convolution(_Constants(3, 4, 5, 6, 7))
 _BACKWARD = {"is_backward": True}
 LATER_OPERATORS: dict[str, Formula] = {
-    "aten::_scaled_dot_product_flash_attention_for_cpu": _make_attention(0),
-    "aten::_scaled_dot_product_flash_attention_for_cpu_backward": _make_attention(1, **_BACKWARD),
     "aten::_scaled_dot_product_fused_attention_overrideable": _make_attention(0),
     "aten::_scaled_dot_product_fused_attention_overrideable_backward": _make_attention(
         1, **_BACKWARD

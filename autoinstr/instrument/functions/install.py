@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from autoinstr.targets.rows import Target
 
 _WRAPPERS = "autoinstr.instrument.functions.wrappers"
+PICKLED_BY_RAY = ("verl", "openrlhf", "ray")  # packages whose rows are methods of Ray's actors
 
 
 class FunctionPatches:
@@ -37,6 +38,7 @@ class FunctionPatches:
 
     def apply(self) -> None:
         """Register every target with the import hook."""
+        self._ranges.selected += self._targets
         modules: dict[str, list[Target]] = {}
         for target in self._targets:
             modules.setdefault(target.module, []).append(target)
@@ -65,14 +67,16 @@ class FunctionPatches:
             log.write_once("wrapt", "warning", event)
             return
         # These import wrapt, which a process without targets does not need.
-        from autoinstr.instrument.functions import closure, vllm_scopes, wrappers
+        from autoinstr.instrument.functions import closure, ray_actors, vllm_scopes, wrappers
 
         package = target.package or target.module.partition(".")[0]
         if not is_in_version(target, get_loaded_version(package)):
             return
         resolved = resolve.resolve_target(target, module)
         if resolved is None:
-            self._report_missing(target, module)
+            owner = vars(module).get(target.qualname.partition(".")[0])
+            if not ray_actors.is_actor_class(owner):
+                self._report_missing(target, module)
             return
         owner, attribute, function = resolved
         if isinstance(function, wrappers.TargetWrapper) or closure.is_target_closure(function):
@@ -83,20 +87,46 @@ class FunctionPatches:
             and vllm_scopes.apply(self._ranges, target.domain, module, function)
         ):
             return
+        if target.name == ray_actors.NAME and target.package:
+            methods = ray_actors.ActorMethods(
+                target, self._ranges.selected, self._make_wrapper, self._is_wrapper
+            )
+            setattr(owner, attribute, methods.make_hook(function))
+        else:
+            setattr(owner, attribute, self._make_wrapper(target, function))
+        self._ranges.record_target_status(target.name, "wrapped")
+
+    def _make_wrapper(self, target: Target, function: Any) -> Any:
+        """Return what replaces the function of a target."""
+        from autoinstr.instrument.functions import closure, wrappers
+
         kind = wrappers.detect_kind(function) if target.kind == "auto" else target.kind
         number = self._ranges.add_target(target._replace(kind=kind))
         can_be_closure = target.package and closure.can_replace(function)
-        wrapper: Any
         if kind == "sync" and can_be_closure:
             has_attributes = bool(target.attributes)
-            wrapper = closure.make_call_closure(self._ranges, number, function, has_attributes)
+            made = closure.make_call_closure(self._ranges, number, function, has_attributes)
         elif kind == "future" and can_be_closure:
-            wrapper = closure.make_future_closure(self._ranges, number, function)
+            made = closure.make_future_closure(self._ranges, number, function)
         else:
             make_wrapper = wrappers.WRAPPER_MAKERS[kind]
-            wrapper = wrappers.TargetWrapper(function, make_wrapper(self._ranges, number))
-        setattr(owner, attribute, wrapper)
-        self._ranges.record_target_status(target.name, "wrapped")
+            return wrappers.TargetWrapper(function, make_wrapper(self._ranges, number))
+        if target.package in PICKLED_BY_RAY:
+            # Ray pickles a copy of the attributes. Another process gets this function by value.
+            del made.__dict__["_torchdynamo_inline"]
+        self._ranges.closures.append(made)
+        return made
+
+    def _is_wrapper(self, function: Any) -> bool:
+        """Return whether `_make_wrapper` made this object in this process."""
+        from autoinstr.instrument.functions import wrappers
+
+        is_bound = isinstance(function, wrappers.TargetWrapper.__bound_function_wrapper__)
+        return (
+            is_bound
+            or isinstance(function, wrappers.TargetWrapper)
+            or any(function is made for made in self._ranges.closures)
+        )
 
     def _report_missing(self, target: Target, module: ModuleType) -> None:
         version = get_loaded_version(target.package or target.module.partition(".")[0])

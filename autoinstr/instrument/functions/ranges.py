@@ -42,6 +42,8 @@ class FunctionRanges(NamedRanges):
         """`report_error` receives internal errors, which never reach the call."""
         super().__init__(recorder, report_error)
         self.names: dict[int, int] = {}
+        self.selected: list[Target] = []  # all rows whose functions are wrapped when imported
+        self.closures: list[Any] = []  # those that replaced a function
         self._entries: list[TargetEntry] = []
         self.begin = compile.hide_from_dynamo(self._begin)
         self.end = compile.hide_from_dynamo(self._end)
