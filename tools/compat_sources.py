@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 CACHE = Path(__file__).resolve().parents[1] / ".cache" / "compat"
 _PIP = [sys.executable, "-m", "pip"]
-_QUIET = ["--quiet", "--no-cache-dir", "--no-deps"]
+_OPTIONS = ["--no-cache-dir", "--no-deps"]
 
 
 class Package(NamedTuple):
@@ -57,7 +57,7 @@ def fetch_sources(package: str, release: str, source: Package) -> Path:
 
 def _download_wheel(release: str, source: Package, folder: str) -> str:
     """Return why none of the projects has a wheel of the release; "" if it was downloaded."""
-    command = [*_PIP, "download", *_QUIET, "--only-binary=:all:", "--python-version=3.11"]
+    command = [*_PIP, "download", *_OPTIONS, "--only-binary=:all:", "--python-version=3.11"]
     command += ["--dest", folder, *(f"--platform={platform}" for platform in source.platforms)]
     error = ""
     for project in source.projects:
@@ -74,7 +74,7 @@ def _download_archive(release: str, source: Package, folder: str) -> str:
                   "setuptools", "wheel", *source.build_tools])  # fmt: skip
     if error:
         return error
-    command = [*_PIP, "download", *_QUIET, "--no-build-isolation", "--no-binary=:all:"]
+    command = [*_PIP, "download", *_OPTIONS, "--no-build-isolation", "--no-binary=:all:"]
     settings = {
         "PYTHONPATH": str(tools),
         "SETUPTOOLS_SCM_PRETEND_VERSION": release,
@@ -94,7 +94,8 @@ def _run(command: list[str], settings: dict[str, str] | None = None) -> str:
         return ""
     lines = process.stderr.strip().splitlines()
     # A constraint of pip's configuration may exclude a release.
-    reasons = [line.strip() for line in lines if "(constraint)" in line]
+    every_line = [*process.stdout.splitlines(), *lines]
+    reasons = [line.strip() for line in every_line if "(constraint)" in line]
     return "; ".join(reasons or lines[-1:]) or "pip failed"
 
 

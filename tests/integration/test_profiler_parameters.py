@@ -32,7 +32,7 @@ def built(python: Python, parameters: str | None, **env: str) -> tuple[dict[str,
 @pytest.fixture(scope="module")
 def native(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     found, _ = built(Python(sys.executable, tmp_path_factory.mktemp("native")), None)
-    assert found["warned at"] == ["parameters.py"]
+    assert found["warned at"] == ["parameters.py"] * found["has use_cuda"]
     assert found["ready at"] == [3, 6]
     return found
 

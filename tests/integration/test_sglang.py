@@ -88,6 +88,15 @@ def test_engine(python: Path, model: Path, overlap: str, tmp_path: Path) -> None
     assert "sgl.next_batch" not in calls, "it is called in each turn, also when idle"
 
 
+def test_a_window_is_counted_in_steps(python: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    agent = [str(python), "-m", "autoinstr", "run", "--window", "2:3", "--out", str(out), "--"]
+    run(python, model, "true", *agent)
+    [scheduler] = [one for one in recorded.recordings(out) if one.role == "EngineCore"]
+    modules = Counter(one.cls for one in recorded.ranges(scheduler))
+    assert modules["Qwen2Model"] == modules["LogitsProcessor"] == 3
+
+
 def check_steps(report: dict[str, Any]) -> None:
     """Assert that steps and requests are complete: each token of an answer is of one step."""
     prompts = {row["id"]: row["prompt_tokens"] for row in report["requests"]}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import sys
@@ -67,9 +68,12 @@ def main() -> None:
     found["subclass"] = shown(Own("mine"))
     found["positional"] = error(lambda: profile([ProfilerActivity.CPU]))
     found["unknown"] = error(lambda: profile(colour="red"))
+    has_old_argument = "use_cuda" in inspect.signature(profile.__init__).parameters  # until 2.13
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        profile(use_cuda=False)
+        if has_old_argument:
+            profile(use_cuda=False)
+    found["has use_cuda"] = has_old_argument
     found["warned at"] = [
         os.path.basename(one.filename) for one in caught if "use_cuda" in str(one.message)
     ]

@@ -51,9 +51,10 @@ def test_every_module_has_ranges_or_is_named_in_a_shared_kernel(engines: Engines
     assert set(rows) - {("topk_topp_sampler", "TopKTopPSampler")} == set(eager_rows)
     steps = rows["", engines.root].calls
     assert steps >= 32
-    for (path, _), row in rows.items():
+    for (path, cls), row in rows.items():
         if path.startswith("model.") and not row.calls:
             assert row.shared_kernels and not row.total_ns, path
         elif path.startswith("model.layers."):
-            assert (row.basis, row.calls) == ({"compiled": row.calls}, steps), path
+            times = 2 if cls == "RotaryEmbedding" else 1  # the two layers have one in common
+            assert (row.basis, row.calls) == ({"compiled": row.calls}, times * steps), path
     assert any(path.startswith("model.layers.1.") and row.calls for (path, _), row in rows.items())

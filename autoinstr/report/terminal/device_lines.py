@@ -74,8 +74,8 @@ def _format_steps(times: DeviceTimes) -> Iterator[str]:
     slowest = max(steps, key=lambda entry: entry.step.end_ns - entry.step.start_ns)
     line = (
         f"{text.format_count(count, 'step')} ({name_step_kind(steps[0].step)}): a step takes "
-        f"{text.format_duration(host)}, its kernels {text.format_duration(device)}, "
-        f"{text.format_duration(idle)} without any"
+        f"{text.format_duration(host)}, its kernels take {text.format_duration(device)}, "
+        f"the device is idle for {text.format_duration(idle)}"
     )
     if count > 1:
         longest = text.format_duration(slowest.step.end_ns - slowest.step.start_ns)

@@ -60,6 +60,7 @@ class Enabler:
             importhook.register(row.module, self._patch_routes)
         for row in select_rows("environment"):
             importhook.register(row.module, self._patch_environment)
+        importhook.register("vllm.v1.worker.cpu_worker", self._spare_cpu_worker)
 
     def _get_default_folder(self) -> str:
         return os.path.join(os.environ.get("AUTOINSTR_OUT") or self._run_folder, "profile")
@@ -155,6 +156,19 @@ class Enabler:
             return compile_factors
 
         replace(module, "compile_factors", make)
+
+    @contain_errors("leaving vLLM's profiler off")
+    def _spare_cpu_worker(self, module: ModuleType) -> None:
+        """Take the default back where the Worker could not run with a profiler.
+
+        In vLLM 0.12, each step asks the profiler for an annotation that it has on GPUs alone. The
+        Worker reads the variable when it is made. `module` is vllm.v1.worker.cpu_worker."""
+        step = getattr(module.CPUWorker, "annotate_profile", None)
+        code = getattr(step, "__code__", None)
+        needs_annotations = "annotate_context_manager" in getattr(code, "co_names", ())
+        is_default = os.environ.get(DIRECTORY_VARIABLE) == self._get_default_folder()
+        if needs_annotations and is_default and not hasattr(module, "TorchProfilerWrapper"):
+            del os.environ[DIRECTORY_VARIABLE]
 
 
 def _is_platform_supported() -> bool:
