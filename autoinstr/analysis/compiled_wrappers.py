@@ -6,6 +6,7 @@ count both."""
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 from autoinstr.analysis.stats_row import StatsRow
@@ -56,9 +57,7 @@ def format_classes(classes: Iterable[str]) -> str:
 
 def _join(line: StatsRow, inner: StatsRow, *, contains_inner: bool) -> StatsRow:
     """Return `line` with the self time of `inner`, which its total may contain already."""
-    joined = StatsRow(line.thread, line.name, line.phase)
-    for slot in StatsRow.__slots__:
-        setattr(joined, slot, getattr(line, slot))
+    joined = copy(line)  # of its own class
     if contains_inner:
         joined.nested_ns -= inner.self_ns
     else:

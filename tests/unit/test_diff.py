@@ -135,6 +135,23 @@ def test_classes_of_another_platform_are_the_same_modules_and_both_are_said() ->
     assert any("Layer → AscendLayer" in remark for remark in table.list_remarks(found))
 
 
+def test_a_compiled_model_is_compared_with_the_eager_one() -> None:
+    """The wrapper of torch.compile has the place of the model, which it calls."""
+    other = model(20, seed=2)
+    wrappers = [
+        event._replace(start=event.start - 100, end=event.end + 100, cls="OptimizedModule")
+        for event in other.events
+        if event.cls == "Model" and event.end is not None
+    ]
+    compiled = FakeRecording([*wrappers, *other.events])
+    found = compared([model(20)], [compiled])
+    assert not [entry for entry in found.lines if entry.only_in]
+    root = line(found, "Model")
+    assert root.a and root.b and root.a.steps == root.b.steps == 20
+    assert (root.a.calls, root.b.calls) == (20, 20)
+    assert root.b.step_ns == pytest.approx(root.a.step_ns, rel=0.1)
+
+
 def test_roots_of_one_class_are_matched_whatever_their_number() -> None:
     other = model(20, seed=2)
     moved = FakeRecording([event._replace(root="Model#7") for event in other.events])

@@ -93,6 +93,8 @@ def test_a_profile_alone_has_a_device_lane_too(tmp_path: Path) -> None:
     path = str(trace.write(tmp_path / "trace.json"))
     with ProfileRun(path, find_profiles(path), (), ignore_tick, with_kernels=True) as profiles:
         payload = build_payload(profiles.run, device=profiles.device)
+    # Nothing is said of an agent that was not there.
+    assert (payload["run"]["from_profile"], payload["instrumented"]) == (True, [])
     lanes = list_device_lanes(payload)
     assert [label for label, _ in lanes] == ["device 0, stream 7", "device 0, stream 9"]
     assert [kernel[:4] for kernel in lanes[0][1]] == [

@@ -12,6 +12,7 @@ from autoinstr.analysis.compiled_summary import describe_compiled
 from autoinstr.analysis.dropped_ranges import describe_dropped_ranges
 from autoinstr.analysis.processes import describe_hidden_backward, estimate_overhead
 from autoinstr.base.text import escape_unprintable
+from autoinstr.device.profile_recording import FROM_PROFILE
 from autoinstr.report.terminal.device_lines import format_basis_lines, format_device_lines
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def build_run_entry(
         "ranges": sum(process.ranges for process in processes),
         "dropped": sum(recording.dropped_count for recording in recordings),
         "overhead": estimate_overhead(processes),
+        "from_profile": all(FROM_PROFILE in recording.header for recording in recordings),
         "compiled": compiled_line.partition(": ")[2],
         "incomplete": sum(not recording.is_complete for recording in recordings),
         "version": __version__,

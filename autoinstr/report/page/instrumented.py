@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from autoinstr.base.text import escape_unprintable
+from autoinstr.device.profile_recording import FROM_PROFILE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -32,6 +33,8 @@ def list_instrumented(run: Run, groups: Sequence[ProcessGroup]) -> list[dict[str
         called_functions.update((process.index, functions) for process in group.processes)
     entries: dict[str, dict[str, Any]] = {}
     for index, recording in enumerate(run.recordings):
+        if FROM_PROFILE in recording.header:  # another program chose what has ranges
+            continue
         entry = _build_entry(recording, called_functions.get(index, ()))
         shared_entry = entries.setdefault(repr(entry), {"processes": [], **entry})
         shared_entry["processes"].append(index)

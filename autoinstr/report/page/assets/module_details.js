@@ -151,7 +151,7 @@ function makeStepLink(modules, row) {
 
 /** Return a function that says whether a name of an excerpt, [title, class, domain], is a row's. */
 function makeNameTest(tree, row) {
-  const classes = new Set(tree.classes[row].split(" | "));
+  const classes = new Set(tree.classes[row].replace(" (compiled)", "").split(" | "));
   const isRoot = tree.parents[row] < 0 && tree.paths[row] === tree.labels[row];
   const path = tree.paths[row];
   const patterns = [makePathPattern(path)];
@@ -161,7 +161,7 @@ function makeNameTest(tree, row) {
   return ([title, cls, domain]) => {
     if (domain !== tree.domain) return false;
     if (!tree.modules) return title === path;
-    if (!classes.has(cls)) return false;
+    if (!classes.has(cls) && cls !== "OptimizedModule") return false; // torch.compile's wrapper
     if (isRoot && (title === cls || title.endsWith(`:${cls}`))) return true;
     return patterns.some((pattern) => pattern.test(title));
   };

@@ -60,21 +60,26 @@ function makeFacts(run) {
     ),
     makeFact("Processes", formatCount(data.processes.length)),
     makeFact("Ranges", formatCount(run.ranges)),
-    makeFact(
-      "Dropped",
-      el("span", { class: run.dropped ? "bad" : null, text: formatCount(run.dropped) }),
-    ),
-    makeFact(
-      "Estimated overhead",
-      run.overhead === null ? NO_VALUE : formatPercent(run.overhead),
-      " ",
-      el("span", { class: "note", text: "of the time in ranges" }),
-    ),
+    // What another program recorded has neither.
+    run.from_profile
+      ? null
+      : makeFact(
+          "Dropped",
+          el("span", { class: run.dropped ? "bad" : null, text: formatCount(run.dropped) }),
+        ),
+    run.from_profile
+      ? null
+      : makeFact(
+          "Estimated overhead",
+          run.overhead === null ? NO_VALUE : formatPercent(run.overhead),
+          " ",
+          el("span", { class: "note", text: "of the time in ranges" }),
+        ),
     makeFact(
       "Complete",
       el("span", { class: data.losses.length ? "bad" : null, text: completeness }),
     ),
-    run.compiled && makeFact("Compiled", run.compiled),
+    run.compiled ? makeFact("Compiled", run.compiled) : null,
     makeFact("Versions", makeName(versions || NO_VALUE)),
   );
 }
