@@ -162,9 +162,10 @@ NOT_HERE = {
     "vllm.scopes": "ranges under vLLM's own names",
     "lora.*": "LoRA adapters",
     "*.reload_weights": "training with rollouts",
-    "worker.update_weights": "training with rollouts",
-    "worker.sleep": "a device whose memory can be given back",
-    "worker.wake_up": "a device whose memory can be given back",
+    "*.update_weights": "training with rollouts",
+    "engine.collective_rpc": "training with rollouts",
+    "*.sleep": "a device whose memory can be given back",
+    "*.wake_up": "a device whose memory can be given back",
 }
 
 
