@@ -17,6 +17,7 @@ from autoinstr.recording.ownfile import OwnFile
 
 BODY_WORD = f.BLOCK_HEADER_BYTES // 8  # index of the first word after a block's header
 _MIN_BYTES = 1 << 20
+RESERVED_BLOCKS = 3  # that definitions leave in a ring: ranges, attributes, and the next ones
 _NO_THREAD = (1 << 64) - 1
 _MAX_PAGE_BYTES = 65536  # the largest page size of a supported system
 
@@ -139,13 +140,15 @@ class BlockWriter:
     def _allocate_text_block(self, kind: int, size: int, min_size: int) -> tuple[int, int]:
         """Return offset and size of a block for texts: `size`, or at least `min_size` for
         definitions if the file is full. A ring takes the oldest block, and never one of
-        definitions."""
+        definitions. It leaves some for ranges, or names would be all that it has."""
         if kind == f.KIND_ATTRIBUTES:
             min_size = size
         try:
             offset = self._allocate(size)
         except RecordingFull:
             if self.full == "ring":
+                if kind == f.KIND_DEFINITIONS and len(self._range_blocks) <= RESERVED_BLOCKS:
+                    raise
                 offset, size = self._recycle(min_size)
             else:  # a thread that has no definition could still get a block for ranges
                 offset, size = self._allocate(min_size), min_size

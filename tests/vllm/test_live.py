@@ -12,7 +12,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, NamedTuple
 
 import pytest
@@ -71,16 +71,21 @@ def live(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live
         started.append(place.start(*server, pipe=False))
         wait_until_healthy(base, started[0], place)
 
+        is_over = Event()
+
         def generate() -> None:
-            for _ in range(4):
+            while not is_over.is_set():
                 with post(base, model, "a long one", 200) as answer:
                     answer.read()
 
         load = Thread(target=generate)
         load.start()
-        window = run_cli(place, "ctl", "window", str(place.out), "2:5")
-        after_window = read_report(place)
-        load.join()
+        try:
+            window = run_cli(place, "ctl", "window", str(place.out), "2:5")
+            after_window = read_report(place)
+        finally:
+            is_over.set()
+            load.join()
         states = run_cli(place, "ctl", "status", str(place.out)).stdout
         assert run_cli(place, "ctl", "on", str(place.out)).returncode == 0
         for words, tokens in REQUESTS:
