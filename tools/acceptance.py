@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -137,3 +138,19 @@ def format_report(
         figures = outcome.figures.replace("|", "/").replace(str(work), "…")
         lines.append(f"| {outcome.question} | {outcome.state} | {figures} |")
     return lines
+
+
+def finish(
+    report: list[str], outcomes: Iterable[Outcome], output: str, work: Path, *, keep: bool
+) -> int:
+    """Write and print the report, remove the working folder, and return the exit status.
+
+    The folder stays after a failure, or with `keep`, and its path is printed."""
+    Path(output).write_text("\n".join(report) + "\n")
+    print("\n".join(report))
+    has_failed = any(outcome.state == FAILED for outcome in outcomes)
+    if has_failed or keep:
+        print(f"the working folder is {work}", file=sys.stderr)
+    else:
+        shutil.rmtree(work, ignore_errors=True)
+    return int(has_failed)

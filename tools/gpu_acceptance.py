@@ -12,7 +12,6 @@ Exit status: 0 if no check failed, 1 otherwise.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sqlite3
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPO), str(REPO / "tools")]
 
-from acceptance import FAILED, PROVED, NotAvailable, format_report, run_checks  # noqa: E402
+from acceptance import PROVED, NotAvailable, finish, format_report, run_checks  # noqa: E402
 from gpu_checks import CHECKS, Machine, describe_machine  # noqa: E402
 
 WITHOUT_GPU = "agrees, on a CPU"
@@ -69,14 +68,7 @@ def main() -> int:
         ]
     facts.append(f"- {time.monotonic() - begin_s:.0f} s")
     report = format_report(title, facts, outcomes, work)
-    Path(args.output).write_text("\n".join(report) + "\n")
-    print("\n".join(report))
-    has_failed = any(outcome.state == FAILED for outcome in outcomes)
-    if has_failed or args.keep:
-        print(f"the working folder is {work}", file=sys.stderr)
-    else:
-        shutil.rmtree(work, ignore_errors=True)
-    return int(has_failed)
+    return finish(report, outcomes, args.output, work, keep=args.keep)
 
 
 if __name__ == "__main__":

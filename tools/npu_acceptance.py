@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sqlite3
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(REPO), str(REPO / "tools")]
 
-from acceptance import FAILED, PROVED, NotAvailable, format_report, run_checks  # noqa: E402
+from acceptance import PROVED, NotAvailable, finish, format_report, run_checks  # noqa: E402
 from npu_checks import AGREES, CHECKS  # noqa: E402
 from npu_machine import Machine, describe_machine  # noqa: E402
 
@@ -77,14 +76,7 @@ def main() -> int:
         ]
     facts = [*lines, f"- {time.monotonic() - begin:.0f} s"]
     report = format_report(title, facts, outcomes, work)
-    Path(args.output).write_text("\n".join(report) + "\n")
-    print("\n".join(report))
-    has_failed = any(outcome.state == FAILED for outcome in outcomes)
-    if has_failed or args.keep:
-        print(f"the working folder is {work}", file=sys.stderr)
-    else:
-        shutil.rmtree(work, ignore_errors=True)
-    return int(has_failed)
+    return finish(report, outcomes, args.output, work, keep=args.keep)
 
 
 if __name__ == "__main__":

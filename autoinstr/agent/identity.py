@@ -14,7 +14,15 @@ from autoinstr.base.redaction import redact_argv
 if TYPE_CHECKING:
     from autoinstr.emitters.recorder import Recorder
 
-_PACKAGES = (*("torch", "torch_npu", "vllm", "vllm_ascend", "transformers", "sglang", "diffusers"),)
+_PACKAGES = (
+    "torch",
+    "torch_npu",
+    "vllm",
+    "vllm_ascend",
+    "transformers",
+    "sglang",
+    "diffusers",
+)
 
 
 class Identity:

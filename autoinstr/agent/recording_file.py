@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 from autoinstr.base import log, process_facts, run_directory
@@ -115,7 +114,7 @@ def create_in_memory(header: dict[str, Any]) -> RecordingWriter:
 
     It is a ring, because what metrics have counted is not needed any more."""
     limits: dict[str, Any] = {"max_bytes": MEMORY_BYTES, "full": "ring"}
-    if hasattr(os, "memfd_create"):
+    if hasattr(calls, "memfd_create"):
         return RecordingWriter(IN_MEMORY, header, **limits)
     folder = make_temporary_folder("autoinstr-")
     writer = create_recording(folder, header, **limits)

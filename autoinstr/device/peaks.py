@@ -1,6 +1,7 @@
 """What devices can do at most, as data: dense bf16 products and the bandwidth of device memory.
 
-The figures are those of the vendors' data sheets. NVIDIA's have bf16 with 2:4 sparsity, which is
+`source` names the vendor's data sheet; the figures were compared with public pages that quote it,
+except those of A100-40GB and H200-NVL. NVIDIA's have bf16 with 2:4 sparsity, which is
 twice the dense value. Huawei's public pages have no such figures for the models of the Ascend 910B:
 give numbers with `--peak`.
 """

@@ -105,17 +105,17 @@ class FunctionPatches:
         can_be_closure = target.package and closure.can_replace(function)
         if kind == "sync" and can_be_closure:
             has_attributes = bool(target.attributes)
-            made = closure.make_call_closure(self._ranges, number, function, has_attributes)
+            replacement = closure.make_call_closure(self._ranges, number, function, has_attributes)
         elif kind == "future" and can_be_closure:
-            made = closure.make_future_closure(self._ranges, number, function)
+            replacement = closure.make_future_closure(self._ranges, number, function)
         else:
             make_wrapper = wrappers.WRAPPER_MAKERS[kind]
             return wrappers.TargetWrapper(function, make_wrapper(self._ranges, number))
         if target.package in PICKLED_BY_RAY:
             # Ray pickles a copy of the attributes. Another process gets this function by value.
-            del made.__dict__["_torchdynamo_inline"]
-        self._ranges.closures.append(made)
-        return made
+            del replacement.__dict__["_torchdynamo_inline"]
+        self._ranges.closures.append(replacement)
+        return replacement
 
     def _is_wrapper(self, function: Any) -> bool:
         """Return whether `_make_wrapper` made this object in this process."""
@@ -125,7 +125,7 @@ class FunctionPatches:
         return (
             is_bound
             or isinstance(function, wrappers.TargetWrapper)
-            or any(function is made for made in self._ranges.closures)
+            or any(function is replacement for replacement in self._ranges.closures)
         )
 
     def _report_missing(self, target: Target, module: ModuleType) -> None:
