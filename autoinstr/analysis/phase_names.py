@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from autoinstr.recording.run import Run
 
 NO_PHASE = "none"  # the name for ranges without a phase
-# The phases of vLLM's steps, of drafting in them, of `generate` of transformers, of training, and
-# of reinforcement learning. A run may have other ones, from ranges of the user.
-PHASES = (
-    "prefill", "decode", "mixed", "idle", "draft", DATA, FORWARD, BACKWARD, RECOMPUTE, OPTIMIZER,
-    ENCODE, DENOISE, VAE, *RL_PHASES,
-    NO_PHASE,
+# The phases of training, of diffusers pipelines, and of reinforcement learning.
+LOOP_PHASES = (
+    DATA, FORWARD, BACKWARD, RECOMPUTE, OPTIMIZER, ENCODE, DENOISE, VAE, *RL_PHASES,
 )  # fmt: skip
+# Before them, the phases of vLLM's steps, of drafting in them, and of `generate` of transformers. A
+# run may have other ones, from ranges of the user.
+PHASES = ("prefill", "decode", "mixed", "idle", "draft", *LOOP_PHASES, NO_PHASE)
 
 
 def is_in_phase(phase: str | None, selected: str | None) -> bool:

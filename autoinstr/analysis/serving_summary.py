@@ -6,29 +6,17 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoinstr.analysis.percentiles import find_nearest_rank
+from autoinstr.analysis.phase_names import LOOP_PHASES
 from autoinstr.analysis.request_names import count_client_requests
 from autoinstr.base import text
-from autoinstr.targets.step_parts import (
-    BACKWARD,
-    DATA,
-    DENOISE,
-    ENCODE,
-    FORWARD,
-    OPTIMIZER,
-    RECOMPUTE,
-    RL_PHASES,
-    VAE,
-)
 
 if TYPE_CHECKING:
     from autoinstr.analysis.engine_step import EngineStep
     from autoinstr.analysis.request import Request
 
 REQUEST_STATES = ("finished", "aborted", "unfinished")
-PHASE_ORDER = (
-    "prefill", "mixed", "decode", "draft", "idle", DATA, FORWARD, BACKWARD, RECOMPUTE, OPTIMIZER,
-    ENCODE, DENOISE, VAE, *RL_PHASES,
-)  # other phases come after these  # fmt: skip
+# Other phases come after these.
+PHASE_ORDER = ("prefill", "mixed", "decode", "draft", "idle", *LOOP_PHASES)
 PART_TIMES = ("schedule_ns", "execute_ns", "sample_ns", "update_ns")
 
 
