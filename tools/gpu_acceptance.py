@@ -1,4 +1,4 @@
-"""Check on a real GPU what no test on a CPU can prove; it takes less than ten minutes.
+"""Check on a real GPU what no test on a CPU can prove. It has a limit of ten minutes a program.
 
 It prints a report to send back (docs/device-time.md). PYTHON is a Python with a CUDA or ROCm build
 of torch, transformers, structlog and wrapt. Nothing is installed or changed.
